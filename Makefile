@@ -1,0 +1,45 @@
+# The few commands worth remembering. `make` alone lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-fast check bench lock clean
+
+help:  ## list these commands
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): requirements/lock.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Renkei needs Python 3.11 or newer; this is %d.%d. Name another with: make PYTHON=python3.12 …" % sys.version_info[:2])'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar on --require-hashes -r requirements/lock.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+setup: $(READY)  ## make the virtual environment and fetch the engines
+	$(BIN)/renkei local fetch
+
+demo: setup  ## the main job: a change entered once is in sixteen systems
+	$(BIN)/renkei demo
+
+test: setup  ## all tests, on the real engines
+	$(BIN)/python -m pytest
+
+test-fast: $(READY)  ## the tests that need no engine
+	$(BIN)/python -m pytest -m "not service"
+
+check: $(READY)  ## format, lint, types, imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup  ## speed on this machine, with its ceilings
+	$(BIN)/renkei bench all
+
+lock:  ## write the lock file anew (needs uv)
+	requirements/lock.sh
+
+clean:  ## remove the virtual environment and caches (not the engines or their data)
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,127 @@
+"""The port of the log: topics, producers and consumers in the shape the bus needs them.
+
+``bus.broker.kafka`` is the real one, ``bus.broker.memory`` the one for fast tests; both pass
+the suite in ``bus.testing.broker_suite``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+Place = tuple[str, int]  # (topic, partition)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Consecutive records of one partition, ascending by offset; parallel lists.
+
+    A value of None erases the key's subject. Offsets may have holes (compaction).
+    """
+
+    topic: str
+    partition: int
+    offsets: Sequence[int]
+    keys: Sequence[bytes | None]
+    values: Sequence[bytes | None]
+    timestamps_ms: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """A topic as it should be."""
+
+    name: str
+    partitions: int
+    replication: int
+    config: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One record to append."""
+
+    topic: str
+    partition: int
+    key: bytes
+    value: bytes | None
+
+
+class Consumer(Protocol):
+    """Reads partitions, by group assignment or by explicit assignment."""
+
+    async def start(self) -> None: ...
+
+    async def subscribe(
+        self,
+        topics: Sequence[str],
+        on_assigned: Callable[[Sequence[Place]], Awaitable[None]],
+        on_revoked: Callable[[Sequence[Place]], Awaitable[None]],
+    ) -> None:
+        """Join the group; the callbacks run while the group settles, before further fetches."""
+
+    async def assign(self, places: Sequence[Place]) -> None:
+        """Read exactly these partitions, without a group's help."""
+
+    async def fetch(self, max_records: int, timeout: timedelta) -> Sequence[Fetched]:
+        """What is there, at most one entry per partition; empty after *timeout* of silence."""
+
+    def seek(self, place: Place, offset: int) -> None: ...
+
+    def pause(self, *places: Place) -> None: ...
+
+    def resume(self, *places: Place) -> None: ...
+
+    async def commit(self, offsets: Mapping[Place, int]) -> None:
+        """Tell the group how far it is: for lag tools only, never read back by the bus."""
+
+    async def end_offsets(self, places: Sequence[Place]) -> Mapping[Place, int]: ...
+
+    async def beginning_offsets(self, places: Sequence[Place]) -> Mapping[Place, int]: ...
+
+    async def close(self) -> None: ...
+
+
+class Producer(Protocol):
+    """Appends records, acknowledged by all in-sync replicas, in order per partition."""
+
+    async def start(self) -> None: ...
+
+    async def send(self, messages: Sequence[Message]) -> Sequence[int]:
+        """Append all; the offset of each, in order, once every one is acknowledged.
+
+        Raises:
+            EventTooLarge: A message is above the broker's limit; none after it in its
+                partition was appended.
+            BrokerUnavailable: Not all were acknowledged in time; some may have been appended.
+        """
+
+    async def close(self) -> None: ...
+
+
+class Broker(Protocol):
+    """A cluster."""
+
+    async def start(self) -> None: ...
+
+    async def cluster_id(self) -> str: ...
+
+    async def partitions(self, topics: Sequence[str]) -> Mapping[str, int]:
+        """How many partitions each existing topic has; topics that do not exist are absent."""
+
+    async def topic_config(self, topic: str) -> Mapping[str, str]: ...
+
+    async def create_topics(self, specs: Sequence[TopicSpec]) -> None: ...
+
+    async def alter_topic_config(self, topic: str, config: Mapping[str, str]) -> None: ...
+
+    async def committed(self, group: str) -> Mapping[Place, int]:
+        """What a group's members told of how far they are."""
+
+    def consumer(self, group: str | None = None, *, client_id: str = "renkei") -> Consumer: ...
+
+    def producer(self, *, client_id: str = "renkei") -> Producer: ...
+
+    async def close(self) -> None: ...

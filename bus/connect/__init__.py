@@ -1,0 +1,5 @@
+"""The connector ports."""
+
+from bus.connect.port import Sink
+
+__all__ = ["Sink"]

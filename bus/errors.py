@@ -1,0 +1,219 @@
+"""Every deliberate error of Renkei: its code, and what happens next.
+
+The class of an error decides the reaction, and nothing else does: **retry** the same batch
+after a back-off, **park** the event and carry on, or **stop** this lane and call somebody.
+Anything that is not a :class:`BusError` is a defect: it stops the lane with its traceback and
+leaves the position where it was.
+
+A message is one lower-case sentence and never holds a field value; identifiers go into
+``where``. The code is for searching: ``docs/errors.md`` says what to do about each.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Reaction(StrEnum):
+    """What the bus does when an error of a class is raised."""
+
+    RETRY = "retry"  # the same batch again, after a back-off, without end
+    PARK = "park"  # set the event aside with its reason, go on
+    STOP = "stop"  # halt this lane (or this command) and say so
+
+
+class BusError(Exception):
+    """The root of all deliberate errors; doubt stops.
+
+    Args:
+        message: One lower-case sentence without field values.
+        where: Identifiers only (stream, system, offset, file, line …).
+    """
+
+    code: ClassVar[str] = "RK-000"
+    reaction: ClassVar[Reaction] = Reaction.STOP
+    exit_status: ClassVar[int] = 1
+
+    def __init__(self, message: str, **where: object) -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = {name: value for name, value in where.items() if value is not None}
+
+    def __str__(self) -> str:
+        place = ", ".join(f"{name}={value}" for name, value in self.where.items())
+        return f"[{self.code}] {self.message}" + (f" ({place})" if place else "")
+
+
+class ConfigurationError(BusError):
+    """Settings, options or files that cannot work; refuse to start."""
+
+    code = "RK-100"
+    exit_status = 78
+
+
+class FilesRefused(ConfigurationError):
+    """Reviewed files (schemas, subscriptions, codes) with faults; the report lists all of them."""
+
+    code = "RK-101"
+
+
+class EngineError(ConfigurationError):
+    """A local engine cannot be fetched, started or stopped."""
+
+    code = "RK-110"
+
+
+class DataFolderInUse(EngineError):
+    """Another process holds this data folder."""
+
+    code = "RK-111"
+
+
+class FetchFailed(EngineError):
+    """An engine's archive cannot be had, or is not the one that was pinned."""
+
+    code = "RK-112"
+
+
+class ContractError(BusError):
+    """The data breaks a published contract."""
+
+    code = "RK-200"
+    reaction = Reaction.PARK
+    exit_status = 65
+
+
+class EventInvalid(ContractError):
+    """An event does not fit the schema it claims (truncated, garbage, wrong type)."""
+
+    code = "RK-201"
+
+
+class EventRefused(ContractError):
+    """The receiving store will not take a row of this batch."""
+
+    code = "RK-202"
+
+
+class SchemaUnknown(ContractError):
+    """An event names a stream, a version or a schema id that nobody here knows."""
+
+    code = "RK-203"
+
+
+class SchemaIncompatible(ContractError):
+    """A new version would break a reader; raised when registering."""
+
+    code = "RK-204"
+    reaction = Reaction.STOP
+
+
+class SchemaMismatch(ContractError):
+    """A schema id means another schema than the stream's; never guess what was meant."""
+
+    code = "RK-205"
+    reaction = Reaction.STOP
+
+
+class ChangeRefused(ContractError):
+    """A change that a publisher handed in has faults; all are in the report."""
+
+    code = "RK-206"
+
+
+class EventTooLarge(ContractError):
+    """An event is above the broker's limit for one message."""
+
+    code = "RK-207"
+
+
+class SubjectWaiting(ContractError):
+    """An earlier event of this subject is parked in this system; this one waits behind it."""
+
+    code = "RK-208"
+
+
+class PolicyError(BusError):
+    """The rules forbid it; also written to the audit log."""
+
+    code = "RK-300"
+    reaction = Reaction.PARK
+    exit_status = 77
+
+
+class NotEntitled(PolicyError):
+    """No valid subscription covers this system and stream."""
+
+    code = "RK-301"
+    reaction = Reaction.STOP
+
+
+class FieldWithheld(PolicyError):
+    """A field left over after projection is not allowed out."""
+
+    code = "RK-302"
+    reaction = Reaction.STOP
+
+
+class Unavailable(BusError):
+    """Something outside did not answer."""
+
+    code = "RK-400"
+    reaction = Reaction.RETRY
+    exit_status = 75
+
+
+class BrokerUnavailable(Unavailable):
+    """Kafka does not answer."""
+
+    code = "RK-401"
+
+
+class RegistryUnavailable(Unavailable):
+    """The schema registry does not answer."""
+
+    code = "RK-402"
+
+
+class SourceUnavailable(Unavailable):
+    """A publishing system's store does not answer."""
+
+    code = "RK-403"
+
+
+class SinkUnavailable(Unavailable):
+    """A receiving system's store does not answer."""
+
+    code = "RK-404"
+
+
+class StoreUnavailable(Unavailable):
+    """The bus's own store (ledger) does not answer."""
+
+    code = "RK-405"
+
+
+class LaneError(BusError):
+    """A lane must not go on; let go of it, never merge."""
+
+    code = "RK-500"
+    exit_status = 70
+
+
+class LaneLost(LaneError):
+    """Somebody else moved this lane's position in the store."""
+
+    code = "RK-501"
+
+
+class PositionForeign(LaneError):
+    """A stored position belongs to another cluster, another log, or lies beyond the log's end."""
+
+    code = "RK-502"
+
+
+class LaneTooOld(LaneError):
+    """A lane was away longer than the log keeps erasures; reconcile or rebuild."""
+
+    code = "RK-503"

@@ -1,0 +1,116 @@
+"""Views and the batches that carry them: the values that cross from policy to connectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+import pyarrow as pa
+
+from bus.model.receipt import Receipt
+from bus.model.stream import Sensitivity
+
+
+class Suppression(StrEnum):
+    """How a system treats a protected person's location (``suppression`` in a subscription)."""
+
+    WITHHOLD = "withhold"  # the fact of the change, without the location
+    CAPABLE = "capable"  # location and flag: the system itself suppresses what it shows
+
+
+class Keeping(StrEnum):
+    """What a store keeps of a view."""
+
+    STATE = "state"  # one row per subject, the newest version wins
+    HISTORY = "history"  # one row per event, by (partition, offset)
+
+
+@dataclass(frozen=True, slots=True)
+class ViewColumn:
+    """One column of a view: its flat name, where it comes from, and its type."""
+
+    name: str
+    path: str  # dotted path in the stream's record; "" for a column the bus itself adds
+    type: pa.DataType
+    sensitivity: Sensitivity
+    ja: str = ""
+    is_nullable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What results from subscription x stream: a flat schema, a row filter, masks (ビュー)."""
+
+    system: str
+    stream: str
+    keeping: Keeping
+    columns: tuple[ViewColumn, ...]
+    event_types: frozenset[str]
+    suppression: Suppression
+    fingerprint: str  # SHA-256 in hex of all of the above and the schema version it reads
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Columns that identify a row in the store."""
+        if self.keeping is Keeping.STATE:
+            return ("municipality_code", "subject_id")
+        return ("log_partition", "log_offset")
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Exactly the columns, in order, of every batch of this view."""
+        return pa.schema(
+            [pa.field(column.name, column.type, column.is_nullable) for column in self.columns]
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """Where a lane stands in its log: ``offset`` is the next one to read.
+
+    ``last_event_id`` is the id of the last event before ``offset``: if that event is still in
+    the log under another id, this is another log.
+    """
+
+    cluster_id: str
+    topic: str
+    partition: int
+    offset: int
+    last_event_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """What a store holds of one lane: its position, the receipt of the last batch, and when."""
+
+    position: Position
+    receipt: Receipt
+    applied_at: datetime  # aware; the store's own clock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ViewBatch:
+    """Consecutive rows of one lane, in exactly the view's schema, and where they end.
+
+    ``start`` is where the lane's last batch ended, not the first offset inside: compaction and
+    filtering leave holes, positions have none. ``records`` may be empty: the position moves all
+    the same. ``erased`` holds Kafka keys (``<municipality_code>/<subject_id>``) whose rows must
+    go; a batch has records or erased keys, not both. A replay has ``start == end.offset``.
+    """
+
+    view: View
+    partition: int
+    start: int
+    end: Position
+    records: pa.RecordBatch
+    receipt: Receipt
+    erased: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What a sink says of a batch that is now durable."""
+
+    rows: int  # rows that changed the store; fewer than delivered where a newer version was there
+    applied_at: datetime  # aware; the store's own clock if it has one

@@ -1,0 +1,135 @@
+"""Every setting of Renkei, typed, read once at start by ``bus.app`` and passed down.
+
+Values come from ``RENKEI_…`` variables over the file named by ``RENKEI_SETTINGS`` (YAML) over
+the defaults here. A ``RENKEI_…`` variable that nobody asked for is an error, not a shrug. A
+default is either safe in production or absent: then ``renkei local up`` supplies it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from bus.errors import ConfigurationError
+
+PREFIX = "RENKEI_"
+
+
+class SystemConnection(BaseModel):
+    """How one system's store is reached: a connector of the roster, and its options."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    connector: str = "postgres"
+    options: dict[str, Any] = Field(default_factory=dict, repr=False)
+
+
+class Settings(BaseModel):
+    """The tree. Field names are the variables' names in lower case, without the prefix."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    home: Path = Field(default_factory=lambda: default_home())
+    """Where engines, data and logs of the one-machine stack live."""
+    schemas: Path | None = None
+    """Folder of streams, codes and subscriptions; by default the one shipped."""
+    kafka: str | None = None
+    """Bootstrap servers, ``host:port,…``."""
+    registry: str | None = None
+    """Base URL of the schema registry's Confluent-compatible API."""
+    database: SecretStr | None = None
+    """URI of the bus's own PostgreSQL database (ledger)."""
+    outboxes: dict[str, SecretStr] = Field(default_factory=dict)
+    """System -> URI of the publishing system's database that holds its outbox."""
+    systems: dict[str, SystemConnection] = Field(default_factory=dict)
+    """Receiving systems and how their stores are reached."""
+    municipality: str | None = None
+    """6-digit code of the municipality served, for commands that take none."""
+
+    replication: int = 1
+    """Replicas of each topic; three in production."""
+    partitions: int = 4
+    """Partitions of each stream's topic. Fixed once made: order per subject hangs on it."""
+    max_message_bytes: int = 1_000_000
+    """The broker's limit for one event."""
+    compaction_lag: timedelta = timedelta(days=30)
+    """How long every event stays readable before compaction may take older ones."""
+
+    fetch_records: int = 10_000
+    """Most events in one batch of a lane: bounds memory and the work lost in a crash."""
+    fetch_bytes: int = 8 * 1024 * 1024
+    """Most bytes fetched per partition at once."""
+    idle_wait: timedelta = timedelta(seconds=2)
+    """How long a fetch may wait for the first event; does not delay an event that comes."""
+    retry_first: timedelta = timedelta(milliseconds=200)
+    retry_most: timedelta = timedelta(seconds=30)
+    """Back-off of a batch whose store is away: doubles from first to most, with jitter."""
+    stop_within: timedelta = timedelta(seconds=10)
+    """How long a stopping process may finish the batch in hand."""
+
+    http_host: str = "127.0.0.1"
+    http_port: int | None = None
+    """Where /metrics, /healthz and /readyz answer; absent: not served."""
+    log_format: str = "json"
+    """``json`` or ``text``."""
+
+    def need(self, name: str) -> Any:
+        """The value of a setting that this command cannot do without.
+
+        Raises:
+            ConfigurationError: It is absent; the message names the variable.
+        """
+        value = getattr(self, name)
+        if value is None:
+            raise ConfigurationError(
+                f"set {PREFIX}{name.upper()}, or start the one-machine stack: renkei local up"
+            )
+        return value.get_secret_value() if isinstance(value, SecretStr) else value
+
+
+def default_home(environment: Mapping[str, str] | None = None) -> Path:
+    """The user's data folder for Renkei (XDG Base Directory Specification)."""
+    environment = os.environ if environment is None else environment
+    data = environment.get("XDG_DATA_HOME")
+    return (Path(data) if data else Path.home() / ".local" / "share") / "renkei"
+
+
+def load(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = None) -> Settings:
+    """Build the settings: *overrides* over the environment over the file over defaults.
+
+    ``RENKEI_SYSTEMS`` and ``RENKEI_OUTBOXES`` are YAML text; everything else is plain text.
+
+    Raises:
+        ConfigurationError: An unknown name or an unusable value; never prints the value.
+    """
+    values: dict[str, Any] = {}
+    given = {k[len(PREFIX) :].lower(): v for k, v in environment.items() if k.startswith(PREFIX)}
+    file = given.pop("settings", None)
+    if file is not None:
+        values.update(_read(Path(file)))
+    for name in ("systems", "outboxes"):
+        if name in given:
+            values[name] = yaml.safe_load(given.pop(name))
+    values.update(given)
+    values.update(overrides or {})
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        names = ", ".join(".".join(str(part) for part in e["loc"]) for e in error.errors())
+        raise ConfigurationError("these settings cannot be used", names=names) from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigurationError("cannot read the settings file", file=str(path)) from error
+    if not isinstance(content, dict):
+        raise ConfigurationError("the settings file holds no mapping", file=str(path))
+    return content

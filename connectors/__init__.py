@@ -1,0 +1,6 @@
+"""The roster of connectors: one line each; nothing is imported until asked."""
+
+SINKS = {
+    "memory": "connectors.memory.sink:MemorySink",
+    "postgres": "connectors.postgres.sink:PostgresSink",
+}
