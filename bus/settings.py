@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from bus.errors import ConfigurationError
 
 PREFIX = "RENKEI_"
+FOR_TESTS = {"RENKEI_KILL_AT", "RENKEI_TEST_ENGINES"}  # read elsewhere, never settings
 
 
 class SystemConnection(BaseModel):
@@ -35,7 +36,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    home: Path = Field(default_factory=lambda: default_home())
+    home: Path = Field(default_factory=lambda: default_home())  # noqa: PLW0108 - takes no data
     """Where engines, data and logs of the one-machine stack live."""
     schemas: Path | None = None
     """Folder of streams, codes and subscriptions; by default the one shipped."""
@@ -109,7 +110,11 @@ def load(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = N
         ConfigurationError: An unknown name or an unusable value; never prints the value.
     """
     values: dict[str, Any] = {}
-    given = {k[len(PREFIX) :].lower(): v for k, v in environment.items() if k.startswith(PREFIX)}
+    given = {
+        k[len(PREFIX) :].lower(): v
+        for k, v in environment.items()
+        if k.startswith(PREFIX) and k not in FOR_TESTS
+    }
     file = given.pop("settings", None)
     if file is not None:
         values.update(_read(Path(file)))

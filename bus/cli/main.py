@@ -1,0 +1,57 @@
+"""``renkei``: the command line. One module per command group; each registers itself here by name."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+import typer
+
+from bus import points
+from bus.cli.output import show_error
+from bus.errors import BusError
+
+MODULES = (
+    "demo",
+    "publish",
+    "deliver",
+    "relay",
+    "reach",
+    "status",
+    "throughput",
+    "monitor",
+    "parked",
+    "schemas",
+    "subscriptions",
+    "topics",
+    "local",
+    "doctor",
+    "bench",
+    "settings",
+)
+
+
+def build() -> typer.Typer:
+    """The whole command, every group registered."""
+    app = typer.Typer(
+        name="renkei",
+        help="Renkei (連携): a change entered once reaches every municipal business system.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        rich_markup_mode=None,
+    )
+    for name in MODULES:
+        importlib.import_module(f"bus.cli.{name}").register(app)
+    return app
+
+
+def main() -> None:
+    """Run the command; a deliberate error becomes one line on stderr and its exit status."""
+    points.arm(os.environ)
+    try:
+        build()()
+    except BusError as error:
+        show_error(error)
+        sys.exit(error.exit_status)

@@ -1,0 +1,42 @@
+"""How commands speak: results on stdout, progress and errors on stderr, JSON on demand.
+
+Colours and live displays turn off by themselves where the stream is no terminal or ``NO_COLOR``
+is set; nothing is drawn wider than 80 columns unless the terminal is.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from bus.errors import BusError
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")]
+
+
+def out() -> Console:
+    """Where results go."""
+    return Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def err() -> Console:
+    """Where progress, warnings and errors go."""
+    return Console(file=sys.stderr, highlight=False, soft_wrap=not sys.stderr.isatty())
+
+
+def show_json(value: Any) -> None:
+    """One JSON document, UTF-8, on stdout."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
+
+
+def show_error(error: BusError) -> None:
+    """One line (and the report of faults, where the error carries one) on stderr."""
+    console = err()
+    console.print(f"error: {error}", style="bold red", markup=False)
+    for fault in getattr(error, "faults", ()):
+        console.print(f"  {fault}", markup=False)
