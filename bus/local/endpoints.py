@@ -1,0 +1,35 @@
+"""Where the engines answer: the one value that the rest of the product needs from ``bus.local``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+
+from bus.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Addresses of running engines.
+
+    Args:
+        kafka: Bootstrap servers, ``host:port``.
+        registry: Full base URL of the registry's Confluent-compatible API.
+        database: URI of PostgreSQL as its superuser; carries the password, so it never prints.
+    """
+
+    kafka: str
+    registry: str
+    database: str = field(repr=False)
+
+    @classmethod
+    def parse(cls, text: str) -> Endpoints:
+        """Read ``kafka=…;registry=…;database=…``.
+
+        Raises:
+            ConfigurationError: A part is missing or unknown.
+        """
+        parts = dict(part.partition("=")[::2] for part in text.split(";") if part.strip())
+        given = {name.strip(): value.strip() for name, value in parts.items()}
+        if set(given) != {item.name for item in fields(cls)}:
+            raise ConfigurationError("engines are given as kafka=…;registry=…;database=…")
+        return cls(**given)
