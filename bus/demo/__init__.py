@@ -1,0 +1,1 @@
+"""The main job, shown: a synthetic municipality, a core system, sixteen receiving systems."""
