@@ -1,0 +1,107 @@
+"""The demo's pictures: plain values in, rich renderables out. Nothing here reads a store.
+
+Everything fits 80 columns; meaning never hangs on colour alone (``●`` applied, ``○`` not yet).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from bus.demo.result import Arrival, ChangeShown, DemoResult, SideBySide
+
+WIDTH = 80
+
+
+def lights(arrivals: Sequence[Arrival]) -> Table:
+    """The systems in two columns, each with a light and the time it took."""
+    table = Table.grid(padding=(0, 1))
+    for _ in range(2):
+        table.add_column(width=1)
+        table.add_column(width=25, no_wrap=True)
+        table.add_column(width=9, justify="right", no_wrap=True)
+    half = (len(arrivals) + 1) // 2
+    for row in range(half):
+        cells: list[RenderableType] = []
+        for arrival in (arrivals[row : row + 1], arrivals[row + half : row + half + 1]):
+            cells += _light(arrival[0]) if arrival else ["", "", ""]
+        table.add_row(*cells)
+    return table
+
+
+def _light(arrival: Arrival) -> list[RenderableType]:
+    mark = Text("●", style="green") if arrival.applied else Text("○", style="dim")
+    took = "" if arrival.after_ms is None else f"{arrival.after_ms:,.0f} ms"
+    return [mark, arrival.system, took]
+
+
+def change_title(number: int, count: int, ja: str, what: str, events: int) -> Text:
+    """``2/6 出生 a birth: 2 events, one change``."""
+    plural = "event" if events == 1 else "events"
+    text = Text()
+    text.append(f"{number}/{count} ", style="bold")
+    text.append(f"{ja} ", style="bold cyan")
+    text.append(f"{what}: {events} {plural}, one change")
+    return text
+
+
+def change_end(change: ChangeShown) -> Text:
+    """``16 of 16 applied, the last after 84 ms; the ledger says 16``."""
+    whole = change.applied == change.expected
+    text = Text()
+    text.append(
+        f"{change.applied} of {change.expected} applied",
+        style="bold green" if whole else "bold red",
+    )
+    if change.slowest_ms is not None:
+        text.append(f", the last after {change.slowest_ms:,.0f} ms")
+    text.append(f"; the ledger says {change.ledger_applied}")
+    return text
+
+
+def side_by_side(compared: SideBySide) -> Table:
+    """The same subject's row in two systems."""
+    table = Table(width=WIDTH, show_edge=False, pad_edge=False, header_style="bold")
+    table.add_column("item", width=16, no_wrap=True)
+    table.add_column(compared.left, ratio=1)
+    table.add_column(compared.right, ratio=1)
+    for row in compared.rows:
+        table.add_row(f"{row.ja}", _shown(row.left), _shown(row.right))
+    return table
+
+
+def _shown(value: str | None) -> Text:
+    return Text("— withheld", style="yellow") if value is None else Text(value)
+
+
+def summary(result: DemoResult, next_steps: Mapping[str, str]) -> Group:
+    """The last screen: the load, every change in a line, and where to look next."""
+    load = result.first_load
+    head = Text()
+    head.append("Renkei 連携", style="bold cyan")
+    head.append(f"  {result.population:,} residents, {load.events:,} events into 16 systems:\n")
+    head.append(
+        f"{load.deliveries:,} rows delivered in {load.seconds:,.1f} s"
+        f" ({load.deliveries / max(load.seconds, 1e-9):,.0f} rows/s)\n"
+    )
+    table = Table(width=WIDTH, show_edge=False, pad_edge=False, header_style="bold")
+    table.add_column("change", ratio=1, no_wrap=True)
+    table.add_column("applied in", justify="right", no_wrap=True)
+    table.add_column("ledger", justify="right", no_wrap=True)
+    table.add_column("slowest", justify="right", no_wrap=True)
+    for change in result.changes:
+        whole = change.applied == change.expected
+        table.add_row(
+            f"{change.ja} {change.kind}",
+            Text(f"{change.applied} of {change.expected}", style="green" if whole else "red"),
+            str(change.ledger_applied),
+            "—" if change.slowest_ms is None else f"{change.slowest_ms:,.0f} ms",
+        )
+    steps = Text("\nWhere to look next\n", style="bold")
+    for what, command in next_steps.items():
+        steps.append(f"  {what}\n", style="dim")
+        steps.append(f"    {command}\n", style="")
+    return Group(head, table, steps)
