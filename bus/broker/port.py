@@ -6,7 +6,7 @@ the suite in ``bus.testing.broker_suite``.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -65,10 +65,20 @@ class Consumer(Protocol):
     async def assign(self, places: Sequence[Place]) -> None:
         """Read exactly these partitions, without a group's help."""
 
-    async def fetch(self, max_records: int, timeout: timedelta) -> Sequence[Fetched]:
-        """What is there, at most one entry per partition; empty after *timeout* of silence."""
+    async def fetch(
+        self, max_records: int, timeout: timedelta, places: Collection[Place] | None = None
+    ) -> Sequence[Fetched]:
+        """What is there, at most one entry per partition; empty after *timeout* of silence.
+
+        With *places*, only from these; what was read ahead of the others is kept for later
+        (:meth:`pause` throws it away).
+        """
 
     def seek(self, place: Place, offset: int) -> None: ...
+
+    async def position(self, place: Place) -> int:
+        """The offset after everything fetched or passed over; it equals the end offset once all
+        is read, also where the log ends in a hole (compaction, a transaction's marker)."""
 
     def pause(self, *places: Place) -> None: ...
 
