@@ -1,0 +1,799 @@
+"""What every sink must do, as tests: the contract of ``bus.connect.port.Sink``.
+
+Subclass :class:`SinkSuite` in a test module and give it a fixture ``rig`` that yields a
+:class:`SinkRig`: how to make sinks over one store, how to read back what the store holds, how to
+cut the line, and how to let a crash happen at each step. Values come back as they were put in:
+Python values of the view's Arrow types.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pytest
+
+from bus.connect import Sink
+from bus.errors import EventRefused, LaneLost, SinkUnavailable
+from bus.model import (
+    Checkpoint,
+    Keeping,
+    Position,
+    Receipt,
+    Sensitivity,
+    Suppression,
+    View,
+    ViewBatch,
+    ViewColumn,
+    multirange,
+)
+from bus.points import Point
+from bus.testing.corpus import HOSTILE_TEXT, REFUSED_TEXT
+
+Row = dict[str, Any]
+
+CITY = "011002"
+TOPIC_PREFIX = "linkage."
+NOON = datetime(2026, 4, 1, 3, 0, 0, 123456, tzinfo=UTC)
+TEXTS = pa.list_(pa.string())
+
+_COLUMNS: tuple[tuple[str, pa.DataType], ...] = (
+    ("municipality_code", pa.string()),
+    ("subject_id", pa.string()),
+    ("version", pa.int32()),
+    ("event_id", pa.string()),
+    ("event_type", pa.string()),
+    ("processed_at", pa.timestamp("us", tz="UTC")),
+    ("name", pa.string()),
+    ("birth_date", pa.date32()),
+    ("birth_date_unknown", pa.bool_()),
+    ("birth_date_text", pa.string()),
+    ("income", pa.int64()),
+    ("share", pa.float64()),
+    ("members_subject_id", TEXTS),
+)
+_REQUIRED = {"municipality_code", "subject_id", "version", "event_id", "event_type"}
+_LOG = (("log_partition", pa.int32()), ("log_offset", pa.int64()))
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL inside a test: nothing in the product catches it to carry on."""
+
+
+class SinkRig(Protocol):
+    """What a connector's author supplies. All sinks of one rig work on the same, empty store."""
+
+    def sink(self) -> Sink:
+        """A new sink over the rig's store, as after a restart of the process."""
+
+    async def stored(self, view: View) -> list[Row]:
+        """What the store holds of *view*: its columns only, ordered by the view's key."""
+
+    def cut(self) -> contextlib.AbstractAsyncContextManager[None]:
+        """Inside, the store is out of reach and open connections are broken."""
+
+    async def drop_connections(self) -> None:
+        """Break every open connection once; new ones are possible at once."""
+
+    def killing(self, point: Point) -> contextlib.AbstractContextManager[None]:
+        """Inside, passing *point* raises :class:`Killed`."""
+
+
+def view_of(
+    stream: str = "resident",
+    keeping: Keeping = Keeping.STATE,
+    extra: Sequence[tuple[str, pa.DataType]] = (),
+) -> View:
+    """A view with every type that views have, and *extra* columns at its end."""
+    log = _LOG if keeping is Keeping.HISTORY else ()
+    columns = tuple(
+        ViewColumn(
+            name=name,
+            path=name,
+            type=kind,
+            sensitivity=Sensitivity.PERSONAL,
+            is_nullable=name not in _REQUIRED | dict(_LOG).keys(),
+        )
+        for name, kind in (*_COLUMNS, *log, *extra)
+    )
+    return View(
+        system="child_allowance",
+        stream=stream,
+        keeping=keeping,
+        columns=columns,
+        event_types=frozenset(),
+        suppression=Suppression.WITHHOLD,
+        fingerprint=f"{len(extra):064d}",
+    )
+
+
+def person(subject_id: str, version: int = 1, **values: object) -> Row:
+    """A row of :func:`view_of`; what is not given is absent."""
+    row = {
+        "municipality_code": CITY,
+        "subject_id": subject_id,
+        "version": version,
+        "event_id": f"{subject_id}-{version}",
+        "event_type": "resident.moved_in",
+        "processed_at": NOON,
+    }
+    return row | values
+
+
+def batch_of(
+    view: View,
+    rows: Sequence[Row] = (),
+    *,
+    start: int = 0,
+    end: int | None = None,
+    partition: int = 0,
+    cluster_id: str = "test-cluster",
+    erased: Sequence[str] = (),
+    previous: str = "0" * 64,
+) -> ViewBatch:
+    """A batch of *view* from *start*; it ends after as many offsets as it has rows or keys."""
+    end = start + (len(rows) or len(erased)) if end is None else end
+    if view.keeping is Keeping.HISTORY:
+        rows = [
+            {"log_partition": partition, "log_offset": start + at} | row
+            for at, row in enumerate(rows)
+        ]
+    columns = [pa.array([row.get(f.name) for row in rows], type=f.type) for f in view.schema]
+    return ViewBatch(
+        view=view,
+        partition=partition,
+        start=start,
+        end=Position(
+            cluster_id=cluster_id,
+            topic=TOPIC_PREFIX + view.stream,
+            partition=partition,
+            offset=end,
+            last_event_id=str(rows[-1]["event_id"]) if rows else None,
+        ),
+        records=pa.RecordBatch.from_arrays(columns, schema=view.schema),
+        erased=tuple(erased),
+        receipt=Receipt(
+            system=view.system,
+            stream=view.stream,
+            partition=partition,
+            start=start,
+            end=end,
+            delivered=multirange(range(start, start + len(rows))),
+            view=view.fingerprint,
+            rows=len(rows),
+            digest=f"{start:064d}",
+            previous=previous,
+        ),
+    )
+
+
+@contextlib.asynccontextmanager
+async def opened(sink: Sink, view: View) -> AsyncIterator[Sink]:
+    """*sink*, open, and closed at the end whatever happens."""
+    try:
+        await sink.open(view)
+        yield sink
+    finally:
+        await sink.close()
+
+
+class SinkSuite:
+    """Collected once per connector; the ``rig`` fixture says which."""
+
+    async def test_an_empty_store_starts_from_the_beginning(self, rig: SinkRig) -> None:
+        """A store that never held the stream asks for everything."""
+        sink = rig.sink()
+        try:
+            assert dict(await sink.open(view_of())) == {}
+            assert await sink.checkpoint(0) is None
+        finally:
+            await sink.close()
+
+    async def test_rows_and_position_are_there_after_a_restart(self, rig: SinkRig) -> None:
+        """What was applied is found by the next process, with the receipt that says so."""
+        view = view_of()
+        batch = batch_of(view, [person("1"), person("2")])
+        async with opened(rig.sink(), view) as sink:
+            applied = await sink.apply(batch)
+
+        again = rig.sink()
+        found = await again.open(view)
+        await again.close()
+
+        assert applied.rows == 2
+        expected = Checkpoint(
+            position=batch.end, receipt=batch.receipt, applied_at=applied.applied_at
+        )
+        assert dict(found) == {0: expected}
+        assert [row["subject_id"] for row in await rig.stored(view)] == ["1", "2"]
+
+    async def test_the_time_of_applying_is_the_present(self, rig: SinkRig) -> None:
+        """The store's own clock is given with its zone."""
+        view = view_of()
+        async with opened(rig.sink(), view) as sink:
+            applied = await sink.apply(batch_of(view, [person("1")]))
+
+        assert abs(datetime.now(UTC) - applied.applied_at) < timedelta(minutes=5)
+
+    async def test_repeating_a_batch_changes_nothing(self, rig: SinkRig) -> None:
+        """A batch that was applied before the crash may come again: it is turned away."""
+        view = view_of()
+        batch = batch_of(view, [person("1"), person("2")])
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch)
+        once = await rig.stored(view)
+
+        async with opened(rig.sink(), view) as sink:
+            with pytest.raises(LaneLost):
+                await sink.apply(batch)
+            assert await sink.checkpoint(0) is not None
+
+        assert await rig.stored(view) == once
+
+    @pytest.mark.parametrize("keeping", list(Keeping))
+    async def test_rows_that_come_again_have_no_effect(
+        self, rig: SinkRig, keeping: Keeping
+    ) -> None:
+        """A log that is read again from further back (a replay) leaves the rows as they are."""
+        view = view_of(keeping=keeping)
+        rows = [person("1", name="a"), person("2", name="b")]
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch_of(view, rows))
+            once = await rig.stored(view)
+            replayed = [row | {"log_offset": at} for at, row in enumerate(rows)]
+            applied = await sink.apply(batch_of(view, replayed, start=2))
+
+        assert applied.rows == 0
+        assert await rig.stored(view) == once
+
+    async def test_an_older_version_never_replaces_a_newer(self, rig: SinkRig) -> None:
+        """Reordering ends with the newest state."""
+        view = view_of()
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch_of(view, [person("1", 3, name="new")]))
+            applied = await sink.apply(batch_of(view, [person("1", 2, name="old")], start=1))
+
+        assert applied.rows == 0
+        assert [(r["version"], r["name"]) for r in await rig.stored(view)] == [(3, "new")]
+
+    async def test_a_newer_version_replaces_the_whole_row(self, rig: SinkRig) -> None:
+        """An event is a whole snapshot: what it leaves out is gone."""
+        view = view_of()
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(
+                batch_of(view, [person("1", 1, name="old", income=5, members_subject_id=["9"])])
+            )
+            applied = await sink.apply(batch_of(view, [person("1", 2)], start=1))
+
+        assert applied.rows == 1
+        (row,) = await rig.stored(view)
+        assert (row["version"], row["name"], row["income"], row["members_subject_id"]) == (
+            2, None, None, None,
+        )  # fmt: skip
+
+    @pytest.mark.parametrize("others", [0, 200])
+    async def test_one_batch_may_hold_several_versions_of_a_subject(
+        self, rig: SinkRig, others: int
+    ) -> None:
+        """The newest one stays, in whatever order they stand, in a small batch and a large."""
+        view = view_of()
+        rows = [person("1", version) for version in (2, 4, 3)]
+        rows += [person(f"x{at:03d}") for at in range(others)]
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch_of(view, rows))
+
+        stored = await rig.stored(view)
+        assert len(stored) == 1 + others
+        assert stored[0]["version"] == 4
+
+    async def test_the_same_subject_number_in_two_municipalities_is_two(self, rig: SinkRig) -> None:
+        """A subject is known by its municipality and its number."""
+        view = view_of()
+        rows = [person("1"), person("1", municipality_code="131016")]
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch_of(view, rows))
+
+        assert [row["municipality_code"] for row in await rig.stored(view)] == [CITY, "131016"]
+
+    async def test_a_history_keeps_every_event(self, rig: SinkRig) -> None:
+        """One row per event, told apart by its place in the log."""
+        view = view_of(keeping=Keeping.HISTORY)
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch_of(view, [person("1", 1), person("1", 2)]))
+            await sink.apply(batch_of(view, [person("1", 1)], partition=1))
+
+        places = [
+            (row["log_partition"], row["log_offset"], row["version"])
+            for row in await rig.stored(view)
+        ]
+        assert places == [(0, 0, 1), (0, 1, 2), (1, 0, 1)]
+
+    async def test_an_empty_batch_moves_the_position(self, rig: SinkRig) -> None:
+        """Events that the view filters out are behind the lane all the same."""
+        view = view_of()
+        async with opened(rig.sink(), view) as sink:
+            applied = await sink.apply(batch_of(view, end=100))
+            checkpoint = await sink.checkpoint(0)
+            await sink.apply(batch_of(view, [person("1")], start=100))
+
+        assert applied.rows == 0
+        assert checkpoint is not None
+        assert checkpoint.position.offset == 100
+
+    async def test_partitions_have_positions_of_their_own(self, rig: SinkRig) -> None:
+        """Lanes of one stream move independently, also at the same moment."""
+        view = view_of()
+        async with opened(rig.sink(), view) as sink:
+            await asyncio.gather(
+                *(
+                    sink.apply(batch_of(view, [person(f"{at}")], partition=at, end=10 + at))
+                    for at in range(4)
+                )
+            )
+            assert await sink.checkpoint(4) is None
+
+        again = rig.sink()
+        found = await again.open(view)
+        await again.close()
+        assert {at: c.position.offset for at, c in found.items()} == {0: 10, 1: 11, 2: 12, 3: 13}
+
+    async def test_streams_do_not_mix(self, rig: SinkRig) -> None:
+        """Two streams of one system share a store and nothing else."""
+        resident, household = view_of(), view_of("household")
+        async with opened(rig.sink(), resident) as one, opened(rig.sink(), household) as two:
+            await one.apply(batch_of(resident, [person("1")]))
+            await two.apply(batch_of(household, [person("2")]))
+
+        assert [row["subject_id"] for row in await rig.stored(resident)] == ["1"]
+        assert [row["subject_id"] for row in await rig.stored(household)] == ["2"]
+
+    # -- who owns the lane
+
+    @pytest.mark.parametrize("start", [1, 7])
+    async def test_a_new_lane_starts_at_nought(self, rig: SinkRig, start: int) -> None:
+        """A batch that starts further on has lost something before it."""
+        view = view_of()
+        async with opened(rig.sink(), view) as sink:
+            with pytest.raises(LaneLost):
+                await sink.apply(batch_of(view, [person("1")], start=start))
+            assert await sink.checkpoint(0) is None
+
+        assert await rig.stored(view) == []
+
+    @pytest.mark.parametrize("late", [0, 1])
+    async def test_a_second_owner_cannot_write(self, rig: SinkRig, late: int) -> None:
+        """Two that believe they own a lane: whoever comes second writes nothing."""
+        view = view_of()
+        owners = [rig.sink(), rig.sink()]
+        async with opened(owners[late], view) as loser, opened(owners[1 - late], view) as winner:
+            await winner.apply(batch_of(view, [person("1", name="winner")]))
+            with pytest.raises(LaneLost):
+                await loser.apply(batch_of(view, [person("2", name="loser")]))
+
+        assert [row["name"] for row in await rig.stored(view)] == ["winner"]
+
+    @pytest.mark.parametrize("rows", [1, 500])
+    async def test_of_two_owners_at_once_one_writes(self, rig: SinkRig, rows: int) -> None:
+        """The same at the same moment, again and again, in small batches and large."""
+        view = view_of()
+        async with opened(rig.sink(), view) as one, opened(rig.sink(), view) as two:
+            for at in range(5):
+                start = at * rows
+                batches = [
+                    batch_of(
+                        view,
+                        [person(f"{who}-{start + n:05d}") for n in range(rows)],
+                        start=start,
+                    )
+                    for who in "ab"
+                ]
+                results = await asyncio.gather(
+                    one.apply(batches[0]), two.apply(batches[1]), return_exceptions=True
+                )
+                assert sum(isinstance(result, LaneLost) for result in results) == 1, results
+
+        assert len(await rig.stored(view)) == 5 * rows
+
+    async def test_a_position_of_another_cluster_is_not_moved(self, rig: SinkRig) -> None:
+        """The same offset of another log is no reason to write."""
+        view = view_of()
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch_of(view, [person("1")]))
+            with pytest.raises(LaneLost):
+                await sink.apply(batch_of(view, [person("2")], start=1, cluster_id="another"))
+
+        assert len(await rig.stored(view)) == 1
+
+    async def test_a_lost_lane_leaves_the_sink_usable(self, rig: SinkRig) -> None:
+        """One lane that is lost does not stop the others of its sink."""
+        view = view_of()
+        async with opened(rig.sink(), view) as sink:
+            with pytest.raises(LaneLost):
+                await sink.apply(batch_of(view, [person("1")], start=5))
+            await sink.apply(batch_of(view, [person("2")], partition=1))
+
+        assert [row["subject_id"] for row in await rig.stored(view)] == ["2"]
+
+    async def test_a_replay_writes_and_stays_where_it_is(self, rig: SinkRig) -> None:
+        """Parked events are applied later without moving the lane, and leave their receipt."""
+        view = view_of()
+        async with opened(rig.sink(), view) as sink:
+            first = batch_of(view, [person("1"), person("2")], end=10)
+            await sink.apply(first)
+            replay = batch_of(view, [person("3")], start=10, end=10, previous=first.receipt.chain)
+            applied = await sink.apply(replay)
+            checkpoint = await sink.checkpoint(0)
+
+        assert applied.rows == 1
+        assert checkpoint is not None
+        assert checkpoint.position == first.end
+        assert checkpoint.receipt == replay.receipt
+        assert len(await rig.stored(view)) == 3
+
+    async def test_a_replay_elsewhere_is_turned_away(self, rig: SinkRig) -> None:
+        """A replay by somebody who no longer owns the lane writes nothing."""
+        view = view_of()
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch_of(view, [person("1")], end=10))
+            with pytest.raises(LaneLost):
+                await sink.apply(batch_of(view, [person("3")], start=9, end=9))
+
+        assert len(await rig.stored(view)) == 1
+
+    # -- erasure
+
+    async def test_an_erased_subject_is_gone(self, rig: SinkRig) -> None:
+        """Its row goes, others stay, and the position moves."""
+        view = view_of()
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch_of(view, [person("1"), person("2"), person("a/b")]))
+            keys = [f"{CITY}/1", f"{CITY}/unknown", f"{CITY}/a/b", "no key of ours"]
+            applied = await sink.apply(batch_of(view, start=3, erased=keys))
+            checkpoint = await sink.checkpoint(0)
+
+        assert applied.rows == 2
+        assert [row["subject_id"] for row in await rig.stored(view)] == ["2"]
+        assert checkpoint is not None
+        assert checkpoint.position.offset == 7
+
+    async def test_an_erased_subject_may_come_back(self, rig: SinkRig) -> None:
+        """After an erasure any version is newer than nothing."""
+        view = view_of()
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch_of(view, [person("1", 5)]))
+            await sink.apply(batch_of(view, start=1, erased=[f"{CITY}/1"]))
+            await sink.apply(batch_of(view, [person("1", 1)], start=2))
+
+        assert [row["version"] for row in await rig.stored(view)] == [1]
+
+    async def test_a_history_outlives_an_erasure(self, rig: SinkRig) -> None:
+        """That something was delivered stays true."""
+        view = view_of(keeping=Keeping.HISTORY)
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch_of(view, [person("1")]))
+            applied = await sink.apply(batch_of(view, start=1, erased=[f"{CITY}/1"]))
+
+        assert applied.rows == 0
+        assert len(await rig.stored(view)) == 1
+
+    # -- crashes, cuts and closing
+
+    @pytest.mark.parametrize("rows", [1, 500])
+    @pytest.mark.parametrize("point", [Point.SINK_MOVED, Point.SINK_WRITTEN, Point.SINK_COMMITTED])
+    async def test_a_crash_leaves_rows_and_position_or_neither(
+        self, rig: SinkRig, point: Point, rows: int
+    ) -> None:
+        """Wherever the process dies, the next one finds both or none and goes on."""
+        view = view_of()
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch_of(view, [person("before")]))
+        batch = batch_of(view, [person(f"{at:04d}") for at in range(rows)], start=1)
+
+        dying = rig.sink()
+        await dying.open(view)
+        with rig.killing(point), pytest.raises(Killed):
+            await dying.apply(batch)
+        await dying.close()
+
+        async with opened(rig.sink(), view) as sink:
+            checkpoint = await sink.checkpoint(0)
+            assert checkpoint is not None
+            is_applied = point is Point.SINK_COMMITTED
+            assert checkpoint.position.offset == (1 + rows if is_applied else 1)
+            assert len(await rig.stored(view)) == (1 + rows if is_applied else 1)
+            if not is_applied:
+                await sink.apply(batch)
+        assert len(await rig.stored(view)) == 1 + rows
+
+    @pytest.mark.parametrize("rows", [1, 500])
+    async def test_a_dropped_connection_is_made_anew(self, rig: SinkRig, rows: int) -> None:
+        """The batch in hand is answered with a retry, and the retry succeeds or is turned away."""
+        view = view_of()
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch_of(view, [person(f"{at:04d}") for at in range(rows)]))
+            await rig.drop_connections()
+            batch = batch_of(view, [person(f"{at:04d}", 2) for at in range(rows)], start=rows)
+            with contextlib.suppress(SinkUnavailable):
+                await sink.apply(batch)
+            checkpoint = await sink.checkpoint(0)
+            assert checkpoint is not None
+            if checkpoint.position.offset == rows:
+                await sink.apply(batch)
+
+        assert {row["version"] for row in await rig.stored(view)} == {2}
+
+    async def test_a_store_that_is_away_is_a_retry(self, rig: SinkRig) -> None:
+        """Every question is answered with the error that says try again; later it works."""
+        view = view_of()
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch_of(view, [person("1")]))
+            async with rig.cut():
+                with pytest.raises(SinkUnavailable):
+                    await sink.apply(batch_of(view, [person("2")], start=1))
+                with pytest.raises(SinkUnavailable):
+                    await sink.checkpoint(0)
+                with pytest.raises(SinkUnavailable):
+                    await rig.sink().open(view)
+            await sink.apply(batch_of(view, [person("2")], start=1))
+
+        assert len(await rig.stored(view)) == 2
+
+    @pytest.mark.parametrize("rows", [1, 2000])
+    @pytest.mark.parametrize("after_ms", [0, 1, 5, 20])
+    async def test_closing_at_any_moment_tears_nothing(
+        self, rig: SinkRig, rows: int, after_ms: int
+    ) -> None:
+        """A sink that is closed under a running batch finishes it or undoes it."""
+        view = view_of()
+        sink = rig.sink()
+        await sink.open(view)
+        batch = batch_of(view, [person(f"{at:04d}") for at in range(rows)])
+        running = asyncio.create_task(sink.apply(batch))
+        await asyncio.sleep(after_ms / 1000)
+        await sink.close()
+        with contextlib.suppress(SinkUnavailable):
+            await running
+
+        async with opened(rig.sink(), view) as again:
+            checkpoint = await again.checkpoint(0)
+        stored = await rig.stored(view)
+        assert len(stored) == (0 if checkpoint is None else checkpoint.position.offset)
+        assert len(stored) in (0, rows)
+
+    @pytest.mark.parametrize("rows", [1, 2000])
+    async def test_a_cancelled_apply_tears_nothing(self, rig: SinkRig, rows: int) -> None:
+        """A task that is cancelled in the middle leaves the sink usable and the store whole."""
+        view = view_of()
+        async with opened(rig.sink(), view) as sink:
+            batch = batch_of(view, [person(f"{at:04d}") for at in range(rows)])
+            running = asyncio.create_task(sink.apply(batch))
+            await asyncio.sleep(0.002)
+            running.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await running
+            checkpoint = await sink.checkpoint(0)
+            if checkpoint is None:
+                await sink.apply(batch)
+
+        assert len(await rig.stored(view)) == rows
+
+    async def test_close_may_be_called_at_any_time(self, rig: SinkRig) -> None:
+        """Before an open, twice, and after a failed one."""
+        sink = rig.sink()
+        await sink.close()
+        async with rig.cut():
+            with pytest.raises(SinkUnavailable):
+                await sink.open(view_of())
+            await sink.close()
+        await sink.open(view_of())
+        await sink.close()
+        await sink.close()
+
+    async def test_a_closed_sink_may_be_opened_again(self, rig: SinkRig) -> None:
+        """The same object serves again, and finds what it left."""
+        view = view_of()
+        sink = rig.sink()
+        for at in range(3):
+            found = await sink.open(view)
+            assert (found[0].position.offset if found else 0) == at
+            await sink.apply(batch_of(view, [person(f"{at}")], start=at))
+            await sink.close()
+
+        assert len(await rig.stored(view)) == 3
+
+    async def test_many_opens_and_closes_at_once(self, rig: SinkRig) -> None:
+        """Processes that all start at the same moment do not trip over each other."""
+        view = view_of()
+
+        async def turn() -> None:
+            for _ in range(3):
+                async with opened(rig.sink(), view):
+                    await asyncio.sleep(0)
+
+        await asyncio.gather(*(turn() for _ in range(6)))
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch_of(view, [person("1")]))
+
+        assert len(await rig.stored(view)) == 1
+
+    async def test_an_apply_without_an_open_store_is_a_retry(self, rig: SinkRig) -> None:
+        """A sink that was closed says so instead of writing."""
+        view = view_of()
+        sink = rig.sink()
+        await sink.open(view)
+        await sink.close()
+
+        with pytest.raises(SinkUnavailable):
+            await sink.apply(batch_of(view, [person("1")]))
+
+    # -- values
+
+    @pytest.mark.parametrize("rows", [1, 200])
+    @pytest.mark.parametrize("name", sorted(HOSTILE_TEXT))
+    async def test_text_arrives_unchanged(self, rig: SinkRig, name: str, rows: int) -> None:
+        """Text that breaks naive writers comes through as it went in."""
+        view = view_of()
+        text = HOSTILE_TEXT[name]
+        batch = batch_of(
+            view,
+            [
+                person(f"{at:04d}", name=text, members_subject_id=[text, "plain"])
+                for at in range(rows)
+            ],
+        )
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch)
+
+        stored = await rig.stored(view)
+        assert {row["name"] for row in stored} == {text}
+        assert stored[-1]["members_subject_id"] == [text, "plain"]
+
+    async def test_hostile_text_may_be_a_key(self, rig: SinkRig) -> None:
+        """A subject is found again under whatever its number looks like."""
+        view = view_of()
+        ids = sorted(text for text in HOSTILE_TEXT.values() if len(text) < 200)
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch_of(view, [person(text, 1) for text in ids]))
+            for at, text in enumerate(ids):
+                await sink.apply(batch_of(view, [person(text, 2)], start=len(ids) + at))
+
+        stored = await rig.stored(view)
+        assert sorted(row["subject_id"] for row in stored) == ids
+        assert {row["version"] for row in stored} == {2}
+
+    @pytest.mark.parametrize("rows", [1, 200])
+    async def test_absent_is_not_empty(self, rig: SinkRig, rows: int) -> None:
+        """No value, an empty text and an empty list are three things."""
+        view = view_of()
+        batch = batch_of(
+            view,
+            [person("0"), person("1", name="", members_subject_id=[])]
+            + [person(f"x{at:04d}") for at in range(rows - 1)],
+        )
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch)
+
+        first, second, *_ = await rig.stored(view)
+        assert (first["name"], first["members_subject_id"]) == (None, None)
+        assert (second["name"], second["members_subject_id"]) == ("", [])
+
+    @pytest.mark.parametrize("rows", [1, 200])
+    @pytest.mark.parametrize(
+        ("column", "value"),
+        [
+            ("income", 9_007_199_254_740_993),  # 2**53 + 1: no float holds it
+            ("income", 9_223_372_036_854_775_807),
+            ("income", -9_223_372_036_854_775_808),
+            ("income", 0),
+            ("share", 0.1),
+            ("share", 1e-308),
+            ("share", -0.0),
+            ("share", 1.7976931348623157e308),
+            ("share", float("inf")),
+            ("birth_date", date(1, 1, 1)),
+            ("birth_date", date(1868, 1, 25)),
+            ("birth_date", date(2024, 2, 29)),
+            ("birth_date", date(9999, 12, 31)),
+            ("processed_at", datetime(1970, 1, 1, tzinfo=UTC)),
+            ("processed_at", datetime(1887, 12, 31, 15, 0, 0, 1, tzinfo=UTC)),
+            ("processed_at", datetime(2026, 10, 25, 1, 30, 0, 999999, tzinfo=UTC)),
+            ("processed_at", datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)),
+            ("birth_date_unknown", False),
+            ("birth_date_text", "平成31年2月30日"),
+            ("members_subject_id", ["1", "2", "2"]),
+            ("members_subject_id", [""]),
+            ("members_subject_id", ["{}", "NULL", 'a,"b"']),
+            ("members_subject_id", ["1", None]),
+        ],
+    )
+    async def test_a_value_arrives_unchanged(
+        self, rig: SinkRig, column: str, value: object, rows: int
+    ) -> None:
+        """Numbers keep every digit, days and times stay where they were."""
+        view = view_of()
+        batch = batch_of(view, [person(f"{at:04d}") | {column: value} for at in range(rows)])
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch)
+
+        stored = await rig.stored(view)
+        assert [_exactly(row[column]) for row in stored] == [_exactly(value)] * rows
+
+    @pytest.mark.parametrize("rows", [1, 60])
+    async def test_a_record_at_the_size_limit_arrives(self, rig: SinkRig, rows: int) -> None:
+        """A megabyte of text in one column is a value like any other."""
+        view = view_of()
+        text = "髙" * 333_333
+        batch = batch_of(
+            view, [person("0", name=text)] + [person(f"x{at}") for at in range(rows - 1)]
+        )
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch)
+
+        assert (await rig.stored(view))[0]["name"] == text
+
+    @pytest.mark.parametrize("others", [0, 200])
+    @pytest.mark.parametrize("name", sorted(REFUSED_TEXT))
+    async def test_a_refused_row_writes_nothing(self, rig: SinkRig, name: str, others: int) -> None:
+        """One row that the store will never take: nothing of the batch is there, and it says so
+        without the value."""
+        view = view_of()
+        text = REFUSED_TEXT[name]
+        rows = [person(f"{at:04d}") for at in range(others)] + [person("bad", name=text)]
+        async with opened(rig.sink(), view) as sink:
+            with pytest.raises(EventRefused) as refused:
+                await sink.apply(batch_of(view, rows))
+            assert await sink.checkpoint(0) is None
+            await sink.apply(batch_of(view, [person("good")]))
+
+        assert_no_value(refused.value, text.replace("\x00", ""))
+        assert [row["subject_id"] for row in await rig.stored(view)] == ["good"]
+
+    # -- the view changes
+
+    @pytest.mark.parametrize("rows", [1, 200])
+    async def test_a_view_may_gain_a_column(self, rig: SinkRig, rows: int) -> None:
+        """What was there stays, without a value in the new column; new rows have one."""
+        view = view_of()
+        wider = view_of(extra=[("former_name", pa.string()), ("tags", TEXTS)])
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch_of(view, [person("0")]))
+
+        async with opened(rig.sink(), wider) as sink:
+            new = [person(f"x{at}", former_name="佐藤", tags=["a"]) for at in range(rows)]
+            await sink.apply(batch_of(wider, new, start=1))
+
+        first, second, *_ = await rig.stored(wider)
+        assert (first["subject_id"], first.get("former_name")) == ("0", None)
+        assert (second["former_name"], second["tags"]) == ("佐藤", ["a"])
+
+    async def test_a_view_may_lose_a_column(self, rig: SinkRig) -> None:
+        """A grant that was withdrawn: new rows come without, and a rewritten row loses it."""
+        wider = view_of(extra=[("former_name", pa.string())])
+        async with opened(rig.sink(), wider) as sink:
+            await sink.apply(batch_of(wider, [person("1", former_name="佐藤")]))
+
+        view = view_of()
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch_of(view, [person("1", 2)], start=1))
+
+        (row,) = await rig.stored(wider)
+        assert (row["version"], row.get("former_name")) == (2, None)
+
+
+def assert_no_value(error: BaseException, *values: str) -> None:
+    """No text of *error*, nor of what caused it, holds one of *values*: it could be logged."""
+    seen: BaseException | None = error
+    while seen is not None:
+        for value in values:
+            assert value not in str(seen)
+            assert value not in repr(seen)
+        seen = seen.__cause__ or (None if seen.__suppress_context__ else seen.__context__)
+
+
+def _exactly(value: object) -> str:
+    """Text that differs where values differ: ``-0.0`` from ``0.0``, ``True`` from ``1``."""
+    return repr(value.astimezone(UTC) if isinstance(value, datetime) else value)
