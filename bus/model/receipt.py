@@ -72,6 +72,7 @@ class ParkedEvent:
     code: str  # error code, RK-…
     attempts: int
     at: datetime
+    note: str | None = None  # why an operator dismissed it: a ticket's number, never personal data
 
     @property
     def is_open(self) -> bool:
