@@ -11,6 +11,7 @@ A message is one lower-case sentence and never holds a field value; identifiers 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import ClassVar
 
@@ -53,9 +54,19 @@ class ConfigurationError(BusError):
 
 
 class FilesRefused(ConfigurationError):
-    """Reviewed files (schemas, subscriptions, codes) with faults; the report lists all of them."""
+    """Reviewed files (schemas, subscriptions, codes) with faults; the report lists all of them.
+
+    Args:
+        message: As of every error.
+        faults: Each fault found, in the order of the files; each prints as one line.
+        where: As of every error.
+    """
 
     code = "RK-101"
+
+    def __init__(self, message: str, faults: Iterable[object] = (), **where: object) -> None:
+        super().__init__(message, **where)
+        self.faults = tuple(faults)
 
 
 class EngineError(ConfigurationError):
@@ -192,6 +203,12 @@ class StoreUnavailable(Unavailable):
     """The bus's own store (ledger) does not answer."""
 
     code = "RK-405"
+
+
+class LeaseLost(Unavailable):
+    """Another relay leads this outbox, or may by now; stand by and ask again."""
+
+    code = "RK-406"
 
 
 class LaneError(BusError):
