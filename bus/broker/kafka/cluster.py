@@ -1,0 +1,197 @@
+"""The cluster itself: topics, their settings, offsets, and the makers of clients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import errors as kafka
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from bus.broker.kafka.consumer import KafkaConsumer
+from bus.broker.kafka.producer import KafkaProducer
+from bus.broker.kafka.translation import no_topic, raise_for, translated
+from bus.broker.port import Place, TopicSpec
+from bus.errors import BrokerUnavailable
+
+REQUEST_TIMEOUT_MS = 10_000
+_TOPICS_OWN = 1  # DescribeConfigs: the config_source of what is set on the topic itself
+
+
+class KafkaBroker:
+    """A cluster reached at *bootstrap* (``host:port,…``).
+
+    Args:
+        bootstrap: Some of the cluster's brokers.
+        idle_wait: How long a fetch may wait at the broker for the first record.
+        fetch_bytes: Most bytes of one answer to a fetch; a consumer holds up to two of them.
+        max_message_bytes: The topics' limit for one message.
+        patience: How long a producer waits for any acknowledgement before it gives up.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        *,
+        idle_wait: timedelta = timedelta(milliseconds=500),
+        fetch_bytes: int = 8 * 1024 * 1024,
+        max_message_bytes: int = 1_000_000,
+        patience: timedelta = timedelta(seconds=20),
+    ) -> None:
+        self._bootstrap = [server.strip() for server in bootstrap.split(",")]
+        self._idle_wait = idle_wait
+        self._fetch_bytes = fetch_bytes
+        self._max_message_bytes = max_message_bytes
+        self._patience = patience
+        self._seen: dict[str, int] = {}
+        self._admin: AIOKafkaAdminClient | None = None
+        self._asker: AIOKafkaConsumer | None = None
+
+    async def start(self) -> None:
+        self._admin = AIOKafkaAdminClient(
+            bootstrap_servers=self._bootstrap,
+            client_id="renkei-admin",
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
+        )
+        self._asker = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap,
+            client_id="renkei-offsets",
+            isolation_level="read_committed",
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
+        )
+        try:
+            with translated():
+                await self._admin.start()
+                await self._asker.start()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Close what this object itself holds open; its clients are closed by their owners."""
+        admin, self._admin = self._admin, None
+        asker, self._asker = self._asker, None
+        if asker is not None:
+            await asker.stop()
+        if admin is not None:
+            await admin.close()
+
+    async def cluster_id(self) -> str:
+        with translated():
+            cluster = await self._started().describe_cluster()
+        return str(cluster["cluster_id"])
+
+    async def partitions(self, topics: Sequence[str]) -> Mapping[str, int]:
+        # All topics are described: naming an absent one would make it where brokers do that.
+        with translated():
+            described = await self._started().describe_topics()
+        wanted = set(topics)
+        found = {
+            topic["topic"]: len(topic["partitions"])
+            for topic in described
+            if topic["topic"] in wanted and topic["error_code"] == 0
+        }
+        self._seen.update(found)
+        return found
+
+    async def topic_config(self, topic: str) -> Mapping[str, str]:
+        return {name: value for name, (value, _) in (await self._described(topic)).items()}
+
+    async def create_topics(self, specs: Sequence[TopicSpec]) -> None:
+        """Make the topics; one that exists already is left as it is."""
+        wanted = [
+            NewTopic(spec.name, spec.partitions, spec.replication, None, dict(spec.config))
+            for spec in specs
+        ]
+        with translated():
+            answer = await self._started().create_topics(wanted)
+        for topic, code, *_ in answer.topic_errors:
+            if code != kafka.TopicAlreadyExistsError.errno:
+                with translated(topic=topic):
+                    raise_for(code)
+
+    async def alter_topic_config(self, topic: str, config: Mapping[str, str]) -> None:
+        """Change these settings of a topic and keep its others.
+
+        Kafka's plain AlterConfigs replaces all, so what the topic has of its own is sent along.
+        """
+        described = await self._described(topic)
+        own = {name: value for name, (value, source) in described.items() if source == _TOPICS_OWN}
+        resource = ConfigResource(ConfigResourceType.TOPIC, topic, {**own, **config})
+        with translated(topic=topic):
+            for answer in await self._started().alter_configs([resource]):
+                for code, *_ in answer.resources:
+                    raise_for(code)
+
+    async def committed(self, group: str) -> Mapping[Place, int]:
+        with translated(group=group):
+            offsets = await self._started().list_consumer_group_offsets(group)
+        return {
+            (place.topic, place.partition): told.offset
+            for place, told in offsets.items()
+            if told.offset >= 0
+        }
+
+    def consumer(self, group: str | None = None, *, client_id: str = "renkei") -> KafkaConsumer:
+        return KafkaConsumer(
+            self,
+            self._bootstrap,
+            group,
+            client_id,
+            idle_wait=self._idle_wait,
+            fetch_bytes=self._fetch_bytes,
+        )
+
+    def producer(self, *, client_id: str = "renkei") -> KafkaProducer:
+        return KafkaProducer(
+            self,
+            self._bootstrap,
+            client_id,
+            max_message_bytes=self._max_message_bytes,
+            patience=self._patience,
+        )
+
+    async def end_offsets(self, places: Sequence[Place]) -> dict[Place, int]:
+        """The offset after the last readable record, over a connection nothing waits on."""
+        await self.known(topic for topic, _ in places)
+        with translated():
+            offsets = await self._asking().end_offsets([TopicPartition(*p) for p in places])
+        return {(place.topic, place.partition): offset for place, offset in offsets.items()}
+
+    async def beginning_offsets(self, places: Sequence[Place]) -> dict[Place, int]:
+        """The offset of the first record that is still there."""
+        await self.known(topic for topic, _ in places)
+        with translated():
+            offsets = await self._asking().beginning_offsets([TopicPartition(*p) for p in places])
+        return {(place.topic, place.partition): offset for place, offset in offsets.items()}
+
+    async def known(self, topics: Iterable[str]) -> Mapping[str, int]:
+        """How many partitions each topic has, asked once; raises for one that does not exist."""
+        wanted = set(topics)
+        if not wanted <= self._seen.keys():
+            found = await self.partitions(sorted(wanted))
+            for topic in sorted(wanted):
+                if topic not in found:
+                    raise no_topic({"topic": topic})
+        return self._seen
+
+    async def _described(self, topic: str) -> dict[str, tuple[str, int]]:
+        """Each setting of a topic: its value, and where the value comes from."""
+        resource = ConfigResource(ConfigResourceType.TOPIC, topic)
+        with translated(topic=topic):
+            (answer,) = await self._started().describe_configs([resource])
+            ((code, _, _, _, entries),) = answer.resources
+            raise_for(code)
+        return {name: (value, source) for name, value, _, source, *_ in entries}
+
+    def _started(self) -> AIOKafkaAdminClient:
+        if self._admin is None:
+            raise BrokerUnavailable("this connection to the broker is not open")
+        return self._admin
+
+    def _asking(self) -> AIOKafkaConsumer:
+        if self._asker is None:
+            raise BrokerUnavailable("this connection to the broker is not open")
+        return self._asker

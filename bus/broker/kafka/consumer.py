@@ -1,0 +1,249 @@
+"""Reading: partitions dealt by the group or named, positions that are the caller's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any, Protocol
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import errors as kafka
+
+from bus.broker.kafka.translation import MEMBERSHIP_LOST, translated
+from bus.broker.port import Fetched, Place
+from bus.errors import BrokerUnavailable, ConfigurationError
+
+SESSION_TIMEOUT_MS = 6_000  # the least that brokers allow by default
+HEARTBEAT_MS = 2_000
+REBALANCE_TIMEOUT_MS = 30_000
+LONGEST_POLL_MS = 2**31 - 1  # a lane that retries for hours keeps its membership
+REQUEST_TIMEOUT_MS = 10_000
+_LOOK_UP = 0.25  # seconds; how often a waiting fetch looks for a new assignment
+
+Callback = Callable[[Sequence[Place]], Awaitable[None]]
+
+
+class Offsets(Protocol):
+    """What a consumer asks of its cluster."""
+
+    async def end_offsets(self, places: Sequence[Place]) -> Mapping[Place, int]: ...
+
+    async def beginning_offsets(self, places: Sequence[Place]) -> Mapping[Place, int]: ...
+
+    async def known(self, topics: Iterable[str]) -> Mapping[str, int]: ...
+
+
+class KafkaConsumer:
+    """Reads from where it is told to; partitions nobody sought start at the log's beginning."""
+
+    def __init__(
+        self,
+        cluster: Offsets,
+        bootstrap: Sequence[str],
+        group: str | None,
+        client_id: str,
+        *,
+        idle_wait: timedelta,
+        fetch_bytes: int,
+    ) -> None:
+        self._cluster = cluster
+        self._bootstrap = bootstrap
+        self._group = group
+        self._client_id = client_id
+        self._idle_wait = idle_wait
+        self._fetch_bytes = fetch_bytes
+        self._consumer: AIOKafkaConsumer | None = None
+        self._membership: _Membership | None = None
+        self._paused: set[TopicPartition] = set()
+        self._sought: set[TopicPartition] = set()
+
+    async def start(self) -> None:
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap,
+            client_id=self._client_id,
+            group_id=self._group,
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+            auto_offset_reset="none",
+            fetch_max_wait_ms=int(self._idle_wait.total_seconds() * 1000),
+            fetch_max_bytes=self._fetch_bytes,
+            max_partition_fetch_bytes=self._fetch_bytes,
+            session_timeout_ms=SESSION_TIMEOUT_MS,
+            heartbeat_interval_ms=HEARTBEAT_MS,
+            rebalance_timeout_ms=REBALANCE_TIMEOUT_MS,
+            max_poll_interval_ms=LONGEST_POLL_MS,
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
+        )
+        try:
+            with translated():
+                await self._consumer.start()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def subscribe(
+        self, topics: Sequence[str], on_assigned: Callback, on_revoked: Callback
+    ) -> None:
+        if self._group is None:
+            raise ConfigurationError("a consumer without a group cannot subscribe")
+        await self._cluster.known(topics)
+        self._membership = _Membership(self._started(), on_assigned, on_revoked)
+        self._started().subscribe(list(topics), listener=self._membership)
+
+    async def assign(self, places: Sequence[Place]) -> None:
+        begin = await self._cluster.beginning_offsets(places)
+        self._started().assign([TopicPartition(*place) for place in places])
+        self._paused.clear()
+        for place in places:
+            self._started().seek(TopicPartition(*place), begin[place])
+
+    async def fetch(self, max_records: int, timeout: timedelta) -> Sequence[Fetched]:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout.total_seconds()
+        while True:
+            await self._settle()
+            left = max(deadline - loop.time(), 0.0)
+            found = await self._getmany(max_records, min(left, _LOOK_UP))
+            if found or left == 0.0:
+                return found
+
+    def seek(self, place: Place, offset: int) -> None:
+        self._started().seek(TopicPartition(*place), offset)
+        self._sought.add(TopicPartition(*place))
+
+    def pause(self, *places: Place) -> None:
+        wanted = [TopicPartition(*place) for place in places]
+        self._paused.update(wanted)
+        self._started().pause(*wanted)
+
+    def resume(self, *places: Place) -> None:
+        wanted = [TopicPartition(*place) for place in places]
+        self._paused.difference_update(wanted)
+        self._started().resume(*wanted)
+
+    async def commit(self, offsets: Mapping[Place, int]) -> None:
+        """Tell the group; what this member no longer owns is for its next owner to tell."""
+        if self._group is None:
+            raise ConfigurationError("a consumer without a group cannot commit")
+        owned = self._started().assignment()
+        told = {TopicPartition(*place): offset for place, offset in offsets.items()}
+        mine = {place: offset for place, offset in told.items() if place in owned}
+        if not mine:
+            return
+        with translated(group=self._group):
+            try:
+                await self._started().commit(mine)
+            except MEMBERSHIP_LOST:
+                return
+
+    async def end_offsets(self, places: Sequence[Place]) -> Mapping[Place, int]:
+        return await self._cluster.end_offsets(places)
+
+    async def beginning_offsets(self, places: Sequence[Place]) -> Mapping[Place, int]:
+        return await self._cluster.beginning_offsets(places)
+
+    async def close(self) -> None:
+        """Leave the group, at once; safe to call twice. ``on_revoked`` is not called."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await consumer.stop()
+
+    async def _settle(self) -> None:
+        """Announce a new assignment, if there is one, and let it flow."""
+        if self._membership is None:
+            return
+        async with self._membership.announcing() as assigned:
+            if not assigned:
+                return
+            self._paused.clear()
+            self._sought.clear()
+            await self._membership.on_assigned([(p.topic, p.partition) for p in assigned])
+            await self._seek_the_rest(assigned)
+            owned = self._started().assignment()
+            flowing = [p for p in assigned if p in owned and p not in self._paused]
+            self._started().resume(*flowing)
+
+    async def _seek_the_rest(self, assigned: Sequence[TopicPartition]) -> None:
+        """Put partitions that the callback did not place at the beginning of their logs."""
+        rest = [(p.topic, p.partition) for p in assigned if p not in self._sought]
+        if not rest:
+            return
+        begin = await self._cluster.beginning_offsets(rest)
+        owned = self._started().assignment()
+        for place in rest:
+            if TopicPartition(*place) in owned:
+                self._started().seek(TopicPartition(*place), begin[place])
+
+    async def _getmany(self, max_records: int, seconds: float) -> list[Fetched]:
+        with translated():
+            try:
+                records = await self._started().getmany(
+                    timeout_ms=int(seconds * 1000), max_records=max_records
+                )
+            except kafka.NoOffsetForPartitionError:
+                return []  # asked for before the position was set; it is set by now
+        return [_fetched(place, rows) for place, rows in records.items()]
+
+    def _started(self) -> AIOKafkaConsumer:
+        if self._consumer is None:
+            raise BrokerUnavailable("this consumer is not open")
+        return self._consumer
+
+
+def _fetched(place: TopicPartition, rows: Sequence[Any]) -> Fetched:
+    return Fetched(
+        topic=place.topic,
+        partition=place.partition,
+        offsets=[row.offset for row in rows],
+        keys=[row.key for row in rows],
+        values=[row.value for row in rows],
+        timestamps_ms=[row.timestamp for row in rows],
+    )
+
+
+class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
+    """What the group says, kept until the next fetch can announce it."""
+
+    def __init__(
+        self, consumer: AIOKafkaConsumer, on_assigned: Callback, on_revoked: Callback
+    ) -> None:
+        self.on_assigned = on_assigned
+        self._on_revoked = on_revoked
+        self._consumer = consumer
+        self._coming: list[TopicPartition] | None = None
+        self._announced: list[TopicPartition] = []
+        self._failure: BaseException | None = None
+        self._turn = asyncio.Lock()
+
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Hold the partitions still. A position, any, keeps the library from looking for one."""
+        self._coming = sorted(assigned)
+        for place in self._coming:
+            self._consumer.seek(place, 0)
+        self._consumer.pause(*self._coming)
+
+    async def on_partitions_revoked(self, _revoked: Iterable[TopicPartition]) -> None:
+        """Let the owner finish; the group waits. An assignment never announced goes unsaid."""
+        self._coming = None
+        async with self._turn:
+            announced, self._announced = self._announced, []
+            if not announced:
+                return
+            places = [(place.topic, place.partition) for place in announced]
+            finishing = asyncio.ensure_future(self._on_revoked(places))
+            await asyncio.wait({finishing})
+            self._failure = finishing.exception()
+
+    @asynccontextmanager
+    async def announcing(self) -> AsyncIterator[list[TopicPartition] | None]:
+        """What was newly assigned, if anything; nothing is revoked meanwhile."""
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+        async with self._turn:
+            coming, self._coming = self._coming, None
+            if coming is not None:
+                self._announced = coming
+            yield coming
