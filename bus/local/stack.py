@@ -1,5 +1,357 @@
-"""The one-machine stack."""
+"""Start, stop and look at the one-machine stack: what the command line, the demo and tests use.
 
+The engines are run by a supervisor, a process of its own (:mod:`bus.local.supervisor`), so that
+they outlive the command that started them. Everything here may be called twice.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psutil
+import yaml
+
+from bus.errors import EngineError
+from bus.local import artifacts, engine, folder, ports, state, supervisor
 from bus.local.endpoints import Endpoints
+from bus.local.fetch import differing, fetch, unpack
+from bus.local.folder import Folder
+from bus.local.maven import repository
+from bus.local.progress import Progress, Silent, Step
+from bus.local.state import Phase, State
 
-__all__ = ["Endpoints"]
+__all__ = ["Endpoints", "EngineStatus", "LocalStack", "Status"]
+
+LOOK_SECONDS = 0.05
+START_SECONDS = 180.0
+DOWN_SECONDS = 15.0
+NAMES = ("kafka", "postgres", "registry")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStatus:
+    """One engine as it is now. ``memory_bytes`` counts shared pages once."""
+
+    name: str
+    phase: Phase
+    port: int | None = None
+    pid: int | None = None
+    memory_bytes: int | None = None
+    since: datetime | None = None
+    restarts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The stack as it is now; ``pid`` and ``since`` are the supervisor's, if there is one."""
+
+    home: Path
+    engines: tuple[EngineStatus, ...]
+    pid: int | None = None
+    since: datetime | None = None
+    error: str | None = None
+
+    @property
+    def is_up(self) -> bool:
+        """Whether every engine is running."""
+        return all(each.phase is Phase.UP for each in self.engines)
+
+
+class LocalStack:
+    """The stack on one data folder.
+
+    Args:
+        home: The data folder.
+        engines: Where fetched files lie, if not within *home*.
+        chosen: Ports by engine (``kafka``, ``controller``, ``postgres``, ``registry``); free ones
+            are found for the rest.
+        maven: The setting of that name: the repository to fetch from.
+        environment: Certificates for the fetch, and names in the user's Maven settings.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        engines: Path | None = None,
+        chosen: Mapping[str, int] | None = None,
+        maven: str | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.folder = Folder.at(home, engines)
+        self._chosen = dict(chosen or {})
+        self._maven = maven
+        self._environment = os.environ if environment is None else environment
+
+    def fetch(self, progress: Progress | None = None, *, verify: bool = False) -> int:
+        """Bring the engines' files; with *verify*, also those that are not what was pinned.
+
+        Returns:
+            How many files were brought.
+
+        Raises:
+            FetchFailed: A file cannot be had.
+        """
+        pinned = artifacts.read()
+        store = self.folder.engines / "maven"
+        if verify:
+            for wrong in differing(store, pinned):
+                (store / wrong.path).unlink()
+        m2 = Path.home() / ".m2"
+        brought = fetch(
+            store,
+            pinned,
+            lambda: repository(self._maven, m2, self._environment),
+            cache=m2 / "repository",
+            environment=self._environment,
+            progress=progress or Silent(),
+        )
+        (archive,) = artifacts.of("registry", pinned)
+        unpack(store / archive.path, supervisor.program_of_registry(self.folder))
+        return brought
+
+    def up(self, progress: Progress | None = None, *, owner: int | None = None) -> Endpoints:
+        """Start what does not run, and wait until everything answers.
+
+        Args:
+            progress: Told of the fetch and of each step.
+            owner: A process with which the stack shall end.
+
+        Raises:
+            EngineError: An engine cannot be fetched or started; nothing new is left running.
+        """
+        progress = progress or Silent()
+        if not folder.is_held(self.folder):
+            self.folder.make()
+            self.fetch(progress)
+            ports.choose(self.folder, self._chosen)
+            self._spawn(owner, progress)
+        elif (endpoints := self.endpoints()) is None or not self.status().is_up:
+            self._mend(progress)
+        else:
+            return endpoints
+        endpoints = self.endpoints()
+        if endpoints is None:
+            raise EngineError("the engines stopped as soon as they were up")
+        return endpoints
+
+    def run(self, progress: Progress | None = None) -> None:
+        """Run the engines in this process until SIGINT or SIGTERM; from the main thread only.
+
+        Raises:
+            DataFolderInUse: Another process holds the folder.
+        """
+        progress = progress or Silent()
+        if folder.is_held(self.folder):
+            raise folder.in_use(self.folder.home, folder.holder(self.folder))
+        self.folder.make()
+        self.fetch(progress)
+        chosen = ports.choose(self.folder, self._chosen)
+        supervisor.build(self.folder, chosen, None, progress).run()
+
+    def down(self) -> bool:
+        """Stop everything within ``DOWN_SECONDS``; says whether anything was running.
+
+        Raises:
+            EngineError: Something does not stop.
+        """
+        holder = folder.holder(self.folder)
+        process = holder.process() if holder else None
+        if process is not None:
+            process.terminate()
+            if not _until(lambda: not folder.is_held(self.folder), DOWN_SECONDS):
+                process.kill()
+        left = self.leftovers()
+        engine.kill(left, 2.0)
+        if folder.is_held(self.folder) and not _until(lambda: not folder.is_held(self.folder), 2.0):
+            raise folder.in_use(self.folder.home, folder.holder(self.folder))
+        return process is not None or bool(left)
+
+    def reset(self) -> None:
+        """Delete data, logs and addresses; the fetched engines stay.
+
+        Raises:
+            DataFolderInUse: The engines are running.
+        """
+        if folder.is_held(self.folder):
+            raise folder.in_use(self.folder.home, folder.holder(self.folder))
+        engine.kill(self.leftovers(), 5.0)
+        for path in (self.folder.data, self.folder.logs, self.folder.run):
+            shutil.rmtree(path, ignore_errors=True)
+            if path.exists():
+                raise EngineError("cannot delete the folder", folder=str(path))
+
+    @contextmanager
+    def running(self, progress: Progress | None = None) -> Iterator[Endpoints]:
+        """The stack, up while the block runs; and afterwards only if it was up before.
+
+        It also ends if this process does, however it ends.
+        """
+        if folder.is_held(self.folder):
+            yield self.up(progress)
+            return
+        try:
+            yield self.up(progress, owner=os.getpid())
+        finally:
+            self.down()
+
+    def endpoints(self) -> Endpoints | None:
+        """Where the engines answer, if they are up."""
+        if not folder.is_held(self.folder):
+            return None
+        try:
+            text = self.folder.addresses.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        return Endpoints(**yaml.safe_load(text))
+
+    def status(self) -> Status:
+        """Every engine with its process, as it is now."""
+        holder = folder.holder(self.folder)
+        note = state.read(self.folder)
+        kept = ports.kept(self.folder)
+        if holder is None or note is None or note.pid != holder.pid:
+            down = tuple(
+                EngineStatus(name, Phase.DOWN, getattr(kept, name, None)) for name in NAMES
+            )
+            error = note.error if note and holder is None else None
+            return Status(self.folder.home, down, error=error)
+        return Status(
+            self.folder.home,
+            tuple(_engine_status(each) for each in note.engines),
+            holder.pid,
+            holder.since,
+            note.error,
+        )
+
+    def leftovers(self) -> list[psutil.Process]:
+        """Engines of this data folder that run although nobody supervises them."""
+        if folder.is_held(self.folder) or not self.folder.run.is_dir():
+            return []
+        whole = supervisor.build(self.folder, ports.choose(self.folder, {}), None, None)
+        return whole.strays()
+
+    def _spawn(self, owner: int | None, progress: Progress) -> None:
+        command = [sys.executable, "-m", "bus.local.supervisor"]
+        command += [str(self.folder.home), str(self.folder.engines)]
+        command += ["--owner", str(owner)] if owner is not None else []
+        with self.folder.log("supervisor").open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                start_new_session=True,
+            )
+        try:
+            self._follow(process, 1, progress)
+        except BaseException:
+            process.terminate()
+            raise
+
+    def _mend(self, progress: Progress) -> None:
+        """Wait for a supervisor that is starting, or have it start again what is down."""
+        holder = folder.holder(self.folder)
+        process = holder.process() if holder else None
+        note = state.read(self.folder)
+        if process is None or note is None:
+            raise folder.in_use(self.folder.home, holder)
+        attempt = note.attempt
+        if note.phase is Phase.UP:
+            process.send_signal(signal.SIGHUP)
+            attempt += 1
+        self._follow(process, attempt, progress)
+
+    def _follow(
+        self, process: subprocess.Popen[bytes] | psutil.Process, attempt: int, progress: Progress
+    ) -> None:
+        """Pass on what the supervisor writes until it is up.
+
+        Raises:
+            EngineError: It gave up, or takes too long.
+        """
+        told: list[tuple[str, float | None]] = []
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            ended = not _lives(process)
+            note = state.read(self.folder)
+            if note is not None and note.pid == process.pid and note.attempt >= attempt:
+                for name, seconds in note.steps:
+                    if (name, seconds) not in told:
+                        told.append((name, seconds))
+                        progress.step(Step(name, seconds))
+                if note.phase is Phase.UP and note.error is None:
+                    return
+                self._raise(note)
+            if ended:
+                held = folder.holder(self.folder)
+                if held is not None:
+                    raise folder.in_use(self.folder.home, held)
+                raise EngineError(
+                    "the supervisor ended; see its log", log=str(self.folder.log("supervisor"))
+                )
+            if time.monotonic() > deadline:
+                raise EngineError("the engines are not up in time", folder=str(self.folder.home))
+            time.sleep(LOOK_SECONDS)
+
+    @staticmethod
+    def _raise(note: State) -> None:
+        if note.error is not None and note.phase in (Phase.FAILED, Phase.UP):
+            raise EngineError(note.error, **note.error_where)
+
+
+def _lives(process: subprocess.Popen[bytes] | psutil.Process) -> bool:
+    if isinstance(process, psutil.Process):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return process.poll() is None
+
+
+def _until(is_so: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(LOOK_SECONDS)
+    return True
+
+
+def _engine_status(note: state.EngineState) -> EngineStatus:
+    process = (
+        folder.process(note.pid, note.created)
+        if note.pid is not None and note.created is not None
+        else None
+    )
+    if process is None:
+        phase = note.phase if note.phase is Phase.FAILED else Phase.DOWN
+        return EngineStatus(note.name, phase, note.port, restarts=note.restarts)
+    return EngineStatus(
+        note.name,
+        note.phase,
+        note.port,
+        process.pid,
+        memory(process),
+        datetime.fromtimestamp(process.create_time(), UTC),
+        note.restarts,
+    )
+
+
+def memory(process: psutil.Process) -> int:
+    """Memory of a process and its children in bytes, pages that they share counted once."""
+    total = 0
+    for each in (process, *process.children(recursive=True)):
+        try:
+            total += each.memory_full_info().pss
+        except (psutil.AccessDenied, psutil.NoSuchProcess):
+            continue
+    return total

@@ -1,0 +1,169 @@
+"""What the supervisor must know about an engine, and what all engines share."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import psutil
+
+from bus.errors import EngineError
+from bus.local import launch
+
+LOOPBACK = "127.0.0.1"
+SAME = "same"
+PREPARE_SECONDS = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A program to run.
+
+    Args:
+        arguments: The program by absolute path, and what it is given.
+        environment: All of it; nothing of ours is handed on.
+        folder: Where it runs.
+        identity: Who it is, in the words of :mod:`bus.local.launch`.
+        death_signal: What the kernel sends it when the supervisor ends, however that ends.
+    """
+
+    arguments: Sequence[str]
+    folder: Path
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    identity: str = SAME
+    death_signal: signal.Signals = signal.SIGKILL
+
+    def launched(self) -> list[str]:
+        """The command line that runs it by way of the launcher."""
+        script = str(Path(launch.__file__))
+        prefix = [sys.executable, "-I", "-S", script, str(os.getpid())]
+        return [*prefix, str(int(self.death_signal)), self.identity, *self.arguments]
+
+    def run(self, log: Path) -> None:
+        """Run it to its end.
+
+        Raises:
+            EngineError: It failed or did not end; its output is in *log*.
+        """
+        with log.open("ab") as output:
+            try:
+                subprocess.run(
+                    self.launched(),
+                    check=True,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    cwd=self.folder,
+                    env=self.environment,
+                    timeout=PREPARE_SECONDS,
+                )
+            except (subprocess.SubprocessError, OSError) as error:
+                program = Path(self.arguments[0]).name
+                raise EngineError(f"{program} failed; see the log", log=str(log)) from error
+
+    def start(self, log: Path) -> subprocess.Popen[bytes]:
+        """Start it. Call from the main thread: the kernel watches the thread, not the process."""
+        with log.open("ab") as output:
+            return subprocess.Popen(
+                self.launched(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd=self.folder,
+                env=self.environment,
+                start_new_session=True,  # Ctrl-C is for the supervisor, which stops in order
+            )
+
+
+class Engine(Protocol):
+    """One engine of the stack."""
+
+    name: str
+    port: int
+    stop_signal: signal.Signals
+    ready_seconds: float
+    """How long a start may take on a slow machine."""
+
+    @property
+    def ports(self) -> Mapping[str, int]:
+        """Every port it binds, by the name of the option that chooses it."""
+
+    def prepare(self) -> bool:
+        """Make its data folder if there is none; says whether it did. May be called twice."""
+
+    def command(self) -> Command:
+        """How to start it."""
+
+    def is_ready(self) -> bool:
+        """Whether it does its work now."""
+
+    def settle(self) -> None:
+        """What has to be done once it answers; may be done twice."""
+
+    def owns(self, process: psutil.Process) -> bool:
+        """Whether a process of the machine is this engine's, on this data folder."""
+
+
+def environment(home: Path) -> dict[str, str]:
+    """What an engine finds in its environment: nothing that could change it unseen."""
+    return {"HOME": str(home), "LANG": "C.UTF-8", "TZ": "UTC", "PATH": os.defpath}
+
+
+def is_free(port: int) -> bool:
+    """Whether a server may listen on this port of the loopback interface now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+def ensure_free(ports: Mapping[str, int]) -> None:
+    """Make sure nobody else listens where an engine will.
+
+    Raises:
+        EngineError: A port is taken; names it and the option that chooses another.
+    """
+    for name, port in ports.items():
+        if not is_free(port):
+            raise EngineError(
+                f"port {port} is taken; free it, or choose another with --{name}-port", port=port
+            )
+
+
+def strays(owns: Callable[[psutil.Process], bool]) -> list[psutil.Process]:
+    """Processes of the machine that an engine of this folder left running."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.status() != psutil.STATUS_ZOMBIE and owns(process):
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found
+
+
+def kill(processes: Sequence[psutil.Process], patience_seconds: float) -> None:
+    """End processes, by force after a while. psutil never signals a later process of that id."""
+    for process in processes:
+        _signal(process, signal.SIGTERM)
+    _, alive = psutil.wait_procs(processes, timeout=patience_seconds)
+    for process in alive:
+        _signal(process, signal.SIGKILL)
+    psutil.wait_procs(alive, timeout=patience_seconds)
+
+
+def _signal(process: psutil.Process, number: signal.Signals) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        return
