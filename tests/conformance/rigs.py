@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import LiteralString
+from urllib.parse import urlsplit
 
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+from pydantic import SecretStr
+
+from bus import points
 from bus.connect import Sink
-from bus.model import View
+from bus.model import Keeping, View
 from bus.points import Point
+from bus.testing.engines import named
 from bus.testing.sink_suite import Killed, Row
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
+from connectors.postgres.sink import PostgresOptions, PostgresSink
 
 
 class MemoryRig:
@@ -43,3 +53,63 @@ class MemoryRig:
         before, self.store.on_point = self.store.on_point, kill
         yield
         self.store.on_point = before
+
+
+class PostgresRig:
+    """Sinks over one database of their own."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        self.database = urlsplit(uri).path.removeprefix("/")
+
+    def sink(self) -> Sink:
+        return PostgresSink(PostgresOptions(uri=SecretStr(self.uri)))
+
+    async def stored(self, view: View) -> list[Row]:
+        columns = sql.SQL(", ").join(map(sql.Identifier, view.schema.names))
+        key = sql.SQL(", ").join(
+            sql.SQL('{} COLLATE "C"').format(sql.Identifier(n)) for n in view.key
+        )
+        if view.keeping is Keeping.HISTORY:
+            key = sql.SQL("log_partition, log_offset")
+        table = sql.Identifier("linkage", view.stream)
+        query = sql.SQL("SELECT {} FROM {} ORDER BY {}").format(columns, table, key)
+        with psycopg.connect(self.uri, row_factory=dict_row) as connection:
+            return connection.execute(query).fetchall()
+
+    @asynccontextmanager
+    async def cut(self) -> AsyncIterator[None]:
+        self._allow_connections("false")
+        await self.drop_connections()
+        yield
+        self._allow_connections("true")
+
+    async def drop_connections(self) -> None:
+        with psycopg.connect(named(self.uri, "postgres"), autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s",
+                (self.database,),
+            )
+
+    @contextmanager
+    def killing(self, point: Point) -> Iterator[None]:
+        def kill(passed: Point) -> None:
+            if passed is point:
+                raise Killed
+
+        points._kill = kill
+        try:
+            yield
+        finally:
+            points._kill = None
+
+    def _allow_connections(self, allowed: LiteralString) -> None:
+        with psycopg.connect(named(self.uri, "postgres"), autocommit=True) as connection:
+            connection.execute(
+                sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}").format(
+                    sql.Identifier(self.database), sql.SQL(allowed)
+                )
+            )
+
+
+SINK_RIGS = {"memory": MemoryRig, "postgres": PostgresRig}

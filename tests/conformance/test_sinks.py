@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from bus.testing.sink_suite import SinkSuite
-from tests.conformance.rigs import MemoryRig
+from connectors import SINKS
+from tests.conformance.rigs import SINK_RIGS, MemoryRig, PostgresRig
+
+
+def test_every_sink_has_a_rig() -> None:
+    """A connector cannot join the roster without joining the suite."""
+    assert set(SINK_RIGS) == set(SINKS)
 
 
 class TestMemorySink(SinkSuite):
@@ -14,3 +20,12 @@ class TestMemorySink(SinkSuite):
     @pytest.fixture
     def rig(self) -> MemoryRig:
         return MemoryRig()
+
+
+@pytest.mark.service
+class TestPostgresSink(SinkSuite):
+    """A real PostgreSQL, a database for each test."""
+
+    @pytest.fixture
+    def rig(self, database: str) -> PostgresRig:
+        return PostgresRig(database)

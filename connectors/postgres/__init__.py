@@ -1,0 +1,1 @@
+"""Views into PostgreSQL tables of the receiving system."""

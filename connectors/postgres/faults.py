@@ -1,0 +1,86 @@
+"""What PostgreSQL and its two drivers can raise, as the bus's errors.
+
+PostgreSQL's messages hold values ("Key (subject_id)=(…) already exists", "Failing row contains
+(…)"), and a traceback prints the messages of every cause. Privacy outranks the cause here: an
+error is raised ``from None`` and says the SQLSTATE and names of columns and constraints only.
+
+Source: PostgreSQL 18, Appendix A, "PostgreSQL Error Codes".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import adbc_driver_manager as adbc
+import psycopg
+
+from bus.errors import BusError, ConfigurationError, EventRefused, SinkUnavailable
+
+# The server refuses whoever connects, in words: libpq has no SQLSTATE for a failed connection,
+# and the words are in the server's language. What is not known here is tried again.
+_DENIED = re.compile(
+    r"authentication failed|no password supplied|database \".*\" does not exist"
+    r"|role \".*\" does not exist|no pg_hba\.conf entry|not permitted to log in"
+    r"|permission denied for database"
+    r"|認証に失敗|パスワードが提供されて|は存在しません|pg_hba\.conf|ログインを許可されて"
+)
+_REFUSED_PREFIXES = ("22", "23", "54")  # bad data, broken constraint, beyond a limit of a row
+_UNFIT_PREFIXES = ("0A", "28", "3D", "3F", "42")  # altered table, revoked right, wrong name
+_AWAY_PREFIXES = ("08", "40", "53", "55", "57", "58")  # away, in the way, or out of room
+_READ_ONLY = "25006"  # a standby that is not (yet) the primary
+_IDLE_TOO_LONG = "25P03"  # our own time limit on a transaction that stands still
+
+
+@contextmanager
+def translated(**where: object) -> Iterator[None]:
+    """Turn what the drivers can raise inside into the bus's errors; *where* goes into each."""
+    try:
+        yield
+    except psycopg.Error as error:
+        diagnosis = error.diag
+        raise _meaning(
+            error.sqlstate,
+            str(error),
+            is_refusal=isinstance(error, psycopg.DataError),
+            is_misuse=isinstance(error, psycopg.ProgrammingError | psycopg.NotSupportedError),
+        )(
+            _sentence(error.sqlstate),
+            **where,
+            sqlstate=error.sqlstate,
+            column=diagnosis.column_name,
+            constraint=diagnosis.constraint_name,
+        ) from None
+    except adbc.Error as error:
+        raise _meaning(
+            error.sqlstate,
+            str(error),
+            is_refusal=isinstance(error, adbc.DataError | adbc.IntegrityError),
+            is_misuse=isinstance(error, adbc.ProgrammingError | adbc.NotSupportedError),
+        )(_sentence(error.sqlstate), **where, sqlstate=error.sqlstate) from None
+
+
+def _meaning(
+    sqlstate: str | None, text: str, *, is_refusal: bool, is_misuse: bool
+) -> type[BusError]:
+    """The class of error; without an SQLSTATE it was the driver or the line that failed."""
+    if sqlstate is None:
+        if is_refusal:
+            return EventRefused
+        return ConfigurationError if is_misuse or _DENIED.search(text) else SinkUnavailable
+    if sqlstate in (_READ_ONLY, _IDLE_TOO_LONG) or sqlstate.startswith(_AWAY_PREFIXES):
+        return SinkUnavailable
+    if sqlstate.startswith(_REFUSED_PREFIXES):
+        return EventRefused
+    return ConfigurationError  # _UNFIT_PREFIXES, and what nobody foresaw: doubt stops
+
+
+def _sentence(sqlstate: str | None) -> str:
+    if sqlstate is None:
+        return "the database cannot be reached"
+    if sqlstate.startswith(_REFUSED_PREFIXES):
+        return "the table refuses a row of this batch"
+    if sqlstate.startswith(_UNFIT_PREFIXES):
+        return "the table, or the rights on it, do not fit the view"
+    return "the database cannot do it now"

@@ -1,0 +1,243 @@
+"""Keep what a view delivers in PostgreSQL tables of the receiving system.
+
+One table per stream. A view that keeps state has one row per subject, newest version wins; one
+that keeps history has one row per event. Rows, position and receipt are written in one
+transaction: a crash leaves all or none. A position moves only from the value the batch starts at,
+so a second owner of the lane, however it came about, is turned away and writes nothing.
+
+All work of one sink happens in one thread of its own, one batch after the other; a store that
+hangs holds up nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from time import monotonic
+from typing import Any, TypeVar
+
+import adbc_driver_manager
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+from bus.errors import ConfigurationError, EventRefused, LaneLost, SinkUnavailable
+from bus.model import Applied, Checkpoint, Position, Receipt, View, ViewBatch
+from bus.points import Point, passed
+from connectors.postgres import statements, tables
+from connectors.postgres.faults import translated
+from connectors.postgres.writers import BulkWriter, SmallWriter, Writer, connect
+
+SMALL_ROWS = 50  # above, COPY costs less than JSON (measured: they cross near 60 rows)
+SMALL_BYTES = 256 * 1024
+BULK_IDLE_S = 30.0  # then the second connection of a sink that has caught up is given back
+
+# A server that is gone without a word is noticed: by the time a connection takes, by keep-alives,
+# and by data that nobody acknowledges.
+_LINE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+
+T = TypeVar("T")
+
+
+class PostgresOptions(BaseModel):
+    """Options of one PostgreSQL sink, checked before anything is opened."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    uri: SecretStr  # carries the password; prints as stars
+    schema_name: str = "linkage"
+    table_prefix: str = ""
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """What a sink knows of the table it opened."""
+
+    view: View
+    names: statements.Names
+    shape: statements.TableShape
+    sql: statements.Statements
+
+
+class PostgresSink:
+    """One table per stream and one row per lane's position, in one transaction."""
+
+    Options = PostgresOptions
+
+    def __init__(self, options: PostgresOptions) -> None:
+        self._options = options
+        self._thread: ThreadPoolExecutor | None = None
+        self._opened: _Opened | None = None
+        self._small: SmallWriter | None = None
+        self._bulk: BulkWriter | None = None
+        self._bulk_used = 0.0
+
+    async def open(self, view: View) -> Mapping[int, Checkpoint]:
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"postgres-{view.system}")
+        return await self._run(partial(self._open, view))
+
+    async def apply(self, batch: ViewBatch) -> Applied:
+        return await self._run(partial(self._apply, batch))
+
+    async def checkpoint(self, partition: int) -> Checkpoint | None:
+        return await self._run(partial(self._checkpoint, partition))
+
+    async def close(self) -> None:
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        try:
+            await asyncio.get_running_loop().run_in_executor(thread, self._close)
+        finally:
+            thread.shutdown(wait=False)
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        """Do *work* in the sink's thread, behind what is there already. Whoever waits may be
+        cancelled; the work is finished all the same, so that nothing is left in the middle."""
+        if self._thread is None:
+            raise SinkUnavailable("the store is not open")
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+    # -- in the thread
+
+    def _open(self, view: View) -> dict[int, Checkpoint]:
+        self._close()
+        options = self._options
+        names = statements.Names.of(view, options.schema_name, options.table_prefix)
+        with translated(system=view.system, stream=view.stream):
+            connection = connect(self._conninfo(view))
+            try:
+                shape, sql = tables.prepare(connection, names, view)
+                rows = connection.execute(sql.positions, (view.stream,)).fetchall()
+            except BaseException:
+                connection.close()
+                raise
+            self._opened = _Opened(view, names, shape, sql)
+            self._small = SmallWriter(connection, sql)
+        return {row[0]: _checkpoint(row) for row in rows}
+
+    def _apply(self, batch: ViewBatch) -> Applied:
+        where = {"stream": batch.view.stream, "partition": batch.partition, "start": batch.start}
+        try:
+            with translated(system=batch.view.system, **where):
+                return self._applied(batch)
+        except EventRefused:
+            self._insist_on_shape()
+            raise
+
+    def _applied(self, batch: ViewBatch) -> Applied:
+        writer = self._writer(batch)
+        try:
+            with writer.transaction():
+                applied_at = writer.move(batch)
+                if applied_at is None:
+                    raise LaneLost(
+                        "somebody else moved this lane",
+                        stream=batch.view.stream,
+                        partition=batch.partition,
+                        expected=batch.start,
+                    )
+                passed(Point.SINK_MOVED)
+                writer.write(batch)
+                passed(Point.SINK_WRITTEN)
+            passed(Point.SINK_COMMITTED)
+        except (psycopg.Error, adbc_driver_manager.Error) as error:
+            if getattr(error, "sqlstate", None) is None:  # the line failed, not the statement
+                self._drop_writers()
+            raise
+        return Applied(writer.rows(), applied_at)
+
+    def _checkpoint(self, partition: int) -> Checkpoint | None:
+        opened = self._need_open()
+        with translated(stream=opened.view.stream, partition=partition):
+            parameters = (opened.view.stream, partition)
+            row = self._session().connection.execute(opened.sql.checkpoint, parameters).fetchone()
+        return _checkpoint(row) if row else None
+
+    def _close(self) -> None:
+        self._drop_writers()
+        self._opened = None
+
+    def _insist_on_shape(self) -> None:
+        """A table that was altered under us refuses good rows: that is nobody's bad event."""
+        opened = self._need_open()
+        with translated(stream=opened.view.stream):
+            now = tables.shape(self._session().connection, opened.names)
+        if tables.differs(opened.view, opened.shape, now):
+            raise ConfigurationError(
+                "the table was altered while it was in use; open it again",
+                stream=opened.view.stream,
+                table=opened.names.table,
+            )
+
+    # -- connections
+
+    def _conninfo(self, view: View) -> str:
+        """The URI with what it does not say itself about the line."""
+        uri = self._options.uri.get_secret_value()
+        try:
+            own = conninfo_to_dict(uri)
+        except psycopg.ProgrammingError:  # the message would repeat the URI, password and all
+            raise ConfigurationError("the database's URI cannot be used") from None
+        extra = _LINE | {"application_name": f"renkei {view.system} {view.stream}"}
+        return make_conninfo(uri, **{k: v for k, v in extra.items() if k not in own})
+
+    def _need_open(self) -> _Opened:
+        if self._opened is None:
+            raise SinkUnavailable("the store is not open")
+        return self._opened
+
+    def _session(self) -> SmallWriter:
+        """The connection for small things, made anew if it broke."""
+        opened = self._need_open()
+        if self._small is not None and self._small.connection.closed:
+            self._small = None
+        if self._small is None:
+            self._small = SmallWriter(connect(self._conninfo(opened.view)), opened.sql)
+        return self._small
+
+    def _writer(self, batch: ViewBatch) -> Writer:
+        opened = self._need_open()
+        records = batch.records
+        if records.num_rows <= SMALL_ROWS and records.nbytes <= SMALL_BYTES:
+            if self._bulk is not None and monotonic() - self._bulk_used > BULK_IDLE_S:
+                self._bulk.close()
+                self._bulk = None
+            return self._session()
+        self._bulk_used = monotonic()
+        if self._bulk is None:
+            self._bulk = BulkWriter(self._conninfo(opened.view), opened.sql)
+        return self._bulk
+
+    def _drop_writers(self) -> None:
+        for writer in (self._small, self._bulk):
+            if writer is not None:
+                with suppress(psycopg.Error):
+                    writer.close()
+        self._small = self._bulk = None
+
+
+def _checkpoint(row: tuple[Any, ...]) -> Checkpoint:
+    partition, cluster_id, topic, offset, last_event_id, receipt, applied_at = row
+    return Checkpoint(
+        position=Position(
+            cluster_id=cluster_id,
+            topic=topic,
+            partition=partition,
+            offset=offset,
+            last_event_id=last_event_id,
+        ),
+        receipt=Receipt(**receipt),
+        applied_at=applied_at,
+    )

@@ -1,0 +1,285 @@
+"""The SQL of the PostgreSQL sink, as text with ``$n`` placeholders for both drivers.
+
+No value is ever part of the text: the server's log of statements shows none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from bus.errors import ConfigurationError
+from bus.model import Keeping, View, ViewColumn
+
+APPLIED_AT = "renkei_applied_at"
+MARK = " (renkei)"  # ends the comment of a column that the sink made
+_NAME_BYTES = 63  # PostgreSQL cuts a longer name off in silence
+
+_TYPES: tuple[tuple[pa.DataType, str], ...] = (
+    (pa.string(), "text"),
+    (pa.int32(), "integer"),
+    (pa.int64(), "bigint"),
+    (pa.bool_(), "boolean"),
+    (pa.float64(), "double precision"),
+    (pa.date32(), "date"),
+    (pa.timestamp("us", tz="UTC"), "timestamp with time zone"),
+    (pa.list_(pa.string()), "text[]"),
+)
+_WIDER = {
+    "integer": {"bigint", "numeric"},
+    "bigint": {"numeric"},
+    "double precision": {"numeric"},
+    "text[]": {"character varying[]"},
+}
+_PADDED = {"character", '"char"'}  # would give text back changed
+
+SESSION = """\
+SET search_path = pg_catalog;
+SET timezone = 'UTC';
+SET client_min_messages = error;
+SET lock_timeout = '30s';
+SET idle_in_transaction_session_timeout = '60s'"""
+"""Names mean what they say; nobody waits or holds a lane for ever."""
+
+BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
+
+TABLE_COLUMNS = """\
+SELECT a.attname, format_type(a.atttypid, NULL), a.atttypmod,
+       a.attnotnull AND NOT a.atthasdef AND a.attidentity = '',
+       col_description(a.attrelid, a.attnum)
+FROM pg_attribute a
+WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped"""
+
+LOCK_SCHEMA = "SELECT pg_advisory_xact_lock(hashtextextended('renkei:' || $1, 0))"
+HAS_SCHEMA = "SELECT to_regnamespace($1) IS NOT NULL"
+
+
+@dataclass(frozen=True)
+class TableColumn:
+    """One column of an existing table, as the catalogue has it."""
+
+    type: str
+    modifier: int
+    is_demanded: bool  # NOT NULL without a default
+    comment: str | None
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the sink made it, so that it may empty it when the view loses it."""
+        return (self.comment or "").endswith(MARK)
+
+
+TableShape = Mapping[str, TableColumn]
+
+
+@dataclass(frozen=True)
+class Names:
+    """Quoted names of what a sink works on."""
+
+    schema: str
+    table: str
+    position: str
+
+    @classmethod
+    def of(cls, view: View, schema: str, prefix: str) -> Names:
+        """The names for *view*; refuses those that PostgreSQL would cut off."""
+        quoted = identifier(schema)
+        table = identifier(prefix + view.stream.replace(".", "_"))
+        return cls(
+            quoted, f"{quoted}.{table}", f"{quoted}.{identifier(prefix + 'renkei_position')}"
+        )
+
+
+def identifier(name: str) -> str:
+    """*name*, quoted."""
+    if not name or "\x00" in name or len(name.encode()) > _NAME_BYTES:
+        raise ConfigurationError("PostgreSQL cannot have this name", name=repr(name))
+    return '"' + name.replace('"', '""') + '"'
+
+
+def type_of(column: ViewColumn) -> str:
+    """The PostgreSQL type that holds a view's column without loss."""
+    for arrow, name in _TYPES:
+        if column.type.equals(arrow):
+            return name
+    raise ConfigurationError(
+        "PostgreSQL tables have no type for this column", column=column.name, type=column.type
+    )
+
+
+# -- making the tables
+
+
+def make_schema(names: Names) -> str:
+    return f"CREATE SCHEMA IF NOT EXISTS {names.schema}"
+
+
+def make_positions(names: Names) -> str:
+    return f"""\
+CREATE TABLE IF NOT EXISTS {names.position} (
+  stream text NOT NULL,
+  partition integer NOT NULL,
+  cluster_id text NOT NULL,
+  topic text NOT NULL,
+  "offset" bigint NOT NULL,
+  last_event_id text,
+  receipt jsonb NOT NULL,
+  applied_at timestamptz NOT NULL,
+  PRIMARY KEY (stream, partition)
+) WITH (fillfactor = 50)"""
+
+
+def make_table(names: Names, view: View) -> list[str]:
+    """The table of *view*: only its key and version must be there, so that a view can change."""
+    demanded = {*view.key, *(["version"] if view.keeping is Keeping.STATE else [])}
+    columns = [
+        f"{identifier(c.name)} {type_of(c)}{' NOT NULL' if c.name in demanded else ''}"
+        for c in view.columns
+    ]
+    columns.append(f"{APPLIED_AT} timestamptz NOT NULL DEFAULT clock_timestamp()")
+    columns.append(f"PRIMARY KEY ({_list(view.key)})")
+    body = ",\n  ".join(columns)
+    return [f"CREATE TABLE {names.table} (\n  {body}\n)", *_comments(names, view.columns)]
+
+
+def add_columns(names: Names, view: View, shape: TableShape) -> list[str]:
+    """What an existing table lacks."""
+    missing = [c for c in view.columns if c.name not in shape]
+    statements = [
+        f"ALTER TABLE {names.table} ADD COLUMN IF NOT EXISTS {identifier(c.name)} {type_of(c)}"
+        for c in missing
+    ]
+    if APPLIED_AT not in shape:
+        statements.append(
+            f"ALTER TABLE {names.table} ADD COLUMN IF NOT EXISTS {APPLIED_AT}"
+            " timestamptz NOT NULL DEFAULT clock_timestamp()"
+        )
+    return [*statements, *_comments(names, missing)]
+
+
+def _comments(names: Names, columns: Iterable[ViewColumn]) -> list[str]:
+    return [
+        f"COMMENT ON COLUMN {names.table}.{identifier(c.name)} IS "
+        + "'{}'".format((c.ja + MARK).replace("'", "''"))
+        for c in columns
+    ]
+
+
+def misfits(view: View, shape: TableShape) -> list[str]:
+    """Names of columns whose type in the table would change what the view delivers."""
+    exact = {*view.key, *(["version"] if view.keeping is Keeping.STATE else [])}
+    return [
+        column.name
+        for column in view.columns
+        if column.name in shape
+        and not _holds(type_of(column), shape[column.name].type, column.name in exact)
+    ]
+
+
+def _holds(wanted: str, found: str, is_exact: bool) -> bool:
+    """Whether *found* takes every *wanted* or refuses it aloud. Text may become any type (the
+    ledger's ranges); keys and versions are compared, so they stay what they are."""
+    if found == wanted or found in _WIDER.get(wanted, ()):
+        return True
+    if wanted != "text" or found in _PADDED:
+        return False
+    return found == "character varying" if is_exact else True
+
+
+# -- applying batches
+
+
+@dataclass(frozen=True)
+class Statements:
+    """What one open sink says to the server."""
+
+    positions: str  # $1 stream
+    checkpoint: str  # $1 stream, $2 partition
+    move: str  # see _move
+    write_json: str  # $1 JSON array of rows
+    make_inbox: str
+    write_inbox: str
+    erase: str  # $1 municipality codes, $2 subject ids
+    probe: str
+
+
+INBOX = "renkei_inbox"
+
+
+def for_view(names: Names, view: View, shape: TableShape) -> Statements:
+    """All statements for *view* on a table of *shape* in which :func:`misfits` found no fault."""
+    columns = view.schema.names
+    upsert = _on_conflict(view, [n for n, c in shape.items() if c.is_ours and n not in columns])
+    insert = f"INSERT INTO {names.table} AS stored ({_list(columns)})\nSELECT "
+    from_json = f"{_list(columns)}\nFROM json_populate_recordset(NULL::{names.table}, $1::json)"
+    cast = ", ".join(_cast(column, shape[column.name].type) for column in view.columns)
+    inbox = ", ".join(f"{identifier(c.name)} {type_of(c)}" for c in view.columns)
+    checkpoint = (
+        'SELECT partition, cluster_id, topic, "offset", last_event_id, receipt, applied_at'
+        f" FROM {names.position} WHERE stream = $1"
+    )
+    return Statements(
+        positions=checkpoint,
+        checkpoint=f"{checkpoint} AND partition = $2",
+        move=_move(names),
+        write_json=f"{insert}{from_json}\n{upsert}",
+        make_inbox=f"CREATE TEMPORARY TABLE {INBOX} ({inbox}) ON COMMIT DELETE ROWS",
+        write_inbox=f"{insert}{cast}\nFROM pg_temp.{INBOX}\n{upsert}",
+        erase=(
+            f"DELETE FROM {names.table} AS stored"
+            " USING unnest($1::text[], $2::text[]) AS gone (municipality_code, subject_id)"
+            " WHERE stored.municipality_code = gone.municipality_code"
+            " AND stored.subject_id = gone.subject_id"
+        ),
+        probe=f"EXPLAIN {insert}{from_json.replace('$1', repr('[]'))}\n{upsert}",
+    )
+
+
+def _move(names: Names) -> str:
+    """Move a lane from $8 to $5, or insert it if $8 is 0; no row if it is not there.
+
+    $1 stream, $2 partition, $3 cluster, $4 topic, $5 end, $6 last event id, $7 receipt, $8 start.
+    A replay ($5 = $8) leaves the position as it is and changes the receipt.
+    """
+    return f"""\
+INSERT INTO {names.position} AS stored
+  (stream, partition, cluster_id, topic, "offset", last_event_id, receipt, applied_at)
+SELECT $1::text, $2::integer, $3::text, $4::text, $5::bigint, $6::text, $7::jsonb, clock_timestamp()
+WHERE $8::bigint = 0
+  OR EXISTS (SELECT FROM {names.position} WHERE stream = $1::text AND partition = $2::integer)
+ON CONFLICT (stream, partition) DO UPDATE SET
+  last_event_id = CASE WHEN stored."offset" = excluded."offset"
+                  THEN stored.last_event_id ELSE excluded.last_event_id END,
+  "offset" = excluded."offset",
+  receipt = excluded.receipt,
+  applied_at = excluded.applied_at
+WHERE stored."offset" = $8::bigint
+  AND stored.cluster_id = excluded.cluster_id
+  AND stored.topic = excluded.topic
+RETURNING applied_at"""
+
+
+def _on_conflict(view: View, retired: Sequence[str]) -> str:
+    if view.keeping is Keeping.HISTORY:
+        return f"ON CONFLICT ({_list(view.key)}) DO NOTHING"
+    values = [n for n in view.schema.names if n not in view.key]
+    sets = [f"{identifier(n)} = excluded.{identifier(n)}" for n in values]
+    sets += [f"{identifier(n)} = NULL" for n in retired]
+    sets.append(f"{APPLIED_AT} = clock_timestamp()")
+    return (
+        f"ON CONFLICT ({_list(view.key)}) DO UPDATE SET\n  {', '.join(sets)}\n"
+        "WHERE stored.version < excluded.version"
+    )
+
+
+def _cast(column: ViewColumn, found: str) -> str:
+    """The inbox's column as the table's type. The cast names no length, so that a text that is
+    too long is refused and not cut off."""
+    name = identifier(column.name)
+    return name if found == type_of(column) else f"{name}::{found}"
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(identifier(name) for name in names)

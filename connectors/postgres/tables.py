@@ -1,0 +1,77 @@
+"""The receiving table as it is: read it, make what is missing, refuse what does not fit.
+
+A table that the system made itself is used as it is, if it can hold the view. Only what is missing
+is made, and only then are the rights to make it needed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+
+from bus.errors import ConfigurationError
+from bus.model import View
+from connectors.postgres import statements
+from connectors.postgres.statements import APPLIED_AT, Names, Statements, TableColumn, TableShape
+
+Connection = psycopg.Connection[Any]
+
+
+def prepare(connection: Connection, names: Names, view: View) -> tuple[TableShape, Statements]:
+    """Make the tables of *view* if they are missing, and try whether rows could be written.
+
+    Raises:
+        ConfigurationError: A column's type would change what the view delivers.
+        psycopg.Error: A right, a key or a column is missing.
+    """
+    with connection.transaction():
+        if not _is_complete(connection, names, view):
+            connection.execute(statements.LOCK_SCHEMA, (names.schema,))
+            _make(connection, names, view)
+    found = shape(connection, names)
+    wrong = statements.misfits(view, found)
+    if wrong:
+        raise ConfigurationError(
+            "columns of the table have a type that would change what is delivered",
+            table=names.table,
+            columns=", ".join(f"{name} {found[name].type}" for name in wrong),
+        )
+    sql = statements.for_view(names, view, found)
+    connection.execute(sql.probe)
+    return found, sql
+
+
+def shape(connection: Connection, names: Names) -> TableShape:
+    """The table's columns now; empty if there is no such table."""
+    return _columns(connection, names.table)
+
+
+def differs(view: View, before: TableShape, now: TableShape) -> bool:
+    """Whether the table changed in what the view writes, or demands more than it did."""
+    return any(before.get(name) != now.get(name) for name in view.schema.names) or any(
+        column.is_demanded and name not in before for name, column in now.items()
+    )
+
+
+def _columns(connection: Connection, table: str) -> TableShape:
+    rows = connection.execute(statements.TABLE_COLUMNS, (table,)).fetchall()
+    return {name: TableColumn(*rest) for name, *rest in rows}
+
+
+def _is_complete(connection: Connection, names: Names, view: View) -> bool:
+    wanted = {*view.schema.names, APPLIED_AT}
+    return wanted <= shape(connection, names).keys() and bool(_columns(connection, names.position))
+
+
+def _make(connection: Connection, names: Names, view: View) -> None:
+    """Make what is missing. Whoever waited for the lock finds it made."""
+    has_schema = connection.execute(statements.HAS_SCHEMA, (names.schema,)).fetchone()
+    if has_schema != (True,):
+        connection.execute(statements.make_schema(names))
+    if not _columns(connection, names.position):
+        connection.execute(statements.make_positions(names))
+    found = shape(connection, names)
+    add, make = statements.add_columns, statements.make_table
+    for statement in add(names, view, found) if found else make(names, view):
+        connection.execute(statement)
