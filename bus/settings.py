@@ -1,8 +1,9 @@
 """Every setting of Renkei, typed, read once at start by ``bus.app`` and passed down.
 
-Values come from ``RENKEI_…`` variables over the file named by ``RENKEI_SETTINGS`` (YAML) over
-the defaults here. A ``RENKEI_…`` variable that nobody asked for is an error, not a shrug. A
-default is either safe in production or absent: then ``renkei local up`` supplies it.
+Values come from ``RENKEI_…`` variables over the file named by ``RENKEI_SETTINGS`` (YAML), or, if
+none is named, what the one-machine stack wrote into ``<home>/run``, over the defaults here. A
+``RENKEI_…`` variable that nobody asked for is an error, not a shrug. A default is either safe in
+production or absent: then ``renkei local up`` supplies it.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ class Settings(BaseModel):
 
     home: Path = Field(default_factory=lambda: default_home())  # noqa: PLW0108 - takes no data
     """Where engines, data and logs of the one-machine stack live."""
+    maven: str | None = None
+    """Maven repository to fetch engines from; absent: the user's mirror of central, or central."""
     schemas: Path | None = None
     """Folder of streams, codes and subscriptions; by default the one shipped."""
     kafka: str | None = None
@@ -102,32 +105,62 @@ def default_home(environment: Mapping[str, str] | None = None) -> Path:
 
 
 def load(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = None) -> Settings:
-    """Build the settings: *overrides* over the environment over the file over defaults.
+    """Build the settings: *overrides* over the environment over files over defaults.
 
     ``RENKEI_SYSTEMS`` and ``RENKEI_OUTBOXES`` are YAML text; everything else is plain text.
 
     Raises:
         ConfigurationError: An unknown name or an unusable value; never prints the value.
     """
-    values: dict[str, Any] = {}
+    return resolve(environment, overrides)[0]
+
+
+def resolve(
+    environment: Mapping[str, str], overrides: Mapping[str, Any] | None = None
+) -> tuple[Settings, Mapping[str, str]]:
+    """The settings as :func:`load` builds them, and where each value came from.
+
+    Raises:
+        ConfigurationError: As for :func:`load`.
+    """
     given = {
         k[len(PREFIX) :].lower(): v
         for k, v in environment.items()
         if k.startswith(PREFIX) and k not in FOR_TESTS
     }
-    file = given.pop("settings", None)
-    if file is not None:
-        values.update(_read(Path(file)))
-    for name in ("systems", "outboxes"):
-        if name in given:
-            values[name] = yaml.safe_load(given.pop(name))
-    values.update(given)
+    named = given.pop("settings", None)
+    home = (overrides or {}).get("home") or given.get("home") or default_home(environment)
+    files = [Path(named)] if named is not None else _written_by_the_stack(Path(home))
+    values: dict[str, Any] = {}
+    origins = dict.fromkeys(Settings.model_fields, "default")
+    for file in files:
+        content = _read(file)
+        values.update(content)
+        origins.update(dict.fromkeys(content, str(file)))
+    for name, text in given.items():
+        values[name] = _yaml(name, text) if name in ("systems", "outboxes") else text
+        origins[name] = f"{PREFIX}{name.upper()}"
+    values.setdefault("home", home)
     values.update(overrides or {})
+    origins.update(dict.fromkeys(overrides or {}, "command line"))
     try:
-        return Settings.model_validate(values)
+        return Settings.model_validate(values), origins
     except ValidationError as error:
         names = ", ".join(".".join(str(part) for part in e["loc"]) for e in error.errors())
         raise ConfigurationError("these settings cannot be used", names=names) from None
+
+
+def _written_by_the_stack(home: Path) -> list[Path]:
+    files = (home.expanduser() / "run" / name for name in ("engines.yaml", "systems.yaml"))
+    return [file for file in files if file.is_file()]
+
+
+def _yaml(name: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        variable = f"{PREFIX}{name.upper()}"
+        raise ConfigurationError("this setting is no YAML", names=variable) from None
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ def engines() -> Iterator[Endpoints]:
     endpoints = test_engines.given()
     if endpoints is None:
         pytest.fail("set RENKEI_TEST_ENGINES")
-    yield endpoints
+    return endpoints
 
 
 @pytest.fixture

@@ -76,6 +76,9 @@ class Kafka:
             "share.coordinator.state.topic.num.partitions": 1,
             "share.coordinator.state.topic.replication.factor": 1,
             "share.coordinator.state.topic.min.isr": 1,
+            # after a crash the broker is let in again once its last session has run out
+            "broker.session.timeout.ms": 3000,
+            "broker.heartbeat.interval.ms": 500,
             "group.initial.rebalance.delay.ms": 0,
             "log.cleaner.enable": "true",
             # taken from the heap at once; 32 MB compact 1.2 million keys per pass

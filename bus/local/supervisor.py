@@ -148,14 +148,11 @@ class Supervisor:
         first = [each for each in those if not isinstance(each.engine, Registry)]
         for each in first:
             self._launch(each)
-        for each in database:
-            self._await(each)
+        self._await(database)
         for each in those:
             if each not in first:
                 self._launch(each)
-        for each in those:
-            if each not in database:
-                self._await(each)
+        self._await([each for each in those if each not in database])
         folder.write_private(self._folder.addresses, yaml.safe_dump(self._addresses()))
         self._write(Phase.UP)
 
@@ -169,24 +166,30 @@ class Supervisor:
         each.start(self._folder.log(name))
         self._step(f"{name}: start", None)
 
-    def _await(self, each: Supervised) -> None:
-        name = each.engine.name
-        while not each.engine.is_ready():
-            if not each.is_running():
-                each.ended()
-                raise EngineError(
-                    f"{name} ended while it was starting; see the log",
-                    status=each.process.returncode if each.process else None,
-                    log=str(self._folder.log(name)),
-                )
-            if time.monotonic() - each.started > each.engine.ready_seconds:
-                raise EngineError(
-                    f"{name} does not answer; see the log", log=str(self._folder.log(name))
-                )
-            self._wait(POLL_SECONDS)
-        each.engine.settle()
-        each.state.phase = Phase.UP
-        self._step(f"{name}: start", time.monotonic() - each.started)
+    def _await(self, those: Sequence[Supervised]) -> None:
+        """Wait until all of these answer."""
+        waiting = list(those)
+        while waiting:
+            for each in waiting:
+                self._check_start(each)
+                if each.engine.is_ready():
+                    each.engine.settle()
+                    each.state.phase = Phase.UP
+                    self._step(f"{each.engine.name}: start", time.monotonic() - each.started)
+            waiting = [each for each in waiting if each.state.phase is not Phase.UP]
+            if waiting:
+                self._wait(POLL_SECONDS)
+
+    def _check_start(self, each: Supervised) -> None:
+        name, log = each.engine.name, str(self._folder.log(each.engine.name))
+        if not each.is_running():
+            status = each.process.returncode if each.process else None
+            each.ended()
+            raise EngineError(
+                f"{name} ended while it was starting; see the log", status=status, log=log
+            )
+        if time.monotonic() - each.started > each.engine.ready_seconds:
+            raise EngineError(f"{name} does not answer; see the log", log=log)
 
     def _serve(self) -> None:
         """Sleep until something happens, and answer it."""
