@@ -149,12 +149,16 @@ class MemoryProducer:
 
     def __init__(self, broker: MemoryBroker, client_id: str) -> None:
         self._broker = broker
+        self._is_open = False
         self.client_id = client_id
 
     async def start(self) -> None:
         self._broker._answer()
+        self._is_open = True
 
     async def send(self, messages: Sequence[Message]) -> Sequence[int]:
+        if not self._is_open:
+            raise BrokerUnavailable("this producer is closed")
         limit = self._broker._max_message_bytes
         for index, message in enumerate(messages):
             if len(message.key) + len(message.value or b"") + ENVELOPE_BYTES > limit:
@@ -177,6 +181,7 @@ class MemoryProducer:
 
     async def close(self) -> None:
         """Nothing is ever under way."""
+        self._is_open = False
 
 
 class MemoryConsumer:
