@@ -1,0 +1,79 @@
+"""What text may hold, over whole columns; nothing here ever changes a character.
+
+Names and addresses travel byte for byte: no normalisation, no width folding, no replacement. Two
+things are looked at. **Control characters** (U+0000 to U+001F, U+007F to U+009F) are no text and
+are refused. **Private-use characters** (外字) mean what one site's table says, so they may pass
+only where the site has declared its table.
+
+A column's bytes are scanned as one buffer first, and rows are asked only where that finds
+something, which in practice is never.
+
+**Sizes** count what the standard counts, characters: a code point each, except variation
+selectors (U+FE00 to U+FE0F, U+E0100 to U+E01EF), which count nothing. A base character and its
+selector are one glyph and one entry of 行政事務標準文字; a name of fifty characters must not
+become too long because its owner writes 辻 with one dot. Receiving columns that are measured in
+code points must leave room for that. A combining mark (U+3099) is a character of its own.
+
+Source: 基本データリスト, legend (桁数 counts characters); Unicode 16.0, 23.4 and UTS 37.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_CONTROL = r"[\x00-\x1f\x7f-\x{9f}]"
+_PRIVATE = r"[\x{e000}-\x{f8ff}\x{f0000}-\x{ffffd}\x{100000}-\x{10fffd}]"
+# Lead bytes of U+E000..EFFF; U+F000..F8FF; planes 15 and 16.
+_PRIVATE_BYTES = re.compile(rb"\xee|\xef[\x80-\xa3]|\xf3[\xb0-\xbf]|\xf4")
+_SELECTORS = r"[\x{fe00}-\x{fe0f}\x{e0100}-\x{e01ef}]"
+
+
+def with_control(values: pa.StringArray) -> pa.BooleanArray | None:
+    """Which values hold a control character; None if none does."""
+    data = _bytes(values)
+    if not data:
+        return None
+    lowest = pc.min(pa.Array.from_buffers(pa.uint8(), len(data), [None, pa.py_buffer(data)]))
+    if lowest.as_py() >= 0x20 and b"\x7f" not in data and b"\xc2" not in data:
+        return None
+    return _found(values, _CONTROL)
+
+
+def with_private_use(values: pa.StringArray) -> pa.BooleanArray | None:
+    """Which values hold a private-use character; None if none does."""
+    if _PRIVATE_BYTES.search(_bytes(values)) is None:
+        return None
+    return _found(values, _PRIVATE)
+
+
+def longer_than(values: pa.StringArray, most: int) -> pa.BooleanArray | None:
+    """Which values have more than *most* characters; None if none does."""
+    longest = pc.max(pc.binary_length(values)).as_py()
+    if longest is None or longest <= most:  # a character has at least one byte
+        return None
+    length = pc.utf8_length(values)
+    if pc.max(length).as_py() <= most:
+        return None
+    length = pc.subtract(length, pc.count_substring_regex(values, _SELECTORS))
+    return _some(pc.greater(length, most))
+
+
+def _bytes(values: pa.StringArray) -> bytes:
+    """The column's text as one run of bytes (those under nulls included)."""
+    _, offsets, data = values.buffers()
+    if data is None or offsets is None or len(values) == 0:
+        return b""
+    ends = memoryview(offsets).cast("i")
+    start, end = ends[values.offset], ends[values.offset + len(values)]
+    return data.slice(start, end - start).to_pybytes()
+
+
+def _found(values: pa.StringArray, pattern: str) -> pa.BooleanArray | None:
+    return _some(pc.match_substring_regex(values, pattern))
+
+
+def _some(mask: pa.BooleanArray) -> pa.BooleanArray | None:
+    return mask if pc.any(mask).as_py() else None

@@ -1,0 +1,155 @@
+"""Which version is next, what is there already, and what must be refused."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bus.publish.versions import Standing, VersionIndex
+
+KEY, OTHER = b"131016/1", b"131016/2"
+
+
+def known(*events: tuple[bytes, int, str]) -> VersionIndex:
+    """An index that has read *events* in the log."""
+    index = VersionIndex()
+    for key, version, event_id in events:
+        index.learn([key], [version], [event_id])
+    return index
+
+
+@pytest.mark.parametrize(
+    ("version", "opens", "standing"),
+    [
+        (1, False, Standing.NEXT),
+        (1, True, Standing.NEXT),
+        (2, False, Standing.GAP),
+        (7, True, Standing.NEXT),  # a first load
+        (0, False, Standing.REPEAT),
+    ],
+)
+def test_where_an_unknown_subject_starts(version: int, opens: bool, standing: Standing) -> None:
+    """At 1, except that a first load hands over what the register has reached."""
+    assert VersionIndex().draft().add(KEY, version, "a", opens=opens) is standing
+
+
+@pytest.mark.parametrize("opens", [False, True])
+@pytest.mark.parametrize(
+    ("version", "standing"),
+    [
+        (4, Standing.NEXT),
+        (5, Standing.GAP),
+        (3, Standing.REPEAT),
+        (1, Standing.REPEAT),
+    ],
+)
+def test_a_known_subject_goes_on(version: int, standing: Standing, opens: bool) -> None:
+    """The next version is the newest plus one, whatever the nature."""
+    index = known((KEY, 3, "c"))
+
+    assert index.draft().add(KEY, version, "new", opens=opens) is standing
+
+
+def test_what_was_sent_before_is_done() -> None:
+    """An event that comes again, newest or not, is recognised by its id."""
+    index = known((KEY, 1, "a"), (KEY, 2, "b"), (KEY, 3, "c"))
+    draft = index.draft()
+
+    standings = [draft.add(KEY, v, e, opens=False) for v, e in ((1, "a"), (2, "b"), (3, "c"))]
+
+    assert standings == [Standing.DONE] * 3
+
+
+def test_an_id_is_used_once() -> None:
+    """An event id under which something else was sent is refused."""
+    index = known((KEY, 1, "a"))
+
+    assert index.draft().add(KEY, 2, "a", opens=False) is Standing.TAKEN
+    assert index.draft().add(OTHER, 1, "a", opens=False) is Standing.TAKEN
+
+
+def test_a_draft_counts_what_it_took() -> None:
+    """Several versions of one subject may come at once, in order."""
+    index = VersionIndex()
+    draft = index.draft()
+
+    standings = [draft.add(KEY, v, f"e{v}", opens=False) for v in (1, 2, 4, 3, 4)]
+
+    assert standings == [Standing.NEXT, Standing.NEXT, Standing.GAP, Standing.NEXT, Standing.NEXT]
+    assert index.newest(KEY) == 0
+
+
+def test_a_refused_change_leaves_nothing() -> None:
+    """What a change added goes with it; what came before stays."""
+    draft = known((KEY, 1, "a")).draft()
+    draft.add(KEY, 2, "b", opens=False)
+    draft.keep()
+    draft.add(KEY, 3, "c", opens=False)
+    draft.add(KEY, 4, "d", opens=False)
+    draft.add(OTHER, 1, "e", opens=False)
+
+    draft.back()
+
+    assert draft.add(OTHER, 1, "f", opens=False) is Standing.NEXT
+    assert draft.add(KEY, 4, "g", opens=False) is Standing.GAP
+    assert draft.add(KEY, 3, "c", opens=False) is Standing.NEXT
+
+
+def test_an_erased_subject_is_unknown() -> None:
+    """After an erasure a number that is given again starts anew."""
+    index = known((KEY, 5, "a"))
+
+    index.forget(KEY)
+    index.forget(OTHER)
+
+    assert index.newest(KEY) == 0
+    assert len(index) == 0
+    assert index.draft().add(KEY, 6, "b", opens=False) is Standing.GAP
+    assert index.draft().add(KEY, 1, "b", opens=False) is Standing.NEXT
+
+
+def test_the_newest_event_is_remembered_for_ever() -> None:
+    """Ids of earlier events fade, those of newest events never."""
+    index = VersionIndex(recent=2)
+    index.learn([KEY], [1], ["a"])
+    index.learn([KEY], [2], ["b"])
+    for number in range(10):
+        index.learn([b"131016/1%d" % number], [1], [f"x{number}"])
+
+    assert index.draft().add(KEY, 2, "b", opens=False) is Standing.DONE
+    assert index.draft().add(KEY, 1, "a", opens=False) is Standing.REPEAT
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 5), st.integers(1, 6), st.booleans()), max_size=60
+    )
+)
+def test_the_index_agrees_with_a_plain_table(events: list[tuple[int, int, bool]]) -> None:
+    """Whatever comes in whatever order, versions of a subject ascend by one."""
+    index, newest = VersionIndex(), dict[int, int]()
+    for place, (subject, version, opens) in enumerate(events):
+        key, event_id = b"131016/%d" % subject, f"e{place}"
+        last = newest.get(subject, 0)
+        if version <= last:
+            expected = Standing.REPEAT
+        elif version == last + 1 or (last == 0 and opens):
+            expected = Standing.NEXT
+        else:
+            expected = Standing.GAP
+
+        standing = index.draft().add(key, version, event_id, opens=opens)
+
+        assert standing is expected
+        if standing is Standing.NEXT:
+            index.learn([key], [version], [event_id])
+            newest[subject] = version
+    assert all(index.newest(b"131016/%d" % s) == version for s, version in newest.items())
+
+
+def test_reading_the_log_again_changes_nothing() -> None:
+    """An older event that is read after a newer one does not turn the clock back."""
+    index = known((KEY, 3, "c"), (KEY, 2, "b"))
+
+    assert index.newest(KEY) == 3
