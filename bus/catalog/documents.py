@@ -183,9 +183,13 @@ def _read_json(text: str, shown: str) -> tuple[Document | None, list[Fault]]:
 
 
 def _read_yaml(text: str, shown: str) -> tuple[Document | None, list[Fault]]:
-    loader = yaml.SafeLoader(text)
     lines: dict[Place, int] = {}
     faults: list[Fault] = []
+    try:
+        loader = yaml.SafeLoader(text)
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        return None, [Fault(code="syntax", expected="YAML", file=shown, line=line)]
     try:
         node = loader.get_single_node()
         if node is None:

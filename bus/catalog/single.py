@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -35,6 +36,30 @@ def canonical(text: str) -> str:
 def fingerprint_of(text: str) -> str:
     """SHA-256, in hex, of the schema's Parsing Canonical Form."""
     return str(fingerprint(canonical(text), "sha256"))
+
+
+def units_of(text: str) -> tuple[str, ...]:
+    """The logical types of a schema in the order of its text.
+
+    The canonical form leaves them out; two schemas of one fingerprint that differ here read the
+    same bytes as other dates or times.
+    """
+
+    def walk(schema: Any) -> Iterator[str]:
+        if isinstance(schema, list):
+            for arm in schema:
+                yield from walk(arm)
+        elif isinstance(schema, dict):
+            if "fields" in schema:
+                for entry in schema["fields"]:
+                    yield from walk(entry["type"])
+                return
+            for inner in ("type", "items", "values"):
+                yield from walk(schema.get(inner))
+            if "logicalType" in schema:
+                yield str(schema["logicalType"])
+
+    return tuple(walk(json.loads(text)))
 
 
 @cache

@@ -1,0 +1,311 @@
+"""Whole batches between Avro and Arrow, by pyruhvro: no record is touched in Python.
+
+The codec is fast and trusting; this module is what makes it strict. Tried on version 0.4.0:
+
+* it ignores bytes after a record. A random mark is appended to each payload and read back by a
+  field appended to the schema: what does not end exactly where it should, shows;
+* it takes over text that is no UTF-8. Each batch is validated;
+* it writes a null where the schema has none as an empty value. Nulls are counted first;
+* it drops the UTC mark of timestamps. It is put back without copying;
+* a length or count beyond the payload is refused before anything is allocated, because each
+  element of the types that the catalogue admits takes at least one byte;
+* it panics on types that it does not know. The loader refuses those
+  (:mod:`bus.catalog.rules`), so no panic is caught here;
+* an ``int`` that was written with more than 32 bits wraps round. No Avro writer makes one.
+
+A batch fails as a whole: the caller bisects to find the event. No message holds a value.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyruhvro
+
+from bus.catalog.assemble import named_types
+from bus.errors import EventInvalid
+from bus.model import SchemaVersion
+
+Column = Any  # an Arrow array; the stubs do not know what nested ones can do
+
+_MARK_FIELD = "end_"  # no field of a stream ends in an underscore
+_MARK = secrets.randbelow(2**54) + 2**54  # eight bytes as a varint, not known outside
+_KEPT_SCHEMAS = 256
+
+
+def _varint(number: int) -> bytes:
+    left, out = number << 1, bytearray()
+    while left > 0x7F:
+        out.append(left & 0x7F | 0x80)
+        left >>= 7
+    out.append(left)
+    return bytes(out)
+
+
+_MARK_BYTES = _varint(_MARK)
+
+
+@lru_cache(maxsize=_KEPT_SCHEMAS)
+def _plain_text(text: str) -> str:
+    """The schema without names and checks for people: a third of the text to parse per call."""
+    return json.dumps(_plain(json.loads(text)), separators=(",", ":"))
+
+
+@lru_cache(maxsize=_KEPT_SCHEMAS)
+def _marked_text(text: str) -> str:
+    schema = json.loads(_plain_text(text))
+    schema["fields"].append({"name": _MARK_FIELD, "type": "long"})
+    return json.dumps(schema, separators=(",", ":"))
+
+
+def _plain(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_plain(arm) for arm in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {name: schema[name] for name in _ATTRIBUTES if name in schema}
+    if "fields" in kept:
+        kept["fields"] = [
+            {"name": entry["name"], "type": _plain(entry["type"])} for entry in kept["fields"]
+        ]
+    for inner in ("items", "values"):
+        if inner in kept:
+            kept[inner] = _plain(kept[inner])
+    return kept
+
+
+_ATTRIBUTES = (
+    "type", "name", "namespace", "fields", "symbols", "items", "values", "logicalType",
+)  # fmt: skip
+
+
+@lru_cache(maxsize=_KEPT_SCHEMAS)
+def _arrow_schema(text: str) -> pa.Schema:
+    bare = pyruhvro.avro_to_arrow_schema(_plain_text(text))
+    return pa.schema([entry.with_type(_with_utc(entry.type)) for entry in bare])
+
+
+def _with_utc(found: Any) -> Any:
+    if pa.types.is_timestamp(found):
+        return pa.timestamp(found.unit, "UTC")
+    if pa.types.is_struct(found):
+        return pa.struct([entry.with_type(_with_utc(entry.type)) for entry in found])
+    if pa.types.is_list(found):
+        entry = found.value_field
+        return pa.list_(entry.with_type(_with_utc(entry.type)))
+    if pa.types.is_map(found):
+        return pa.map_(found.key_type, found.item_field.with_type(_with_utc(found.item_type)))
+    return found
+
+
+def arrow_schema(version: SchemaVersion) -> pa.Schema:
+    """The columns of a batch of *version*: one per field of the record, nested as it is."""
+    return _arrow_schema(version.text)
+
+
+def decode(version: SchemaVersion, payloads: Sequence[bytes], *, skip: int = 0) -> pa.RecordBatch:
+    """One row per payload, in order, with exactly the columns of :func:`arrow_schema`.
+
+    Args:
+        version: The schema that the payloads were written with.
+        payloads: Avro binary. None is not a payload: the caller sets erasures aside.
+        skip: How many bytes at the start of each payload are a frame.
+
+    Raises:
+        EventInvalid: At least one payload is not exactly one record of this schema.
+    """
+    schema = _arrow_schema(version.text)
+    if not payloads:
+        return _empty(schema)
+    marked = [payload[skip:] + _MARK_BYTES for payload in payloads]
+    try:
+        found = pyruhvro.deserialize_array(marked, _marked_text(version.text))
+        found.validate(full=True)
+    except ValueError as error:  # pa.ArrowInvalid is one
+        raise _invalid(version) from _without_value(error)
+    marks = found.column(found.num_columns - 1)
+    if not pc.all(pc.equal(marks, pa.scalar(_MARK, pa.int64()))).as_py():
+        raise _invalid(version)
+    columns = [
+        column if column.type == entry.type else column.view(entry.type)
+        for column, entry in zip(found.columns[:-1], schema, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def encode(version: SchemaVersion, records: pa.RecordBatch) -> list[bytes]:
+    """Each row as Avro binary, in order, without a frame.
+
+    Columns are matched by name, whatever their order, and cast where that loses nothing.
+
+    Raises:
+        EventInvalid: A column is missing or too many, a value does not fit its type, or a null
+            stands where the schema has none.
+    """
+    fitted = _fitted(version, records)
+    _refuse_nulls(version, fitted)
+    try:
+        chunks = pyruhvro.serialize_record_batch(fitted, _plain_text(version.text), 1)
+    except ValueError as error:
+        raise _invalid(version) from _without_value(error)
+    return [payload for chunk in chunks for payload in chunk.to_pylist()]
+
+
+def resolve(
+    records: pa.RecordBatch, writer: SchemaVersion, reader: SchemaVersion
+) -> pa.RecordBatch:
+    """*records* of *writer* as *reader* sees them: columns added with their defaults, left out,
+    reordered and widened. Both are versions of one stream, so that this cannot fail.
+
+    Source: Avro specification 1.12, "Schema Resolution".
+    """
+    if writer.text == reader.text:
+        return records
+    resolution = _Resolution(dict(named_types(writer.schema)), dict(named_types(reader.schema)))
+    columns = resolution.fields(
+        dict(zip(records.schema.names, records.columns, strict=True)),
+        writer.schema,
+        reader.schema,
+        pa.struct(list(arrow_schema(reader))),
+        records.num_rows,
+    )
+    return pa.RecordBatch.from_arrays(columns, schema=arrow_schema(reader))
+
+
+class _Resolution:
+    def __init__(self, writer_types: Mapping[str, Any], reader_types: Mapping[str, Any]) -> None:
+        self._writer_types = writer_types
+        self._reader_types = reader_types
+
+    def fields(
+        self,
+        columns: Mapping[str, Column],
+        writer: Mapping[str, Any],
+        reader: Mapping[str, Any],
+        target: pa.StructType,
+        rows: int,
+    ) -> list[Column]:
+        written = {entry["name"]: entry["type"] for entry in writer["fields"]}
+        found: list[Column] = []
+        for entry in reader["fields"]:
+            name = entry["name"]
+            wanted = target.field(name).type
+            if name in written:
+                found.append(self.column(columns[name], written[name], entry["type"], wanted))
+            else:
+                found.append(pa.repeat(_default(entry["default"], wanted), rows))
+        return found
+
+    def column(self, column: Column, writer: Any, reader: Any, target: pa.DataType) -> Column:
+        if column.type == target:
+            return column
+        writer = _only_type(writer, self._writer_types)
+        reader = _only_type(reader, self._reader_types)
+        if pa.types.is_struct(target):
+            inner = self.fields(
+                {entry.name: column.field(index) for index, entry in enumerate(column.type)},
+                writer,
+                reader,
+                target,
+                len(column),
+            )
+            return pa.StructArray.from_arrays(inner, fields=list(target), mask=column.is_null())
+        if pa.types.is_list(target):
+            values = self.column(column.values, writer["items"], reader["items"], target.value_type)
+            return pa.ListArray.from_arrays(
+                column.offsets, values, type=target, mask=column.is_null()
+            )
+        if pa.types.is_map(target):
+            items = self.column(column.items, writer["values"], reader["values"], target.item_type)
+            return pa.MapArray.from_arrays(  # type: ignore[call-overload]
+                column.offsets, column.keys, items, type=target, mask=column.is_null()
+            )
+        return column.cast(target)
+
+
+def _only_type(schema: Any, types: Mapping[str, Any]) -> Any:
+    """The type itself, or the one beside null."""
+    if isinstance(schema, list):
+        schema = next(arm for arm in schema if arm != "null")
+    return types.get(schema, schema) if isinstance(schema, str) else schema
+
+
+def _default(value: Any, target: pa.DataType) -> Any:
+    if pa.types.is_date(target) or pa.types.is_timestamp(target):
+        number = pa.int32() if pa.types.is_date(target) else pa.int64()
+        return pa.scalar(value, number).cast(target)
+    return pa.scalar(value, target)
+
+
+def _empty(schema: pa.Schema) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([pa.array([], entry.type) for entry in schema], schema=schema)
+
+
+def _fitted(version: SchemaVersion, records: pa.RecordBatch) -> pa.RecordBatch:
+    schema = arrow_schema(version)
+    if sorted(records.schema.names) != sorted(schema.names):
+        raise _invalid(version)
+    columns = []
+    for entry in schema:
+        column = records.column(entry.name)
+        try:
+            columns.append(column if column.type == entry.type else column.cast(entry.type))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+            raise _invalid(version) from _without_value(error)
+    return pa.RecordBatch.from_arrays(columns, names=schema.names)
+
+
+def _refuse_nulls(version: SchemaVersion, records: pa.RecordBatch) -> None:
+    types = dict(named_types(version.schema))
+    for entry in version.schema["fields"]:
+        column = records.column(entry["name"])
+        if column.null_count and not _is_nullable(entry["type"]):
+            raise _invalid(version)
+        if _has_wrong_null(column, entry["type"], types):
+            raise _invalid(version)
+
+
+def _has_wrong_null(column: Column, declared: Any, types: Mapping[str, Any]) -> bool:
+    """Whether a null stands where a type inside *declared* has none."""
+    schema = _only_type(declared, types)
+    if not isinstance(schema, dict):
+        return False
+    if schema["type"] == "record":
+        for entry, child in zip(schema["fields"], column.flatten(), strict=True):
+            if not _is_nullable(entry["type"]) and child.null_count != column.null_count:
+                return True
+            if _has_wrong_null(child, entry["type"], types):
+                return True
+        return False
+    if schema["type"] not in ("array", "map"):
+        return False
+    inner = schema["items"] if schema["type"] == "array" else schema["values"]
+    values = column.flatten() if schema["type"] == "array" else column.items
+    if values.null_count and not _is_nullable(inner):
+        return True
+    return _has_wrong_null(values, inner, types)
+
+
+def _is_nullable(declared: Any) -> bool:
+    return isinstance(declared, list) and "null" in declared
+
+
+def _invalid(version: SchemaVersion) -> EventInvalid:
+    return EventInvalid(
+        "an event does not fit its schema", stream=version.stream, version=version.version
+    )
+
+
+def _without_value(error: Exception) -> Exception:
+    """The cause without its text, which may quote a value."""
+    return (
+        type(error)("withheld: may quote a value")
+        if type(error) is ValueError
+        else ValueError(f"{type(error).__name__}: withheld, may quote a value")
+    )
