@@ -145,6 +145,12 @@ class SubjectWaiting(ContractError):
     code = "RK-208"
 
 
+class EventGone(ContractError):
+    """A parked event is no longer in the log, and no newer one of its subject stands in for it."""
+
+    code = "RK-209"
+
+
 class PolicyError(BusError):
     """The rules forbid it; also written to the audit log."""
 

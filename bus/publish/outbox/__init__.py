@@ -1,0 +1,10 @@
+"""The outbox: changes come in by a core system's own transaction, and leave by the relay.
+
+``schema.sql`` is what a core system's database gets, :mod:`~bus.publish.outbox.relay` what reads
+it, :mod:`~bus.publish.outbox.lease` why only one does, and :mod:`~bus.publish.outbox.upkeep` what
+operators do with it.
+"""
+
+from bus.publish.outbox.relay import Pace, Relay
+
+__all__ = ["Pace", "Relay"]

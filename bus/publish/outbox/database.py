@@ -1,0 +1,76 @@
+"""Connections to a core system's database, and its driver's errors in the bus's words.
+
+A message never holds the connection's URI: that carries the password.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import errors
+
+from bus.errors import ConfigurationError, SourceUnavailable
+
+Connection = psycopg.AsyncConnection[tuple[Any, ...]]
+
+# A refused login has no SQLSTATE in libpq, only words. In another language than these a refusal
+# counts as "away": it is tried again and the alarm by age tells.
+_REFUSED_LOGIN = (
+    "password authentication failed",
+    "no password supplied",
+    "no pg_hba.conf entry",
+    "does not exist",
+    "permission denied for database",
+    "is not permitted to log in",
+)
+
+
+async def connect(uri: str, system: str, *, purpose: str) -> Connection:
+    """A connection whose statements commit by themselves; *purpose* shows in pg_stat_activity.
+
+    Raises:
+        ConfigurationError: The URI is unusable, or the database refuses this login.
+        SourceUnavailable: Nothing answers.
+    """
+    with translated(system):
+        return await psycopg.AsyncConnection.connect(
+            uri,
+            autocommit=True,
+            connect_timeout=5,
+            application_name=f"renkei relay {purpose}",
+            keepalives_idle=5,
+            keepalives_interval=2,
+            keepalives_count=3,
+            tcp_user_timeout=10_000,
+        )
+
+
+@contextmanager
+def translated(system: str) -> Iterator[None]:
+    """Turn what the driver can raise into the bus's errors, keeping the cause."""
+    try:
+        yield
+    except errors.InsufficientPrivilege as error:
+        raise ConfigurationError(
+            "the relay's role lacks rights on the outbox: renkei relay install --relay ROLE",
+            system=system,
+        ) from error
+    except (errors.UndefinedTable, errors.InvalidSchemaName, errors.UndefinedColumn) as error:
+        raise ConfigurationError(
+            "this database has no outbox: renkei relay install", system=system
+        ) from error
+    except (errors.ProgrammingError, errors.NotSupportedError) as error:
+        raise ConfigurationError(
+            "the outbox's database does not take this", system=system, sqlstate=error.sqlstate
+        ) from error
+    except (psycopg.OperationalError, psycopg.InternalError) as error:
+        if error.sqlstate is None and any(words in str(error) for words in _REFUSED_LOGIN):
+            raise ConfigurationError(
+                "the outbox's database refuses this login", system=system
+            ) from error
+        raise SourceUnavailable(
+            "the outbox's database does not answer", system=system, sqlstate=error.sqlstate
+        ) from error

@@ -1,0 +1,406 @@
+"""The relay: what a core system committed to its outbox goes to Kafka, in order, and is marked.
+
+It is woken by NOTIFY; a slow poll stands behind that, because a notification may be lost with a
+connection. Pending rows are taken in sequence order, in batches, handed to the publisher, which
+answers once all in-sync replicas have them, and only then marked. Within a subject sequence
+order is commit order (``schema.sql``), so order holds; across subjects there is none.
+
+A crash between sending and marking: the rows are still pending and are handed over again. Their
+event ids follow from the change's id, so the publisher finds in the topic what is there already
+and appends only what is missing.
+
+One relay at a time sends from an outbox (:mod:`~bus.publish.outbox.lease`); others stand by. A
+new leader starts a new publisher, which learns the topics' ends after the lease was taken, and
+the publisher must call the guard it was given immediately before each append.
+
+A change that is refused is moved to ``renkei.outbox_refused`` with its reasons, and the others go
+on. Later changes of the same subject then fail by a version gap and are moved too, each saying
+behind which one, until an operator puts them back (``renkei relay refused retry``).
+
+What answers nothing is asked again without end, after a back-off with jitter: the broker and
+the registry while the lease is kept, the database by connecting anew. A setting, a right or a
+schema that cannot work ends the relay with its error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from time import monotonic
+from typing import Any, Protocol, TypeVar
+
+import structlog
+
+from bus.errors import BusError, LeaseLost, Reaction, Unavailable
+from bus.model import Change, Fault
+from bus.points import Point, passed
+from bus.publish.outbox import statements
+from bus.publish.outbox.backoff import Backoff
+from bus.publish.outbox.database import Connection, connect, translated
+from bus.publish.outbox.lease import Lease
+from bus.publish.outbox.rows import Refusal, Row, read
+from bus.publish.outbox.upkeep import Backlog, backlog
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+CLOSE_WITHIN = 2.0  # seconds; nothing is under way when a publisher closes, unless cut short
+
+
+class Outcome(Protocol):
+    """What a publisher says of one change: published, unless a fault is an error."""
+
+    @property
+    def faults(self) -> Sequence[Fault]: ...
+
+
+class Publisher(Protocol):
+    """The part of ``bus.publish.publisher.Publisher`` that a relay needs."""
+
+    async def start(self) -> None: ...
+
+    async def publish(self, changes: Sequence[Change]) -> Sequence[Outcome]: ...
+
+    async def close(self) -> None: ...
+
+
+Guard = Callable[[], None]
+"""Called before each append; raises :class:`~bus.errors.LeaseLost`."""
+
+
+class Figures(Protocol):
+    """Where a relay tells what it does; ``bus.observe`` has the real one."""
+
+    def sent(self, changes: int, seconds: float) -> None: ...
+
+    def refused(self, changes: int) -> None: ...
+
+    def leads(self, is_leader: bool) -> None: ...
+
+    def waits(self, backlog: Backlog) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How fast, how much and how patiently."""
+
+    batch_rows: int = 1_000  # most changes handed over at once
+    batch_bytes: int = 4 * 1024 * 1024  # most stored bytes of them: bounds memory
+    poll: timedelta = timedelta(seconds=5)  # should a notification be lost
+    lease: timedelta = timedelta(seconds=12)  # how long a killed leader keeps others waiting
+    send_within: timedelta = timedelta(seconds=8)  # acknowledged or given up; the producer's bound
+    stand_by: timedelta = timedelta(seconds=1)  # how often a standby asks
+    keep: timedelta = timedelta(days=7)  # how long sent rows stay
+    prune_rows: int = 1_000  # how many go at once
+    prune_every: timedelta = timedelta(minutes=1)
+    retry_first: timedelta = timedelta(milliseconds=200)
+    retry_most: timedelta = timedelta(seconds=30)
+    stop_within: timedelta = timedelta(seconds=10)  # the batch in hand, once asked to stop
+
+
+class Relay:
+    """Sends one core system's outbox. Runs once.
+
+    Args:
+        uri: The core system's database, reached directly (a pooler that shares sessions
+            between transactions loses notifications).
+        publisher: Makes a publisher for one term of leadership; it calls the guard before
+            each append.
+    """
+
+    def __init__(
+        self,
+        system: str,
+        uri: str,
+        publisher: Callable[[Guard], Publisher],
+        *,
+        pace: Pace | None = None,
+        figures: Figures | None = None,
+    ) -> None:
+        self._system = system
+        self._uri = uri
+        self._make_publisher = publisher
+        self._pace = pace or Pace()
+        self._figures = figures or Silent()
+        self._log = log.bind(system=system)
+        self._wake = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._lease = self._new_lease()
+        self._prune_at = 0.0
+
+    def stop(self) -> None:
+        """Finish the batch in hand and end; may be called from a signal handler."""
+        self._stopping.set()
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Send until stopped.
+
+        Raises:
+            BusError: What cannot work as it is configured; never that something is away.
+        """
+        work = asyncio.create_task(self._run())
+        stop = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({work}, timeout=self._pace.stop_within.total_seconds())
+            if not work.done():
+                self._log.warning("relay_batch_abandoned")
+        finally:
+            await _end(stop, work)
+        if not work.cancelled():
+            work.result()
+
+    async def _run(self) -> None:
+        backoff = self._backoff()
+        with suppress(_Stopped):
+            while True:
+                try:
+                    await self._session(backoff)
+                except Unavailable as error:
+                    self._log.warning("relay_interrupted", code=error.code, reason=error.message)
+                    await self._sleep(backoff.next())
+
+    async def _session(self, backoff: Backoff) -> None:
+        """Connect, stand by, lead; until something is lost or the relay is stopped."""
+        async with AsyncExitStack() as stack:
+            connections = []
+            for purpose in ("work", "lease", "listen"):
+                connections.append(await connect(self._uri, self._system, purpose=purpose))
+                stack.push_async_callback(connections[-1].close)
+            work, lease, listen = connections
+            with translated(self._system):
+                await listen.execute(f"LISTEN {statements.CHANNEL}")
+                await self._stand_by(lease)
+            backoff.reset()
+            self._log.info("relay_leads", holder=self._lease.holder)
+            self._figures.leads(True)
+            try:
+                await _first(self._lead(work), self._keep_lease(lease), self._listen(listen))
+            finally:
+                self._figures.leads(False)
+                await self._let_go(lease)
+
+    async def _stand_by(self, connection: Connection) -> None:
+        """Wait until this relay leads."""
+        is_told = False
+        while not await self._lease.take(connection):
+            if not is_told:
+                is_told = True
+                self._log.info("relay_stands_by")
+            await self._sleep(self._pace.stand_by.total_seconds())
+
+    async def _listen(self, connection: Connection) -> None:
+        with translated(self._system):
+            async for _ in connection.notifies():
+                self._wake.set()
+
+    async def _keep_lease(self, connection: Connection) -> None:
+        with translated(self._system):
+            while True:
+                self._figures.waits(await backlog(connection))
+                await asyncio.sleep(self._pace.lease.total_seconds() / 4)
+                await self._lease.renew(connection)
+
+    async def _let_go(self, connection: Connection) -> None:
+        """Give the lease back; if that is not possible, it runs out."""
+        with suppress(Unavailable, TimeoutError), translated(self._system):
+            async with asyncio.timeout(CLOSE_WITHIN):
+                await self._lease.release(connection)
+
+    async def _lead(self, connection: Connection) -> None:
+        publisher = self._make_publisher(self._lease.guard)
+        try:
+            await self._insist(publisher.start)
+            while True:
+                self._wake.clear()
+                rows, is_more = await self._take(connection)
+                if rows:
+                    passed(Point.RELAY_TAKEN)
+                    await self._settle(connection, publisher, rows)
+                await self._prune(connection)
+                if self._stopping.is_set():
+                    raise _Stopped
+                if not is_more:
+                    await self._wait_for_rows()
+        finally:
+            await self._close(publisher)
+
+    async def _close(self, publisher: Publisher) -> None:
+        """Close; should that not end, what was sent may still be under way: keep the lease.
+
+        Its name is given up with it, so that this relay too waits until it has run out.
+        """
+        try:
+            async with asyncio.timeout(CLOSE_WITHIN):
+                await publisher.close()
+        except (TimeoutError, Unavailable):
+            self._lease = self._new_lease()
+
+    async def _take(self, connection: Connection) -> tuple[list[Row], bool]:
+        """The next rows, and whether more are waiting."""
+        limits = {"rows": self._pace.batch_rows, "bytes": self._pace.batch_bytes}
+        with translated(self._system):
+            found = await (await connection.execute(statements.TAKE, limits)).fetchall()
+        if not found:
+            return [], False
+        seen = found[0][2]
+        return [Row(seq, text) for seq, text, _ in found], (
+            seen == self._pace.batch_rows or len(found) < seen
+        )
+
+    async def _settle(
+        self, connection: Connection, publisher: Publisher, rows: Sequence[Row]
+    ) -> None:
+        """Send what can be sent, set aside what cannot, and mark both."""
+        began = monotonic()
+        changes, unreadable = read(rows)
+        sent, refused = await self._publish(publisher, changes)
+        passed(Point.RELAY_SENT)
+        refusals = unreadable + refused
+        await self._mark(connection, sent, refusals)
+        passed(Point.RELAY_MARKED)
+        self._figures.sent(len(sent), monotonic() - began)
+        if refusals:
+            self._figures.refused(len(refusals))
+            codes = sorted({fault.code for refusal in refusals for fault in refusal.reasons})
+            self._log.warning("changes_refused", changes=len(refusals), codes=codes)
+
+    async def _publish(
+        self, publisher: Publisher, changes: Sequence[tuple[int, Change]]
+    ) -> tuple[list[int], list[Refusal]]:
+        """Sequence numbers sent, and refusals.
+
+        An error about the data that names no change is narrowed down by halves, in order.
+        """
+        if not changes:
+            return [], []
+        try:
+            outcomes = await self._insist(
+                lambda: publisher.publish([change for _, change in changes])
+            )
+        except BusError as error:
+            if error.reaction is not Reaction.PARK:
+                raise
+            if len(changes) == 1:
+                fault = Fault(code=error.code, expected="a change that can be published")
+                return [], [Refusal(changes[0][0], [fault])]
+            middle = len(changes) // 2
+            first_sent, first_refused = await self._publish(publisher, changes[:middle])
+            sent, refused = await self._publish(publisher, changes[middle:])
+            return first_sent + sent, first_refused + refused
+        sent, refusals = [], []
+        for (seq, _), outcome in zip(changes, outcomes, strict=True):
+            reasons = [fault for fault in outcome.faults if fault.is_error]
+            if reasons:
+                refusals.append(Refusal(seq, reasons))
+            else:
+                sent.append(seq)
+        return sent, refusals
+
+    async def _mark(
+        self, connection: Connection, sent: Sequence[int], refusals: Sequence[Refusal]
+    ) -> None:
+        with translated(self._system):
+            if sent:
+                await connection.execute(statements.MARK, {"seqs": list(sent)})
+            if refusals:
+                told = {
+                    "seqs": [refusal.seq for refusal in refusals],
+                    "reasons": [refusal.as_json for refusal in refusals],
+                }
+                await connection.execute(statements.REFUSE, told)
+
+    async def _prune(self, connection: Connection) -> None:
+        """Delete a batch of rows that were sent long ago, now and then."""
+        if monotonic() < self._prune_at:
+            return
+        limits = {"keep": self._pace.keep, "rows": self._pace.prune_rows}
+        with translated(self._system):
+            cursor = await connection.execute(statements.PRUNE, limits)
+        if cursor.rowcount < self._pace.prune_rows:
+            self._prune_at = monotonic() + self._pace.prune_every.total_seconds()
+
+    async def _insist(self, act: Callable[[], Awaitable[T]]) -> T:
+        """Do *act*, again and again while the broker or the registry is away.
+
+        Raises:
+            LeaseLost: The right to send ended meanwhile.
+        """
+        backoff = self._backoff()
+        while True:
+            try:
+                return await act()
+            except LeaseLost:
+                raise
+            except Unavailable as error:
+                self._log.warning("relay_waits", code=error.code, reason=error.message)
+                await self._sleep(backoff.next())
+
+    async def _wait_for_rows(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._pace.poll.total_seconds()):
+                await self._wake.wait()
+        if self._stopping.is_set():
+            raise _Stopped
+
+    async def _sleep(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        if self._stopping.is_set():
+            raise _Stopped
+
+    def _backoff(self) -> Backoff:
+        return Backoff(self._pace.retry_first, self._pace.retry_most)
+
+    def _new_lease(self) -> Lease:
+        holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        return Lease(holder, length=self._pace.lease, send_within=self._pace.send_within)
+
+
+class Silent:
+    """Figures that nobody wants."""
+
+    def sent(self, changes: int, seconds: float) -> None:
+        """Nothing."""
+
+    def refused(self, changes: int) -> None:
+        """Nothing."""
+
+    def leads(self, is_leader: bool) -> None:
+        """Nothing."""
+
+    def waits(self, backlog: Backlog) -> None:
+        """Nothing."""
+
+
+class _Stopped(Exception):
+    """The relay was asked to stop."""
+
+
+async def _first(*jobs: Coroutine[Any, Any, None]) -> None:
+    """Run jobs side by side until one ends or fails; its error is raised, the others end."""
+    tasks = [asyncio.create_task(job) for job in jobs]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await _end(*tasks)
+    for task in done:
+        task.result()
+
+
+async def _end(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel tasks and wait until they are over."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # retrieved here; raised by who asks for the result

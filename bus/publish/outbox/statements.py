@@ -1,0 +1,121 @@
+"""The SQL that relays and operators send to an outbox; what it stands on is in ``schema.sql``."""
+
+from __future__ import annotations
+
+CHANNEL = "renkei_outbox"  # a change was committed; the payload is empty
+
+# In sequence order; ends before the stored size passes %(bytes)s, but has one row at least.
+# "seen" says how many rows were there up to %(rows)s.
+TAKE = """
+SELECT seq, change::text, seen
+FROM (
+    SELECT seq, change, pg_column_size(change) AS size, count(*) OVER () AS seen,
+           sum(pg_column_size(change)) OVER (ORDER BY seq) AS total
+    FROM (
+        SELECT seq, change FROM renkei.outbox
+        WHERE sent_at IS NULL ORDER BY seq LIMIT %(rows)s
+    ) AS first
+) AS counted
+WHERE total - size < %(bytes)s
+ORDER BY seq
+"""
+
+MARK = "UPDATE renkei.outbox SET sent_at = clock_timestamp() WHERE seq = ANY(%(seqs)s)"
+
+# Moves rows out of the way. A row whose subject has an open refusal before it says which.
+REFUSE = """
+WITH refused AS (
+    SELECT * FROM unnest(%(seqs)s::bigint[], %(reasons)s::jsonb[]) AS r (seq, reasons)
+), gone AS (
+    DELETE FROM renkei.outbox AS o USING refused AS r
+    WHERE o.seq = r.seq AND o.sent_at IS NULL
+    RETURNING o.seq, o.change_id, o.change, o.subjects, o.created_at, r.reasons
+), earlier AS (
+    SELECT seq, subjects FROM renkei.outbox_refused
+    UNION ALL SELECT seq, subjects FROM gone
+)
+INSERT INTO renkei.outbox_refused
+    (seq, change_id, change, subjects, created_at, reasons, behind)
+SELECT gone.*, (
+    SELECT max(e.seq) FROM earlier AS e WHERE e.seq < gone.seq AND e.subjects && gone.subjects
+)
+FROM gone
+"""
+
+PRUNE = """
+DELETE FROM renkei.outbox WHERE seq IN (
+    SELECT seq FROM renkei.outbox
+    WHERE sent_at < clock_timestamp() - %(keep)s ORDER BY sent_at LIMIT %(rows)s
+)
+"""
+
+# Free, run out, or already ours: a holder's name is used by one process only.
+TAKE_LEASE = """
+UPDATE renkei.relay_lease
+SET holder = %(holder)s, expires_at = clock_timestamp() + %(length)s
+WHERE id = 1 AND (holder IS NULL OR holder = %(holder)s OR expires_at < clock_timestamp())
+RETURNING holder
+"""
+
+RENEW_LEASE = """
+UPDATE renkei.relay_lease SET expires_at = clock_timestamp() + %(length)s
+WHERE id = 1 AND holder = %(holder)s
+RETURNING holder
+"""
+
+RELEASE_LEASE = """
+UPDATE renkei.relay_lease SET holder = NULL, expires_at = '-infinity'
+WHERE id = 1 AND holder = %(holder)s
+"""
+
+# Counting stops at %(most)s: a backlog of millions must not be counted every few seconds.
+BACKLOG = """
+SELECT
+    (SELECT count(*) FROM (
+        SELECT FROM renkei.outbox WHERE sent_at IS NULL LIMIT %(most)s
+    ) AS pending),
+    (SELECT extract(epoch FROM clock_timestamp() - created_at)::float8
+     FROM renkei.outbox WHERE sent_at IS NULL ORDER BY seq LIMIT 1),
+    (SELECT count(*) FROM renkei.outbox_refused)
+"""
+
+LEADER = """
+SELECT holder, extract(epoch FROM expires_at - clock_timestamp())::float8
+FROM renkei.relay_lease WHERE id = 1 AND holder IS NOT NULL
+"""
+
+REFUSED = """
+SELECT seq, change_id::text, subjects, refused_at, reasons, behind
+FROM renkei.outbox_refused ORDER BY seq LIMIT %(most)s
+"""
+
+# Back in their old places, so that a subject's changes are taken in the order they were made.
+# A change that was handed in again under the same id stays where it is.
+RETRY = """
+WITH back AS (
+    INSERT INTO renkei.outbox (seq, change_id, change, subjects, created_at)
+    OVERRIDING SYSTEM VALUE
+    SELECT seq, change_id, change, subjects, created_at FROM renkei.outbox_refused
+    WHERE %(seqs)s::bigint[] IS NULL OR seq = ANY(%(seqs)s)
+    ON CONFLICT DO NOTHING
+    RETURNING seq
+), gone AS (
+    DELETE FROM renkei.outbox_refused WHERE seq IN (SELECT seq FROM back) RETURNING seq
+)
+SELECT seq, pg_notify('renkei_outbox', '') FROM gone ORDER BY seq
+"""
+
+DROP = "DELETE FROM renkei.outbox_refused WHERE seq = ANY(%(seqs)s) RETURNING seq"
+
+INSTALL_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('renkei.outbox install', 0))"
+
+GRANT_CORE = (
+    "GRANT USAGE ON SCHEMA renkei TO {role}",
+    "GRANT EXECUTE ON FUNCTION renkei.publish_change(jsonb) TO {role}",
+)
+
+GRANT_RELAY = (
+    "GRANT USAGE ON SCHEMA renkei TO {role}",
+    "GRANT SELECT, INSERT, UPDATE, DELETE ON renkei.outbox, renkei.outbox_refused TO {role}",
+    "GRANT SELECT, UPDATE ON renkei.relay_lease TO {role}",
+)

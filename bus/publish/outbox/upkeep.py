@@ -1,0 +1,126 @@
+"""What operators do with an outbox: install it, see how it stands, settle what was refused."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import resources
+from typing import Any
+
+from psycopg import sql
+
+from bus.publish.outbox import statements
+from bus.publish.outbox.database import Connection, connect, translated
+
+COUNT_MOST = 100_000  # where counting a backlog stops
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits in an outbox."""
+
+    pending: int  # at most COUNT_MOST
+    oldest_s: float  # age of the first pending change; 0 if none
+    refused: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How an outbox stands: what waits, and which relay leads it."""
+
+    system: str
+    backlog: Backlog
+    leader: str | None
+    lease_left_s: float | None  # negative: it ran out
+
+    @property
+    def is_led(self) -> bool:
+        """Whether a relay has shown a sign of life within its lease."""
+        return self.lease_left_s is not None and self.lease_left_s > 0
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedChange:
+    """A change that was set aside, and why. Its content stays in the core system's database."""
+
+    seq: int
+    change_id: str
+    subjects: tuple[str, ...]
+    refused_at: datetime
+    reasons: tuple[dict[str, Any], ...]
+    behind: int | None  # the refused change of the same subject just before
+
+
+async def install(
+    system: str, uri: str, *, core: Sequence[str] = (), relay: Sequence[str] = ()
+) -> None:
+    """Make or bring up to date the outbox in a database, and grant roles what they need.
+
+    May be run again at any time; the login must own the schema ``renkei`` or may create it.
+    """
+    script = resources.files("bus.publish.outbox").joinpath("schema.sql").read_bytes()
+    async with _opened(system, uri) as connection:
+        async with connection.transaction():
+            await connection.execute(statements.INSTALL_LOCK)
+            await connection.execute("SET LOCAL client_min_messages = warning")
+            await connection.execute(script)
+            for grants, roles in ((statements.GRANT_CORE, core), (statements.GRANT_RELAY, relay)):
+                for role in roles:
+                    for grant in grants:
+                        named = sql.SQL(grant).format(role=sql.Identifier(role))
+                        await connection.execute(named)
+
+
+async def backlog(connection: Connection) -> Backlog:
+    """What waits in the outbox that *connection* reaches."""
+    cursor = await connection.execute(statements.BACKLOG, {"most": COUNT_MOST})
+    row = await cursor.fetchone()
+    pending, oldest_s, refused = row if row is not None else (0, None, 0)
+    return Backlog(pending, max(oldest_s or 0.0, 0.0), refused)
+
+
+async def standing(system: str, uri: str) -> Standing:
+    """How one outbox stands."""
+    async with _opened(system, uri) as connection:
+        waiting = await backlog(connection)
+        leader = await (await connection.execute(statements.LEADER)).fetchone()
+    holder, left_s = leader if leader is not None else (None, None)
+    return Standing(system, waiting, holder, left_s)
+
+
+async def refused(system: str, uri: str, *, most: int = 1_000) -> list[RefusedChange]:
+    """The refused changes of one outbox, first come first, at most *most*."""
+    async with _opened(system, uri) as connection:
+        cursor = await connection.execute(statements.REFUSED, {"most": most})
+        return [
+            RefusedChange(seq, change_id, tuple(subjects), refused_at, tuple(reasons), behind)
+            for seq, change_id, subjects, refused_at, reasons, behind in await cursor.fetchall()
+        ]
+
+
+async def retry(system: str, uri: str, seqs: Sequence[int] | None) -> list[int]:
+    """Put refused changes (None: all) back in their old places; the numbers of those put back."""
+    async with _opened(system, uri) as connection:
+        chosen = None if seqs is None else list(seqs)
+        cursor = await connection.execute(statements.RETRY, {"seqs": chosen})
+        return [row[0] for row in await cursor.fetchall()]
+
+
+async def drop(system: str, uri: str, seqs: Sequence[int]) -> list[int]:
+    """Delete refused changes that another one has made good; the numbers of those deleted."""
+    async with _opened(system, uri) as connection:
+        cursor = await connection.execute(statements.DROP, {"seqs": list(seqs)})
+        return sorted(row[0] for row in await cursor.fetchall())
+
+
+@asynccontextmanager
+async def _opened(system: str, uri: str) -> AsyncIterator[Connection]:
+    """A connection for one task, closed after it; its errors in the bus's words."""
+    connection = await connect(uri, system, purpose="upkeep")
+    try:
+        with translated(system):
+            yield connection
+    finally:
+        await connection.close()

@@ -1,0 +1,17 @@
+"""An installed outbox of the test's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bus.publish.outbox.upkeep import install
+from bus.testing.outbox import SYSTEM, Outbox
+
+
+@pytest.fixture
+async def outbox(database: str, tmp_path: Path) -> Outbox:
+    """An outbox, just installed."""
+    await install(SYSTEM, database)
+    return Outbox(database, tmp_path / "topic.jsonl")
