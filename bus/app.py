@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from bus import settings as settings_tree
+from bus.catalog import Catalog
+from bus.catalog import load as load_catalog
 from bus.settings import Settings
 
 if TYPE_CHECKING:
@@ -37,3 +39,15 @@ def local_stack(settings: Settings, chosen: Mapping[str, int] | None = None) -> 
     from bus.local.stack import LocalStack  # an option: only who runs engines needs its packages
 
     return LocalStack(settings.home, chosen=chosen, maven=settings.maven, environment=os.environ)
+
+
+# --- contracts --------------------------------------------------------------------------------
+
+
+def catalog(settings: Settings) -> Catalog:
+    """The streams, as the schemas folder of these settings has them.
+
+    Raises:
+        FilesRefused: The schema files have faults.
+    """
+    return load_catalog(settings.schemas)

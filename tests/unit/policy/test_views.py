@@ -1,0 +1,280 @@
+"""What a subscription and a stream make of each other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import pyarrow as pa
+import pytest
+
+from bus.catalog import Catalog, load
+from bus.errors import FieldWithheld, NotEntitled
+from bus.model import Item, Keeping, Sensitivity, Suppression, View
+from bus.policy import LEDGER, Subscription, compile_view, ledger_view, load_subscriptions
+
+TODAY = date(2026, 11, 24)
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    return load()
+
+
+def subscription(**resident: object) -> Subscription:
+    """A subscription to the resident stream; what is given replaces what is usual."""
+    grant = {
+        "event_types": ["resident.moved_in", "resident.died"],
+        "fields": ["name.full", "birth_date", "address", "protected"],
+        "legal_basis": "law",
+        "purpose": "purpose",
+        "approver": "approver",
+        "approved_on": date(2026, 4, 1),
+        "expires_on": date(2029, 3, 31),
+        **resident,
+    }
+    return Subscription.model_validate(
+        {
+            "system": "child_allowance",
+            "ja": "児童手当",
+            "business_id": None,
+            "ministry": "こども家庭庁",
+            "separate_organ": None,
+            "streams": {"resident": grant},
+        }
+    )
+
+
+def view_of(catalog: Catalog, **resident: object) -> View:
+    return compile_view(subscription(**resident), catalog.stream("resident"), TODAY)
+
+
+def test_a_view_is_header_flag_and_what_is_granted(catalog: Catalog) -> None:
+    """Names and their order are the contract with every store."""
+    view = view_of(catalog)
+
+    assert view.schema.names == [
+        "municipality_code", "subject_id", "version", "event_id", "event_type", "nature",
+        "change_id", "change_size", "change_index", "reason", "effective_date",
+        "effective_date_unknown", "effective_date_text", "notified_on", "processed_at", "source",
+        "cancels", "protected", "name_full", "birth_date", "birth_date_unknown",
+        "birth_date_text", "address_municipality_code", "address_town_code",
+        "address_prefecture", "address_municipality", "address_town", "address_lot",
+        "address_building", "address_building_kana", "address_postal_code",
+    ]  # fmt: skip
+    assert view.keeping is Keeping.STATE
+    assert view.key == ("municipality_code", "subject_id")
+    assert view.event_types == {"resident.moved_in", "resident.died"}
+
+
+def test_types_are_the_few_that_stores_know(catalog: Catalog) -> None:
+    """Every column of every shipped view has one of eight types."""
+    few = {
+        pa.string(), pa.int32(), pa.int64(), pa.bool_(), pa.date32(), pa.float64(),
+        pa.timestamp("us", tz="UTC"), pa.list_(pa.string()),
+    }  # fmt: skip
+    views = [
+        compile_view(each, catalog.stream(stream), TODAY)
+        for each in load_subscriptions(catalog).values()
+        for stream in each.streams
+    ]
+    assert len(views) > 16
+    assert {column.type for view in views for column in view.columns} <= few
+
+
+def test_a_column_that_may_be_masked_is_nullable(catalog: Catalog) -> None:
+    """A store that refused the null would refuse the mask."""
+    view = view_of(catalog)
+
+    columns = {column.name: column for column in view.columns}
+    assert columns["address_municipality_code"].is_nullable
+    assert columns["address_municipality_code"].sensitivity is Sensitivity.LOCATION
+    assert not columns["subject_id"].is_nullable
+    assert not columns["protected"].is_nullable
+
+
+def test_lists_of_records_become_lists(catalog: Catalog) -> None:
+    """A household's members are two lists side by side."""
+    subscriptions = load_subscriptions(catalog)
+    view = compile_view(subscriptions["child_allowance"], catalog.stream("household"), TODAY)
+
+    columns = {column.name: column.type for column in view.columns}
+    assert columns["members_subject_id"] == pa.list_(pa.string())
+    assert columns["members_relationship"] == pa.list_(pa.string())
+    assert "protected" not in columns
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"event_types": ["resident.moved_in"]},
+        {"fields": ["name.full", "birth_date", "protected"]},
+        {"suppression": "capable", "suppression_reason": "reason"},
+    ],
+    ids=["rows", "columns", "mask"],
+)
+def test_whatever_a_system_would_see_is_in_the_fingerprint(
+    catalog: Catalog, changed: dict[str, object]
+) -> None:
+    """A receipt names the view by its fingerprint, years later too."""
+    assert view_of(catalog, **changed).fingerprint != view_of(catalog).fingerprint
+
+
+def test_a_new_schema_version_gives_a_new_fingerprint(catalog: Catalog) -> None:
+    """The same names read from another schema may mean something else."""
+    stream = catalog.stream("resident")
+    newer = replace(stream.latest, fingerprint="0" * 64)
+
+    view = compile_view(subscription(), replace(stream, versions=(newer,)), TODAY)
+
+    assert view.fingerprint != view_of(catalog).fingerprint
+
+
+def test_words_are_not_in_the_fingerprint(catalog: Catalog) -> None:
+    """Another approver, or the order in which fields are written, is the same view."""
+    same = view_of(
+        catalog,
+        approver="another",
+        fields=["protected", "address", "birth_date", "name.full"],
+        event_types=["resident.died", "resident.moved_in"],
+    )
+
+    assert same.fingerprint == view_of(catalog).fingerprint
+    assert same == view_of(catalog)
+
+
+@pytest.mark.parametrize(
+    ("day", "granted"),
+    [
+        (date(2026, 3, 31), False),
+        (date(2026, 4, 1), True),
+        (date(2029, 3, 31), True),
+        (date(2029, 4, 1), False),
+    ],
+)
+def test_a_grant_is_in_force_between_its_days(catalog: Catalog, day: date, granted: bool) -> None:
+    """From the day of approval to the day of expiry, both included."""
+    stream = catalog.stream("resident")
+
+    if granted:
+        assert compile_view(subscription(), stream, day).system == "child_allowance"
+    else:
+        with pytest.raises(NotEntitled):
+            compile_view(subscription(), stream, day)
+
+
+def test_a_stream_that_is_not_granted_is_refused(catalog: Catalog) -> None:
+    """Silence grants nothing."""
+    with pytest.raises(NotEntitled) as caught:
+        compile_view(subscription(), catalog.stream("household"), TODAY)
+    assert caught.value.where == {"system": "child_allowance", "stream": "household"}
+
+
+def test_the_flag_is_there_even_if_it_was_not_asked_for(catalog: Catalog) -> None:
+    """A stream with locations is never seen without it."""
+    view = view_of(catalog, fields=["name.full"])
+
+    assert "protected" in view.schema.names
+
+
+def test_an_unknown_field_is_refused(catalog: Catalog) -> None:
+    """A grant of something that is not there is not silently smaller."""
+    with pytest.raises(FieldWithheld):
+        view_of(catalog, fields=["name.full", "shoe_size"])
+
+
+def test_half_a_name_is_no_grant(catalog: Catalog) -> None:
+    """Granting ``name`` does not grant what merely begins with it."""
+    assert not any(
+        "_family" in name for name in view_of(catalog, fields=["name.full"]).schema.names
+    )
+    with pytest.raises(FieldWithheld):
+        view_of(catalog, fields=["address.town_"])
+
+
+@pytest.mark.parametrize("path", ["sex", "address", "address.lot", "name"])
+def test_a_restricted_item_stops_every_view_of_its_stream(catalog: Catalog, path: str) -> None:
+    """Also where it was not granted: the stream itself is wrong."""
+    stream = catalog.stream("resident")
+    restricted = Item(path, "個人番号", "kojinbango", Sensitivity.RESTRICTED)
+
+    with pytest.raises(FieldWithheld):
+        compile_view(subscription(), replace(stream, items=(*stream.items, restricted)), TODAY)
+
+
+def test_an_item_that_nobody_judged_stops_every_view(catalog: Catalog) -> None:
+    """No sensitivity means no."""
+    stream = catalog.stream("resident")
+    items = tuple(item for item in stream.items if item.path != "address.lot")
+
+    with pytest.raises(FieldWithheld) as caught:
+        compile_view(subscription(), replace(stream, items=items), TODAY)
+    assert caught.value.where["field"] == "address.lot"
+
+
+def test_the_stricter_word_counts(catalog: Catalog) -> None:
+    """A record that is a location makes everything in it one."""
+    stream = catalog.stream("resident")
+    whole = Item("name", "氏名", "shimei", Sensitivity.LOCATION)
+
+    view = compile_view(subscription(), replace(stream, items=(*stream.items, whole)), TODAY)
+
+    assert {c.name: c.sensitivity for c in view.columns}["name_full"] is Sensitivity.LOCATION
+
+
+def test_a_location_without_the_flag_is_refused(catalog: Catalog) -> None:
+    """A stream that could not say who is protected is seen by nobody."""
+    stream = catalog.stream("household")
+    where = Item("head_subject_id", "世帯主", "setainushi", Sensitivity.LOCATION)
+    grant = load_subscriptions(catalog)["child_allowance"]
+    items = (*(i for i in stream.items if i.path != where.path), where)
+
+    with pytest.raises(FieldWithheld, match="flag"):
+        compile_view(grant, replace(stream, items=items), TODAY)
+
+
+@pytest.mark.parametrize("stream", ["resident", "household", "protection"])
+def test_the_ledger_sees_identifiers_only(catalog: Catalog, stream: str) -> None:
+    """It answers who was given what about whom, and holds nothing about them."""
+    view = ledger_view(catalog.stream(stream))
+
+    assert view.system == LEDGER
+    assert view.keeping is Keeping.HISTORY
+    assert view.key == ("log_partition", "log_offset")
+    assert view.schema.names == [
+        "municipality_code", "subject_id", "version", "event_id", "event_type", "nature",
+        "change_id", "change_size", "change_index", "processed_at", "source", "cancels",
+        "log_partition", "log_offset",
+    ]  # fmt: skip
+    assert view.event_types == frozenset()
+
+
+@pytest.mark.parametrize("stream", ["receipt", "exception"])
+def test_the_ledger_keeps_internal_streams_whole(catalog: Catalog, stream: str) -> None:
+    """They are the bus's own words about itself."""
+    view = ledger_view(catalog.stream(stream))
+
+    own = [item.path for item in catalog.stream(stream).items]
+    assert view.schema.names == [*own, "log_partition", "log_offset"]
+
+
+def test_corporate_tax_gets_very_little(catalog: Catalog) -> None:
+    """A system without need of the person has no address and no birth date."""
+    grant = load_subscriptions(catalog)["corporate_resident_tax"]
+    view = compile_view(grant, catalog.stream("resident"), TODAY)
+
+    assert not any(column.sensitivity is Sensitivity.LOCATION for column in view.columns)
+    assert not any(name.startswith("birth") for name in view.schema.names)
+
+
+def test_most_systems_withhold(catalog: Catalog) -> None:
+    """Being trusted with a protected person's address is the exception, and has its reason."""
+    grants = {
+        system: each.streams["resident"]
+        for system, each in load_subscriptions(catalog).items()
+        if "resident" in each.streams
+    }
+    capable = {s for s, g in grants.items() if g.suppression is Suppression.CAPABLE}
+
+    assert capable == {"national_health_insurance", "public_assistance"}
+    assert all(grants[system].suppression_reason for system in capable)
