@@ -1,22 +1,64 @@
-"""Fixtures that every test may use."""
+"""Fixtures that every test may use, and the life of the engines of a run.
+
+``engines`` starts the real Kafka, PostgreSQL and registry once per run, also with xdist, when the
+first test asks for them. They end with the run, however it ends. Where they cannot be had a test
+is skipped on a laptop and fails in CI (``CI=true``).
+"""
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bus.errors import EngineError
 from bus.local.endpoints import Endpoints
 from bus.testing import engines as test_engines
 
+HOME = pytest.StashKey[Path]()
+OWNER = pytest.StashKey[int]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One data folder for the run; a worker is told which."""
+    given: dict[str, Any] | None = getattr(config, "workerinput", None)
+    if given is None:
+        folder = Path(tempfile.gettempdir()) / test_engines.unique("renkei-tests")
+        config.stash[HOME], config.stash[OWNER] = folder, os.getpid()
+    else:
+        config.stash[HOME] = Path(given["engines_home"])
+        config.stash[OWNER] = given["engines_owner"]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """xdist: tell a worker where the run's engines are."""
+    node.workerinput["engines_home"] = str(node.config.stash[HOME])
+    node.workerinput["engines_owner"] = node.config.stash[OWNER]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The process that began the run ends the engines, whoever started them."""
+    if config.stash.get(OWNER, None) == os.getpid():
+        test_engines.stop(config.stash[HOME])
+
 
 @pytest.fixture(scope="session")
-def engines() -> Iterator[Endpoints]:
+def engines(request: pytest.FixtureRequest) -> Endpoints:
     """The real Kafka, registry and PostgreSQL, one set for the whole run."""
-    endpoints = test_engines.given()
-    if endpoints is None:
-        pytest.fail("set RENKEI_TEST_ENGINES")
-    return endpoints
+    given = test_engines.given()
+    if given is not None:
+        return given
+    try:
+        return test_engines.shared(request.config.stash[HOME], request.config.stash[OWNER])
+    except EngineError as error:
+        if os.environ.get("CI"):
+            pytest.fail(f"the engines cannot be had: {error}")
+        pytest.skip(f"the engines cannot be had: {error}")
 
 
 @pytest.fixture

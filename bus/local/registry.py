@@ -67,6 +67,7 @@ class Registry:
                 "QUARKUS_HTTP_HOST": LOOPBACK,
                 "QUARKUS_HTTP_PORT": str(self.port),
                 "QUARKUS_LOG_LEVEL": "WARN",
+                "QUARKUS_LOG_CONSOLE_FORMAT": "%d{yyyy-MM-dd'T'HH:mm:ss.SSSZ} %-5p %c{1} %s%e%n",
                 "QUARKUS_HTTP_ACCESS_LOG_ENABLED": "false",
                 "APICURIO_STORAGE_KIND": "sql",
                 "APICURIO_STORAGE_SQL_KIND": "postgresql",

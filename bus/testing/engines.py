@@ -1,23 +1,63 @@
-"""Engines for a test run: one stack for all tests, gone when the run is."""
+"""Engines for a test run: one stack for all its tests and workers, gone when the run is.
+
+The first test that asks for the engines starts them, whichever worker it runs in; their owner is
+the process that began the run, so they end with it even if it is killed.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import psycopg
 from psycopg import sql
 
+from bus import settings
 from bus.local.endpoints import Endpoints
+from bus.local.progress import Progress
+from bus.local.stack import LocalStack
 
 
 def given() -> Endpoints | None:
     """The engines that ``RENKEI_TEST_ENGINES`` names, if it is set."""
     text = os.environ.get("RENKEI_TEST_ENGINES")
     return Endpoints.parse(text) if text else None
+
+
+def stack(home: Path) -> LocalStack:
+    """A stack with data of its own; fetched engines are shared with the user's."""
+    own = settings.load(os.environ)
+    return LocalStack(home, engines=own.home / "engines", maven=own.maven)
+
+
+def shared(home: Path, owner: int, progress: Progress | None = None) -> Endpoints:
+    """The engines of this run: started by whoever comes first, the others wait.
+
+    Args:
+        home: The run's data folder.
+        owner: The process that began the run.
+        progress: Told of the start, in the process that does it.
+
+    Raises:
+        EngineError: They cannot be had.
+    """
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (home / ".starting").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return stack(home).up(progress, owner=owner)
+
+
+def stop(home: Path) -> None:
+    """End the engines of a run and delete their data; does nothing if there were none."""
+    if home.is_dir():
+        stack(home).down()
+        shutil.rmtree(home)
 
 
 def unique(prefix: str = "t") -> str:

@@ -1,0 +1,47 @@
+"""``renkei settings``: the settings as resolved, and where each value came from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from rich.table import Table
+
+from bus import app as compose
+from bus.cli.output import Json, out, show_json
+from bus.settings import Settings
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group."""
+    group = typer.Typer(no_args_is_help=True, help="The settings of this installation.")
+    group.callback()(_group)
+    group.command()(show)
+    app.add_typer(group, name="settings")
+
+
+def _group() -> None:
+    """Keeps ``show`` a command of its own although it is the only one."""
+
+
+def show(as_json: Json = False) -> None:
+    """Print every setting and where it comes from; secrets as stars."""
+    settings, origins = compose.settings_and_origins()
+    values = shown(settings)
+    if as_json:
+        show_json({name: {"value": value, "from": origins[name]} for name, value in values.items()})
+        return
+    table = Table(box=None, pad_edge=False)
+    for title in ("setting", "value", "from"):
+        table.add_column(title, overflow="fold")
+    for name, value in values.items():
+        table.add_row(name, "-" if value is None else str(value), origins[name])
+    out().print(table)
+
+
+def shown(settings: Settings) -> dict[str, Any]:
+    """The tree as plain values. A connector's options may hold anything, so none is shown."""
+    values = settings.model_dump(mode="json")
+    for system in values["systems"].values():
+        system["options"] = dict.fromkeys(system["options"], "**********")
+    return values
