@@ -88,16 +88,16 @@ def protected_from(records: pa.RecordBatch, keys: pa.StringArray) -> Column:
     rows' own keys are made only if that said yes somewhere.
     """
     subjects = _leaf(records, _SUBJECT)
-    found: Column = pc.is_in(subjects, value_set=_subjects_of(keys))
+    found: Column = pc.is_in(subjects, value_set=_parts_of(keys))
     if found.true_count:
         own = pc.binary_join_element_wise(_leaf(records, _MUNICIPALITY), subjects, "/")
         found = pc.is_in(own, value_set=keys)
     return found
 
 
-def _subjects_of(keys: pa.StringArray) -> Column:
-    """The part of each key after the municipality's code."""
-    return pc.list_element(pc.split_pattern(keys, pattern="/", max_splits=1), 1)
+def _parts_of(keys: pa.StringArray) -> Column:
+    """Both parts of every key; of one that is no such key, what there is."""
+    return pc.list_flatten(pc.split_pattern(keys, pattern="/", max_splits=1))
 
 
 def _selected(view: View, records: pa.RecordBatch) -> Column:

@@ -374,6 +374,7 @@ def test_nothing_is_copied_that_need_not_be() -> None:
         ([], [False, False, False]),
         (["131041/2"], [False, True, False]),
         (["011002/2"], [False, False, False]),
+        (["2", "131041/131041/3", "", "/3"], [False, False, False]),
         (["131041/1", "131041/3", "131041/9"], [True, False, True]),
     ],
 )
