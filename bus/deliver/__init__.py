@@ -1,1 +1,1 @@
-"""TBD."""
+"""Delivery: lanes that carry views into systems' stores, in order, with receipts."""

@@ -1,0 +1,63 @@
+"""Append records to the bus's own streams: receipts and exceptions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from bus.broker import Broker, Message, Producer
+from bus.broker.partitioner import partition_of
+from bus.catalog import columns
+from bus.catalog.registry import Registry
+from bus.catalog.wire import frame
+from bus.errors import ConfigurationError
+from bus.model import Stream
+
+
+class InternalTopic:
+    """Encodes rows of an internal stream and appends them, acknowledged by all replicas."""
+
+    def __init__(
+        self, broker: Broker, producer: Producer, registry: Registry, stream: Stream
+    ) -> None:
+        self._broker = broker
+        self._producer = producer
+        self._registry = registry
+        self._stream = stream
+        self._schema = columns.arrow_schema(stream.latest)
+        self._partitions = 0
+
+    async def append(
+        self, keys: Sequence[str], rows: Sequence[Mapping[str, Any]]
+    ) -> Sequence[tuple[int, int]]:
+        """Append *rows* under *keys*; partition and offset of each, once all are acknowledged.
+
+        Raises:
+            ConfigurationError: The topic does not exist.
+            Unavailable: Broker or registry does not answer; some may have been appended.
+        """
+        if not rows:
+            return []
+        partitions = await self._partitions_of(keys)
+        schema_id = await self._registry.id_of(self._stream.latest)
+        batch = pa.RecordBatch.from_pylist([dict(row) for row in rows], schema=self._schema)
+        values = frame(schema_id, columns.encode(self._stream.latest, batch))
+        offsets = await self._producer.send(
+            [
+                Message(self._stream.topic, partition, key.encode(), value)
+                for partition, key, value in zip(partitions, keys, values, strict=True)
+            ]
+        )
+        return list(zip(partitions, offsets, strict=True))
+
+    async def _partitions_of(self, keys: Sequence[str]) -> Sequence[int]:
+        if not self._partitions:
+            topic = self._stream.topic
+            self._partitions = (await self._broker.partitions([topic])).get(topic, 0)
+            if not self._partitions:
+                raise ConfigurationError(
+                    "the topic does not exist; make it with: renkei topics apply", topic=topic
+                )
+        return partition_of([key.encode() for key in keys], self._partitions)

@@ -1,0 +1,223 @@
+"""Events that were set aside (保留), by reference, and the asking for another try.
+
+Everything is in the compacted stream *exception*: one record per event, keyed by
+``system/stream/partition/offset``, the newest state last. Each process keeps the open ones in
+memory, by lane and subject, and keeps up by tailing. Operators' commands only append: ``RETRY``
+or ``DISMISSED``; the process that owns the lane sees it and acts.
+
+Of one subject in one lane the first open event is PARKED, what came after it is WAITING. A
+subject is *due* when its parked event is to be tried again, or is gone while others still wait.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import NamedTuple
+
+import structlog
+
+from bus.broker import Broker, Fetched
+from bus.catalog.wire import Reader
+from bus.deliver.clock import Clock
+from bus.deliver.internal import InternalTopic
+from bus.deliver.reading import read_what_can_be
+from bus.deliver.tail import Tail
+from bus.model import ExceptionState, ParkedEvent, Stream
+
+_log = structlog.get_logger("renkei.deliver")
+
+
+class LaneName(NamedTuple):
+    """Which lane: (system, stream, partition)."""
+
+    system: str
+    stream: str
+    partition: int
+
+
+class SetAside:
+    """The open exceptions of one lane."""
+
+    def __init__(self) -> None:
+        self._by_subject: dict[str, dict[int, ParkedEvent]] = {}
+        self._keys: frozenset[bytes] | None = None
+        self.on_news: Callable[[], None] = _nobody
+
+    def __bool__(self) -> bool:
+        return bool(self._by_subject)
+
+    def __iter__(self) -> Iterator[ParkedEvent]:
+        for events in self._by_subject.values():
+            yield from (events[offset] for offset in sorted(events))
+
+    @property
+    def keys(self) -> frozenset[bytes]:
+        """The Kafka keys of the subjects that are set aside."""
+        if self._keys is None:
+            self._keys = frozenset(subject.encode() for subject in self._by_subject)
+        return self._keys
+
+    @property
+    def has_digests(self) -> bool:
+        """Whether a subject is known by the digest of its key only."""
+        return any(subject.startswith("sha256:") for subject in self._by_subject)
+
+    def of(self, subject: str) -> Sequence[ParkedEvent]:
+        """What is open of *subject*, in log order."""
+        events = self._by_subject.get(subject, {})
+        return [events[offset] for offset in sorted(events)]
+
+    def first(self, subject: str) -> int | None:
+        """The offset of the first open event of *subject*; later ones wait behind it."""
+        events = self._by_subject.get(subject)
+        return min(events) if events else None
+
+    def at(self, subject: str, offset: int) -> ParkedEvent | None:
+        """The open exception of this very event, if there is one."""
+        return self._by_subject.get(subject, {}).get(offset)
+
+    def due(self) -> list[str]:
+        """Subjects that are to be tried now."""
+        return [
+            subject
+            for subject, events in self._by_subject.items()
+            if any(event.state is ExceptionState.RETRY for event in events.values())
+            or not any(event.state is ExceptionState.PARKED for event in events.values())
+        ]
+
+    def put(self, event: ParkedEvent) -> None:
+        """Take in the newest state of an event."""
+        if event.is_open:
+            self._by_subject.setdefault(event.subject, {})[event.offset] = event
+        else:
+            events = self._by_subject.get(event.subject, {})
+            events.pop(event.offset, None)
+            if not events:
+                self._by_subject.pop(event.subject, None)
+        self._keys = None
+
+
+class ParkedIndex:
+    """What is set aside, in all lanes, as far as the exception stream says."""
+
+    def __init__(
+        self, broker: Broker, topic: InternalTopic, stream: Stream, reader: Reader, clock: Clock
+    ) -> None:
+        self._topic = topic
+        self._reader = reader
+        self._clock = clock
+        self._tail = Tail(broker, stream.topic, self._take)
+        self._lanes: defaultdict[LaneName, SetAside] = defaultdict(SetAside)
+        self._own: dict[str, int] = {}  # key -> offset of our own newest record, until tailed
+
+    async def start(self) -> None:
+        """Learn everything that the stream holds.
+
+        Raises:
+            ConfigurationError: The topic does not exist.
+            Unavailable: Broker or registry does not answer.
+        """
+        await self._tail.start()
+
+    async def catch_up(self) -> None:
+        """Return once everything that was appended before this call is known."""
+        await self._tail.catch_up()
+
+    async def close(self) -> None:
+        """Let go of the stream; safe to call twice."""
+        await self._tail.close()
+
+    def lane(self, name: LaneName) -> SetAside:
+        """What is open in one lane; the same object each time."""
+        return self._lanes[name]
+
+    def open_events(self, system: str | None = None) -> list[ParkedEvent]:
+        """What is open, of one system or of all, by lane and offset."""
+        return [
+            event
+            for name in sorted(self._lanes)
+            if system in (None, name.system)
+            for event in sorted(self._lanes[name], key=lambda event: event.offset)
+        ]
+
+    async def record(self, events: Sequence[ParkedEvent]) -> None:
+        """Make the states of *events* durable, then known here.
+
+        Raises:
+            Unavailable: Broker or registry does not answer; repeating it does no harm.
+        """
+        keys = [key_of(event) for event in events]
+        places = await self._topic.append(keys, [_row(event) for event in events])
+        for key, (_, offset), event in zip(keys, places, events, strict=True):
+            self._own[key] = max(offset, self._own.get(key, -1))
+            self._put(event)
+
+    async def ask_retry(self, events: Iterable[ParkedEvent]) -> Sequence[ParkedEvent]:
+        """Ask for another try of these parked events; what waits behind each comes along."""
+        asked = [replace(e, state=ExceptionState.RETRY, at=self._clock.now()) for e in events]
+        await self.record(asked)
+        return asked
+
+    async def dismiss(self, events: Iterable[ParkedEvent], note: str) -> Sequence[ParkedEvent]:
+        """Close these parked events for good; what waits behind each goes on."""
+        closed = [
+            replace(e, state=ExceptionState.DISMISSED, at=self._clock.now(), note=note)
+            for e in events
+        ]
+        await self.record(closed)
+        return closed
+
+    def _put(self, event: ParkedEvent) -> None:
+        self._lanes[LaneName(event.system, event.stream, event.partition)].put(event)
+
+    async def _take(self, fetched: Fetched) -> None:
+        values = [value for value in fetched.values if value is not None]
+        offsets = [
+            offset
+            for offset, value in zip(fetched.offsets, fetched.values, strict=True)
+            if value is not None
+        ]
+        readable = await read_what_can_be(self._reader, values)
+        for index, error in readable.refused:
+            _log.warning(
+                "exception-unreadable",
+                code=error.code,
+                partition=fetched.partition,
+                offset=offsets[index],
+            )
+        rows = readable.records.to_pylist() if readable.records is not None else []
+        touched = set()
+        for index, row in zip(readable.good, rows, strict=True):
+            event = _event(row)
+            key = key_of(event)
+            own = self._own.get(key)
+            if own is not None:
+                if offsets[index] >= own:
+                    del self._own[key]
+                if offsets[index] <= own:
+                    continue
+            self._put(event)
+            touched.add(LaneName(event.system, event.stream, event.partition))
+        for name in touched:
+            self._lanes[name].on_news()
+
+
+def key_of(event: ParkedEvent) -> str:
+    """The Kafka key of an exception."""
+    return f"{event.system}/{event.stream}/{event.partition}/{event.offset}"
+
+
+def _row(event: ParkedEvent) -> dict[str, object]:
+    return {**asdict(event), "state": event.state.value}
+
+
+def _event(row: Mapping[str, object]) -> ParkedEvent:
+    values = dict(row)
+    values["state"] = ExceptionState(str(row["state"]))
+    return ParkedEvent(**values)  # type: ignore[arg-type]  # the schema has exactly its fields
+
+
+def _nobody() -> None:
+    """The lane is not hosted here."""

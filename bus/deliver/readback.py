@@ -1,0 +1,101 @@
+"""Read events that were set aside again from the log, and whatever stands in for the lost ones.
+
+Compaction may have taken an event. It only takes one that a later record of the same key
+follows, so the newest record of the subject is looked for and stands in: a whole snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from bus.broker import Broker, Consumer, Place
+from bus.deliver.run import Run, subject_of
+from bus.errors import BrokerUnavailable
+
+_NEAR = 10_000  # records that are read through rather than jumped over
+_STEP = timedelta(seconds=1)
+_PATIENCE = 20
+_Record = tuple[bytes | None, bytes | None]  # key, value
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBack:
+    """What the log still has of the wanted events."""
+
+    found: Mapping[int, _Record]
+    stand_ins: Mapping[str, tuple[int, _Record]]
+    """By subject that lost an event: its newest record in the log, if there is one later."""
+
+
+async def read_back(broker: Broker, place: Place, wanted: Mapping[int, str]) -> ReadBack:
+    """Read the offsets *wanted* (offset -> subject) of one partition again.
+
+    Raises:
+        BrokerUnavailable: The broker does not answer.
+    """
+    consumer = broker.consumer(client_id="renkei-read-back")
+    try:
+        await consumer.start()
+        await consumer.assign([place])
+        begin = (await consumer.beginning_offsets([place]))[place]
+        end = (await consumer.end_offsets([place]))[place]
+        found = await _read(consumer, place, [o for o in sorted(wanted) if begin <= o < end], end)
+        lost = {offset: subject for offset, subject in wanted.items() if offset not in found}
+        stand_ins = await _newest(consumer, place, lost, begin, end) if lost else {}
+    finally:
+        await consumer.close()
+    return ReadBack(found, stand_ins)
+
+
+async def _read(
+    consumer: Consumer, place: Place, offsets: list[int], end: int
+) -> dict[int, _Record]:
+    found: dict[int, _Record] = {}
+    wanted = set(offsets)
+    next_offset = -1  # where the consumer stands
+    for offset in offsets:
+        if offset < next_offset:
+            continue  # passed over: either found already or not there any more
+        if next_offset < 0 or offset - next_offset > _NEAR:
+            consumer.seek(place, offset)
+            next_offset = offset
+        while next_offset <= offset:
+            run = await _next_run(consumer, place, end)
+            if run is None:
+                return found
+            next_offset = run.end
+            for held, key, value in zip(run.offsets, run.keys, run.values, strict=True):
+                if held in wanted:
+                    found[held] = (key, value)
+    return found
+
+
+async def _newest(
+    consumer: Consumer, place: Place, lost: Mapping[int, str], begin: int, end: int
+) -> dict[str, tuple[int, _Record]]:
+    first: dict[str, int] = {}
+    for offset in sorted(lost):
+        first.setdefault(lost[offset], offset)
+    newest: dict[str, tuple[int, _Record]] = {}
+    start = max(min(lost), begin)
+    if start >= end:
+        return newest
+    consumer.seek(place, start)
+    while (run := await _next_run(consumer, place, end)) is not None:
+        for offset, key, value in zip(run.offsets, run.keys, run.values, strict=True):
+            subject = subject_of(key)
+            if subject in first and offset > first[subject]:
+                newest[subject] = (offset, (key, value))
+    return newest
+
+
+async def _next_run(consumer: Consumer, place: Place, end: int) -> Run | None:
+    """The next records; None once the log is read up to *end*."""
+    for _ in range(_PATIENCE):
+        if await consumer.position(place) >= end:
+            return None
+        for fetched in await consumer.fetch(_NEAR, _STEP):
+            return Run(fetched.offsets, fetched.keys, fetched.values)
+    raise BrokerUnavailable("the log does not give what it has", topic=place[0], partition=place[1])

@@ -1,0 +1,112 @@
+"""Send receipts: what a lane applied, acknowledged before the lane goes on.
+
+All lanes of a process share one sender. What arrives while a batch of receipts is under way goes
+together with the next one, so that hundreds of receipts a second cost a few requests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from bus.deliver.clock import BackOff, Clock
+from bus.deliver.internal import InternalTopic
+from bus.errors import BusError, Reaction
+from bus.model import Receipt
+
+_log = structlog.get_logger("renkei.deliver")
+_Waiting = tuple[str, dict[str, Any], asyncio.Future[None]]
+
+
+def lane_key(system: str, stream: str, partition: int) -> str:
+    """The Kafka key of all receipts of one lane: one lane, one order."""
+    return f"{system}/{stream}/{partition}"
+
+
+class Receipts:
+    """Sends receipts in the order given, as many at once as there are."""
+
+    def __init__(
+        self, topic: InternalTopic, cluster_id: str, clock: Clock, back_off: BackOff
+    ) -> None:
+        self._topic = topic
+        self._cluster_id = cluster_id
+        self._clock = clock
+        self._back_off = back_off
+        self._waiting: list[_Waiting] = []
+        self._news = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._task = asyncio.create_task(self._send_forever())
+        self._task.add_done_callback(self._ended)
+
+    def send(self, receipt: Receipt, applied_at: datetime) -> asyncio.Future[None]:
+        """Send *receipt*; the future is done once it is acknowledged."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        row = {
+            **asdict(receipt),
+            "chain": receipt.chain,
+            "applied_at": applied_at,
+            "cluster_id": self._cluster_id,
+            "is_replay": receipt.start == receipt.end,
+        }
+        key = lane_key(receipt.system, receipt.stream, receipt.partition)
+        self._waiting.append((key, row, done))
+        self._news.set()
+        return done
+
+    async def close(self) -> None:
+        """Stop sending; what was not acknowledged is sent again by whoever opens the lane."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task})
+
+    async def _send_forever(self) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            waiting, self._waiting = self._waiting, []
+            try:
+                await self._send(waiting)
+            except BusError as error:
+                for _, _, done in waiting:
+                    if not done.done():
+                        done.set_exception(error)
+            else:
+                for _, _, done in waiting:
+                    if not done.done():
+                        done.set_result(None)
+
+    async def _send(self, waiting: Sequence[_Waiting]) -> None:
+        while True:
+            try:
+                await self._topic.append(
+                    [key for key, _, _ in waiting], [row for _, row, _ in waiting]
+                )
+            except BusError as error:
+                if error.reaction is not Reaction.RETRY:
+                    raise
+                _log.warning("receipts-wait", code=error.code, receipts=len(waiting))
+                await self._clock.sleep(self._back_off.next())
+            else:
+                self._back_off.reset()
+                return
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Nobody may wait for ever for a sender that is gone."""
+        error = None if task.cancelled() else task.exception()
+        for _, _, done in self._waiting:
+            if done.done():
+                continue
+            if error is None:
+                done.cancel()
+            else:
+                done.set_exception(error)

@@ -1,0 +1,101 @@
+"""What the lanes of one process share, and how the lanes of one stream share a sink."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from bus.broker import Broker
+from bus.connect import Sink
+from bus.deliver.clock import Clock
+from bus.deliver.fence import Fence
+from bus.deliver.parked import ParkedIndex
+from bus.deliver.receipts import Receipts
+from bus.deliver.state import Lanes
+from bus.errors import SinkUnavailable
+from bus.model import Applied, Checkpoint, View, ViewBatch
+from bus.settings import Settings
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """One of each per process, whatever number of systems it hosts."""
+
+    broker: Broker
+    cluster_id: str
+    fence: Fence
+    parked: ParkedIndex
+    receipts: Receipts
+    lanes: Lanes
+    clock: Clock
+    settings: Settings
+
+
+class SharedSink:
+    """One sink, used by the lanes of one stream in turn.
+
+    The store is opened when first asked, and anew after it did not answer. A lane that is let go
+    of in the middle of a call leaves the call running: the next one waits until it has ended.
+    """
+
+    def __init__(self, sink: Sink, view: View) -> None:
+        self._sink = sink
+        self._view = view
+        self._is_open = False
+        self._turn = asyncio.Lock()
+        self._calls: set[asyncio.Task[Any]] = set()
+
+    async def checkpoint(self, partition: int) -> Checkpoint | None:
+        """What the store holds of one partition now."""
+        return await self._alone(self._checkpoint(partition))
+
+    async def apply(self, batch: ViewBatch) -> Applied:
+        """Apply one batch; others wait."""
+        return await self._alone(self._apply(batch))
+
+    async def close(self) -> None:
+        """Let go of the store once the call under way has ended."""
+        await self._alone(self._close())
+
+    async def _alone(self, call: Coroutine[Any, Any, T]) -> T:
+        task = asyncio.ensure_future(self._in_turn(call))
+        self._calls.add(task)
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    async def _in_turn(self, call: Coroutine[Any, Any, T]) -> T:
+        try:
+            async with self._turn:
+                return await call
+        except SinkUnavailable:
+            self._is_open = False
+            raise
+        finally:
+            call.close()  # without effect, unless it was never its turn
+
+    async def _checkpoint(self, partition: int) -> Checkpoint | None:
+        await self._open()
+        return await self._sink.checkpoint(partition)
+
+    async def _apply(self, batch: ViewBatch) -> Applied:
+        await self._open()
+        return await self._sink.apply(batch)
+
+    async def _open(self) -> None:
+        if not self._is_open:
+            await self._sink.close()
+            await self._sink.open(self._view)
+            self._is_open = True
+
+    async def _close(self) -> None:
+        self._is_open = False
+        await self._sink.close()
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._calls.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever asked may be gone

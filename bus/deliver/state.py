@@ -1,0 +1,79 @@
+"""What a delivering process knows of its lanes: for metrics, health and progress lines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class LaneStatus(StrEnum):
+    """How a lane is doing."""
+
+    OPENING = "opening"  # asks its store where it stands
+    RUNNING = "running"
+    RETRYING = "retrying"  # something outside does not answer; goes on by itself
+    LOST = "lost"  # somebody else moved it; asks its store anew
+    STOPPED = "stopped"  # waits for a person
+    RELEASED = "released"  # no longer ours
+
+
+@dataclass(slots=True)
+class LaneState:
+    """One lane, as of now. Identifiers and counts only."""
+
+    system: str
+    stream: str
+    partition: int
+    status: LaneStatus = LaneStatus.OPENING
+    offset: int = 0  # where the lane stands
+    fetched_to: int = 0  # the newest offset that was handed to it
+    batches: int = 0
+    rows: int = 0  # handed to the store
+    applied_at: datetime | None = None  # of the last batch
+    code: str | None = None  # of the error that it waits out or stopped on
+    since: datetime | None = None  # when that began
+    parked: Callable[[], int] = field(default=lambda: 0, repr=False)
+
+    def waits(self, status: LaneStatus, code: str, now: datetime) -> None:
+        """It does not get on; the first time counts."""
+        if self.status is not status:
+            self.since = now
+        self.status, self.code = status, code
+
+    def runs(self) -> None:
+        """It gets on."""
+        self.status, self.code, self.since = LaneStatus.RUNNING, None, None
+
+
+class Lanes:
+    """All lanes that this process hosts or hosted, by (system, stream, partition)."""
+
+    def __init__(self) -> None:
+        self._states: dict[tuple[str, str, int], LaneState] = {}
+
+    def of(self, system: str, stream: str, partition: int) -> LaneState:
+        """The state of one lane; made where there is none."""
+        name = (system, stream, partition)
+        return self._states.setdefault(name, LaneState(*name))
+
+    @property
+    def all(self) -> Mapping[tuple[str, str, int], LaneState]:
+        """Every lane's state."""
+        return self._states
+
+    @property
+    def rows(self) -> int:
+        """Rows handed to stores since the start."""
+        return sum(state.rows for state in self._states.values())
+
+    def stopped(self) -> list[LaneState]:
+        """Lanes that wait for a person."""
+        return [s for s in self._states.values() if s.status is LaneStatus.STOPPED]
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every lane that is ours has found its place and none has stopped."""
+        mine = [s for s in self._states.values() if s.status is not LaneStatus.RELEASED]
+        return all(s.status in (LaneStatus.RUNNING, LaneStatus.RETRYING) for s in mine)

@@ -1,0 +1,121 @@
+"""Read a small topic from its beginning and keep up with it, on demand.
+
+:meth:`Tail.catch_up` promises that everything appended before the call has been taken in when it
+returns. Callers share round trips: one that comes while an answer is on its way waits for the
+next question, because the answer on its way may be older than what the caller has seen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+
+from bus.broker import Broker, Consumer, Fetched, Place
+from bus.errors import BrokerUnavailable, ConfigurationError
+
+MOST_RECORDS = 10_000
+_STEP = timedelta(seconds=1)  # longest single wait for records that must be there
+_PATIENCE = 20  # such waits before the broker counts as away
+
+
+class Tail:
+    """Follows *topic*; *take* is given each piece in log order, and again if it raised."""
+
+    def __init__(
+        self, broker: Broker, topic: str, take: Callable[[Fetched], Awaitable[None]]
+    ) -> None:
+        self._broker = broker
+        self._topic = topic
+        self._take = take
+        self._consumer: Consumer | None = None
+        self._places: list[Place] = []
+        self._next: dict[Place, int] = {}  # the offset after what was read
+        self._pending: list[Fetched] = []  # read, not yet taken in
+        self._waiting: asyncio.Task[None] | None = None  # not yet asking
+        self._rounds: set[asyncio.Task[None]] = set()
+        self._round = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Open the topic and take in all that is there.
+
+        Raises:
+            ConfigurationError: The topic does not exist.
+            BrokerUnavailable: The broker does not answer.
+        """
+        count = (await self._broker.partitions([self._topic])).get(self._topic)
+        if count is None:
+            raise ConfigurationError(
+                "the topic does not exist; make it with: renkei topics apply", topic=self._topic
+            )
+        self._places = [(self._topic, partition) for partition in range(count)]
+        consumer = self._broker.consumer(client_id="renkei-tail")
+        try:
+            await consumer.start()
+            await consumer.assign(self._places)
+            begin = await consumer.beginning_offsets(self._places)
+            for place in self._places:
+                consumer.seek(place, begin[place])
+                self._next[place] = begin[place]
+        except BaseException:
+            await consumer.close()
+            raise
+        self._consumer = consumer
+        await self.catch_up()
+
+    async def catch_up(self) -> None:
+        """Return once everything that was appended before this call has been taken in.
+
+        Raises:
+            BrokerUnavailable: The broker does not answer; ask again.
+        """
+        if self._waiting is None:
+            self._waiting = asyncio.create_task(self._read_to_end())
+            self._rounds.add(self._waiting)
+            self._waiting.add_done_callback(self._ended)
+        await asyncio.shield(self._waiting)
+
+    async def close(self) -> None:
+        """Let go of the topic; safe to call twice."""
+        for task in list(self._rounds):
+            task.cancel()
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await consumer.close()
+
+    async def _read_to_end(self) -> None:
+        async with self._round:
+            self._waiting = None  # who comes from here on has to ask anew
+            consumer = self._consumer
+            if consumer is None:
+                raise BrokerUnavailable("this topic is not open", topic=self._topic)
+            await self._take_pending()
+            ends = await consumer.end_offsets(self._places)
+            silent = 0
+            while await self._is_behind(consumer, ends):
+                self._pending.extend(await consumer.fetch(MOST_RECORDS, _STEP))
+                silent = 0 if self._pending else silent + 1
+                if silent > _PATIENCE:
+                    raise BrokerUnavailable("the log does not give what it has", topic=self._topic)
+                await self._take_pending()
+
+    async def _is_behind(self, consumer: Consumer, ends: Mapping[Place, int]) -> bool:
+        for place in self._places:
+            if self._next[place] < ends[place]:
+                self._next[place] = await consumer.position(place)
+                if self._next[place] < ends[place]:
+                    return True
+        return False
+
+    async def _take_pending(self) -> None:
+        while self._pending:
+            await self._take(self._pending[0])
+            del self._pending[0]
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Its callers may all be gone; then nobody else would look at what it raised."""
+        self._rounds.discard(task)
+        if self._waiting is task:
+            self._waiting = None
+        if not task.cancelled():
+            task.exception()
