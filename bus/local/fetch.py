@@ -14,6 +14,7 @@ import shutil
 import ssl
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -112,7 +113,7 @@ def unpack(archive: Path, into: Path) -> None:
         try:
             with tarfile.open(archive) as tar:
                 tar.extractall(content, filter="data")
-        except (OSError, tarfile.TarError) as error:
+        except (OSError, EOFError, zlib.error, tarfile.TarError) as error:
             raise FetchFailed("cannot unpack the archive", file=str(archive)) from error
         content.rename(into)
 
