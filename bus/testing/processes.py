@@ -1,0 +1,75 @@
+"""Runs ``renkei`` as separate processes, and ends what it started, by process id."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+STOP_SECONDS = 15.0
+
+
+class Process:
+    """One ``renkei`` command under way; its output goes to a file."""
+
+    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+        self.log = log
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "bus.cli", *arguments],
+                env={**_inherited(), **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def poll(self) -> int | None:
+        """Its exit status (negative: the signal that ended it), or None while it runs."""
+        return self._process.poll()
+
+    def wait(self, seconds: float) -> int:
+        """Wait for its end; raises subprocess.TimeoutExpired."""
+        return self._process.wait(seconds)
+
+    def kill(self) -> None:
+        """SIGKILL, and wait."""
+        self._process.kill()
+        self._process.wait(STOP_SECONDS)
+
+    def stop(self) -> int:
+        """SIGTERM, wait, SIGKILL if it does not listen; the exit status."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        return self._process.returncode
+
+
+@contextmanager
+def running(
+    arguments: Sequence[str], environment: Mapping[str, str], log: Path
+) -> Iterator[Process]:
+    """A command that is stopped at the end, whatever happens."""
+    process = Process(arguments, environment, log)
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            process.stop()
+
+
+def _inherited() -> dict[str, str]:
+    """This process's environment without the bus's own variables: those are given by name."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("RENKEI_")}

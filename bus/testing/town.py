@@ -1,0 +1,102 @@
+"""A municipality's machines in small: one database and role for each receiving system, and one
+for the core system that publishes, on one PostgreSQL server.
+
+Used by the demo, the bench and the acceptance tests; nothing of it ships in a running process.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import psycopg
+import yaml
+from psycopg import sql
+
+CORE = "resident_registry"
+
+
+@dataclass(frozen=True, slots=True)
+class Town:
+    """Where each system's database is; URIs carry passwords."""
+
+    systems: Mapping[str, str]  # receiving system -> URI, as its own role
+    core: str  # URI of the core system's database, as its own role
+    ledger: str  # URI of the bus's own database
+
+    def settings(self) -> dict[str, Any]:
+        """The part of a settings file that names these databases."""
+        return {
+            "systems": {
+                system: {"connector": "postgres", "options": {"uri": uri}}
+                for system, uri in self.systems.items()
+            },
+            "outboxes": {CORE: self.core},
+        }
+
+    def write_settings(self, file: Path, **more: Any) -> Path:
+        """Write a settings file that only its owner reads."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch(mode=0o600)
+        file.chmod(0o600)
+        file.write_text(
+            yaml.safe_dump(self.settings() | more, allow_unicode=True), encoding="utf-8"
+        )
+        return file
+
+
+def build(superuser_uri: str, systems: Sequence[str], prefix: str = "") -> Town:
+    """Make the databases and roles, or make them anew; each role owns one database.
+
+    Args:
+        superuser_uri: A PostgreSQL server where databases may be made.
+        systems: The receiving systems.
+        prefix: Before each database's and role's name, so that several towns fit on one server.
+    """
+    with psycopg.connect(superuser_uri, autocommit=True) as connection:
+        uris = {
+            system: _own_database(connection, superuser_uri, f"{prefix}{system}")
+            for system in systems
+        }
+        core = _own_database(connection, superuser_uri, f"{prefix}core_{CORE}")
+        ledger = _own_database(connection, superuser_uri, f"{prefix}ledger")
+    return Town(uris, core, ledger)
+
+
+def demolish(superuser_uri: str, prefix: str) -> None:
+    """Drop every database and role whose name begins with *prefix*, which may not be empty."""
+    if not prefix:
+        raise ValueError("a prefix is needed to say which databases to drop")
+    with psycopg.connect(superuser_uri, autocommit=True) as connection:
+        for table, column, drop in (
+            ("pg_database", "datname", "DROP DATABASE {} WITH (FORCE)"),
+            ("pg_roles", "rolname", "DROP ROLE {}"),
+        ):
+            names = connection.execute(
+                sql.SQL("SELECT {} FROM {} WHERE starts_with({}::text, %s)").format(
+                    sql.Identifier(column), sql.Identifier(table), sql.Identifier(column)
+                ),
+                (prefix,),
+            ).fetchall()
+            for (name,) in names:
+                connection.execute(sql.SQL(drop).format(sql.Identifier(name)))
+
+
+def _own_database(connection: psycopg.Connection[Any], uri: str, name: str) -> str:
+    password = secrets.token_urlsafe(18)
+    identifier = sql.Identifier(name)
+    connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(identifier))
+    connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(identifier))
+    connection.execute(
+        sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(identifier, sql.Literal(password))
+    )
+    connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(identifier, identifier))
+    connection.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(identifier))
+    parts = urlsplit(uri)
+    host = f"{parts.hostname}:{parts.port}" if parts.port else f"{parts.hostname}"
+    login = f"{quote(name)}:{quote(password)}@{host}"
+    return urlunsplit(parts._replace(netloc=login, path=f"/{name}"))
