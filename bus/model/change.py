@@ -7,17 +7,46 @@ checked by ``bus.publish``.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from bus.model.stream import Nature
+
+_CALENDAR_FORM = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
+_OPEN_START = "0000-01-01"  # an open end of 基本データリスト: no date at all, not an odd one
+
+
+def calendar_date(text: str) -> dt.date | None:
+    """The day that *text* (``YYYY-MM-DD`` and nothing else) names; None if no calendar has it."""
+    if not _CALENDAR_FORM.match(text):
+        return None
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError:
+        return None
+
+
+def with_odd_date_as_text(value: dict[str, Any]) -> dict[str, Any]:
+    """A partial date of JSON, a ``date`` of no calendar moved to ``text`` if that is free."""
+    said = value.get("date")
+    if (
+        isinstance(said, str)
+        and value.get("text") is None
+        and said != _OPEN_START
+        and _CALENDAR_FORM.match(said)
+        and calendar_date(said) is None
+    ):
+        return {**value, "date": None, "text": said}
+    return value
 
 
 class PartialDate(BaseModel):
     """A date that may be unknown or no calendar date (不詳日).
 
-    ``date`` is a calendar date; one that is none (2023-02-29, 令和3年春) travels in ``text``.
+    ``date`` is a calendar date; one that is none (2023-02-29, 令和3年春) travels in ``text``. Input
+    that has such a day in ``date`` and nothing in ``text`` is carried over.
     Source: 住民記録システム標準仕様書 v1.0, 1.1.8; 基本データリスト, …_不詳フラグ / …_不詳表記.
     """
 
@@ -26,6 +55,16 @@ class PartialDate(BaseModel):
     date: dt.date | None = None
     unknown: bool = False
     text: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _carry(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        value = with_odd_date_as_text(value)
+        said = value.get("date")
+        day = calendar_date(said) if isinstance(said, str) else None
+        return value if day is None else {**value, "date": day}
 
 
 class ChangeRecord(BaseModel):

@@ -22,7 +22,9 @@ from __future__ import annotations
 import re
 
 import pyarrow as pa
-import pyarrow.compute as pc
+
+from bus.publish.kernels import Column, Mask
+from bus.publish.kernels import kernels as pc
 
 _CONTROL = r"[\x00-\x1f\x7f-\x{9f}]"
 _PRIVATE = r"[\x{e000}-\x{f8ff}\x{f0000}-\x{ffffd}\x{100000}-\x{10fffd}]"
@@ -31,7 +33,7 @@ _PRIVATE_BYTES = re.compile(rb"\xee|\xef[\x80-\xa3]|\xf3[\xb0-\xbf]|\xf4")
 _SELECTORS = r"[\x{fe00}-\x{fe0f}\x{e0100}-\x{e01ef}]"
 
 
-def with_control(values: pa.StringArray) -> pa.BooleanArray | None:
+def with_control(values: Column) -> Mask | None:
     """Which values hold a control character; None if none does."""
     data = _bytes(values)
     if not data:
@@ -42,14 +44,14 @@ def with_control(values: pa.StringArray) -> pa.BooleanArray | None:
     return _found(values, _CONTROL)
 
 
-def with_private_use(values: pa.StringArray) -> pa.BooleanArray | None:
+def with_private_use(values: Column) -> Mask | None:
     """Which values hold a private-use character; None if none does."""
     if _PRIVATE_BYTES.search(_bytes(values)) is None:
         return None
     return _found(values, _PRIVATE)
 
 
-def longer_than(values: pa.StringArray, most: int) -> pa.BooleanArray | None:
+def longer_than(values: Column, most: int) -> Mask | None:
     """Which values have more than *most* characters; None if none does."""
     longest = pc.max(pc.binary_length(values)).as_py()
     if longest is None or longest <= most:  # a character has at least one byte
@@ -61,19 +63,20 @@ def longer_than(values: pa.StringArray, most: int) -> pa.BooleanArray | None:
     return _some(pc.greater(length, most))
 
 
-def _bytes(values: pa.StringArray) -> bytes:
+def _bytes(values: Column) -> bytes:
     """The column's text as one run of bytes (those under nulls included)."""
     _, offsets, data = values.buffers()
     if data is None or offsets is None or len(values) == 0:
         return b""
     ends = memoryview(offsets).cast("i")
     start, end = ends[values.offset], ends[values.offset + len(values)]
-    return data.slice(start, end - start).to_pybytes()
+    found: bytes = data.slice(start, end - start).to_pybytes()
+    return found
 
 
-def _found(values: pa.StringArray, pattern: str) -> pa.BooleanArray | None:
+def _found(values: Column, pattern: str) -> Mask | None:
     return _some(pc.match_substring_regex(values, pattern))
 
 
-def _some(mask: pa.BooleanArray) -> pa.BooleanArray | None:
+def _some(mask: Mask) -> Mask | None:
     return mask if pc.any(mask).as_py() else None

@@ -143,6 +143,8 @@ def test_exactly_one_check_digit_fits(name: str, data: st.DataObject) -> None:
 
 def test_digits_of_a_width() -> None:
     """町字コード and 郵便番号: as many ASCII digits as the item says."""
-    values = pa.array(["0000000", "9999999", "123456", "12345678", "１２３４５６７", "12-4567", None])
+    values = pa.array(
+        ["0000000", "9999999", "123456", "12345678", "１２３４５６７", "12-4567", None]
+    )
 
     assert digits.not_digits(values, 7).to_pylist() == [False, False, *[True] * 4, None]

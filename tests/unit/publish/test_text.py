@@ -57,9 +57,7 @@ def test_sizes_count_characters_without_selectors(texts: list[str | None], most:
     column = pa.array(texts, pa.string())
 
     def size(text: str) -> int:
-        return sum(
-            not (0xFE00 <= ord(c) <= 0xFE0F or 0xE0100 <= ord(c) <= 0xE01EF) for c in text
-        )
+        return sum(not (0xFE00 <= ord(c) <= 0xFE0F or 0xE0100 <= ord(c) <= 0xE01EF) for c in text)
 
     found = plain(longer_than(column, most), len(texts))
 

@@ -121,11 +121,7 @@ def test_the_newest_event_is_remembered_for_ever() -> None:
     assert index.draft().add(KEY, 1, "a", opens=False) is Standing.REPEAT
 
 
-@given(
-    st.lists(
-        st.tuples(st.integers(0, 5), st.integers(1, 6), st.booleans()), max_size=60
-    )
-)
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 6), st.booleans()), max_size=60))
 def test_the_index_agrees_with_a_plain_table(events: list[tuple[int, int, bool]]) -> None:
     """Whatever comes in whatever order, versions of a subject ascend by one."""
     index, newest = VersionIndex(), dict[int, int]()

@@ -1,0 +1,192 @@
+"""What a topic says about versions: read from the beginning once, and then only what is new.
+
+A publisher catches up before each batch, so that it knows what another publisher, or its own
+predecessor, appended. What it appends itself it need not read: it moves past its own offsets
+where nothing of others lies between. Partitions are paused in between, so nothing is fetched
+that nobody asks for.
+
+An event that cannot be read (garbage, an unknown schema) says nothing about its subject; it is
+passed over and counted, and the receiving side parks it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
+
+from bus.broker.port import Broker, Consumer, Fetched, Place
+from bus.catalog import Catalog
+from bus.catalog.registry import Registry
+from bus.catalog.wire import Reader
+from bus.errors import BrokerUnavailable, ConfigurationError, EventInvalid, SchemaUnknown
+from bus.model import Stream
+from bus.publish.kernels import kernels as pc
+from bus.publish.versions import VersionIndex
+
+PATIENCE = timedelta(seconds=30)
+"""How long a log that is not read to its end may stay silent."""
+_FETCH_RECORDS = 20_000
+_WAIT = timedelta(milliseconds=500)
+
+
+class Tail:
+    """The version indexes of some streams, kept up with their topics."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        registry: Registry,
+        broker: Broker,
+        *,
+        patience: timedelta = PATIENCE,
+    ) -> None:
+        self._catalog = catalog
+        self._registry = registry
+        self._broker = broker
+        self._patience = patience.total_seconds()
+        self._consumer: Consumer | None = None
+        self._positions: dict[Place, int] = {}
+        self._indexes: dict[str, VersionIndex] = {}
+        self._readers: dict[str, Reader] = {}
+        self.partitions: dict[str, int] = {}
+        """How many partitions the topic of each stream has that was read."""
+        self.unreadable = 0
+        """Events that were passed over."""
+
+    def index(self, stream: str) -> VersionIndex:
+        """The index of a stream that was caught up with."""
+        return self._indexes[stream]
+
+    async def catch_up(self, streams: Collection[Stream]) -> None:
+        """Read what was appended to the streams' topics until now.
+
+        Raises:
+            ConfigurationError: A topic does not exist.
+            BrokerUnavailable: The broker does not answer.
+            RegistryUnavailable: An event names a schema id not seen before, and nobody answers.
+        """
+        new = [stream for stream in streams if stream.name not in self._indexes]
+        if new:
+            await self._take_on(new)
+        places = [
+            (stream.topic, partition)
+            for stream in streams
+            for partition in range(self.partitions[stream.name])
+        ]
+        consumer = self._started()
+        ends = await consumer.end_offsets(places)
+        behind = {place: end for place, end in ends.items() if self._positions[place] < end}
+        if not behind:
+            return
+        for place in behind:
+            consumer.seek(place, self._positions[place])
+        consumer.resume(*behind)
+        try:
+            await self._read_to(consumer, behind)
+        finally:
+            consumer.pause(*behind)
+
+    def passed(self, offsets: Mapping[Place, Sequence[int]]) -> None:
+        """This process appended at *offsets* and has learnt it; skip it where it comes next."""
+        for place, own in offsets.items():
+            first, last = min(own), max(own)
+            if self._positions.get(place) == first and last - first + 1 == len(own):
+                self._positions[place] = last + 1
+
+    async def close(self) -> None:
+        """Let go of the broker; safe to call twice."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await consumer.close()
+
+    async def _take_on(self, streams: Sequence[Stream]) -> None:
+        found = await self._broker.partitions([stream.topic for stream in streams])
+        for stream in streams:
+            if stream.topic not in found:
+                raise ConfigurationError(
+                    "the topic does not exist; make it with: renkei topics apply",
+                    topic=stream.topic,
+                )
+        if self._consumer is None:
+            consumer = self._broker.consumer(client_id="renkei-publish")
+            await consumer.start()
+            self._consumer = consumer
+        fresh = [
+            (stream.topic, partition)
+            for stream in streams
+            for partition in range(found[stream.topic])
+        ]
+        begin = await self._consumer.beginning_offsets(fresh)
+        places = [*self._positions, *fresh]
+        await self._consumer.assign(places)
+        self._consumer.pause(*places)
+        self._positions.update(begin)
+        for stream in streams:
+            self.partitions[stream.name] = found[stream.topic]
+            self._readers[stream.name] = Reader(stream, self._catalog, self._registry)
+            self._indexes[stream.name] = VersionIndex()
+
+    async def _read_to(self, consumer: Consumer, ends: Mapping[Place, int]) -> None:
+        loop = asyncio.get_running_loop()
+        left = dict(ends)
+        heard = loop.time()
+        while left:
+            for fetched in await consumer.fetch(_FETCH_RECORDS, _WAIT, tuple(left)):
+                heard = loop.time()
+                await self._learn(fetched)
+            for place in list(left):
+                self._positions[place] = await consumer.position(place)
+                if self._positions[place] >= left[place]:
+                    del left[place]
+            if left and loop.time() - heard > self._patience:
+                raise BrokerUnavailable("the log cannot be read to its end", topics=len(left))
+
+    async def _learn(self, fetched: Fetched) -> None:
+        """Take in one partition's records, erasures in their place."""
+        stream = self._catalog.by_topic(fetched.topic).name
+        index, run = self._indexes[stream], list[tuple[bytes, bytes]]()
+        for key, value in zip(fetched.keys, fetched.values, strict=True):
+            if key is None:
+                self.unreadable += 1
+            elif value is not None:
+                run.append((key, value))
+            else:
+                await self._learn_run(stream, run)
+                run = []
+                index.forget(key)
+        await self._learn_run(stream, run)
+
+    async def _learn_run(self, stream: str, run: Sequence[tuple[bytes, bytes]]) -> None:
+        if not run:
+            return
+        try:
+            records = await self._readers[stream].read([value for _, value in run])
+        except (EventInvalid, SchemaUnknown):
+            if len(run) == 1:
+                self.unreadable += 1
+                return
+            middle = len(run) // 2  # find the one
+            await self._learn_run(stream, run[:middle])
+            await self._learn_run(stream, run[middle:])
+            return
+        header = records.column("header")
+        self._indexes[stream].learn(
+            [key for key, _ in run],
+            pc.struct_field(header, "version").to_pylist(),
+            pc.struct_field(header, "event_id").to_pylist(),
+        )
+
+    def _started(self) -> Consumer:
+        if self._consumer is None:
+            raise ConfigurationError("nothing was ever caught up with")
+        return self._consumer
+
+
+def by_place(places: Sequence[Place], offsets: Sequence[int]) -> dict[Place, list[int]]:
+    """The offsets of each partition, in order."""
+    found: dict[Place, list[int]] = defaultdict(list)
+    for place, offset in zip(places, offsets, strict=True):
+        found[place].append(offset)
+    return found

@@ -1,0 +1,99 @@
+"""A change as a whole: what can only be said of all its records together.
+
+Single items and single records are judged over columns (:mod:`bus.publish.check`,
+:mod:`bus.publish.rules`); here are the few rules that span the records of one change. That all
+records are of one municipality needs no rule: a change says it once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator
+
+from bus.model import Change, ChangeRecord, Fault, Nature
+from bus.publish.identity import is_uuid7
+
+_PROTECTING = ("protection.started", "protection.extended")
+
+
+def check_whole(change: Change, streams: Container[str]) -> list[Fault]:
+    """The faults of the change itself and between its records.
+
+    Args:
+        streams: The names of the streams that may be published.
+    """
+    return [
+        *_identity(change),
+        *_size(change),
+        *_streams(change, streams),
+        *_versions(change),
+        *_protection(change),
+    ]
+
+
+def _identity(change: Change) -> Iterator[Fault]:
+    if change.change_id is not None and not is_uuid7(change.change_id):
+        yield Fault(
+            code="uuid", expected="a UUIDv7 in lower case", field="change_id", item="異動ID"
+        )
+
+
+def _size(change: Change) -> Iterator[Fault]:
+    if change.change_size is not None and change.change_size != len(change.records):
+        yield Fault(
+            code="change-size",
+            expected="as many records as the change says it has",
+            field="change_size",
+            item="異動内件数",
+        )
+
+
+def _streams(change: Change, streams: Container[str]) -> Iterator[Fault]:
+    for index, record in enumerate(change.records):
+        if record.stream not in streams:
+            yield Fault(
+                code="unknown-stream",
+                expected="a stream of the catalogue",
+                record=index,
+                field="stream",
+                item="ストリーム",
+            )
+
+
+def _versions(change: Change) -> Iterator[Fault]:
+    """A subject comes once per stream, or with ascending versions."""
+    newest: dict[tuple[str, str], int] = {}
+    for index, record in enumerate(change.records):
+        subject = (record.stream, record.subject_id)
+        if record.version <= newest.get(subject, record.version - 1):
+            yield Fault(
+                code="version-order",
+                expected="ascending versions where a subject comes more than once",
+                record=index,
+                field="version",
+                item="履歴番号",
+            )
+        newest[subject] = record.version
+
+
+def _protection(change: Change) -> Iterator[Fault]:
+    """Where a protection starts, the same change's snapshot of that person says so."""
+    protected = {
+        record.subject_id
+        for record in change.records
+        if record.stream == "protection" and record.event_type in _PROTECTING
+    }
+    for index, record in enumerate(change.records):
+        if _has_flag(record) and record.subject_id in protected and not record.body["protected"]:
+            yield Fault(
+                code="protection-flag",
+                expected="the flag of a person whose protection this change starts or extends",
+                record=index,
+                field="protected",
+                item="支援措置対象者フラグ",
+            )
+
+
+def _has_flag(record: ChangeRecord) -> bool:
+    return record.nature is not Nature.CANCELLATION and isinstance(
+        record.body.get("protected"), bool
+    )
