@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -224,12 +224,14 @@ class MemoryConsumer:
         self._paused.clear()
         self._positions = {place: self._broker._log(place).begin for place in places}
 
-    async def fetch(self, max_records: int, timeout: timedelta) -> Sequence[Fetched]:
+    async def fetch(
+        self, max_records: int, timeout: timedelta, places: Collection[Place] | None = None
+    ) -> Sequence[Fetched]:
         deadline = asyncio.get_running_loop().time() + timeout.total_seconds()
         while True:
             await self._settle()
             news = self._broker._news
-            found = self._read(max_records)
+            found = self._read(max_records, places)
             left = deadline - asyncio.get_running_loop().time()
             if found or left <= 0:
                 await asyncio.sleep(0)
@@ -242,6 +244,10 @@ class MemoryConsumer:
 
     def seek(self, place: Place, offset: int) -> None:
         self._positions[place] = offset
+
+    async def position(self, place: Place) -> int:
+        self._broker._answer()
+        return self._positions[place]
 
     def pause(self, *places: Place) -> None:
         self._paused.update(places)
@@ -285,13 +291,15 @@ class MemoryConsumer:
             await asyncio.wait({task})
             self._failure = task.exception()
 
-    def _read(self, max_records: int) -> list[Fetched]:
+    def _read(self, max_records: int, places: Collection[Place] | None) -> list[Fetched]:
         self._broker._answer()
         found: list[Fetched] = []
         self._turn += 1
         start = self._turn % len(self._owned) if self._owned else 0
         for place in (*self._owned[start:], *self._owned[:start]):
             if place in self._paused or max_records <= 0:
+                continue
+            if places is not None and place not in places:
                 continue
             log, position = self._broker._log(place), self._positions[place]
             if not log.begin <= position <= log.end:

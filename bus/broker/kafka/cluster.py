@@ -16,7 +16,7 @@ from bus.broker.kafka.translation import no_topic, raise_for, translated
 from bus.broker.port import Place, TopicSpec
 from bus.errors import BrokerUnavailable
 
-REQUEST_TIMEOUT_MS = 10_000
+LONGEST_REQUEST = timedelta(seconds=10)
 _TOPICS_OWN = 1  # DescribeConfigs: the config_source of what is set on the topic itself
 
 
@@ -25,17 +25,19 @@ class KafkaBroker:
 
     Args:
         bootstrap: Some of the cluster's brokers.
-        idle_wait: How long a fetch may wait at the broker for the first record.
+        idle_wait: How long a fetch may wait at the broker for the first record: bounds what an
+            idle reader costs, and how long a partition just sought or resumed may wait.
         fetch_bytes: Most bytes of one answer to a fetch; a consumer holds up to two of them.
         max_message_bytes: The topics' limit for one message.
-        patience: How long a producer waits for any acknowledgement before it gives up.
+        patience: How long a producer waits for any acknowledgement before it gives up, and
+            anyone for an answer.
     """
 
     def __init__(
         self,
         bootstrap: str,
         *,
-        idle_wait: timedelta = timedelta(milliseconds=500),
+        idle_wait: timedelta = timedelta(milliseconds=250),
         fetch_bytes: int = 8 * 1024 * 1024,
         max_message_bytes: int = 1_000_000,
         patience: timedelta = timedelta(seconds=20),
@@ -45,6 +47,7 @@ class KafkaBroker:
         self._fetch_bytes = fetch_bytes
         self._max_message_bytes = max_message_bytes
         self._patience = patience
+        self._request_timeout = min(patience, LONGEST_REQUEST)
         self._seen: dict[str, int] = {}
         self._admin: AIOKafkaAdminClient | None = None
         self._asker: AIOKafkaConsumer | None = None
@@ -53,13 +56,13 @@ class KafkaBroker:
         self._admin = AIOKafkaAdminClient(
             bootstrap_servers=self._bootstrap,
             client_id="renkei-admin",
-            request_timeout_ms=REQUEST_TIMEOUT_MS,
+            request_timeout_ms=int(self._request_timeout.total_seconds() * 1000),
         )
         self._asker = AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap,
             client_id="renkei-offsets",
             isolation_level="read_committed",
-            request_timeout_ms=REQUEST_TIMEOUT_MS,
+            request_timeout_ms=int(self._request_timeout.total_seconds() * 1000),
         )
         try:
             with translated():
@@ -140,6 +143,7 @@ class KafkaBroker:
             self._bootstrap,
             group,
             client_id,
+            request_timeout=self._request_timeout,
             idle_wait=self._idle_wait,
             fetch_bytes=self._fetch_bytes,
         )
@@ -149,6 +153,7 @@ class KafkaBroker:
             self,
             self._bootstrap,
             client_id,
+            request_timeout=self._request_timeout,
             max_message_bytes=self._max_message_bytes,
             patience=self._patience,
         )

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Protocol
@@ -19,7 +27,6 @@ SESSION_TIMEOUT_MS = 6_000  # the least that brokers allow by default
 HEARTBEAT_MS = 2_000
 REBALANCE_TIMEOUT_MS = 30_000
 LONGEST_POLL_MS = 2**31 - 1  # a lane that retries for hours keeps its membership
-REQUEST_TIMEOUT_MS = 10_000
 _LOOK_UP = 0.25  # seconds; how often a waiting fetch looks for a new assignment
 
 Callback = Callable[[Sequence[Place]], Awaitable[None]]
@@ -45,6 +52,7 @@ class KafkaConsumer:
         group: str | None,
         client_id: str,
         *,
+        request_timeout: timedelta,
         idle_wait: timedelta,
         fetch_bytes: int,
     ) -> None:
@@ -52,6 +60,7 @@ class KafkaConsumer:
         self._bootstrap = bootstrap
         self._group = group
         self._client_id = client_id
+        self._request_timeout = request_timeout
         self._idle_wait = idle_wait
         self._fetch_bytes = fetch_bytes
         self._consumer: AIOKafkaConsumer | None = None
@@ -74,7 +83,7 @@ class KafkaConsumer:
             heartbeat_interval_ms=HEARTBEAT_MS,
             rebalance_timeout_ms=REBALANCE_TIMEOUT_MS,
             max_poll_interval_ms=LONGEST_POLL_MS,
-            request_timeout_ms=REQUEST_TIMEOUT_MS,
+            request_timeout_ms=int(self._request_timeout.total_seconds() * 1000),
         )
         try:
             with translated():
@@ -99,19 +108,26 @@ class KafkaConsumer:
         for place in places:
             self._started().seek(TopicPartition(*place), begin[place])
 
-    async def fetch(self, max_records: int, timeout: timedelta) -> Sequence[Fetched]:
+    async def fetch(
+        self, max_records: int, timeout: timedelta, places: Collection[Place] | None = None
+    ) -> Sequence[Fetched]:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout.total_seconds()
         while True:
             await self._settle()
             left = max(deadline - loop.time(), 0.0)
-            found = await self._getmany(max_records, min(left, _LOOK_UP))
+            found = await self._getmany(max_records, min(left, _LOOK_UP), places)
             if found or left == 0.0:
                 return found
 
     def seek(self, place: Place, offset: int) -> None:
         self._started().seek(TopicPartition(*place), offset)
         self._sought.add(TopicPartition(*place))
+
+    async def position(self, place: Place) -> int:
+        with translated():
+            position: int = await self._started().position(TopicPartition(*place))
+        return position
 
     def pause(self, *places: Place) -> None:
         wanted = [TopicPartition(*place) for place in places]
@@ -176,11 +192,20 @@ class KafkaConsumer:
             if TopicPartition(*place) in owned:
                 self._started().seek(TopicPartition(*place), begin[place])
 
-    async def _getmany(self, max_records: int, seconds: float) -> list[Fetched]:
+    async def _getmany(
+        self, max_records: int, seconds: float, places: Collection[Place] | None
+    ) -> list[Fetched]:
+        chosen: list[TopicPartition] = []
+        if places is not None:
+            owned = self._started().assignment()
+            chosen = [place for place in (TopicPartition(*p) for p in places) if place in owned]
+            if not chosen:  # to the library, none would mean all
+                await asyncio.sleep(seconds)
+                return []
         with translated():
             try:
                 records = await self._started().getmany(
-                    timeout_ms=int(seconds * 1000), max_records=max_records
+                    *chosen, timeout_ms=int(seconds * 1000), max_records=max_records
                 )
             except kafka.NoOffsetForPartitionError:
                 return []  # asked for before the position was set; it is set by now

@@ -23,7 +23,6 @@ from bus.errors import BrokerUnavailable, BusError, ConfigurationError, EventToo
 
 BATCH_BYTES = 256 * 1024
 ENVELOPE_BYTES = 82  # what batch and record headers add to one message, at most
-REQUEST_TIMEOUT_MS = 10_000
 _SLICE = 8192  # most messages looked at for one batch
 
 
@@ -57,12 +56,14 @@ class KafkaProducer:
         bootstrap: Sequence[str],
         client_id: str,
         *,
+        request_timeout: timedelta,
         max_message_bytes: int,
         patience: timedelta,
     ) -> None:
         self._cluster = cluster
         self._bootstrap = bootstrap
         self._client_id = client_id
+        self._request_timeout = request_timeout
         self._most = max_message_bytes - ENVELOPE_BYTES
         self._batch_bytes = min(BATCH_BYTES, max_message_bytes)
         self._patience = patience.total_seconds()
@@ -149,7 +150,7 @@ class KafkaProducer:
             acks="all",
             enable_idempotence=True,
             max_batch_size=self._batch_bytes,
-            request_timeout_ms=REQUEST_TIMEOUT_MS,
+            request_timeout_ms=int(self._request_timeout.total_seconds() * 1000),
         )
         try:
             with translated():
@@ -276,12 +277,13 @@ async def _discard(producer: AIOKafkaProducer) -> None:
     """Close a producer without waiting for what it still holds.
 
     aiokafka's own ``stop`` waits until every batch is delivered, however long the cluster is
-    away. So its connections are cut first, then its sender stopped, then its batches failed.
+    away. So its connections are cut first, then its sender stopped, then its batches forgotten.
     """
     await producer.client.close()
     sender = producer._sender.sender_task
     if sender is not None:
         sender.cancel()
         await asyncio.wait({sender}, timeout=1.0)
-    producer._message_accumulator.fail_all(kafka.ProducerClosed())
+    producer._message_accumulator._batches.clear()
+    producer._message_accumulator._pending_batches.clear()
     await producer.stop()
