@@ -49,8 +49,9 @@ def assemble(document: Document, types: Mapping[str, Document]) -> dict[str, Any
                 {**entry, "type": walk(entry["type"], (*inside, full))} for entry in value["fields"]
             ]
             return {**value, "fields": fields}
-        inner = {"array": "items", "map": "values"}.get(value["type"])
-        return value if inner is None else {**value, inner: walk(value[inner], inside)}
+        if value["type"] == "array":
+            return {**value, "items": walk(value["items"], inside)}
+        return value
 
     found = walk(document.value, ())
     assert isinstance(found, dict)  # a stream's file is a record
@@ -68,9 +69,8 @@ def named_types(schema: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield f"{NAMESPACE}.{schema['name']}", schema
         for entry in schema.get("fields", ()):
             yield from named_types(entry["type"])
-        for inner in ("items", "values"):
-            if inner in schema:
-                yield from named_types(schema[inner])
+        if "items" in schema:
+            yield from named_types(schema["items"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,5 +152,4 @@ def _record_in(declared: Any, types: Mapping[str, Mapping[str, Any]]) -> Mapping
         return declared if declared is not None and declared["type"] == "record" else None
     if declared["type"] == "record":
         return dict(declared)
-    inner = declared.get("items", declared.get("values"))
-    return _record_in(inner, types) if inner is not None else None
+    return _record_in(declared["items"], types) if "items" in declared else None

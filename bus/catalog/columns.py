@@ -74,14 +74,13 @@ def _plain(schema: Any) -> Any:
         kept["fields"] = [
             {"name": entry["name"], "type": _plain(entry["type"])} for entry in kept["fields"]
         ]
-    for inner in ("items", "values"):
-        if inner in kept:
-            kept[inner] = _plain(kept[inner])
+    if "items" in kept:
+        kept["items"] = _plain(kept["items"])
     return kept
 
 
 _ATTRIBUTES = (
-    "type", "name", "namespace", "fields", "symbols", "items", "values", "logicalType",
+    "type", "name", "namespace", "fields", "symbols", "items", "logicalType",
 )  # fmt: skip
 
 
@@ -99,8 +98,6 @@ def _with_utc(found: Any) -> Any:
     if pa.types.is_list(found):
         entry = found.value_field
         return pa.list_(entry.with_type(_with_utc(entry.type)))
-    if pa.types.is_map(found):
-        return pa.map_(found.key_type, found.item_field.with_type(_with_utc(found.item_type)))
     return found
 
 
@@ -221,11 +218,6 @@ class _Resolution:
             return pa.ListArray.from_arrays(
                 column.offsets, values, type=target, mask=column.is_null()
             )
-        if pa.types.is_map(target):
-            items = self.column(column.items, writer["values"], reader["values"], target.item_type)
-            return pa.MapArray.from_arrays(  # type: ignore[call-overload]
-                column.offsets, column.keys, items, type=target, mask=column.is_null()
-            )
         return column.cast(target)
 
 
@@ -283,13 +275,12 @@ def _has_wrong_null(column: Column, declared: Any, types: Mapping[str, Any]) -> 
             if _has_wrong_null(child, entry["type"], types):
                 return True
         return False
-    if schema["type"] not in ("array", "map"):
+    if schema["type"] != "array":
         return False
-    inner = schema["items"] if schema["type"] == "array" else schema["values"]
-    values = column.flatten() if schema["type"] == "array" else column.items
-    if values.null_count and not _is_nullable(inner):
+    values = column.flatten()
+    if values.null_count and not _is_nullable(schema["items"]):
         return True
-    return _has_wrong_null(values, inner, types)
+    return _has_wrong_null(values, schema["items"], types)
 
 
 def _is_nullable(declared: Any) -> bool:

@@ -33,8 +33,9 @@ class Incompatibility:
 def can_read(reader: Mapping[str, Any], writer: Mapping[str, Any]) -> list[Incompatibility]:
     """Reasons why *reader* could not decode what *writer* wrote; empty if none.
 
-    Both are self-contained schemas. Stricter than Avro in one thing: a logical type may not
-    change, because a number that is read in another unit is read wrong.
+    Both are self-contained schemas of the types that the catalogue admits. Stricter than Avro
+    in one thing: a logical type may not change, because a number that is read in another unit
+    is read wrong.
 
     Returns:
         One entry per offending field, outermost first. Order is stable.
@@ -92,9 +93,8 @@ class _Resolution:
             return self._record(reader, writer, path, inside)
         if kind == "enum":
             return self._enum(reader, writer, path)
-        if kind in ("array", "map"):
-            inner = "items" if kind == "array" else "values"
-            return self.match(reader[inner], writer[inner], path, inside)
+        if kind == "array":
+            return self.match(reader["items"], writer["items"], path, inside)
         return []
 
     def _record(

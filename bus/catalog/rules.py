@@ -2,8 +2,8 @@
 
 The column codec panics on ``bytes``, ``fixed``, ``decimal``, ``uuid`` and ``time-*``, makes
 sparse unions of larger unions, and has no answer for recursion: none of these may be in a
-stream (tried on each type, see ``docs/decisions``). Money is whole yen, a ``long``; ids are
-strings.
+stream. Nor may maps and lists of lists, for which a view has no column. Money is whole yen, a
+``long``; ids are strings.
 
 Each rule looks at one file. What needs all files together (assembling, items, compatibility)
 is in :mod:`bus.catalog.assemble` and :mod:`bus.catalog.load`.
@@ -90,7 +90,6 @@ FIELD_PROPERTIES: Mapping[str, Rule] = {
     "x-codes-in-a-row": (_is_count, "how many codes at most, 1 or more"),
     "x-max-length": (_is_count, "a number of characters, 1 or more"),
     "x-minimum": (_is_number, "a whole number"),
-    "x-maximum": (_is_number, "a whole number"),
     "x-allow": (_is_texts, "a list of texts that pass although x-check refuses them"),
     "x-required-when": (_is_text, "the name of a boolean field beside this one"),
     "x-naming": (lambda value: value in ("own", "group", "joined"), "own, group or joined"),
@@ -228,14 +227,8 @@ class _Check:
             self.record(value, place, RECORD_PROPERTIES)
         elif kind == "enum":
             self.enum(value, place)
-        elif kind in ("array", "map"):
-            inner = "items" if kind == "array" else "values"
-            self.attributes(value, place, {"type", inner})
-            self.properties(value, place, {})
-            if inner not in value:
-                self.fault("type", place, f"{inner}: a type")
-            else:
-                self.type(value[inner], (*place, inner))
+        elif kind == "array":
+            self.array(value, place)
         elif isinstance(kind, str) and kind in PRIMITIVES:
             self.attributes(value, place, {"type", "logicalType"})
             self.properties(value, place, {})
@@ -246,8 +239,19 @@ class _Check:
                 known = ", ".join(f"{name} on {base}" for name, base in LOGICAL.items())
                 self.fault("type", (*place, "logicalType"), f"one of {known}")
         else:
-            known = ", ".join(sorted(PRIMITIVES | {"record", "enum", "array", "map"}))
+            known = ", ".join(sorted(PRIMITIVES | {"record", "enum", "array"}))
             self.fault("type", (*place, "type"), f"a type that every codec can do: {known}")
+
+    def array(self, value: Mapping[str, Any], place: Place) -> None:
+        self.attributes(value, place, {"type", "items"})
+        self.properties(value, place, {})
+        items = value.get("items")
+        if items is None:
+            self.fault("type", place, "items: a type")
+        elif isinstance(items, dict) and items.get("type") == "array":
+            self.fault("type", (*place, "items"), "no list of lists: a view has no column for it")
+        else:
+            self.type(items, (*place, "items"))
 
     def enum(self, value: Mapping[str, Any], place: Place) -> None:
         self.attributes(value, place, {"type", "name", "namespace", "doc", "symbols"})
@@ -347,8 +351,8 @@ def _fits(default: object, declared: object) -> bool:
         kind = declared.get("type")
         if kind == "enum":
             return default in declared.get("symbols", ())
-        if kind in ("array", "map"):
-            return default == ([] if kind == "array" else {})
+        if kind == "array":
+            return default == []
         return _fits(default, kind)
     if declared == "boolean":
         return isinstance(default, bool)

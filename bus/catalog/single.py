@@ -54,7 +54,7 @@ def units_of(text: str) -> tuple[str, ...]:
                 for entry in schema["fields"]:
                     yield from walk(entry["type"])
                 return
-            for inner in ("type", "items", "values"):
+            for inner in ("type", "items"):
                 yield from walk(schema.get(inner))
             if "logicalType" in schema:
                 yield str(schema["logicalType"])
