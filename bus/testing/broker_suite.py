@@ -407,6 +407,23 @@ class BrokerSuite:
         assert list(silence) == []
         assert offsets_by_partition(afterwards) == {0: [0, 1]}
 
+    async def test_only_chosen_partitions_are_fetched(
+        self, broker: Broker, topic: str, producer: Producer, stack: AsyncExitStack
+    ) -> None:
+        """What others have is kept for later, and a position says how far was read."""
+        await producer.send([Message(topic, p, b"131130/1", b"value") for p in (0, 0, 1)])
+        consumer = await stack.enter_async_context(opened(broker.consumer()))
+        await consumer.assign([(topic, 0), (topic, 1)])
+
+        (piece,) = await consumer.fetch(100, SOON, [(topic, 1)])
+        assert (piece.partition, piece.offsets) == (1, [0])
+        assert await consumer.position((topic, 1)) == 1
+        assert await consumer.position((topic, 0)) == 0
+
+        assert await consumer.fetch(100, AT_ONCE, []) == []
+        (piece,) = await drained(consumer, 2)
+        assert (piece.partition, piece.offsets) == (0, [0, 1])
+
     async def test_reading_what_is_not_there(self, rig: BrokerRig, broker: Broker) -> None:
         """An absent topic is an error at once, for a group's member and for a lone reader."""
         absent = rig.name("absent")
