@@ -33,7 +33,6 @@ from connectors.postgres.faults import translated
 from connectors.postgres.writers import BulkWriter, SmallWriter, Writer, connect
 
 SMALL_ROWS = 50  # above, COPY costs less than JSON (measured: they cross near 60 rows)
-SMALL_BYTES = 256 * 1024
 BULK_IDLE_S = 30.0  # then the second connection of a sink that has caught up is given back
 
 # A server that is gone without a word is noticed: by the time a connection takes, by keep-alives,
@@ -209,8 +208,7 @@ class PostgresSink:
 
     def _writer(self, batch: ViewBatch) -> Writer:
         opened = self._need_open()
-        records = batch.records
-        if records.num_rows <= SMALL_ROWS and records.nbytes <= SMALL_BYTES:
+        if batch.records.num_rows <= SMALL_ROWS:
             if self._bulk is not None and monotonic() - self._bulk_used > BULK_IDLE_S:
                 self._bulk.close()
                 self._bulk = None

@@ -1,0 +1,47 @@
+"""What the drivers raise without an SQLSTATE: the words decide."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from bus.errors import BusError, ConfigurationError, EventRefused, SinkUnavailable
+from bus.testing.sink_suite import assert_no_value
+from connectors.postgres.faults import translated
+
+
+@pytest.mark.parametrize(
+    ("words", "meaning"),
+    [
+        ('FATAL:  password authentication failed for user "u"', ConfigurationError),
+        ('FATAL:  ユーザー"u"のパスワード認証に失敗しました', ConfigurationError),
+        ('FATAL:  database "d" does not exist', ConfigurationError),
+        ('FATAL:  データベース"d"は存在しません', ConfigurationError),
+        ('FATAL:  no pg_hba.conf entry for host "h"', ConfigurationError),
+        ("FATAL:  the database system is starting up", SinkUnavailable),
+        ("FATAL:  sorry, too many clients already", SinkUnavailable),
+        ("Connection refused", SinkUnavailable),
+        ("timeout expired", SinkUnavailable),
+        ("server closed the connection unexpectedly", SinkUnavailable),
+    ],
+)
+def test_a_failed_connection_is_told_by_its_words(words: str, meaning: type[BusError]) -> None:
+    """libpq gives no code for a failed connection, and servers speak Japanese too."""
+    with pytest.raises(BusError) as raised, translated(stream="resident"):
+        raise psycopg.OperationalError(f"connection failed: {words} secret")
+
+    assert type(raised.value) is meaning
+    assert raised.value.where == {"stream": "resident"}
+    assert_no_value(raised.value, "secret")
+
+
+def test_what_the_driver_itself_refuses_is_the_rows_fault() -> None:
+    """A value that never left for the server."""
+    with pytest.raises(EventRefused), translated():
+        raise psycopg.DataError("PostgreSQL text fields cannot contain NUL")
+
+
+def test_what_is_no_database_error_surfaces() -> None:
+    """A defect is not dressed up as anything."""
+    with pytest.raises(ZeroDivisionError), translated():
+        raise ZeroDivisionError
