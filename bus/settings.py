@@ -77,6 +77,11 @@ class Settings(BaseModel):
     stop_within: timedelta = timedelta(seconds=10)
     """How long a stopping process may finish the batch in hand."""
 
+    outbox_keep: timedelta = timedelta(days=7)
+    """How long an outbox keeps rows that were sent."""
+    relay_lease: timedelta = timedelta(seconds=12)
+    """How long other relays wait after a leader was killed; a send may take two thirds of it."""
+
     http_host: str = "127.0.0.1"
     http_port: int | None = None
     """Where /metrics, /healthz and /readyz answer; absent: not served."""

@@ -53,6 +53,23 @@ class RefusedChange:
     behind: int | None  # the refused change of the same subject just before
 
 
+def script(*, core: Sequence[str] = (), relay: Sequence[str] = ()) -> str:
+    """The SQL that :func:`install` runs, for whoever must run it by hand.
+
+    Args:
+        core: Roles of the core system; they may publish, nothing else.
+        relay: Roles that relays log in as.
+    """
+    text = resources.files("bus.publish.outbox").joinpath("schema.sql").read_text("utf-8")
+    granted = [
+        sql.SQL(grant).format(role=sql.Identifier(role)).as_string() + ";\n"
+        for grants, roles in ((statements.GRANT_CORE, core), (statements.GRANT_RELAY, relay))
+        for role in roles
+        for grant in grants
+    ]
+    return text + ("\n" if granted else "") + "".join(granted)
+
+
 async def install(
     system: str, uri: str, *, core: Sequence[str] = (), relay: Sequence[str] = ()
 ) -> None:
@@ -60,17 +77,11 @@ async def install(
 
     May be run again at any time; the login must own the schema ``renkei`` or may create it.
     """
-    script = resources.files("bus.publish.outbox").joinpath("schema.sql").read_bytes()
-    async with _opened(system, uri) as connection:
-        async with connection.transaction():
-            await connection.execute(statements.INSTALL_LOCK)
-            await connection.execute("SET LOCAL client_min_messages = warning")
-            await connection.execute(script)
-            for grants, roles in ((statements.GRANT_CORE, core), (statements.GRANT_RELAY, relay)):
-                for role in roles:
-                    for grant in grants:
-                        named = sql.SQL(grant).format(role=sql.Identifier(role))
-                        await connection.execute(named)
+    text = script(core=core, relay=relay)
+    async with _opened(system, uri) as connection, connection.transaction():
+        await connection.execute(statements.INSTALL_LOCK)
+        await connection.execute("SET LOCAL client_min_messages = warning")
+        await connection.execute(text.encode())
 
 
 async def backlog(connection: Connection) -> Backlog:

@@ -1,0 +1,193 @@
+"""``renkei relay``: what core systems commit to their outboxes goes to Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from bus import app as composition
+from bus.cli.output import DryRun, Json, err, out, show_json
+from bus.errors import BusError, ConfigurationError
+from bus.publish.outbox import upkeep
+
+System = Annotated[str, typer.Argument(help="A publishing system of the settings (outboxes).")]
+Systems = Annotated[
+    list[str] | None,
+    typer.Option("--system", help="Only this publishing system; may be given several times."),
+]
+Numbers = Annotated[
+    list[int] | None, typer.Argument(help="Sequence numbers, as `refused list` shows them.")
+]
+MOST_REASONS_SHOWN = 3
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group to the command line."""
+    group = typer.Typer(no_args_is_help=True, help="Send what core systems put into outboxes.")
+    for command in (run, install, status):
+        group.command()(command)
+    refused = typer.Typer(no_args_is_help=True, help="Changes that were set aside, and why.")
+    refused.command("list")(list_refused)
+    refused.command("retry")(retry_refused)
+    refused.command("drop")(drop_refused)
+    group.add_typer(refused, name="refused")
+    app.add_typer(group, name="relay")
+
+
+def run(system: Systems = None) -> None:
+    """Send every outbox of the settings until told to stop (SIGTERM, Ctrl-C).
+
+    Several may run: one sends from each outbox, the others stand by.
+    """
+    settings = composition.settings()
+    asyncio.run(composition.run_relays(settings, system or []))
+
+
+def install(
+    system: Annotated[
+        str | None, typer.Argument(help="A publishing system of the settings (outboxes).")
+    ] = None,
+    uri: Annotated[
+        str | None,
+        typer.Option(help="The database instead; best without a password (use ~/.pgpass)."),
+    ] = None,
+    core: Annotated[
+        list[str] | None, typer.Option(help="Role of the core system: may publish, nothing else.")
+    ] = None,
+    relay: Annotated[
+        list[str] | None, typer.Option(help="Role that the relay logs in as: reads and marks.")
+    ] = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Make or bring up to date the outbox in a core system's database, and grant rights on it."""
+    if (system is None) == (uri is None):
+        raise ConfigurationError("name a system of the settings, or a database with --uri")
+    name = system or "outbox"
+    target = uri or _uris([name])[name]
+    if dry_run:
+        out().print(upkeep.script(core=core or (), relay=relay or ()), markup=False)
+        return
+    asyncio.run(upkeep.install(name, target, core=core or (), relay=relay or ()))
+    out().print(f"the outbox of {name} is installed: SELECT renkei.publish_change('{{…}}')")
+
+
+def status(system: Systems = None, as_json: Json = False) -> None:
+    """Show what waits in each outbox, for how long, and which relay sends it."""
+    found: list[upkeep.Standing] = []
+    failures: list[BusError] = []
+    for name, uri in _uris(system or []).items():
+        try:
+            found.append(asyncio.run(upkeep.standing(name, uri)))
+        except BusError as error:
+            failures.append(error)
+    if as_json:
+        show_json([_as_json(standing) for standing in found])
+    elif found:
+        out().print(_table(found))
+    if failures:
+        for failure in failures[:-1]:
+            err().print(f"error: {failure}", style="bold red", markup=False)
+        raise failures[-1]
+
+
+def list_refused(system: System, as_json: Json = False) -> None:
+    """List what was set aside in SYSTEM's outbox, with reasons; contents stay in its database."""
+    changes = asyncio.run(upkeep.refused(system, _uris([system])[system]))
+    if as_json:
+        show_json([asdict(change) for change in changes])
+        return
+    if not changes:
+        out().print("nothing is refused")
+        return
+    for change in changes:
+        behind = f", behind {change.behind}" if change.behind is not None else ""
+        out().print(
+            f"{change.seq}  {', '.join(change.subjects)}{behind}  {change.refused_at:%F %T%z}",
+            markup=False,
+        )
+        for reason in change.reasons[:MOST_REASONS_SHOWN]:
+            out().print(f"    {_reason(reason)}", markup=False)
+        if len(change.reasons) > MOST_REASONS_SHOWN:
+            out().print(f"    and {len(change.reasons) - MOST_REASONS_SHOWN} more: --json")
+
+
+def retry_refused(
+    system: System,
+    numbers: Numbers = None,
+    is_all: Annotated[bool, typer.Option("--all", help="Every refused change.")] = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Put refused changes back in their old places, to be sent again by the relay."""
+    if bool(numbers) == is_all:
+        raise ConfigurationError("name sequence numbers, or say --all")
+    uri = _uris([system])[system]
+    chosen = None if is_all else numbers
+    if dry_run:
+        there = [change.seq for change in asyncio.run(upkeep.refused(system, uri))]
+        picked = [seq for seq in there if chosen is None or seq in chosen]
+        out().print(f"would put back {_listed(picked)}")
+        return
+    out().print(f"put back {_listed(asyncio.run(upkeep.retry(system, uri, chosen)))}")
+
+
+def drop_refused(
+    system: System,
+    numbers: Annotated[list[int], typer.Argument(help="Sequence numbers to delete.")],
+    dry_run: DryRun = False,
+) -> None:
+    """Delete refused changes that another one has made good."""
+    uri = _uris([system])[system]
+    if dry_run:
+        there = [change.seq for change in asyncio.run(upkeep.refused(system, uri))]
+        out().print(f"would drop {_listed([seq for seq in there if seq in numbers])}")
+        return
+    out().print(f"dropped {_listed(asyncio.run(upkeep.drop(system, uri, numbers)))}")
+
+
+def _uris(systems: Sequence[str]) -> dict[str, str]:
+    """The chosen outboxes; all of the settings if none is named."""
+    return composition.outboxes(composition.settings(), systems)
+
+
+def _as_json(standing: upkeep.Standing) -> dict[str, Any]:
+    return {
+        "system": standing.system,
+        "pending": standing.backlog.pending,
+        "oldest_s": round(standing.backlog.oldest_s, 3),
+        "refused": standing.backlog.refused,
+        "leader": standing.leader if standing.is_led else None,
+    }
+
+
+def _table(found: Sequence[upkeep.Standing]) -> Table:
+    table = Table("System", box=None, pad_edge=False)
+    for name in ("Pending", "Oldest", "Refused"):
+        table.add_column(name, justify="right")
+    table.add_column("Relay")
+    for standing in found:
+        waiting = standing.backlog
+        more = "+" if waiting.pending >= upkeep.COUNT_MOST else ""
+        table.add_row(
+            standing.system,
+            f"{waiting.pending}{more}",
+            f"{waiting.oldest_s:.0f} s" if waiting.pending else "–",
+            str(waiting.refused),
+            (standing.leader or "").rpartition(":")[0] if standing.is_led else "none",
+        )
+    return table
+
+
+def _reason(reason: dict[str, Any]) -> str:
+    record = f"record {reason['record']}" if "record" in reason else ""
+    item = f"({reason['item']})" if reason.get("item") else ""
+    place = " ".join(part for part in (record, reason.get("field"), item) if part)
+    return f"{place or 'the change'}: {reason['code']}: expected {reason['expected']}"
+
+
+def _listed(seqs: Sequence[int]) -> str:
+    return ", ".join(str(seq) for seq in seqs) if seqs else "nothing"

@@ -1,0 +1,124 @@
+"""``renkei relay``: what operators see and do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+
+import psycopg
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from bus.cli import relay
+from bus.errors import BusError, ConfigurationError, SourceUnavailable
+from bus.testing.outbox import SYSTEM, Outbox, change, until
+
+pytestmark = pytest.mark.service
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture
+def command(database: str, monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> Command:
+    """Runs ``renkei relay …`` with this test's database as the register's outbox."""
+    monkeypatch.setenv("RENKEI_OUTBOXES", json.dumps({SYSTEM: database}))
+    monkeypatch.setenv("RENKEI_HOME", str(tmp_path))
+    app = typer.Typer()
+    relay.register(app)
+
+    def run(*words: str) -> Result:
+        return CliRunner().invoke(app, ["relay", *words], catch_exceptions=True)
+
+    return run
+
+
+def error_of(result: Result) -> BusError:
+    """The error that a command ended with."""
+    assert isinstance(result.exception, BusError), result.output
+    return result.exception
+
+
+def test_installs_twice_and_shows_what_it_would_do(command: Command, database: str) -> None:
+    """Install makes the outbox, says how to use it, and with --dry-run prints the SQL alone."""
+    dry = command("install", SYSTEM, "--dry-run", "--core", "clerk", "--relay", 'od"d')
+    with psycopg.connect(database) as session:
+        row = session.execute("SELECT to_regnamespace('renkei')").fetchone()
+        assert row == (None,)
+        session.execute(dry.stdout.partition("GRANT")[0])  # what is printed can be run
+
+    first, second = command("install", SYSTEM), command("install", "--uri", database)
+
+    assert 'GRANT EXECUTE ON FUNCTION renkei.publish_change(jsonb) TO "clerk"' in dry.stdout
+    assert 'TO "od""d"' in dry.stdout
+    assert (first.exit_code, second.exit_code) == (0, 0)
+    assert "renkei.publish_change('{…}')" in first.stdout
+
+
+def test_says_which_outbox_it_does_not_know(command: Command) -> None:
+    """A system without an outbox is named."""
+    assert "system=tax" in str(error_of(command("status", "--system", "tax")))
+    assert isinstance(error_of(command("install")), ConfigurationError)
+    assert isinstance(error_of(command("install", SYSTEM, "--uri", "x")), ConfigurationError)
+
+
+def test_says_that_an_outbox_is_not_installed(command: Command) -> None:
+    """The message names the command that helps."""
+    assert "renkei relay install" in str(error_of(command("status")))
+
+
+async def test_shows_what_waits_and_settles_what_was_refused(
+    command: Command, outbox: Outbox
+) -> None:
+    """Status, list, retry and drop, for people and for programs."""
+    outbox.publish(change("1", 1), change("2", 2), change("2", 3))
+    (before,) = json.loads((await asyncio.to_thread(command, "status", "--json")).stdout)
+    async with outbox.relaying():
+        await until(lambda: outbox.pending() == 0)
+        (during,) = json.loads((await asyncio.to_thread(command, "status", "--json")).stdout)
+        table = (await asyncio.to_thread(command, "status")).stdout
+
+    assert before["pending"] == 3
+    assert before["oldest_s"] > 0
+    assert before["leader"] is None
+    assert (during["pending"], during["refused"]) == (0, 2)
+    assert during["leader"]
+    assert SYSTEM in table
+    assert all(len(line) <= 80 for line in table.splitlines())
+
+    await asyncio.to_thread(settle, command, outbox)
+
+
+def settle(command: Command, outbox: Outbox) -> None:
+    """List, retry and drop two refusals, the second behind the first."""
+    first, second = json.loads(command("refused", "list", SYSTEM, "--json").stdout)
+    assert second["behind"] == first["seq"]
+    shown = command("refused", "list", SYSTEM).stdout
+    assert f"behind {first['seq']}" in shown
+    assert "record 0: version-gap: expected the next version" in shown
+
+    assert isinstance(error_of(command("refused", "retry", SYSTEM)), ConfigurationError)
+    dry = command("refused", "retry", SYSTEM, "--all", "--dry-run").stdout
+    assert dry == f"would put back {first['seq']}, {second['seq']}\n"
+    assert command("refused", "retry", SYSTEM, str(first["seq"])).stdout == (
+        f"put back {first['seq']}\n"
+    )
+    assert outbox.pending() == 1
+    dry = command("refused", "drop", SYSTEM, str(second["seq"]), "--dry-run").stdout
+    assert dry == f"would drop {second['seq']}\n"
+    assert command("refused", "drop", SYSTEM, str(second["seq"])).stdout.startswith("dropped")
+    assert command("refused", "list", SYSTEM).stdout == "nothing is refused\n"
+
+
+def test_shows_the_others_when_one_does_not_answer(
+    command: Command, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One database that is away hides nothing of the others, and the exit status says it."""
+    away = "postgresql://nobody@127.0.0.1:1/none"
+    monkeypatch.setenv("RENKEI_OUTBOXES", json.dumps({"a_tax": away, SYSTEM: outbox.uri}))
+
+    result = command("status", "--json")
+
+    assert isinstance(error_of(result), SourceUnavailable)
+    assert [one["system"] for one in json.loads(result.stdout)] == [SYSTEM]
