@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +22,7 @@ from bus.local import launch
 LOOPBACK = "127.0.0.1"
 SAME = "same"
 PREPARE_SECONDS = 120.0
+LOOK_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,25 +148,28 @@ def strays(owns: Callable[[psutil.Process], bool]) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            if process.status() != psutil.STATUS_ZOMBIE and owns(process):
+            if lives(process) and owns(process):
                 found.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
     return found
 
 
+def lives(process: psutil.Process) -> bool:
+    """Whether a process runs. One that has ended and that nobody has collected does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def kill(processes: Sequence[psutil.Process], patience_seconds: float) -> None:
     """End processes, by force after a while. psutil never signals a later process of that id."""
-    for process in processes:
-        _signal(process, signal.SIGTERM)
-    _, alive = psutil.wait_procs(processes, timeout=patience_seconds)
-    for process in alive:
-        _signal(process, signal.SIGKILL)
-    psutil.wait_procs(alive, timeout=patience_seconds)
-
-
-def _signal(process: psutil.Process, number: signal.Signals) -> None:
-    try:
-        process.send_signal(number)
-    except psutil.NoSuchProcess:
-        return
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        alive = [process for process in processes if lives(process)]
+        for process in alive:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+        deadline = time.monotonic() + patience_seconds
+        while any(lives(process) for process in alive) and time.monotonic() < deadline:
+            time.sleep(LOOK_SECONDS)

@@ -77,6 +77,8 @@ class Registry:
                 "APICURIO_DATASOURCE_JDBC_INITIAL_SIZE": "1",
                 "APICURIO_DATASOURCE_JDBC_MIN_SIZE": "1",
                 "APICURIO_DATASOURCE_JDBC_MAX_SIZE": "8",
+                # else the first requests after the database was away fail with status 500
+                "QUARKUS_DATASOURCE_POSTGRESQL_JDBC_VALIDATE_ON_BORROW": "true",
             },
         )
 

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -168,12 +168,10 @@ class LocalStack:
         holder = folder.holder(self.folder)
         process = holder.process() if holder else None
         if process is not None:
-            process.terminate()
-            if not _until(lambda: not folder.is_held(self.folder), DOWN_SECONDS):
-                process.kill()
+            engine.kill([process], DOWN_SECONDS)  # its engines end with it, even by force
         left = self.leftovers()
         engine.kill(left, 2.0)
-        if folder.is_held(self.folder) and not _until(lambda: not folder.is_held(self.folder), 2.0):
+        if folder.is_held(self.folder):
             raise folder.in_use(self.folder.home, folder.holder(self.folder))
         return process is not None or bool(left)
 
@@ -242,22 +240,28 @@ class LocalStack:
         return whole.strays()
 
     def _spawn(self, owner: int | None, progress: Progress) -> None:
-        command = [sys.executable, "-m", "bus.local.supervisor"]
+        command = [sys.executable, "-m", "bus.local.supervisor", "--detach"]
         command += [str(self.folder.home), str(self.folder.engines)]
         command += ["--owner", str(owner)] if owner is not None else []
-        with self.folder.log("supervisor").open("ab") as log:
-            process = subprocess.Popen(
+        log = self.folder.log("supervisor")
+        with log.open("ab") as output:
+            begun = subprocess.run(
                 command,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                stdout=subprocess.PIPE,
+                stderr=output,
                 cwd="/",
-                start_new_session=True,
+                check=False,
+                timeout=START_SECONDS,
             )
+        try:
+            process = psutil.Process(int(begun.stdout))
+        except (ValueError, psutil.NoSuchProcess) as error:
+            raise EngineError("the supervisor did not start", log=str(log)) from error
         try:
             self._follow(process, 1, progress)
         except BaseException:
-            process.terminate()
+            engine.kill([process], DOWN_SECONDS)
             raise
 
     def _mend(self, progress: Progress) -> None:
@@ -273,9 +277,7 @@ class LocalStack:
             attempt += 1
         self._follow(process, attempt, progress)
 
-    def _follow(
-        self, process: subprocess.Popen[bytes] | psutil.Process, attempt: int, progress: Progress
-    ) -> None:
+    def _follow(self, process: psutil.Process, attempt: int, progress: Progress) -> None:
         """Pass on what the supervisor writes until it is up.
 
         Raises:
@@ -284,7 +286,7 @@ class LocalStack:
         told: list[tuple[str, float | None]] = []
         deadline = time.monotonic() + START_SECONDS
         while True:
-            ended = not _lives(process)
+            ended = not engine.lives(process)
             note = state.read(self.folder)
             if note is not None and note.pid == process.pid and note.attempt >= attempt:
                 for name, seconds in note.steps:
@@ -309,21 +311,6 @@ class LocalStack:
     def _raise(note: State) -> None:
         if note.error is not None and note.phase in (Phase.FAILED, Phase.UP):
             raise EngineError(note.error, **note.error_where)
-
-
-def _lives(process: subprocess.Popen[bytes] | psutil.Process) -> bool:
-    if isinstance(process, psutil.Process):
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    return process.poll() is None
-
-
-def _until(is_so: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(LOOK_SECONDS)
-    return True
 
 
 def _engine_status(note: state.EngineState) -> EngineStatus:

@@ -37,7 +37,7 @@ from bus.local.progress import Progress, Silent, Step
 from bus.local.registry import Registry
 from bus.local.state import EngineState, Phase, State
 
-STOP_SECONDS = 12.0
+STOP_SECONDS = 10.0
 """The whole stop, force included."""
 REGISTRY_STOP_SECONDS = 3.0
 POLL_SECONDS = 0.1
@@ -396,13 +396,26 @@ def program_of_registry(where: Folder) -> Path:
     return where.engines / "registry" / f"{archive.version}-{archive.sha256[:12]}"
 
 
+def _detached() -> int | None:
+    """Go on in a child that belongs to nobody; its id for the process that goes on and ends."""
+    if (pid := os.fork()) > 0:
+        return pid
+    os.setsid()
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whoever reads the id waits for the end
+    return None
+
+
 def main(arguments: list[str]) -> int:
     """The detached supervisor; started by ``bus.local.stack``, not by people."""
     parser = argparse.ArgumentParser()
     parser.add_argument("home", type=Path)
     parser.add_argument("engines", type=Path)
     parser.add_argument("--owner", type=int)
+    parser.add_argument("--detach", action="store_true")
     given = parser.parse_args(arguments)
+    if given.detach and (pid := _detached()) is not None:
+        sys.stdout.write(f"{pid}\n")
+        return 0
     where = Folder.at(given.home, given.engines)
     chosen = ports.choose(where, {})
     try:
