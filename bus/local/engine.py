@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -143,12 +143,12 @@ def ensure_free(ports: Mapping[str, int]) -> None:
             )
 
 
-def strays(owns: Callable[[psutil.Process], bool]) -> list[psutil.Process]:
-    """Processes of the machine that an engine of this folder left running."""
+def strays(engines: Sequence[Engine]) -> list[psutil.Process]:
+    """Processes of the machine that are these engines', whoever started them."""
     found = []
     for process in psutil.process_iter():
         try:
-            if lives(process) and owns(process):
+            if lives(process) and any(each.owns(process) for each in engines):
                 found.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue

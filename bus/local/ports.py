@@ -26,6 +26,10 @@ class Ports:
     registry: int
 
 
+NONE = Ports(0, 0, 0, 0)
+"""For looking at engines that are not going to be started."""
+
+
 def kept(folder: Folder) -> Ports | None:
     """The ports of this data folder, if any were ever chosen."""
     note = read_json(folder.run / "ports.json")

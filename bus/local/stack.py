@@ -236,8 +236,7 @@ class LocalStack:
         """Engines of this data folder that run although nobody supervises them."""
         if folder.is_held(self.folder) or not self.folder.run.is_dir():
             return []
-        whole = supervisor.build(self.folder, ports.choose(self.folder, {}), None, None)
-        return whole.strays()
+        return engine.strays(supervisor.engines(self.folder, ports.NONE, ""))
 
     def _spawn(self, owner: int | None, progress: Progress) -> None:
         command = [sys.executable, "-m", "bus.local.supervisor", "--detach"]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from bus.local.folder import Folder, read_json, write_private
 
@@ -52,14 +54,18 @@ class State:
 
 
 def read(folder: Folder) -> State | None:
-    """What was last written; its writer may be gone."""
+    """What was last written; its writer may be gone. None where nothing legible is."""
     note = read_json(folder.state)
-    if note is None:
+    try:
+        return None if note is None else _state(note)
+    except (KeyError, TypeError, ValueError):  # another release wrote it
         return None
+
+
+def _state(note: Mapping[str, Any]) -> State:
     engines = [
         EngineState(**(engine | {"phase": Phase(engine["phase"])})) for engine in note["engines"]
     ]
     steps = [(name, seconds) for name, seconds in note["steps"]]
-    return State(
-        **(dict(note) | {"phase": Phase(note["phase"]), "engines": engines, "steps": steps})
-    )
+    own = {"phase": Phase(note["phase"]), "engines": engines, "steps": steps}
+    return State(**(dict(note) | own))

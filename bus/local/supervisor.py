@@ -140,8 +140,7 @@ class Supervisor:
         self._state.error = None
         self._state.steps = []
         self._write(Phase.STARTING)
-        for each in those:
-            engine.kill(engine.strays(each.engine.owns), STOP_SECONDS / 2)
+        engine.kill(engine.strays([each.engine for each in those]), STOP_SECONDS / 2)
         for each in those:
             engine.ensure_free(each.engine.ports)
         database = [each for each in those if isinstance(each.engine, Postgres)]
@@ -253,11 +252,7 @@ class Supervisor:
         self._halt([s for s in self._all if isinstance(s.engine, Registry)], REGISTRY_STOP_SECONDS)
         left = STOP_SECONDS - 1.0 - (time.monotonic() - begun)
         self._halt([s for s in self._all if not isinstance(s.engine, Registry)], left)
-        engine.kill(self.strays(), 1.0)
-
-    def strays(self) -> list[psutil.Process]:
-        """Processes of this folder's engines, whoever started them."""
-        return engine.strays(lambda process: any(s.engine.owns(process) for s in self._all))
+        engine.kill(engine.strays([each.engine for each in self._all]), 1.0)
 
     def _halt(self, those: Sequence[Supervised], patience_seconds: float) -> None:
         running = [each for each in those if each.is_running()]
@@ -367,18 +362,20 @@ class Supervisor:
                 os.truncate(log, 0)
 
 
-def build(
-    where: Folder, chosen: ports.Ports, owner: int | None, progress: Progress | None
-) -> Supervisor:
-    """The supervisor of a data folder whose engines have been fetched."""
-    pinned = artifacts.read()
-    password = where.ensure_password()
-    jars = [where.engines / "maven" / each.path for each in artifacts.of("kafka", pinned)]
-    postgres = Postgres(where, chosen.postgres, password)
-    registry = Registry(
-        where, program_of_registry(where), chosen.registry, chosen.postgres, password
+def engines(where: Folder, at: ports.Ports, password: str) -> tuple[Kafka, Postgres, Registry]:
+    """The engines of a data folder; nothing is touched yet."""
+    kafka_files = artifacts.of("kafka", artifacts.read())
+    jars = [where.engines / "maven" / each.path for each in kafka_files]
+    return (
+        Kafka(where, jars, at.kafka, at.controller),
+        Postgres(where, at.postgres, password),
+        Registry(where, program_of_registry(where), at.registry, at.postgres, password),
     )
-    kafka = Kafka(where, jars, chosen.kafka, chosen.controller)
+
+
+def build(where: Folder, at: ports.Ports, owner: int | None, watch: Progress | None) -> Supervisor:
+    """The supervisor of a data folder whose engines have been fetched."""
+    kafka, postgres, registry = engines(where, at, where.ensure_password())
 
     def addresses() -> dict[str, str]:
         return {
@@ -387,7 +384,7 @@ def build(
             "database": postgres.uri(),
         }
 
-    return Supervisor(where, [kafka, postgres, registry], addresses, owner=owner, progress=progress)
+    return Supervisor(where, [kafka, postgres, registry], addresses, owner=owner, progress=watch)
 
 
 def program_of_registry(where: Folder) -> Path:

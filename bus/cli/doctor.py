@@ -1,0 +1,55 @@
+"""``renkei doctor``: is everything here that Renkei needs, and what mends what is not?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+import bus
+from bus import app as compose
+from bus.cli.output import Json, out, show_json
+from bus.local.checkup import Finding, Outside, Verdict, examine
+
+STYLES = {Verdict.OK: "green", Verdict.WARN: "yellow", Verdict.FAIL: "bold red"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(doctor)
+
+
+def doctor(as_json: Json = False) -> None:
+    """Look at versions, files, ports, disk, memory and clock. Exit status 1 if something fails."""
+    settings = compose.settings()
+    outside = Outside(
+        lock=Path(bus.__file__).parents[1] / "requirements" / "lock.txt",
+        registry=settings.registry,
+        database=settings.database.get_secret_value() if settings.database else None,
+    )
+    findings = examine(compose.local_stack(settings), outside)
+    if as_json:
+        show_json(
+            [
+                {"name": f.name, "verdict": f.verdict.value, "says": f.says, "mend": f.mend}
+                for f in findings
+            ]
+        )
+    else:
+        out().print(_table(findings))
+    if any(finding.verdict is Verdict.FAIL for finding in findings):
+        raise typer.Exit(1)
+
+
+def _table(findings: list[Finding]) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for _ in range(3):
+        table.add_column(overflow="fold")
+    for finding in findings:
+        verdict = Text(finding.verdict.value, style=STYLES[finding.verdict])
+        table.add_row(verdict, finding.name, Text(finding.says))
+        if finding.mend:
+            table.add_row("", "", Text(f"mend: {finding.mend}"))
+    return table

@@ -1,0 +1,274 @@
+"""What ``renkei doctor`` looks at: each finding with the command that mends it.
+
+Nothing is changed and nothing is fetched. What cannot be looked at is a warning, never a crash.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+import shutil
+import stat
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import httpx
+import psutil
+import psycopg
+
+from bus.errors import BusError
+from bus.local import artifacts, java, postgres, supervisor
+from bus.local.engine import is_free
+from bus.local.fetch import differing, missing
+from bus.local.ports import kept
+from bus.local.stack import LocalStack, Status
+
+OLDEST_PYTHON = (3, 11)
+FREE_DISK_BYTES, SCARCE_DISK_BYTES = 1_000_000_000, 5_000_000_000
+FREE_MEMORY_BYTES = 1_500_000_000
+CLOCK_SECONDS = 60.0
+"""More than a network's delay, far less than an hour: the error is a zone or a stopped clock."""
+ANSWER_SECONDS = 3.0
+LIBRARIES = ("aiokafka", "pyarrow", "pyruhvro", "psycopg", "pydantic")
+PRIVATE = stat.S_IRWXG | stat.S_IRWXO
+
+
+class Verdict(StrEnum):
+    """How a finding is."""
+
+    OK = "ok"
+    WARN = "warn"  # works, but may not for long, or not as meant
+    FAIL = "fail"  # does not work
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at."""
+
+    name: str
+    verdict: Verdict
+    says: str
+    mend: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What the stack's own folder does not say."""
+
+    lock: Path | None
+    """The lock file of the Python packages, where there is a checkout."""
+    registry: str | None = None
+    database: str | None = None
+    now: datetime | None = None
+    """The time, if not this machine's clock."""
+
+
+def examine(stack: LocalStack, outside: Outside) -> list[Finding]:
+    """Look at everything."""
+    status = stack.status()
+    return [
+        *python(),
+        *packages(outside.lock),
+        *engine_files(stack),
+        *programs(),
+        *processes(stack, status),
+        *engine_ports(stack, status),
+        *room(stack, status),
+        *permissions(stack),
+        *clock(stack, outside),
+    ]
+
+
+def python() -> Iterator[Finding]:
+    """The interpreter and the libraries that everything stands on."""
+    says = platform.python_version()
+    if sys.version_info < OLDEST_PYTHON:
+        yield Finding("python", Verdict.FAIL, f"{says} is too old", "install Python 3.11 or newer")
+    else:
+        names = [f"{name} {found}" for name in LIBRARIES if (found := _version(name))]
+        yield Finding("python", Verdict.OK, ", ".join([says, *names]))
+
+
+def packages(lock: Path | None) -> Iterator[Finding]:
+    """Whether what is installed is what was locked."""
+    if lock is None or not lock.is_file():
+        yield Finding("packages", Verdict.WARN, "there is no lock file here to compare with")
+        return
+    wanted = locked(lock.read_text(encoding="utf-8"))
+    differ = [
+        f"{name} is {found}, locked is {pinned}"
+        for name, pinned in wanted.items()
+        if (found := _version(name)) is not None and found != pinned
+    ]
+    if differ:
+        yield Finding("packages", Verdict.WARN, "; ".join(differ), "make clean setup")
+    else:
+        yield Finding("packages", Verdict.OK, f"as in {lock.name}")
+
+
+def locked(text: str) -> dict[str, str]:
+    """Name and version of each package in a lock file."""
+    return dict(re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", text, re.MULTILINE))
+
+
+def engine_files(stack: LocalStack) -> Iterator[Finding]:
+    """Every fetched file against its pinned digest."""
+    pinned = artifacts.read()
+    store = stack.folder.engines / "maven"
+    absent = missing(store, pinned)
+    wrong = [each for each in differing(store, pinned) if each not in absent]
+    unpacked = supervisor.program_of_registry(stack.folder).is_dir()
+    if wrong:
+        names = ", ".join(each.file for each in wrong)
+        says = f"other than what was pinned: {names}"
+        yield Finding("engine files", Verdict.FAIL, says, "renkei local fetch")
+    elif absent or not unpacked:
+        says = f"{len(absent)} of {len(pinned)} missing" if absent else "an archive is not unpacked"
+        yield Finding("engine files", Verdict.WARN, says, "renkei local fetch")
+    else:
+        yield Finding("engine files", Verdict.OK, f"{len(pinned)} files, each the pinned one")
+
+
+def programs() -> Iterator[Finding]:
+    """Java and PostgreSQL."""
+    for name, find in (("java", java.java), ("postgresql", postgres.programs)):
+        try:
+            place = find()
+        except BusError as error:
+            yield Finding(name, Verdict.FAIL, error.message, "make setup")
+        else:
+            yield Finding(name, Verdict.OK, str(place))
+
+
+def processes(stack: LocalStack, status: Status) -> Iterator[Finding]:
+    """The engines that run, and those that should not."""
+    if status.pid is None:
+        left = stack.leftovers()
+        if left:
+            ids = ", ".join(str(each.pid) for each in left)
+            says = f"left running without a supervisor: {ids}"
+            yield Finding("processes", Verdict.FAIL, says, "renkei local down")
+        else:
+            yield Finding("processes", Verdict.OK, "the engines are down; nothing is left running")
+    elif status.is_up:
+        yield Finding("processes", Verdict.OK, "every engine is up")
+    else:
+        down = ", ".join(each.name for each in status.engines if each.pid is None)
+        says = f"not up: {down or 'starting'}"
+        yield Finding("processes", Verdict.FAIL, says, "renkei local up")
+
+
+def engine_ports(stack: LocalStack, status: Status) -> Iterator[Finding]:
+    """Whether the ports of this folder are still to be had."""
+    ports = kept(stack.folder)
+    if ports is None:
+        yield Finding("ports", Verdict.OK, "free ones will be chosen")
+        return
+    numbers = {name: getattr(ports, name) for name in ports.__slots__}
+    says = ", ".join(f"{name} {port}" for name, port in numbers.items())
+    taken = {name for name, port in numbers.items() if not is_free(port)}
+    if status.pid is None and taken:
+        mend = "renkei local up " + " ".join(f"--{name}-port PORT" for name in sorted(taken))
+        says = f"taken by somebody else: {', '.join(sorted(taken))} ({says})"
+        yield Finding("ports", Verdict.FAIL, says, mend)
+    else:
+        yield Finding("ports", Verdict.OK, says)
+
+
+def room(stack: LocalStack, status: Status) -> Iterator[Finding]:
+    """Disk and memory."""
+    place = stack.folder.home
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    says = f"{free / 1e9:.1f} GB free at {place}"
+    mend = "free some space, or set RENKEI_HOME to another disk"
+    if free < FREE_DISK_BYTES:
+        yield Finding("disk", Verdict.FAIL, says, mend)
+    elif free < SCARCE_DISK_BYTES:
+        yield Finding("disk", Verdict.WARN, says, mend)
+    else:
+        yield Finding("disk", Verdict.OK, says)
+    memory = psutil.virtual_memory().available
+    says = f"{memory / 1e9:.1f} GB available"
+    if memory < FREE_MEMORY_BYTES and not status.is_up:
+        yield Finding("memory", Verdict.WARN, says, "end other programs")
+    else:
+        yield Finding("memory", Verdict.OK, says)
+
+
+def permissions(stack: LocalStack) -> Iterator[Finding]:
+    """Whether anybody but the owner reads a secret."""
+    run = stack.folder.run
+    secret = [stack.folder.password, stack.folder.addresses, run / "systems.yaml"]
+    there = [path for path in secret if path.is_file()]
+    bad = [path for path in there if path.stat().st_mode & PRIVATE]
+    if bad:
+        names = " ".join(str(path) for path in bad)
+        says = "others may read files with passwords"
+        yield Finding("secrets", Verdict.FAIL, says, f"chmod 600 {names}")
+    else:
+        yield Finding("secrets", Verdict.OK, f"{len(there)} files, for the owner alone")
+
+
+def clock(stack: LocalStack, outside: Outside) -> Iterator[Finding]:
+    """Whether this machine's clock agrees with whoever else tells the time.
+
+    On one machine all share a clock; then only going back is seen, by what was written before.
+    """
+    now = outside.now or datetime.now(UTC)
+    told = dict(_times(stack, outside))
+    off = {
+        name: (now - then).total_seconds()
+        for name, then in told.items()
+        if abs((now - then).total_seconds()) > CLOCK_SECONDS
+        and (name != "files written before" or then > now)
+    }
+    if off:
+        says = "; ".join(f"{seconds:+.0f} s against {name}" for name, seconds in off.items())
+        yield Finding("clock", Verdict.FAIL, says, "set the clock: timedatectl set-ntp true")
+    else:
+        names = ", ".join(told) or "nobody to compare with"
+        yield Finding("clock", Verdict.OK, f"{now:%Y-%m-%dT%H:%M:%SZ} (agrees with {names})")
+
+
+def _times(stack: LocalStack, outside: Outside) -> Iterator[tuple[str, datetime]]:
+    files = [path for path in (stack.folder.run, stack.folder.logs) if path.is_dir()]
+    written = [file.stat().st_mtime for folder in files for file in folder.iterdir()]
+    if written:
+        yield "files written before", datetime.fromtimestamp(max(written), UTC)
+    if outside.database:
+        try:
+            with psycopg.connect(
+                outside.database, connect_timeout=int(ANSWER_SECONDS)
+            ) as connection:
+                row = connection.execute("SELECT clock_timestamp()").fetchone()
+        except psycopg.Error:
+            row = None
+        if row:
+            yield "the database", row[0]
+    if outside.registry:
+        date = _header_date(outside.registry)
+        if date:
+            yield "the registry", date
+
+
+def _header_date(url: str) -> datetime | None:
+    try:
+        headers: Mapping[str, str] = httpx.get(f"{url}/subjects", timeout=ANSWER_SECONDS).headers
+    except httpx.HTTPError:
+        return None
+    return parsedate_to_datetime(headers["Date"]) if "Date" in headers else None
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

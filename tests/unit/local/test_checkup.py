@@ -1,0 +1,143 @@
+"""``renkei doctor``: each thing that can be wrong is found, with what mends it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from bus.local import artifacts, checkup
+from bus.local.checkup import Finding, Outside, Verdict
+from bus.local.ports import choose
+from bus.local.stack import LocalStack
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> LocalStack:
+    """A data folder in which nothing was ever started."""
+    return LocalStack(tmp_path / "home", environment={})
+
+
+def only(findings: Iterator[Finding]) -> Finding:
+    """The one finding."""
+    (finding,) = findings
+    return finding
+
+
+def test_looking_changes_nothing(stack: LocalStack, tmp_path: Path) -> None:
+    """Not even a folder is made."""
+    findings = checkup.examine(stack, Outside(None))
+
+    assert not stack.folder.home.exists()
+    assert len({finding.name for finding in findings}) == len(findings) == 11
+    assert all(each.mend for each in findings if each.verdict is Verdict.FAIL)
+
+
+def test_engines_that_were_never_fetched_are_a_warning(stack: LocalStack) -> None:
+    """They come by themselves; the command fetches them beforehand."""
+    finding = only(checkup.engine_files(stack))
+
+    assert (finding.verdict, finding.mend) == (Verdict.WARN, "renkei local fetch")
+
+
+def test_an_engine_file_that_was_changed_is_named(stack: LocalStack) -> None:
+    """Of the right size, even."""
+    smallest = min(artifacts.read(), key=lambda each: each.size_bytes)
+    place = stack.folder.engines / "maven" / smallest.path
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"x" * smallest.size_bytes)
+
+    finding = only(checkup.engine_files(stack))
+
+    assert finding.verdict is Verdict.FAIL
+    assert smallest.file in finding.says
+
+
+def test_a_package_other_than_the_locked_one_is_named(tmp_path: Path) -> None:
+    """Someone ran pip by hand."""
+    lock = tmp_path / "lock.txt"
+    lock.write_text(
+        "pyarrow==0.1 \\\n    --hash=sha256:00\nabsent==1.0 ; sys_platform == 'win32' \\\n",
+        encoding="utf-8",
+    )
+
+    finding = only(checkup.packages(lock))
+
+    assert finding.verdict is Verdict.WARN
+    assert "pyarrow is" in finding.says
+    assert "absent" not in finding.says
+    assert finding.mend == "make clean setup"
+
+
+def test_a_taken_port_is_named_with_its_option(stack: LocalStack) -> None:
+    """The ports of a data folder are kept, so somebody may take one meanwhile."""
+    stack.folder.make()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        choose(stack.folder, {"kafka": taken.getsockname()[1]})
+
+        finding = only(checkup.engine_ports(stack, stack.status()))
+
+    assert finding.verdict is Verdict.FAIL
+    assert finding.mend == "renkei local up --kafka-port PORT"
+
+
+def test_a_secret_that_others_may_read_is_named(stack: LocalStack) -> None:
+    """With the command that closes it."""
+    stack.folder.make()
+    stack.folder.ensure_password()
+    assert only(checkup.permissions(stack)).verdict is Verdict.OK
+
+    stack.folder.password.chmod(0o640)
+
+    finding = only(checkup.permissions(stack))
+    assert finding.verdict is Verdict.FAIL
+    assert finding.mend == f"chmod 600 {stack.folder.password}"
+
+
+def test_a_clock_that_went_back_an_hour_is_seen(stack: LocalStack) -> None:
+    """What was written before was written later than now."""
+    stack.folder.make()
+    file = stack.folder.log("kafka")
+    file.touch()
+    now = datetime.now(UTC)
+    assert only(checkup.clock(stack, Outside(None, now=now))).verdict is Verdict.OK
+
+    os.utime(file, ((now + timedelta(hours=1)).timestamp(),) * 2)
+
+    finding = only(checkup.clock(stack, Outside(None, now=now)))
+    assert finding.verdict is Verdict.FAIL
+    assert "-3600 s" in finding.says
+
+
+def test_old_files_are_no_reason_to_doubt_the_clock(stack: LocalStack) -> None:
+    """A stack that was last up a week ago."""
+    stack.folder.make()
+    stack.folder.log("kafka").touch()
+    later = datetime.now(UTC) + timedelta(days=7)
+
+    assert only(checkup.clock(stack, Outside(None, now=later))).verdict is Verdict.OK
+
+
+def test_running_engines_are_not_missed_when_down(stack: LocalStack) -> None:
+    """Nothing runs here, and that is fine."""
+    finding = only(checkup.processes(stack, stack.status()))
+
+    assert finding.verdict is Verdict.OK
+    assert "down" in finding.says
+
+
+@pytest.mark.service
+async def test_a_clock_an_hour_off_a_database_is_seen(stack: LocalStack, database: str) -> None:
+    """A database on another machine tells another time."""
+    late = Outside(None, database=database, now=datetime.now(UTC) + timedelta(hours=1))
+
+    finding = only(checkup.clock(stack, late))
+
+    assert finding.verdict is Verdict.FAIL
+    assert "against the database" in finding.says
+    right = Outside(None, database=database)
+    assert only(checkup.clock(stack, right)).verdict is Verdict.OK
