@@ -585,6 +585,15 @@ class BrokerSuite:
         with pytest.raises(ConfigurationError):
             await Member(consumer).join(topic)
 
+    async def test_closing_just_after_starting(self, rig: BrokerRig) -> None:
+        """Every part can be let go of before it did anything."""
+        broker = rig.broker()
+        await broker.start()
+        for part in (broker.consumer(), broker.consumer(rig.name("group")), broker.producer()):
+            await part.start()
+            await part.close()
+        await broker.close()
+
     async def test_closing_at_any_moment(self, rig: BrokerRig, broker: Broker, topic: str) -> None:
         """Many starts and stops at once, and closing twice, leave nothing behind."""
 

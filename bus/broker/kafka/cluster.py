@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
+from itertools import chain, repeat
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka import errors as kafka
@@ -16,7 +18,9 @@ from bus.broker.kafka.translation import no_topic, raise_for, translated
 from bus.broker.port import Place, TopicSpec
 from bus.errors import BrokerUnavailable
 
+_LOOK_AGAIN = 0.05  # seconds
 LONGEST_REQUEST = timedelta(seconds=10)
+_THERE = (kafka.NoError.errno, kafka.LeaderNotAvailableError.errno)
 _TOPICS_OWN = 1  # DescribeConfigs: the config_source of what is set on the topic itself
 
 
@@ -68,6 +72,7 @@ class KafkaBroker:
             with translated():
                 await self._admin.start()
                 await self._asker.start()
+            await asyncio.sleep(0)  # the library cannot be closed before its own tasks ran once
         except BaseException:
             await self.close()
             raise
@@ -94,7 +99,7 @@ class KafkaBroker:
         found = {
             topic["topic"]: len(topic["partitions"])
             for topic in described
-            if topic["topic"] in wanted and topic["error_code"] == 0
+            if topic["topic"] in wanted and topic["error_code"] in _THERE
         }
         self._seen.update(found)
         return found
@@ -103,7 +108,7 @@ class KafkaBroker:
         return {name: value for name, (value, _) in (await self._described(topic)).items()}
 
     async def create_topics(self, specs: Sequence[TopicSpec]) -> None:
-        """Make the topics; one that exists already is left as it is."""
+        """Make the topics and wait until they are seen; one that exists is left as it is."""
         wanted = [
             NewTopic(spec.name, spec.partitions, spec.replication, None, dict(spec.config))
             for spec in specs
@@ -114,9 +119,15 @@ class KafkaBroker:
             if code != kafka.TopicAlreadyExistsError.errno:
                 with translated(topic=topic):
                     raise_for(code)
+        names = {spec.name for spec in specs}
+
+        async def are_there() -> bool:
+            return (await self.partitions(sorted(names))).keys() == names
+
+        await self._seen_by_broker(are_there)
 
     async def alter_topic_config(self, topic: str, config: Mapping[str, str]) -> None:
-        """Change these settings of a topic and keep its others.
+        """Change these settings of a topic, keep its others, and wait until that is seen.
 
         Kafka's plain AlterConfigs replaces all, so what the topic has of its own is sent along.
         """
@@ -127,6 +138,11 @@ class KafkaBroker:
             for answer in await self._started().alter_configs([resource]):
                 for code, *_ in answer.resources:
                     raise_for(code)
+
+        async def are_set() -> bool:
+            return config.items() <= (await self.topic_config(topic)).items()
+
+        await self._seen_by_broker(are_set)
 
     async def committed(self, group: str) -> Mapping[Place, int]:
         with translated(group=group):
@@ -190,6 +206,15 @@ class KafkaBroker:
             ((code, _, _, _, entries),) = answer.resources
             raise_for(code)
         return {name: (value, source) for name, value, _, source, *_ in entries}
+
+    async def _seen_by_broker(self, is_seen: Callable[[], Awaitable[bool]]) -> None:
+        """Wait for what the controller has done already to reach the broker that is asked."""
+        with translated():
+            async with asyncio.timeout(self._request_timeout.total_seconds()):
+                for pause in chain([0.0], repeat(_LOOK_AGAIN)):
+                    await asyncio.sleep(pause)
+                    if await is_seen():
+                        return
 
     def _started(self) -> AIOKafkaAdminClient:
         if self._admin is None:

@@ -88,6 +88,7 @@ class KafkaConsumer:
         try:
             with translated():
                 await self._consumer.start()
+            await asyncio.sleep(0)  # the library cannot be closed before its own tasks ran once
         except BaseException:
             await self.close()
             raise

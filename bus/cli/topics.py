@@ -1,0 +1,87 @@
+"""``renkei topics``: the log's topics, made from the catalogue and shown."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import typer
+from rich.table import Table
+
+from bus import app as composition
+from bus.broker.topics import TopicState, apply, states
+from bus.cli.output import DryRun, Json, out, show_json
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group to the command line."""
+    group = typer.Typer(no_args_is_help=True, help="The topics that carry the streams.")
+    group.command("apply")(apply_all)
+    group.command("list")(list_all)
+    app.add_typer(group, name="topics")
+
+
+def apply_all(dry_run: DryRun = False, as_json: Json = False) -> None:
+    """Make what is missing and change what differs from the catalogue and the settings.
+
+    Never changes a number of partitions: a subject's order hangs on it.
+    """
+    found = asyncio.run(_states(is_applied=not dry_run))
+    if as_json:
+        show_json([_as_json(state) | {"action": _action(state)} for state in found])
+        return
+    table = Table("Topic", "Partitions", "Action", box=None, pad_edge=False)
+    for state in found:
+        table.add_row(state.spec.name, str(state.spec.partitions), _action(state))
+    out().print(table)
+
+
+def list_all(as_json: Json = False) -> None:
+    """Show each topic: its partitions, its size in events, and settings that drifted."""
+    found = asyncio.run(_states(is_applied=False))
+    if as_json:
+        show_json([_as_json(state) for state in found])
+        return
+    table = Table("Topic", "Partitions", "Events", "Drift", box=None, pad_edge=False)
+    table.columns[1].justify = table.columns[2].justify = "right"
+    for state in found:
+        if state.partitions is None:
+            table.add_row(state.spec.name, "–", "–", "does not exist")
+        else:
+            drift = _drift(state)
+            table.add_row(state.spec.name, str(state.partitions), f"{state.events:,}", drift)
+    out().print(table)
+
+
+async def _states(*, is_applied: bool) -> list[TopicState]:
+    settings = composition.settings()
+    wanted = composition.topic_specs(settings)
+    async with composition.broker(settings) as broker:
+        found = await states(broker, wanted)
+        if is_applied:
+            await apply(broker, found)
+    return found
+
+
+def _action(state: TopicState) -> str:
+    if state.is_refused:
+        return f"refuse: has {state.partitions} partitions"
+    if state.partitions is None:
+        return "make"
+    return f"change {', '.join(state.drift)}" if state.drift else "none"
+
+
+def _drift(state: TopicState) -> str:
+    drift = [f"{name}={has}, should be {should}" for name, (has, should) in state.drift.items()]
+    if state.is_refused:
+        drift.insert(0, f"partitions should be {state.spec.partitions}")
+    return "; ".join(drift)
+
+
+def _as_json(state: TopicState) -> dict[str, Any]:
+    return {
+        "topic": state.spec.name,
+        "partitions": state.partitions,
+        "events": state.events,
+        "drift": {name: {"has": has, "should": s} for name, (has, s) in state.drift.items()},
+    }
