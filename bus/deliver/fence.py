@@ -15,8 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bus.broker import Broker, Fetched
-from bus.catalog.wire import Reader
-from bus.deliver.reading import read_what_can_be
+from bus.deliver.reading import Reads, read_what_can_be
 from bus.deliver.run import subject_of
 from bus.deliver.tail import Tail
 from bus.model import Stream
@@ -28,7 +27,7 @@ ENDED = "ENDED"
 class Fence:
     """The subjects under protection (支援措置), kept from the stream *protection*."""
 
-    def __init__(self, broker: Broker, stream: Stream, reader: Reader) -> None:
+    def __init__(self, broker: Broker, stream: Stream, reader: Reads) -> None:
         self._reader = reader
         self._tail = Tail(broker, stream.topic, self._take)
         self._subjects: set[str] = set()
@@ -54,11 +53,11 @@ class Fence:
     def protected(self, records: pa.RecordBatch) -> pa.BooleanArray:
         """Per row, whether its subject is under protection."""
         if not self._subjects:
-            nobody: pa.BooleanArray = pa.repeat(pa.scalar(False), records.num_rows)
-            return nobody
+            return pa.array([False] * records.num_rows, pa.bool_())
         if self._keys is None:
             self._keys = pa.array(sorted(self._subjects), pa.string())
-        return protected_from(records, self._keys)
+        found: pa.BooleanArray = protected_from(records, self._keys)
+        return found
 
     async def close(self) -> None:
         """Let go of the stream; safe to call twice."""

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 
 from bus.broker import Broker, Message, Producer
 from bus.broker.partitioner import partition_of
 from bus.catalog import columns
-from bus.catalog.registry import Registry
 from bus.catalog.wire import frame
 from bus.errors import ConfigurationError
-from bus.model import Stream
+from bus.model import SchemaVersion, Stream
+
+
+class Ids(Protocol):
+    """What :class:`bus.catalog.registry.Registry` knows of ids."""
+
+    async def id_of(self, version: SchemaVersion) -> int: ...
 
 
 class InternalTopic:
     """Encodes rows of an internal stream and appends them, acknowledged by all replicas."""
 
-    def __init__(
-        self, broker: Broker, producer: Producer, registry: Registry, stream: Stream
-    ) -> None:
+    def __init__(self, broker: Broker, producer: Producer, registry: Ids, stream: Stream) -> None:
         self._broker = broker
         self._producer = producer
         self._registry = registry

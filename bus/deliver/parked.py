@@ -19,10 +19,9 @@ from typing import NamedTuple
 import structlog
 
 from bus.broker import Broker, Fetched
-from bus.catalog.wire import Reader
 from bus.deliver.clock import Clock
 from bus.deliver.internal import InternalTopic
-from bus.deliver.reading import read_what_can_be
+from bus.deliver.reading import Reads, read_what_can_be
 from bus.deliver.tail import Tail
 from bus.model import ExceptionState, ParkedEvent, Stream
 
@@ -103,7 +102,7 @@ class ParkedIndex:
     """What is set aside, in all lanes, as far as the exception stream says."""
 
     def __init__(
-        self, broker: Broker, topic: InternalTopic, stream: Stream, reader: Reader, clock: Clock
+        self, broker: Broker, topic: InternalTopic, stream: Stream, reader: Reads, clock: Clock
     ) -> None:
         self._topic = topic
         self._reader = reader

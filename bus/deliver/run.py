@@ -146,9 +146,12 @@ def subject_of(key: bytes | None) -> str:
 
 def event_id(records: pa.RecordBatch, row: int) -> str | None:
     """The event id of a row, decoded or of a view; None for streams of the bus itself."""
-    for name, path in (("event_id", ()), ("header", ("event_id",))):
-        index = records.schema.get_field_index(name)
-        if index >= 0:
-            found: str | None = pc.struct_field(records.column(index), path)[row].as_py()
-            return found
-    return None
+    flat = records.schema.get_field_index("event_id")
+    header = records.schema.get_field_index("header")
+    if flat >= 0:
+        found = records.column(flat)[row].as_py()
+    elif header >= 0:
+        found = records.column(header)[row].as_py()["event_id"]
+    else:
+        return None
+    return str(found)

@@ -1,0 +1,155 @@
+"""Host systems in one process: build what they share, run them side by side, stop them in time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from typing import TypeVar
+
+import structlog
+
+from bus.broker import Broker
+from bus.deliver.clock import BackOff, Clock
+from bus.deliver.delivery import Delivery
+from bus.deliver.fence import Fence
+from bus.deliver.internal import Ids, InternalTopic
+from bus.deliver.parked import ParkedIndex
+from bus.deliver.reading import Reads
+from bus.deliver.receipts import Receipts
+from bus.deliver.shared import Shared
+from bus.deliver.state import Lanes
+from bus.errors import BusError, Reaction
+from bus.model import Stream
+from bus.settings import Settings
+
+_log = structlog.get_logger("renkei.deliver")
+T = TypeVar("T")
+LOOK_FOR_NEWS_EVERY = timedelta(seconds=1)
+
+
+@asynccontextmanager
+async def shared(
+    *,
+    broker: Broker,
+    ids: Ids,
+    streams: Mapping[str, Stream],
+    readers: Mapping[str, Reads],
+    settings: Settings,
+    clock: Clock,
+) -> AsyncIterator[Shared]:
+    """What the systems of one process share, opened; waits for whoever does not answer yet."""
+    wait = _Patience(clock, settings)
+    async with AsyncExitStack() as stack:
+        producer = broker.producer(client_id="renkei-deliver")
+        await wait.until(producer.start, "producer")
+        stack.push_async_callback(producer.close)
+
+        def internal(name: str) -> InternalTopic:
+            return InternalTopic(broker, producer, ids, streams[name])
+
+        cluster_id = await wait.until(broker.cluster_id, "cluster")
+        receipts = Receipts(
+            internal("receipt"),
+            cluster_id,
+            clock,
+            BackOff(settings.retry_first, settings.retry_most),
+        )
+        receipts.start()
+        stack.push_async_callback(receipts.close)
+        parked = ParkedIndex(
+            broker, internal("exception"), streams["exception"], readers["exception"], clock
+        )
+        stack.push_async_callback(parked.close)
+        await wait.until(parked.start, "exceptions")
+        fence = Fence(broker, streams["protection"], readers["protection"])
+        stack.push_async_callback(fence.close)
+        await wait.until(fence.start, "protection")
+        yield Shared(
+            broker=broker,
+            cluster_id=cluster_id,
+            fence=fence,
+            parked=parked,
+            receipts=receipts,
+            lanes=Lanes(),
+            clock=clock,
+            settings=settings,
+        )
+
+
+async def host(
+    shared: Shared, deliveries: Sequence[Delivery], stop: asyncio.Event, *, once: bool = False
+) -> None:
+    """Run *deliveries* until *stop* is set, or, *once*, until all is delivered.
+
+    A system that cannot run is reported, and the others go on; when all have ended, the first
+    failure is raised.
+    """
+    following = asyncio.create_task(_follow_exceptions(shared))
+    stopping = asyncio.create_task(_stop_when(stop, deliveries))
+    running = [asyncio.create_task(delivery.run(once=once)) for delivery in deliveries]
+    try:
+        failures = await _outcomes(deliveries, running)
+    finally:
+        for delivery in deliveries:
+            delivery.stop()
+        for task in (following, stopping):
+            task.cancel()
+        await asyncio.wait({following, stopping, *running})
+    if failures:
+        raise failures[0]
+
+
+async def _outcomes(
+    deliveries: Sequence[Delivery], running: Sequence[asyncio.Task[None]]
+) -> list[BaseException]:
+    failures: list[BaseException] = []
+    names = {task: delivery.system for task, delivery in zip(running, deliveries, strict=True)}
+    pending = set(running)
+    while pending:
+        done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            error = task.exception()
+            if error is not None:
+                code = error.code if isinstance(error, BusError) else type(error).__name__
+                _log.error("system-stopped", system=names[task], code=code)
+                failures.append(error)
+    return failures
+
+
+async def _stop_when(stop: asyncio.Event, deliveries: Sequence[Delivery]) -> None:
+    await stop.wait()
+    for delivery in deliveries:
+        delivery.stop()
+
+
+async def _follow_exceptions(shared: Shared) -> None:
+    """See what operators ask for, within about a second."""
+    while True:
+        await shared.clock.sleep(LOOK_FOR_NEWS_EVERY)
+        try:
+            await shared.parked.catch_up()
+        except BusError as error:
+            if error.reaction is not Reaction.RETRY:
+                raise
+            _log.warning("exceptions-unseen", code=error.code)
+
+
+class _Patience:
+    """Waits for what must answer before anything can start."""
+
+    def __init__(self, clock: Clock, settings: Settings) -> None:
+        self._clock = clock
+        self._settings = settings
+
+    async def until(self, act: Callable[[], Awaitable[T]], name: str) -> T:
+        back_off = BackOff(self._settings.retry_first, self._settings.retry_most)
+        while True:
+            try:
+                return await act()
+            except BusError as error:
+                if error.reaction is not Reaction.RETRY:
+                    raise
+                _log.warning("start-waits", code=error.code, wants=name)
+                await self._clock.sleep(back_off.next())
