@@ -6,11 +6,14 @@ The codec is fast and trusting; this module is what makes it strict. Tried on ve
   field appended to the schema: what does not end exactly where it should, shows;
 * it takes over text that is no UTF-8. Each batch is validated;
 * it writes a null where the schema has none as an empty value. Nulls are counted first;
+* it panics on a record column that is cut out of a longer one. Such a batch is copied first;
 * it drops the UTC mark of timestamps. It is put back without copying;
 * a length or count beyond the payload is refused before anything is allocated, because each
   element of the types that the catalogue admits takes at least one byte;
 * it panics on types that it does not know. The loader refuses those
   (:mod:`bus.catalog.rules`), so no panic is caught here;
+* it panics on columns that begin inside their buffers (a slice of a batch). They are copied to
+  begin at the start;
 * an ``int`` that was written with more than 32 bits wraps round. No Avro writer makes one.
 
 A batch fails as a whole: the caller bisects to find the event. No message holds a value.
@@ -145,13 +148,29 @@ def encode(version: SchemaVersion, records: pa.RecordBatch) -> list[bytes]:
         EventInvalid: A column is missing or too many, a value does not fit its type, or a null
             stands where the schema has none.
     """
-    fitted = _fitted(version, records)
+    fitted = _from_the_start(_fitted(version, records))
     _refuse_nulls(version, fitted)
     try:
         chunks = pyruhvro.serialize_record_batch(fitted, _plain_text(version.text), 1)
     except ValueError as error:
         raise _invalid(version) from _without_value(error)
     return [payload for chunk in chunks for payload in chunk.to_pylist()]
+
+
+def _from_the_start(records: pa.RecordBatch) -> pa.RecordBatch:
+    columns = [
+        pa.concat_arrays([column]) if _begins_inside(column) else column
+        for column in records.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=records.schema)
+
+
+def _begins_inside(column: Column) -> bool:
+    if column.offset:
+        return True
+    if pa.types.is_struct(column.type):
+        return any(_begins_inside(column.field(i)) for i in range(column.type.num_fields))
+    return pa.types.is_list(column.type) and _begins_inside(column.values)
 
 
 def resolve(
@@ -250,7 +269,21 @@ def _fitted(version: SchemaVersion, records: pa.RecordBatch) -> pa.RecordBatch:
             columns.append(column if column.type == entry.type else column.cast(entry.type))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
             raise _invalid(version) from _without_value(error)
+    if any(_is_cut_out(column) for column in columns):
+        places = pa.array(range(records.num_rows), pa.int64())
+        columns = [column.take(places) for column in columns]
     return pa.RecordBatch.from_arrays(columns, names=schema.names)
+
+
+def _is_cut_out(column: Column) -> bool:
+    """Whether a record column, or one inside, starts within a longer one."""
+    if pa.types.is_list(column.type):
+        return _is_cut_out(column.values)
+    if not pa.types.is_struct(column.type):
+        return False
+    return column.offset != 0 or any(
+        _is_cut_out(column.field(index)) for index in range(column.type.num_fields)
+    )
 
 
 def _refuse_nulls(version: SchemaVersion, records: pa.RecordBatch) -> None:
