@@ -135,11 +135,13 @@ def _broken(name: str, ja: str, record: int | None) -> Fault:
 
 
 def without_repeats(faults: Sequence[Fault]) -> list[Fault]:
-    """Each fault once: what did not fit is None in its row, and not also *missing* there."""
+    """Each fault once, ordered by record; what did not fit is not also *missing* in its row."""
     unfit = {(fault.record, fault.field) for fault in faults if fault.code != "missing"}
     kept: dict[tuple[object, ...], Fault] = {}
     for fault in faults:
-        if fault.code == "missing" and (fault.record, fault.field) in unfit:
+        if fault.code == "missing" and not unfit.isdisjoint(
+            ((fault.record, fault.field), (None, fault.field))
+        ):
             continue
         kept.setdefault((fault.code, fault.record, fault.field), fault)
-    return list(kept.values())
+    return sorted(kept.values(), key=lambda fault: -1 if fault.record is None else fault.record)

@@ -67,6 +67,8 @@ class Tail:
             BrokerUnavailable: The broker does not answer.
             RegistryUnavailable: An event names a schema id not seen before, and nobody answers.
         """
+        if not streams:
+            return
         new = [stream for stream in streams if stream.name not in self._indexes]
         if new:
             await self._take_on(new)

@@ -129,6 +129,24 @@ class Draft:
         self._events[event] = subject ^ version
         return Standing.NEXT
 
+    def add_all(
+        self,
+        keys: Sequence[bytes],
+        versions: Sequence[int],
+        event_ids: Sequence[str],
+        opens: Sequence[bool],
+    ) -> list[Standing]:
+        """:meth:`add` for each in order, each a change of its own."""
+        add = self.add
+        found = [
+            add(key, version, event_id, opens=is_opening)
+            for key, version, event_id, is_opening in zip(
+                keys, versions, event_ids, opens, strict=True
+            )
+        ]
+        self.keep()
+        return found
+
     def keep(self) -> None:
         """What was added stays."""
         self._journal.clear()

@@ -1,0 +1,554 @@
+"""Changes in, events out: checked whole, encoded, appended, acknowledged by all replicas.
+
+**A change is all or nothing.** Every record is checked before the first is sent, the size of the
+encoded event included; a change with one fault sends none of its records. A refused change does
+not stop others; a later change of the same subject is then refused by its version, so that order
+per subject holds. Only the broker going away in the middle can leave a change half sent. That is
+an exception and not an outcome: whoever called calls again with the same changes, what is in the
+log already is recognised by its event id and passed over, and the rest follows.
+
+**Order.** Events of a subject are appended in the order of the changes. Within a change, and as
+far as that allows among the changes of one call, protection goes first and is acknowledged before
+anything else is appended. Whoever reads a location event appended after ``protection.started``
+must find that the person is protected, and readers rely on the order in the log alone; appends
+to different partitions have no order but the one that an acknowledgement makes. An end goes
+first too: were the person's unmasked snapshot appended before ``protection.ended``, a reader
+between the two would mask it, and nothing would ever come after to put that right.
+Where a protection's person already has events in the same call, those are sent before: a
+protection never overtakes the same person's earlier events.
+
+**One publisher per subject.** Kafka has no compare-and-set, so two publishers that send versions
+of the same subject in the same instant can both believe that they are next. A core system has
+one relay at a time; versions are read anew from the log before each call, so that a successor
+knows what its predecessor appended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import pyarrow as pa
+
+from bus.broker.partitioner import partition_of
+from bus.broker.port import Broker, Message, Producer
+from bus.catalog import Catalog
+from bus.catalog.columns import encode
+from bus.catalog.registry import Registry
+from bus.catalog.wire import frame
+from bus.errors import ChangeRefused
+from bus.model import Change, Fault, Severity, Stream
+from bus.publish.body import Fitter
+from bus.publish.check import Checker
+from bus.publish.finding import Finding
+from bus.publish.identity import is_uuid7, new_change_id
+from bus.publish.kernels import Column
+from bus.publish.kernels import kernels as pc
+from bus.publish.rows import Origin, StreamRows, add_rows, without_repeats
+from bus.publish.tail import Tail, by_place
+from bus.publish.versions import Draft, Standing
+from bus.publish.whole import check_whole
+
+PROTECTION = "protection"
+ENVELOPE_BYTES = 82  # what Kafka's batch and record headers add to one message, at most
+_NO_SCHEMA = 0  # the id in the frames of a dry run
+
+Guard = Callable[[], None]
+"""Called right before each append; raises where this process may not append any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of one change: published, unless a fault is an error."""
+
+    change_id: str | None
+    event_ids: tuple[str, ...] = ()  # of all its events, once they are in the log
+    resent: int = 0  # how many of them were there already
+    faults: tuple[Fault, ...] = ()  # warnings included
+
+    @property
+    def is_published(self) -> bool:
+        """Whether all events of the change are in the log."""
+        return not any(fault.is_error for fault in self.faults)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnsOutcome:
+    """What became of a batch of records that came as columns."""
+
+    published: int
+    resent: int  # were in the log already
+    refused: tuple[int, ...] = ()  # rows, ascending
+    faults: tuple[Fault, ...] = ()  # errors, by row
+    warnings: Mapping[tuple[str, str], int] = field(default_factory=dict)  # (code, field) -> rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """One event that is ready to be sent."""
+
+    stream: Stream
+    origin: Origin
+    value: bytes
+    opens: bool  # its nature is RECORD
+
+
+class Publisher:
+    """Checks and appends. One per process and core system; calls are taken one at a time.
+
+    Args:
+        guard: See :data:`Guard`.
+        now: The clock, aware.
+        max_message_bytes: The broker's limit for one event; a topic's own may be lower.
+        private_use: What a private-use character (外字) is, as the checker takes it.
+        learn: Streams whose topics are read when the publisher starts instead of when the first
+            change asks for them.
+        is_dry: Check everything, append nothing, and go on as if it had been appended.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        registry: Registry,
+        broker: Broker,
+        *,
+        guard: Guard | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        max_message_bytes: int = 1_000_000,
+        private_use: Severity = Severity.ERROR,
+        learn: Iterable[str] = (),
+        is_dry: bool = False,
+    ) -> None:
+        self._catalog = catalog
+        self._registry = registry
+        self._broker = broker
+        self._guard = guard or _nothing
+        self._now = now
+        self._max_message_bytes = max_message_bytes
+        self._private_use = private_use
+        self._learn_at_start = tuple(learn)
+        self._is_dry = is_dry
+        self._streams = {
+            name: stream for name, stream in catalog.streams.items() if not stream.is_internal
+        }
+        self._checkers: dict[str, Checker] = {}
+        self._fitters: dict[str, Fitter] = {}
+        self._limits: dict[str, int] = {}
+        self._tail = Tail(catalog, registry, broker)
+        self._producer: Producer | None = None
+        self._turn = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Reach the broker, and learn what was asked to be learnt.
+
+        Raises:
+            BrokerUnavailable: It does not answer.
+        """
+        if not self._is_dry and self._producer is None:
+            producer = self._broker.producer(client_id="renkei-publish")
+            await producer.start()
+            self._producer = producer
+        await self._tail.catch_up([self._catalog.stream(name) for name in self._learn_at_start])
+
+    async def close(self) -> None:
+        """Let go of the broker; safe to call twice."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.close()
+        await self._tail.close()
+
+    async def publish(self, changes: Sequence[Change]) -> list[Outcome]:
+        """Check and append; one outcome per change, in order.
+
+        Raises:
+            BrokerUnavailable: Some may have been appended; call again with the same changes.
+                A change without an id would then be another change: give ids.
+            RegistryUnavailable: Nothing was appended.
+            ConfigurationError: A topic does not exist.
+        """
+        async with self._turn:
+            return await self._publish(changes)
+
+    async def publish_columns(self, stream: Stream, records: pa.RecordBatch) -> ColumnsOutcome:
+        """Check and append records in exactly the stream's own Arrow schema, headers included.
+
+        Records of one change should be in one batch: if one of them is refused, all of them in
+        this batch are. Rows of a subject keep their order.
+
+        Raises:
+            EventInvalid: The columns are not the stream's.
+            BrokerUnavailable: Some may have been appended; call again with the same records.
+            RegistryUnavailable: Nothing was appended.
+            ConfigurationError: The topic does not exist.
+        """
+        async with self._turn:
+            return await self._publish_columns(stream, records)
+
+    # -- changes --------------------------------------------------------------------------------
+
+    async def _publish(self, changes: Sequence[Change]) -> list[Outcome]:
+        now = self._now()
+        ids = [
+            change.change_id
+            if change.change_id is not None and is_uuid7(change.change_id)
+            else new_change_id(now)
+            for change in changes
+        ]
+        faults = [check_whole(change, self._streams) for change in changes]
+        events = await self._ready(changes, ids, faults, now)
+        await self._tail.catch_up([self._catalog.stream(name) for name in _streams_of(events)])
+        accepted, resent = self._in_line(events, faults)
+        for first, rest in _slices(accepted):
+            await self._append(first)
+            await self._append(rest)
+        return [
+            Outcome(
+                change_id=change.change_id if _is_refused(found) else change_id,
+                event_ids=tuple(event.origin.event_id for event in events.get(place, ())),
+                resent=resent[place],
+                faults=tuple(without_repeats(found)),
+            )
+            for place, (change, change_id, found) in enumerate(
+                zip(changes, ids, faults, strict=True)
+            )
+        ]
+
+    async def _ready(
+        self,
+        changes: Sequence[Change],
+        ids: Sequence[str],
+        faults: Sequence[list[Fault]],
+        now: datetime,
+    ) -> dict[int, list[_Event]]:
+        """The encoded events of each change without an error, by place; adds to *faults*."""
+        named = {record.stream for change in changes for record in change.records}
+        rows = {name: StreamRows() for name in self._streams if name in named}
+        fitters = {name: self._fitter(name) for name in rows}
+        for place, (change, change_id) in enumerate(zip(changes, ids, strict=True)):
+            faults[place] += add_rows(rows, fitters, place, change, change_id)
+        batches = {name: found.batch(self._checker(name).schema) for name, found in rows.items()}
+        for name, found in rows.items():
+            for finding in self._checker(name).find(batches[name], now):
+                for row in dict.fromkeys(finding.rows.to_pylist()):
+                    origin = found.origins[row]
+                    faults[origin.change].append(finding.fault(origin.record))
+        ready: dict[int, list[_Event]] = {
+            place: [] for place, found in enumerate(faults) if not _is_refused(found)
+        }
+        for name, found in rows.items():
+            chosen = [row for row, origin in enumerate(found.origins) if origin.change in ready]
+            for event in await self._encoded(name, batches[name], found.origins, chosen):
+                ready[event.origin.change].append(event)
+        for place, events in list(ready.items()):
+            events.sort(key=lambda event: event.origin.record)
+            for event in events:
+                if len(event.value) + len(event.origin.key) > self._limits[event.stream.name]:
+                    faults[place].append(_too_large(event.origin.record))
+            if _is_refused(faults[place]):
+                del ready[place]
+        return ready
+
+    async def _encoded(
+        self, name: str, batch: pa.RecordBatch, origins: Sequence[Origin], rows: Sequence[int]
+    ) -> list[_Event]:
+        if not rows:
+            return []
+        stream = self._streams[name]
+        await self._learn_limit(stream)
+        if len(rows) < batch.num_rows:
+            batch = batch.take(pa.array(rows, pa.int64()))
+        values = await self._values(stream, batch)
+        opens = _opens(batch)
+        return [
+            _Event(stream, origins[row], value, is_opening)
+            for row, value, is_opening in zip(rows, values, opens, strict=True)
+        ]
+
+    def _in_line(
+        self, events: dict[int, list[_Event]], faults: Sequence[list[Fault]]
+    ) -> tuple[list[list[_Event]], Counter[int]]:
+        """The events to send of each change whose versions are next in line, in order.
+
+        Changes that are not lose their events and gain the fault. Counts what is there already.
+        """
+        drafts = {name: self._tail.index(name).draft() for name in _streams_of(events)}
+        accepted: list[list[_Event]] = []
+        resent: Counter[int] = Counter()
+        for place in sorted(events):
+            to_send: list[_Event] = []
+            wrong: list[Fault] = []
+            for event in events[place]:
+                standing = _standing(drafts[event.stream.name], event)
+                if standing.is_fault:
+                    wrong.append(_version_fault(standing, event.origin.record))
+                elif standing is Standing.NEXT:
+                    to_send.append(event)
+            for draft in drafts.values():
+                draft.back() if wrong else draft.keep()
+            if wrong:
+                faults[place].extend(wrong)
+                del events[place]
+            else:
+                resent[place] = len(events[place]) - len(to_send)
+                accepted.append(to_send)
+        return accepted, resent
+
+    # -- columns --------------------------------------------------------------------------------
+
+    async def _publish_columns(self, stream: Stream, records: pa.RecordBatch) -> ColumnsOutcome:
+        if self._streams.get(stream.name) is not stream:
+            raise ChangeRefused("this stream is not published", stream=stream.name)
+        findings = self._checker(stream.name).find(records, self._now())
+        header = records.column("header")
+        changes = pc.struct_field(header, "change_id")
+        refused = _with_change(changes, _rows_with_errors(findings))
+        faults = [(row, f.fault(row)) for f in findings if f.is_error for row in f.rows.to_pylist()]
+        await self._learn_limit(stream)
+        rows: list[int] = [row for row in range(records.num_rows) if row not in refused]
+        batch = records if not refused else records.take(pa.array(rows, pa.int64()))
+        values = await self._values(stream, batch)
+        header = batch.column("header")
+        keys = _keys(header)
+        limit = self._limits[stream.name]
+        large = {
+            at
+            for at, (k, v) in enumerate(zip(keys, values, strict=True))
+            if len(k) + len(v) > limit
+        }
+        faults += [(rows[at], _too_large(rows[at])) for at in large]
+        await self._tail.catch_up([stream])
+        versions = pc.struct_field(header, "version").to_pylist()
+        event_ids = pc.struct_field(header, "event_id").to_pylist()
+        change_ids = pc.struct_field(header, "change_id")
+        runs = _runs(change_ids) if _has_runs(header) else None
+        draft = self._tail.index(stream.name).draft()
+        standings = _stand(draft, keys, versions, event_ids, _opens(batch), runs, large)
+        sent = [at for at, standing in enumerate(standings) if standing is Standing.NEXT]
+        for at, standing in enumerate(standings):
+            if standing is None:
+                refused.add(rows[at])
+            elif standing.is_fault:
+                refused.add(rows[at])
+                faults.append((rows[at], _version_fault(standing, rows[at])))
+        if len(sent) < len(keys):
+            keys, values, versions, event_ids = (
+                [column[at] for at in sent] for column in (keys, values, versions, event_ids)
+            )
+        await self._send(stream, keys, values, versions, event_ids)
+        return ColumnsOutcome(
+            published=len(sent),
+            resent=sum(standing is Standing.DONE for standing in standings),
+            refused=tuple(sorted(refused)),
+            faults=tuple(fault for _, fault in sorted(faults, key=lambda pair: pair[0])),
+            warnings={(f.code, f.path): len(f.rows) for f in findings if not f.is_error},
+        )
+
+    # -- both -----------------------------------------------------------------------------------
+
+    async def _values(self, stream: Stream, batch: pa.RecordBatch) -> list[bytes]:
+        """The framed values of *batch*."""
+        schema_id = _NO_SCHEMA if self._is_dry else await self._registry.id_of(stream.latest)
+        return frame(schema_id, encode(stream.latest, batch))
+
+    async def _append(self, events: Sequence[_Event]) -> None:
+        """Append events of any streams at once, and wait for all of them."""
+        messages: list[Message] = []
+        for stream in {event.stream.name: event.stream for event in events}.values():
+            mine = [event for event in events if event.stream is stream]
+            keys = [event.origin.key for event in mine]
+            messages += self._messages(stream, keys, [event.value for event in mine])
+        await self._deliver(messages)
+        for stream in {event.stream.name: event.stream for event in events}.values():
+            origins = [event.origin for event in events if event.stream is stream]
+            self._tail.index(stream.name).learn(
+                [origin.key for origin in origins],
+                [origin.version for origin in origins],
+                [origin.event_id for origin in origins],
+            )
+
+    async def _send(
+        self,
+        stream: Stream,
+        keys: Sequence[bytes],
+        values: Sequence[bytes],
+        versions: Sequence[int],
+        event_ids: Sequence[str],
+    ) -> None:
+        await self._deliver(self._messages(stream, keys, values))
+        self._tail.index(stream.name).learn(keys, versions, event_ids)
+
+    def _messages(
+        self, stream: Stream, keys: Sequence[bytes], values: Sequence[bytes]
+    ) -> list[Message]:
+        topic = stream.topic
+        partitions = partition_of(keys, self._tail.partitions[stream.name])
+        return [
+            Message(topic, partition, key, value)
+            for partition, key, value in zip(partitions, keys, values, strict=True)
+        ]
+
+    async def _deliver(self, messages: Sequence[Message]) -> None:
+        """Append and wait for the acknowledgement; then what was appended need not be read."""
+        if not messages or self._is_dry:
+            return
+        if self._producer is None:
+            raise RuntimeError("the publisher was not started")
+        self._guard()
+        offsets = await self._producer.send(messages)
+        places = [(message.topic, message.partition) for message in messages]
+        self._tail.passed(by_place(places, offsets))
+
+    async def _learn_limit(self, stream: Stream) -> None:
+        """The most bytes that key and value of an event may have in the stream's topic."""
+        if stream.name not in self._limits:
+            await self._tail.catch_up([stream])  # says which topic is missing
+            config = await self._broker.topic_config(stream.topic)
+            most = int(config.get("max.message.bytes", self._max_message_bytes))
+            self._limits[stream.name] = min(most, self._max_message_bytes) - ENVELOPE_BYTES
+
+    def _checker(self, name: str) -> Checker:
+        if name not in self._checkers:
+            self._checkers[name] = Checker(
+                self._catalog, self._streams[name], private_use=self._private_use
+            )
+        return self._checkers[name]
+
+    def _fitter(self, name: str) -> Fitter:
+        if name not in self._fitters:
+            self._fitters[name] = Fitter(self._streams[name])
+        return self._fitters[name]
+
+
+def _nothing() -> None:
+    """The guard of a publisher that needs none."""
+
+
+def _is_refused(faults: Iterable[Fault]) -> bool:
+    return any(fault.is_error for fault in faults)
+
+
+def _streams_of(events: Mapping[int, Sequence[_Event]]) -> list[str]:
+    return list(dict.fromkeys(e.stream.name for found in events.values() for e in found))
+
+
+def _standing(draft: Draft, event: _Event) -> Standing:
+    origin = event.origin
+    return draft.add(origin.key, origin.version, origin.event_id, opens=event.opens)
+
+
+def _slices(changes: Iterable[Sequence[_Event]]) -> Iterator[tuple[list[_Event], list[_Event]]]:
+    """Protection, and everything else, of as many changes as may be sent together in that order.
+
+    A new slice begins where a protection would overtake earlier events of its person.
+    """
+    first: list[_Event] = []
+    rest: list[_Event] = []
+    seen: set[bytes] = set()
+    for events in changes:
+        protecting = [event for event in events if event.stream.name == PROTECTION]
+        if any(event.origin.key in seen for event in protecting):
+            yield first, rest
+            first, rest, seen = [], [], set()
+        first += protecting
+        rest += [event for event in events if event.stream.name != PROTECTION]
+        seen |= {event.origin.key for event in events}
+    yield first, rest
+
+
+def _opens(batch: pa.RecordBatch) -> list[bool]:
+    """Which rows are of nature RECORD."""
+    nature = pc.struct_field(batch.column("header"), "nature")
+    found: list[bool] = pc.equal(pc.cast(nature, pa.string()), "RECORD").to_pylist()
+    return found
+
+
+def _keys(header: Column) -> list[bytes]:
+    """The Kafka keys; see :func:`bus.model.event_key`."""
+    municipality = pc.struct_field(header, "municipality_code")
+    joined = pc.binary_join_element_wise(municipality, pc.struct_field(header, "subject_id"), "/")
+    found: list[bytes] = pc.cast(joined, pa.binary()).to_pylist()
+    return found
+
+
+def _rows_with_errors(findings: Iterable[Finding]) -> set[int]:
+    return {row for finding in findings if finding.is_error for row in finding.rows.to_pylist()}
+
+
+def _with_change(changes: Column, rows: set[int]) -> set[int]:
+    """*rows*, and every other row of the same changes."""
+    if not rows:
+        return set()
+    wrong = changes.take(pa.array(sorted(rows), pa.int64()))
+    found = pc.indices_nonzero(pc.is_in(changes, value_set=wrong.drop_null()))
+    return rows | set(found.to_pylist())
+
+
+def _has_runs(header: Column) -> bool:
+    """Whether any change has more than one record."""
+    largest = pc.max(pc.struct_field(header, "change_size")).as_py()
+    return largest is not None and largest > 1
+
+
+def _runs(change_ids: Column) -> list[list[int]]:
+    """The rows of each change, changes by their first row."""
+    found: dict[str, list[int]] = {}
+    for row, change_id in enumerate(change_ids.to_pylist()):
+        found.setdefault(change_id, []).append(row)
+    return list(found.values())
+
+
+def _stand(
+    draft: Draft,
+    keys: Sequence[bytes],
+    versions: Sequence[int],
+    event_ids: Sequence[str],
+    opens: Sequence[bool],
+    runs: Sequence[Sequence[int]] | None,
+    large: set[int],
+) -> list[Standing | None]:
+    """How each row stands; None for a row that goes because another of its change does.
+
+    Args:
+        runs: The rows of each change; None where each row is its own.
+        large: Rows that are too large, which take their change with them.
+    """
+    if runs is None and not large:
+        return list(draft.add_all(keys, versions, event_ids, opens))
+    standings: list[Standing | None] = [None] * len(keys)
+    for run in runs if runs is not None else ([row] for row in range(len(keys))):
+        found = {
+            row: draft.add(keys[row], versions[row], event_ids[row], opens=opens[row])
+            for row in run
+        }
+        if large.isdisjoint(run) and not any(standing.is_fault for standing in found.values()):
+            draft.keep()
+        else:
+            draft.back()
+            found = {r: s for r, s in found.items() if s.is_fault and r not in large}
+        for row, standing in found.items():
+            standings[row] = standing
+    return standings
+
+
+def _version_fault(standing: Standing, record: int) -> Fault:
+    expected = {
+        Standing.GAP: "the subject's next version",
+        Standing.REPEAT: "a version that no other event of the subject has",
+        Standing.TAKEN: "a change id under which nothing else was sent",
+    }[standing]
+    return Fault(
+        code=standing.value,
+        expected=expected,
+        record=record,
+        field="header.version",
+        item="履歴番号",
+    )
+
+
+def _too_large(record: int) -> Fault:
+    return Fault(
+        code="too-large", expected="an event below the broker's limit for one", record=record
+    )
