@@ -122,7 +122,10 @@ class _Scanner:
         match = _WORD.match(self._text, position)
         if match is None:
             raise _Syntax("a JSON value", position)
-        return json.loads(match.group()), match.end()
+        try:
+            return json.loads(match.group()), match.end()
+        except ValueError as error:  # a leading zero, or more digits than Python takes
+            raise _Syntax("a JSON number", position) from error
 
     def _string(self, position: int) -> tuple[str, int]:
         try:

@@ -253,7 +253,7 @@ def _sensitivity_faults(stream: str, items: list[Item], document: Document) -> l
         fields = document.value["fields"]
         if not any(f["name"] == "protected" and f["type"] == "boolean" for f in fields):
             expected = "a boolean field protected in a record with a location"
-            faults.append(document.fault("protected", ("fields",), expected))
+            faults.append(document.fault("protected", ("fields",), expected, field="protected"))
     return faults
 
 
