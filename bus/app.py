@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+import signal
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from bus import settings as settings_tree
@@ -19,6 +21,8 @@ from bus.catalog.registry import Registry
 from bus.errors import ConfigurationError
 from bus.model import Fault, Stream
 from bus.publish.check import check_columns
+from bus.publish.outbox import Backoff, Pace, Relay, reach, run_together
+from bus.publish.publisher import Publisher
 from bus.settings import Settings
 
 if TYPE_CHECKING:
@@ -81,6 +85,50 @@ def outboxes(settings: Settings, systems: Sequence[str] = ()) -> dict[str, str]:
     return {system: settings.outboxes[system].get_secret_value() for system in chosen}
 
 
+async def run_relays(settings: Settings, systems: Sequence[str] = ()) -> None:
+    """Send the outboxes of *systems* (none: all of the settings) until SIGTERM or SIGINT.
+
+    Raises:
+        BusError: An outbox cannot work as it is configured; the others were sent meanwhile.
+    """
+    uris = outboxes(settings, systems)
+    streams = catalog(settings)
+    send_within = settings.relay_lease * 2 / 3
+    pace = Pace(
+        lease=settings.relay_lease,
+        send_within=send_within,
+        keep=settings.outbox_keep,
+        retry_first=settings.retry_first,
+        retry_most=settings.retry_most,
+        stop_within=settings.stop_within,
+    )
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        known = await stack.enter_async_context(registry(settings))
+        cluster = await reach(
+            stack,
+            lambda: broker(settings, patience=send_within / 2),
+            Backoff(settings.retry_first, settings.retry_most),
+            stop,
+        )
+        if cluster is None:
+            return
+
+        def publisher(guard: Callable[[], None]) -> Publisher:
+            return Publisher(
+                streams,
+                known,
+                cluster,
+                guard=guard,
+                max_message_bytes=settings.max_message_bytes,
+            )
+
+        relays = [Relay(system, uri, publisher, pace=pace) for system, uri in uris.items()]
+        await run_together(relays, stop)
+
+
 def example_faults(catalog: Catalog) -> list[Fault]:
     """What the example files say that the checks of publishing do not, and the other way round."""
     now = datetime.now(UTC)
@@ -108,8 +156,13 @@ def registry(settings: Settings) -> Registry:
 
 
 @asynccontextmanager
-async def broker(settings: Settings) -> AsyncIterator[KafkaBroker]:
+async def broker(
+    settings: Settings, *, patience: timedelta = timedelta(seconds=20)
+) -> AsyncIterator[KafkaBroker]:
     """The cluster of these settings, started; closed on the way out.
+
+    Args:
+        patience: How long a producer waits for any acknowledgement before it gives up.
 
     Raises:
         BrokerUnavailable: It does not answer.
@@ -118,6 +171,7 @@ async def broker(settings: Settings) -> AsyncIterator[KafkaBroker]:
         settings.need("kafka"),
         fetch_bytes=settings.fetch_bytes,
         max_message_bytes=settings.max_message_bytes,
+        patience=patience,
     )
     await cluster.start()
     try:

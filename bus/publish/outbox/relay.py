@@ -50,7 +50,7 @@ from bus.publish.outbox.upkeep import Backlog, backlog
 log = structlog.get_logger()
 T = TypeVar("T")
 
-CLOSE_WITHIN = 2.0  # seconds; nothing is under way when a publisher closes, unless cut short
+LET_GO_WITHIN = 2.0  # seconds to tell the database; after that the lease runs out
 
 
 class Outcome(Protocol):
@@ -123,7 +123,7 @@ class Relay:
         pace: Pace | None = None,
         figures: Figures | None = None,
     ) -> None:
-        self._system = system
+        self.system = system
         self._uri = uri
         self._make_publisher = publisher
         self._pace = pace or Pace()
@@ -172,10 +172,10 @@ class Relay:
         async with AsyncExitStack() as stack:
             connections = []
             for purpose in ("work", "lease", "listen"):
-                connections.append(await connect(self._uri, self._system, purpose=purpose))
+                connections.append(await connect(self._uri, self.system, purpose=purpose))
                 stack.push_async_callback(connections[-1].close)
             work, lease, listen = connections
-            with translated(self._system):
+            with translated(self.system):
                 await listen.execute(f"LISTEN {statements.CHANNEL}")
                 await self._stand_by(lease)
             backoff.reset()
@@ -197,12 +197,12 @@ class Relay:
             await self._sleep(self._pace.stand_by.total_seconds())
 
     async def _listen(self, connection: Connection) -> None:
-        with translated(self._system):
+        with translated(self.system):
             async for _ in connection.notifies():
                 self._wake.set()
 
     async def _keep_lease(self, connection: Connection) -> None:
-        with translated(self._system):
+        with translated(self.system):
             while True:
                 self._figures.waits(await backlog(connection))
                 await asyncio.sleep(self._pace.lease.total_seconds() / 4)
@@ -210,8 +210,8 @@ class Relay:
 
     async def _let_go(self, connection: Connection) -> None:
         """Give the lease back; if that is not possible, it runs out."""
-        with suppress(Unavailable, TimeoutError), translated(self._system):
-            async with asyncio.timeout(CLOSE_WITHIN):
+        with suppress(Unavailable, TimeoutError), translated(self.system):
+            async with asyncio.timeout(LET_GO_WITHIN):
                 await self._lease.release(connection)
 
     async def _lead(self, connection: Connection) -> None:
@@ -238,7 +238,7 @@ class Relay:
         Its name is given up with it, so that this relay too waits until it has run out.
         """
         try:
-            async with asyncio.timeout(CLOSE_WITHIN):
+            async with asyncio.timeout(2 * self._pace.send_within.total_seconds()):
                 await publisher.close()
         except (TimeoutError, Unavailable):
             self._lease = self._new_lease()
@@ -246,7 +246,7 @@ class Relay:
     async def _take(self, connection: Connection) -> tuple[list[Row], bool]:
         """The next rows, and whether more are waiting."""
         limits = {"rows": self._pace.batch_rows, "bytes": self._pace.batch_bytes}
-        with translated(self._system):
+        with translated(self.system):
             found = await (await connection.execute(statements.TAKE, limits)).fetchall()
         if not found:
             return [], False
@@ -307,7 +307,7 @@ class Relay:
     async def _mark(
         self, connection: Connection, sent: Sequence[int], refusals: Sequence[Refusal]
     ) -> None:
-        with translated(self._system):
+        with translated(self.system):
             if sent:
                 await connection.execute(statements.MARK, {"seqs": list(sent)})
             if refusals:
@@ -322,7 +322,7 @@ class Relay:
         if monotonic() < self._prune_at:
             return
         limits = {"keep": self._pace.keep, "rows": self._pace.prune_rows}
-        with translated(self._system):
+        with translated(self.system):
             cursor = await connection.execute(statements.PRUNE, limits)
         if cursor.rowcount < self._pace.prune_rows:
             self._prune_at = monotonic() + self._pace.prune_every.total_seconds()
