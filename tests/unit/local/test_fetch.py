@@ -363,18 +363,36 @@ def test_an_archive_is_unpacked_once(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a-1"]
 
 
-def test_an_archive_that_reaches_outside_is_refused(tmp_path: Path) -> None:
-    """A member named ../../file lands nowhere."""
+def link(name: str, target: str) -> tarfile.TarInfo:
+    """A symbolic link in an archive."""
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = tarfile.SYMTYPE, target
+    return member
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        tarfile.TarInfo("../../escaped"),
+        tarfile.TarInfo("/tmp/escaped"),
+        tarfile.TarInfo("in/../../../escaped"),
+        link("escaped", "/etc"),
+    ],
+    ids=lambda member: member.name,
+)
+def test_an_archive_that_reaches_outside_is_refused(
+    tmp_path: Path, member: tarfile.TarInfo
+) -> None:
+    """Nothing lands anywhere."""
     archive = tmp_path / "a.tar.gz"
-    (tmp_path / "file").write_text("content", encoding="utf-8")
     with tarfile.open(archive, "w:gz") as tar:
-        tar.add(tmp_path / "file", "../../escaped")
+        tar.addfile(member)
 
     with pytest.raises(FetchFailed):
         unpack(archive, tmp_path / "out" / "a-1")
 
     assert not list(tmp_path.rglob("escaped"))
-    assert not (tmp_path / "out" / "a-1").exists()
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_half_an_archive_is_refused(tmp_path: Path) -> None:
