@@ -1,0 +1,89 @@
+"""``/metrics``, ``/healthz`` and ``/readyz`` of a running process, on loopback unless told else.
+
+Health is a matter of reasons: no reason, healthy. ``/healthz`` says whether the process should be
+restarted, ``/readyz`` whether it does its work. Reasons are identifiers and codes, like logs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from bus.errors import ConfigurationError
+from bus.observe.metrics import Metrics
+
+Check = Callable[[], Iterable[str]]
+"""Reasons why something is not well; none if it is."""
+
+
+def build(
+    metrics: Metrics,
+    *,
+    health: Mapping[str, Check] | None = None,
+    ready: Mapping[str, Check] | None = None,
+) -> Starlette:
+    """The application. Checks are named; a name stands before its reasons."""
+
+    async def show_metrics(_: Request) -> Response:
+        body, content_type = await metrics.render()
+        return Response(body, media_type=content_type)
+
+    def answer(checks: Mapping[str, Check]) -> Response:
+        reasons = [f"{name}: {reason}" for name, check in checks.items() for reason in check()]
+        if reasons:
+            return JSONResponse({"status": "failing", "reasons": reasons}, status_code=503)
+        return JSONResponse({"status": "ok"})
+
+    async def show_health(_: Request) -> Response:
+        return answer(health or {})
+
+    async def show_ready(_: Request) -> Response:
+        return answer({**(health or {}), **(ready or {})})
+
+    return Starlette(
+        routes=[
+            Route("/metrics", show_metrics),
+            Route("/healthz", show_health),
+            Route("/readyz", show_ready),
+        ]
+    )
+
+
+@asynccontextmanager
+async def serving(app: Starlette, host: str, port: int) -> AsyncIterator[int]:
+    """Serve *app* beside whatever else runs in this event loop; the port it got (0: any).
+
+    Raises:
+        ConfigurationError: The address cannot be used; the port may be taken.
+    """
+    try:
+        listening = socket.create_server((host, port))
+    except OSError as error:
+        raise ConfigurationError(
+            "cannot listen here; the port may be taken", host=host, port=port
+        ) from error
+    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
+    server = _Server(config)
+    task = asyncio.create_task(server.serve(sockets=[listening]))
+    try:
+        yield listening.getsockname()[1]
+    finally:
+        server.should_exit = True
+        await task
+        listening.close()
+
+
+class _Server(uvicorn.Server):
+    """Signals are the process's business, not the server's."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield

@@ -1,0 +1,190 @@
+"""Log lines: an event's name and identifiers, never a field value.
+
+What may stand in a line is listed here by field name; anything else is withheld, by name. Text
+is cut down to what identifiers are made of. An exception is its class, its code and where it was
+raised: not its message, which may quote a value, and not its locals. Libraries' lines keep their
+logger, place and wording, without the arguments; wording that is not a fixed text is withheld.
+The same holds for defects that nothing caught (:func:`configure` takes ``sys.excepthook``).
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import traceback
+from collections.abc import Iterator, MutableMapping
+from types import TracebackType
+from typing import Any, TextIO
+
+import structlog
+
+from bus.errors import BusError, ConfigurationError
+
+FIELDS = frozenset(
+    {
+        # who and where in the bus
+        "system", "stream", "topic", "partition", "group", "client", "offset", "start", "end",
+        "change_id", "event_id", "version", "view", "schema_id", "cluster_id", "holder", "wants",
+        # what happened, as words and codes of ours
+        "code", "codes", "reason", "reaction", "kind", "kafka", "outcome", "status", "signal",
+        # how much and how long
+        "events", "rows", "batches", "changes", "receipts", "lanes", "failed", "parked", "waiting",
+        "attempts", "count", "partitions", "bytes", "seconds", "index", "line", "record",
+        # where in the machine
+        "host", "port", "pid", "file", "name", "engine",
+        # of an error, and of a library's line
+        "trace", "causes", "library", "at", "wording",
+    }
+)  # fmt: skip
+LONGEST = 200
+LIBRARIES = logging.WARNING  # from which level on libraries are heard
+_NAME = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
+_NO_IDENTIFIER = re.compile(r"[^\x20-\x7e–]+")
+_OURS = ("event", "level", "timestamp", "withheld")
+
+
+def configure(log_format: str = "json", *, to: TextIO | None = None, level: str = "INFO") -> None:
+    """Send all logs of this process, libraries' included, to *to* (by default stderr).
+
+    May be called again. *log_format* is ``json`` (one object a line) or ``text``.
+
+    Raises:
+        ConfigurationError: There is no such format.
+    """
+    if log_format not in ("json", "text"):
+        raise ConfigurationError("log_format is json or text")
+    stream = sys.stderr if to is None else to
+    render: Any = _text
+    if log_format == "json":
+        render = structlog.processors.JSONRenderer(ensure_ascii=False)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _with_exception,
+            only_identifiers,
+            render,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level)),
+        logger_factory=structlog.WriteLoggerFactory(stream),
+        cache_logger_on_first_use=False,
+    )
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        if isinstance(handler, _Libraries):
+            root.removeHandler(handler)
+    root.addHandler(_Libraries(LIBRARIES))
+    root.setLevel(LIBRARIES)
+    sys.excepthook = _uncaught
+
+
+def only_identifiers(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """Keep the fields of the list, as identifiers; name the others in ``withheld``."""
+    kept: dict[str, Any] = {}
+    withheld = []
+    for name, value in event.items():
+        if name in _OURS:
+            kept[name] = value
+        elif name in FIELDS:
+            kept[name] = _identifier(value)
+        else:
+            withheld.append(name)
+    if not _NAME.fullmatch(str(kept.get("event"))):
+        kept["event"] = "unnamed"
+        withheld.append("event")
+    if withheld:
+        kept["withheld"] = sorted(withheld)
+    return kept
+
+
+def describe(error: BaseException) -> dict[str, Any]:
+    """An error without what it says: class, code, identifiers, causes, and where it was raised.
+
+    The message of a deliberate error is a fixed sentence of ours, and so is told.
+    """
+    said: dict[str, Any] = {"kind": type(error).__name__}
+    if isinstance(error, BusError):
+        named = {name: value for name, value in error.where.items() if name in FIELDS}
+        said |= {**named, "code": error.code, "reason": error.message}
+    said["trace"] = [
+        f"{frame.filename}:{frame.lineno} {frame.name}"
+        for frame in traceback.extract_tb(error.__traceback__, limit=-20)
+    ]
+    causes = [type(cause).__name__ for cause in _causes(error)]
+    return said | ({"causes": causes} if causes else {})
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    cause = error.__cause__ or error.__context__
+    for _ in range(10):
+        if cause is None:
+            return
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
+def _identifier(value: Any) -> Any:
+    """A number, a flag, or text of which only what identifiers are made of is left."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_identifier(item) for item in value]
+    if isinstance(value, dict):
+        return {_identifier(name): _identifier(item) for name, item in value.items()}
+    return _NO_IDENTIFIER.sub("…", str(value))[:LONGEST]
+
+
+def _with_exception(
+    _logger: Any, _method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    given = event.pop("exc_info", None)
+    if given is True:
+        given = sys.exc_info()[1]
+    if isinstance(given, tuple):
+        given = given[1]
+    if isinstance(given, BaseException):
+        for name, value in describe(given).items():
+            event.setdefault(name, value)
+    return event
+
+
+def _text(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
+    """``time level event name=value …`` for people."""
+    trace = event.pop("trace", [])
+    head = f"{event.pop('timestamp')} {event.pop('level'):<8} {event.pop('event')}"
+    told = " ".join(f"{name}={_plain(value)}" for name, value in event.items())
+    return "\n".join([f"{head} {told}".rstrip(), *(f"    {frame}" for frame in trace)])
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(str(item) for item in value)
+    text = str(value)
+    return f'"{text}"' if " " in text else text
+
+
+class _Libraries(logging.Handler):
+    """Routes what libraries log, without what they filled in."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # Wording with arguments is a fixed text; without, it may have been filled in before.
+        wording = str(record.msg) if record.args else None
+        log = structlog.get_logger()
+        log.log(
+            record.levelno,
+            "library",
+            library=record.name,
+            at=f"{record.module}.{record.funcName}:{record.lineno}",
+            **({"wording": wording} if wording else {}),
+            exc_info=record.exc_info[1] if record.exc_info else None,
+        )
+
+
+def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """The last line of a process that dies of a defect."""
+    if issubclass(kind, KeyboardInterrupt):
+        return
+    structlog.get_logger().critical("defect", exc_info=error.with_traceback(trace))

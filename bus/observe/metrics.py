@@ -1,0 +1,215 @@
+"""Every metric, declared once, on a registry of its own: the one home of prometheus-client.
+
+Labels come from small closed sets (system, stream, status, code …), never from data. What happens
+is counted as it happens; what is so (lag, lanes) is asked for when somebody looks, by the
+functions given to :meth:`Metrics.before_render`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+
+from bus.errors import BusError
+
+LANE = ("system", "stream")
+SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A metric: its kind, name, meaning, labels."""
+
+    kind: type[Counter] | type[Gauge] | type[Histogram]
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+DECLARED = (
+    Declared(Counter, "renkei_deliver_events_total", "Events fetched for a system.", LANE),
+    Declared(Counter, "renkei_deliver_applied_total", "Rows that a store took.", LANE),
+    Declared(
+        Counter, "renkei_deliver_filtered_total", "Events that a system's view leaves out.", LANE
+    ),
+    Declared(Counter, "renkei_deliver_parked_total", "Events that were set aside.", LANE),
+    Declared(
+        Counter, "renkei_deliver_retries_total", "Tries after something did not answer.", LANE
+    ),
+    Declared(Histogram, "renkei_deliver_batch_seconds", "From fetched to applied.", LANE),
+    Declared(
+        Gauge,
+        "renkei_deliver_last_success_timestamp_seconds",
+        "When a store last took a batch (Unix time).",
+        LANE,
+    ),
+    Declared(Gauge, "renkei_deliver_lag_events", "Events in the log not yet applied.", LANE),
+    Declared(Gauge, "renkei_deliver_lag_seconds", "Age of the oldest event not applied.", LANE),
+    Declared(
+        Gauge, "renkei_deliver_lanes", "Lanes of this process by how they do.", (*LANE, "status")
+    ),
+    Declared(Gauge, "renkei_exceptions_open", "Events set aside and not closed.", (*LANE, "state")),
+    Declared(Gauge, "renkei_receipts_waiting", "Receipts not yet acknowledged by Kafka."),
+    Declared(Counter, "renkei_publish_events_total", "Events acknowledged by Kafka.", ("stream",)),
+    Declared(Counter, "renkei_publish_refused_total", "Changes refused.", ("code",)),
+    Declared(Histogram, "renkei_publish_seconds", "From handed in to acknowledged."),
+    Declared(
+        Counter,
+        "renkei_relay_changes_total",
+        "Changes taken from an outbox.",
+        ("system", "outcome"),
+    ),
+    Declared(Gauge, "renkei_relay_waiting", "Changes in an outbox not yet sent.", ("system",)),
+    Declared(
+        Gauge, "renkei_relay_oldest_seconds", "Age of the oldest change not sent.", ("system",)
+    ),
+    Declared(
+        Counter, "renkei_observe_failures_total", "Questions for metrics not answered.", ("code",)
+    ),
+    Declared(Gauge, "renkei_relay_leads", "1 where this process sends the outbox.", ("system",)),
+)
+
+
+class Metrics:
+    """One process's metrics. Tests make their own and so start from zero."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._made = {
+            declared.name: (
+                declared.kind(
+                    declared.name,
+                    declared.help,
+                    declared.labels,
+                    buckets=SECONDS,
+                    registry=self._registry,
+                )
+                if declared.kind is Histogram
+                else declared.kind(
+                    declared.name, declared.help, declared.labels, registry=self._registry
+                )
+            )
+            for declared in DECLARED
+        }
+        self._refreshers: list[Callable[[], Awaitable[None]]] = []
+
+    # --- deliveries
+
+    def fetched(self, system: str, stream: str, events: int) -> None:
+        """So many events of a stream came in for a system."""
+        self._count("renkei_deliver_events_total", events, system=system, stream=stream)
+
+    def applied(self, system: str, stream: str, rows: int, seconds: float, at: datetime) -> None:
+        """A store took a batch: so many rows, so long after they were fetched."""
+        lane = {"system": system, "stream": stream}
+        self._count("renkei_deliver_applied_total", rows, **lane)
+        self._observe("renkei_deliver_batch_seconds", seconds, **lane)
+        self._set("renkei_deliver_last_success_timestamp_seconds", at.timestamp(), **lane)
+
+    def filtered(self, system: str, stream: str, events: int) -> None:
+        """A view left so many events out."""
+        self._count("renkei_deliver_filtered_total", events, system=system, stream=stream)
+
+    def parked(self, system: str, stream: str, events: int) -> None:
+        """So many events were set aside."""
+        self._count("renkei_deliver_parked_total", events, system=system, stream=stream)
+
+    def retried(self, system: str, stream: str) -> None:
+        """Something outside did not answer; the batch is tried again."""
+        self._count("renkei_deliver_retries_total", 1, system=system, stream=stream)
+
+    def lag(self, system: str, stream: str, events: int, seconds: float) -> None:
+        """How far a system is behind the end of a stream."""
+        self._set("renkei_deliver_lag_events", events, system=system, stream=stream)
+        self._set("renkei_deliver_lag_seconds", seconds, system=system, stream=stream)
+
+    def lanes(self, counts: Mapping[tuple[str, str, str], int]) -> None:
+        """How many lanes there are of each (system, stream, status); others are gone."""
+        self._replace("renkei_deliver_lanes", counts)
+
+    def exceptions(self, counts: Mapping[tuple[str, str, str], int]) -> None:
+        """How many events are set aside in each (system, stream, state); others are closed."""
+        self._replace("renkei_exceptions_open", counts)
+
+    def receipts_waiting(self, count: int) -> None:
+        """Receipts that are not acknowledged yet."""
+        self._set("renkei_receipts_waiting", count)
+
+    # --- publishing
+
+    def published(self, stream: str, events: int) -> None:
+        """Kafka acknowledged so many events."""
+        self._count("renkei_publish_events_total", events, stream=stream)
+
+    def refused(self, code: str, changes: int = 1) -> None:
+        """So many changes were refused for this reason."""
+        self._count("renkei_publish_refused_total", changes, code=code)
+
+    def publish_took(self, seconds: float) -> None:
+        """From handed in to acknowledged."""
+        self._observe("renkei_publish_seconds", seconds)
+
+    # --- the relay
+
+    def relayed(self, system: str, outcome: str, changes: int) -> None:
+        """What became of changes of an outbox: ``sent`` or ``refused``."""
+        self._count("renkei_relay_changes_total", changes, system=system, outcome=outcome)
+
+    def outbox(self, system: str, waiting: int, oldest_seconds: float) -> None:
+        """What waits in an outbox."""
+        self._set("renkei_relay_waiting", waiting, system=system)
+        self._set("renkei_relay_oldest_seconds", oldest_seconds, system=system)
+
+    def relay_leads(self, system: str, is_leading: bool) -> None:
+        """Whether this process sends the outbox, or stands by."""
+        self._set("renkei_relay_leads", int(is_leading), system=system)
+
+    # --- looking
+
+    def before_render(self, refresh: Callable[[], Awaitable[None]]) -> None:
+        """Call *refresh* whenever somebody looks: it sets what is so, as of now."""
+        self._refreshers.append(refresh)
+
+    async def render(self) -> tuple[bytes, str]:
+        """Everything in Prometheus' text format, and the content type of it."""
+        for refresh in self._refreshers:
+            try:
+                await refresh()
+            except BusError as error:
+                self._count("renkei_observe_failures_total", 1, code=error.code)
+        return generate_latest(self._registry), CONTENT_TYPE_LATEST
+
+    def value(self, name: str, **labels: str) -> float | None:
+        """One sample, for tests and for the console; None if it was never set."""
+        return self._registry.get_sample_value(name, labels)
+
+    def _count(self, name: str, by: float, **labels: str) -> None:
+        if by:
+            self._labelled(name, labels).inc(by)
+
+    def _set(self, name: str, value: float, **labels: str) -> None:
+        self._labelled(name, labels).set(value)
+
+    def _observe(self, name: str, value: float, **labels: str) -> None:
+        self._labelled(name, labels).observe(value)
+
+    def _replace(self, name: str, counts: Mapping[tuple[str, str, str], int]) -> None:
+        metric = self._made[name]
+        metric.clear()
+        for labels, count in counts.items():
+            metric.labels(*labels).set(count)  # type: ignore[union-attr]
+
+    def _labelled(self, name: str, labels: Mapping[str, str]) -> Any:
+        metric = self._made[name]
+        return metric.labels(**labels) if labels else metric

@@ -1,0 +1,140 @@
+"""Logs carry identifiers, and no value that a record may hold, whatever is thrown at them."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import structlog
+
+from bus.errors import ConfigurationError, EventRefused
+from bus.observe import logs
+
+CANARY = "髙橋カナリア太郎"
+ASCII_CANARY = "Canary-Street 4711"
+
+
+@pytest.fixture(params=["json", "text"])
+def written(request: pytest.FixtureRequest) -> Iterator[io.StringIO]:
+    """What is logged, in both formats; everything is put back afterwards."""
+    to, hook, root = io.StringIO(), sys.excepthook, logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    logs.configure(request.param, to=to)
+    yield to
+    structlog.reset_defaults()
+    sys.excepthook = hook
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def fail(value: str) -> None:
+    """Raise as a driver would: with the value in the message, and in a local."""
+    row = {"name": value}
+    raise ValueError(f"invalid row {row}")
+
+
+def refused(value: str) -> EventRefused:
+    try:
+        try:
+            fail(value)
+        except ValueError as error:
+            raise EventRefused("the table refuses a row", offset=7, secret=value) from error
+    except EventRefused as error:
+        return error
+    raise AssertionError
+
+
+@pytest.mark.parametrize("canary", [CANARY, ASCII_CANARY])
+def test_an_exception_shows_no_value(written: io.StringIO, canary: str) -> None:
+    """Class, code, offset and frames are told; messages, locals and strange fields are not."""
+    structlog.get_logger().error("lane-stopped", exc_info=refused(canary), name_of_person=canary)
+
+    text = written.getvalue()
+    assert canary not in text
+    assert "EventRefused" in text
+    assert "RK-202" in text
+    assert "ValueError" in text
+    assert "test_logs.py" in text
+    assert "name_of_person" in text
+
+
+@pytest.mark.parametrize("canary", [CANARY, ASCII_CANARY])
+def test_a_defect_that_nobody_caught_shows_no_value(written: io.StringIO, canary: str) -> None:
+    """The last words of a dying process are no exception to the rule."""
+    try:
+        fail(canary)
+    except ValueError:
+        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+
+    assert canary not in written.getvalue()
+    assert "ValueError" in written.getvalue()
+
+
+@pytest.mark.parametrize("canary", [CANARY, ASCII_CANARY])
+def test_libraries_show_no_value(written: io.StringIO, canary: str) -> None:
+    """Their wording is told, what they fill in is not, nor wording that was filled in before."""
+    log = logging.getLogger("aiokafka.somewhere")
+    log.warning("cannot send %s to %s", canary, "node")
+    log.error(f"cannot send {canary}")
+    try:
+        fail(canary)
+    except ValueError:
+        log.exception("unexpected")
+
+    text = written.getvalue()
+    assert canary not in text
+    assert "cannot send %s to %s" in text
+    assert "aiokafka.somewhere" in text
+    assert text.count("library") >= 3
+
+
+def test_an_event_name_is_a_name(written: io.StringIO) -> None:
+    """A sentence with a value in it is not an event name."""
+    structlog.get_logger().info(f"applied {ASCII_CANARY}")
+
+    assert ASCII_CANARY not in written.getvalue()
+    assert "unnamed" in written.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [(7, 7), (True, True), (None, None), ("RK-401", "RK-401"), (["a", CANARY], ["a", "…"])],
+)
+def test_values_of_listed_fields(given: Any, shown: Any) -> None:
+    """Numbers and identifiers pass as they are; other text is cut down."""
+    event = logs.only_identifiers(None, "info", {"event": "x", "codes": given})
+
+    assert event["codes"] == shown
+
+
+def test_a_json_line_has_time_level_and_fields() -> None:
+    """One object a line, for machines."""
+    to, hook, root = io.StringIO(), sys.excepthook, logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    logs.configure("json", to=to)
+    structlog.get_logger().warning("lane-retries", system="school", partition=3, code="RK-404")
+    structlog.reset_defaults()
+    sys.excepthook = hook
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+    line = json.loads(to.getvalue())
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {
+        "event": "lane-retries",
+        "level": "warning",
+        "system": "school",
+        "partition": 3,
+        "code": "RK-404",
+    }
+
+
+def test_an_unknown_format() -> None:
+    """A setting that means nothing is refused."""
+    with pytest.raises(ConfigurationError):
+        logs.configure("xml")
