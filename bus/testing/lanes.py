@@ -62,9 +62,12 @@ class FixedRegistry:
         self.texts = {100 + index: version.text for index, version in enumerate(versions)}
         self._ids = {v.text: 100 + index for index, v in enumerate(versions)}
         self.is_away = False
+        self._asked: set[str] = set()  # like the real one: each question once
 
     async def id_of(self, version: SchemaVersion) -> int:
-        self._answer()
+        if version.text not in self._asked:
+            self._answer()
+            self._asked.add(version.text)
         return self._ids[version.text]
 
     async def schema_of(self, schema_id: int) -> str:
