@@ -30,6 +30,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import repeat
 
 import pyarrow as pa
 
@@ -307,17 +308,14 @@ class Publisher:
         refused = _with_change(changes, _rows_with_errors(findings))
         faults = [(row, f.fault(row)) for f in findings if f.is_error for row in f.rows.to_pylist()]
         await self._learn_limit(stream)
-        rows: list[int] = [row for row in range(records.num_rows) if row not in refused]
+        rows: Sequence[int] = range(records.num_rows)
+        if refused:
+            rows = [row for row in rows if row not in refused]
         batch = records if not refused else records.take(pa.array(rows, pa.int64()))
         values = await self._values(stream, batch)
         header = batch.column("header")
         keys = _keys(header)
-        limit = self._limits[stream.name]
-        large = {
-            at
-            for at, (k, v) in enumerate(zip(keys, values, strict=True))
-            if len(k) + len(v) > limit
-        }
+        large = _above(self._limits[stream.name], keys, values)
         faults += [(rows[at], _too_large(rows[at])) for at in large]
         await self._tail.catch_up([stream])
         versions = pc.struct_field(header, "version").to_pylist()
@@ -326,21 +324,22 @@ class Publisher:
         runs = _runs(change_ids) if _has_runs(header) else None
         draft = self._tail.index(stream.name).draft()
         standings = _stand(draft, keys, versions, event_ids, _opens(batch), runs, large)
-        sent = [at for at, standing in enumerate(standings) if standing is Standing.NEXT]
-        for at, standing in enumerate(standings):
-            if standing is None:
-                refused.add(rows[at])
-            elif standing.is_fault:
-                refused.add(rows[at])
-                faults.append((rows[at], _version_fault(standing, rows[at])))
-        if len(sent) < len(keys):
+        published = standings.count(Standing.NEXT)
+        if published < len(keys):
+            for at, standing in enumerate(standings):
+                if standing is None:
+                    refused.add(rows[at])
+                elif standing.is_fault:
+                    refused.add(rows[at])
+                    faults.append((rows[at], _version_fault(standing, rows[at])))
+            sent = [at for at, standing in enumerate(standings) if standing is Standing.NEXT]
             keys, values, versions, event_ids = (
                 [column[at] for at in sent] for column in (keys, values, versions, event_ids)
             )
         await self._send(stream, keys, values, versions, event_ids)
         return ColumnsOutcome(
-            published=len(sent),
-            resent=sum(standing is Standing.DONE for standing in standings),
+            published=published,
+            resent=standings.count(Standing.DONE),
             refused=tuple(sorted(refused)),
             faults=tuple(fault for _, fault in sorted(faults, key=lambda pair: pair[0])),
             warnings={(f.code, f.path): len(f.rows) for f in findings if not f.is_error},
@@ -383,12 +382,8 @@ class Publisher:
     def _messages(
         self, stream: Stream, keys: Sequence[bytes], values: Sequence[bytes]
     ) -> list[Message]:
-        topic = stream.topic
         partitions = partition_of(keys, self._tail.partitions[stream.name])
-        return [
-            Message(topic, partition, key, value)
-            for partition, key, value in zip(partitions, keys, values, strict=True)
-        ]
+        return list(map(Message, repeat(stream.topic), partitions, keys, values))
 
     async def _deliver(self, messages: Sequence[Message]) -> None:
         """Append and wait for the acknowledgement; then what was appended need not be read."""
@@ -484,6 +479,17 @@ def _with_change(changes: Column, rows: set[int]) -> set[int]:
     wrong = changes.take(pa.array(sorted(rows), pa.int64()))
     found = pc.indices_nonzero(pc.is_in(changes, value_set=wrong.drop_null()))
     return rows | set(found.to_pylist())
+
+
+def _above(limit: int, keys: Sequence[bytes], values: Sequence[bytes]) -> set[int]:
+    """The places of events with more than *limit* bytes."""
+    if max(map(len, keys), default=0) + max(map(len, values), default=0) <= limit:
+        return set()
+    return {
+        at
+        for at, (key, value) in enumerate(zip(keys, values, strict=True))
+        if len(key) + len(value) > limit
+    }
 
 
 def _has_runs(header: Column) -> bool:

@@ -28,8 +28,8 @@ from bus.publish.kernels import kernels as pc
 
 _CONTROL = r"[\x00-\x1f\x7f-\x{9f}]"
 _PRIVATE = r"[\x{e000}-\x{f8ff}\x{f0000}-\x{ffffd}\x{100000}-\x{10fffd}]"
-# Lead bytes of U+E000..EFFF; U+F000..F8FF; planes 15 and 16.
-_PRIVATE_BYTES = re.compile(rb"\xee|\xef[\x80-\xa3]|\xf3[\xb0-\xbf]|\xf4")
+_PRIVATE_3 = re.compile(rb"\xef[\x80-\xa3]")  # U+F000 to U+F8FF
+_PRIVATE_15 = re.compile(rb"\xf3[\xb0-\xbf]")  # plane 15; other bytes after F3: selectors
 _SELECTORS = r"[\x{fe00}-\x{fe0f}\x{e0100}-\x{e01ef}]"
 
 
@@ -46,9 +46,14 @@ def with_control(values: Column) -> Mask | None:
 
 def with_private_use(values: Column) -> Mask | None:
     """Which values hold a private-use character; None if none does."""
-    if _PRIVATE_BYTES.search(_bytes(values)) is None:
-        return None
-    return _found(values, _PRIVATE)
+    data = _bytes(values)
+    is_suspect = (
+        b"\xee" in data  # U+E000 to U+EFFF
+        or b"\xf4" in data  # plane 16
+        or (b"\xef" in data and _PRIVATE_3.search(data) is not None)
+        or (b"\xf3" in data and _PRIVATE_15.search(data) is not None)
+    )
+    return _found(values, _PRIVATE) if is_suspect else None
 
 
 def longer_than(values: Column, most: int) -> Mask | None:

@@ -24,8 +24,9 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import Enum
+from operator import xor
 
 RECENT = 200_000
 """Of how many events a stream's index remembers the id, beside each subject's newest."""
@@ -69,13 +70,11 @@ class VersionIndex:
         self, keys: Sequence[bytes], versions: Sequence[int], event_ids: Sequence[str]
     ) -> None:
         """Take in events that are in the log, in the log's order. Knowing one already is fine."""
-        put, recent = self._subjects.put, self._recent
-        for key, version, event_id in zip(keys, versions, event_ids, strict=True):
-            subject, event = hash(key) & _MASK, hash(event_id) & _MASK
-            put(subject, version, event)
-            recent[event] = subject ^ version
-        if len(recent) >= self._most_recent:
-            self._before, self._recent = recent, {}
+        subjects, events = _hashes(keys), _hashes(event_ids)
+        self._subjects.put(subjects, versions, events)
+        self._recent.update(zip(events, map(xor, subjects, versions), strict=True))
+        if len(self._recent) >= self._most_recent:
+            self._before, self._recent = self._recent, {}
 
     def forget(self, key: bytes) -> None:
         """Take in that the subject with that key was erased."""
@@ -110,7 +109,9 @@ class Draft:
         Args:
             opens: Whether its nature is RECORD, so that an unknown subject may start anywhere.
         """
-        subject, event = hash(key) & _MASK, hash(event_id) & _MASK
+        return self._add(hash(key) & _MASK, version, hash(event_id) & _MASK, opens)
+
+    def _add(self, subject: int, version: int, event: int, opens: bool) -> Standing:
         drafted = self._subjects.get(subject)
         newest, newest_event = drafted or self._index._subjects.get(subject)
         said = self._events.get(event)
@@ -137,15 +138,45 @@ class Draft:
         opens: Sequence[bool],
     ) -> list[Standing]:
         """:meth:`add` for each in order, each a change of its own."""
-        add = self.add
-        found = [
-            add(key, version, event_id, opens=is_opening)
-            for key, version, event_id, is_opening in zip(
-                keys, versions, event_ids, opens, strict=True
-            )
-        ]
+        subjects, events = _hashes(keys), _hashes(event_ids)
+        if self._are_all_next(subjects, versions, events, opens):
+            return [Standing.NEXT] * len(subjects)
+        found = []
+        for subject, version, event, is_opening in zip(
+            subjects, versions, events, opens, strict=True
+        ):
+            found.append(self._add(subject, version, event, is_opening))
         self.keep()
         return found
+
+    def _are_all_next(
+        self,
+        subjects: Sequence[int],
+        versions: Sequence[int],
+        events: Sequence[int],
+        opens: Sequence[bool],
+    ) -> bool:
+        """Whether events of different subjects are all next in line; then they are added.
+
+        The common case of a load, in a few passes without a call per event.
+        """
+        index = self._index
+        if (
+            self._subjects
+            or len(set(subjects)) < len(subjects)
+            or len(set(events)) < len(events)
+            or not index._recent.keys().isdisjoint(events)
+            or not index._before.keys().isdisjoint(events)
+        ):
+            return False
+        for newest, version, is_opening in zip(
+            index._subjects.versions(subjects), versions, opens, strict=True
+        ):
+            if version != newest + 1 and (newest or not is_opening or version < 1):
+                return False
+        self._subjects = dict(zip(subjects, zip(versions, events, strict=True), strict=True))
+        self._events = dict(zip(events, map(xor, subjects, versions), strict=True))
+        return True
 
     def keep(self) -> None:
         """What was added stays."""
@@ -185,19 +216,33 @@ class _Shelves:
             return self._versions[number][at], self._events[number][at]
         return 0, 0
 
-    def put(self, key: int, version: int, event: int) -> None:
-        """The newest is now *version*, unless a newer one is known."""
-        number = key >> _SHIFT
-        keys = self._keys[number]
-        at = bisect_left(keys, key)
-        if at < len(keys) and keys[at] == key:
-            if version > self._versions[number][at]:
-                self._versions[number][at] = version
-                self._events[number][at] = event
-        else:
-            keys.insert(at, key)
-            self._versions[number].insert(at, version)
-            self._events[number].insert(at, event)
+    def versions(self, keys: Iterable[int]) -> list[int]:
+        """The version of each key, 0 where there is none."""
+        all_keys, all_versions = self._keys, self._versions
+        found = []
+        for key in keys:
+            number = key >> _SHIFT
+            shelf = all_keys[number]
+            at = bisect_left(shelf, key)
+            is_there = at < len(shelf) and shelf[at] == key
+            found.append(all_versions[number][at] if is_there else 0)
+        return found
+
+    def put(self, keys: Iterable[int], versions: Iterable[int], events: Iterable[int]) -> None:
+        """Each key's newest is now its version, unless a newer one is known."""
+        all_keys, all_versions, all_events = self._keys, self._versions, self._events
+        for key, version, event in zip(keys, versions, events, strict=True):
+            number = key >> _SHIFT
+            shelf = all_keys[number]
+            at = bisect_left(shelf, key)
+            if at < len(shelf) and shelf[at] == key:
+                if version > all_versions[number][at]:
+                    all_versions[number][at] = version
+                    all_events[number][at] = event
+            else:
+                shelf.insert(at, key)
+                all_versions[number].insert(at, version)
+                all_events[number].insert(at, event)
 
     def clear(self, key: int) -> None:
         number = key >> _SHIFT
@@ -205,3 +250,7 @@ class _Shelves:
         at = bisect_left(keys, key)
         if at < len(keys) and keys[at] == key:
             self._versions[number][at] = 0
+
+
+def _hashes(values: Iterable[bytes] | Iterable[str]) -> list[int]:
+    return [value & _MASK for value in map(hash, values)]
