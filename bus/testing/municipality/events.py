@@ -175,11 +175,11 @@ def correction(municipality: Municipality, at: datetime, earlier: Change | None 
 
     Args:
         earlier: The change in which the lot of an address was wrong; it must be the newest of
-            everybody in it. By default some resident's newest entry.
+            everybody in it. By default the newest entries of some household.
     """
     if earlier is None:
         household = municipality.some_household(lambda each: bool(each.members))
-        persons = household.members[:1]
+        persons = list(household.members)
     else:
         persons = _of(municipality, earlier)
     parts = []
@@ -279,9 +279,16 @@ def protection_ends(
 
 
 def anything(municipality: Municipality, at: datetime) -> Change:
-    """Some change of an ordinary day, each kind about as often as it happens."""
-    kind = municipality.random.choices(_KINDS, _WEIGHTS)[0]
-    return kind(municipality, at)
+    """Some change of an ordinary day, each kind about as often as it happens.
+
+    What can happen to nobody any more gives way to something else.
+    """
+    for kind in municipality.random.choices(_KINDS, _WEIGHTS, k=_TRIES):
+        try:
+            return kind(municipality, at)
+        except LookupError:
+            continue
+    return moves_in(municipality, at)
 
 
 def _any_move(municipality: Municipality, at: datetime) -> Change:
@@ -290,6 +297,7 @@ def _any_move(municipality: Municipality, at: datetime) -> Change:
     )
 
 
+_TRIES = 5
 _SHARES: tuple[tuple[Callable[[Municipality, datetime], Change], int], ...] = (
     (_any_move, 26), (moves_in, 29), (moves_out, 28), (birth, 4), (death, 8), (correction, 4),
     (name_changes, 1),

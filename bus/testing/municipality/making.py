@@ -83,13 +83,16 @@ class Maker:
             self._moved_within(household)
         return household
 
-    def protection(self, person: Person) -> Protection:
-        """The protection that *person* has been under for less than a year, or a little longer.
+    def protections(self, household: Household) -> list[Protection]:
+        """The protection that everybody in *household* has been under since one day.
 
-        The end date passing lifts nothing.
+        For some of them the year is over: the end date passing lifts nothing.
         """
-        started = self.at.date() - timedelta(days=self.random.randint(1, 400))
-        return self.protection_of(person.number, started, self.at)
+        started = self.at.date() - timedelta(days=self.random.randint(1, 500))
+        return [
+            self.protection_of(person.number, started, self._processed(started))
+            for person in household.members
+        ]
 
     def protection_of(
         self, number: str, started: date, at: datetime, *, is_from_elsewhere: bool = False

@@ -162,8 +162,8 @@ class Municipality:
             self.households.append(household)
             self.persons += household.members
             if family.is_protected:
-                for person in household.members:
-                    self.protections[person.number] = self.make.protection(person)
+                for protection in self.make.protections(household):
+                    self.protections[protection.number] = protection
         self.persons += [self.make.former() for _ in range(population // _FORMER)]
         for _ in range(population // _FROM_ELSEWHERE):
             number, day = self.make.person_number(), self.make.at.date()
