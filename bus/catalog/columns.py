@@ -6,7 +6,6 @@ The codec is fast and trusting; this module is what makes it strict. Tried on ve
   field appended to the schema: what does not end exactly where it should, shows;
 * it takes over text that is no UTF-8. Each batch is validated;
 * it writes a null where the schema has none as an empty value. Nulls are counted first;
-* it panics on a record column that is cut out of a longer one. Such a batch is copied first;
 * it drops the UTC mark of timestamps. It is put back without copying;
 * a length or count beyond the payload is refused before anything is allocated, because each
   element of the types that the catalogue admits takes at least one byte;
@@ -32,6 +31,7 @@ import pyarrow.compute as pc
 import pyruhvro
 
 from bus.catalog.assemble import named_types
+from bus.catalog.single import without_value
 from bus.errors import EventInvalid
 from bus.model import SchemaVersion
 
@@ -128,7 +128,7 @@ def decode(version: SchemaVersion, payloads: Sequence[bytes], *, skip: int = 0) 
         found = pyruhvro.deserialize_array(marked, _marked_text(version.text))
         found.validate(full=True)
     except ValueError as error:  # pa.ArrowInvalid is one
-        raise _invalid(version) from _without_value(error)
+        raise _invalid(version) from without_value(error)
     marks = found.column(found.num_columns - 1)
     if not pc.all(pc.equal(marks, pa.scalar(_MARK, pa.int64()))).as_py():
         raise _invalid(version)
@@ -153,7 +153,7 @@ def encode(version: SchemaVersion, records: pa.RecordBatch) -> list[bytes]:
     try:
         chunks = pyruhvro.serialize_record_batch(fitted, _plain_text(version.text), 1)
     except ValueError as error:
-        raise _invalid(version) from _without_value(error)
+        raise _invalid(version) from without_value(error)
     return [payload for chunk in chunks for payload in chunk.to_pylist()]
 
 
@@ -233,6 +233,8 @@ class _Resolution:
             )
             return pa.StructArray.from_arrays(inner, fields=list(target), mask=column.is_null())
         if pa.types.is_list(target):
+            if column.offset:
+                column = pa.concat_arrays([column])
             values = self.column(column.values, writer["items"], reader["items"], target.value_type)
             return pa.ListArray.from_arrays(
                 column.offsets, values, type=target, mask=column.is_null()
@@ -268,22 +270,8 @@ def _fitted(version: SchemaVersion, records: pa.RecordBatch) -> pa.RecordBatch:
         try:
             columns.append(column if column.type == entry.type else column.cast(entry.type))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
-            raise _invalid(version) from _without_value(error)
-    if any(_is_cut_out(column) for column in columns):
-        places = pa.array(range(records.num_rows), pa.int64())
-        columns = [column.take(places) for column in columns]
+            raise _invalid(version) from without_value(error)
     return pa.RecordBatch.from_arrays(columns, names=schema.names)
-
-
-def _is_cut_out(column: Column) -> bool:
-    """Whether a record column, or one inside, starts within a longer one."""
-    if pa.types.is_list(column.type):
-        return _is_cut_out(column.values)
-    if not pa.types.is_struct(column.type):
-        return False
-    return column.offset != 0 or any(
-        _is_cut_out(column.field(index)) for index in range(column.type.num_fields)
-    )
 
 
 def _refuse_nulls(version: SchemaVersion, records: pa.RecordBatch) -> None:
@@ -323,13 +311,4 @@ def _is_nullable(declared: Any) -> bool:
 def _invalid(version: SchemaVersion) -> EventInvalid:
     return EventInvalid(
         "an event does not fit its schema", stream=version.stream, version=version.version
-    )
-
-
-def _without_value(error: Exception) -> Exception:
-    """The cause without its text, which may quote a value."""
-    return (
-        type(error)("withheld: may quote a value")
-        if type(error) is ValueError
-        else ValueError(f"{type(error).__name__}: withheld, may quote a value")
     )
