@@ -61,6 +61,7 @@ class Postgres:
             # Whoever may start engines here has the folder's lock and has ended what was left
             # running, so the file names nobody, or a stranger who was given the same id.
             (self._data / "postmaster.pid").unlink(missing_ok=True)
+            self._give(self._data)
             return False
         new = self._data.with_name("postgres.new")
         shutil.rmtree(new, ignore_errors=True)
@@ -157,11 +158,14 @@ class Postgres:
         return self._identity
 
     def _give(self, *paths: Path) -> None:
-        """Where the server runs under an account of its own, its files are that account's."""
-        user, _, group = self._as().partition(":")
-        if group:
-            for path in paths:
-                os.chown(path, int(user), int(group))
+        """As root: files are whose the server runs as, which may have been the other before."""
+        if os.geteuid() != 0:
+            return
+        owner = 0 if self._as() == "mapped" else launch.NOBODY
+        for path in paths:
+            if path.stat().st_uid in {0, launch.NOBODY} - {owner}:
+                for each in (path, *path.rglob("*")):
+                    os.chown(each, owner, owner, follow_symlinks=False)
 
 
 def programs() -> Path:

@@ -1,0 +1,54 @@
+"""``renkei local up --foreground``: stays until Ctrl-C, then stops everything."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bus.local.stack import DOWN_SECONDS
+from bus.testing.engines import stack
+
+pytestmark = [pytest.mark.service, pytest.mark.slow]
+
+COMMAND = """
+import typer
+from bus.cli import local
+app = typer.Typer()
+local.register(app)
+app(["local", "up", "--foreground"])
+"""
+
+
+def test_ctrl_c_stops_everything(tmp_path: Path) -> None:
+    """Within fifteen seconds, with exit status 0; progress is on stderr, and nothing is left."""
+    shared = stack(tmp_path)
+    (tmp_path / "engines").symlink_to(shared.folder.engines)
+    with subprocess.Popen(
+        [sys.executable, "-c", COMMAND],
+        env=os.environ | {"RENKEI_HOME": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        deadline = time.monotonic() + 120
+        while not shared.status().is_up:
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        begun = time.monotonic()
+
+        process.send_signal(signal.SIGINT)
+        output, progress = process.communicate(timeout=30)
+
+    assert process.returncode == 0
+    assert time.monotonic() - begun < DOWN_SECONDS
+    assert output == ""
+    assert "registry  answers" in progress
+    assert shared.leftovers() == []
+    assert shared.endpoints() is None
