@@ -27,8 +27,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import repeat
 
@@ -42,12 +42,10 @@ from bus.catalog.registry import Registry
 from bus.catalog.wire import frame
 from bus.errors import ChangeRefused
 from bus.model import Change, Fault, Severity, Stream
+from bus.publish.batch import ColumnsOutcome, opens, prepare, too_large, version_fault
 from bus.publish.body import Fitter
 from bus.publish.check import Checker
-from bus.publish.finding import Finding
 from bus.publish.identity import is_uuid7, new_change_id
-from bus.publish.kernels import Column
-from bus.publish.kernels import kernels as pc
 from bus.publish.rows import Origin, StreamRows, add_rows, without_repeats
 from bus.publish.tail import Tail, by_place
 from bus.publish.versions import Draft, Standing
@@ -76,17 +74,6 @@ class Outcome:
         return not any(fault.is_error for fault in self.faults)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ColumnsOutcome:
-    """What became of a batch of records that came as columns."""
-
-    published: int
-    resent: int  # were in the log already
-    refused: tuple[int, ...] = ()  # rows, ascending
-    faults: tuple[Fault, ...] = ()  # errors, by row
-    warnings: Mapping[tuple[str, str], int] = field(default_factory=dict)  # (code, field) -> rows
-
-
 @dataclass(frozen=True, slots=True)
 class _Event:
     """One event that is ready to be sent."""
@@ -98,7 +85,7 @@ class _Event:
 
 
 class Publisher:
-    """Checks and appends. One per process and core system; calls are taken one at a time.
+    """Checks and appends. One per process and core system; calls append one after the other.
 
     Args:
         guard: See :data:`Guard`.
@@ -140,7 +127,8 @@ class Publisher:
         self._limits: dict[str, int] = {}
         self._tail = Tail(catalog, registry, broker)
         self._producer: Producer | None = None
-        self._turn = asyncio.Lock()
+        self._preparing = asyncio.Lock()  # taken first; both are fair, so calls keep their order
+        self._appending = asyncio.Lock()
 
     async def start(self) -> None:
         """Reach the broker, and learn what was asked to be learnt.
@@ -170,14 +158,20 @@ class Publisher:
             RegistryUnavailable: Nothing was appended.
             ConfigurationError: A topic does not exist.
         """
-        async with self._turn:
+        async with self._preparing:
+            await self._appending.acquire()
+        try:
             return await self._publish(changes)
+        finally:
+            self._appending.release()
 
     async def publish_columns(self, stream: Stream, records: pa.RecordBatch) -> ColumnsOutcome:
         """Check and append records in exactly the stream's own Arrow schema, headers included.
 
         Records of one change should be in one batch: if one of them is refused, all of them in
-        this batch are. Rows of a subject keep their order.
+        this batch are. Rows of a subject keep their order. A call that is made while another is
+        under way is checked and encoded meanwhile, and appended after it; two calls at a time
+        (:meth:`publish_batches`) are worth having.
 
         Raises:
             EventInvalid: The columns are not the stream's.
@@ -185,8 +179,51 @@ class Publisher:
             RegistryUnavailable: Nothing was appended.
             ConfigurationError: The topic does not exist.
         """
-        async with self._turn:
-            return await self._publish_columns(stream, records)
+        if self._streams.get(stream.name) is not stream:
+            raise ChangeRefused("this stream is not published", stream=stream.name)
+        async with self._preparing:
+            await self._learn_limit(stream)
+            schema_id = await self._schema_id(stream)
+            batch = await asyncio.to_thread(
+                prepare,
+                self._checker(stream.name),
+                records,
+                self._now(),
+                lambda rows: frame(schema_id, encode(stream.latest, rows)),
+                self._limits[stream.name],
+            )
+            await self._appending.acquire()
+        try:
+            await self._tail.catch_up([stream])
+            outcome = batch.settle(self._tail.index(stream.name).draft())
+            await self._deliver(self._messages(stream, batch.keys, batch.values))
+            self._tail.index(stream.name).learn(batch.keys, batch.versions, batch.event_ids)
+            return outcome
+        finally:
+            self._appending.release()
+
+    async def publish_batches(
+        self, stream: Stream, batches: Iterable[pa.RecordBatch]
+    ) -> AsyncIterator[ColumnsOutcome]:
+        """:meth:`publish_columns` for each batch, in order, the next one prepared meanwhile.
+
+        At most two batches are held. Raises what that raises; the batch after the one that failed
+        may have been appended as well, as far as its versions allowed.
+        """
+        under_way: asyncio.Task[ColumnsOutcome] | None = None
+        try:
+            for records in batches:
+                following = asyncio.create_task(self.publish_columns(stream, records))
+                if under_way is not None:
+                    before, under_way = under_way, following
+                    yield await before
+                under_way = following
+            if under_way is not None:
+                yield await under_way
+        finally:
+            if under_way is not None and not under_way.done():
+                under_way.cancel()
+                await asyncio.wait({under_way})
 
     # -- changes --------------------------------------------------------------------------------
 
@@ -247,7 +284,7 @@ class Publisher:
             events.sort(key=lambda event: event.origin.record)
             for event in events:
                 if len(event.value) + len(event.origin.key) > self._limits[event.stream.name]:
-                    faults[place].append(_too_large(event.origin.record))
+                    faults[place].append(too_large(event.origin.record))
             if _is_refused(faults[place]):
                 del ready[place]
         return ready
@@ -261,11 +298,11 @@ class Publisher:
         await self._learn_limit(stream)
         if len(rows) < batch.num_rows:
             batch = batch.take(pa.array(rows, pa.int64()))
-        values = await self._values(stream, batch)
-        opens = _opens(batch)
+        values = frame(await self._schema_id(stream), encode(stream.latest, batch))
+        opening = opens(batch)
         return [
             _Event(stream, origins[row], value, is_opening)
-            for row, value, is_opening in zip(rows, values, opens, strict=True)
+            for row, value, is_opening in zip(rows, values, opening, strict=True)
         ]
 
     def _in_line(
@@ -284,7 +321,7 @@ class Publisher:
             for event in events[place]:
                 standing = _standing(drafts[event.stream.name], event)
                 if standing.is_fault:
-                    wrong.append(_version_fault(standing, event.origin.record))
+                    wrong.append(version_fault(standing, event.origin.record))
                 elif standing is Standing.NEXT:
                     to_send.append(event)
             for draft in drafts.values():
@@ -297,60 +334,10 @@ class Publisher:
                 accepted.append(to_send)
         return accepted, resent
 
-    # -- columns --------------------------------------------------------------------------------
-
-    async def _publish_columns(self, stream: Stream, records: pa.RecordBatch) -> ColumnsOutcome:
-        if self._streams.get(stream.name) is not stream:
-            raise ChangeRefused("this stream is not published", stream=stream.name)
-        findings = self._checker(stream.name).find(records, self._now())
-        header = records.column("header")
-        changes = pc.struct_field(header, "change_id")
-        refused = _with_change(changes, _rows_with_errors(findings))
-        faults = [(row, f.fault(row)) for f in findings if f.is_error for row in f.rows.to_pylist()]
-        await self._learn_limit(stream)
-        rows: Sequence[int] = range(records.num_rows)
-        if refused:
-            rows = [row for row in rows if row not in refused]
-        batch = records if not refused else records.take(pa.array(rows, pa.int64()))
-        values = await self._values(stream, batch)
-        header = batch.column("header")
-        keys = _keys(header)
-        large = _above(self._limits[stream.name], keys, values)
-        faults += [(rows[at], _too_large(rows[at])) for at in large]
-        await self._tail.catch_up([stream])
-        versions = pc.struct_field(header, "version").to_pylist()
-        event_ids = pc.struct_field(header, "event_id").to_pylist()
-        change_ids = pc.struct_field(header, "change_id")
-        runs = _runs(change_ids) if _has_runs(header) else None
-        draft = self._tail.index(stream.name).draft()
-        standings = _stand(draft, keys, versions, event_ids, _opens(batch), runs, large)
-        published = standings.count(Standing.NEXT)
-        if published < len(keys):
-            for at, standing in enumerate(standings):
-                if standing is None:
-                    refused.add(rows[at])
-                elif standing.is_fault:
-                    refused.add(rows[at])
-                    faults.append((rows[at], _version_fault(standing, rows[at])))
-            sent = [at for at, standing in enumerate(standings) if standing is Standing.NEXT]
-            keys, values, versions, event_ids = (
-                [column[at] for at in sent] for column in (keys, values, versions, event_ids)
-            )
-        await self._send(stream, keys, values, versions, event_ids)
-        return ColumnsOutcome(
-            published=published,
-            resent=standings.count(Standing.DONE),
-            refused=tuple(sorted(refused)),
-            faults=tuple(fault for _, fault in sorted(faults, key=lambda pair: pair[0])),
-            warnings={(f.code, f.path): len(f.rows) for f in findings if not f.is_error},
-        )
-
     # -- both -----------------------------------------------------------------------------------
 
-    async def _values(self, stream: Stream, batch: pa.RecordBatch) -> list[bytes]:
-        """The framed values of *batch*."""
-        schema_id = _NO_SCHEMA if self._is_dry else await self._registry.id_of(stream.latest)
-        return frame(schema_id, encode(stream.latest, batch))
+    async def _schema_id(self, stream: Stream) -> int:
+        return _NO_SCHEMA if self._is_dry else await self._registry.id_of(stream.latest)
 
     async def _append(self, events: Sequence[_Event]) -> None:
         """Append events of any streams at once, and wait for all of them."""
@@ -367,17 +354,6 @@ class Publisher:
                 [origin.version for origin in origins],
                 [origin.event_id for origin in origins],
             )
-
-    async def _send(
-        self,
-        stream: Stream,
-        keys: Sequence[bytes],
-        values: Sequence[bytes],
-        versions: Sequence[int],
-        event_ids: Sequence[str],
-    ) -> None:
-        await self._deliver(self._messages(stream, keys, values))
-        self._tail.index(stream.name).learn(keys, versions, event_ids)
 
     def _messages(
         self, stream: Stream, keys: Sequence[bytes], values: Sequence[bytes]
@@ -451,110 +427,3 @@ def _slices(changes: Iterable[Sequence[_Event]]) -> Iterator[tuple[list[_Event],
         rest += [event for event in events if event.stream.name != PROTECTION]
         seen |= {event.origin.key for event in events}
     yield first, rest
-
-
-def _opens(batch: pa.RecordBatch) -> list[bool]:
-    """Which rows are of nature RECORD."""
-    nature = pc.struct_field(batch.column("header"), "nature")
-    found: list[bool] = pc.equal(pc.cast(nature, pa.string()), "RECORD").to_pylist()
-    return found
-
-
-def _keys(header: Column) -> list[bytes]:
-    """The Kafka keys; see :func:`bus.model.event_key`."""
-    municipality = pc.struct_field(header, "municipality_code")
-    joined = pc.binary_join_element_wise(municipality, pc.struct_field(header, "subject_id"), "/")
-    found: list[bytes] = pc.cast(joined, pa.binary()).to_pylist()
-    return found
-
-
-def _rows_with_errors(findings: Iterable[Finding]) -> set[int]:
-    return {row for finding in findings if finding.is_error for row in finding.rows.to_pylist()}
-
-
-def _with_change(changes: Column, rows: set[int]) -> set[int]:
-    """*rows*, and every other row of the same changes."""
-    if not rows:
-        return set()
-    wrong = changes.take(pa.array(sorted(rows), pa.int64()))
-    found = pc.indices_nonzero(pc.is_in(changes, value_set=wrong.drop_null()))
-    return rows | set(found.to_pylist())
-
-
-def _above(limit: int, keys: Sequence[bytes], values: Sequence[bytes]) -> set[int]:
-    """The places of events with more than *limit* bytes."""
-    if max(map(len, keys), default=0) + max(map(len, values), default=0) <= limit:
-        return set()
-    return {
-        at
-        for at, (key, value) in enumerate(zip(keys, values, strict=True))
-        if len(key) + len(value) > limit
-    }
-
-
-def _has_runs(header: Column) -> bool:
-    """Whether any change has more than one record."""
-    largest = pc.max(pc.struct_field(header, "change_size")).as_py()
-    return largest is not None and largest > 1
-
-
-def _runs(change_ids: Column) -> list[list[int]]:
-    """The rows of each change, changes by their first row."""
-    found: dict[str, list[int]] = {}
-    for row, change_id in enumerate(change_ids.to_pylist()):
-        found.setdefault(change_id, []).append(row)
-    return list(found.values())
-
-
-def _stand(
-    draft: Draft,
-    keys: Sequence[bytes],
-    versions: Sequence[int],
-    event_ids: Sequence[str],
-    opens: Sequence[bool],
-    runs: Sequence[Sequence[int]] | None,
-    large: set[int],
-) -> list[Standing | None]:
-    """How each row stands; None for a row that goes because another of its change does.
-
-    Args:
-        runs: The rows of each change; None where each row is its own.
-        large: Rows that are too large, which take their change with them.
-    """
-    if runs is None and not large:
-        return list(draft.add_all(keys, versions, event_ids, opens))
-    standings: list[Standing | None] = [None] * len(keys)
-    for run in runs if runs is not None else ([row] for row in range(len(keys))):
-        found = {
-            row: draft.add(keys[row], versions[row], event_ids[row], opens=opens[row])
-            for row in run
-        }
-        if large.isdisjoint(run) and not any(standing.is_fault for standing in found.values()):
-            draft.keep()
-        else:
-            draft.back()
-            found = {r: s for r, s in found.items() if s.is_fault and r not in large}
-        for row, standing in found.items():
-            standings[row] = standing
-    return standings
-
-
-def _version_fault(standing: Standing, record: int) -> Fault:
-    expected = {
-        Standing.GAP: "the subject's next version",
-        Standing.REPEAT: "a version that no other event of the subject has",
-        Standing.TAKEN: "a change id under which nothing else was sent",
-    }[standing]
-    return Fault(
-        code=standing.value,
-        expected=expected,
-        record=record,
-        field="header.version",
-        item="履歴番号",
-    )
-
-
-def _too_large(record: int) -> Fault:
-    return Fault(
-        code="too-large", expected="an event below the broker's limit for one", record=record
-    )

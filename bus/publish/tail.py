@@ -47,6 +47,7 @@ class Tail:
         self._broker = broker
         self._patience = patience.total_seconds()
         self._consumer: Consumer | None = None
+        self._reading = asyncio.Lock()
         self._positions: dict[Place, int] = {}
         self._indexes: dict[str, VersionIndex] = {}
         self._readers: dict[str, Reader] = {}
@@ -67,8 +68,11 @@ class Tail:
             BrokerUnavailable: The broker does not answer.
             RegistryUnavailable: An event names a schema id not seen before, and nobody answers.
         """
-        if not streams:
-            return
+        if streams:
+            async with self._reading:
+                await self._catch_up(streams)
+
+    async def _catch_up(self, streams: Collection[Stream]) -> None:
         new = [stream for stream in streams if stream.name not in self._indexes]
         if new:
             await self._take_on(new)

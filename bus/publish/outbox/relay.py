@@ -28,6 +28,7 @@ import asyncio
 import os
 import secrets
 import socket
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
@@ -39,13 +40,14 @@ import structlog
 
 from bus.errors import BusError, LeaseLost, Reaction, Unavailable
 from bus.model import Change, Fault
+from bus.observe.metrics import Metrics
 from bus.points import Point, passed
 from bus.publish.outbox import statements
 from bus.publish.outbox.backoff import Backoff
 from bus.publish.outbox.database import Connection, connect, translated
 from bus.publish.outbox.lease import Lease
 from bus.publish.outbox.rows import Refusal, Row, read
-from bus.publish.outbox.upkeep import Backlog, backlog
+from bus.publish.outbox.upkeep import backlog
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -72,18 +74,6 @@ class Publisher(Protocol):
 
 Guard = Callable[[], None]
 """Called before each append; raises :class:`~bus.errors.LeaseLost`."""
-
-
-class Figures(Protocol):
-    """Where a relay tells what it does; ``bus.observe`` has the real one."""
-
-    def sent(self, changes: int, seconds: float) -> None: ...
-
-    def refused(self, changes: int) -> None: ...
-
-    def leads(self, is_leader: bool) -> None: ...
-
-    def waits(self, backlog: Backlog) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,13 +111,13 @@ class Relay:
         publisher: Callable[[Guard], Publisher],
         *,
         pace: Pace | None = None,
-        figures: Figures | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self.system = system
         self._uri = uri
         self._make_publisher = publisher
         self._pace = pace or Pace()
-        self._figures = figures or Silent()
+        self._metrics = metrics or Metrics()
         self._log = log.bind(system=system)
         self._wake = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -180,11 +170,11 @@ class Relay:
                 await self._stand_by(lease)
             backoff.reset()
             self._log.info("relay_leads", holder=self._lease.holder)
-            self._figures.leads(True)
+            self._metrics.relay_leads(self.system, True)
             try:
                 await _first(self._lead(work), self._keep_lease(lease), self._listen(listen))
             finally:
-                self._figures.leads(False)
+                self._metrics.relay_leads(self.system, False)
                 await self._let_go(lease)
 
     async def _stand_by(self, connection: Connection) -> None:
@@ -204,7 +194,8 @@ class Relay:
     async def _keep_lease(self, connection: Connection) -> None:
         with translated(self.system):
             while True:
-                self._figures.waits(await backlog(connection))
+                waiting = await backlog(connection)
+                self._metrics.outbox(self.system, waiting.pending, waiting.oldest_s)
                 await asyncio.sleep(self._pace.lease.total_seconds() / 4)
                 await self._lease.renew(connection)
 
@@ -266,11 +257,17 @@ class Relay:
         refusals = unreadable + refused
         await self._mark(connection, sent, refusals)
         passed(Point.RELAY_MARKED)
-        self._figures.sent(len(sent), monotonic() - began)
+        self._metrics.publish_took(monotonic() - began)
+        self._metrics.relayed(self.system, "sent", len(sent))
         if refusals:
-            self._figures.refused(len(refusals))
-            codes = sorted({fault.code for refusal in refusals for fault in refusal.reasons})
-            self._log.warning("changes_refused", changes=len(refusals), codes=codes)
+            self._tell_refused(refusals)
+
+    def _tell_refused(self, refusals: Sequence[Refusal]) -> None:
+        codes = Counter(code for refusal in refusals for code in refusal.codes)
+        for code, changes in codes.items():
+            self._metrics.refused(code, changes)
+        self._metrics.relayed(self.system, "refused", len(refusals))
+        self._log.warning("changes_refused", changes=len(refusals), codes=sorted(codes))
 
     async def _publish(
         self, publisher: Publisher, changes: Sequence[tuple[int, Change]]
@@ -363,22 +360,6 @@ class Relay:
     def _new_lease(self) -> Lease:
         holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         return Lease(holder, length=self._pace.lease, send_within=self._pace.send_within)
-
-
-class Silent:
-    """Figures that nobody wants."""
-
-    def sent(self, changes: int, seconds: float) -> None:
-        """Nothing."""
-
-    def refused(self, changes: int) -> None:
-        """Nothing."""
-
-    def leads(self, is_leader: bool) -> None:
-        """Nothing."""
-
-    def waits(self, backlog: Backlog) -> None:
-        """Nothing."""
 
 
 class _Stopped(Exception):

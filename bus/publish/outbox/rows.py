@@ -36,6 +36,11 @@ class Refusal:
     reasons: Sequence[Fault]
 
     @property
+    def codes(self) -> set[str]:
+        """The reasons' codes."""
+        return {fault.code for fault in self.reasons}
+
+    @property
     def as_json(self) -> str:
         """The reasons as they are kept in ``renkei.outbox_refused``."""
         return json.dumps(

@@ -1,0 +1,211 @@
+"""A batch of records that came as columns: judged, encoded, and then settled row by row.
+
+The two halves are apart because the first (:func:`prepare`) is pure and dear and may run in a
+thread while an earlier batch is under way, and the second (:meth:`Batch.settle`) must wait for
+what the log says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import pyarrow as pa
+
+from bus.model import Fault
+from bus.publish.check import Checker
+from bus.publish.finding import Finding
+from bus.publish.kernels import Column
+from bus.publish.kernels import kernels as pc
+from bus.publish.versions import Draft, Standing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnsOutcome:
+    """What became of a batch of records that came as columns."""
+
+    published: int
+    resent: int  # were in the log already
+    refused: tuple[int, ...] = ()  # rows, ascending
+    faults: tuple[Fault, ...] = ()  # errors, by row
+    warnings: Mapping[tuple[str, str], int] = field(default_factory=dict)  # (code, field) -> rows
+
+
+@dataclass(slots=True)
+class Batch:
+    """What is left of a batch once everything but versions is judged; parallel lists.
+
+    ``rows`` are the places that the entries had in the batch that came.
+    """
+
+    rows: Sequence[int]
+    keys: list[bytes]
+    values: list[bytes]
+    versions: list[int]
+    event_ids: list[str]
+    opens: list[bool]
+    runs: Sequence[Sequence[int]] | None  # the entries of each change; None: each is its own
+    large: set[int]  # entries above the broker's limit
+    refused: set[int]  # rows
+    faults: list[Fault]
+    warnings: Mapping[tuple[str, str], int]
+
+    def settle(self, draft: Draft) -> ColumnsOutcome:
+        """Judge versions against *draft*, and keep only the entries that are to be sent."""
+        standings = self._standings(draft)
+        published = standings.count(Standing.NEXT)
+        if published < len(standings):
+            for at, standing in enumerate(standings):
+                if standing is None or standing.is_fault:
+                    self.refused.add(self.rows[at])
+                if standing is not None and standing.is_fault:
+                    self.faults.append(version_fault(standing, self.rows[at]))
+            sent = [at for at, standing in enumerate(standings) if standing is Standing.NEXT]
+            self.keys = [self.keys[at] for at in sent]
+            self.values = [self.values[at] for at in sent]
+            self.versions = [self.versions[at] for at in sent]
+            self.event_ids = [self.event_ids[at] for at in sent]
+        return ColumnsOutcome(
+            published=published,
+            resent=standings.count(Standing.DONE),
+            refused=tuple(sorted(self.refused)),
+            faults=tuple(sorted(self.faults, key=lambda fault: fault.record or 0)),
+            warnings=self.warnings,
+        )
+
+    def _standings(self, draft: Draft) -> list[Standing | None]:
+        """How each entry stands; None for one that goes because another of its change does."""
+        if self.runs is None and not self.large:
+            return [*draft.add_all(self.keys, self.versions, self.event_ids, self.opens)]
+        standings: list[Standing | None] = [None] * len(self.keys)
+        for run in self.runs or [[at] for at in range(len(self.keys))]:
+            found = {
+                at: draft.add(
+                    self.keys[at], self.versions[at], self.event_ids[at], opens=self.opens[at]
+                )
+                for at in run
+            }
+            if self.large.isdisjoint(run) and not any(s.is_fault for s in found.values()):
+                draft.keep()
+            else:
+                draft.back()
+                found = {at: s for at, s in found.items() if s.is_fault and at not in self.large}
+            for at, standing in found.items():
+                standings[at] = standing
+        return standings
+
+
+def prepare(
+    checker: Checker,
+    records: pa.RecordBatch,
+    now: datetime,
+    encode: Callable[[pa.RecordBatch], list[bytes]],
+    limit: int,
+) -> Batch:
+    """Check and encode *records*; the rows of a change with an error fall out together.
+
+    Args:
+        encode: Makes framed values.
+        limit: The most bytes that key and value of an event may have.
+
+    Raises:
+        EventInvalid: The columns are not the stream's.
+    """
+    findings = checker.find(records, now)
+    changes = pc.struct_field(records.column("header"), "change_id")
+    refused = _with_change(changes, _rows_with_errors(findings))
+    rows: Sequence[int] = range(records.num_rows)
+    if refused:
+        rows = [row for row in rows if row not in refused]
+        records = records.take(pa.array(rows, pa.int64()))
+    header = records.column("header")
+    keys, values = _keys(header), encode(records)
+    large = _above(limit, keys, values)
+    errors = [f.fault(row) for f in findings if f.is_error for row in f.rows.to_pylist()]
+    return Batch(
+        rows=rows,
+        keys=keys,
+        values=values,
+        versions=pc.struct_field(header, "version").to_pylist(),
+        event_ids=pc.struct_field(header, "event_id").to_pylist(),
+        opens=opens(records),
+        runs=_runs(header),
+        large=large,
+        refused=refused,
+        faults=errors + [too_large(rows[at]) for at in sorted(large)],
+        warnings={(f.code, f.path): len(f.rows) for f in findings if not f.is_error},
+    )
+
+
+def opens(records: pa.RecordBatch) -> list[bool]:
+    """Which rows are of nature RECORD."""
+    nature = pc.struct_field(records.column("header"), "nature")
+    found: list[bool] = pc.equal(pc.cast(nature, pa.string()), "RECORD").to_pylist()
+    return found
+
+
+def version_fault(standing: Standing, record: int) -> Fault:
+    """The fault of an event that is not next in line."""
+    expected = {
+        Standing.GAP: "the subject's next version",
+        Standing.REPEAT: "a version that no other event of the subject has",
+        Standing.TAKEN: "a change id under which nothing else was sent",
+    }[standing]
+    return Fault(
+        code=standing.value,
+        expected=expected,
+        record=record,
+        field="header.version",
+        item="履歴番号",
+    )
+
+
+def too_large(record: int) -> Fault:
+    """The fault of an event above the broker's limit."""
+    return Fault(
+        code="too-large", expected="an event below the broker's limit for one", record=record
+    )
+
+
+def _keys(header: Column) -> list[bytes]:
+    """The Kafka keys; see :func:`bus.model.event_key`."""
+    municipality = pc.struct_field(header, "municipality_code")
+    joined = pc.binary_join_element_wise(municipality, pc.struct_field(header, "subject_id"), "/")
+    found: list[bytes] = pc.cast(joined, pa.binary()).to_pylist()
+    return found
+
+
+def _rows_with_errors(findings: Iterable[Finding]) -> set[int]:
+    return {row for finding in findings if finding.is_error for row in finding.rows.to_pylist()}
+
+
+def _with_change(changes: Column, rows: set[int]) -> set[int]:
+    """*rows*, and every other row of the same changes."""
+    if not rows:
+        return set()
+    wrong = changes.take(pa.array(sorted(rows), pa.int64()))
+    found = pc.indices_nonzero(pc.is_in(changes, value_set=wrong.drop_null()))
+    return rows | set(found.to_pylist())
+
+
+def _above(limit: int, keys: Sequence[bytes], values: Sequence[bytes]) -> set[int]:
+    """The places of events with more than *limit* bytes."""
+    if max(map(len, keys), default=0) + max(map(len, values), default=0) <= limit:
+        return set()
+    return {
+        at
+        for at, (key, value) in enumerate(zip(keys, values, strict=True))
+        if len(key) + len(value) > limit
+    }
+
+
+def _runs(header: Column) -> list[list[int]] | None:
+    """The entries of each change, changes by their first one; None if each is its own."""
+    largest = pc.max(pc.struct_field(header, "change_size")).as_py()
+    if largest is None or largest == 1:
+        return None
+    found: dict[str, list[int]] = {}
+    for at, change_id in enumerate(pc.struct_field(header, "change_id").to_pylist()):
+        found.setdefault(change_id, []).append(at)
+    return list(found.values())
