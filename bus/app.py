@@ -3,27 +3,48 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import structlog
+from pydantic import ValidationError
+
 from bus import settings as settings_tree
-from bus.broker import TopicSpec
+from bus.broker import Broker, TopicSpec
 from bus.broker.kafka import KafkaBroker
 from bus.broker.topics import Shape, specs
 from bus.catalog import Catalog, columns, plain, single
 from bus.catalog import load as load_catalog
 from bus.catalog.examples import check_examples
+from bus.catalog.memory import keep_freed
 from bus.catalog.registry import Registry
-from bus.errors import ConfigurationError
-from bus.model import Fault, Stream
+from bus.catalog.wire import Reader
+from bus.connect import Sink
+from bus.deliver.clock import SystemClock
+from bus.deliver.delivery import JAPAN, Delivery, Feed
+from bus.deliver.host import host, ill, observe, shared
+from bus.deliver.internal import InternalTopic
+from bus.deliver.parked import ParkedIndex
+from bus.deliver.shared import Shared
+from bus.errors import BusError, ConfigurationError, LaneError, NotEntitled
+from bus.ledger import SCHEMA, TABLE_PREFIX, Ledger
+from bus.ledger.feed import LedgerFeed
+from bus.ledger.standing import Standing
+from bus.ledger.standing import standings as standings_of
+from bus.model import Fault, Stream, View
+from bus.observe import http
+from bus.observe.metrics import Metrics
+from bus.policy import LEDGER, Subscription, compile_view, ledger_view, load_subscriptions
 from bus.publish.check import check_columns
 from bus.publish.outbox import Backoff, Pace, Relay, reach, run_together
 from bus.publish.publisher import Publisher
-from bus.settings import Settings
+from bus.settings import Settings, SystemConnection
+from connectors import SINKS
 
 if TYPE_CHECKING:
     from bus.local.stack import LocalStack
@@ -189,3 +210,252 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
         max_message_bytes=settings.max_message_bytes,
     )
     return specs(catalog(settings).streams.values(), shape)
+
+
+# --- delivery ---------------------------------------------------------------------------------
+
+
+def sink(connection: SystemConnection) -> Callable[[], Sink]:
+    """What makes a sink of this connection; the connector is imported and its options checked.
+
+    Raises:
+        ConfigurationError: There is no such connector, a driver is missing, or options are wrong.
+    """
+    name = connection.connector
+    try:
+        module, _, kind = SINKS[name].partition(":")
+        made = getattr(importlib.import_module(module), kind)
+        options = made.Options.model_validate(connection.options)
+    except KeyError:
+        raise ConfigurationError("there is no such connector", connector=name) from None
+    except ImportError as error:
+        raise ConfigurationError("the connector's driver is not installed", connector=name) from (
+            error
+        )
+    except ValidationError as error:
+        names = ", ".join(".".join(str(part) for part in e["loc"]) for e in error.errors())
+        raise ConfigurationError(
+            "these options of a system cannot be used", connector=name, names=names
+        ) from None
+    return lambda: made(options)
+
+
+def connections(settings: Settings, systems: Sequence[str] = ()) -> dict[str, SystemConnection]:
+    """How the systems named are reached; none named: all of the settings, and the ledger.
+
+    Raises:
+        ConfigurationError: A named system is not in the settings, or there is none at all.
+    """
+    known = dict(settings.systems)
+    if settings.database is not None:
+        known[LEDGER] = SystemConnection(
+            options={
+                "uri": settings.database.get_secret_value(),
+                "schema_name": SCHEMA,
+                "table_prefix": TABLE_PREFIX,
+            }
+        )
+    for system in systems:
+        if system not in known:
+            raise ConfigurationError("no such system in RENKEI_SYSTEMS", system=system)
+    if not known:
+        raise ConfigurationError("set RENKEI_SYSTEMS: receiving system -> its connector")
+    return {system: known[system] for system in systems or sorted(known)}
+
+
+def feeds(
+    system: str,
+    connection: SystemConnection,
+    catalog: Catalog,
+    subscriptions: Mapping[str, Subscription],
+    readers: Mapping[str, Reader],
+    today: date,
+) -> list[Feed]:
+    """What one system is fed: a view of each stream that its subscription covers by now.
+
+    Raises:
+        NotEntitled: There is no subscription of this system, or no grant is in force.
+        ConfigurationError: Its connection cannot be used.
+    """
+    make = sink(connection)
+
+    def feed(view: View, last_day: date | None) -> Feed:
+        topic = catalog.stream(view.stream).topic
+        return Feed(view, topic, readers[view.stream], make, last_day)
+
+    if system == LEDGER:
+        return [feed(ledger_view(stream), None) for stream in catalog.streams.values()]
+    if system not in subscriptions:
+        raise NotEntitled("there is no subscription of this system", system=system)
+    found: list[Feed] = []
+    refusals: list[BusError] = []
+    for name, grant in subscriptions[system].streams.items():
+        try:
+            view = compile_view(subscriptions[system], catalog.stream(name), today)
+            found.append(feed(view, grant.expires_on))
+        except NotEntitled as error:
+            _refuse(error, system=system, stream=name)
+            refusals.append(error)
+    if not found:
+        raise refusals[0]
+    return found
+
+
+def _refuse(error: BusError, **where: str) -> None:
+    """Say what is not delivered; everything else is."""
+    structlog.get_logger("renkei.deliver").error(
+        "not-delivered", code=error.code, reason=error.message, **where
+    )
+
+
+@asynccontextmanager
+async def delivering(
+    settings: Settings, cluster: Broker, systems: Sequence[str] = ()
+) -> AsyncIterator[tuple[Shared, list[Delivery]]]:
+    """The deliveries of *systems* in this process, ready for :func:`bus.deliver.host.host`.
+
+    Raises:
+        ConfigurationError: No system can be hosted as it is configured.
+        NotEntitled: No system has a subscription in force.
+    """
+    streams = catalog(settings)
+    granted = load_subscriptions(streams, settings.schemas)
+    chosen = connections(settings, systems)
+    today = datetime.now(JAPAN).date()
+    keep_freed()
+    async with AsyncExitStack() as stack:
+        known = await stack.enter_async_context(registry(settings))
+        readers = {name: Reader(stream, streams, known) for name, stream in streams.streams.items()}
+        fed: dict[str, list[Feed]] = {}
+        refusals: list[BusError] = []
+        for system, connection in chosen.items():
+            try:
+                fed[system] = feeds(system, connection, streams, granted, readers, today)
+            except (NotEntitled, ConfigurationError) as error:
+                _refuse(error, system=system)
+                refusals.append(error)
+        if not fed:
+            raise refusals[0]
+        both = await stack.enter_async_context(
+            shared(
+                broker=cluster,
+                ids=known,
+                streams=streams.streams,
+                readers=readers,
+                settings=settings,
+                clock=SystemClock(),
+                metrics=Metrics(),
+            )
+        )
+        yield (
+            both,
+            [
+                Delivery(system, feeds, both, sends_receipts=system != LEDGER)
+                for system, feeds in fed.items()
+            ],
+        )
+
+
+async def run_deliveries(
+    settings: Settings,
+    systems: Sequence[str] = (),
+    *,
+    once: bool = False,
+    watch: Callable[[Shared], Awaitable[None]] | None = None,
+) -> None:
+    """Deliver to *systems* (none: all of the settings, and the ledger) until SIGTERM or SIGINT.
+
+    Args:
+        once: Deliver what is in the log now, then end.
+        watch: Runs meanwhile; for progress.
+
+    Raises:
+        BusError: No system can be hosted as it is configured, or, *once*, a lane has stopped.
+    """
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        back_off = Backoff(settings.retry_first, settings.retry_most)
+        cluster = await reach(stack, lambda: broker(settings), back_off, stop)
+        if cluster is None:
+            return
+        both, deliveries = await stack.enter_async_context(delivering(settings, cluster, systems))
+        observe(both, deliveries)
+        if settings.http_port is not None:
+            pages = http.build(both.metrics, ready={"lanes": lambda: ill(both)})
+            await stack.enter_async_context(
+                http.serving(pages, settings.http_host, settings.http_port)
+            )
+        watching = asyncio.ensure_future(watch(both)) if watch is not None else None
+        try:
+            await host(both, deliveries, stop, once=once)
+        finally:
+            if watching is not None:
+                watching.cancel()
+    if once and (stopped := both.lanes.stopped()):
+        raise LaneError("lanes have stopped and wait for a person", lanes=len(stopped))
+
+
+@asynccontextmanager
+async def parked_events(settings: Settings) -> AsyncIterator[ParkedIndex]:
+    """What is set aside, as the exception stream says now.
+
+    Raises:
+        Unavailable: Broker or registry does not answer.
+    """
+    streams = catalog(settings)
+    stream = streams.stream("exception")
+    async with AsyncExitStack() as stack:
+        known = await stack.enter_async_context(registry(settings))
+        cluster = await stack.enter_async_context(broker(settings))
+        producer = cluster.producer(client_id="renkei-parked")
+        await producer.start()
+        stack.push_async_callback(producer.close)
+        topic = InternalTopic(cluster, producer, known, stream)
+        reader = Reader(stream, streams, known)
+        index = ParkedIndex(cluster, topic, stream, reader, SystemClock())
+        stack.push_async_callback(index.close)
+        await index.start()
+        yield index
+
+
+# --- the ledger -------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def ledger(settings: Settings) -> AsyncIterator[Ledger]:
+    """The ledger of these settings, to be asked; it connects with the first question."""
+    asked = Ledger(settings.need("database"))
+    try:
+        yield asked
+    finally:
+        await asked.close()
+
+
+def granted(settings: Settings, today: date) -> dict[str, dict[str, frozenset[str]]]:
+    """System -> stream -> event types, of every grant in force; systems without any included.
+
+    Raises:
+        FilesRefused: The schema files or the subscriptions have faults.
+    """
+    return {
+        system: {
+            stream: frozenset(grant.event_types)
+            for stream, grant in subscription.streams.items()
+            if grant.approved_on <= today <= grant.expires_on
+        }
+        for system, subscription in load_subscriptions(catalog(settings)).items()
+    }
+
+
+async def standings(settings: Settings, broker: KafkaBroker, ledger: Ledger) -> list[Standing]:
+    """How each system stands with each stream that it is granted today."""
+    now = datetime.now(UTC)
+    streams = catalog(settings)
+    receiving = {
+        system: [streams.stream(name) for name in sorted(mine)]
+        for system, mine in granted(settings, now.date()).items()
+        if mine
+    }
+    return await standings_of(broker, ledger, receiving, now=now)

@@ -12,7 +12,7 @@ import asyncio
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta, timezone
 from functools import partial
 
 import structlog
@@ -24,7 +24,7 @@ from bus.deliver.lane import Lane
 from bus.deliver.reading import Reads
 from bus.deliver.shared import Shared, SharedSink
 from bus.deliver.state import LaneState, LaneStatus
-from bus.errors import BusError, Reaction
+from bus.errors import BusError, NotEntitled, Reaction
 from bus.model import View
 from bus.points import Point, passed
 
@@ -33,6 +33,7 @@ _COMMIT_EVERY = timedelta(seconds=1)
 _SOME_ARE_FULL = timedelta(milliseconds=20)  # longest wait while lanes have no room
 _ONCE_WAIT = timedelta(milliseconds=200)
 DEFECT = "RK-000"
+JAPAN = timezone(timedelta(hours=9))  # where a subscription's day begins and ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ class Feed:
     topic: str
     reader: Reads
     sink: Callable[[], Sink]
+    expires_on: date | None = None
+    """The last day on which the subscription lets this stream out."""
 
 
 class Delivery:
@@ -68,6 +71,21 @@ class Delivery:
         self._targets: Mapping[Place, int] | None = None
         self._fetching: asyncio.Task[None] | None = None
         self._is_stopping = False
+        self._today: date | None = None
+
+    async def lags(self) -> dict[str, tuple[int, float]]:
+        """By stream: how many events its lanes here are behind, and how old the oldest is (s)."""
+        ends = await self._consumer.end_offsets(list(self._lanes))
+        now_ms = self._shared.clock.now().timestamp() * 1000
+        lags: dict[str, tuple[int, float]] = {}
+        for place, (lane, _) in self._lanes.items():
+            state = lane.state
+            behind = max(ends.get(place, state.offset) - state.offset, 0)
+            since_ms = state.oldest_ms if behind else None
+            age = max(now_ms - since_ms, 0) / 1000 if since_ms is not None else 0.0
+            events, seconds = lags.get(state.stream, (0, 0.0))
+            lags[state.stream] = (events + behind, max(seconds, age))
+        return lags
 
     @property
     def lanes(self) -> list[LaneState]:
@@ -127,6 +145,7 @@ class Delivery:
 
     async def _fetch(self, once: bool) -> bool:
         """Feed the lanes; whether, *once*, everything is delivered."""
+        self._stop_expired()
         places = self._with_room()
         if places == []:
             self._room.clear()
@@ -165,7 +184,7 @@ class Delivery:
     # -- partitions come and go --------------------------------------------------------------
 
     async def _on_assigned(self, places: Sequence[Place]) -> None:
-        self._was_assigned, self._targets = True, None
+        self._was_assigned, self._targets, self._today = True, None, None
         for place in places:
             feed = self._feeds[place[0]]
             sink = self._sinks.setdefault(place[0], SharedSink(feed.sink(), feed.view))
@@ -193,7 +212,7 @@ class Delivery:
                 task.cancel()
         tasks = {task for _, task in leaving}
         if tasks:
-            within = self._shared.settings.stop_within.total_seconds() * 0.8
+            within = self._shared.settings.stop_within.total_seconds() * 0.7
             _, late = await asyncio.wait(tasks, timeout=within)
             for task in late:
                 task.cancel()
@@ -223,15 +242,38 @@ class Delivery:
             self._consumer.pause(place)
         self._room.set()
 
+    def _stop_expired(self) -> None:
+        """A subscription may end while the process runs: nothing is let out after its last day."""
+        today = self._shared.clock.now().astimezone(JAPAN).date()
+        if today == self._today:
+            return
+        self._today = today
+        for place, (lane, task) in self._lanes.items():
+            last = self._feeds[place[0]].expires_on
+            if last is not None and today > last and not task.done():
+                if lane.may_be_abandoned:
+                    task.cancel()
+                lane.leave()
+                self._stop(place, lane, NotEntitled("the subscription has expired"))
+
+    def _stop(self, place: Place, lane: Lane, error: BusError) -> None:
+        self._consumer.pause(place)
+        lane.state.waits(LaneStatus.STOPPED, error.code, self._shared.clock.now())
+        self._log.error(
+            "lane-stopped",
+            code=error.code,
+            reason=error.message,
+            stream=lane.state.stream,
+            partition=place[1],
+        )
+
     def _stop_lane(self, error: BusError) -> bool:
         """A fetch failed for one partition alone: stop its lane; whether that could be done."""
         place = (str(error.where.get("topic")), error.where.get("partition"))
         for known, (lane, task) in self._lanes.items():
             if known == place and not task.done():
                 task.cancel()
-                self._consumer.pause(known)
-                lane.state.waits(LaneStatus.STOPPED, error.code, self._shared.clock.now())
-                self._log.error("lane-stopped", code=error.code, partition=known[1])
+                self._stop(known, lane, error)
                 return True
         return False
 
@@ -263,7 +305,7 @@ class Delivery:
         try:
             await self._consumer.close()
         finally:
-            within = self._shared.settings.stop_within.total_seconds() * 0.2
+            within = self._shared.settings.stop_within.total_seconds() * 0.15
             closing = [asyncio.ensure_future(sink.close()) for sink in self._sinks.values()]
             if closing:
                 _, late = await asyncio.wait(closing, timeout=within)

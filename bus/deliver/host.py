@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -19,9 +20,10 @@ from bus.deliver.parked import ParkedIndex
 from bus.deliver.reading import Reads
 from bus.deliver.receipts import Receipts
 from bus.deliver.shared import Shared
-from bus.deliver.state import Lanes
+from bus.deliver.state import Lanes, LaneStatus
 from bus.errors import BusError, Reaction
 from bus.model import Stream
+from bus.observe.metrics import Metrics
 from bus.settings import Settings
 
 _log = structlog.get_logger("renkei.deliver")
@@ -38,6 +40,7 @@ async def shared(
     readers: Mapping[str, Reads],
     settings: Settings,
     clock: Clock,
+    metrics: Metrics,
 ) -> AsyncIterator[Shared]:
     """What the systems of one process share, opened; waits for whoever does not answer yet."""
     wait = _Patience(clock, settings)
@@ -75,6 +78,7 @@ async def shared(
             lanes=Lanes(),
             clock=clock,
             settings=settings,
+            metrics=metrics,
         )
 
 
@@ -99,6 +103,31 @@ async def host(
         await asyncio.wait({following, stopping, *running})
     if failures:
         raise failures[0]
+
+
+def observe(shared: Shared, deliveries: Sequence[Delivery]) -> None:
+    """Let whoever looks at the metrics see how lanes, exceptions and receipts stand then."""
+
+    async def look() -> None:
+        metrics, states = shared.metrics, shared.lanes.all.values()
+        metrics.lanes(Counter((s.system, s.stream, s.status.value) for s in states))
+        events = shared.parked.open_events()
+        metrics.exceptions(Counter((e.system, e.stream, e.state.value) for e in events))
+        metrics.receipts_waiting(shared.receipts.waiting)
+        for delivery in deliveries:
+            for stream, (behind, seconds) in (await delivery.lags()).items():
+                metrics.lag(delivery.system, stream, behind, seconds)
+
+    shared.metrics.before_render(look)
+
+
+def ill(shared: Shared) -> list[str]:
+    """Why this process does not do its work: lanes that wait for a person, or have no place yet."""
+    return [
+        f"{state.system}/{state.stream}/{state.partition} {state.status} {state.code or ''}".strip()
+        for state in shared.lanes.all.values()
+        if state.status in (LaneStatus.STOPPED, LaneStatus.OPENING)
+    ]
 
 
 async def _outcomes(

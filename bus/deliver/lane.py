@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from time import monotonic
 from typing import Protocol, TypeVar, cast
 
 import pyarrow as pa
@@ -69,6 +70,7 @@ from bus.policy import project
 
 _log = structlog.get_logger("renkei.deliver")
 _FLAG = "protected"
+ALARM_AFTER = timedelta(minutes=1)  # of waiting for the same store or broker
 _LARGE = 1_000  # rows from which work in columns leaves the event loop
 Stamps = Mapping[int, int]  # offset -> milliseconds
 T = TypeVar("T")
@@ -121,6 +123,9 @@ class Lane:
         self._back_off = BackOff(shared.settings.retry_first, shared.settings.retry_most)
         self._lost_back_off = BackOff(shared.settings.retry_first, shared.settings.retry_most)
         self._set_aside = shared.parked.lane(self._name)
+        self._metrics = shared.metrics
+        self._labels = (view.system, view.stream)
+        self._started = 0.0  # when the batch in hand was taken up
         self._position = self._at(0)
         self._chain = NO_PREVIOUS
         self._unverified: Checkpoint | None = None
@@ -156,6 +161,9 @@ class Lane:
         self._queue.append(fetched)
         self._queued += len(fetched.offsets)
         self.state.fetched_to = fetched.offsets[-1] + 1
+        if self.state.oldest_ms is None:
+            self.state.oldest_ms = fetched.timestamps_ms[0]
+        self._metrics.fetched(*self._labels, len(fetched.offsets))
         self._wake.set()
 
     def leave(self) -> None:
@@ -171,7 +179,6 @@ class Lane:
     async def run(self) -> None:
         """Deliver until told to leave. Raises what stops the lane."""
         self._set_aside.on_news = self._on_news
-        self.state.parked = lambda: sum(1 for _ in self._set_aside)
         try:
             while not self._is_leaving:
                 try:
@@ -288,6 +295,8 @@ class Lane:
         pieces = self._queue
         run = joined(pieces)
         self._drop_queue()
+        self._started = monotonic()
+        self.state.oldest_ms = pieces[0].timestamps_ms[0]
         self._reading.has_room()
         passed(Point.LANE_FETCHED)
         if self._unverified is not None:
@@ -300,6 +309,7 @@ class Lane:
             return
         for is_erasure, part in split_erasures(run):
             await (self._erase(part) if is_erasure else self._deliver(part))
+        self.state.oldest_ms = self._queue[0].timestamps_ms[0] if self._queue else None
         self._lost_back_off.reset()
         self._has_news = self._has_news or self._is_postponed
 
@@ -362,6 +372,7 @@ class Lane:
         )
         seen = await asyncio.to_thread(see) if len(run) >= _LARGE else see()
         if len(seen.kept) != len(run):
+            self._metrics.filtered(*self._labels, len(run) - len(seen.kept))
             run = run.picked(cast("list[int]", seen.kept.to_pylist()))
         values = cast("Sequence[bytes]", run.values)  # erasures were split off
         return Rows(seen.records, run.offsets, run.keys, values)
@@ -454,6 +465,8 @@ class Lane:
         self.state.batches += 1
         self.state.rows += len(rows)
         self.state.applied_at = applied.applied_at
+        seconds = monotonic() - self._started
+        self._metrics.applied(*self._labels, len(rows), seconds, applied.applied_at)
 
     async def _applied(self, batch: ViewBatch) -> Applied:
         """Apply, again and again while the store is away; it may have committed unheard."""
@@ -560,6 +573,7 @@ class Lane:
         if not fresh:
             return
         await self._record(fresh)
+        self._metrics.parked(*self._labels, len(fresh))
         passed(Point.LANE_PARKED)
         for event in fresh[:10]:
             self._log.warning("event-parked", code=event.code, offset=event.offset)
@@ -612,13 +626,10 @@ class Lane:
         if not self._is_stalled:
             self._is_stalled = True
             self._reading.pause()
+        self._metrics.retried(*self._labels)
         age = now - (self.state.since or now)
-        self._log.log(
-            30 if age < timedelta(minutes=1) else 40,
-            "lane-retries",
-            code=error.code,
-            seconds=round(age.total_seconds(), 1),
-        )
+        say = self._log.warning if age < ALARM_AFTER else self._log.error
+        say("lane-retries", code=error.code, seconds=round(age.total_seconds(), 1))
         await self._shared.clock.sleep(self._back_off.next())
 
     def _go_on(self) -> None:
@@ -645,7 +656,7 @@ class Lane:
         self._wake.set()
 
     def _drop_queue(self) -> None:
-        self._queue, self._queued = [], 0
+        self._queue, self._queued, self.state.oldest_ms = [], 0, None
 
     def _at(self, offset: int, last_event_id: str | None = None) -> Position:
         return Position(

@@ -39,6 +39,7 @@ class Receipts:
         self._clock = clock
         self._back_off = back_off
         self._waiting: list[_Waiting] = []
+        self._under_way = 0
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -62,6 +63,11 @@ class Receipts:
         self._news.set()
         return done
 
+    @property
+    def waiting(self) -> int:
+        """How many are not acknowledged yet."""
+        return len(self._waiting) + self._under_way
+
     async def close(self) -> None:
         """Stop sending; what was not acknowledged is sent again by whoever opens the lane."""
         task, self._task = self._task, None
@@ -74,6 +80,7 @@ class Receipts:
             await self._news.wait()
             self._news.clear()
             waiting, self._waiting = self._waiting, []
+            self._under_way = len(waiting)
             try:
                 await self._send(waiting)
             except BusError as error:
@@ -84,6 +91,7 @@ class Receipts:
                 for _, _, done in waiting:
                     if not done.done():
                         done.set_result(None)
+            self._under_way = 0
 
     async def _send(self, waiting: Sequence[_Waiting]) -> None:
         while True:

@@ -16,6 +16,7 @@ from bus.deliver.receipts import Receipts
 from bus.deliver.state import Lanes
 from bus.errors import SinkUnavailable
 from bus.model import Applied, Checkpoint, View, ViewBatch
+from bus.observe.metrics import Metrics
 from bus.settings import Settings
 
 T = TypeVar("T")
@@ -33,6 +34,7 @@ class Shared:
     lanes: Lanes
     clock: Clock
     settings: Settings
+    metrics: Metrics
 
 
 class SharedSink:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -29,12 +29,12 @@ class LaneState:
     status: LaneStatus = LaneStatus.OPENING
     offset: int = 0  # where the lane stands
     fetched_to: int = 0  # the newest offset that was handed to it
+    oldest_ms: int | None = None  # Kafka's time of the oldest event in hand; None: nothing in hand
     batches: int = 0
     rows: int = 0  # handed to the store
     applied_at: datetime | None = None  # of the last batch
     code: str | None = None  # of the error that it waits out or stopped on
     since: datetime | None = None  # when that began
-    parked: Callable[[], int] = field(default=lambda: 0, repr=False)
 
     def waits(self, status: LaneStatus, code: str, now: datetime) -> None:
         """It does not get on; the first time counts."""

@@ -24,6 +24,7 @@ from bus.deliver.shared import Shared
 from bus.deliver.state import LaneState, LaneStatus
 from bus.errors import RegistryUnavailable, SchemaUnknown
 from bus.model import ParkedEvent, SchemaVersion, View
+from bus.observe.metrics import Metrics
 from bus.policy import compile_view, ledger_view, load_subscriptions
 from bus.settings import Settings
 from bus.testing.changes import MUNICIPALITY, body
@@ -275,6 +276,7 @@ async def hosted(
                 readers=readers,
                 settings=town.settings,
                 clock=town.clock,
+                metrics=Metrics(),
             )
         )
         deliveries = [

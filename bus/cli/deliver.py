@@ -1,0 +1,89 @@
+"""``renkei deliver``: from the log into the receiving systems' stores."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+from typing import Annotated
+
+import structlog
+import typer
+from rich.status import Status
+
+from bus import app as composition
+from bus.cli.output import err
+from bus.deliver.shared import Shared
+from bus.observe import logs
+
+LEAVE_WITHIN_S = 2.0  # after the last word, for threads that a dead store still holds
+_PROGRESS_EVERY_S = 10.0
+_LIVE_EVERY_S = 0.5
+_log = structlog.get_logger("renkei.deliver")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command()(deliver)
+
+
+def deliver(
+    system: Annotated[
+        list[str] | None,
+        typer.Option("--system", help="Only this receiving system; may be given several times."),
+    ] = None,
+    once: Annotated[
+        bool, typer.Option("--once", help="Deliver what is in the log now, then end.")
+    ] = False,
+) -> None:
+    """Deliver to every system of the settings, and to the ledger, until told to stop.
+
+    SIGTERM and Ctrl-C finish the batches in hand. Several processes may run: they share the
+    work, and take over from each other.
+    """
+    settings = composition.settings()
+    logs.configure(settings.log_format)
+    try:
+        asyncio.run(
+            composition.run_deliveries(settings, system or [], once=once, watch=show_progress)
+        )
+    finally:
+        _leave_soon(0 if sys.exc_info()[0] is None else None)
+
+
+async def show_progress(shared: Shared) -> None:
+    """A line on a terminal, or one in the log now and then while something is delivered."""
+    console = err()
+    if console.is_terminal:
+        with Status("starting", console=console) as status:
+            await _every(_LIVE_EVERY_S, shared, status.update)
+    else:
+        await _every(_PROGRESS_EVERY_S, shared, None)
+
+
+async def _every(seconds: float, shared: Shared, show: object) -> None:
+    before = 0
+    while True:
+        await asyncio.sleep(seconds)
+        rows, lanes = shared.lanes.rows, shared.lanes.all.values()
+        rate = (rows - before) / seconds
+        if callable(show):
+            doing = len([lane for lane in lanes if lane.status == "running"])
+            show(f"{rows:,} rows, {rate:,.0f}/s, {doing} of {len(lanes)} lanes")
+        elif rows > before:
+            _log.info("progress", rows=rows, lanes=len(lanes), seconds=seconds)
+        before = rows
+
+
+def _leave_soon(status: int | None) -> None:
+    """Do not wait for a thread that hangs in a store which will never answer.
+
+    Everything is said and closed by now; the batch in that thread was given up, and whoever
+    opens its lane asks the store what became of it.
+    """
+    if status is None:
+        return
+    timer = threading.Timer(LEAVE_WITHIN_S, os._exit, [status])
+    timer.daemon = True
+    timer.start()

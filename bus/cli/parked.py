@@ -1,0 +1,151 @@
+"""``renkei parked``: events that were set aside, and what to do with them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from bus import app as composition
+from bus.cli.output import DryRun, Json, out, show_json
+from bus.errors import ConfigurationError
+from bus.model import ExceptionState, ParkedEvent
+
+System = Annotated[str, typer.Argument(help="The receiving system.")]
+Subject = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--subject",
+        help="<municipality>/<宛名番号> as the list shows it; may be given several times.",
+    ),
+]
+All = Annotated[bool, typer.Option("--all", help="Every parked event of the system.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group to the command line."""
+    group = typer.Typer(no_args_is_help=True, help="Events that could not be applied.")
+    group.command("list")(list_open)
+    group.command()(retry)
+    group.command()(dismiss)
+    app.add_typer(group, name="parked")
+
+
+def list_open(
+    system: Annotated[str | None, typer.Option(help="Only this receiving system.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List what is set aside: parked events, and what waits behind them."""
+    events = asyncio.run(_open(system))
+    if as_json:
+        show_json([_as_json(event) for event in events])
+    elif not events:
+        out().print("nothing is set aside")
+    else:
+        out().print(_table(events))
+
+
+def retry(
+    system: System, subject: Subject = None, is_all: All = False, dry_run: DryRun = False
+) -> None:
+    """Try parked events again; what waits behind each comes along, in order.
+
+    The process that owns the lane does it within about a second, or when one starts.
+    """
+    _chosen_one_way(subject, is_all)
+    asked = asyncio.run(_retry(system, subject, dry_run=dry_run))
+    _say("would try" if dry_run else "asked to try", asked)
+
+
+def dismiss(
+    system: System,
+    reason: Annotated[
+        str, typer.Option(help="Why; kept for ever, so a ticket's number and no personal data.")
+    ],
+    subject: Subject = None,
+    is_all: All = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Close parked events for good; what waits behind each is applied."""
+    _chosen_one_way(subject, is_all)
+    if not reason.strip():
+        raise ConfigurationError("say why: --reason may not be empty")
+    closed = asyncio.run(_dismiss(system, subject, reason.strip(), dry_run=dry_run))
+    _say("would dismiss" if dry_run else "dismissed", closed)
+
+
+async def _open(system: str | None) -> list[ParkedEvent]:
+    async with composition.parked_events(composition.settings()) as index:
+        return index.open_events(system)
+
+
+async def _retry(
+    system: str, subjects: Sequence[str] | None, *, dry_run: bool
+) -> Sequence[ParkedEvent]:
+    async with composition.parked_events(composition.settings()) as index:
+        events = _parked(index.open_events(system), subjects)
+        return events if dry_run else await index.ask_retry(events)
+
+
+async def _dismiss(
+    system: str, subjects: Sequence[str] | None, note: str, *, dry_run: bool
+) -> Sequence[ParkedEvent]:
+    async with composition.parked_events(composition.settings()) as index:
+        events = _parked(index.open_events(system), subjects)
+        return events if dry_run else await index.dismiss(events, note)
+
+
+def _parked(events: Sequence[ParkedEvent], subjects: Sequence[str] | None) -> list[ParkedEvent]:
+    """The parked among *events*: what waits follows them by itself."""
+    return [
+        event
+        for event in events
+        if event.state is not ExceptionState.WAITING
+        and (subjects is None or event.subject in subjects)
+    ]
+
+
+def _chosen_one_way(subjects: Sequence[str] | None, is_all: bool) -> None:
+    if bool(subjects) == is_all:
+        raise ConfigurationError("name subjects with --subject, or say --all")
+
+
+def _say(what: str, events: Sequence[ParkedEvent]) -> None:
+    out().print(f"{what} {len(events)} parked event{'' if len(events) == 1 else 's'}")
+    for event in events:
+        out().print(f"  {event.stream}/{event.partition}/{event.offset}  {event.subject}")
+
+
+def _as_json(event: ParkedEvent) -> dict[str, Any]:
+    return {
+        "system": event.system,
+        "stream": event.stream,
+        "partition": event.partition,
+        "offset": event.offset,
+        "subject": event.subject,
+        "event_id": event.event_id,
+        "state": event.state.value,
+        "code": event.code,
+        "attempts": event.attempts,
+        "at": event.at.isoformat(),
+    }
+
+
+def _table(events: Sequence[ParkedEvent]) -> Table:
+    table = Table("System", "Event", "Subject", "State", "Code", box=None, pad_edge=False)
+    table.add_column("Tries", justify="right")
+    table.add_column("Since")
+    for event in events:
+        table.add_row(
+            event.system,
+            f"{event.stream}/{event.partition}/{event.offset}",
+            event.subject,
+            event.state.value,
+            event.code,
+            str(event.attempts),
+            f"{event.at.astimezone():%m-%d %H:%M}",
+        )
+    return table
