@@ -1,0 +1,144 @@
+"""``renkei reach``: has a change arrived, where, and if not, why not."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from bus import app as composition
+from bus.cli.output import Json, out, show_json
+from bus.cli.watching import watch
+from bus.ledger import Reach, ReachState, SystemReach
+
+ChangeId = Annotated[str, typer.Argument(help="The change's id, as `renkei publish` prints it.")]
+Watch = Annotated[bool, typer.Option("--watch", help="Show it again until all have applied it.")]
+LOOK_EVERY = 0.5
+INCOMPLETE = 3  # exit status: somebody does not have it (yet)
+_STYLES = {
+    ReachState.APPLIED: "green",
+    ReachState.SUPERSEDED: "green",
+    ReachState.WAITING: "yellow",
+    ReachState.NOT_ENTITLED: "dim",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group to the command line."""
+    group = typer.Typer(no_args_is_help=True, help="Where a change has arrived.")
+    group.command("show")(show)
+    group.callback()(_only_a_group)
+    app.add_typer(group, name="reach")
+
+
+def show(change_id: ChangeId, is_watching: Watch = False, as_json: Json = False) -> None:
+    """Show which systems have applied a change, after how long, and who has not and why.
+
+    The exit status is 0 if every entitled system has it, and 3 otherwise.
+    """
+    reach = asyncio.run(_show(change_id, is_watching=is_watching, is_drawn=not as_json))
+    if as_json:
+        show_json(as_document(reach))
+    if not reach.is_complete:
+        raise typer.Exit(INCOMPLETE)
+
+
+async def _show(change_id: str, *, is_watching: bool, is_drawn: bool) -> Reach:
+    settings = composition.settings()
+    granted = composition.granted(settings, datetime.now(UTC).date())
+    async with composition.ledger(settings) as ledger:
+
+        async def look() -> Reach:
+            return await ledger.reach(change_id, granted)
+
+        if is_watching and is_drawn:
+            return await watch(
+                look, draw, every=LOOK_EVERY, is_done=lambda reach: reach.is_complete
+            )
+        reach = await look()
+        while is_watching and not reach.is_complete:
+            await asyncio.sleep(LOOK_EVERY)
+            reach = await look()
+    if is_drawn:
+        out().print(draw(reach))
+    return reach
+
+
+def draw(reach: Reach) -> RenderableType:
+    """A table of the systems under a line that sums it up; fits 80 columns."""
+    table = Table("System", "State", "Took", "Why", box=None, pad_edge=False)
+    table.columns[2].justify = "right"
+    for system in reach.systems:
+        took = "" if system.took is None else duration(system.took)
+        table.add_row(
+            system.system, system.state.value, took, _why(system), style=_STYLES.get(system.state)
+        )
+    return Group(summary(reach), table)
+
+
+def summary(reach: Reach) -> str:
+    """``16 of 16 applied``, or what is known so far."""
+    if reach.size is None:
+        return "the ledger has no event of this change (yet)"
+    events = "" if reach.is_whole else f"; {reach.events} of {reach.size} events in the ledger"
+    return f"{reach.applied} of {reach.expected} applied{events}"
+
+
+def duration(took: timedelta) -> str:
+    """``84 ms``, ``2.1 s``, ``3 min``, ``5 h``, ``2 d``."""
+    seconds = took.total_seconds()
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    for unit, size, limit in (("s", 1, 60), ("min", 60, 3600), ("h", 3600, 86_400)):
+        if seconds < limit:
+            return f"{seconds / size:.1f} {unit}" if unit == "s" else f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 86_400:.0f} d"
+
+
+def as_document(reach: Reach) -> dict[str, Any]:
+    """The same for machines."""
+    return {
+        "change_id": reach.change_id,
+        "events": reach.events,
+        "size": reach.size,
+        "expected": reach.expected,
+        "applied": reach.applied,
+        "complete": reach.is_complete,
+        "systems": [
+            {
+                "system": system.system,
+                "state": system.state.value,
+                "applied_at": system.applied_at.isoformat() if system.applied_at else None,
+                "took_ms": round(system.took.total_seconds() * 1000, 3) if system.took else None,
+                "code": system.code,
+                "events_behind": system.events_behind,
+            }
+            for system in reach.systems
+        ],
+    }
+
+
+def _why(system: SystemReach) -> str:
+    match system.state:
+        case ReachState.PARKED:
+            return f"set aside: {system.code}; see: renkei parked list"
+        case ReachState.WAITING if system.events_behind is not None:
+            return f"its lane is {system.events_behind:,} events away"
+        case ReachState.WAITING if system.code is not None:
+            return "behind a parked event of the same subject"
+        case ReachState.DISMISSED:
+            return f"set aside ({system.code}) and closed by an operator"
+        case ReachState.MISSED:
+            return "its view left the event out at that time"
+        case ReachState.SUPERSEDED:
+            return "it has a later version"
+        case _:
+            return ""
+
+
+def _only_a_group() -> None:
+    """Where a change has arrived."""

@@ -1,0 +1,91 @@
+"""``renkei status``: how each system stands with each stream."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from bus import app as composition
+from bus.cli.output import Json, out, show_json
+from bus.cli.reach import duration
+from bus.cli.watching import watch
+from bus.ledger.standing import Standing
+
+Watch = Annotated[bool, typer.Option("--watch", help="Show it again every two seconds.")]
+LOOK_EVERY = 2.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command("status")(status)
+
+
+def status(is_watching: Watch = False, as_json: Json = False) -> None:
+    """Show systems x streams: lag in events and time, rate, what is set aside, last applied.
+
+    Lag counts from where the system's consumer group is to the end of the log; the age is that
+    of the oldest event not yet applied.
+    """
+    asyncio.run(_status(is_watching=is_watching, as_json=as_json))
+
+
+async def _status(*, is_watching: bool, as_json: bool) -> None:
+    settings = composition.settings()
+    async with composition.broker(settings) as broker, composition.ledger(settings) as ledger:
+
+        async def look() -> list[Standing]:
+            return await composition.standings(settings, broker, ledger)
+
+        if is_watching and not as_json:
+            await watch(look, draw, every=LOOK_EVERY)
+            return
+        found = await look()
+    if as_json:
+        show_json([as_document(standing) for standing in found])
+    else:
+        out().print(draw(found))
+
+
+def draw(found: list[Standing]) -> Table:
+    """One line for each system and stream; fits 80 columns."""
+    table = Table(
+        "System", "Stream", "Lag", "Age", "Rows/s", "Parked", "Applied", box=None, pad_edge=False
+    )
+    for column in table.columns[2:]:
+        column.justify = "right"
+    now = datetime.now(UTC)
+    shown = None
+    for one in found:
+        is_well = not one.lag_events and not one.parked
+        table.add_row(
+            "" if one.system == shown else one.system,
+            one.stream,
+            f"{one.lag_events:,}",
+            "" if one.lag is None else duration(one.lag),
+            f"{one.rows_per_s:,.1f}" if one.rows_per_s else "",
+            str(one.parked or ""),
+            "never"
+            if one.last_applied_at is None
+            else f"{duration(now - one.last_applied_at)} ago",
+            style=None if is_well else "yellow",
+        )
+        shown = one.system
+    return table
+
+
+def as_document(standing: Standing) -> dict[str, Any]:
+    """The same for machines."""
+    last = standing.last_applied_at
+    return {
+        "system": standing.system,
+        "stream": standing.stream,
+        "lag_events": standing.lag_events,
+        "lag_seconds": standing.lag.total_seconds() if standing.lag is not None else None,
+        "rows_per_s": standing.rows_per_s,
+        "parked": standing.parked,
+        "last_applied_at": last.isoformat() if last is not None else None,
+    }

@@ -1,0 +1,53 @@
+"""The way into the ledger: the connector's sinks, opened on tables that were made ready first."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+from bus.connect import Sink
+from bus.ledger.store import prepare
+from bus.model import Applied, Checkpoint, View, ViewBatch
+
+
+class LedgerFeed:
+    """Makes the ledger's sinks. The first one that opens makes the tables ready, for all."""
+
+    def __init__(self, make: Callable[[], Sink], uri: str, streams: Sequence[str]) -> None:
+        self._make = make
+        self._uri = uri
+        self._streams = streams
+        self._is_ready = False
+        self._preparing = asyncio.Lock()
+
+    def sink(self) -> Sink:
+        """A sink for one view of the ledger."""
+        return _LedgerSink(self._make(), self)
+
+    async def make_ready(self) -> None:
+        """Make the tables, unless that was done."""
+        async with self._preparing:
+            if not self._is_ready:
+                await prepare(self._uri, self._streams)
+                self._is_ready = True
+
+
+class _LedgerSink:
+    """The connector's sink; while the database is away, opening is what fails and is retried."""
+
+    def __init__(self, sink: Sink, feed: LedgerFeed) -> None:
+        self._sink = sink
+        self._feed = feed
+
+    async def open(self, view: View) -> Mapping[int, Checkpoint]:
+        await self._feed.make_ready()
+        return await self._sink.open(view)
+
+    async def apply(self, batch: ViewBatch) -> Applied:
+        return await self._sink.apply(batch)
+
+    async def checkpoint(self, partition: int) -> Checkpoint | None:
+        return await self._sink.checkpoint(partition)
+
+    async def close(self) -> None:
+        await self._sink.close()

@@ -1,0 +1,168 @@
+"""Reach (到達): of the systems that should have a change, which have applied it, and why not.
+
+Pure: what the ledger's tables say goes in, the answer comes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+
+class ReachState(StrEnum):
+    """How a change stands in one system; the worst of its events."""
+
+    APPLIED = "applied"
+    SUPERSEDED = "superseded"  # a later version of the subject was delivered instead
+    WAITING = "waiting"  # the lane has not come that far, or the event waits behind a parked one
+    PARKED = "parked"  # set aside; the code says why
+    DISMISSED = "dismissed"  # set aside, and closed by an operator
+    MISSED = "missed"  # the lane went past it without delivering it
+    NOT_ENTITLED = "not entitled"  # no grant covers any of the change's events
+
+    @property
+    def has_it(self) -> bool:
+        """Whether the system has what the change says, or something newer."""
+        return self in (ReachState.APPLIED, ReachState.SUPERSEDED)
+
+
+_WORST_FIRST = (
+    ReachState.MISSED,
+    ReachState.DISMISSED,
+    ReachState.PARKED,
+    ReachState.WAITING,
+    ReachState.SUPERSEDED,
+    ReachState.APPLIED,
+)
+_OF_EXCEPTION = {
+    "PARKED": ReachState.PARKED,
+    "RETRY": ReachState.PARKED,
+    "WAITING": ReachState.WAITING,
+    "DISMISSED": ReachState.DISMISSED,
+    "SUPERSEDED": ReachState.SUPERSEDED,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventStanding:
+    """What the ledger holds of one event in one system that is entitled to it."""
+
+    system: str
+    stream: str
+    partition: int
+    offset: int
+    processed_at: datetime
+    delivered_at: datetime | None = None
+    superseded_at: datetime | None = None
+    reached: int | None = None  # how far the lane has come; None: it never started
+    exception: str | None = None  # state of the newest exception
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemReach:
+    """How a change stands in one system."""
+
+    system: str
+    state: ReachState
+    applied_at: datetime | None = None  # when the last of its events was
+    took: timedelta | None = None  # from processing in the core system to then
+    code: str | None = None  # of the error an event was set aside with
+    events_behind: int | None = None  # how far its lane is from the change
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """How a change stands everywhere."""
+
+    change_id: str
+    events: int  # in the ledger so far
+    size: int | None  # that the change has; None: the ledger does not know it (yet)
+    systems: Sequence[SystemReach]
+
+    @property
+    def expected(self) -> int:
+        """How many systems should have it."""
+        return sum(s.state is not ReachState.NOT_ENTITLED for s in self.systems)
+
+    @property
+    def applied(self) -> int:
+        """How many have it, or something newer."""
+        return sum(s.state.has_it for s in self.systems)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the ledger has all of the change's events: before, nothing is settled."""
+        return self.size is not None and self.events >= self.size
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every system that should have it has it."""
+        return self.is_whole and self.applied == self.expected
+
+
+def reach_of(
+    change_id: str,
+    *,
+    size: int | None,
+    events: int,
+    systems: Sequence[str],
+    standings: Sequence[EventStanding],
+) -> Reach:
+    """Put together what the ledger holds; *systems* are all there are, entitled or not."""
+    by_system: dict[str, list[EventStanding]] = {system: [] for system in sorted(systems)}
+    for standing in standings:
+        by_system.setdefault(standing.system, []).append(standing)
+    whole = size is not None and events >= size
+    return Reach(
+        change_id=change_id,
+        events=events,
+        size=size,
+        systems=[_system(name, mine, whole) for name, mine in by_system.items()],
+    )
+
+
+def _system(system: str, standings: Sequence[EventStanding], is_whole: bool) -> SystemReach:
+    if not standings:
+        return SystemReach(
+            system=system, state=ReachState.NOT_ENTITLED if is_whole else ReachState.WAITING
+        )
+    state = min((_state(standing) for standing in standings), key=_WORST_FIRST.index)
+    if state.has_it and not is_whole:
+        return SystemReach(system=system, state=ReachState.WAITING)
+    worst = next(s for s in standings if _state(s) is state)
+    times = [s.delivered_at or s.superseded_at for s in standings]
+    applied_at = max((t for t in times if t is not None), default=None) if state.has_it else None
+    first = min(standing.processed_at for standing in standings)
+    return SystemReach(
+        system=system,
+        state=state,
+        applied_at=applied_at,
+        took=applied_at - first if applied_at is not None else None,
+        code=None if state.has_it else worst.code,
+        events_behind=_behind(worst) if state is ReachState.WAITING else None,
+    )
+
+
+def _state(standing: EventStanding) -> ReachState:
+    if standing.delivered_at is not None:
+        return ReachState.APPLIED
+    if standing.superseded_at is not None:
+        return ReachState.SUPERSEDED
+    if standing.exception in _OF_EXCEPTION:
+        return _OF_EXCEPTION[standing.exception]
+    if standing.reached is None or standing.reached <= standing.offset:
+        return ReachState.WAITING
+    return ReachState.MISSED
+
+
+def _behind(standing: EventStanding) -> int | None:
+    if standing.exception is not None:
+        return None
+    return standing.offset + 1 - (standing.reached or 0)
+
+
+Entitlements = Mapping[str, Mapping[str, frozenset[str]]]
+"""System -> stream -> event types it is entitled to; a system without any is listed as well."""

@@ -1,0 +1,124 @@
+"""The ledger's SQL: what it makes, and what it asks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.resources import files
+
+from psycopg import sql
+
+MAKE_SCHEMA = "CREATE SCHEMA IF NOT EXISTS ledger"
+LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('renkei:ledger', 0))"
+SHAPE = files("bus.ledger").joinpath("schema.sql").read_text(encoding="utf-8")
+
+_EVENT_COLUMNS = (
+    "event_id, event_type, nature, change_id, change_size, change_index, municipality_code,"
+    " subject_id, version, processed_at, source, cancels, log_partition, log_offset"
+)
+
+_EVENTS = """
+CREATE TABLE IF NOT EXISTS ledger.{table} (
+  municipality_code text,
+  subject_id text,
+  version integer,
+  event_id text,
+  event_type text,
+  nature text,
+  change_id text,
+  change_size integer,
+  change_index integer,
+  processed_at timestamptz,
+  source text,
+  cancels text,
+  log_partition integer NOT NULL,
+  log_offset bigint NOT NULL,
+  renkei_applied_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (log_partition, log_offset)
+);
+CREATE INDEX IF NOT EXISTS {by_change} ON ledger.{table} (change_id);
+CREATE INDEX IF NOT EXISTS {by_subject} ON ledger.{table} (subject_id, version)
+"""
+
+EVENTS_OF_A_CHANGE = """
+SELECT stream, log_partition, log_offset, event_type, change_size, processed_at
+FROM ledger.event WHERE change_id = %(change_id)s
+ORDER BY change_index"""
+
+# What became of each event in each system that is entitled to it. ``superseded_at``: when a later
+# version of the same subject was delivered, which holds everything that this one held.
+REACH = """
+WITH event AS MATERIALIZED (SELECT * FROM ledger.event WHERE change_id = %(change_id)s),
+     entitled AS (
+       SELECT * FROM unnest(%(systems)s::text[], %(streams)s::text[], %(types)s::text[])
+       AS entitled (system, stream, event_type))
+SELECT entitled.system, event.stream, event.log_partition, event.log_offset, event.processed_at,
+       coalesce(
+         ledger.delivered_at(entitled.system, event.stream, event.log_partition, event.log_offset),
+         CASE set_aside.state WHEN 'APPLIED' THEN set_aside.at END),
+       coalesce((SELECT min(ledger.delivered_at(entitled.system, event.stream, later.log_partition,
+                                       later.log_offset))
+        FROM (SELECT log_partition, log_offset FROM ledger.event AS newer
+              WHERE newer.stream = event.stream AND newer.subject_id = event.subject_id
+                AND newer.municipality_code = event.municipality_code
+                AND newer.version > event.version
+              ORDER BY newer.version LIMIT 16) AS later),
+         CASE set_aside.state WHEN 'SUPERSEDED' THEN set_aside.at END),
+       ledger.reached(entitled.system, event.stream, event.log_partition),
+       set_aside.state, set_aside.code
+FROM event
+JOIN entitled ON entitled.stream = event.stream AND entitled.event_type = event.event_type
+LEFT JOIN LATERAL (
+  SELECT state, code, at FROM ledger.event_exception AS exception
+  WHERE exception.system = entitled.system AND exception.stream = event.stream
+    AND exception.partition = event.log_partition AND exception."offset" = event.log_offset
+  ORDER BY exception.log_offset DESC LIMIT 1) AS set_aside ON true
+ORDER BY entitled.system, event.stream, event.log_partition, event.log_offset"""
+
+# Of each lane asked about: when a batch was last applied, and how far that went.
+LANES = """
+SELECT lane.system, lane.stream, lane.partition, newest.applied_at, newest."end"
+FROM unnest(%(systems)s::text[], %(streams)s::text[], %(partitions)s::integer[])
+  AS lane (system, stream, partition)
+CROSS JOIN LATERAL (
+  SELECT applied_at, "end" FROM ledger.event_receipt AS receipt
+  WHERE receipt.system = lane.system AND receipt.stream = lane.stream
+    AND receipt.partition = lane.partition AND NOT is_replay
+  ORDER BY "end" DESC, applied_at DESC LIMIT 1) AS newest"""
+
+ROWS_LATELY = """
+SELECT system, stream, sum(rows)::bigint FROM ledger.event_receipt
+WHERE applied_at > now() - %(window)s::interval
+GROUP BY system, stream"""
+
+OPEN_EXCEPTIONS = """
+SELECT system, stream, state, count(*) FROM ledger.exception WHERE is_open
+GROUP BY system, stream, state"""
+
+
+def events_table(stream: str) -> str:
+    """The table that holds a stream's events, as the connector names it."""
+    return "event_" + stream.replace(".", "_")
+
+
+def make_events(stream: str) -> sql.Composed:
+    """The table of one stream's events and its indexes."""
+    table = events_table(stream)
+    return sql.SQL(_EVENTS).format(
+        table=sql.Identifier(table),
+        by_change=sql.Identifier(f"{table}_change"),
+        by_subject=sql.Identifier(f"{table}_subject"),
+    )
+
+
+def make_union(streams: Sequence[str]) -> sql.Composed:
+    """``ledger.event``: the events of all streams."""
+    parts = [
+        sql.SQL("SELECT {stream}::text AS stream, {columns} FROM ledger.{table}").format(
+            stream=sql.Literal(stream),
+            columns=sql.SQL(_EVENT_COLUMNS),
+            table=sql.Identifier(events_table(stream)),
+        )
+        for stream in sorted(streams)
+    ]
+    body = sql.SQL("\nUNION ALL ").join(parts)
+    return sql.SQL("CREATE OR REPLACE VIEW ledger.event AS\n{body}").format(body=body)

@@ -1,0 +1,171 @@
+"""The ledger's database: made ready, and asked."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from bus.errors import ConfigurationError, StoreUnavailable
+from bus.ledger import statements
+from bus.ledger.reach import Entitlements, EventStanding, Reach, reach_of
+
+SCHEMA = "ledger"
+TABLE_PREFIX = "event_"
+"""The options of the connector that feeds the ledger: where it writes."""
+
+_CONNECT_TIMEOUT = 10
+
+
+@dataclass(frozen=True, slots=True)
+class LaneReceipts:
+    """What receipts say of one lane."""
+
+    last_applied_at: datetime
+    reached: int
+
+
+async def prepare(uri: str, streams: Sequence[str]) -> None:
+    """Make the ledger's tables, indexes, views and functions; safe to repeat, and twice at once.
+
+    To be done before the connector opens its sinks, so that offsets are kept as ranges.
+
+    Args:
+        uri: The ledger's database.
+        streams: The streams whose events it keeps; not receipts and exceptions.
+
+    Raises:
+        ConfigurationError: The role may not, or the database holds something else.
+        StoreUnavailable: The database does not answer.
+    """
+    async with _connected(uri) as connection, connection.transaction():
+        await connection.execute(statements.LOCK)
+        await connection.execute(statements.MAKE_SCHEMA)
+        for stream in sorted(streams):
+            await connection.execute(statements.make_events(stream))
+        await connection.execute(statements.make_union(streams))
+        await connection.execute(sql.SQL(statements.SHAPE))
+
+
+class Ledger:
+    """Answers from the ledger. One connection, opened anew when it was lost."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        self._connection: psycopg.AsyncConnection[tuple[object, ...]] | None = None
+
+    async def close(self) -> None:
+        """Let go of the connection; safe to call twice."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    async def reach(self, change_id: str, entitlements: Entitlements) -> Reach:
+        """How a change stands in each of the systems.
+
+        Raises:
+            ConfigurationError: There is no ledger in this database.
+            StoreUnavailable: The database does not answer.
+        """
+        entitled = [
+            (system, stream, event_type)
+            for system, streams in entitlements.items()
+            for stream, event_types in streams.items()
+            for event_type in event_types
+        ]
+        about = {
+            "change_id": change_id,
+            "systems": [system for system, _, _ in entitled],
+            "streams": [stream for _, stream, _ in entitled],
+            "types": [event_type for _, _, event_type in entitled],
+        }
+        events = await self._ask(statements.EVENTS_OF_A_CHANGE, about)
+        rows = await self._ask(statements.REACH, about) if events else []
+        return reach_of(
+            change_id,
+            size=max((event[4] for event in events), default=None),
+            events=len(events),
+            systems=list(entitlements),
+            standings=[
+                EventStanding(
+                    system=row[0],
+                    stream=row[1],
+                    partition=row[2],
+                    offset=row[3],
+                    processed_at=row[4],
+                    delivered_at=row[5],
+                    superseded_at=row[6],
+                    reached=row[7],
+                    exception=row[8],
+                    code=row[9],
+                )
+                for row in rows
+            ],
+        )
+
+    async def lanes(
+        self, lanes: Sequence[tuple[str, str, int]]
+    ) -> Mapping[tuple[str, str, int], LaneReceipts]:
+        """What receipts say of these (system, stream, partition); absent: there is none."""
+        about = {
+            "systems": [system for system, _, _ in lanes],
+            "streams": [stream for _, stream, _ in lanes],
+            "partitions": [partition for _, _, partition in lanes],
+        }
+        rows = await self._ask(statements.LANES, about)
+        return {
+            (system, stream, partition): LaneReceipts(applied_at, reached)
+            for system, stream, partition, applied_at, reached in rows
+        }
+
+    async def rows_lately(self, window: timedelta) -> Mapping[tuple[str, str], int]:
+        """Rows applied within *window*, by (system, stream)."""
+        rows = await self._ask(statements.ROWS_LATELY, {"window": window})
+        return {(system, stream): count for system, stream, count in rows}
+
+    async def open_exceptions(self) -> Mapping[tuple[str, str, str], int]:
+        """How many events are set aside and not closed, by (system, stream, state)."""
+        rows = await self._ask(statements.OPEN_EXCEPTIONS, {})
+        return {(system, stream, state): count for system, stream, state, count in rows}
+
+    async def _ask(self, question: str, about: Mapping[str, object]) -> list[tuple[Any, ...]]:
+        with _translated():
+            if self._connection is None or self._connection.closed:
+                self._connection = await psycopg.AsyncConnection.connect(
+                    self._uri, autocommit=True, connect_timeout=_CONNECT_TIMEOUT
+                )
+            cursor = await self._connection.execute(question, about)
+            return await cursor.fetchall()
+
+
+@asynccontextmanager
+async def _connected(uri: str) -> AsyncIterator[psycopg.AsyncConnection[tuple[object, ...]]]:
+    with _translated():
+        async with await psycopg.AsyncConnection.connect(
+            uri, connect_timeout=_CONNECT_TIMEOUT
+        ) as connection:
+            yield connection
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """What psycopg can raise, as the bus's errors. Its messages may quote values: not repeated."""
+    try:
+        yield
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction) as error:
+        raise ConfigurationError(
+            "there is no ledger in this database yet: renkei deliver makes it"
+        ) from error
+    except psycopg.errors.InvalidPassword as error:
+        raise ConfigurationError("the ledger's database refuses the password") from error
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise ConfigurationError("the ledger's database refuses the right to do this") from error
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        raise StoreUnavailable("the ledger's database does not answer") from error
+    except psycopg.ProgrammingError as error:
+        raise ConfigurationError("the ledger's tables are not as they should be") from error
