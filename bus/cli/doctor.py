@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 from rich.table import Table
@@ -10,10 +11,13 @@ from rich.text import Text
 
 import bus
 from bus import app as compose
+from bus.cli.local import stack_here
 from bus.cli.output import Json, out, show_json
-from bus.local.checkup import Finding, Outside, Verdict, examine
 
-STYLES = {Verdict.OK: "green", Verdict.WARN: "yellow", Verdict.FAIL: "bold red"}
+if TYPE_CHECKING:  # needs the packages of renkei[local]
+    from bus.local.checkup import Finding
+
+STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
 def register(app: typer.Typer) -> None:
@@ -23,13 +27,16 @@ def register(app: typer.Typer) -> None:
 
 def doctor(as_json: Json = False) -> None:
     """Look at versions, files, ports, disk, memory and clock. Exit status 1 if something fails."""
+    stack = stack_here()
+    from bus.local.checkup import Outside, Verdict, examine
+
     settings = compose.settings()
     outside = Outside(
         lock=Path(bus.__file__).parents[1] / "requirements" / "lock.txt",
         registry=settings.registry,
         database=settings.database.get_secret_value() if settings.database else None,
     )
-    findings = examine(compose.local_stack(settings), outside)
+    findings = examine(stack, outside)
     if as_json:
         show_json(
             [

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -27,11 +27,13 @@ from rich.table import Table
 from bus import app as compose
 from bus.cli.output import Json, err, out, show_json
 from bus.errors import ConfigurationError
-from bus.local.endpoints import Endpoints
+from bus.local.endpoints import ENGINES, Endpoints
 from bus.local.progress import Step
-from bus.local.stack import NAMES, EngineStatus, LocalStack, Status
 
-LOGS = (*NAMES, "supervisor")
+if TYPE_CHECKING:  # needs the packages of renkei[local]
+    from bus.local.stack import EngineStatus, LocalStack, Status
+
+LOGS = (*ENGINES, "supervisor")
 FOLLOW_SECONDS = 0.25
 LONGEST_NAME = 34
 
@@ -50,9 +52,9 @@ def register(app: typer.Typer) -> None:
 
 def fetch() -> None:
     """Bring the engines' files, each verified; start nothing."""
-    stack = _stack()
+    stack = stack_here()
     with watching() as progress:
-        brought = stack.fetch(progress, verify=True)
+        brought = stack.fetch(progress)
     out().print(
         f"{brought} files fetched, all in place" if brought else "every file is in place",
     )
@@ -74,7 +76,7 @@ def up(
         "postgres": postgres_port,
         "registry": registry_port,
     }
-    stack = _stack({name: port for name, port in given.items() if port is not None})
+    stack = stack_here({name: port for name, port in given.items() if port is not None})
     with watching() as progress:
         if foreground:
             stack.run(progress)
@@ -89,13 +91,13 @@ def up(
 def down() -> None:
     """Stop the engines; their data stays."""
     begun = time.monotonic()
-    was_up = _stack().down()
+    was_up = stack_here().down()
     out().print(f"stopped in {time.monotonic() - begun:.1f} s" if was_up else "nothing was running")
 
 
 def status(as_json: Json = False) -> None:
     """Each engine: process, port, memory, how long it has run. Exit status 1 if one is down."""
-    now = _stack().status()
+    now = stack_here().status()
     if as_json:
         show_json(_status_json(now))
     else:
@@ -116,7 +118,7 @@ def logs(
     """The engines' last log lines."""
     if engine is not None and engine not in LOGS:
         raise ConfigurationError(f"there is no log of that name; there are {', '.join(LOGS)}")
-    folder = _stack().folder
+    folder = stack_here().folder
     names = [engine] if engine else list(LOGS)
     files = {name: folder.log(name) for name in names}
     console = out()
@@ -132,7 +134,7 @@ def reset(
     yes: Annotated[bool, typer.Option("--yes", help="Really delete all data.")] = False,
 ) -> None:
     """Delete the engines' data, logs and addresses; fetched files stay."""
-    stack = _stack()
+    stack = stack_here()
     if not yes:
         raise ConfigurationError(
             "this deletes every topic, schema and database; say so with --yes",
@@ -205,8 +207,19 @@ def watching() -> Iterator[Watch]:
         watch.close()
 
 
-def _stack(chosen: dict[str, int] | None = None) -> LocalStack:
-    return compose.local_stack(compose.settings(), chosen)
+def stack_here(chosen: dict[str, int] | None = None) -> LocalStack:
+    """The stack on this user's data folder.
+
+    Raises:
+        ConfigurationError: The packages that run engines are not installed.
+    """
+    try:
+        return compose.local_stack(compose.settings(), chosen)
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            "engines need more packages; install them with: pip install 'renkei[local]'",
+            package=error.name,
+        ) from error
 
 
 def _show_endpoints(stack: LocalStack, endpoints: Endpoints) -> None:

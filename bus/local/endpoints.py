@@ -6,6 +6,9 @@ from dataclasses import dataclass, field, fields
 
 from bus.errors import ConfigurationError
 
+ENGINES = ("kafka", "postgres", "registry")
+"""The engines of the stack, by name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:

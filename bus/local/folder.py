@@ -28,6 +28,7 @@ from bus.errors import DataFolderInUse, EngineError
 
 OWNER_ONLY = 0o600
 ATTEMPTS = 20
+UNUSABLE = ",:\n\r"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +83,13 @@ class Folder:
         """Make the folders, for the owner only.
 
         Raises:
-            EngineError: The folder cannot be made or written.
+            EngineError: The folder cannot be made or written, or its name cannot be used.
         """
+        if any(mark in f"{self.home}{self.engines}" for mark in UNUSABLE):
+            raise EngineError(
+                "Kafka cannot use a folder with a comma, a colon or a line break in its name",
+                folder=str(self.home),
+            )
         try:
             for path in (self.home, self.data, self.logs, self.run):
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -45,7 +45,7 @@ class Kafka:
 
     def prepare(self) -> bool:
         """Write the settings; format the data folder if it has never been."""
-        self._config.write_text(self.properties(), encoding="utf-8")
+        self._config.write_text(self.properties(), encoding="ascii")
         if (self._data / "meta.properties").is_file():
             return False
         shutil.rmtree(self._data, ignore_errors=True)  # half formatted: it never held a record
@@ -87,7 +87,7 @@ class Kafka:
             "num.io.threads": 4,
             "num.recovery.threads.per.data.dir": 2,
         }
-        return "".join(f"{name}={value}\n" for name, value in settings.items())
+        return "".join(f"{name}={escaped(str(value))}\n" for name, value in settings.items())
 
     def command(self) -> Command:
         """Broker and controller."""
@@ -124,6 +124,16 @@ class Kafka:
             folder=self._folder.run,
             environment=environment(home),
         )
+
+
+def escaped(value: str) -> str:
+    """A value of a Java properties file, which is read as ISO 8859-1.
+
+    Source: java.util.Properties, "load".
+    """
+    units = value.replace("\\", "\\\\").encode("utf-16-be")
+    codes = [int.from_bytes(units[at : at + 2], "big") for at in range(0, len(units), 2)]
+    return "".join(chr(code) if code < 0x80 else f"\\u{code:04x}" for code in codes)
 
 
 def ready(host: str, port: int) -> bool:

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,7 +23,7 @@ import yaml
 
 from bus.errors import EngineError
 from bus.local import artifacts, engine, folder, ports, state, supervisor
-from bus.local.endpoints import Endpoints
+from bus.local.endpoints import ENGINES, Endpoints
 from bus.local.fetch import differing, fetch, unpack
 from bus.local.folder import Folder
 from bus.local.maven import repository
@@ -35,7 +35,6 @@ __all__ = ["Endpoints", "EngineStatus", "LocalStack", "Status"]
 LOOK_SECONDS = 0.05
 START_SECONDS = 180.0
 DOWN_SECONDS = 15.0
-NAMES = ("kafka", "postgres", "registry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +92,10 @@ class LocalStack:
         self._maven = maven
         self._environment = os.environ if environment is None else environment
 
-    def fetch(self, progress: Progress | None = None, *, verify: bool = False) -> int:
-        """Bring the engines' files; with *verify*, also those that are not what was pinned.
+    def fetch(self, progress: Progress | None = None) -> int:
+        """Bring the engines' files that are missing, or are not what was pinned.
+
+        Every file is read and its digest compared: 150 MB, some tenths of a second.
 
         Returns:
             How many files were brought.
@@ -104,9 +105,8 @@ class LocalStack:
         """
         pinned = artifacts.read()
         store = self.folder.engines / "maven"
-        if verify:
-            for wrong in differing(store, pinned):
-                (store / wrong.path).unlink()
+        for wrong in differing(store, pinned):
+            (store / wrong.path).unlink()
         m2 = Path.home() / ".m2"
         brought = fetch(
             store,
@@ -131,6 +131,9 @@ class LocalStack:
             EngineError: An engine cannot be fetched or started; nothing new is left running.
         """
         progress = progress or Silent()
+        kept = ports.kept(self.folder)
+        if folder.is_held(self.folder) and kept and replace(kept, **self._chosen) != kept:
+            raise EngineError("the engines are up on other ports; first: renkei local down")
         if not folder.is_held(self.folder):
             self.folder.make()
             self.fetch(progress)
@@ -220,7 +223,7 @@ class LocalStack:
         kept = ports.kept(self.folder)
         if holder is None or note is None or note.pid != holder.pid:
             down = tuple(
-                EngineStatus(name, Phase.DOWN, getattr(kept, name, None)) for name in NAMES
+                EngineStatus(name, Phase.DOWN, getattr(kept, name, None)) for name in ENGINES
             )
             error = note.error if note and holder is None else None
             return Status(self.folder.home, down, error=error)

@@ -26,9 +26,9 @@ from bus.broker.kafka import KafkaBroker
 from bus.broker.port import Message, TopicSpec
 from bus.errors import DataFolderInUse, EngineError
 from bus.local import ports
-from bus.local.endpoints import Endpoints
+from bus.local.endpoints import ENGINES, Endpoints
 from bus.local.folder import Folder
-from bus.local.stack import DOWN_SECONDS, NAMES, LocalStack
+from bus.local.stack import DOWN_SECONDS, LocalStack
 from bus.local.state import Phase
 from bus.testing.engines import named, stack, unique
 
@@ -37,8 +37,8 @@ pytestmark = [pytest.mark.service, pytest.mark.slow, pytest.mark.xdist_group("lo
 
 @pytest.fixture(scope="module")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """A stack that is up, and is stopped afterwards."""
-    it = stack(tmp_path_factory.mktemp("stack") / "home")
+    """A stack that is up, and is stopped afterwards; its folder's name is not plain ASCII."""
+    it = stack(tmp_path_factory.mktemp("stack") / "市 役所=𠮷")
     it.up(owner=os.getpid())
     yield it
     it.down()
@@ -165,7 +165,7 @@ def test_a_second_one_on_the_same_folder_is_refused(local: LocalStack, up: Endpo
 def test_everything_listens_on_loopback_only(local: LocalStack, up: Endpoints) -> None:
     """Nobody on the network reaches an engine."""
     seen = set()
-    for name in NAMES:
+    for name in ENGINES:
         process = psutil.Process(pid_of(local, name))
         for each in [process, *process.children(recursive=True)]:
             for connection in each.net_connections(kind="inet"):
@@ -230,20 +230,20 @@ def test_idle_it_takes_less_than_a_gigabyte(local: LocalStack, up: Endpoints) ->
     assert 100_000_000 < memory < 1_000_000_000
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ENGINES)
 async def test_killing_an_engine_loses_nothing(local: LocalStack, up: Endpoints, name: str) -> None:
     """What was acknowledged is there when the engine is up again; the others never stopped."""
     kept = Kept()
     await kept.write(up)
     killed = pid_of(local, name)
-    others = [pid_of(local, each) for each in NAMES if each != name]
+    others = [pid_of(local, each) for each in ENGINES if each != name]
 
     os.kill(killed, signal.SIGKILL)
     until(lambda: not psutil.pid_exists(killed))
 
     assert local.up() == up
     assert pid_of(local, name) != killed
-    assert [pid_of(local, each) for each in NAMES if each != name] == others
+    assert [pid_of(local, each) for each in ENGINES if each != name] == others
     await kept.assert_there(up)
 
 
@@ -339,6 +339,16 @@ def test_a_process_left_from_before_is_stopped(local: LocalStack, up: Endpoints)
         for each in (orphan, marked):
             each.kill()
             each.wait()
+
+
+def test_other_ports_need_a_new_start(local: LocalStack, up: Endpoints) -> None:
+    """Rather than saying that it is up, elsewhere than was asked for."""
+    other = LocalStack(
+        local.folder.home, engines=local.folder.engines, chosen={"kafka": ports.LOWEST - 1}
+    )
+
+    with pytest.raises(EngineError, match="other ports"):
+        other.up()
 
 
 def test_a_taken_port_is_named(tmp_path: Path, local: LocalStack) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -124,6 +126,33 @@ def test_doctor_fails_when_something_does(home: Path) -> None:
 
     assert result.exit_code == 1
     assert "chmod 600" in result.stdout
+
+
+WITHOUT = """
+import sys
+sys.modules["psutil"] = None
+import typer
+from bus.cli import doctor, local, settings
+from bus.errors import ConfigurationError
+app = typer.Typer()
+for module in (local, settings, doctor):
+    module.register(app)
+app(["settings", "show"], standalone_mode=False)
+for command in (["local", "status"], ["doctor"]):
+    try:
+        app(command, standalone_mode=False)
+    except ConfigurationError as error:
+        print("refused:", error)
+"""
+
+
+def test_without_the_packages_for_engines_the_rest_works(home: Path) -> None:
+    """In production nobody installs them; the message says how."""
+    result = subprocess.run(
+        [sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert result.stdout.count("refused:") == result.stdout.count("renkei[local]") == 2
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])

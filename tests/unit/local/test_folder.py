@@ -81,6 +81,13 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         Folder.at(tmp_path / "file" / "home").make()
 
 
+def test_a_folder_that_kafka_cannot_use_is_refused(tmp_path: Path) -> None:
+    """Kafka reads a comma as two folders, Java a colon as two places."""
+    for name in ("a,b", "a:b", "a\nb"):
+        with pytest.raises(EngineError, match="cannot use"):
+            Folder.at(tmp_path / name).make()
+
+
 def test_ports_are_kept(where: Folder) -> None:
     """What was told to other programs stays true."""
     first = ports.choose(where, {})
