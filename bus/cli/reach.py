@@ -125,15 +125,15 @@ def as_document(reach: Reach) -> dict[str, Any]:
 def _why(system: SystemReach) -> str:
     match system.state:
         case ReachState.PARKED:
-            return f"set aside: {system.code}; see: renkei parked list"
+            return f"{system.code}; see: renkei parked list"
         case ReachState.WAITING if system.events_behind is not None:
-            return f"its lane is {system.events_behind:,} events away"
+            return f"{system.events_behind:,} events before it"
         case ReachState.WAITING if system.code is not None:
-            return "behind a parked event of the same subject"
+            return "waits behind a parked event"
         case ReachState.DISMISSED:
-            return f"set aside ({system.code}) and closed by an operator"
+            return f"{system.code}; closed by an operator"
         case ReachState.MISSED:
-            return "its view left the event out at that time"
+            return "its view left the event out"
         case ReachState.SUPERSEDED:
             return "it has a later version"
         case _:

@@ -1,0 +1,121 @@
+"""What operators see of reach and status fits a terminal and a pipe."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from rich.console import Console, RenderableType
+
+from bus.cli import reach as reach_command
+from bus.cli import status as status_command
+from bus.ledger import Reach, ReachState, SystemReach
+from bus.ledger.standing import Standing
+
+NOW = datetime.now(UTC)
+
+
+def drawn(what: RenderableType) -> str:
+    """As it is printed at 80 columns, without colour."""
+    console = Console(file=io.StringIO(), width=80, color_system=None)
+    console.print(what)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def change(*systems: SystemReach, size: int | None = 3, events: int = 3) -> Reach:
+    return Reach(change_id="0192", events=events, size=size, systems=systems)
+
+
+def test_all_have_it() -> None:
+    """The sum comes first, then who took how long."""
+    text = drawn(
+        reach_command.draw(
+            change(
+                SystemReach(
+                    system="child_childcare_support",
+                    state=ReachState.APPLIED,
+                    took=timedelta(milliseconds=84.2),
+                    applied_at=NOW,
+                ),
+                SystemReach(system="resident_registry", state=ReachState.NOT_ENTITLED),
+            )
+        )
+    )
+
+    assert text.splitlines()[0] == "1 of 1 applied"
+    assert "84 ms" in text
+    assert "not entitled" in text
+
+
+def test_each_says_why_not() -> None:
+    """Nobody is missing without a reason."""
+    text = drawn(
+        reach_command.draw(
+            change(
+                SystemReach(system="a" * 23, state=ReachState.PARKED, code="RK-202"),
+                SystemReach(system="b", state=ReachState.WAITING, events_behind=1_234_567),
+                SystemReach(system="c", state=ReachState.WAITING, code="RK-208"),
+                SystemReach(system="d", state=ReachState.DISMISSED, code="RK-202"),
+                SystemReach(system="e", state=ReachState.MISSED),
+                events=2,
+            )
+        )
+    )
+
+    assert text.splitlines()[0] == "0 of 5 applied; 2 of 3 events in the ledger"
+    assert "RK-202; see: renkei parked list" in text
+    assert "1,234,567 events before it" in text
+    assert "waits behind a parked event" in text
+    assert len(text.splitlines()) == 7
+
+
+def test_nothing_is_known() -> None:
+    """An unknown change is said to be unknown, not missing."""
+    assert "no event of this change" in drawn(reach_command.draw(change(size=None, events=0)))
+
+
+@pytest.mark.parametrize(
+    ("took", "said"),
+    [
+        (timedelta(milliseconds=84), "84 ms"),
+        (timedelta(seconds=2.14), "2.1 s"),
+        (timedelta(minutes=3), "3 min"),
+        (timedelta(hours=5), "5 h"),
+        (timedelta(days=40), "40 d"),
+    ],
+)
+def test_durations(took: timedelta, said: str) -> None:
+    """One figure and its unit."""
+    assert reach_command.duration(took) == said
+
+
+def test_status_fits() -> None:
+    """A system that is far behind still has one line per stream."""
+    far = Standing(
+        system="late_elderly_medical_care",
+        stream="protection",
+        lag_events=12_345_678,
+        lag=timedelta(hours=30),
+        rows_per_s=12_345.6,
+        parked=12,
+        last_applied_at=NOW - timedelta(minutes=5),
+    )
+    never = Standing(
+        system="school",
+        stream="resident",
+        lag_events=0,
+        lag=None,
+        rows_per_s=0.0,
+        parked=0,
+        last_applied_at=None,
+    )
+
+    text = drawn(status_command.draw([far, never]))
+
+    assert len(text.splitlines()) == 3
+    assert "12,345,678" in text
+    assert "1 d" in text
+    assert "5 min ago" in text
+    assert "never" in text

@@ -1,0 +1,117 @@
+"""What the ledger holds of a change is put together into one answer."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from bus.ledger.reach import EventStanding, Reach, ReachState, reach_of
+
+DONE = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+LATER = DONE + timedelta(milliseconds=80)
+
+
+def standing(system: str = "school", offset: int = 5, **held: Any) -> EventStanding:
+    return EventStanding(
+        system=system,
+        stream="resident",
+        partition=0,
+        offset=offset,
+        processed_at=DONE,
+        **{"reached": offset + 1, **held},
+    )
+
+
+def reach(*standings: EventStanding, size: int | None = None, events: int | None = None) -> Reach:
+    known = len({s.offset for s in standings}) if events is None else events
+    return reach_of(
+        "change",
+        size=known if size is None else size,
+        events=known,
+        systems=["school"],
+        standings=standings,
+    )
+
+
+@pytest.mark.parametrize(
+    ("held", "state"),
+    [
+        ({"delivered_at": LATER}, ReachState.APPLIED),
+        ({"superseded_at": LATER}, ReachState.SUPERSEDED),
+        ({"exception": "PARKED", "code": "RK-202"}, ReachState.PARKED),
+        ({"exception": "RETRY", "code": "RK-202"}, ReachState.PARKED),
+        ({"exception": "WAITING", "code": "RK-208"}, ReachState.WAITING),
+        ({"exception": "DISMISSED", "code": "RK-202"}, ReachState.DISMISSED),
+        ({"exception": "SUPERSEDED"}, ReachState.SUPERSEDED),
+        ({"exception": "PARKED", "delivered_at": LATER}, ReachState.APPLIED),
+        ({"reached": None}, ReachState.WAITING),
+        ({"reached": 5}, ReachState.WAITING),
+        ({"reached": 6}, ReachState.MISSED),
+    ],
+)
+def test_one_event_in_one_system(held: dict[str, Any], state: ReachState) -> None:
+    """Delivered counts most, then newer, then set aside, then how far the lane is."""
+    (system,) = reach(standing(**held)).systems
+
+    assert system.state is state
+    assert (system.took is not None) == (held.keys() & {"delivered_at", "superseded_at"} != set())
+
+
+def test_a_change_is_as_far_as_its_worst_event() -> None:
+    """Two of three persons are there: the family is not."""
+    parked = standing(offset=7, exception="PARKED", code="RK-202")
+    answer = reach(standing(delivered_at=LATER), standing(offset=6, delivered_at=LATER), parked)
+
+    (system,) = answer.systems
+    assert (system.state, system.code) == (ReachState.PARKED, "RK-202")
+    assert (answer.applied, answer.expected, answer.is_complete) == (0, 1, False)
+
+
+def test_it_took_until_the_last_event() -> None:
+    """Time counts from the core system's processing to the last of the change's events."""
+    answer = reach(
+        standing(delivered_at=LATER),
+        standing(offset=6, delivered_at=LATER + timedelta(milliseconds=20)),
+    )
+
+    assert answer.systems[0].took == timedelta(milliseconds=100)
+    assert answer.is_complete
+
+
+def test_nothing_is_settled_before_all_events_are_known() -> None:
+    """While the ledger has two of a change's three events, nobody has it."""
+    answer = reach(standing(delivered_at=LATER), standing(offset=6, delivered_at=LATER), size=3)
+
+    assert [system.state for system in answer.systems] == [ReachState.WAITING]
+    assert not answer.is_complete
+
+
+def test_who_is_not_entitled_is_not_expected() -> None:
+    """It is listed, and does not count."""
+    answer = reach_of(
+        "change",
+        size=1,
+        events=1,
+        systems=["school", "vehicle_tax"],
+        standings=[standing(delivered_at=LATER)],
+    )
+
+    assert [s.state for s in answer.systems] == [ReachState.APPLIED, ReachState.NOT_ENTITLED]
+    assert (answer.applied, answer.expected, answer.is_complete) == (1, 1, True)
+
+
+def test_how_far_a_lane_is_away() -> None:
+    """A lane that is behind says by how many events."""
+    (system,) = reach(standing(reached=2)).systems
+
+    assert system.events_behind == 4
+
+
+def test_an_unknown_change() -> None:
+    """The ledger knows nothing of it: nobody has it, and that is not complete."""
+    answer = reach_of("change", size=None, events=0, systems=["school"], standings=[])
+
+    assert not answer.is_complete
+    assert answer.systems[0].state is ReachState.WAITING
