@@ -284,6 +284,8 @@ def feeds(
         return Feed(view, topic, readers[view.stream], make, last_day)
 
     if system == LEDGER:
+        published = [s.name for s in catalog.streams.values() if not s.is_internal]
+        make = LedgerFeed(make, connection.options["uri"], published).sink
         return [feed(ledger_view(stream), None) for stream in catalog.streams.values()]
     if system not in subscriptions:
         raise NotEntitled("there is no subscription of this system", system=system)
