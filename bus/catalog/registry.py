@@ -11,7 +11,7 @@ each subject is set to FULL_TRANSITIVE before its first version is registered.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Self
@@ -33,7 +33,7 @@ COMPATIBILITY = "FULL_TRANSITIVE"
 SECONDS_TO_CONNECT = 3.0
 SECONDS_TO_ANSWER = 10.0
 _MEDIA = "application/vnd.schemaregistry.v1+json"
-_TRIES_AT_A_RACE = 4
+_TRIES_AT_A_RACE = 8
 
 
 class Pushed(StrEnum):
@@ -150,24 +150,21 @@ class Registry:
     async def _register(self, subject: str, version: SchemaVersion) -> int:
         path = f"subjects/{quote(subject, safe='')}/versions"
         try:
-            async for attempt in stamina.retry_context(
-                on=_Conflict, attempts=_TRIES_AT_A_RACE, wait_initial=0.05, wait_max=0.5
-            ):
+            async for attempt in _at_a_race():
                 with attempt:
                     answer = await self._ask("POST", path, {"schema": version.text})
-                    if answer.status_code == 409:
-                        found = await self._lookup(subject, version.text)
-                        if found is not None:
-                            return found
-                        if attempt.num == 1 and not await self._is_compatible(subject, version):
-                            break
-                        raise _Conflict
-                    if answer.status_code == 422:
+                    if answer.status_code != 409:
                         break
-                    return int(self._field(answer, "id"))
+                    found = await self._lookup(subject, version.text)
+                    if found is not None:
+                        return found
+                    await self._ask_compatible(subject, version)
+                    raise _Conflict
         except _Conflict:
-            pass  # as incompatible as it gets
-        raise _incompatible(version)
+            raise _incompatible(version) from None
+        if answer.status_code == 422:
+            raise _incompatible(version)
+        return int(self._field(answer, "id"))
 
     async def _ask_compatible(self, subject: str, version: SchemaVersion) -> None:
         if not await self._is_compatible(subject, version):
@@ -181,7 +178,11 @@ class Registry:
 
     async def _set_compatibility(self, subject: str) -> None:
         path = f"config/{quote(subject, safe='')}"
-        answer = await self._ask("PUT", path, {"compatibility": COMPATIBILITY})
+        async for attempt in _at_a_race():
+            with attempt:
+                answer = await self._ask("PUT", path, {"compatibility": COMPATIBILITY})
+                if answer.status_code == 409:  # somebody else sets it at this moment
+                    raise _Conflict
         self._json(answer)
 
     async def _lookup(self, subject: str, text: str) -> int | None:
@@ -231,6 +232,13 @@ class Registry:
             registry=str(self._client.base_url),
             status=answer.status_code,
         )
+
+
+def _at_a_race() -> AsyncIterator[stamina.Attempt]:
+    """A few tries, a moment apart, as long as :class:`_Conflict` is raised."""
+    return stamina.retry_context(
+        on=_Conflict, attempts=_TRIES_AT_A_RACE, wait_initial=0.05, wait_max=0.5
+    ).__aiter__()
 
 
 def _subject(stream: str) -> str:

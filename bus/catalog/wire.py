@@ -6,6 +6,7 @@ Confluent's wire format, which any Kafka client with its deserialiser reads.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ from bus.model import SchemaVersion, Stream
 
 MAGIC = 0
 FRAME_BYTES = 5
+LARGE = 1_000  # values from which decoding leaves the event loop
 
 
 def frame(schema_id: int, payloads: Sequence[bytes]) -> list[bytes]:
@@ -83,6 +85,13 @@ class Reader:
         """
         prefixes = {value[:FRAME_BYTES] for value in values}
         versions = {prefix: await self._version(prefix) for prefix in prefixes}
+        if len(values) >= LARGE:  # the decoder lets go of the interpreter: others work meanwhile
+            return await asyncio.to_thread(self._read, values, versions)
+        return self._read(values, versions)
+
+    def _read(
+        self, values: Sequence[bytes], versions: dict[bytes, SchemaVersion]
+    ) -> pa.RecordBatch:
         distinct = {version.version: version for version in versions.values()}
         if len(distinct) <= 1:
             version = next(iter(distinct.values()), self._stream.latest)
