@@ -9,6 +9,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -36,7 +37,7 @@ from bus.ledger import SCHEMA, TABLE_PREFIX, Ledger
 from bus.ledger.feed import LedgerFeed
 from bus.ledger.standing import Standing
 from bus.ledger.standing import standings as standings_of
-from bus.model import Fault, Stream, View
+from bus.model import Fault, Severity, Stream, View
 from bus.observe import http
 from bus.observe.metrics import Metrics
 from bus.policy import LEDGER, Subscription, compile_view, ledger_view, load_subscriptions
@@ -69,11 +70,15 @@ def settings_and_origins() -> tuple[Settings, Mapping[str, str]]:
 # --- the one-machine stack --------------------------------------------------------------------
 
 
-def local_stack(settings: Settings, chosen: Mapping[str, int] | None = None) -> LocalStack:
-    """The stack on this home; *chosen* are ports by engine."""
+def local_stack(
+    settings: Settings, chosen: Mapping[str, int] | None = None, *, engines: Path | None = None
+) -> LocalStack:
+    """The stack on this home; *chosen* are ports by engine, *engines* where their files lie."""
     from bus.local.stack import LocalStack  # an option: only who runs engines needs its packages
 
-    return LocalStack(settings.home, chosen=chosen, maven=settings.maven, environment=os.environ)
+    return LocalStack(
+        settings.home, engines=engines, chosen=chosen, maven=settings.maven, environment=os.environ
+    )
 
 
 # --- contracts --------------------------------------------------------------------------------
@@ -144,10 +149,40 @@ async def run_relays(settings: Settings, systems: Sequence[str] = ()) -> None:
                 cluster,
                 guard=guard,
                 max_message_bytes=settings.max_message_bytes,
+                private_use=private_use(settings),
             )
 
         relays = [Relay(system, uri, publisher, pace=pace) for system, uri in uris.items()]
         await run_together(relays, stop)
+
+
+def private_use(settings: Settings) -> Severity:
+    """What a private-use character (外字) in a change is."""
+    return Severity.ERROR if settings.private_use_table is None else Severity.WARNING
+
+
+@asynccontextmanager
+async def publisher(settings: Settings, *, is_dry: bool = False) -> AsyncIterator[Publisher]:
+    """A publisher of these settings, started; closed on the way out.
+
+    Raises:
+        BrokerUnavailable: The broker does not answer.
+    """
+    keep_freed()
+    async with registry(settings) as known, broker(settings) as cluster:
+        made = Publisher(
+            catalog(settings),
+            known,
+            cluster,
+            max_message_bytes=settings.max_message_bytes,
+            private_use=private_use(settings),
+            is_dry=is_dry,
+        )
+        try:
+            await made.start()
+            yield made
+        finally:
+            await made.close()
 
 
 def example_faults(catalog: Catalog) -> list[Fault]:

@@ -77,6 +77,9 @@ class Settings(BaseModel):
     stop_within: timedelta = timedelta(seconds=10)
     """How long a stopping process may finish the batch in hand."""
 
+    private_use_table: str | None = None
+    """Version of the site's table of private-use characters (外字); absent: they are refused."""
+
     outbox_keep: timedelta = timedelta(days=7)
     """How long an outbox keeps rows that were sent."""
     relay_lease: timedelta = timedelta(seconds=12)
@@ -85,6 +88,8 @@ class Settings(BaseModel):
     http_host: str = "127.0.0.1"
     http_port: int | None = None
     """Where /metrics, /healthz and /readyz answer; absent: not served."""
+    monitor_port: int | None = None
+    """Where the monitor answers, and where ``renkei throughput`` asks; absent: not served."""
     log_format: str = "json"
     """``json`` or ``text``."""
 

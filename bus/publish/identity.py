@@ -38,6 +38,18 @@ def new_change_id(
     return _shaped(milliseconds.to_bytes(6, "big") + entropy(10))
 
 
+def change_id_from(content: bytes, at: datetime) -> str:
+    """The id of a change that came without one: the same content always gives the same id.
+
+    Args:
+        content: What was handed in, as it was; another spelling is another change.
+        at: The change's processing time (aware), which becomes the id's.
+    """
+    milliseconds = min(max(int(at.timestamp() * 1000), 0), 2**48 - 1)
+    digest = hashlib.sha256(content).digest()
+    return _shaped(milliseconds.to_bytes(6, "big") + digest[6:16])
+
+
 def event_id_of(change_id: str, index: int) -> str:
     """The id of the event that is record *index* (from 0) of a change; always the same one.
 

@@ -1,0 +1,213 @@
+"""``renkei publish``: changes from a file, one JSON object a line."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO, TextIO
+
+import typer
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+
+from bus import app as composition
+from bus.cli.output import DryRun, Json, err, out, show_json
+from bus.errors import ChangeRefused, ConfigurationError
+from bus.publish.bulk import Journal, Progress, RefusedLine, load
+from bus.settings import Settings
+
+SHOWN_LINES = 20
+"""Refused lines that are shown; the report file has all."""
+SHOWN_FAULTS = 5
+LISTED_LINES = 1_000
+"""Refused lines in the JSON document; the report file has all."""
+
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on where an interrupted load of this file stopped.")
+]
+Report = Annotated[
+    Path | None, typer.Option("--report", help="Write every refused line here, JSON lines.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command()(publish)
+
+
+def publish(
+    file: Annotated[
+        str, typer.Argument(help="A file of changes, one JSON object a line; - reads stdin.")
+    ],
+    dry_run: DryRun = False,
+    as_json: Json = False,
+    resume: Resume = False,
+    report: Report = None,
+) -> None:
+    """Check the changes in FILE and publish them; a refused line does not stop the others.
+
+    Publishing a file again changes nothing: what is there is recognised. Exit status: 0 all
+    published, 65 some lines refused, 75 something did not answer (run again with --resume).
+    """
+    settings = composition.settings()
+    if file == "-" and resume:
+        raise ConfigurationError("stdin cannot be resumed; publish it again, nothing doubles")
+    started = time.monotonic()
+    with _report(report) as written:
+        told = _Telling(written)
+        progress = asyncio.run(_run(settings, file, dry_run, resume, told))
+    seconds = time.monotonic() - started
+    if as_json:
+        show_json(_summary(progress, told, dry_run=dry_run, seconds=seconds))
+    else:
+        _show(progress, told, dry_run=dry_run, seconds=seconds)
+    if progress.refused:
+        raise typer.Exit(ChangeRefused.exit_status)
+
+
+async def _run(
+    settings: Settings, file: str, dry_run: bool, resume: bool, told: _Telling
+) -> Progress:
+    journal = None
+    if file != "-" and not dry_run:
+        journal = Journal(settings.home / "publish", Path(file))
+    progress = journal.resume() if journal is not None and resume else None
+    if resume and progress is None:
+        err().print("nothing to resume: the file is published from its beginning")
+    elif progress is not None:
+        err().print(f"resuming after line {progress.lines:,}")
+    done = progress.changes if progress is not None else 0
+    with _opened(file) as content, _bar(file, done, told) as moved:
+        if progress is not None:
+            content.seek(progress.offset)
+
+        def advanced(now: Progress) -> None:
+            if journal is not None:
+                journal.write(now)
+            moved(now)
+
+        async with composition.publisher(settings, is_dry=dry_run) as publisher:
+            progress = await load(
+                content, publisher, progress=progress, refused=told.refused, advanced=advanced
+            )
+    if journal is not None:
+        journal.forget()
+    return progress
+
+
+class _Telling:
+    """What is said of refused lines while the load runs."""
+
+    def __init__(self, report: TextIO | None) -> None:
+        self._report = report
+        self._shown = 0
+        self.listed: list[dict[str, object]] = []
+        self.console = err()
+
+    def refused(self, line: RefusedLine) -> None:
+        """Show the first ones, report all."""
+        if self._report is not None:
+            self._report.write(json.dumps(line.as_json, ensure_ascii=False) + "\n")
+        if len(self.listed) < LISTED_LINES:
+            self.listed.append(line.as_json)
+        self._shown += 1
+        if self._shown > SHOWN_LINES:
+            if self._shown == SHOWN_LINES + 1:
+                self.console.print("more lines are refused; --report FILE lists all")
+            return
+        for fault in line.faults[:SHOWN_FAULTS]:
+            self.console.print(f"line {line.number}: {fault}", markup=False)
+        if len(line.faults) > SHOWN_FAULTS:
+            left = len(line.faults) - SHOWN_FAULTS
+            self.console.print(f"line {line.number}: and {left} more faults")
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[BinaryIO]:
+    if file == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        content = Path(file).open("rb")  # noqa: SIM115 - the next line closes it
+    except OSError as error:
+        raise ConfigurationError("cannot read the file", file=file) from error
+    with content:
+        yield content
+
+
+@contextmanager
+def _report(path: Path | None) -> Iterator[TextIO | None]:
+    if path is None:
+        yield None
+        return
+    try:
+        file = path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError("cannot write the report", file=str(path)) from error
+    with file:
+        yield file
+
+
+@contextmanager
+def _bar(file: str, before: int, told: _Telling) -> Iterator[Callable[[Progress], None]]:
+    """A progress bar on stderr; nothing where that is no terminal."""
+    size = Path(file).stat().st_size if file != "-" and Path(file).is_file() else None
+    bar = Bar(
+        TextColumn("publishing"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.percentage:>3.0f}%" if size else ""),
+        TextColumn("{task.fields[changes]:,} changes, {task.fields[rate]:,.0f}/s"),
+        TimeRemainingColumn(),
+        console=told.console,
+        disable=not told.console.is_terminal,
+        transient=True,
+    )
+    started = time.monotonic()
+    task = bar.add_task("", total=size, changes=0, rate=0.0)
+
+    def moved(progress: Progress) -> None:
+        done = progress.changes - before  # what an earlier run did is not this one's speed
+        rate = done / max(time.monotonic() - started, 0.001)
+        bar.update(task, completed=progress.offset, changes=progress.changes, rate=rate)
+
+    with bar if told.console.is_terminal else nullcontext():
+        yield moved
+
+
+def _summary(
+    progress: Progress, told: _Telling, *, dry_run: bool, seconds: float
+) -> dict[str, Any]:
+    return {
+        "dry_run": dry_run,
+        "lines": progress.lines,
+        "changes": progress.changes,
+        "published": progress.published,
+        "events": progress.events,
+        "already_there": progress.resent,
+        "refused": progress.refused,
+        "refused_lines": told.listed,
+        "warnings": [
+            {"code": code, "field": where or None, "count": count}
+            for (code, where), count in sorted(progress.warnings.items())
+        ],
+        "seconds": round(seconds, 3),
+    }
+
+
+def _show(progress: Progress, told: _Telling, *, dry_run: bool, seconds: float) -> None:
+    verb = "would be published" if dry_run else "published"
+    console = out()
+    console.print(
+        f"{progress.published:,} of {progress.changes:,} changes {verb}: "
+        f"{progress.events:,} events, {progress.resent:,} of them there already "
+        f"({seconds:.1f} s)"
+    )
+    for (code, where), count in sorted(progress.warnings.items()):
+        console.print(f"warning: {code} at {where}: {count:,}", markup=False)
+    if progress.refused:
+        told.console.print(f"{progress.refused:,} lines refused", style="bold red")
