@@ -1,8 +1,9 @@
-"""``renkei``: the command line. One module per command group; each registers itself here by name."""
+"""``renkei``: the command line. One module per command group; each registers itself by name."""
 
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 
@@ -11,6 +12,7 @@ import typer
 from bus import points
 from bus.cli.output import show_error
 from bus.errors import BusError
+from bus.observe import logs
 
 MODULES = (
     "demo",
@@ -50,6 +52,7 @@ def build() -> typer.Typer:
 def main() -> None:
     """Run the command; a deliberate error becomes one line on stderr and its exit status."""
     points.arm(os.environ)
+    logs.configure("text", libraries=logging.CRITICAL)  # what runs on configures its own
     try:
         build()()
     except BusError as error:

@@ -13,6 +13,7 @@ from rich.table import Table
 from bus import app as composition
 from bus.cli.output import DryRun, Json, err, out, show_json
 from bus.errors import BusError, ConfigurationError
+from bus.observe import logs
 from bus.publish.outbox import upkeep
 
 System = Annotated[str, typer.Argument(help="A publishing system of the settings (outboxes).")]
@@ -45,6 +46,7 @@ def run(system: Systems = None) -> None:
     Several may run: one sends from each outbox, the others stand by.
     """
     settings = composition.settings()
+    logs.configure(settings.log_format)
     asyncio.run(composition.run_relays(settings, system or []))
 
 

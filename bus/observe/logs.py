@@ -38,16 +38,27 @@ FIELDS = frozenset(
     }
 )  # fmt: skip
 LONGEST = 200
-LIBRARIES = logging.WARNING  # from which level on libraries are heard
 _NAME = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
 _NO_IDENTIFIER = re.compile(r"[^\x20-\x7e–]+")
 _OURS = ("event", "level", "timestamp", "withheld")
 
 
-def configure(log_format: str = "json", *, to: TextIO | None = None, level: str = "INFO") -> None:
+def configure(
+    log_format: str = "json",
+    *,
+    to: TextIO | None = None,
+    level: int = logging.INFO,
+    libraries: int = logging.WARNING,
+) -> None:
     """Send all logs of this process, libraries' included, to *to* (by default stderr).
 
-    May be called again. *log_format* is ``json`` (one object a line) or ``text``.
+    May be called again.
+
+    Args:
+        log_format: ``json`` (one object a line) or ``text``.
+        to: Where lines go.
+        level: From which level on our own lines are written.
+        libraries: From which level on libraries are heard.
 
     Raises:
         ConfigurationError: There is no such format.
@@ -66,7 +77,7 @@ def configure(log_format: str = "json", *, to: TextIO | None = None, level: str 
             only_identifiers,
             render,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level)),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(stream),
         cache_logger_on_first_use=False,
     )
@@ -74,8 +85,8 @@ def configure(log_format: str = "json", *, to: TextIO | None = None, level: str 
     for handler in list(root.handlers):
         if isinstance(handler, _Libraries):
             root.removeHandler(handler)
-    root.addHandler(_Libraries(LIBRARIES))
-    root.setLevel(LIBRARIES)
+    root.addHandler(_Libraries(libraries))
+    root.setLevel(libraries)
     sys.excepthook = _uncaught
 
 
