@@ -18,6 +18,7 @@ from bus.errors import FilesRefused, SchemaUnknown
 from bus.model import Fault, Item, SchemaVersion, Sensitivity, Stream
 
 SHIPPED = Path(__file__).resolve().parents[2] / "schemas"
+RELEASED = "released.yaml"  # fingerprints of versions that events have been written with
 INDIVIDUAL_NUMBERS = "individual_number"  # the one stream that may hold what is restricted
 
 _STREAM_NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?")
@@ -110,6 +111,7 @@ class _Reading:
             if not folder.name.startswith("."):
                 self._read_stream(folder)
         self._check_fingerprints()
+        self._check_released()
 
     def _document(self, path: Path) -> Document | None:
         document, faults = read(path, str(path.relative_to(self.folder)))
@@ -234,6 +236,27 @@ class _Reading:
                     path = self.folder / "streams" / stream.name / f"v{version.version}.avsc"
                     expected = f"another schema than {other.stream} v{other.version}"
                     self._fault_of_file(path, "same-schema", expected)
+
+    def _check_released(self) -> None:
+        """What is in the topics must stay readable: a released version never changes again."""
+        path = self.folder / RELEASED
+        document = self._document(path) if path.exists() else None
+        if document is None:
+            return
+        value = document.value
+        if not isinstance(value, dict) or not all(isinstance(v, dict) for v in value.values()):
+            expected = "stream: {version: fingerprint}"
+            self.faults.append(document.fault("type", (), expected))
+            return
+        for name, versions in value.items():
+            stream = self.streams.get(name)
+            if stream is None and (self.folder / "streams" / name).is_dir():
+                continue  # its own faults say why
+            found = {v.version: v.fingerprint for v in stream.versions} if stream else {}
+            for number, fingerprint in versions.items():
+                if found.get(number) != fingerprint:
+                    expected = f"{name} v{number} as it was released; make a new version instead"
+                    self.faults.append(document.fault("released", (name, str(number)), expected))
 
     def _fault_of_file(self, path: Path, code: str, expected: str) -> None:
         shown = str(path.relative_to(self.folder))

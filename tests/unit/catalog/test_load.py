@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from bus.catalog import Catalog, check, load
 from bus.catalog.load import SHIPPED
@@ -347,3 +349,52 @@ def test_a_registered_schema_needs_no_other_file(catalog: Catalog) -> None:
     assert text.count('"name":"PartialDate"') == 1
     assert text.count('"name":"AddressAnywhere"') == 1
     assert json.loads(text)["fields"][0]["type"]["name"] == "Header"
+
+
+def test_every_shipped_version_is_held_to_its_release() -> None:
+    """No version is shipped that could still change by accident."""
+    listed = yaml.safe_load((SHIPPED / "released.yaml").read_text(encoding="utf-8"))
+
+    assert listed == {
+        name: {version.version: version.fingerprint for version in stream.versions}
+        for name, stream in load().streams.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "by", "expected"),
+    [
+        ("types/partial_date.avsc", changed("text", name="wording"), {
+            "household", "protection", "resident",
+        }),
+        ("streams/receipt/v1.avsc", changed("rows", type="int"), {"receipt"}),
+        ("streams/receipt/v1.avsc", changed("rows", x_ja="件数"), set()),
+    ],
+)  # fmt: skip
+def test_a_released_version_cannot_change(
+    folder: Path, edit: Edit, name: str, by: Spoil, expected: set[str]
+) -> None:
+    """Not by its own file, not by a shared type; names for people may be mended."""
+    shutil.copy(SHIPPED / "released.yaml", folder)
+    edit(name, by)
+
+    faults = [fault for fault in check(folder) if fault.code == "released"]
+
+    assert {str(fault.expected).split(" ")[0] for fault in faults} == expected
+    assert all(fault.file == "released.yaml" and fault.line for fault in faults)
+
+
+def test_a_released_stream_cannot_go(folder: Path) -> None:
+    """Its events are still in the topic."""
+    shutil.copy(SHIPPED / "released.yaml", folder)
+    shutil.rmtree(folder / "streams/protection")
+
+    assert [fault.code for fault in check(folder)] == ["released"]
+
+
+@pytest.mark.parametrize("text", ["[]", "household: 1", "household: {1: abc}", "parcel: {1: abc}"])
+def test_a_spoilt_list_of_releases(folder: Path, text: str) -> None:
+    """The list itself is checked."""
+    (folder / "released.yaml").write_text(text, encoding="utf-8")
+
+    assert [fault.file for fault in check(folder)] == ["released.yaml"]
