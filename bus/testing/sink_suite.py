@@ -470,6 +470,20 @@ class SinkSuite:
 
         assert [row["version"] for row in await rig.stored(view)] == [1]
 
+    @pytest.mark.parametrize("rows", [1, 200])
+    async def test_an_erased_subject_stays_gone(self, rig: SinkRig, rows: int) -> None:
+        """Nothing that a sink keeps between batches brings it back with the next one."""
+        view = view_of()
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch_of(view, [person(f"a{at}") for at in range(rows)]))
+            await sink.apply(batch_of(view, start=rows, erased=[f"{CITY}/a0"]))
+            later = [person(f"b{at}") for at in range(rows)]
+            await sink.apply(batch_of(view, later, start=rows + 1))
+
+        ids = [row["subject_id"] for row in await rig.stored(view)]
+        assert len(ids) == 2 * rows - 1
+        assert "a0" not in ids
+
     async def test_a_history_outlives_an_erasure(self, rig: SinkRig) -> None:
         """That something was delivered stays true."""
         view = view_of(keeping=Keeping.HISTORY)

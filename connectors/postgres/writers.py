@@ -23,7 +23,9 @@ import pyarrow.compute as pc
 from psycopg.types.numeric import Int4, Int8
 
 from bus.model import Keeping, ViewBatch
-from connectors.postgres.statements import BEGIN, INBOX, SESSION, Statements
+from connectors.postgres.statements import APPLIED_AT, BEGIN, INBOX, SESSION, Statements
+
+TIME = pa.timestamp("us", tz="UTC")
 
 
 class Writer(Protocol):
@@ -53,6 +55,7 @@ class SmallWriter:
         self.connection = connection
         self._pipeline: psycopg.Pipeline | None = None
         self._written: psycopg.Cursor[Any] | None = None
+        self._moved_at: datetime | None = None
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -78,7 +81,8 @@ class SmallWriter:
         )  # fmt: skip
         self._pipeline.sync()
         moved = cursor.fetchone()
-        return moved[0] if moved else None
+        self._moved_at = moved[0] if moved else None
+        return self._moved_at
 
     def write(self, batch: ViewBatch) -> None:
         self._written = None
@@ -86,11 +90,11 @@ class SmallWriter:
             if batch.view.keeping is Keeping.STATE:
                 keys = [key.split("/", 1) for key in batch.erased if "/" in key]
                 keys = [key for key in keys if "\x00" not in "".join(key)]  # in no table
-                parameters = ([key[0] for key in keys], [key[1] for key in keys])
-                self._written = self.connection.execute(self._sql.erase, parameters)
+                columns = ([key[0] for key in keys], [key[1] for key in keys])
+                self._written = self.connection.execute(self._sql.erase, columns)
         elif batch.records.num_rows:
-            rows = (json_rows(newest(batch)),)
-            self._written = self.connection.execute(self._sql.write_json, rows, prepare=True)
+            parameters = (json_rows(newest(batch)), self._moved_at)
+            self._written = self.connection.execute(self._sql.write_json, parameters, prepare=True)
 
     def rows(self) -> int:
         return self._written.rowcount if self._written else 0
@@ -105,6 +109,7 @@ class BulkWriter:
     def __init__(self, conninfo: str, statements: Statements) -> None:
         self._sql = statements
         self._rows = 0
+        self._moved_at: datetime | None = None
         with ExitStack() as stack:
             # autocommit: the driver would otherwise begin the next transaction at each commit,
             # and the session would stand in it until the next batch.
@@ -138,10 +143,14 @@ class BulkWriter:
         }
         self._cursor.execute(self._sql.move, pa.record_batch(parameters))
         moved = self._cursor.fetchone()
-        return moved[0] if moved else None
+        self._moved_at = moved[0] if moved else None
+        return self._moved_at
 
     def write(self, batch: ViewBatch) -> None:
-        self._cursor.adbc_ingest(INBOX, newest(batch), mode="append", temporary=True)
+        records = newest(batch)
+        moved_at = pa.repeat(pa.scalar(self._moved_at, TIME), records.num_rows)
+        records = records.append_column(APPLIED_AT, moved_at)
+        self._cursor.adbc_ingest(INBOX, records, mode="append", temporary=True)
         self._cursor.execute(self._sql.write_inbox)
         self._rows = self._cursor.rowcount
 
@@ -185,11 +194,13 @@ def json_rows(records: pa.RecordBatch) -> str:
 def newest(batch: ViewBatch) -> pa.RecordBatch:
     """The batch's rows; of several versions of one subject only the newest, the first of equals.
 
-    One statement may not touch a row twice. Most batches hold no subject twice: one grouping says
-    so, in about a millisecond for 10,000 rows.
+    One statement may not touch a row twice. Most batches hold no subject twice, and that is seen
+    in a fifth of a millisecond for 10,000 rows.
     """
     records = batch.records
     if batch.view.keeping is Keeping.HISTORY or records.num_rows < 2:
+        return records
+    if len(records.column("subject_id").unique()) == records.num_rows:
         return records
     # version and place in one number: the greatest has the highest version, and stands first
     place = pa.array(range(records.num_rows - 1, -1, -1), pa.int64())

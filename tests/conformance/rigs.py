@@ -16,7 +16,7 @@ from bus import points
 from bus.connect import Sink
 from bus.model import Keeping, View
 from bus.points import Point
-from bus.testing.engines import named
+from bus.testing.engines import named, unique
 from bus.testing.sink_suite import Killed, Row
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 from connectors.postgres.sink import PostgresOptions, PostgresSink
@@ -56,14 +56,15 @@ class MemoryRig:
 
 
 class PostgresRig:
-    """Sinks over one database of their own."""
+    """Sinks over a schema of their own, in a database that nobody else uses at the time."""
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
+        self.schema = unique("linkage")
         self.database = urlsplit(uri).path.removeprefix("/")
 
     def sink(self) -> Sink:
-        return PostgresSink(PostgresOptions(uri=SecretStr(self.uri)))
+        return PostgresSink(PostgresOptions(uri=SecretStr(self.uri), schema_name=self.schema))
 
     async def stored(self, view: View) -> list[Row]:
         columns = sql.SQL(", ").join(map(sql.Identifier, view.schema.names))
@@ -72,7 +73,7 @@ class PostgresRig:
         )
         if view.keeping is Keeping.HISTORY:
             key = sql.SQL("log_partition, log_offset")
-        table = sql.Identifier("linkage", view.stream)
+        table = sql.Identifier(self.schema, view.stream)
         query = sql.SQL("SELECT {} FROM {} ORDER BY {}").format(columns, table, key)
         with psycopg.connect(self.uri, row_factory=dict_row) as connection:
             return connection.execute(query).fetchall()

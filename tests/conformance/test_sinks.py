@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
+from bus.local.endpoints import Endpoints
+from bus.testing.engines import fresh_database
 from bus.testing.sink_suite import SinkSuite
 from connectors import SINKS
 from tests.conformance.rigs import SINK_RIGS, MemoryRig, PostgresRig
@@ -22,10 +26,17 @@ class TestMemorySink(SinkSuite):
         return MemoryRig()
 
 
+@pytest.fixture(scope="module")
+def own_database(engines: Endpoints) -> Iterator[str]:
+    """One database for this file's tests: some of them lock everybody out of it."""
+    with fresh_database(engines.database) as uri:
+        yield uri
+
+
 @pytest.mark.service
 class TestPostgresSink(SinkSuite):
-    """A real PostgreSQL, a database for each test."""
+    """A real PostgreSQL, a schema for each test."""
 
     @pytest.fixture
-    def rig(self, database: str) -> PostgresRig:
-        return PostgresRig(database)
+    def rig(self, own_database: str) -> PostgresRig:
+        return PostgresRig(own_database)

@@ -18,6 +18,7 @@ import pytest
 from psycopg import sql
 from pydantic import SecretStr, ValidationError
 
+from bus import points
 from bus.errors import BusError, ConfigurationError, EventRefused, SinkUnavailable
 from bus.model import Keeping, View
 from bus.points import Point
@@ -238,6 +239,35 @@ class TestConnecting:
             await sink.apply(batch_of(view, people(1, 2), start=100))
             assert values(database, mine) == [(1,)]
         assert values(database, mine) == [(0,)]
+
+
+@SIZES
+@pytest.mark.parametrize("point", [Point.SINK_MOVED, Point.SINK_WRITTEN])
+async def test_a_connection_that_breaks_in_the_middle_undoes_the_batch(
+    database: str, point: Point, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two steps of a batch the line is cut: nothing is there, and a retry does it."""
+    view = view_of()
+
+    def cut(passed: Point) -> None:
+        if passed is point:
+            with psycopg.connect(database, autocommit=True) as connection:
+                connection.execute(
+                    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+
+    async with opened(sink_at(database), view) as sink:
+        await sink.apply(batch_of(view, people(rows)))
+        batch = batch_of(view, people(rows, 2), start=rows)
+        with monkeypatch.context() as patched:
+            patched.setattr(points, "_kill", cut)
+            with pytest.raises(SinkUnavailable):
+                await sink.apply(batch)
+        assert values(database, "SELECT DISTINCT version FROM linkage.resident") == [(1,)]
+        await sink.apply(batch)
+
+    assert values(database, "SELECT DISTINCT version FROM linkage.resident") == [(2,)]
 
 
 class TestRefusals:
