@@ -105,10 +105,11 @@ class Municipality:
         Raises:
             SchemaUnknown: The register has no such stream.
         """
-        schema = arrow_schema(stream.latest)
+        record = pa.struct(list(arrow_schema(stream.latest)))
         subjects = iter(self.subjects(stream.name))
         while batch := list(islice(subjects, rows)):
-            yield pa.RecordBatch.from_pylist([self._row(each) for each in batch], schema=schema)
+            columns: Any = pa.array([self._row(each) for each in batch], record)
+            yield pa.RecordBatch.from_struct_array(columns)
 
     def enter(
         self, at: datetime, reason: str | None, notified_on: date | None, parts: Sequence[Part]

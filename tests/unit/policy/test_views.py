@@ -93,6 +93,17 @@ def test_a_column_that_may_be_masked_is_nullable(catalog: Catalog) -> None:
     assert not columns["protected"].is_nullable
 
 
+def test_an_item_that_is_never_null_is_nullable_if_it_may_be_masked(catalog: Catalog) -> None:
+    """Also where the stream itself always has it."""
+    stream = catalog.stream("resident")
+    where = Item("household_number", "世帯番号", "setaibango", Sensitivity.LOCATION)
+    grant = subscription(fields=["household_number", "protected"])
+
+    view = compile_view(grant, replace(stream, items=(*stream.items, where)), TODAY)
+
+    assert {column.name: column.is_nullable for column in view.columns}["household_number"]
+
+
 def test_lists_of_records_become_lists(catalog: Catalog) -> None:
     """A household's members are two lists side by side."""
     subscriptions = load_subscriptions(catalog)
