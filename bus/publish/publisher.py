@@ -40,7 +40,7 @@ from bus.catalog import Catalog
 from bus.catalog.columns import encode
 from bus.catalog.registry import Registry
 from bus.catalog.wire import frame
-from bus.errors import ChangeRefused
+from bus.errors import ChangeRefused, ConfigurationError
 from bus.model import Change, Fault, Severity, Stream
 from bus.publish.batch import ColumnsOutcome, opens, prepare, too_large, version_fault
 from bus.publish.body import Fitter
@@ -90,7 +90,7 @@ class Publisher:
     Args:
         guard: See :data:`Guard`.
         now: The clock, aware.
-        max_message_bytes: The broker's limit for one event; a topic's own may be lower.
+        max_message_bytes: The limit for one event; no topic's own may be lower.
         private_use: What a private-use character (外字) is, as the checker takes it.
         learn: Streams whose topics are read when the publisher starts instead of when the first
             change asks for them.
@@ -156,7 +156,7 @@ class Publisher:
             BrokerUnavailable: Some may have been appended; call again with the same changes.
                 A change without an id would then be another change: give ids.
             RegistryUnavailable: Nothing was appended.
-            ConfigurationError: A topic does not exist.
+            ConfigurationError: A topic does not exist, or takes only smaller events.
         """
         async with self._preparing:
             await self._appending.acquire()
@@ -177,9 +177,10 @@ class Publisher:
             EventInvalid: The columns are not the stream's.
             BrokerUnavailable: Some may have been appended; call again with the same records.
             RegistryUnavailable: Nothing was appended.
-            ConfigurationError: The topic does not exist.
+            ConfigurationError: The topic does not exist, or takes only smaller events.
         """
-        if self._streams.get(stream.name) is not stream:
+        known = self._streams.get(stream.name)
+        if known is None or known.latest.fingerprint != stream.latest.fingerprint:
             raise ChangeRefused("this stream is not published", stream=stream.name)
         async with self._preparing:
             await self._learn_limit(stream)
@@ -377,8 +378,14 @@ class Publisher:
         if stream.name not in self._limits:
             await self._tail.catch_up([stream])  # says which topic is missing
             config = await self._broker.topic_config(stream.topic)
-            most = int(config.get("max.message.bytes", self._max_message_bytes))
-            self._limits[stream.name] = min(most, self._max_message_bytes) - ENVELOPE_BYTES
+            if int(config.get("max.message.bytes", self._max_message_bytes)) < (
+                self._max_message_bytes
+            ):  # Kafka holds whole batches against it, so that events which fit would be refused
+                raise ConfigurationError(
+                    "the topic's max.message.bytes is below RENKEI_MAX_MESSAGE_BYTES",
+                    topic=stream.topic,
+                )
+            self._limits[stream.name] = self._max_message_bytes - ENVELOPE_BYTES
 
     def _checker(self, name: str) -> Checker:
         if name not in self._checkers:

@@ -318,9 +318,8 @@ async def test_an_erased_subject_starts_anew(house: Any, publish: Any) -> None:
 
 
 async def test_an_event_above_the_limit_is_refused_before_sending(house: Any, publish: Any) -> None:
-    """It takes its change with it, and nothing else; a topic's own limit counts too."""
-    await house.broker.alter_topic_config("linkage.household", {"max.message.bytes": "2000"})
-    publisher = await house.publisher()
+    """It takes its change with it, and nothing else."""
+    publisher = await house.publisher(max_message_bytes=2000)
     members = [{"subject_id": str(number)} for number in range(500)]
     large = body("household", members=members, member_count=500, head_subject_id=None)
 
@@ -334,6 +333,17 @@ async def test_an_event_above_the_limit_is_refused_before_sending(house: Any, pu
 
     assert [codes(o) for o in outcomes] == [["too-large"], [], ["too-large"], ["version-gap"]]
     assert len(house.events("household")) == 1
+
+
+async def test_a_topic_with_a_lower_limit_is_named(house: Any, publish: Any) -> None:
+    """Kafka would refuse whole batches there, good events among them."""
+    await house.broker.alter_topic_config("linkage.household", {"max.message.bytes": "2000"})
+    publisher = await house.publisher()
+
+    with pytest.raises(ConfigurationError, match=r"linkage\.household"):
+        await publish(publisher, change(record("household")))
+    (outcome,) = await publish(publisher, change())
+    assert outcome.is_published
 
 
 class Watching:

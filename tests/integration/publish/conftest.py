@@ -1,0 +1,108 @@
+"""Topics of a test's own on the real Kafka, with schemas in the real registry."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from confluent_kafka.admin import AdminClient
+
+from bus.broker.kafka import KafkaBroker
+from bus.broker.topics import Shape, specs
+from bus.catalog import Catalog, load
+from bus.catalog.registry import Registry
+from bus.catalog.wire import Reader
+from bus.local.endpoints import Endpoints
+from bus.publish.publisher import Publisher
+from bus.testing.engines import unique
+from bus.testing.own_topics import OwnTopics
+
+MOST_BYTES = 100_000
+
+
+@dataclass
+class Cluster:
+    """The real engines, seen through a prefix of topic names."""
+
+    catalog: Catalog
+    engines: Endpoints
+    prefix: str
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[tuple[OwnTopics, Registry]]:
+        """A broker and a registry, closed afterwards."""
+        broker = OwnTopics(
+            KafkaBroker(self.engines.kafka, max_message_bytes=MOST_BYTES), self.prefix
+        )
+        await broker.start()
+        try:
+            async with Registry(self.engines.registry) as registry:
+                yield broker, registry
+        finally:
+            await broker.close()
+
+    @asynccontextmanager
+    async def publisher(self, **options: Any) -> AsyncIterator[Publisher]:
+        """A publisher that has started."""
+        async with self.open() as (broker, registry):
+            made = Publisher(
+                self.catalog, registry, broker, max_message_bytes=MOST_BYTES, **options
+            )
+            try:
+                await made.start()
+                yield made
+            finally:
+                await made.close()
+
+    async def events(self, name: str) -> list[dict[str, Any]]:
+        """What a stream's topic holds, partition by partition."""
+        stream = self.catalog.stream(name)
+        async with self.open() as (broker, registry):
+            reader = Reader(stream, self.catalog, registry)
+            consumer = broker.consumer()
+            await consumer.start()
+            try:
+                count = (await broker.partitions([stream.topic]))[stream.topic]
+                places = [(stream.topic, number) for number in range(count)]
+                await consumer.assign(places)
+                ends = await consumer.end_offsets(places)
+                found: list[dict[str, Any]] = []
+                while len(found) < sum(ends.values()):
+                    for piece in await consumer.fetch(10_000, timedelta(seconds=5)):
+                        values = [value for value in piece.values if value is not None]
+                        found += (await reader.read(values)).to_pylist()
+                return found
+            finally:
+                await consumer.close()
+
+
+@pytest.fixture
+def cluster(engines: Endpoints) -> Iterator[Cluster]:
+    """Topics of the published streams, gone afterwards."""
+    made = Cluster(load(), engines, unique("publish") + ".")
+    streams = [stream for stream in made.catalog.streams.values() if not stream.is_internal]
+    wanted = specs(
+        streams,
+        Shape(
+            partitions=3,
+            replication=1,
+            compaction_lag=timedelta(days=30),
+            max_message_bytes=MOST_BYTES,
+        ),
+    )
+
+    async def build() -> None:
+        async with made.open() as (broker, registry):
+            await registry.push(made.catalog, dry_run=False)
+            await broker.create_topics(wanted)
+
+    asyncio.run(build())
+    yield made
+    admin = AdminClient({"bootstrap.servers": engines.kafka})
+    for done in admin.delete_topics([made.prefix + spec.name for spec in wanted]).values():
+        done.result(timeout=20)
