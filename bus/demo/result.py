@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 
@@ -47,7 +47,7 @@ class ChangeShown:
     expected: int
     arrivals: Sequence[Arrival]
     ledger_applied: int  # what the ledger says of the same change
-    compared: SideBySide | None = None
+    compared: SideBySide
 
     @property
     def applied(self) -> int:
@@ -81,7 +81,34 @@ class DemoResult:
     population: int
     first_load: FirstLoad
     changes: Sequence[ChangeShown]
-    agree: bool = field(default=True)  # databases and ledger say the same of every change
+    next_steps: Mapping[str, str]  # where to look next: what -> command
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every change is everywhere, and databases and ledger say the same of each."""
+        return all(
+            change.applied == change.expected == change.ledger_applied for change in self.changes
+        )
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> DemoResult:
+        """The result whose fields *record* holds (:func:`dataclasses.asdict`)."""
+        changes = [
+            ChangeShown(
+                **change
+                | {
+                    "arrivals": [Arrival(**arrival) for arrival in change["arrivals"]],
+                    "compared": SideBySide(
+                        change["compared"]["left"],
+                        change["compared"]["right"],
+                        [Compared(**row) for row in change["compared"]["rows"]],
+                    ),
+                }
+            )
+            for change in record["changes"]
+        ]
+        load = FirstLoad(**record["first_load"])
+        return cls(record["population"], load, changes, record["next_steps"])
 
     def document(self) -> Mapping[str, Any]:
         """The object that ``renkei demo --json`` prints."""

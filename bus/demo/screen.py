@@ -5,13 +5,13 @@ Everything fits 80 columns; meaning never hangs on colour alone (``●`` applied
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bus.demo.result import Arrival, ChangeShown, DemoResult, SideBySide
+from bus.demo.result import Arrival, ChangeShown, DemoResult, FirstLoad, SideBySide
 
 WIDTH = 80
 
@@ -77,16 +77,19 @@ def _shown(value: str | None) -> Text:
     return Text("— withheld", style="yellow") if value is None else Text(value)
 
 
-def summary(result: DemoResult, next_steps: Mapping[str, str]) -> Group:
+def load_line(load: FirstLoad, population: int) -> Text:
+    """What the first load was, in two lines."""
+    text = Text()
+    text.append(f"{population:,} residents", style="bold")
+    text.append(f": {load.events:,} events in, {load.deliveries:,} rows in 16 databases\n")
+    rate = load.deliveries / max(load.seconds, 1e-9)
+    text.append(f"first load in {load.seconds:,.1f} s, {rate:,.0f} rows/s")
+    return text
+
+
+def summary(result: DemoResult) -> Group:
     """The last screen: the load, every change in a line, and where to look next."""
-    load = result.first_load
-    head = Text()
-    head.append("Renkei 連携", style="bold cyan")
-    head.append(f"  {result.population:,} residents, {load.events:,} events into 16 systems:\n")
-    head.append(
-        f"{load.deliveries:,} rows delivered in {load.seconds:,.1f} s"
-        f" ({load.deliveries / max(load.seconds, 1e-9):,.0f} rows/s)\n"
-    )
+    head = Text("Renkei 連携\n", style="bold cyan")
     table = Table(width=WIDTH, show_edge=False, pad_edge=False, header_style="bold")
     table.add_column("change", ratio=1, no_wrap=True)
     table.add_column("applied in", justify="right", no_wrap=True)
@@ -101,7 +104,7 @@ def summary(result: DemoResult, next_steps: Mapping[str, str]) -> Group:
             "—" if change.slowest_ms is None else f"{change.slowest_ms:,.0f} ms",
         )
     steps = Text("\nWhere to look next\n", style="bold")
-    for what, command in next_steps.items():
-        steps.append(f"  {what}\n", style="dim")
-        steps.append(f"    {command}\n", style="")
-    return Group(head, table, steps)
+    for what, command in result.next_steps.items():
+        steps.append(f"  {what}\n", style="not bold dim")
+        steps.append(f"    {command}\n", style="not bold")
+    return Group(head, load_line(result.first_load, result.population), Text(), table, steps)

@@ -1,0 +1,115 @@
+"""Kafka to a view, into a sink that drops: what the bus itself costs. The ceiling only fetches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from time import perf_counter
+
+from bus import app
+from bus.broker import Broker
+from bus.catalog.wire import Reader
+from bus.deliver.clock import SystemClock
+from bus.deliver.delivery import Delivery, Feed
+from bus.deliver.host import host, shared
+from bus.model import Applied, Checkpoint, Stream, View, ViewBatch
+from bus.observe.metrics import Metrics
+from bus.policy import compile_view, load_subscriptions
+from bus.settings import Settings
+
+SYSTEM = "child_allowance"
+ROUNDS = 3
+
+
+class Dropping:
+    """A sink that keeps a count and no rows."""
+
+    def __init__(self) -> None:
+        self.events = 0
+        self.first: float | None = None
+        self.last = 0.0
+
+    async def open(self, view: View) -> Mapping[int, Checkpoint]:  # noqa: ARG002 - the port's
+        return {}
+
+    async def apply(self, batch: ViewBatch) -> Applied:
+        now = perf_counter()
+        if self.first is None:
+            self.first = now  # the first batch's own cost is before its arrival: not counted
+        else:
+            self.events += batch.end.offset - batch.start
+        self.last = now
+        return Applied(batch.records.num_rows, datetime.now(UTC))
+
+    async def checkpoint(self, partition: int) -> Checkpoint | None:  # noqa: ARG002 - the port's
+        return None
+
+    async def close(self) -> None:
+        return
+
+
+async def measure(settings: Settings, step: Callable[[str], None]) -> Mapping[str, float]:
+    """``deliver_events_per_s``; the topic ``linkage.resident`` must be full already."""
+    catalog = app.catalog(settings)
+    stream = catalog.stream("resident")
+    view = compile_view(load_subscriptions(catalog)[SYSTEM], stream, date.today())  # noqa: DTZ011
+    rates, fetches = [], []
+    async with AsyncExitStack() as stack:
+        known = await stack.enter_async_context(app.registry(settings))
+        broker = await stack.enter_async_context(app.broker(settings))
+        readers = {name: Reader(each, catalog, known) for name, each in catalog.streams.items()}
+        both = await stack.enter_async_context(
+            shared(
+                broker=broker,
+                ids=known,
+                streams=catalog.streams,
+                readers=readers,
+                settings=settings,
+                clock=SystemClock(),
+                metrics=Metrics(),
+            )
+        )
+        for number in range(ROUNDS):
+            step(f"delivering, round {number + 1} of {ROUNDS}")
+            sink = Dropping()
+            delivery = Delivery(
+                f"{SYSTEM}_bench_{number}",
+                [Feed(view, stream.topic, readers[stream.name], partial(_same, sink), None)],
+                both,
+            )
+            await host(both, [delivery], asyncio.Event(), once=True)
+            assert sink.first is not None
+            rates.append(sink.events / (sink.last - sink.first))
+            fetches.append(await _fetch_only(broker, stream, settings))
+    return {
+        "deliver_events_per_s": sorted(rates)[len(rates) // 2],
+        "deliver_ceiling_fetch_events_per_s": sorted(fetches)[len(fetches) // 2],
+    }
+
+
+def _same(sink: Dropping) -> Dropping:
+    return sink
+
+
+async def _fetch_only(broker: Broker, stream: Stream, settings: Settings) -> float:
+    consumer = broker.consumer()
+    await consumer.start()
+    try:
+        count = (await broker.partitions([stream.topic]))[stream.topic]
+        places = [(stream.topic, partition) for partition in range(count)]
+        await consumer.assign(places)
+        ends = await consumer.end_offsets(places)
+        for place in places:
+            consumer.seek(place, 0)
+        wanted, got, first = sum(ends.values()), 0, None
+        while got < wanted:
+            fetched = await consumer.fetch(settings.fetch_records, timedelta(seconds=5))
+            first = first or perf_counter()
+            got += sum(len(piece.offsets) for piece in fetched)
+        assert first is not None
+        return got / (perf_counter() - first)
+    finally:
+        await consumer.close()

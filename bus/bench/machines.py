@@ -1,0 +1,64 @@
+"""Engines, topics and databases for one measurement, as empty as on the first day."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import psycopg
+
+from bus import app
+from bus.broker import topics
+from bus.local.stack import LocalStack
+from bus.policy import load_subscriptions
+from bus.publish.outbox import upkeep
+from bus.settings import Settings
+from bus.testing import town as towns
+
+
+@dataclass(frozen=True, slots=True)
+class Machines:
+    """What a measurement works on."""
+
+    settings: Settings
+    town: towns.Town
+
+
+@asynccontextmanager
+async def machines(
+    stack: LocalStack, settings: Settings, systems: Sequence[str] | None = None
+) -> AsyncIterator[Machines]:
+    """A fresh log, registry and database for each of *systems* (none: all that receive)."""
+    await asyncio.to_thread(stack.reset)
+    running = stack.running()
+    endpoints = await asyncio.to_thread(running.__enter__)
+    try:
+        mine = app.settings({"home": settings.home})
+        catalog = app.catalog(mine)
+        receiving = [s for s, found in load_subscriptions(catalog).items() if found.streams]
+        town = await asyncio.to_thread(
+            towns.build, endpoints.database, sorted(systems or receiving)
+        )
+        town.write_settings(settings.home / "run" / "systems.yaml")
+        await upkeep.install(towns.CORE, town.core)
+        mine = app.settings({"home": settings.home})
+        async with app.broker(mine) as cluster, app.registry(mine) as known:
+            await topics.apply(cluster, await topics.states(cluster, app.topic_specs(mine)))
+            await known.push(catalog)
+        yield Machines(mine, town)
+    finally:
+        await asyncio.to_thread(running.__exit__, None, None, None)
+
+
+def reached(uri: str) -> int:
+    """The sum of the positions of a system's lanes; 0 while it has no tables."""
+    with psycopg.connect(uri, autocommit=True) as connection:
+        try:
+            row = connection.execute(
+                'SELECT coalesce(sum("offset"), 0) FROM linkage.renkei_position'
+            ).fetchone()
+        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+            return 0
+    return int(row[0]) if row else 0

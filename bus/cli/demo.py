@@ -1,0 +1,184 @@
+"""``renkei demo``: the main job, shown live, or as one JSON object."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
+
+from bus import app as composition
+from bus.cli.local import watching
+from bus.cli.output import Json, err, out, show_json
+from bus.demo import picture, screen
+from bus.demo.result import Arrival, ChangeShown, DemoResult, FirstLoad
+from bus.demo.run import Screen, run
+from bus.demo.story import Scene
+from bus.errors import DataFolderInUse
+from bus.model import Change
+from bus.settings import Settings
+
+POPULATION = 10_000
+INCOMPLETE = 3  # exit status: a change has not arrived everywhere, or ledger and stores differ
+INTERRUPTED = 130
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(demo)
+
+
+def demo(
+    population: Annotated[
+        int, typer.Option(min=500, max=4_000_000, help="Residents of the synthetic municipality.")
+    ] = POPULATION,
+    as_json: Json = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep everything running until Ctrl-C, and the data.")
+    ] = False,
+    svg: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also draw the last screen into this SVG file, and its record beside it."
+        ),
+    ] = None,
+) -> None:
+    """Enter changes into a core system and watch each arrive in sixteen systems.
+
+    Starts the engines on a data folder of its own (demo, within RENKEI_HOME), loads a synthetic
+    municipality through the bus, and stops everything at the end. The exit status is 0 if every
+    change arrived everywhere and the ledger says the same as the databases.
+    """
+    outer = composition.settings()
+    settings = Settings(home=outer.home / "demo", maven=outer.maven, schemas=outer.schemas)
+    stack = composition.local_stack(settings, engines=outer.home / "engines")
+    if stack.endpoints() is not None:
+        raise DataFolderInUse("a demo is running; end it with Ctrl-C there", home=settings.home)
+    shown: Screen = _Quiet() if as_json else _Shown(out(), err())
+    with watching() as progress:
+        stack.fetch(progress)
+        stack.reset()
+        with stack.running(progress):
+            try:
+                result = asyncio.run(_run(settings, population, shown, keep=keep, as_json=as_json))
+            except asyncio.CancelledError:
+                err().print("interrupted; everything is stopped")
+                raise typer.Exit(INTERRUPTED) from None
+    if not keep:
+        shutil.rmtree(settings.home, ignore_errors=True)
+    if svg is not None:
+        picture.save(result, svg)
+    if not result.is_whole:
+        raise typer.Exit(INCOMPLETE)
+
+
+async def _run(
+    settings: Settings, population: int, shown: Screen, *, keep: bool, as_json: bool
+) -> DemoResult:
+    """The demo as a task that SIGTERM and SIGINT end in order; what it started ends with it."""
+    told = asyncio.Event()
+    is_kept = False
+
+    async def afterwards(result: DemoResult) -> None:
+        nonlocal is_kept
+        if as_json:
+            show_json(result.document())
+        if keep:
+            err().print("everything keeps running: Ctrl-C ends it")
+            is_kept = True
+            await told.wait()
+
+    def end() -> None:
+        if is_kept:
+            told.set()
+        else:
+            task.cancel()
+
+    mine = composition.settings({"home": settings.home})
+    task = asyncio.ensure_future(run(mine, population, shown, afterwards=afterwards))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, end)
+    return await task
+
+
+class _Quiet:
+    """Says nothing: the JSON object comes at the end."""
+
+    def step(self, what: str) -> None: ...
+
+    def loading(self, done: int, total: int) -> None: ...
+
+    def loaded(self, load: FirstLoad, population: int) -> None: ...
+
+    def scene(self, number: int, count: int, scene: Scene, change: Change) -> None: ...
+
+    def lights(self, arrivals: Sequence[Arrival]) -> None: ...
+
+    def shown(self, change: ChangeShown) -> None: ...
+
+    def end(self, result: DemoResult) -> None: ...
+
+
+class _Shown:
+    """Draws on stdout: live on a terminal, one block per change where it is piped."""
+
+    def __init__(self, results: Console, progress: Console) -> None:
+        self._out = results
+        self._bars = Progress(
+            TextColumn("  {task.description}"),
+            BarColumn(bar_width=30),
+            TaskProgressColumn(),
+            console=progress,
+            disable=not progress.is_terminal,
+            transient=True,
+        )
+        self._progress = progress
+        self._task: TaskID | None = None
+        self._live: Live | None = None
+
+    def step(self, what: str) -> None:
+        self._progress.print(f"  {what}", markup=False)
+
+    def loading(self, done: int, total: int) -> None:
+        if self._task is None:
+            self._bars.start()
+            self._task = self._bars.add_task("into sixteen databases", total=total)
+        self._bars.update(self._task, completed=done)
+
+    def loaded(self, load: FirstLoad, population: int) -> None:
+        self._bars.stop()
+        self._out.print(screen.load_line(load, population))
+
+    def scene(self, number: int, count: int, scene: Scene, change: Change) -> None:
+        self._out.print()
+        self._out.print(
+            screen.change_title(number, count, scene.ja, scene.what, len(change.records))
+        )
+        if self._out.is_terminal:
+            self._live = Live(console=self._out, auto_refresh=False)
+            self._live.start()
+
+    def lights(self, arrivals: Sequence[Arrival]) -> None:
+        if self._live is not None:
+            self._live.update(screen.lights(arrivals), refresh=True)
+
+    def shown(self, change: ChangeShown) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+        else:
+            self._out.print(screen.lights(change.arrivals))
+        self._out.print(screen.change_end(change))
+        if change.compared is not None:
+            self._out.print(screen.side_by_side(change.compared))
+
+    def end(self, result: DemoResult) -> None:
+        self._out.print()
+        self._out.print(screen.summary(result))

@@ -1,0 +1,274 @@
+"""The main job, from empty machines to the proof that a change arrived in sixteen systems.
+
+Everything in it is the product itself, used as an installation would: engines, topics and schemas
+by their commands' functions, relay, delivery and monitor as processes of their own, the first
+load through the publisher, and every change by a transaction of the core system.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+from typing import Protocol
+from urllib.parse import urlsplit, urlunsplit
+
+from bus import app
+from bus.broker import topics
+from bus.demo.result import Arrival, ChangeShown, DemoResult, FirstLoad
+from bus.demo.sight import compare
+from bus.demo.stores import Stores, opened
+from bus.demo.story import Scene, scenes
+from bus.errors import EngineError
+from bus.model import Change
+from bus.policy import compile_view, load_subscriptions
+from bus.publish.outbox import upkeep
+from bus.settings import Settings
+from bus.testing import town as towns
+from bus.testing.municipality import Municipality
+from bus.testing.municipality.making import JAPAN
+from bus.testing.processes import Process, running
+from bus.testing.register import Register
+
+SEED = 20_260_401
+CHANGE_WITHIN_S = 30.0
+LOAD_WITHIN_S = 1_800.0
+LEDGER_WITHIN_S = 15.0
+STREAMS = ("protection", "resident", "household")
+COMMANDS = ("deliver", "relay run", "monitor run")
+
+
+class Screen(Protocol):
+    """Who watches the demo."""
+
+    def step(self, what: str) -> None:
+        """A preparation has begun; the one before has ended."""
+
+    def loading(self, done: int, total: int) -> None:
+        """So many of the events are behind all systems."""
+
+    def loaded(self, load: FirstLoad, population: int) -> None:
+        """The first load is in all databases."""
+
+    def scene(self, number: int, count: int, scene: Scene, change: Change) -> None:
+        """A change was committed by the core system."""
+
+    def lights(self, arrivals: Sequence[Arrival]) -> None:
+        """How the change stands in each database now."""
+
+    def shown(self, change: ChangeShown) -> None:
+        """The change has arrived, or its time is up."""
+
+    def end(self, result: DemoResult) -> None:
+        """All is shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machines:
+    """What runs for the demo."""
+
+    settings: Settings
+    town: towns.Town
+    processes: Mapping[str, Process]
+    ports: Mapping[str, int]  # where each process serves its metrics
+
+
+async def run(
+    settings: Settings,
+    population: int,
+    screen: Screen,
+    *,
+    seed: int = SEED,
+    afterwards: Callable[[DemoResult], Awaitable[None]] | None = None,
+) -> DemoResult:
+    """Run the demo.
+
+    Args:
+        settings: Name running engines whose data nobody else uses.
+        population: Residents of the synthetic municipality.
+        screen: Told of everything as it happens.
+        seed: The same seed gives the same people and changes.
+        afterwards: Awaited when all is shown, while everything still runs.
+
+    Raises:
+        EngineError: A part of it ended, or the first load did not arrive.
+    """
+    async with AsyncExitStack() as stack:
+        machines = await stack.enter_async_context(_machines(settings, screen))
+        catalog = app.catalog(machines.settings)
+        subscriptions = load_subscriptions(catalog, machines.settings.schemas)
+        today = datetime.now(JAPAN).date()
+        views = {
+            system: {
+                name: compile_view(subscriptions[system], catalog.stream(name), today)
+                for name in subscriptions[system].streams
+            }
+            for system in machines.town.systems
+        }
+        names = {system: subscriptions[system].ja for system in machines.town.systems}
+        stores = await stack.enter_async_context(opened(machines.town.systems, names, views))
+        screen.step("a synthetic municipality")
+        people = Municipality(seed, population)
+        register = Register(machines.town.core)
+        stack.callback(register.close)
+        register.install()
+        register.load(people.changes())
+        load = await _first_load(machines, people, stores, screen)
+        screen.loaded(load, population)
+        shown = []
+        story = list(scenes(people))
+        for number, scene in enumerate(story, 1):
+            change = scene.make(datetime.now(UTC))
+            entered = register.enter(change)
+            screen.scene(number, len(story), scene, change)
+            arrivals: Sequence[Arrival] = []
+            async for arrivals in stores.watch(change, entered.committed_at, CHANGE_WITHIN_S):
+                _insist_alive(machines.processes)
+                screen.lights(arrivals)
+            shown.append(
+                ChangeShown(
+                    change_id=entered.change_id,
+                    kind=scene.kind,
+                    ja=scene.ja,
+                    events=len(change.records),
+                    expected=len(arrivals),
+                    arrivals=arrivals,
+                    ledger_applied=await _ledger_says(machines, entered.change_id, len(arrivals)),
+                    compared=await compare(stores, scene.shows(change), change, catalog),
+                )
+            )
+            screen.shown(shown[-1])
+        result = DemoResult(
+            population=population,
+            first_load=load,
+            changes=shown,
+            next_steps=_next_steps(machines, shown),
+        )
+        screen.end(result)
+        if afterwards is not None:
+            await afterwards(result)
+        return result
+
+
+@asynccontextmanager
+async def _machines(settings: Settings, screen: Screen) -> AsyncIterator[Machines]:
+    """Databases, topics and schemas made; relay, delivery and monitor running."""
+    screen.step("sixteen databases and a core system")
+    superuser = settings.need("database")
+    subscriptions = load_subscriptions(app.catalog(settings), settings.schemas)
+    systems = sorted(name for name, found in subscriptions.items() if found.streams)
+    town = await asyncio.to_thread(towns.build, superuser, systems)
+    await upkeep.install(towns.CORE, town.core)
+    town.write_settings(settings.home / "run" / "systems.yaml")
+    settings = app.settings({"home": settings.home})
+    screen.step("topics and schemas")
+    async with app.broker(settings) as cluster, app.registry(settings) as known:
+        await topics.apply(cluster, await topics.states(cluster, app.topic_specs(settings)))
+        await known.push(app.catalog(settings))
+    screen.step("delivery, relay and monitor")
+    logs = settings.home / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    async with AsyncExitStack() as stack:
+        processes, ports = {}, {}
+        for command in COMMANDS:
+            name = command.split()[0]
+            ports[name] = _free_port()
+            environment = {
+                "RENKEI_HOME": str(settings.home),
+                "RENKEI_HTTP_PORT": str(ports[name]),
+            }
+            processes[name] = stack.enter_context(
+                running(command.split(), environment, logs / f"{name}.log")
+            )
+        yield Machines(settings, town, processes, ports)
+
+
+async def _first_load(
+    machines: Machines, people: Municipality, stores: Stores, screen: Screen
+) -> FirstLoad:
+    """Everybody through the bus into every system's database, counted there."""
+    catalog = app.catalog(machines.settings)
+    begin = perf_counter()
+    sent = dict.fromkeys(STREAMS, 0)
+    screen.step("first load")
+    async with app.publisher(machines.settings) as publisher:
+        for name in STREAMS:
+            stream = catalog.stream(name)
+            async for outcome in publisher.publish_batches(stream, people.columns(stream)):
+                if outcome.refused:
+                    raise EngineError(
+                        "the synthetic municipality has a fault", stream=name,
+                        fault=str(outcome.faults[0]),
+                    )  # fmt: skip
+                sent[name] += outcome.published
+    due = [sum(sent[stream] for stream in store.views) for store in stores.stores]
+    until = begin + LOAD_WITHIN_S
+    while True:
+        _insist_alive(machines.processes)
+        reached = await stores.reached()
+        screen.loading(sum(map(min, reached, due)), sum(due))
+        if all(at >= wanted for at, wanted in zip(reached, due, strict=True)):
+            break
+        if perf_counter() > until:
+            raise EngineError("the first load did not arrive in time; see the logs in the home")
+        await asyncio.sleep(0.1)
+    seconds = perf_counter() - begin
+    return FirstLoad(sum(sent.values()), await stores.rows(), round(seconds, 2))
+
+
+async def _ledger_says(machines: Machines, change_id: str, wanted: int) -> int:
+    """How many systems have the change as the ledger sees it, given a moment to hear of it."""
+    granted = app.granted(machines.settings, datetime.now(JAPAN).date())
+    until = perf_counter() + LEDGER_WITHIN_S
+    async with app.ledger(machines.settings) as ledger:
+        while True:
+            reach = await ledger.reach(change_id, granted)
+            if (reach.is_whole and reach.applied >= wanted) or perf_counter() > until:
+                return reach.applied
+            await asyncio.sleep(0.05)
+
+
+def _insist_alive(processes: Mapping[str, Process]) -> None:
+    """A process that ended says why in its log; the monitor may die, nobody else notices."""
+    for name, process in processes.items():
+        if process.poll() is not None and name != "monitor":
+            raise EngineError(f"renkei {name} ended; see its log", log=str(process.log))
+
+
+def _next_steps(machines: Machines, shown: Sequence[ChangeShown]) -> Mapping[str, str]:
+    home = f"RENKEI_HOME={_short(machines.settings.home)}"
+    return {
+        "one system's own rows": (
+            f'psql "{_without_password(machines.town.systems["child_allowance"])}"'
+            " -c 'SELECT * FROM linkage.resident LIMIT 5'"
+        ),
+        "has a change arrived?": f"{home} renkei reach show {shown[-1].change_id}",
+        "how far is everybody, how fast?": f"{home} renkei status; renkei throughput",
+        "topics": f"{home} renkei topics list",
+        "metrics": f"http://127.0.0.1:{machines.ports['deliver']}/metrics",
+    }
+
+
+def _short(folder: Path) -> str:
+    """A path as people write it."""
+    return (
+        f"~/{folder.relative_to(Path.home())}"
+        if folder.is_relative_to(Path.home())
+        else str(folder)
+    )
+
+
+def _without_password(uri: str) -> str:
+    parts = urlsplit(uri)
+    return urlunsplit(parts._replace(netloc=f"{parts.username}@{parts.hostname}:{parts.port}"))
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
