@@ -186,7 +186,7 @@ def walk(value: Any, path: list[str]) -> Any:
     return walk(value[path[0]], path[1:])
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(cases())
 def test_projection_is_the_reference(case: Case) -> None:
     """Whatever the records and the view, columns say what walking each row says."""

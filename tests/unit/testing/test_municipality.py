@@ -319,8 +319,8 @@ async def test_a_long_day_is_accepted(
     """Three hundred changes of all kinds in a village of two hundred, none refused."""
     await accept(publisher, *town.changes())
 
-    for second in range(300):
-        await accept(publisher, events.anything(town, AT - timedelta(seconds=600 - second)))
+    seconds = (AT - timedelta(seconds=left) for left in range(600, 300, -1))
+    await accept(publisher, *[events.anything(town, second) for second in seconds])
 
     check_households(rows_of(town, catalog, "resident"), rows_of(town, catalog, "household"))
 
