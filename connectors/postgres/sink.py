@@ -33,6 +33,7 @@ from connectors.postgres.faults import translated
 from connectors.postgres.writers import BulkWriter, SmallWriter, Writer, connect
 
 SMALL_ROWS = 50  # above, COPY costs less than JSON (measured: they cross near 60 rows)
+CLOSE_PATIENCE_S = 3.0  # then the batch in hand is undone rather than waited for
 BULK_IDLE_S = 30.0  # then the second connection of a sink that has caught up is given back
 
 # A server that is gone without a word is noticed: by the time a connection takes, by keep-alives,
@@ -96,8 +97,12 @@ class PostgresSink:
         thread, self._thread = self._thread, None
         if thread is None:
             return
+        closed = asyncio.get_running_loop().run_in_executor(thread, self._close)
         try:
-            await asyncio.get_running_loop().run_in_executor(thread, self._close)
+            await asyncio.wait([closed], timeout=CLOSE_PATIENCE_S)
+            if not closed.done():
+                await asyncio.to_thread(self._interrupt)
+            await closed
         finally:
             thread.shutdown(wait=False)
 
@@ -167,6 +172,13 @@ class PostgresSink:
     def _close(self) -> None:
         self._drop_writers()
         self._opened = None
+
+    def _interrupt(self) -> None:
+        """Ask the server to give up what the sink's thread waits for; from another thread."""
+        for writer in (self._small, self._bulk):
+            if writer is not None:
+                with suppress(psycopg.Error, adbc_driver_manager.Error):
+                    writer.interrupt()
 
     def _insist_on_shape(self) -> None:
         """A table that was altered under us refuses good rows: that is nobody's bad event."""

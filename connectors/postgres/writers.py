@@ -26,6 +26,7 @@ from bus.model import Keeping, ViewBatch
 from connectors.postgres.statements import APPLIED_AT, BEGIN, INBOX, SESSION, Statements
 
 TIME = pa.timestamp("us", tz="UTC")
+CANCEL_S = 3.0
 
 
 class Writer(Protocol):
@@ -42,6 +43,9 @@ class Writer(Protocol):
 
     def rows(self) -> int:
         """How many rows the last committed transaction changed."""
+
+    def interrupt(self) -> None:
+        """Make the server give up the statement in hand; called from another thread."""
 
     def close(self) -> None:
         """Let go of the connection; safe on a broken one."""
@@ -98,6 +102,9 @@ class SmallWriter:
 
     def rows(self) -> int:
         return self._written.rowcount if self._written else 0
+
+    def interrupt(self) -> None:
+        self.connection.cancel_safe(timeout=CANCEL_S)
 
     def close(self) -> None:
         self.connection.close()
@@ -156,6 +163,9 @@ class BulkWriter:
 
     def rows(self) -> int:
         return self._rows
+
+    def interrupt(self) -> None:
+        self._cursor.adbc_cancel()
 
     def close(self) -> None:
         with suppress(adbc_driver_manager.Error):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit, urlunsplit
@@ -268,6 +270,32 @@ async def test_a_connection_that_breaks_in_the_middle_undoes_the_batch(
         await sink.apply(batch)
 
     assert values(database, "SELECT DISTINCT version FROM linkage.resident") == [(2,)]
+
+
+@SIZES
+async def test_a_close_does_not_wait_for_a_lock(
+    database: str, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody holds the table: a sink that must close undoes its batch, and closes."""
+    view = view_of()
+    sink = sink_at(database)
+    await sink.open(view)
+    await sink.apply(batch_of(view, people(rows)))
+    monkeypatch.setattr(sink_module, "CLOSE_PATIENCE_S", 0.1)
+    with psycopg.connect(database) as other:
+        other.execute("LOCK TABLE linkage.resident")
+        waiting = asyncio.create_task(sink.apply(batch_of(view, people(rows, 2), start=rows)))
+        waits = "SELECT FROM pg_locks JOIN pg_database d ON d.oid = database"
+        waits += " WHERE NOT granted AND datname = current_database()"
+        while not values(database, waits):  # noqa: ASYNC110 - the server has no event to wait for
+            await asyncio.sleep(0.01)
+        begun = time.monotonic()
+        await sink.close()
+        assert time.monotonic() - begun < 5
+        with pytest.raises(SinkUnavailable):
+            await waiting
+
+    assert values(database, "SELECT DISTINCT version FROM linkage.resident") == [(1,)]
 
 
 class TestRefusals:
