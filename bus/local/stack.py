@@ -275,7 +275,7 @@ class LocalStack:
             raise folder.in_use(self.folder.home, holder)
         attempt = note.attempt
         if note.phase is Phase.UP:
-            process.send_signal(signal.SIGHUP)
+            process.send_signal(signal.SIGUSR1)
             attempt += 1
         self._follow(process, attempt, progress)
 

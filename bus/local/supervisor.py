@@ -3,8 +3,8 @@
 It holds the data folder's lock for as long as it lives. Its engines are its children, and the
 kernel ends them when it ends, however it ends. An engine that ends by itself is started again,
 after a growing pause and a bounded number of times; then it stays down, and ``renkei local up``
-(SIGHUP) tries anew. SIGTERM and SIGINT stop everything within ``STOP_SECONDS``. If it has an
-owner (a test run, a demo), it stops when that process is gone.
+(SIGUSR1) tries anew. SIGTERM, SIGINT and SIGHUP stop everything within ``STOP_SECONDS``. If it
+has an owner (a test run, a demo), it stops when that process is gone.
 
 It sleeps until something happens: engines and owner are watched by their process descriptors.
 """
@@ -43,6 +43,8 @@ REGISTRY_STOP_SECONDS = 3.0
 POLL_SECONDS = 0.1
 LOOK_AROUND_SECONDS = 60.0
 MOST_RESTARTS = 5
+FIRST_PAUSE_SECONDS = 0.5
+"""Before the first restart; doubles with each."""
 HEALTHY_SECONDS = 600.0
 """After so long without a fault, restarts count from zero again."""
 LOG_BYTES = 16 * 1024 * 1024
@@ -97,6 +99,7 @@ class Supervisor:
         *,
         owner: int | None = None,
         progress: Progress | None = None,
+        first_pause: float = FIRST_PAUSE_SECONDS,
     ) -> None:
         me = psutil.Process()
         self._folder = where
@@ -104,6 +107,7 @@ class Supervisor:
         self._addresses = addresses
         self._owner = owner
         self._progress = progress or Silent()
+        self._first_pause = first_pause
         self._state = State(me.pid, me.create_time(), engines=[each.state for each in self._all])
         self._lock = Lock(where)
         self._watched: list[int] = []
@@ -206,7 +210,8 @@ class Supervisor:
                 self._try([each for each in self._all if each.state.phase is not Phase.UP])
             now = time.monotonic()
             self._try([each for each in self._all if each.due is not None and each.due <= now])
-            self._bound_logs()
+            with contextlib.suppress(OSError):
+                bound(self._folder.logs)
 
     def _fell(self, each: Supervised) -> None:
         """An engine has ended by itself: say so, and plan to start it again."""
@@ -221,7 +226,7 @@ class Supervisor:
             each.state.phase, each.due = Phase.FAILED, None
             self._say(f"{why}; it stays down after {MOST_RESTARTS} restarts")
         else:
-            pause = 0.5 * 2**each.state.restarts
+            pause = self._first_pause * 2**each.state.restarts
             each.state.restarts += 1
             each.state.phase, each.due = Phase.DOWN, time.monotonic() + pause
             self._say(f"{why}; it will be started again in {pause} s")
@@ -245,9 +250,7 @@ class Supervisor:
 
     def _stop_all(self) -> None:
         """Stop the registry, then what it needs; by force where it takes too long."""
-        self._state.phase = Phase.STOPPING
-        if self._folder.run.is_dir():
-            self._write(Phase.STOPPING)
+        self._write(Phase.STOPPING)
         begun = time.monotonic()
         self._halt([s for s in self._all if isinstance(s.engine, Registry)], REGISTRY_STOP_SECONDS)
         left = STOP_SECONDS - 1.0 - (time.monotonic() - begun)
@@ -297,7 +300,7 @@ class Supervisor:
         self._watched.append(self._wake.fileno())
         handlers = {
             number: signal.signal(number, self._signalled)
-            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
         }
         before = signal.set_wakeup_fd(waker.fileno(), warn_on_full_buffer=False)
         try:
@@ -310,7 +313,7 @@ class Supervisor:
             waker.close()
 
     def _signalled(self, number: int, _frame: FrameType | None) -> None:
-        if number == signal.SIGHUP:
+        if number == signal.SIGUSR1:
             self._mend = True
         else:
             self._stop = True
@@ -346,20 +349,23 @@ class Supervisor:
 
     def _write(self, phase: Phase) -> None:
         self._state.phase = phase
-        self._state.write(self._folder)
+        with contextlib.suppress(OSError):  # a full disk is no reason to end what still runs
+            self._state.write(self._folder)
 
     def _say(self, line: str) -> None:
         """A line of the supervisor's own log."""
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        with self._folder.log("supervisor").open("a", encoding="utf-8") as log:
-            log.write(f"{stamp} {line}\n")
+        with contextlib.suppress(OSError):
+            with self._folder.log("supervisor").open("a", encoding="utf-8") as log:
+                log.write(f"{stamp} {line}\n")
 
-    def _bound_logs(self) -> None:
-        """Keep each log and one before it; engines append, so the file itself must stay."""
-        for log in self._folder.logs.glob("*.log"):
-            if log.stat().st_size > LOG_BYTES:
-                log.with_suffix(".log.1").write_bytes(log.read_bytes()[-LOG_BYTES:])
-                os.truncate(log, 0)
+
+def bound(logs: Path, limit_bytes: int = LOG_BYTES) -> None:
+    """Keep each log and one before it; engines append, so the file itself must stay."""
+    for log in logs.glob("*.log"):
+        if log.stat().st_size > limit_bytes:
+            log.with_suffix(".log.1").write_bytes(log.read_bytes()[-limit_bytes:])
+            os.truncate(log, 0)
 
 
 def engines(where: Folder, at: ports.Ports, password: str) -> tuple[Kafka, Postgres, Registry]:

@@ -1,4 +1,4 @@
-"""``renkei local up --foreground``: stays until Ctrl-C, then stops everything."""
+"""A stack bound to a command or a block: it stays until that ends, and then stops whole."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from bus.local.stack import DOWN_SECONDS
@@ -23,6 +25,19 @@ app = typer.Typer()
 local.register(app)
 app(["local", "up", "--foreground"])
 """
+
+
+def test_a_stack_of_a_block_ends_with_it(tmp_path: Path) -> None:
+    """Also when the block fails."""
+    own = stack(tmp_path)
+
+    with suppress(ZeroDivisionError), own.running() as endpoints:
+        with psycopg.connect(endpoints.database) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+        _ = 1 / 0
+
+    assert own.leftovers() == []
+    assert own.endpoints() is None
 
 
 def test_ctrl_c_stops_everything(tmp_path: Path) -> None:

@@ -73,6 +73,12 @@ def until(is_so: Callable[[], bool], seconds: float = 10.0) -> None:
         time.sleep(0.02)
 
 
+def idle(argument: str, cwd: Path | None = None) -> subprocess.Popen[bytes]:
+    """A process that does nothing, with an argument of its own."""
+    program = [sys.executable, "-c", "import time; time.sleep(600)"]
+    return subprocess.Popen([*program, argument], cwd=cwd)
+
+
 def pid_of(it: LocalStack, name: str) -> int:
     """The process of an engine."""
     (pid,) = [each.pid for each in it.status().engines if each.name == name]
@@ -281,7 +287,10 @@ async def test_killing_the_supervisor_leaves_nothing_and_loses_nothing(
 async def test_down_stops_everything_and_up_finds_it_again(
     local: LocalStack, up: Endpoints
 ) -> None:
-    """Within fifteen seconds; twice is the same as once; the ports stay."""
+    """Within fifteen seconds; twice is the same as once; the ports stay.
+
+    What still runs of this folder, without a supervisor, does not stand in the way.
+    """
     kept = Kept()
     await kept.write(up)
     begun = time.monotonic()
@@ -292,53 +301,22 @@ async def test_down_stops_everything_and_up_finds_it_again(
     assert running(local) == []
     assert not local.folder.addresses.exists()
     assert not local.down()
-    assert local.up(owner=os.getpid()) == up
+
+    with idle(f"-Drenkei.kafka={local.folder.home}") as orphan:
+        with idle("bystander", cwd=local.folder.home) as bystander:
+            assert local.up(owner=os.getpid()) == up
+            assert orphan.wait(10) == -signal.SIGTERM
+            assert bystander.poll() is None, "only engines are ours to stop"
+            bystander.kill()
     await kept.assert_there(up)
 
 
-def test_it_ends_with_its_owner(local: LocalStack, up: Endpoints) -> None:
-    """A demo or a test run that is killed leaves nothing behind."""
-    local.down()
-    with subprocess.Popen(["/bin/sleep", "600"]) as owner:
-        local.up(owner=owner.pid)
-        owner.kill()
+def test_a_stack_that_was_up_stays_up(local: LocalStack, up: Endpoints) -> None:
+    """The demo on a stack that somebody else started does not stop it."""
+    with local.running() as endpoints:
+        assert endpoints == up
 
-    until(lambda: running(local) == [], DOWN_SECONDS)
-    assert not local.status().is_up
-
-
-def test_a_frozen_engine_does_not_keep_it_from_stopping(local: LocalStack, up: Endpoints) -> None:
-    """What does not listen is ended by force, still within fifteen seconds."""
-    psutil.Process(pid_of(local, "kafka")).suspend()
-    begun = time.monotonic()
-
-    local.down()
-
-    assert time.monotonic() - begun < DOWN_SECONDS
-    assert running(local) == []
-
-
-def test_a_process_left_from_before_is_stopped(local: LocalStack, up: Endpoints) -> None:
-    """Whatever of this folder still runs without a supervisor does not stand in the way."""
-    local.down()
-    orphan = subprocess.Popen(["/bin/sleep", "600"], executable="/bin/sleep", cwd=local.folder.home)
-    marked = subprocess.Popen(
-        [
-            sys.executable,
-            "-c",
-            "import time; time.sleep(600)",
-            f"-Drenkei.kafka={local.folder.home}",
-        ]
-    )
-    try:
-        local.up(owner=os.getpid())
-
-        assert marked.wait(10) == -signal.SIGTERM
-        assert orphan.poll() is None, "only engines are ours to stop"
-    finally:
-        for each in (orphan, marked):
-            each.kill()
-            each.wait()
+    assert local.status().is_up
 
 
 def test_other_ports_need_a_new_start(local: LocalStack, up: Endpoints) -> None:
@@ -388,3 +366,18 @@ def test_a_database_of_the_stack_may_be_renamed_in_the_uri(up: Endpoints) -> Non
         names = {row[0] for row in connection.execute("SELECT datname FROM pg_database")}
 
     assert {"renkei", "registry"} <= names
+
+
+def test_a_frozen_engine_keeps_nothing_running_after_its_owner(
+    local: LocalStack, up: Endpoints
+) -> None:
+    """A demo or a test run that is killed leaves nothing, not even what does not listen."""
+    local.down()
+    with subprocess.Popen(["/bin/sleep", "600"]) as owner:
+        local.up(owner=owner.pid)
+        psutil.Process(pid_of(local, "kafka")).suspend()
+
+        owner.kill()
+
+        until(lambda: running(local) == [], DOWN_SECONDS)
+    assert not local.status().is_up
