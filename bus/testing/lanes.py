@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from bus.broker import Message, TopicSpec
+from bus.broker import Broker, Message, TopicSpec
 from bus.broker.memory import MemoryBroker
 from bus.catalog import load
 from bus.catalog.single import encode_one
 from bus.catalog.wire import Reader, frame
+from bus.deliver.clock import Clock
 from bus.deliver.delivery import Delivery, Feed
 from bus.deliver.host import shared
 from bus.deliver.shared import Shared
@@ -88,9 +89,14 @@ class FixedRegistry:
 
 @dataclass
 class Town:
-    """One broker with the shipped streams' topics, and what was published to it."""
+    """One broker with the shipped streams' topics, and what was published to it.
+
+    Another broker than the one in memory, and another clock, may be given.
+    """
 
     partitions: int = 1
+    cluster: Broker | None = None
+    time: Clock | None = None
     settings: Settings = field(
         default_factory=lambda: Settings(
             idle_wait=timedelta(milliseconds=50), stop_within=timedelta(seconds=2)
@@ -98,9 +104,11 @@ class Town:
     )
 
     def __post_init__(self) -> None:
-        self.broker = MemoryBroker()
+        self.memory = MemoryBroker()
+        self.broker: Broker = self.cluster or self.memory
         self.registry = FixedRegistry()
-        self.clock = MovedClock()
+        self.moved = MovedClock()
+        self.clock: Clock = self.time or self.moved
         self.producer = self.broker.producer()
 
     async def build(self) -> None:
@@ -157,7 +165,7 @@ class Town:
     def read_all(self, stream: str) -> list[dict[str, Any]]:
         """Everything in an internal stream's log, decoded, oldest first per partition."""
         topic = CATALOG.stream(stream).topic
-        logs = self.broker._topic(topic).logs
+        logs = self.memory._topic(topic).logs
         values = [value for log in logs for value in log.values if value is not None]
 
         async def read() -> list[dict[str, Any]]:
@@ -236,10 +244,12 @@ class Hosted:
             while not done():  # noqa: ASYNC110 - what is waited for tells nobody
                 await asyncio.sleep(0.001)
 
-    async def at(self, offset: int, stream: str = "resident", partition: int = 0) -> None:
+    async def at(
+        self, offset: int, stream: str = "resident", partition: int = 0, seconds: float = 5
+    ) -> None:
         """Wait until a lane stands at *offset* with its receipt acknowledged."""
         name = (stream, partition)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(seconds):
             while True:
                 await asyncio.sleep(0.001)
                 for delivery in self.deliveries:

@@ -50,10 +50,11 @@ class OwnTopics:
         await self._inner.alter_topic_config(self.there(topic), config)
 
     async def committed(self, group: str) -> Mapping[Place, int]:
-        return self.places_here(await self._inner.committed(group))
+        return self.places_here(await self._inner.committed(self.prefix + group))
 
     def consumer(self, group: str | None = None, *, client_id: str = "renkei") -> Consumer:
-        return _Consumer(self._inner.consumer(group, client_id=client_id), self)
+        own = None if group is None else self.prefix + group
+        return _Consumer(self._inner.consumer(own, client_id=client_id), self)
 
     def producer(self, *, client_id: str = "renkei") -> Producer:
         return _Producer(self._inner.producer(client_id=client_id), self)

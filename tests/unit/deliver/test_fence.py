@@ -85,7 +85,7 @@ async def test_the_same_number_elsewhere_is_another_person(town: Town, fence: Fe
 
 async def test_nothing_passes_while_the_end_is_unknown(town: Town, fence: Fence) -> None:
     """Broker away: the caller is told, and waits."""
-    town.broker.is_away = True
+    town.memory.is_away = True
 
     with pytest.raises(BrokerUnavailable):
         await fence.catch_up()
@@ -104,7 +104,7 @@ async def test_nothing_is_skipped_while_the_registry_is_away(town: Town, fence: 
 
 async def test_without_its_topic_nothing_starts(town: Town) -> None:
     """A missing topic is a configuration error, not an empty set."""
-    del town.broker._topics["linkage.protection"]
+    del town.memory._topics["linkage.protection"]
 
     with pytest.raises(ConfigurationError):
         await fence_of(town).start()

@@ -125,7 +125,7 @@ async def test_compacted_events_are_holes(town: Town, sinks, store) -> None:
     for version in (1, 2):
         await town.publish("resident", ONE, version)
     await town.publish("resident", TWO, 1)
-    town.broker.compact("linkage.resident")
+    town.memory.compact("linkage.resident")
 
     async with hosted(town, sinks) as bus:
         await bus.at(3)

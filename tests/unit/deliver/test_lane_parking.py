@@ -245,7 +245,7 @@ async def test_compaction_is_stood_in_for(town: Town, sinks, store) -> None:
     async with hosted(town, sinks) as bus:
         await bus.at(3)
         store.refused = set()
-        town.broker.compact("linkage.resident")
+        town.memory.compact("linkage.resident")
 
         await asked_elsewhere(town, sinks, "retry")
         await bus.news()
@@ -266,7 +266,7 @@ async def test_a_newest_event_that_was_left_out_stands_in(town: Town, sinks, sto
         await town.publish("resident", TWO, 1)
         await bus.at(2)
     await town.publish("resident", ONE, 2)
-    town.broker.compact("linkage.resident")
+    town.memory.compact("linkage.resident")
 
     async with hosted(town, sinks) as bus:
         await bus.at(3)
@@ -282,7 +282,7 @@ async def test_gone_without_a_trace_stays_parked(town: Town, sinks, store) -> No
     await town.publish("resident", TWO, 1)
     async with hosted(town, sinks) as bus:
         await bus.at(2)
-        town.broker.truncate("linkage.resident", 0, before=1)
+        town.memory.truncate("linkage.resident", 0, before=1)
 
         await asked_elsewhere(town, sinks, "retry")
         await bus.news()

@@ -24,8 +24,8 @@ async def test_waits_for_a_store_without_end(town: Town, sinks, store) -> None:
         await bus.at(1)
         store.is_away = True
         await town.publish("resident", TWO, 1)
-        town.clock.slept.clear()
-        waits = town.clock.slept
+        town.moved.slept.clear()
+        waits = town.moved.slept
 
         await bus.until(lambda: len([w for w in waits if w >= timedelta(seconds=15)]) > 5)
         assert bus.lane().status is LaneStatus.RETRYING
@@ -44,7 +44,7 @@ async def test_a_store_that_is_away_at_the_start(town: Town, sinks, store) -> No
     store.is_away = True
     await town.publish("resident", ONE, 1)
     async with hosted(town, sinks) as bus:
-        await bus.until(lambda: len(town.clock.slept) > 3)
+        await bus.until(lambda: len(town.moved.slept) > 3)
         store.is_away = False
         await bus.at(1)
 
@@ -86,10 +86,10 @@ async def test_a_broker_that_is_away(town: Town, sinks, store) -> None:
     await town.publish("resident", ONE, 1)
     async with hosted(town, sinks) as bus:
         await bus.at(1)
-        town.broker.is_away = True
-        town.clock.slept.clear()
-        await bus.until(lambda: len(town.clock.slept) > 3)
-        town.broker.is_away = False
+        town.memory.is_away = True
+        town.moved.slept.clear()
+        await bus.until(lambda: len(town.moved.slept) > 3)
+        town.memory.is_away = False
         await town.publish("resident", TWO, 1)
         await bus.at(2)
 
@@ -187,7 +187,7 @@ async def test_the_event_before_the_position_may_be_compacted(town: Town, sinks,
     async with hosted(town, sinks) as bus:
         await bus.at(1)
     await town.publish("resident", ONE, 2)
-    town.broker.compact("linkage.resident")
+    town.memory.compact("linkage.resident")
 
     async with hosted(town, sinks) as bus:
         await bus.at(2)
@@ -203,7 +203,7 @@ async def test_away_longer_than_erasures_are_kept(town: Town, sinks, store) -> N
     held = store.checkpoints["resident", 0]
     long_ago = town.clock.now() - town.settings.compaction_lag - timedelta(days=1)
     store.checkpoints["resident", 0] = replace(held, applied_at=long_ago)
-    log = town.broker._topic("linkage.resident").logs[0]
+    log = town.memory._topic("linkage.resident").logs[0]
 
     await town.publish("resident", TWO, 1)
     log.timestamps_ms[-1] = int(town.clock.now().timestamp() * 1000)
@@ -228,7 +228,7 @@ async def test_a_position_before_the_logs_beginning(town: Town, sinks, store) ->
         if number == 0:
             async with hosted(town, sinks) as bus:
                 await bus.at(1)
-    town.broker.truncate("linkage.resident", 0, before=2)
+    town.memory.truncate("linkage.resident", 0, before=2)
 
     async with hosted(town, sinks) as bus:
         state = await bus.stopped()

@@ -113,7 +113,7 @@ def test_due_are_those_asked_for_and_those_left_behind() -> None:
 async def test_nothing_is_known_that_is_not_durable(town: Town) -> None:
     """If the log does not take it, the index does not have it."""
     index = await index_of(town)
-    town.broker.is_away = True
+    town.memory.is_away = True
 
     with pytest.raises(BrokerUnavailable):
         await index.record([event(3)])
@@ -123,7 +123,7 @@ async def test_nothing_is_known_that_is_not_durable(town: Town) -> None:
 
 async def test_without_its_topic_nothing_starts(town: Town) -> None:
     """A missing topic is named, and how to make it."""
-    del town.broker._topics["linkage.exception"]
+    del town.memory._topics["linkage.exception"]
 
     with pytest.raises(ConfigurationError, match="renkei topics apply"):
         await index_of(town)

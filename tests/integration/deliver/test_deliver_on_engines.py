@@ -1,0 +1,230 @@
+"""Delivery over a real Kafka into a real PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from confluent_kafka.admin import AdminClient
+from psycopg.rows import dict_row
+from pydantic import SecretStr
+
+from bus.broker import Message
+from bus.broker.kafka import KafkaBroker
+from bus.deliver.clock import SystemClock
+from bus.deliver.state import LaneStatus
+from bus.local.endpoints import Endpoints
+from bus.settings import Settings
+from bus.testing.changes import MUNICIPALITY
+from bus.testing.lanes import CATALOG, Town, hosted
+from bus.testing.own_topics import OwnTopics
+from connectors.postgres.sink import PostgresOptions, PostgresSink
+
+pytestmark = pytest.mark.service
+SYSTEM = "child_allowance"
+PARTITIONS = 2
+SOON = 30.0
+
+
+@pytest.fixture
+async def town(engines: Endpoints, unique: Callable[[str], str]) -> AsyncIterator[Town]:
+    """Topics of this test's own on the real cluster."""
+    broker = OwnTopics(KafkaBroker(engines.kafka), unique("deliver") + ".")
+    await broker.start()
+    settings = Settings(stop_within=timedelta(seconds=5), fetch_records=500)
+    made = Town(PARTITIONS, broker, SystemClock(), settings)
+    await made.build()
+    try:
+        yield made
+    finally:
+        await made.producer.close()
+        await broker.close()
+        admin = AdminClient({"bootstrap.servers": engines.kafka})
+        topics = [broker.there(stream.topic) for stream in CATALOG.streams.values()]
+        for deleted in admin.delete_topics(topics).values():
+            deleted.result(10)
+
+
+@pytest.fixture
+def sinks(database: str) -> dict[str, Any]:
+    """One system with a database of this test's own."""
+    options = PostgresOptions(uri=SecretStr(database))
+    return {SYSTEM: lambda _view: PostgresSink(options)}
+
+
+def held(database: str) -> dict[str, int]:
+    """Subject -> version, as the store has it."""
+    with psycopg.connect(database, row_factory=dict_row) as connection:
+        rows = connection.execute("SELECT subject_id, version FROM linkage.resident").fetchall()
+    return {row["subject_id"]: row["version"] for row in rows}
+
+
+async def publish(town: Town, subjects: range, version: int) -> dict[int, int]:
+    """One event for each subject; by partition, how many there are now."""
+    topic = CATALOG.stream("resident").topic
+    messages = [
+        Message(
+            topic,
+            number % PARTITIONS,
+            f"{MUNICIPALITY}/{number:015d}".encode(),
+            town.value("resident", f"{number:015d}", version),
+        )
+        for number in subjects
+    ]
+    offsets = await town.producer.send(messages)
+    counts: dict[int, int] = {}
+    for message, offset in zip(messages, offsets, strict=True):
+        counts[message.partition] = offset + 1
+    return counts
+
+
+async def receipts(town: Town) -> list[dict[str, Any]]:
+    """Everything in the receipt topic."""
+    topic = CATALOG.stream("receipt").topic
+    consumer = town.broker.consumer()
+    await consumer.start()
+    places = [(topic, partition) for partition in range(PARTITIONS)]
+    await consumer.assign(places)
+    ends = await consumer.end_offsets(places)
+    values: list[bytes] = []
+    for place in places:
+        while await consumer.position(place) < ends[place]:
+            for piece in await consumer.fetch(1000, timedelta(seconds=1)):
+                values += [value for value in piece.values if value is not None]
+    await consumer.close()
+    return (await town.reader("receipt").read(values)).to_pylist() if values else []
+
+
+async def test_everything_arrives_and_goes_on_after_a_restart(
+    town: Town, sinks: dict[str, Any], database: str
+) -> None:
+    """Loads in several batches, stops, starts, takes what came meanwhile; an unbroken chain."""
+    ends = await publish(town, range(1500), 1)
+    async with hosted(town, sinks) as bus:
+        for partition, end in ends.items():
+            await bus.at(end, partition=partition, seconds=SOON)
+    ends = await publish(town, range(1500), 2)
+    async with hosted(town, sinks) as bus:
+        for partition, end in ends.items():
+            await bus.at(end, partition=partition, seconds=SOON)
+        told = await town.broker.committed(f"renkei.{SYSTEM}")
+
+    assert Counter(held(database).values()) == {2: 1500}
+    assert all(offset <= 1500 for offset in told.values())
+    for partition in range(PARTITIONS):
+        chain = {r["chain"]: r for r in await receipts(town) if r["partition"] == partition}
+        rows = list(chain.values())
+        assert sum(row["rows"] for row in rows) == 1500
+        assert [r["previous"] for r in rows[1:]] == [r["chain"] for r in rows[:-1]]
+
+
+async def test_a_refused_row_is_parked_and_tried_again(
+    town: Town, sinks: dict[str, Any], database: str
+) -> None:
+    """A constraint of the receiving system: found among many, and tried again when it is gone."""
+    await publish(town, range(2), 1)
+    async with hosted(town, sinks) as bus:
+        await bus.at(1, seconds=SOON)
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute(
+                "ALTER TABLE linkage.resident ADD CONSTRAINT odd"
+                " CHECK (subject_id <> '000000000000700')"
+            )
+        ends = await publish(town, range(100, 900), 1)
+        await bus.at(ends[0], partition=0, seconds=SOON)
+        (event,) = bus.parked()
+        assert (event.subject, event.code) == (f"{MUNICIPALITY}/{700:015d}", "RK-202")
+        assert f"{700:015d}" not in held(database)
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute("ALTER TABLE linkage.resident DROP CONSTRAINT odd")
+
+        await bus.shared.parked.ask_retry([event])
+        bus.shared.parked.lane((SYSTEM, "resident", 0)).on_news()
+        await bus.until(lambda: not bus.parked(), SOON)
+
+    assert len(held(database)) == 802
+
+
+async def test_a_store_that_cuts_its_lines(
+    town: Town, sinks: dict[str, Any], database: str
+) -> None:
+    """Connections killed in the middle of a load: nothing is lost, doubled or parked."""
+
+    async def cut() -> None:
+        while True:
+            await asyncio.sleep(0.3)
+            with psycopg.connect(database, autocommit=True) as connection:
+                connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+
+    async with hosted(town, sinks) as bus:
+        cutting = asyncio.create_task(cut())
+        for version in range(1, 7):
+            ends = await publish(town, range(600), version)
+            await asyncio.sleep(0.2)
+        cutting.cancel()
+        for partition, end in ends.items():
+            await bus.at(end, partition=partition, seconds=SOON)
+        assert bus.parked() == []
+        assert {lane.status for lane in bus.lanes} == {LaneStatus.RUNNING}
+
+    assert Counter(held(database).values()) == {6: 600}
+    for partition in range(PARTITIONS):
+        chain = {r["chain"]: r for r in await receipts(town) if r["partition"] == partition}
+        assert sum(row["rows"] for row in chain.values()) == 1800
+
+
+async def test_a_second_process_takes_half_and_gives_it_back(
+    town: Town, sinks: dict[str, Any], database: str
+) -> None:
+    """While events keep coming: no gap, no double, whoever has the lane."""
+    async with hosted(town, sinks) as first:
+        await first.until(lambda: len(first.lanes) == PARTITIONS, SOON)
+        publishing = asyncio.create_task(_publish_slowly(town))
+        async with hosted(town, sinks) as second:
+            await second.until(lambda: len(second.lanes) == len(first.lanes) == 1, SOON)
+            await asyncio.sleep(0.5)
+        ends = await publishing
+        await first.until(lambda: len(first.lanes) == PARTITIONS, SOON)
+        for partition, end in ends.items():
+            await first.at(end, partition=partition, seconds=SOON)
+
+    assert Counter(held(database).values()) == {20: 100}
+    for partition in range(PARTITIONS):
+        chain = {r["chain"]: r for r in await receipts(town) if r["partition"] == partition}
+        rows = sorted(chain.values(), key=lambda row: row["start"])
+        assert sum(row["rows"] for row in rows) == 1000
+        assert [r["previous"] for r in rows[1:]] == [r["chain"] for r in rows[:-1]]
+
+
+async def _publish_slowly(town: Town) -> dict[int, int]:
+    ends: dict[int, int] = {}
+    for version in range(1, 21):
+        ends = await publish(town, range(100), version)
+        await asyncio.sleep(0.15)
+    return ends
+
+
+async def test_an_altered_table_stops_the_lane_alone(
+    town: Town, sinks: dict[str, Any], database: str
+) -> None:
+    """A column dropped under a running sink: the position stays, and nothing is parked."""
+    ends = await publish(town, range(10), 1)
+    async with hosted(town, sinks, streams=("resident", "household")) as bus:
+        await bus.at(ends[0], seconds=SOON)
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute("ALTER TABLE linkage.resident DROP COLUMN version CASCADE")
+        await publish(town, range(2), 2)
+        await bus.until(bus.shared.lanes.stopped, SOON)
+        await town.publish("household", "000000000000001", 1)
+        await bus.at(1, "household", seconds=SOON)
+
+        assert {lane.code for lane in bus.shared.lanes.stopped()} <= {"RK-100"}
+        assert bus.parked() == []
