@@ -31,6 +31,9 @@ class Sink(Protocol):
 
         The position moves only from ``batch.start`` (absent counts as 0). Repeating a batch has
         no further effect. In a view that keeps state, a row changes only to a higher version.
+        A replay leaves the position where it is and stores its receipt. Erased keys take rows out
+        of a view that keeps state; a history stays what it was. One sink applies one batch at a
+        time; calls for several partitions may overlap and wait for each other.
 
         Raises:
             LaneLost: The stored position is not ``batch.start``; nothing was written.
