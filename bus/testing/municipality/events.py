@@ -233,10 +233,14 @@ def cancellation(municipality: Municipality, at: datetime, earlier: Change) -> C
 def protection_starts(
     municipality: Municipality, at: datetime, person: Person | None = None
 ) -> Change:
-    """Somebody is put under protection (支援措置), with the new snapshot in the same change."""
+    """Somebody is put under protection (支援措置), with the new snapshot in the same change.
+
+    Args:
+        person: Who; by default somebody who lives alone, whom no one else's address gives away.
+    """
     if person is None:
         household = municipality.some_household(
-            lambda each: bool(each.members) and not each.is_protected
+            lambda each: len(each.members) == 1 and not each.is_protected
         )
         person = household.members[0]
     if person.is_protected:

@@ -6,6 +6,7 @@ subject are kept here, so that a change is the next in line for whoever loaded t
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -35,6 +36,8 @@ SOURCE = "resident_registry"
 STREAMS = ("protection", "resident", "household")
 """In the order in which a first load hands them over: who is protected comes first."""
 LOADED_AT = datetime(2026, 4, 1, 9, tzinfo=JAPAN)
+_LATELY = 8  # changes whose households are left in peace
+_TRIES = 200
 _FORMER = 50  # one person who has left for so many residents
 _FROM_ELSEWHERE = 5_000  # one protection by another municipality's notice for so many
 
@@ -70,6 +73,7 @@ class Municipality:
         self.households: list[Household] = []
         self.persons: list[Person] = []
         self.protections: dict[str, Protection] = {}
+        self._lately: deque[set[str]] = deque(maxlen=_LATELY)
         self._settle(population)
 
     def subjects(self, stream: str) -> Sequence[Subject]:
@@ -134,6 +138,7 @@ class Municipality:
                 index,
                 part.cancels,
             )
+        self._lately.append(set().union(*(part.subject.households for part in parts)))
         return self._change([part.subject for part in parts])
 
     def residents(self) -> list[Person]:
@@ -141,19 +146,20 @@ class Municipality:
         return [person for person in self.persons if person.state == RESIDENT]
 
     def some_household(self, fits: Callable[[Household], bool]) -> Household:
-        """A household that *fits*, by chance.
+        """A household that *fits*, by chance; one of the last few changes only if no other does.
 
         Raises:
             LookupError: There is none.
         """
-        for _ in range(200):
+        lately = set().union(*self._lately)
+        for _ in range(_TRIES):
             household = self.random.choice(self.households)
-            if fits(household):
+            if household.number not in lately and fits(household):
                 return household
-        found = next((household for household in self.households if fits(household)), None)
-        if found is None:
+        fitting = [household for household in self.households if fits(household)]
+        if not fitting:
             raise LookupError("no household of this municipality fits")
-        return found
+        return next((each for each in fitting if each.number not in lately), fitting[0])
 
     # -- inside ------------------------------------------------------------------------------
 

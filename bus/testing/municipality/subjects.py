@@ -64,6 +64,11 @@ class Subject:
 
     stream = ""
 
+    @property
+    def households(self) -> set[str]:
+        """The numbers of the households that a change of this subject touches."""
+        return set()
+
     def body(self) -> Body:
         """The whole state, as the stream has it."""
         raise NotImplementedError
@@ -95,6 +100,11 @@ class Person(Subject):
     before: Body | None = None  # the state that the newest entry replaced
 
     stream = "resident"
+
+    @property
+    def households(self) -> set[str]:
+        """Where the person lives, or lived last."""
+        return {self.last_household}
 
     def body(self) -> Body:
         """The whole state, as the stream ``resident`` has it."""
@@ -128,6 +138,11 @@ class Household(Subject):
     members: list[Person] = field(default_factory=list, repr=False)
 
     stream = "household"
+
+    @property
+    def households(self) -> set[str]:
+        """Itself."""
+        return {self.number}
 
     @property
     def head(self) -> Person | None:

@@ -415,6 +415,20 @@ async def test_corrections_and_cancellations_are_accepted(
     await accept(publisher, moved, corrected, cancelled)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_what_happens_one_after_the_other_happens_to_different_families(seed: int) -> None:
+    """So that an earlier change can still be corrected after a few others."""
+    town = Municipality(seed, 300)
+    moved = events.family_moves(town, AT)
+
+    for kind in (
+        events.birth, events.death, events.protection_starts, events.protected_person_moves,
+    ):  # fmt: skip
+        kind(town, AT)
+
+    assert len(events.correction(town, AT, moved).records) == len(moved.records)
+
+
 def test_only_the_newest_change_can_be_undone(town: Municipality) -> None:
     """Undoing an older one would undo what came after it."""
     earlier = events.family_moves(town, AT)
