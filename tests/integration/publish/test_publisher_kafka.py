@@ -86,7 +86,7 @@ async def test_the_size_that_is_let_through_is_accepted(cluster: Any) -> None:
         return body("household", members=members, member_count=size, head_subject_id=None)
 
     async with cluster.publisher() as publisher:
-        sizes = range(5_600, 5_900)
+        sizes = range(5_840, 5_880)
         outcomes = await publisher.publish(
             [
                 changed(change(record("household", subject_id=str(10_000 + n), body=household(n))))
