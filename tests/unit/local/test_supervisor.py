@@ -15,7 +15,7 @@ import pytest
 
 from bus.errors import EngineError
 from bus.local import state
-from bus.local.engine import Command
+from bus.local.engine import Command, strays
 from bus.local.folder import Folder
 from bus.local.state import EngineState, Phase
 from bus.local.supervisor import MOST_RESTARTS, Supervisor, bound
@@ -148,7 +148,7 @@ def test_an_engine_that_does_not_start_takes_the_others_along(where: Folder) -> 
         Phase.FAILED,
         "ill ended while it was starting; see the log",
     )
-    assert not [p for p in psutil.process_iter() if well.owns(p)]
+    assert strays([well, ill]) == []
     assert not where.addresses.exists()
 
 
@@ -159,7 +159,7 @@ def test_a_stop_while_starting_is_heard(where: Folder) -> None:
 
     supervise(where, slow, until=lambda: seen(where, "slow").pid is not None)
 
-    assert not [p for p in psutil.process_iter() if slow.owns(p)]
+    assert strays([slow]) == []
 
 
 def test_signals_are_as_before_afterwards(where: Folder) -> None:
