@@ -78,6 +78,27 @@ DECLARED = (
         Counter, "renkei_observe_failures_total", "Questions for metrics not answered.", ("code",)
     ),
     Declared(Gauge, "renkei_relay_leads", "1 where this process sends the outbox.", ("system",)),
+    Declared(
+        Gauge, "renkei_monitor_rows_per_minute", "Rows applied in the last whole minute.", LANE
+    ),
+    Declared(
+        Gauge,
+        "renkei_monitor_batches_per_minute",
+        "Batches applied in the last whole minute.",
+        LANE,
+    ),
+    Declared(
+        Gauge,
+        "renkei_monitor_delay_seconds",
+        "From applied to the receipt in the log, mean of the last whole minute.",
+        LANE,
+    ),
+    Declared(Gauge, "renkei_monitor_behind_events", "Offsets not passed by a system.", LANE),
+    Declared(Gauge, "renkei_monitor_behind_seconds", "Age of the oldest event not passed.", LANE),
+    Declared(Gauge, "renkei_monitor_open_changes", "Changes not passed by every system; or more."),
+    Declared(
+        Counter, "renkei_monitor_receipts_total", "Receipts read, by what they were.", ("outcome",)
+    ),
 )
 
 
@@ -175,6 +196,28 @@ class Metrics:
         """Whether this process sends the outbox, or stands by."""
         self._set("renkei_relay_leads", int(is_leading), system=system)
 
+    # --- the monitor
+
+    def throughput(self, lanes: Mapping[tuple[str, str], tuple[int, int, float]]) -> None:
+        """Rows, batches and mean delay of the last whole minute by (system, stream)."""
+        names = ("rows_per_minute", "batches_per_minute", "delay_seconds")
+        for at, name in enumerate(names):
+            figures = {lane: said[at] for lane, said in lanes.items()}
+            self._replace(f"renkei_monitor_{name}", figures)
+
+    def behind(self, lanes: Mapping[tuple[str, str], tuple[int, float]]) -> None:
+        """Offsets that a system has not passed, and the age of the oldest in seconds."""
+        self._replace("renkei_monitor_behind_events", {k: v[0] for k, v in lanes.items()})
+        self._replace("renkei_monitor_behind_seconds", {k: v[1] for k, v in lanes.items()})
+
+    def open_changes(self, count: int) -> None:
+        """Changes that are under way."""
+        self._set("renkei_monitor_open_changes", count)
+
+    def receipts_read(self, outcome: str, receipts: int) -> None:
+        """Receipts ``counted``, ``left-out`` (told twice, or late) or ``unreadable``."""
+        self._count("renkei_monitor_receipts_total", receipts, outcome=outcome)
+
     # --- looking
 
     def before_render(self, refresh: Callable[[], Awaitable[None]]) -> None:
@@ -204,7 +247,7 @@ class Metrics:
     def _observe(self, name: str, value: float, **labels: str) -> None:
         self._labelled(name, labels).observe(value)
 
-    def _replace(self, name: str, counts: Mapping[tuple[str, str, str], int]) -> None:
+    def _replace(self, name: str, counts: Mapping[Any, float]) -> None:
         metric = self._made[name]
         metric.clear()
         for labels, count in counts.items():

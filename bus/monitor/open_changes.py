@@ -1,0 +1,127 @@
+"""Changes that are under way: not yet passed by every system that should have them. Pure.
+
+Known are, per lane, how far its system has got (``end`` of its newest receipt), and, of the tail
+of each stream's log, which change each event belongs to. An event is open while some expected
+system's lane has not passed it; a change is open while one of its events is.
+
+What this does not know: an event that was parked in a system counts as passed there, because the
+lane goes on; the ledger and ``renkei parked`` tell of those. A lane whose position nobody has told
+counts as standing at the beginning. Tails are bounded: where one was cut, counts are lower bounds
+and :attr:`OpenChanges.is_at_least` says so.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+
+MOST_TAIL = 20_000  # events remembered of one partition
+Place = tuple[str, int]  # (stream, partition)
+
+
+@dataclass(slots=True)
+class _Tail:
+    events: deque[tuple[int, str, float]] = field(default_factory=deque)  # offset, change, when
+    next: int = 0  # the offset after the last event known
+    cut: int = 0  # events below this offset are not remembered
+
+
+class OpenChanges:
+    """Feed it what was appended and how far lanes got; ask it what is open.
+
+    Args:
+        expected: Stream -> systems that should have all its events.
+    """
+
+    def __init__(
+        self, expected: Mapping[str, Collection[str]], *, most_tail: int = MOST_TAIL
+    ) -> None:
+        self._expected = {stream: frozenset(systems) for stream, systems in expected.items()}
+        self._most_tail = most_tail
+        self._ends: dict[Place, dict[str, int]] = {}
+        self._tails: dict[Place, _Tail] = {}
+        self._open: Counter[str] = Counter()
+
+    @property
+    def count(self) -> int:
+        """How many changes are open."""
+        return len(self._open)
+
+    @property
+    def is_at_least(self) -> bool:
+        """Whether there may be more than :attr:`count`."""
+        return any(tail.cut > self._passed(place) for place, tail in self._tails.items())
+
+    def moved(self, stream: str, partition: int, system: str, end: int) -> None:
+        """A system's lane has passed all before *end*; may go back, as after a rebuild."""
+        place = (stream, partition)
+        self._ends.setdefault(place, {})[system] = end
+        self._settle(place)
+
+    def appended(
+        self, stream: str, partition: int, events: Iterable[tuple[int, str, float]], next_: int
+    ) -> None:
+        """Events of a log, ascending: offset, change and when; and where the log goes on."""
+        place = (stream, partition)
+        tail = self._tails.setdefault(place, _Tail())
+        for event in events:
+            if event[0] >= tail.next:
+                tail.events.append(event)
+                self._open[event[1]] += 1
+        tail.next = max(tail.next, next_)
+        self._settle(place)
+        while len(tail.events) > self._most_tail:
+            self._forget(tail)
+
+    def skipped(self, stream: str, partition: int, before: int) -> None:
+        """What lies before that offset in the log is not going to be told."""
+        tail = self._tails.setdefault((stream, partition), _Tail())
+        tail.cut = max(tail.cut, before)
+        tail.next = max(tail.next, before)
+
+    def behind(self) -> dict[tuple[str, str], tuple[int, float | None]]:
+        """By system and stream: offsets not yet passed, and when the oldest of them came.
+
+        The time is None where nothing is open, or the oldest open event was forgotten.
+        """
+        found: dict[tuple[str, str], tuple[int, float | None]] = {}
+        for stream, systems in self._expected.items():
+            for system in sorted(systems):
+                offsets, oldest = 0, None
+                for place, tail in self._tails.items():
+                    if place[0] != stream:
+                        continue
+                    end = self._ends.get(place, {}).get(system, 0)
+                    if end >= tail.next:
+                        continue
+                    offsets += tail.next - end
+                    first = next((when for at, _, when in tail.events if at >= end), None)
+                    if first is not None:
+                        oldest = first if oldest is None else min(oldest, first)
+                found[system, stream] = (offsets, oldest)
+        return found
+
+    def _passed(self, place: Place) -> int:
+        """The offset before which every expected system has passed."""
+        systems = self._expected.get(place[0], frozenset())
+        ends = self._ends.get(place, {})
+        if not systems:
+            tail = self._tails.get(place)
+            return tail.next if tail is not None else 0
+        return min(ends.get(system, 0) for system in systems)
+
+    def _settle(self, place: Place) -> None:
+        tail = self._tails.get(place)
+        if tail is None:
+            return
+        passed = self._passed(place)
+        while tail.events and tail.events[0][0] < passed:
+            self._forget(tail)
+
+    def _forget(self, tail: _Tail) -> None:
+        offset, change, _ = tail.events.popleft()
+        tail.cut = offset + 1
+        self._open[change] -= 1
+        if not self._open[change]:
+            del self._open[change]

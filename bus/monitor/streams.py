@@ -1,0 +1,109 @@
+"""Follows the ends of the event streams: which change each event belongs to, and since when.
+
+Headers only are looked at, in columns, and nothing of a record is kept but its change's id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+
+import pyarrow.compute as pc
+import structlog
+
+from bus.broker.port import Broker, Consumer, Fetched, Place
+from bus.catalog.wire import Reader
+from bus.errors import BusError, Reaction, Unavailable
+from bus.model import Stream
+from bus.monitor.open_changes import MOST_TAIL, OpenChanges
+from bus.monitor.recent import places_of
+
+MOST_RECORDS = 5_000
+_WAIT = timedelta(seconds=2)
+
+log = structlog.get_logger()
+
+
+async def follow(
+    broker: Broker,
+    streams: Sequence[Stream],
+    reader: Callable[[Stream], Reader],
+    changes: OpenChanges,
+    passed: Mapping[Place, int],
+) -> None:
+    """Tell *changes* what is and will be in the logs of *streams*; without end.
+
+    Args:
+        passed: Offset of each partition before which nothing is open; absent: unknown.
+    """
+    by_topic = {stream.topic: (stream, reader(stream)) for stream in streams}
+    consumer = broker.consumer(client_id="renkei-monitor")
+    await consumer.start()
+    try:
+        places = [place for topic in by_topic for place in await places_of(broker, topic)]
+        await consumer.assign(places)
+        await _begin(consumer, places, by_topic, changes, passed)
+        while True:
+            for piece in await consumer.fetch(MOST_RECORDS, _WAIT):
+                stream, records = by_topic[piece.topic]
+                await _take(stream, records, piece, changes)
+    finally:
+        await consumer.close()
+
+
+async def _begin(
+    consumer: Consumer,
+    places: Sequence[Place],
+    by_topic: Mapping[str, tuple[Stream, Reader]],
+    changes: OpenChanges,
+    passed: Mapping[Place, int],
+) -> None:
+    """Start each log where its oldest open event may be, but not too far from its end."""
+    ends = await consumer.end_offsets(places)
+    begins = await consumer.beginning_offsets(places)
+    for place in places:
+        name = by_topic[place[0]][0].name
+        begin = max(begins[place], ends[place] - MOST_TAIL, passed.get(place, 0))
+        begin = min(begin, ends[place])
+        if begin > begins[place]:
+            changes.skipped(name, place[1], begin)
+        changes.appended(name, place[1], (), begin if begin == ends[place] else 0)
+        consumer.seek(place, begin)
+
+
+async def _take(stream: Stream, reader: Reader, piece: Fetched, changes: OpenChanges) -> None:
+    """Events of one piece; what cannot be read, and what erases, belongs to no change."""
+    rows = [
+        (value, offset, at / 1e3)
+        for value, offset, at in zip(piece.values, piece.offsets, piece.timestamps_ms, strict=True)
+        if value is not None
+    ]
+    ids = await _change_ids(reader, [value for value, _, _ in rows])
+    events = [
+        (offset, change, at)
+        for (_, offset, at), change in zip(rows, ids, strict=True)
+        if change is not None
+    ]
+    changes.appended(stream.name, piece.partition, events, piece.offsets[-1] + 1)
+
+
+async def _change_ids(reader: Reader, values: Sequence[bytes]) -> list[str | None]:
+    if not values:
+        return []
+    while True:
+        try:
+            header = (await reader.read(values)).column("header")
+            found: list[str | None] = pc.struct_field(header, "change_id").to_pylist()
+            return found
+        except Unavailable as error:
+            log.warning("monitor_waits", code=error.code)
+            await asyncio.sleep(_WAIT.total_seconds())
+        except BusError as error:
+            if error.reaction is not Reaction.PARK:
+                raise
+            if len(values) == 1:
+                return [None]
+            middle = len(values) // 2
+            first = await _change_ids(reader, values[:middle])
+            return first + await _change_ids(reader, values[middle:])

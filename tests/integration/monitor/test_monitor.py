@@ -1,0 +1,264 @@
+"""The Faust app over the real log: counts, goes on after a kill, and is alone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from confluent_kafka.admin import AdminClient
+
+from bus.broker import Message
+from bus.broker.kafka import KafkaBroker
+from bus.broker.topics import Shape, specs
+from bus.catalog import load
+from bus.catalog.registry import Registry
+from bus.catalog.single import encode_one
+from bus.catalog.wire import Reader, frame
+from bus.errors import ConfigurationError
+from bus.local.endpoints import Endpoints
+from bus.model import Change, Receipt
+from bus.monitor.recent import read_recent
+from bus.monitor.report import report
+from bus.monitor.watch import Monitor
+from bus.observe.metrics import Metrics
+from bus.publish.publisher import Publisher
+from bus.testing.changes import change, record
+from bus.testing.own_topics import OwnTopics
+
+pytestmark = pytest.mark.service
+
+CATALOG = load()
+STREAMS = ("resident", "household", "protection", "receipt")
+EXPECTED = {"resident": ["school", "tax"], "household": ["tax"]}
+CHILD = """
+import asyncio, sys
+from bus.broker.kafka import KafkaBroker
+from bus.catalog import load
+from bus.catalog.registry import Registry
+from bus.catalog.wire import Reader
+from bus.monitor.watch import Monitor
+from bus.observe import logs
+from bus.testing.own_topics import OwnTopics
+
+async def main(kafka, registry, prefix):
+    catalog = load()
+    broker = OwnTopics(KafkaBroker(kafka), prefix)
+    known = Registry(registry)
+    await broker.start()
+    monitor = Monitor(
+        broker, kafka, catalog, lambda stream: Reader(stream, catalog, known),
+        {"resident": ["tax"]}, named=broker.there,
+    )
+    task = asyncio.create_task(monitor.run(asyncio.Event()))
+    while not task.done():
+        await asyncio.sleep(0.2)
+        if monitor.report()["minutes"]:
+            print("counted", flush=True)
+    await task
+
+logs.configure()
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@dataclass
+class Scene:
+    """Topics of the test's own, and lanes that tell of themselves."""
+
+    endpoints: Endpoints
+    broker: OwnTopics
+    registry: Registry
+    last: dict[tuple[str, str, int], tuple[int, str]] = field(default_factory=dict)
+
+    def reader(self, stream: Any) -> Reader:
+        return Reader(stream, CATALOG, self.registry)
+
+    def monitor(self, metrics: Metrics | None = None) -> Monitor:
+        return Monitor(
+            self.broker,
+            self.endpoints.kafka,
+            CATALOG,
+            self.reader,
+            EXPECTED,
+            metrics=metrics,
+            named=self.broker.there,
+        )
+
+    async def publish(self, *records: dict[str, Any]) -> list[str]:
+        """One change; the places of its events are all partition 0."""
+        publisher = Publisher(CATALOG, self.registry, self.broker)
+        await publisher.start()
+        (outcome,) = await publisher.publish([Change.model_validate(change(*records))])
+        await publisher.close()
+        assert outcome.is_published, outcome.faults
+        return list(outcome.event_ids)
+
+    async def apply(self, system: str, stream: str, end: int, *, rows: int = 1) -> None:
+        """A lane says that it has applied everything before *end*."""
+        start, previous = self.last.get((system, stream, 0), (0, "0" * 64))
+        receipt = Receipt(
+            system=system, stream=stream, partition=0, start=start, end=end,
+            delivered="{[0,1)}", view="v", rows=rows, digest="d", previous=previous,
+        )  # fmt: skip
+        self.last[system, stream, 0] = (end, receipt.chain)
+        version = CATALOG.stream("receipt").latest
+        value = encode_one(
+            version,
+            {
+                **{name: getattr(receipt, name) for name in receipt.__slots__},
+                "chain": receipt.chain,
+                "applied_at": datetime.now(UTC),
+                "cluster_id": "c",
+                "is_replay": False,
+            },
+        )
+        await self.append(frame(await self.registry.id_of(version), [value])[0])
+
+    async def append(self, value: bytes) -> None:
+        """A value in the receipts' topic."""
+        producer = self.broker.producer()
+        await producer.start()
+        await producer.send([Message("linkage.receipt", 0, b"lane", value)])
+        await producer.close()
+
+
+@pytest.fixture
+async def scene(engines: Endpoints, unique: Callable[[str], str]) -> AsyncIterator[Scene]:
+    """One partition a topic, gone afterwards."""
+    name = unique("m")
+    broker = OwnTopics(KafkaBroker(engines.kafka), name + ".")
+    made = specs(
+        [CATALOG.stream(stream) for stream in STREAMS],
+        Shape(
+            partitions=1,
+            replication=1,
+            compaction_lag=timedelta(days=30),
+            max_message_bytes=1_000_000,
+        ),
+    )
+    async with Registry(engines.registry) as registry:
+        await broker.start()
+        try:
+            await registry.push(CATALOG, dry_run=False)
+            await broker.create_topics(made)
+            yield Scene(engines, broker, registry)
+        finally:
+            await broker.close()
+            admin = AdminClient({"bootstrap.servers": engines.kafka})
+            for done in admin.delete_topics([broker.there(spec.name) for spec in made]).values():
+                done.result(timeout=20)
+
+
+@asynccontextmanager
+async def watching(monitor: Monitor) -> AsyncIterator[Monitor]:
+    """A monitor that runs inside the block."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(monitor.run(stop))
+    try:
+        yield monitor
+    finally:
+        stop.set()
+        await task
+
+
+async def until(is_true: Callable[[], bool], within: float = 20.0) -> None:
+    """Wait until something is true; fail if it is not in time."""
+    async with asyncio.timeout(within):
+        while not is_true():  # noqa: ASYNC110 - another process says it
+            await asyncio.sleep(0.05)
+
+
+def rows_in(said: dict[str, Any]) -> dict[tuple[str, str], int]:
+    """Rows by system and stream, over all minutes."""
+    found: dict[tuple[str, str], int] = {}
+    for one in said["minutes"]:
+        lane = (one["system"], one["stream"])
+        found[lane] = found.get(lane, 0) + one["rows"]
+    return found
+
+
+async def test_counts_rows_and_follows_open_changes(scene: Scene) -> None:
+    """A change is open until its last system told of it; windows say what was applied."""
+    metrics = Metrics()
+    await scene.publish(record(), record("household", subject_id="000000000000019"))
+    async with watching(scene.monitor(metrics)) as monitor:
+        await until(lambda: monitor.changes.count == 1)
+        await scene.publish(record(subject_id="123456789012340"))
+        await until(lambda: monitor.changes.count == 2)
+
+        await scene.apply("tax", "resident", 2, rows=2)
+        await scene.apply("school", "resident", 2, rows=2)
+        await scene.append(b"no receipt")
+        await until(lambda: monitor.changes.count == 1)
+        behind = {
+            (lane["system"], lane["stream"]): lane["behind_events"]
+            for lane in monitor.report()["open"]["lanes"]
+        }
+        await scene.apply("tax", "household", 1)
+        await until(lambda: monitor.changes.count == 0)
+        said = monitor.report()
+
+    assert behind == {("school", "resident"): 0, ("tax", "resident"): 0, ("tax", "household"): 1}
+    assert rows_in(said) == {
+        ("school", "resident"): 2,
+        ("tax", "resident"): 2,
+        ("tax", "household"): 1,
+    }
+    assert not said["open"]["is_at_least"]
+    assert json.loads(json.dumps(said)) == said
+    await until(lambda: metrics.value("renkei_monitor_open_changes") == 0)
+    assert metrics.value("renkei_monitor_receipts_total", outcome="counted") == 3
+    assert metrics.value("renkei_monitor_receipts_total", outcome="unreadable") == 1
+
+
+async def test_the_log_alone_gives_the_same_windows(scene: Scene) -> None:
+    """Without the monitor, the recent past is read from the receipts themselves."""
+    for end in range(1, 6):
+        await scene.apply("tax", "resident", end, rows=end)
+
+    receipt = CATALOG.stream("receipt")
+    windows = await read_recent(scene.broker, receipt.topic, scene.reader(receipt))
+
+    assert rows_in(report(windows, None, now=time.time())) == {("tax", "resident"): 15}
+
+
+async def test_a_killed_monitor_comes_back_with_the_recent_past(scene: Scene) -> None:
+    """SIGKILL loses nothing that the log still has, and the next one is not held up for long."""
+    await scene.apply("tax", "resident", 1, rows=7)
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", CHILD, scene.endpoints.kafka, scene.endpoints.registry,
+        scene.broker.prefix, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert child.stdout is not None
+    try:
+        assert await asyncio.wait_for(child.stdout.readline(), 30) == b"counted\n"
+    finally:
+        child.send_signal(signal.SIGKILL)
+        await child.wait()
+    await scene.apply("tax", "resident", 2, rows=5)
+
+    async with watching(scene.monitor()) as monitor:
+        await until(lambda: rows_in(monitor.report()) == {("tax", "resident"): 12}, 40)
+        await scene.apply("tax", "resident", 3, rows=1)
+        await until(lambda: rows_in(monitor.report()) == {("tax", "resident"): 13})
+
+
+async def test_a_second_monitor_says_so(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two would each see half; the second one ends with the reason."""
+    monkeypatch.setattr("bus.monitor.watch.GIVE_UP_SECONDS", 3.0)
+    await scene.apply("tax", "resident", 1)
+    await scene.apply("tax", "resident", 2)
+    async with watching(scene.monitor()) as monitor:
+        await until(lambda: bool(monitor.report()["minutes"]))
+        with pytest.raises(ConfigurationError, match="another monitor"):
+            await scene.monitor().run(asyncio.Event())
+        assert monitor.is_watching
