@@ -31,6 +31,7 @@ from bus.deliver.delivery import JAPAN, Delivery, Feed
 from bus.deliver.host import host, ill, observe, shared
 from bus.deliver.internal import InternalTopic
 from bus.deliver.parked import ParkedIndex
+from bus.deliver.reading import Reads, Remembering
 from bus.deliver.shared import Shared
 from bus.errors import BusError, ConfigurationError, LaneError, NotEntitled
 from bus.ledger import SCHEMA, TABLE_PREFIX, Ledger
@@ -38,6 +39,9 @@ from bus.ledger.feed import LedgerFeed
 from bus.ledger.standing import Standing
 from bus.ledger.standing import standings as standings_of
 from bus.model import Fault, Severity, Stream, View
+from bus.monitor.page import ask_monitor, throughput_page
+from bus.monitor.recent import read_recent
+from bus.monitor.report import report
 from bus.observe import http
 from bus.observe.metrics import Metrics
 from bus.policy import LEDGER, Subscription, compile_view, ledger_view, load_subscriptions
@@ -152,7 +156,15 @@ async def run_relays(settings: Settings, systems: Sequence[str] = ()) -> None:
                 private_use=private_use(settings),
             )
 
-        relays = [Relay(system, uri, publisher, pace=pace) for system, uri in uris.items()]
+        metrics = Metrics()
+        relays = [
+            Relay(system, uri, publisher, pace=pace, metrics=metrics)
+            for system, uri in uris.items()
+        ]
+        if settings.http_port is not None:
+            await stack.enter_async_context(
+                http.serving(http.build(metrics), settings.http_host, settings.http_port)
+            )
         await run_together(relays, stop)
 
 
@@ -303,7 +315,7 @@ def feeds(
     connection: SystemConnection,
     catalog: Catalog,
     subscriptions: Mapping[str, Subscription],
-    readers: Mapping[str, Reader],
+    readers: Mapping[str, Reads],
     today: date,
 ) -> list[Feed]:
     """What one system is fed: a view of each stream that its subscription covers by now.
@@ -362,7 +374,10 @@ async def delivering(
     keep_freed()
     async with AsyncExitStack() as stack:
         known = await stack.enter_async_context(registry(settings))
-        readers = {name: Reader(stream, streams, known) for name, stream in streams.streams.items()}
+        readers = {
+            name: Remembering(Reader(stream, streams, known))
+            for name, stream in streams.streams.items()
+        }
         fed: dict[str, list[Feed]] = {}
         refusals: list[BusError] = []
         for system, connection in chosen.items():
@@ -496,3 +511,69 @@ async def standings(settings: Settings, broker: KafkaBroker, ledger: Ledger) -> 
         if mine
     }
     return await standings_of(broker, ledger, receiving, now=now)
+
+
+# --- the monitor ------------------------------------------------------------------------------
+
+
+async def run_monitor(settings: Settings) -> None:
+    """Watch the receipts until SIGTERM or SIGINT.
+
+    Raises:
+        ConfigurationError: Another monitor runs, topics are missing, or Faust is not installed.
+    """
+    try:
+        from bus.monitor.watch import Monitor  # an option: only the monitor needs Faust
+    except ModuleNotFoundError as error:
+        raise ConfigurationError("the monitor needs Faust: install renkei[monitor]") from error
+
+    streams = catalog(settings)
+    expected: dict[str, set[str]] = {}
+    for system, views in granted(settings, datetime.now(JAPAN).date()).items():
+        for stream in views:
+            if system in settings.systems or not settings.systems:
+                expected.setdefault(stream, set()).add(system)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        known = await stack.enter_async_context(registry(settings))
+        back_off = Backoff(settings.retry_first, settings.retry_most)
+        cluster = await reach(stack, lambda: broker(settings), back_off, stop)
+        if cluster is None:
+            return
+        metrics = Metrics()
+        monitor = Monitor(
+            cluster,
+            settings.need("kafka"),
+            streams,
+            lambda stream: Reader(stream, streams, known),
+            expected,
+            metrics=metrics,
+        )
+        if settings.monitor_port is not None:
+            ready = {"monitor": lambda: [] if monitor.is_watching else ["not watching yet"]}
+            pages = http.build(metrics, ready=ready)
+            pages.router.routes.append(throughput_page(monitor.report))
+            await stack.enter_async_context(
+                http.serving(pages, settings.http_host, settings.monitor_port)
+            )
+        await monitor.run(stop)
+
+
+async def throughput(settings: Settings, last: int) -> dict[str, Any]:
+    """What the monitor says of the last minutes or, where it does not answer, the log itself.
+
+    Raises:
+        Unavailable: Nor does the log.
+    """
+    if settings.monitor_port is not None:
+        host, port = settings.http_host, settings.monitor_port
+        said = await ask_monitor(f"http://{host}:{port}", last)
+        if said is not None:
+            return {"source": "monitor", **said}
+    streams = catalog(settings)
+    receipt = streams.stream("receipt")
+    async with registry(settings) as known, broker(settings) as cluster:
+        windows = await read_recent(cluster, receipt.topic, Reader(receipt, streams, known))
+    return {"source": "log", **report(windows, None, now=datetime.now(UTC).timestamp(), last=last)}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -52,7 +51,16 @@ class Receipts:
         """Send *receipt*; the future is done once it is acknowledged."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         row = {
-            **asdict(receipt),
+            "system": receipt.system,
+            "stream": receipt.stream,
+            "partition": receipt.partition,
+            "start": receipt.start,
+            "end": receipt.end,
+            "delivered": receipt.delivered,
+            "view": receipt.view,
+            "rows": receipt.rows,
+            "digest": receipt.digest,
+            "previous": receipt.previous,
             "chain": receipt.chain,
             "applied_at": applied_at,
             "cluster_id": self._cluster_id,
