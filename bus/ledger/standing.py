@@ -6,6 +6,7 @@ group that tells nothing has read nothing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from bus.broker import Broker, Consumer, Place
 from bus.ledger.store import Ledger
 from bus.model import Stream
 
+GROUP = "renkei.{}"  # the consumer group of a system
 RATE_OVER = timedelta(seconds=60)
 _READ_WITHIN = timedelta(seconds=2)
 
@@ -31,80 +33,90 @@ class Standing:
     last_applied_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Log:
+    """What the broker says: where each partition ends, and where each system's group is."""
+
+    places: Mapping[str, Sequence[Place]]  # by stream
+    end: Mapping[Place, int]
+    at: Mapping[str, Mapping[Place, int]]  # by system
+    ages: Mapping[tuple[Place, int], timedelta]  # of the event where a group that lags is
+
+    def lag_events(self, system: str, stream: str) -> int:
+        at = self.at[system]
+        return sum(max(self.end[place] - at[place], 0) for place in self.places[stream])
+
+    def lag(self, system: str, stream: str) -> timedelta | None:
+        at = self.at[system]
+        ages = (self.ages.get((place, at[place])) for place in self.places[stream])
+        return max((age for age in ages if age is not None), default=None)
+
+
 async def standings(
-    broker: Broker,
-    ledger: Ledger,
-    granted: Mapping[str, Sequence[Stream]],
-    *,
-    now: datetime,
-    group_of: str = "renkei.{}",
+    broker: Broker, ledger: Ledger, granted: Mapping[str, Sequence[Stream]], *, now: datetime
 ) -> list[Standing]:
     """All of them, by system and stream.
 
     Args:
+        broker: Where the log is.
+        ledger: Where receipts and exceptions are.
         granted: System -> the streams that it receives.
-        group_of: The consumer group of a system.
+        now: What ages count to.
     """
-    streams = {stream.name: stream for streams in granted.values() for stream in streams}
-    counts = await broker.partitions([stream.topic for stream in streams.values()])
+    log = await _look(broker, granted, now)
+    pairs = [(system, stream.name) for system, mine in granted.items() for stream in mine]
+    lanes = [(system, name, number) for system, name in pairs for _, number in log.places[name]]
+    receipts = await ledger.lanes(lanes)
+    rows = await ledger.rows_lately(RATE_OVER)
+    applied: dict[tuple[str, str], datetime] = {}
+    for (system, name, _), told in receipts.items():
+        last = applied.get((system, name), told.last_applied_at)
+        applied[system, name] = max(last, told.last_applied_at)
+    parked: Counter[tuple[str, str]] = Counter()
+    for (system, name, _), count in (await ledger.open_exceptions()).items():
+        parked[system, name] += count
+    return [
+        Standing(
+            system=system,
+            stream=name,
+            lag_events=log.lag_events(system, name),
+            lag=log.lag(system, name),
+            rows_per_s=rows.get((system, name), 0) / RATE_OVER.total_seconds(),
+            parked=parked[system, name],
+            last_applied_at=applied.get((system, name)),
+        )
+        for system, name in sorted(pairs)
+    ]
+
+
+async def _look(broker: Broker, granted: Mapping[str, Sequence[Stream]], now: datetime) -> _Log:
+    topics = {stream.name: stream.topic for mine in granted.values() for stream in mine}
+    counts = await broker.partitions(list(topics.values()))
     places = {
-        name: [(stream.topic, p) for p in range(counts.get(stream.topic, 0))]
-        for name, stream in streams.items()
+        name: [(topic, number) for number in range(counts.get(topic, 0))]
+        for name, topic in topics.items()
     }
     reader = broker.consumer(client_id="renkei-status")
     await reader.start()
     try:
         everywhere = [place for mine in places.values() for place in mine]
-        begin = await reader.beginning_offsets(everywhere)
-        end = await reader.end_offsets(everywhere)
-        at = {
-            system: {**begin, **await broker.committed(group_of.format(system))}
-            for system in granted
-        }
-        ages = await _ages(
-            reader,
-            {
-                (place, at[system][place])
-                for system, mine in granted.items()
-                for stream in mine
-                for place in places[stream.name]
-                if at[system][place] < end[place]
-            },
-            now,
+        begin, end = (
+            await reader.beginning_offsets(everywhere),
+            await reader.end_offsets(everywhere),
         )
+        at = {
+            system: {**begin, **await broker.committed(GROUP.format(system))} for system in granted
+        }
+        behind = {
+            (place, at[system][place])
+            for system, mine in granted.items()
+            for stream in mine
+            for place in places[stream.name]
+            if at[system][place] < end[place]
+        }
+        return _Log(places, end, at, await _ages(reader, behind, now))
     finally:
         await reader.close()
-
-    lanes = [
-        (system, stream.name, partition)
-        for system, mine in granted.items()
-        for stream in mine
-        for _, partition in places[stream.name]
-    ]
-    receipts = await ledger.lanes(lanes)
-    rows = await ledger.rows_lately(RATE_OVER)
-    parked: dict[tuple[str, str], int] = {}
-    for (system, name, _), count in (await ledger.open_exceptions()).items():
-        parked[system, name] = parked.get((system, name), 0) + count
-
-    found = []
-    for system, mine in sorted(granted.items()):
-        for stream in sorted(mine, key=lambda one: one.name):
-            own = places[stream.name]
-            told = [receipts.get((system, stream.name, partition)) for _, partition in own]
-            behind = [ages.get((place, at[system][place])) for place in own]
-            found.append(
-                Standing(
-                    system=system,
-                    stream=stream.name,
-                    lag_events=sum(max(end[place] - at[system][place], 0) for place in own),
-                    lag=max((age for age in behind if age is not None), default=None),
-                    rows_per_s=rows.get((system, stream.name), 0) / RATE_OVER.total_seconds(),
-                    parked=parked.get((system, stream.name), 0),
-                    last_applied_at=max((t.last_applied_at for t in told if t), default=None),
-                )
-            )
-    return found
 
 
 async def _ages(

@@ -1,0 +1,127 @@
+"""The bus feeds its own ledger, over the real Kafka, and the ledger answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+from confluent_kafka.admin import AdminClient
+from pydantic import SecretStr
+
+from bus.broker.kafka import KafkaBroker
+from bus.deliver.clock import SystemClock
+from bus.ledger import SCHEMA, TABLE_PREFIX, Ledger, Reach, ReachState
+from bus.ledger.feed import LedgerFeed
+from bus.ledger.reach import Entitlements
+from bus.ledger.standing import Standing, standings
+from bus.local.endpoints import Endpoints
+from bus.model import Stream
+from bus.settings import Settings
+from bus.testing.lanes import CATALOG, SUBSCRIPTIONS, Town, hosted
+from bus.testing.own_topics import OwnTopics
+from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
+from connectors.postgres.sink import PostgresOptions, PostgresSink
+
+pytestmark = pytest.mark.service
+SYSTEMS = ("child_allowance", "individual_resident_tax")
+PUBLISHED = [name for name, stream in CATALOG.streams.items() if not stream.is_internal]
+
+
+@pytest.fixture
+async def town(engines: Endpoints, unique: Callable[[str], str]) -> AsyncIterator[Town]:
+    """Topics of this test's own on the real cluster."""
+    broker = OwnTopics(KafkaBroker(engines.kafka), unique("ledger") + ".")
+    await broker.start()
+    made = Town(2, broker, SystemClock(), Settings(stop_within=timedelta(seconds=5)))
+    await made.build()
+    try:
+        yield made
+    finally:
+        await made.producer.close()
+        await broker.close()
+        admin = AdminClient({"bootstrap.servers": engines.kafka})
+        topics = [broker.there(stream.topic) for stream in CATALOG.streams.values()]
+        for deleted in admin.delete_topics(topics).values():
+            deleted.result(10)
+
+
+@pytest.fixture
+async def ledger(database: str) -> AsyncIterator[Ledger]:
+    asked = Ledger(database)
+    yield asked
+    await asked.close()
+
+
+async def test_a_change_is_followed_to_the_last_system(
+    town: Town, ledger: Ledger, database: str
+) -> None:
+    """Published, applied, receipted, in the ledger: 2 of 2, while who stands still is waited for.
+
+    Receipts, exceptions and events take the same way as any system's records.
+    """
+    options = PostgresOptions(
+        uri=SecretStr(database), schema_name=SCHEMA, table_prefix=TABLE_PREFIX
+    )
+    feed = LedgerFeed(lambda: PostgresSink(options), database, PUBLISHED)
+    stores = {system: MemoryStore() for system in SYSTEMS}
+    sinks = {s: lambda _, s=s: MemorySink(MemoryOptions(store=stores[s])) for s in SYSTEMS}
+    granted = {
+        system: {n: frozenset(g.event_types) for n, g in SUBSCRIPTIONS[system].streams.items()}
+        for system in SYSTEMS
+    }
+    for number in range(6):
+        await town.publish("resident", f"{number:015d}", 1, partition=number % 2)
+    streams = (*PUBLISHED, "receipt", "exception")
+
+    async with hosted(town, {"ledger": lambda _: feed.sink()}, streams=streams) as bus:
+        await bus.until(lambda: len(bus.lanes) == 2 * len(streams), 30)
+        await bus.at(3, partition=1, seconds=30)
+        change_id = await _change_of_the_last_event(database)
+        before = await ledger.reach(change_id, granted)
+        async with hosted(town, sinks):
+            after = await _complete(ledger, change_id, granted)
+            now = datetime.now(UTC)
+            mine = {system: [CATALOG.stream("resident")] for system in SYSTEMS}
+            stand = await _caught_up(town, ledger, mine, now)
+
+    assert {system.state for system in before.systems} == {ReachState.WAITING}
+    assert all(system.events_behind == 3 for system in before.systems)
+    assert (after.applied, after.expected) == (2, 2)
+    assert all(len(store.rows("resident")) == 6 for store in stores.values())
+    assert all(s.lag_events == s.parked == 0 and s.last_applied_at for s in stand)
+
+
+async def _change_of_the_last_event(database: str) -> str:
+    """The change of the last event of partition 1, once the ledger has it."""
+    async with await psycopg.AsyncConnection.connect(database) as connection:
+        cursor = await connection.execute(
+            "SELECT change_id FROM ledger.event WHERE log_partition = 1 AND log_offset = 2"
+        )
+        row = await cursor.fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+async def _complete(ledger: Ledger, change_id: str, granted: Entitlements) -> Reach:
+    """What the ledger says once everybody has it."""
+    async with asyncio.timeout(30):
+        while True:
+            reach = await ledger.reach(change_id, granted)
+            if reach.is_complete:
+                return reach
+            await asyncio.sleep(0.1)
+
+
+async def _caught_up(
+    town: Town, ledger: Ledger, mine: Mapping[str, Sequence[Stream]], now: datetime
+) -> list[Standing]:
+    """How the systems stand once their groups have told that they are at the end."""
+    async with asyncio.timeout(30):
+        while True:
+            stand = await standings(town.broker, ledger, mine, now=now)
+            if not any(one.lag_events for one in stand):
+                return stand
+            await asyncio.sleep(0.2)
