@@ -16,11 +16,9 @@ def passings(folder: Path) -> Counter[str]:
     found: Counter[str] = Counter()
     for file in folder.rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if not isinstance(node, ast.Call):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
                 continue
-            name = node.func.attr if isinstance(node.func, ast.Attribute) else None
-            name = node.func.id if isinstance(node.func, ast.Name) else name
-            if name != "passed":
+            if node.func.id != "passed":
                 continue
             (point,) = node.args
             assert isinstance(point, ast.Attribute), f"{file}: name the point where it is passed"
