@@ -1,0 +1,121 @@
+"""``renkei throughput``: what was applied in the last minutes, per system and stream."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from bus import app as composition
+from bus.cli.output import Json, out, show_json
+from bus.cli.watching import watch as watch_it
+from bus.monitor.windows import KEEP_MINUTES
+
+BARS = "▁▂▃▄▅▆▇█"
+WATCH_EVERY_S = 2.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command()(throughput)
+
+
+def throughput(
+    last: Annotated[
+        int, typer.Option(min=1, max=KEEP_MINUTES, help="How many minutes, up to the newest.")
+    ] = 15,
+    watch: Annotated[bool, typer.Option("--watch", help="Keep showing it, until Ctrl-C.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show rows applied per minute, per system and stream, and the changes under way.
+
+    Asks the monitor; where it does not run, reads the receipts in the log.
+    """
+    settings = composition.settings()
+
+    async def look() -> dict[str, Any]:
+        return await composition.throughput(settings, last)
+
+    if not watch:
+        said = asyncio.run(look())
+        show_json(said) if as_json else out().print(drawn(said, last))
+        return
+    try:
+        asyncio.run(watch_it(look, lambda said: _shown(said, last, as_json), every=WATCH_EVERY_S))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _shown(said: Mapping[str, Any], last: int, as_json: bool) -> RenderableType:
+    return Text(json.dumps(said, ensure_ascii=False)) if as_json else drawn(said, last)
+
+
+def drawn(said: Mapping[str, Any], last: int) -> RenderableType:
+    """A line per system and stream: its minutes as bars, and the newest in figures."""
+    minutes = _minutes(said, last)
+    if not minutes:
+        return Text("nothing was applied lately" + _source(said))
+    rows: dict[tuple[str, str], dict[datetime, Mapping[str, Any]]] = {}
+    for one in said["minutes"]:
+        lane = rows.setdefault((one["system"], one["stream"]), {})
+        lane[datetime.fromisoformat(one["minute"])] = one
+    behind = {
+        (lane["system"], lane["stream"]): lane["behind_events"]
+        for lane in (said["open"] or {"lanes": []})["lanes"]
+    }
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("System", max_width=26, overflow="ellipsis", no_wrap=True)
+    table.add_column("Stream", max_width=12, overflow="ellipsis", no_wrap=True)
+    table.add_column(f"{minutes[0]:%H:%M}–{minutes[-1]:%H:%M}", no_wrap=True)
+    for name in ("Rows", "/min", "Behind"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for (system, stream), windows in sorted(rows.items()):
+        counts = [windows[minute]["rows"] if minute in windows else 0 for minute in minutes]
+        table.add_row(
+            system,
+            stream,
+            bars(counts),
+            str(sum(counts)),
+            str(counts[-1]),
+            str(behind.get((system, stream), "–")),
+        )
+    return Group(table, Text(_open(said) + _source(said)))
+
+
+def bars(counts: Sequence[int]) -> str:
+    """One character a minute, the highest full; a minute without rows is a dot."""
+    most = max(counts, default=0)
+    return "".join(
+        "·" if not count else BARS[min((len(BARS) * count - 1) // most, len(BARS) - 1)]
+        for count in counts
+    )
+
+
+def _minutes(said: Mapping[str, Any], last: int) -> list[datetime]:
+    """Every minute from the first to the newest that has something, at most *last*."""
+    found = [datetime.fromisoformat(one["minute"]) for one in said["minutes"]]
+    if not found:
+        return []
+    newest, first = max(found).astimezone(), min(found).astimezone()
+    count = min(int((newest - first).total_seconds() // 60) + 1, last, 30)
+    return [newest - timedelta(minutes=back) for back in range(count - 1, -1, -1)]
+
+
+def _open(said: Mapping[str, Any]) -> str:
+    if said["open"] is None:
+        return ""
+    count = said["open"]["changes"]
+    more = "at least " if said["open"]["is_at_least"] else ""
+    return f"{more}{count} change{'' if count == 1 else 's'} under way"
+
+
+def _source(said: Mapping[str, Any]) -> str:
+    return "" if said["source"] == "monitor" else " (the monitor does not run; read from the log)"
