@@ -119,6 +119,8 @@ class Checker:
             if where.stands is not None:
                 missing = pc.and_(missing, where.stands)
             yield from _found(Check("missing", "a value", lambda _: None), node, missing, where)
+        if nulls == len(array):
+            return  # nothing is there to be judged
         if node.kind == "record":
             stands = pc.is_valid(array) if nulls else where.stands
             yield from self._visit_record(node, array.flatten(), _Where(where.rows, stands))
@@ -135,11 +137,11 @@ class Checker:
         for child in node.children:
             yield from self._visit(child, by_name[child.name], where)
             switch = child.properties.get("x-required-when")
-            if switch is not None:
+            if switch is not None and by_name[child.name].null_count:
                 absent = pc.and_(pc.is_null(by_name[child.name]), by_name[switch])
                 expected = f"a value where {switch} is set"
                 yield from _found(Check("missing", expected, lambda _: None), child, absent, where)
-        if node.is_partial_date:
+        if node.is_partial_date and by_name["text"].null_count < len(by_name["text"]):
             yield from _found(
                 _NO_CALENDAR_DATE, node.child("date"), _no_calendar_date(by_name), where
             )
@@ -276,7 +278,14 @@ def _check_of_codes(codes: CodeList, in_a_row: int) -> Check:
 def _none_of(values: tuple[str, ...]) -> Test:
     """Where a value is there and is none of *values*."""
     allowed = pa.array((*values, None), pa.string())
-    return lambda column: pc.invert(pc.is_in(column, value_set=allowed))
+    known = {*values, None}
+
+    def is_wrong(column: Column) -> Mask | None:
+        if len(column) <= digits.FEW and known.issuperset(column.to_pylist()):
+            return None
+        return pc.invert(pc.is_in(column, value_set=allowed))
+
+    return is_wrong
 
 
 def _no_row_of(values: Column, codes: CodeList, most: int) -> Mask | None:

@@ -12,7 +12,7 @@ for 宛名番号 and 世帯番号; 保険者番号等設定要領 for 保険者�
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 
@@ -23,11 +23,15 @@ _MUNICIPALITY = (2, 3, 4, 5, 6)  # from the lowest digit of the body
 _INDIVIDUAL = (2, 3, 4, 5, 6, 7, 2, 3, 4, 5, 6)
 _CORPORATE = (1, 2) * 6
 _ATENA = (2, 3, 4, 5, 6, 7) * 3
+FEW = 16
+"""Up to how many values are looked at one by one: what kernels cost however few there are."""
 _MOST_DIGITS = 18  # what 64 bits hold
 
 
 def wrong_municipality_code(values: Column) -> Mask:
     """全国地方公共団体コード: six digits, the last is (11 - Σ mod 11) mod 10."""
+    if len(values) <= FEW:
+        return _each(values, (6,), is_municipality_code)
     number, misshapen = _numbers(values, (6,))
     body, check = _last_digit(number)
     expected = _modulo(pc.subtract(11, _modulo(_weighted(body, _MUNICIPALITY), 11)), 10)
@@ -36,6 +40,8 @@ def wrong_municipality_code(values: Column) -> Mask:
 
 def wrong_individual_number(values: Column) -> Mask:
     """個人番号: twelve digits; the last is 0 where Σ mod 11 is at most 1, else 11 minus it."""
+    if len(values) <= FEW:
+        return _each(values, (12,), is_individual_number)
     number, misshapen = _numbers(values, (12,))
     body, check = _last_digit(number)
     return _or(misshapen, pc.not_equal(check, _modulus_11(_weighted(body, _INDIVIDUAL))))
@@ -43,6 +49,8 @@ def wrong_individual_number(values: Column) -> Mask:
 
 def wrong_corporate_number(values: Column) -> Mask:
     """法人番号: thirteen digits; the first is 9 - Σ mod 9 of the other twelve."""
+    if len(values) <= FEW:
+        return _each(values, (13,), is_corporate_number)
     number, misshapen = _numbers(values, (13,))
     check = pc.divide(number, 10**12)
     body = pc.subtract(number, pc.multiply(check, 10**12))
@@ -52,6 +60,8 @@ def wrong_corporate_number(values: Column) -> Mask:
 
 def wrong_insurer_number(values: Column) -> Mask:
     """保険者番号: six or eight digits; digit sums of 2,1,2,1… products, to the next ten."""
+    if len(values) <= FEW:
+        return _each(values, (6, 8), is_insurer_number)
     number, misshapen = _numbers(values, (6, 8))
     body, check = _last_digit(number)
     total = pa.scalar(0, pa.int64())
@@ -70,9 +80,59 @@ def wrong_atena(values: Column) -> Mask:
 
     The text is silent on remainder 1; practice makes it 0, and so does this.
     """
+    if len(values) <= FEW:
+        return _each(values, range(2, _MOST_DIGITS + 1), is_atena)
     number, misshapen = _numbers(values, range(2, _MOST_DIGITS + 1))
     body, check = _last_digit(number)
     return _or(misshapen, pc.not_equal(check, _modulus_11(_weighted(body, _ATENA))))
+
+
+def is_municipality_code(text: str) -> bool:
+    """The rule of :func:`wrong_municipality_code` for six digits."""
+    return int(text[-1]) == (11 - _sum(text[:-1], _MUNICIPALITY) % 11) % 10
+
+
+def is_individual_number(text: str) -> bool:
+    """The rule of :func:`wrong_individual_number` for twelve digits."""
+    rest = _sum(text[:-1], _INDIVIDUAL) % 11
+    return int(text[-1]) == (0 if rest <= 1 else 11 - rest)
+
+
+def is_corporate_number(text: str) -> bool:
+    """The rule of :func:`wrong_corporate_number` for thirteen digits."""
+    return int(text[0]) == 9 - _sum(text[1:], _CORPORATE) % 9
+
+
+def is_insurer_number(text: str) -> bool:
+    """The rule of :func:`wrong_insurer_number` for six or eight digits."""
+    doubled = [int(sign) * (2 - place % 2) for place, sign in enumerate(text[-2::-1])]
+    return int(text[-1]) == -sum(product // 10 + product % 10 for product in doubled) % 10
+
+
+def is_atena(text: str) -> bool:
+    """The rule of :func:`wrong_atena` for at least two digits."""
+    rest = _sum(text[:-1], _ATENA) % 11
+    return int(text[-1]) == (0 if rest <= 1 else 11 - rest)
+
+
+def _sum(body: str, weights: Sequence[int]) -> int:
+    """Σ weight · digit, the first weight for the lowest digit."""
+    return sum(int(sign) * weight for sign, weight in zip(body[::-1], weights, strict=False))
+
+
+def _each(values: Column, widths: Sequence[int], is_right: Callable[[str], bool]) -> Mask:
+    """What the columns' arithmetic says, of a few values."""
+    return pa.array(
+        [
+            None
+            if value is None
+            else not (
+                len(value) in widths and value.isascii() and value.isdecimal() and is_right(value)
+            )
+            for value in values.to_pylist()
+        ],
+        pa.bool_(),
+    )
 
 
 def not_digits(values: Column, width: int) -> Mask:

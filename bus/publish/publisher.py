@@ -39,10 +39,11 @@ from bus.broker.port import Broker, Message, Producer
 from bus.catalog import Catalog
 from bus.catalog.columns import encode
 from bus.catalog.registry import Registry
+from bus.catalog.single import encode_one
 from bus.catalog.wire import frame
-from bus.errors import ChangeRefused, ConfigurationError
-from bus.model import Change, Fault, Severity, Stream
-from bus.publish.batch import ColumnsOutcome, opens, prepare, too_large, version_fault
+from bus.errors import ChangeRefused, ConfigurationError, SchemaUnknown
+from bus.model import Change, Fault, Nature, Severity, Stream
+from bus.publish.batch import ColumnsOutcome, prepare, too_large, version_fault
 from bus.publish.body import Fitter
 from bus.publish.check import Checker
 from bus.publish.identity import is_uuid7, new_change_id
@@ -53,6 +54,9 @@ from bus.publish.whole import check_whole
 
 PROTECTION = "protection"
 ENVELOPE_BYTES = 82  # what Kafka's batch and record headers add to one message, at most
+FEW = 16
+"""Up to how many records of a stream are encoded one by one, which is quicker for so few."""
+_OPENS = str(Nature.RECORD)
 _NO_SCHEMA = 0  # the id in the frames of a dry run
 
 Guard = Callable[[], None]
@@ -156,7 +160,8 @@ class Publisher:
             BrokerUnavailable: Some may have been appended; call again with the same changes.
                 A change without an id would then be another change: give ids.
             RegistryUnavailable: Nothing was appended.
-            ConfigurationError: A topic does not exist, or takes only smaller events.
+            ConfigurationError: A topic does not exist or takes only smaller events, or a schema is
+                not registered.
         """
         async with self._preparing:
             await self._appending.acquire()
@@ -177,7 +182,8 @@ class Publisher:
             EventInvalid: The columns are not the stream's.
             BrokerUnavailable: Some may have been appended; call again with the same records.
             RegistryUnavailable: Nothing was appended.
-            ConfigurationError: The topic does not exist, or takes only smaller events.
+            ConfigurationError: The topic does not exist or takes only smaller events, or the
+                schema is not registered.
         """
         known = self._streams.get(stream.name)
         if known is None or known.latest.fingerprint != stream.latest.fingerprint:
@@ -279,7 +285,7 @@ class Publisher:
         }
         for name, found in rows.items():
             chosen = [row for row, origin in enumerate(found.origins) if origin.change in ready]
-            for event in await self._encoded(name, batches[name], found.origins, chosen):
+            for event in await self._encoded(name, batches[name], found, chosen):
                 ready[event.origin.change].append(event)
         for place, events in list(ready.items()):
             events.sort(key=lambda event: event.origin.record)
@@ -291,19 +297,23 @@ class Publisher:
         return ready
 
     async def _encoded(
-        self, name: str, batch: pa.RecordBatch, origins: Sequence[Origin], rows: Sequence[int]
+        self, name: str, batch: pa.RecordBatch, found: StreamRows, chosen: Sequence[int]
     ) -> list[_Event]:
-        if not rows:
+        """The events of the rows that were *chosen*."""
+        if not chosen:
             return []
         stream = self._streams[name]
         await self._learn_limit(stream)
-        if len(rows) < batch.num_rows:
-            batch = batch.take(pa.array(rows, pa.int64()))
-        values = frame(await self._schema_id(stream), encode(stream.latest, batch))
-        opening = opens(batch)
+        if len(chosen) <= FEW:
+            payloads = [encode_one(stream.latest, found.rows[row]) for row in chosen]
+        else:
+            if len(chosen) < batch.num_rows:
+                batch = batch.take(pa.array(chosen, pa.int64()))
+            payloads = encode(stream.latest, batch)
+        values = frame(await self._schema_id(stream), payloads)
         return [
-            _Event(stream, origins[row], value, is_opening)
-            for row, value, is_opening in zip(rows, values, opening, strict=True)
+            _Event(stream, found.origins[row], value, found.rows[row]["header"]["nature"] == _OPENS)
+            for row, value in zip(chosen, values, strict=True)
         ]
 
     def _in_line(
@@ -338,7 +348,15 @@ class Publisher:
     # -- both -----------------------------------------------------------------------------------
 
     async def _schema_id(self, stream: Stream) -> int:
-        return _NO_SCHEMA if self._is_dry else await self._registry.id_of(stream.latest)
+        if self._is_dry:
+            return _NO_SCHEMA
+        try:
+            return await self._registry.id_of(stream.latest)
+        except SchemaUnknown as error:  # nothing is wrong with the changes
+            raise ConfigurationError(
+                "the stream's schema is not registered; push it: renkei schemas push",
+                stream=stream.name,
+            ) from error
 
     async def _append(self, events: Sequence[_Event]) -> None:
         """Append events of any streams at once, and wait for all of them."""

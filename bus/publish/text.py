@@ -27,6 +27,8 @@ from bus.publish.kernels import Column, Mask
 from bus.publish.kernels import kernels as pc
 
 _CONTROL = r"[\x00-\x1f\x7f-\x{9f}]"
+_CONTROL_BYTES = re.compile(rb"[\x00-\x1f\x7f]|\xc2[\x80-\x9f]")
+_SHORT = 1024  # bytes up to which one search is quicker than a kernel
 _PRIVATE = r"[\x{e000}-\x{f8ff}\x{f0000}-\x{ffffd}\x{100000}-\x{10fffd}]"
 _PRIVATE_3 = re.compile(rb"\xef[\x80-\xa3]")  # U+F000 to U+F8FF
 _PRIVATE_15 = re.compile(rb"\xf3[\xb0-\xbf]")  # plane 15; other bytes after F3: selectors
@@ -36,8 +38,8 @@ _SELECTORS = r"[\x{fe00}-\x{fe0f}\x{e0100}-\x{e01ef}]"
 def with_control(values: Column) -> Mask | None:
     """Which values hold a control character; None if none does."""
     data = _bytes(values)
-    if not data:
-        return None
+    if len(data) <= _SHORT:
+        return _found(values, _CONTROL) if _CONTROL_BYTES.search(data) else None
     lowest = pc.min(pa.Array.from_buffers(pa.uint8(), len(data), [None, pa.py_buffer(data)]))
     if lowest.as_py() >= 0x20 and b"\x7f" not in data and b"\xc2" not in data:
         return None
@@ -58,6 +60,9 @@ def with_private_use(values: Column) -> Mask | None:
 
 def longer_than(values: Column, most: int) -> Mask | None:
     """Which values have more than *most* characters; None if none does."""
+    start, end = _ends(values)
+    if end - start <= most:
+        return None
     longest = pc.max(pc.binary_length(values)).as_py()
     if longest is None or longest <= most:  # a character has at least one byte
         return None
@@ -68,14 +73,21 @@ def longer_than(values: Column, most: int) -> Mask | None:
     return _some(pc.greater(length, most))
 
 
+def _ends(values: Column) -> tuple[int, int]:
+    """Where the column's text begins and ends in its buffer."""
+    offsets = values.buffers()[1]
+    if offsets is None or len(values) == 0:
+        return 0, 0
+    ends = memoryview(offsets).cast("i")
+    return ends[values.offset], ends[values.offset + len(values)]
+
+
 def _bytes(values: Column) -> bytes:
     """The column's text as one run of bytes (those under nulls included)."""
-    _, offsets, data = values.buffers()
-    if data is None or offsets is None or len(values) == 0:
+    start, end = _ends(values)
+    if start == end:
         return b""
-    ends = memoryview(offsets).cast("i")
-    start, end = ends[values.offset], ends[values.offset + len(values)]
-    found: bytes = data.slice(start, end - start).to_pybytes()
+    found: bytes = values.buffers()[2].slice(start, end - start).to_pybytes()
     return found
 
 

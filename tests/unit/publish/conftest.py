@@ -72,7 +72,14 @@ class FakeRegistry:
 
     async def id_of(self, version: SchemaVersion) -> int:
         self._answer()
-        return next(n for n, v in self._by_id.items() if v.text == version.text)
+        for number, known in self._by_id.items():
+            if known.text == version.text:
+                return number
+        raise SchemaUnknown("not registered", stream=version.stream)
+
+    def forget(self, stream: str) -> None:
+        """As if the stream's schemas had never been pushed."""
+        self._by_id = {n: v for n, v in self._by_id.items() if v.stream != stream}
 
     async def schema_of(self, schema_id: int) -> str:
         self._answer()

@@ -272,6 +272,16 @@ async def test_nothing_is_sent_without_a_registry(house: Any, publish: Any) -> N
     assert house.log("resident") == []
 
 
+async def test_a_schema_that_was_not_pushed_is_no_fault_of_the_change(
+    house: Any, publish: Any
+) -> None:
+    """An operator has to push it; the change waits and is not refused."""
+    house.registry.forget("resident")
+
+    with pytest.raises(ConfigurationError, match="schemas push"):
+        await publish(await house.publisher(), change())
+
+
 async def test_a_missing_topic_is_named(catalog: Any, house: Any, publish: Any) -> None:
     """Topics are made by an operator, never by sending."""
     del house.broker._topics["linkage.household"]
