@@ -114,7 +114,10 @@ def show(stream: StreamName, as_json: Json = False) -> None:
         console.print(f"  v{version.version}  {version.fingerprint}", markup=False)
     for event_type in found.event_types:
         console.print(f"  {event_type}", markup=False)
-    table = Table("Item", "Name", "Sensitivity", "Checks", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("Item", overflow="fold")
+    for title in ("Name", "Sensitivity", "Checks"):
+        table.add_column(title)
     for item in found.items:
         checks = ", ".join(
             f"{name.removeprefix('x-')} {content}" for name, content in item.properties.items()
