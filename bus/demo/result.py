@@ -19,7 +19,7 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One item of a row as two systems hold it; None where the store holds null."""
+    """One item of a row as two systems hold it; None where a location is withheld."""
 
     item: str
     ja: str

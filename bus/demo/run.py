@@ -16,12 +16,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 from typing import Protocol
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from bus import app
 from bus.broker import topics
 from bus.demo.result import Arrival, ChangeShown, DemoResult, FirstLoad
-from bus.demo.sight import compare
+from bus.demo.sight import LEFT, compare
 from bus.demo.stores import Stores, opened
 from bus.demo.story import Scene, scenes
 from bus.errors import EngineError
@@ -241,15 +241,18 @@ def _insist_alive(processes: Mapping[str, Process]) -> None:
 
 
 def _next_steps(machines: Machines, shown: Sequence[ChangeShown]) -> Mapping[str, str]:
-    home = f"RENKEI_HOME={_short(machines.settings.home)}"
+    database = urlsplit(machines.town.systems[LEFT])
     return {
-        "one system's own rows": (
-            f'psql "{_without_password(machines.town.systems["child_allowance"])}"'
-            " -c 'SELECT * FROM linkage.resident LIMIT 5'"
+        "run it with --keep; then, in another terminal": (
+            f"export RENKEI_HOME={_short(machines.settings.home)} PATH=$PWD/.venv/bin:$PATH"
         ),
-        "has a change arrived?": f"{home} renkei reach show {shown[-1].change_id}",
-        "how far is everybody, how fast?": f"{home} renkei status; renkei throughput",
-        "topics": f"{home} renkei topics list",
+        "has a change arrived?": f"renkei reach show {shown[-1].change_id}",
+        "how far is everybody, how fast?": "renkei status --watch; renkei throughput --watch",
+        "one system's own rows (passwords are in run/systems.yaml there)": (
+            f"psql -h {database.hostname} -p {database.port} -U {database.username}"
+            f" {database.path[1:]} -c 'TABLE linkage.resident'"
+        ),
+        "topics": "renkei topics list",
         "metrics": f"http://127.0.0.1:{machines.ports['deliver']}/metrics",
     }
 
@@ -261,11 +264,6 @@ def _short(folder: Path) -> str:
         if folder.is_relative_to(Path.home())
         else str(folder)
     )
-
-
-def _without_password(uri: str) -> str:
-    parts = urlsplit(uri)
-    return urlunsplit(parts._replace(netloc=f"{parts.username}@{parts.hostname}:{parts.port}"))
 
 
 def _free_port() -> int:

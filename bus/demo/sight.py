@@ -13,6 +13,9 @@ from bus.model import Change, ChangeRecord
 LEFT = "child_allowance"  # withholds
 RIGHT = "public_assistance"  # capable: has the address and the flag
 
+NOTHING = "—"
+NOT_GRANTED = "— not in its subscription"
+
 _ROWS = {
     "氏名": ("name_full",),
     "生年月日": ("birth_date", "birth_date_text"),
@@ -26,7 +29,7 @@ _ROWS = {
 async def compare(
     stores: Stores, record: ChangeRecord, change: Change, catalog: Catalog
 ) -> SideBySide:
-    """The rows of *record*'s subject in the two systems."""
+    """The rows of *record*'s subject in the two systems; None stands for a withheld location."""
     left = await stores[LEFT].row(record, change.municipality_code)
     right = await stores[RIGHT].row(record, change.municipality_code)
     reasons = {code: entry.ja for code, entry in catalog.codes["reasons"].entries.items()}
@@ -45,11 +48,13 @@ async def compare(
 def _shown(
     row: Mapping[str, Any], columns: tuple[str, ...], reasons: Mapping[str, str]
 ) -> str | None:
+    if not any(column in row for column in columns):
+        return NOT_GRANTED
     values = [row.get(column) for column in columns]
     if columns == ("protected",):
         return "yes" if values[0] else "no"
     texts = [str(value) for value in values if value is not None]
     if not texts:
-        return None
+        return None if row.get("protected") and columns[0].startswith("address") else NOTHING
     text = " ".join(texts)
     return reasons.get(text, text)
