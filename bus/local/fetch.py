@@ -14,10 +14,12 @@ import shutil
 import ssl
 import tarfile
 import tempfile
+import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import httpx
@@ -86,14 +88,13 @@ def fetch(
         absent.sort(key=lambda artifact: -artifact.size_bytes)  # the longest sets the pace
         named = source()
         with _client(named, environment) as client, ThreadPoolExecutor(AT_ONCE) as pool:
-            jobs = [
-                pool.submit(_bring, folder, artifact, named, client, cache, progress)
-                for artifact in absent
-            ]
+            way = _Way(named, client, cache, progress, threading.Event())
+            jobs = [pool.submit(_bring, folder, artifact, way) for artifact in absent]
             try:
-                for job in jobs:
+                for job in as_completed(jobs):
                     job.result()
             except BaseException:
+                way.given_up.set()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
     progress.fetched()
@@ -156,48 +157,55 @@ def _client(source: Repository, environment: Mapping[str, str]) -> httpx.Client:
     )
 
 
-def _bring(
-    folder: Path,
-    artifact: Artifact,
-    source: Repository,
-    client: httpx.Client,
-    cache: Path | None,
-    progress: Progress,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """What all files of one fetch have in common."""
+
+    source: Repository
+    client: httpx.Client
+    cache: Path | None
+    progress: Progress
+    given_up: threading.Event
+    """Set when one file has failed or the user has had enough: the others stop where they are."""
+
+    def address(self, artifact: Artifact) -> str:
+        """Where a file is wanted from, without the credentials that the URL may carry."""
+        url = httpx.URL(f"{self.source.url}/{artifact.path}")
+        return str(url.copy_with(userinfo=b""))
+
+
+class _GivenUp(Exception):
+    """This file was not finished because of another; its part stays."""
+
+
+def _bring(folder: Path, artifact: Artifact, way: _Way) -> None:
     target = folder / artifact.path
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
-    cached = cache / artifact.path if cache else None
+    cached = way.cache / artifact.path if way.cache else None
     if cached and cached.is_file() and artifacts.digest(cached) == artifact.sha256:
         shutil.copyfile(cached, part)
     else:
-        _download(part, artifact, source, client, target, progress)
+        _download(part, target, artifact, way)
     if artifacts.digest(part) != artifact.sha256:
         part.unlink()
         raise FetchFailed(
             "the file is not the one that was pinned; it was deleted",
             file=artifact.file,
-            wanted_from=_address(source, artifact),
+            wanted_from=way.address(artifact),
             sha256=artifact.sha256,
         )
     part.rename(target)
-    progress.received(artifact.file, artifact.size_bytes, artifact.size_bytes)
+    way.progress.received(artifact.file, artifact.size_bytes, artifact.size_bytes)
 
 
-def _download(
-    part: Path,
-    artifact: Artifact,
-    source: Repository,
-    client: httpx.Client,
-    target: Path,
-    progress: Progress,
-) -> None:
+def _download(part: Path, target: Path, artifact: Artifact, way: _Way) -> None:
     try:
         for attempt in stamina.retry_context(
             on=_is_passing, attempts=ATTEMPTS, wait_initial=0.2, wait_max=5.0
         ):
             with attempt:
-                _resume(part, artifact, source, client, progress)
+                _resume(part, artifact, way)
     except httpx.HTTPError as error:
         reason = (
             f"status {error.response.status_code}"
@@ -207,8 +215,8 @@ def _download(
         raise FetchFailed(
             f"cannot fetch {artifact.file}: {reason}; set RENKEI_MAVEN to a repository that has "
             "it, or place the file by hand",
-            wanted_from=_address(source, artifact),
-            named_by=source.named_by,
+            wanted_from=way.address(artifact),
+            named_by=way.source.named_by,
             place_at=str(target),
             sha256=artifact.sha256,
         ) from error
@@ -221,14 +229,13 @@ def _is_passing(error: Exception) -> bool:
     return isinstance(error, httpx.TransportError)
 
 
-def _resume(
-    part: Path, artifact: Artifact, source: Repository, client: httpx.Client, progress: Progress
-) -> None:
+def _resume(part: Path, artifact: Artifact, way: _Way) -> None:
     done = part.stat().st_size if part.exists() else 0
     if done >= artifact.size_bytes:  # whole, or no beginning of this file: its digest tells
         return
     headers = {"Range": f"bytes={done}-"} if done else {}
-    with client.stream("GET", f"{source.url}/{artifact.path}", headers=headers) as response:
+    url = f"{way.source.url}/{artifact.path}"
+    with way.client.stream("GET", url, headers=headers) as response:
         if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
             part.unlink()  # it is longer than what is there: begin again
             raise httpx.RemoteProtocolError("the rest of the file is not there")
@@ -239,14 +246,10 @@ def _resume(
             for chunk in response.iter_raw(artifacts.CHUNK_BYTES):
                 file.write(chunk)
                 done += len(chunk)
-                progress.received(artifact.file, artifact.size_bytes, done)
+                way.progress.received(artifact.file, artifact.size_bytes, done)
                 if done > artifact.size_bytes:  # not ours, and perhaps without end
                     return
+                if way.given_up.is_set():
+                    raise _GivenUp
     if done < artifact.size_bytes:
         raise httpx.RemoteProtocolError("the file ended early")
-
-
-def _address(source: Repository, artifact: Artifact) -> str:
-    """Where a file was wanted from, without the credentials that the URL may carry."""
-    url = httpx.URL(f"{source.url}/{artifact.path}")
-    return str(url.copy_with(userinfo=b""))

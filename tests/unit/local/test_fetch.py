@@ -6,6 +6,7 @@ import hashlib
 import os
 import tarfile
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -227,6 +228,36 @@ def test_nobody_there_is_an_unreachable_source(tmp_path: Path) -> None:
     """No network at all."""
     with pytest.raises(FetchFailed, match="place_at="):
         bring(tmp_path, Shelf("http://127.0.0.1:9"), artifact())
+
+
+def test_one_failure_stops_the_rest_where_they_are(tmp_path: Path, shelf: Shelf) -> None:
+    """Nobody waits for a hundred megabytes to be told, or after Ctrl-C; the part is kept."""
+    large = artifact()
+    shelf.files[large.path.as_posix()] = CONTENT
+    reached = threading.Event()
+
+    class Impatient(Silent):
+        """Has had enough in the middle of the large file; waits for the failure of the other."""
+
+        def received(self, file: str, size_bytes: int, done_bytes: int) -> None:
+            if not reached.is_set():
+                reached.set()
+                time.sleep(0.3)
+
+    wanted = [large, artifact(b"absent", "absent")]
+    with pytest.raises(FetchFailed, match="absent"):
+        fetch.fetch(
+            tmp_path,
+            wanted,
+            lambda: Repository(shelf.url, "the test"),
+            cache=None,
+            environment={},
+            progress=Impatient(),
+        )
+
+    part = tmp_path / f"{large.path}.part"
+    assert 0 < part.stat().st_size < large.size_bytes
+    assert CONTENT.startswith(part.read_bytes())
 
 
 def test_a_file_placed_by_hand_is_taken(tmp_path: Path) -> None:
