@@ -156,7 +156,8 @@ class Delivery:
             wait = _SOME_ARE_FULL
         elif once:
             wait = _ONCE_WAIT
-        fetched = await self._consumer.fetch(self._shared.settings.fetch_records, wait, places)
+        most = max(self._shared.settings.fetch_records // 2, 1)  # and a quarter may be waiting
+        fetched = await self._consumer.fetch(most, wait, places)
         for piece in fetched:
             fed = self._lanes.get((piece.topic, piece.partition))
             if fed is not None and fed[0].is_open:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -143,7 +144,7 @@ class Lane:
     @property
     def has_room(self) -> bool:
         """Whether more may be fetched for this lane now."""
-        return self._queued < max(self._shared.settings.fetch_records // 4, 1)
+        return self._queued <= self._shared.settings.fetch_records // 4
 
     @property
     def is_idle(self) -> bool:
@@ -307,8 +308,9 @@ class Lane:
         run = run.from_offset(self._position.offset)
         if not run.offsets:
             return
-        for is_erasure, part in split_erasures(run):
-            await (self._erase(part) if is_erasure else self._deliver(part))
+        async with self._sink.large if len(run) >= _LARGE else nullcontext():
+            for is_erasure, part in split_erasures(run):
+                await (self._erase(part) if is_erasure else self._deliver(part))
         self.state.oldest_ms = self._queue[0].timestamps_ms[0] if self._queue else None
         self._lost_back_off.reset()
         self._has_news = self._has_news or self._is_postponed

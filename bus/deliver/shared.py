@@ -20,6 +20,7 @@ from bus.observe.metrics import Metrics
 from bus.settings import Settings
 
 T = TypeVar("T")
+LARGE_AT_ONCE = 2  # one that the store works on and one that is ready: more is only memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ class SharedSink:
         self._view = view
         self._is_open = False
         self._turn = asyncio.Lock()
+        self.large = asyncio.Semaphore(LARGE_AT_ONCE)
+        """For lanes to hold from decoding a large batch until it is applied."""
         self._calls: set[asyncio.Task[Any]] = set()
 
     async def checkpoint(self, partition: int) -> Checkpoint | None:
