@@ -154,6 +154,7 @@ async def run_relays(settings: Settings, systems: Sequence[str] = ()) -> None:
                 guard=guard,
                 max_message_bytes=settings.max_message_bytes,
                 private_use=private_use(settings),
+                learn=[name for name, s in streams.streams.items() if not s.is_internal],
             )
 
         metrics = Metrics()
