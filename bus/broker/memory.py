@@ -278,10 +278,12 @@ class MemoryConsumer:
             failure, self._failure = self._failure, None
             raise failure
         if self._coming is not None:
-            self._owned, self._coming = self._coming, None
+            coming = self._coming
             self._paused.clear()
-            self._positions = {place: self._broker._log(place).begin for place in self._owned}
-            await self._on_assigned(self._owned)
+            self._positions = {place: self._broker._log(place).begin for place in coming}
+            await self._on_assigned(coming)
+            if self._coming is coming:  # not taken back meanwhile
+                self._owned, self._coming = coming, None
 
     async def _revoke(self) -> None:
         self._coming = None

@@ -549,6 +549,27 @@ class BrokerSuite:
         with pytest.raises(ConfigurationError, match="no such store"):
             await drained(consumer, 1)
 
+    async def test_an_assignment_that_failed_is_announced_again(
+        self, rig: BrokerRig, broker: Broker, topic: str, producer: Producer, stack: AsyncExitStack
+    ) -> None:
+        """Whoever could not take its partitions gets another try with the next fetch."""
+        await producer.send([Message(topic, p, b"k", b"v") for p in range(3)])
+        member = Member(await stack.enter_async_context(opened(broker.consumer(rig.name("g")))))
+        tries: list[int] = []
+
+        async def fail_once(places: Sequence[Place]) -> None:
+            tries.append(len(places))
+            if len(tries) == 1:
+                raise BrokerUnavailable("not yet")
+            await member.on_assigned(places)
+
+        await member.consumer.subscribe([topic], fail_once, member.on_revoked)
+        with pytest.raises(BrokerUnavailable, match="not yet"):
+            await drained(member.consumer, 1)
+        await until(lambda: len(member.read) == 3, member)
+
+        assert tries == [3, 3]
+
     async def test_an_error_when_revoked_is_raised(
         self, rig: BrokerRig, broker: Broker, topic: str, stack: AsyncExitStack
     ) -> None:

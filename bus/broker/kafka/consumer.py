@@ -174,24 +174,17 @@ class KafkaConsumer:
         async with self._membership.announcing() as assigned:
             if not assigned:
                 return
+            places = [(place.topic, place.partition) for place in assigned]
+            begin = await self._cluster.beginning_offsets(places)
             self._paused.clear()
             self._sought.clear()
-            await self._membership.on_assigned([(p.topic, p.partition) for p in assigned])
-            await self._seek_the_rest(assigned)
+            await self._membership.on_assigned(places)
             owned = self._started().assignment()
+            for place in assigned:
+                if place in owned and place not in self._sought:
+                    self._started().seek(place, begin[place.topic, place.partition])
             flowing = [p for p in assigned if p in owned and p not in self._paused]
             self._started().resume(*flowing)
-
-    async def _seek_the_rest(self, assigned: Sequence[TopicPartition]) -> None:
-        """Put partitions that the callback did not place at the beginning of their logs."""
-        rest = [(p.topic, p.partition) for p in assigned if p not in self._sought]
-        if not rest:
-            return
-        begin = await self._cluster.beginning_offsets(rest)
-        owned = self._started().assignment()
-        for place in rest:
-            if TopicPartition(*place) in owned:
-                self._started().seek(TopicPartition(*place), begin[place])
 
     async def _getmany(
         self, max_records: int, seconds: float, places: Collection[Place] | None
@@ -252,8 +245,8 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_revoked(self, _revoked: Iterable[TopicPartition]) -> None:
         """Let the owner finish; the group waits. An assignment never announced goes unsaid."""
-        self._coming = None
         async with self._turn:
+            self._coming = None
             announced, self._announced = self._announced, []
             if not announced:
                 return
@@ -264,12 +257,15 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
 
     @asynccontextmanager
     async def announcing(self) -> AsyncIterator[list[TopicPartition] | None]:
-        """What was newly assigned, if anything; nothing is revoked meanwhile."""
+        """What was newly assigned, if anything; nothing is revoked meanwhile.
+
+        Where that fails, the same is announced again the next time.
+        """
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
         async with self._turn:
-            coming, self._coming = self._coming, None
-            if coming is not None:
-                self._announced = coming
+            coming = self._coming
             yield coming
+            if coming is not None:
+                self._coming, self._announced = None, coming
