@@ -161,13 +161,13 @@ async def test_a_plain_confluent_deserializer_reads_every_stream(
     registry: Registry, catalog: Catalog, engines: Endpoints
 ) -> None:
     """Any Kafka client with Confluent's deserialiser reads what we write."""
-    confluent = pytest.importorskip("confluent_kafka.schema_registry.avro")
     from confluent_kafka.schema_registry import SchemaRegistryClient
+    from confluent_kafka.schema_registry.avro import AvroDeserializer
     from confluent_kafka.serialization import MessageField, SerializationContext
 
     await registry.push(catalog)
     with SchemaRegistryClient({"url": engines.registry}) as client:
-        deserialize = confluent.AvroDeserializer(client)
+        deserialize = AvroDeserializer(client)
         for stream in catalog.streams.values():
             values = natives(catalog, stream)
             assert values
