@@ -62,7 +62,7 @@ def drawn(said: Mapping[str, Any], last: int) -> RenderableType:
     """A line per system and stream: its minutes as bars, and the newest in figures."""
     minutes = _minutes(said, last)
     if not minutes:
-        return Text("nothing was applied lately" + _source(said))
+        return Text(f"nothing was applied lately {_source(said)}".rstrip())
     rows: dict[tuple[str, str], dict[datetime, Mapping[str, Any]]] = {}
     for one in said["minutes"]:
         lane = rows.setdefault((one["system"], one["stream"]), {})
@@ -87,7 +87,7 @@ def drawn(said: Mapping[str, Any], last: int) -> RenderableType:
             str(counts[-1]),
             str(behind.get((system, stream), "–")),
         )
-    return Group(table, Text(_open(said) + _source(said)))
+    return Group(table, Text(" ".join(filter(None, (_open(said), _source(said))))))
 
 
 def bars(counts: Sequence[int]) -> str:
@@ -118,4 +118,4 @@ def _open(said: Mapping[str, Any]) -> str:
 
 
 def _source(said: Mapping[str, Any]) -> str:
-    return "" if said["source"] == "monitor" else " (the monitor does not run; read from the log)"
+    return "" if said["source"] == "monitor" else "(the monitor does not run; read from the log)"

@@ -12,7 +12,8 @@ and :attr:`OpenChanges.is_at_least` says so.
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from bisect import bisect_left
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -22,9 +23,19 @@ Place = tuple[str, int]  # (stream, partition)
 
 @dataclass(slots=True)
 class _Tail:
-    events: deque[tuple[int, str, float]] = field(default_factory=deque)  # offset, change, when
+    """The remembered events of one partition, ascending; parallel lists, for bisection."""
+
+    offsets: list[int] = field(default_factory=list)
+    changes: list[str] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
     next: int = 0  # the offset after the last event known
     cut: int = 0  # events below this offset are not remembered
+
+    def oldest(self, end: int) -> float | None:
+        """When the first event not before *end* came; None if that is not remembered."""
+        at = bisect_left(self.offsets, end)
+        is_known = at < len(self.offsets) and end >= self.cut
+        return self.times[at] if is_known else None
 
 
 class OpenChanges:
@@ -67,12 +78,13 @@ class OpenChanges:
         tail = self._tails.setdefault(place, _Tail())
         for event in events:
             if event[0] >= tail.next:
-                tail.events.append(event)
+                tail.offsets.append(event[0])
+                tail.changes.append(event[1])
+                tail.times.append(event[2])
                 self._open[event[1]] += 1
         tail.next = max(tail.next, next_)
         self._settle(place)
-        while len(tail.events) > self._most_tail:
-            self._forget(tail)
+        self._forget(tail, len(tail.offsets) - self._most_tail)
 
     def skipped(self, stream: str, partition: int, before: int) -> None:
         """What lies before that offset in the log is not going to be told."""
@@ -96,7 +108,7 @@ class OpenChanges:
                     if end >= tail.next:
                         continue
                     offsets += tail.next - end
-                    first = next((when for at, _, when in tail.events if at >= end), None)
+                    first = tail.oldest(end)
                     if first is not None:
                         oldest = first if oldest is None else min(oldest, first)
                 found[system, stream] = (offsets, oldest)
@@ -115,13 +127,15 @@ class OpenChanges:
         tail = self._tails.get(place)
         if tail is None:
             return
-        passed = self._passed(place)
-        while tail.events and tail.events[0][0] < passed:
-            self._forget(tail)
+        self._forget(tail, bisect_left(tail.offsets, self._passed(place)))
 
-    def _forget(self, tail: _Tail) -> None:
-        offset, change, _ = tail.events.popleft()
-        tail.cut = offset + 1
-        self._open[change] -= 1
-        if not self._open[change]:
-            del self._open[change]
+    def _forget(self, tail: _Tail, count: int) -> None:
+        """Let go of the *count* oldest events of a tail; none if it is not positive."""
+        if count <= 0:
+            return
+        tail.cut = tail.offsets[count - 1] + 1
+        for change in tail.changes[:count]:
+            self._open[change] -= 1
+            if not self._open[change]:
+                del self._open[change]
+        del tail.offsets[:count], tail.changes[:count], tail.times[:count]
