@@ -1,0 +1,119 @@
+"""The demo's pictures: readable at 80 columns, without colour, and piped."""
+
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console, RenderableType
+
+from bus.demo import picture, screen
+from bus.demo.result import (
+    Arrival,
+    ChangeShown,
+    Compared,
+    DemoResult,
+    FirstLoad,
+    SideBySide,
+)
+from bus.demo.story import scenes
+from bus.testing.municipality import Municipality
+
+RECORD = Path(__file__).parents[3] / "docs" / "demo.json"
+
+
+def change(*, applied: int = 16, ledger: int = 16) -> ChangeShown:
+    """A change as the demo may have shown it."""
+    arrivals = [
+        Arrival(f"individual_resident_tax_{n}"[:24], "個人住民税", n < applied, 83.4 + n)
+        for n in range(16)
+    ]
+    withheld = Compared("address", "住所", None, "筑土八幡町 ８０１番地 第二筑土八幡町７０４号室")
+    return ChangeShown(
+        change_id="01a20cb4-5b56-7efe-acb3-800c47160460",
+        kind="protected_person_moves",
+        ja="転居（支援措置）",
+        events=3,
+        expected=16,
+        arrivals=arrivals,
+        ledger_applied=ledger,
+        compared=SideBySide("child_allowance", "public_assistance", [withheld]),
+    )
+
+
+def result(*changes: ChangeShown) -> DemoResult:
+    """A whole run."""
+    steps = {"has a change arrived?": "renkei reach show 01a20cb4-5b56-7efe-acb3-800c47160460"}
+    return DemoResult(10_000, FirstLoad(15_000, 210_000, 9.5), changes, steps)
+
+
+def printed(what: RenderableType) -> str:
+    """What a pipe gets."""
+    out = StringIO()
+    Console(file=out, width=80, no_color=True).print(what)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        screen.lights(change().arrivals),
+        screen.side_by_side(change().compared),
+        screen.change_end(change()),
+        screen.summary(result(change())),
+    ],
+)
+def test_everything_fits_eighty_columns(what: RenderableType) -> None:
+    """Nothing is wider than a terminal, wide characters counted twice."""
+    text = printed(what)
+
+    assert "\x1b" not in text
+    assert max(cell_len(line) for line in text.splitlines()) <= 80
+
+
+def test_a_light_does_not_hang_on_colour() -> None:
+    """What has arrived and what has not are different characters."""
+    text = printed(screen.lights(change(applied=15).arrivals))
+
+    assert text.count("●") == 15
+    assert text.count("○") == 1
+
+
+def test_a_withheld_address_says_so_and_shows_nothing() -> None:
+    """The left system has no address; the right one has."""
+    row = printed(screen.side_by_side(change().compared))
+
+    assert "— withheld" in row
+    assert row.count("８０１番地") == 1
+
+
+def test_a_run_is_whole_only_if_stores_and_ledger_agree() -> None:
+    """Fifteen of sixteen, or a ledger that says otherwise, is not whole."""
+    assert result(change()).is_whole
+    assert not result(change(applied=15)).is_whole
+    assert not result(change(ledger=15)).is_whole
+
+
+def test_the_record_gives_the_result_back(tmp_path: Path) -> None:
+    """A saved run is drawn again from its record alone."""
+    run = result(change())
+    picture.save(run, tmp_path / "demo.svg")
+
+    again = picture.load(tmp_path / "demo.json")
+
+    assert again.document() == run.document()
+    assert picture.draw(again) == (tmp_path / "demo.svg").read_text(encoding="utf-8")
+
+
+def test_the_readmes_picture_is_what_the_demo_draws_now() -> None:
+    """The picture is the record of a real run, drawn by today's code, of today's story."""
+    kinds = [scene.kind for scene in scenes(Municipality(1, 600))]
+    record = picture.load(RECORD)
+
+    assert [shown.kind for shown in record.changes] == kinds
+    assert record.is_whole
+    assert picture.draw(record) == RECORD.with_suffix(".svg").read_text(encoding="utf-8"), (
+        "draw it anew with: renkei demo --svg docs/demo.svg"
+    )
