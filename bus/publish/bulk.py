@@ -210,7 +210,7 @@ class Journal:
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
         self._hash_to(progress.offset)
-        if self._hashed != progress.offset or self._digest.hexdigest() != digest:
+        if self._digest.hexdigest() != digest:
             self._digest, self._hashed = hashlib.sha256(), 0
             return None
         return progress

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 from bus.broker import Message
+from bus.broker.partitioner import partition_of
 from bus.errors import BrokerUnavailable, ConfigurationError, RegistryUnavailable, SchemaMismatch
 from bus.model import Change
 from bus.publish.identity import event_id_of, is_uuid7
@@ -176,6 +177,33 @@ async def test_two_publishers_see_each_other(house: Any, publish: Any) -> None:
         assert outcome.is_published
 
     assert [version for _, version in house.versions()] == [1, 2, 3, 4, 5, 6]
+
+
+async def test_what_another_appends_meanwhile_is_not_skipped(
+    house: Any, publish: Any, parse: Parse
+) -> None:
+    """Passing over its own events, a publisher still reads what lies between them."""
+    other = await house.publisher()
+    await publish(other, change(record(subject_id="10")))
+    foreign = house.log("resident")[0]
+    house.broker.truncate("linkage.resident", partition_of([foreign[0]], 3)[0], 1)
+
+    def guard() -> None:  # right before this one's append
+        place = ("linkage.resident", partition_of([foreign[0]], 3)[0])
+        house.broker._log(place).append(Message(*place, *foreign))
+
+    publisher = await house.publisher(guard=guard)
+    twin = next(
+        str(number)
+        for number in range(11, 99)
+        if partition_of([b"131016/%d" % number], 3) == partition_of([foreign[0]], 3)
+    )
+    await publish(publisher, change(record(subject_id=twin)))
+    publisher._guard = lambda: None
+
+    (outcome,) = await publish(publisher, change(record(subject_id="10")))
+
+    assert codes(outcome) == ["version-repeat"]
 
 
 async def test_a_first_load_starts_where_the_register_is(house: Any, publish: Any) -> None:

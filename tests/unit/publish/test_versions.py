@@ -149,3 +149,43 @@ def test_reading_the_log_again_changes_nothing() -> None:
     index = known((KEY, 3, "c"), (KEY, 2, "b"))
 
     assert index.newest(KEY) == 3
+
+
+EVENTS = st.lists(
+    st.tuples(st.integers(0, 8), st.integers(0, 5), st.integers(0, 12), st.booleans()), max_size=12
+)
+
+
+@given(EVENTS, EVENTS)
+def test_many_at_once_stand_as_they_would_alone(
+    before: list[tuple[int, int, int, bool]], then: list[tuple[int, int, int, bool]]
+) -> None:
+    """Whether a batch is judged in one pass or event by event makes no difference."""
+    index = VersionIndex()
+    for subject, version, event, _ in before:
+        if version:
+            index.learn([b"131016/%d" % subject], [version], [f"e{event}"])
+    keys = [b"131016/%d" % subject for subject, *_ in then]
+    versions = [version for _, version, *_ in then]
+    ids = [f"e{event}" for *_, event, _ in then]
+    opens = [is_opening for *_, is_opening in then]
+
+    alone = index.draft()
+    expected = [
+        alone.add(key, version, event, opens=is_opening)
+        for key, version, event, is_opening in zip(keys, versions, ids, opens, strict=True)
+    ]
+    together = index.draft()
+
+    assert together.add_all(keys, versions, ids, opens) == expected
+    again = [draft.add_all(keys, versions, ids, opens) for draft in (alone, together)]
+    assert again[0] == again[1]
+
+
+def test_a_load_of_a_known_subject_goes_on() -> None:
+    """RECORD opens what is unknown; it skips nothing of what is known, in a batch either."""
+    index = known((KEY, 3, "c"))
+
+    found = index.draft().add_all([OTHER, KEY], [7, 7], ["x", "y"], [True, True])
+
+    assert found == [Standing.NEXT, Standing.GAP]
