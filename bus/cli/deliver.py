@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 import threading
+from collections.abc import Callable
 from typing import Annotated
 
 import structlog
@@ -44,12 +44,8 @@ def deliver(
     """
     settings = composition.settings()
     logs.configure(settings.log_format)
-    try:
-        asyncio.run(
-            composition.run_deliveries(settings, system or [], once=once, watch=show_progress)
-        )
-    finally:
-        _leave_soon(0 if sys.exc_info()[0] is None else None)
+    asyncio.run(composition.run_deliveries(settings, system or [], once=once, watch=show_progress))
+    _leave_soon()
 
 
 async def show_progress(shared: Shared) -> None:
@@ -62,13 +58,13 @@ async def show_progress(shared: Shared) -> None:
         await _every(_PROGRESS_EVERY_S, shared, None)
 
 
-async def _every(seconds: float, shared: Shared, show: object) -> None:
+async def _every(seconds: float, shared: Shared, show: Callable[[str], None] | None) -> None:
     before = 0
     while True:
         await asyncio.sleep(seconds)
         rows, lanes = shared.lanes.rows, shared.lanes.all.values()
         rate = (rows - before) / seconds
-        if callable(show):
+        if show is not None:
             doing = len([lane for lane in lanes if lane.status == "running"])
             show(f"{rows:,} rows, {rate:,.0f}/s, {doing} of {len(lanes)} lanes")
         elif rows > before:
@@ -76,14 +72,12 @@ async def _every(seconds: float, shared: Shared, show: object) -> None:
         before = rows
 
 
-def _leave_soon(status: int | None) -> None:
+def _leave_soon() -> None:
     """Do not wait for a thread that hangs in a store which will never answer.
 
     Everything is said and closed by now; the batch in that thread was given up, and whoever
     opens its lane asks the store what became of it.
     """
-    if status is None:
-        return
-    timer = threading.Timer(LEAVE_WITHIN_S, os._exit, [status])
+    timer = threading.Timer(LEAVE_WITHIN_S, os._exit, [0])
     timer.daemon = True
     timer.start()

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from bus import app as composition
 from bus.cli.output import DryRun, Json, out, show_json
@@ -45,7 +44,7 @@ def list_open(
     elif not events:
         out().print("nothing is set aside")
     else:
-        out().print(_table(events))
+        _show(events)
 
 
 def retry(
@@ -134,18 +133,19 @@ def _as_json(event: ParkedEvent) -> dict[str, Any]:
     }
 
 
-def _table(events: Sequence[ParkedEvent]) -> Table:
-    table = Table("System", "Event", "Subject", "State", "Code", box=None, pad_edge=False)
-    table.add_column("Tries", justify="right")
-    table.add_column("Since")
-    for event in events:
-        table.add_row(
-            event.system,
-            f"{event.stream}/{event.partition}/{event.offset}",
-            event.subject,
-            event.state.value,
-            event.code,
-            str(event.attempts),
-            f"{event.at.astimezone():%m-%d %H:%M}",
+def _show(events: Sequence[ParkedEvent]) -> None:
+    """A block for each system; identifiers stand whole, so that they can be copied."""
+    places = [f"{event.stream}/{event.partition}/{event.offset}" for event in events]
+    width = max(len(place) for place in places)
+    before = None
+    for event, place in zip(events, places, strict=True):
+        if event.system != before:
+            out().print(event.system)
+            before = event.system
+        tries = f"{event.attempts} {'try' if event.attempts == 1 else 'tries'}"
+        out().print(
+            f"  {place:<{width}}  {event.subject}  {event.state:<7}  {event.code}  {tries}"
+            f"  {event.at.astimezone():%m-%d %H:%M}",
+            markup=False,
+            soft_wrap=True,
         )
-    return table

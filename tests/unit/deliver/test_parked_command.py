@@ -1,0 +1,145 @@
+"""``renkei parked``: what an operator sees and asks for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from bus import app as composition
+from bus.cli import parked
+from bus.deliver.parked import ParkedIndex
+from bus.errors import ConfigurationError
+from bus.model import ExceptionState, ParkedEvent
+from bus.settings import Settings
+
+ONE, TWO = "131016/000000012345674", "131016/123456789012340"
+
+
+def event(offset: int, subject: str, **changes: Any) -> ParkedEvent:
+    made = ParkedEvent(
+        system="child_allowance",
+        stream="resident",
+        partition=0,
+        offset=offset,
+        subject=subject,
+        event_id=None,
+        state=ExceptionState.PARKED,
+        code="RK-202",
+        attempts=1,
+        at=datetime(2026, 11, 24, 9, tzinfo=UTC),
+    )
+    return replace(made, **changes)
+
+
+class Index:
+    """Open events, and what was asked of them."""
+
+    def __init__(self) -> None:
+        self.events = [
+            event(3, ONE),
+            event(4, ONE, state=ExceptionState.WAITING, attempts=0, code="RK-208"),
+            event(9, TWO),
+            event(1, TWO, system="electoral_roll"),
+        ]
+        self.asked: list[tuple[str, list[int], str | None]] = []
+
+    def open_events(self, system: str | None = None) -> list[ParkedEvent]:
+        return [e for e in self.events if system in (None, e.system)]
+
+    async def ask_retry(self, events: list[ParkedEvent]) -> list[ParkedEvent]:
+        self.asked.append(("retry", [e.offset for e in events], None))
+        return events
+
+    async def dismiss(self, events: list[ParkedEvent], note: str) -> list[ParkedEvent]:
+        self.asked.append(("dismiss", [e.offset for e in events], note))
+        return events
+
+
+@pytest.fixture
+def index(monkeypatch: pytest.MonkeyPatch) -> Index:
+    made = Index()
+
+    @asynccontextmanager
+    async def opened(_: Settings) -> AsyncIterator[Index | ParkedIndex]:
+        yield made
+
+    monkeypatch.setattr(composition, "parked_events", opened)
+    monkeypatch.setattr(composition, "settings", Settings)
+    return made
+
+
+def run(*arguments: str) -> Result:
+    app = typer.Typer()
+    parked.register(app)
+    app.callback()(lambda: None)
+    return CliRunner().invoke(app, ["parked", *arguments])
+
+
+def test_the_list_has_whole_identifiers(index: Index) -> None:
+    """They are what an operator copies into the next command, at 80 columns too."""
+    said = run("list").stdout
+
+    assert ONE in said
+    assert "resident/0/4" in said
+    assert "WAITING" in said
+    assert "electoral_roll" in said
+    assert max(len(line) for line in said.splitlines()) <= 80
+
+
+def test_one_system_as_json(index: Index) -> None:
+    """A document for programs."""
+    said = json.loads(run("list", "--system", "electoral_roll", "--json").stdout)
+
+    assert [(e["offset"], e["state"], e["subject"]) for e in said] == [(1, "PARKED", TWO)]
+
+
+def test_an_empty_list_says_so(index: Index) -> None:
+    """Nothing is no silence."""
+    index.events = []
+
+    assert run("list").stdout == "nothing is set aside\n"
+    assert json.loads(run("list", "--json").stdout) == []
+
+
+def test_retry_asks_for_what_is_parked(index: Index) -> None:
+    """What waits behind comes along by itself and is not asked for."""
+    run("retry", "child_allowance", "--all")
+    run("retry", "child_allowance", "--subject", ONE)
+
+    assert index.asked == [("retry", [3, 9], None), ("retry", [3], None)]
+
+
+def test_dismissing_needs_a_reason(index: Index) -> None:
+    """It is kept with the event."""
+    assert run("dismiss", "child_allowance", "--all").exit_code != 0
+    assert run("dismiss", "child_allowance", "--all", "--reason", " ").exit_code != 0
+    run("dismiss", "child_allowance", "--subject", TWO, "--reason", "T-1")
+
+    assert index.asked == [("dismiss", [9], "T-1")]
+
+
+@pytest.mark.parametrize("command", ["retry", "dismiss"])
+def test_a_dry_run_changes_nothing(index: Index, command: str) -> None:
+    """It says what would be done."""
+    reason = ["--reason", "T-1"] if command == "dismiss" else []
+    said = run(command, "child_allowance", "--all", "--dry-run", *reason)
+
+    assert "would" in said.stdout
+    assert "resident/0/3" in said.stdout
+    assert index.asked == []
+
+
+def test_which_events_must_be_said(index: Index) -> None:
+    """Neither nothing nor both."""
+    for arguments in ([], ["--all", "--subject", ONE]):
+        result = run("retry", "child_allowance", *arguments)
+        assert isinstance(result.exception, ConfigurationError)
+    assert index.asked == []
