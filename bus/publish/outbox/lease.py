@@ -1,7 +1,7 @@
 """The right to send from an outbox: one relay at a time, by a lease in the outbox's database.
 
 ``renkei.relay_lease`` has one row: who leads, and until when by *the database's* clock. The
-leader renews it every third of its length. Clocks of machines are never compared: a standby
+leader renews it every quarter of its length. Clocks of machines are never compared: a standby
 asks the database whether the lease has run out, and the leader measures its own lease on a
 clock that only runs forward, from *before* it asked for it, so that it thinks its lease shorter
 than it is and never longer.
@@ -15,9 +15,10 @@ successor reads the end of the topics and goes on from there. A leader that wake
 lease finds the guard closed.
 
 What is left, and harmless: the operating system may stop the leader in the few instructions
-between the guard and the network, or a broker may take up a request long after its sender gave
-it up. Then an event is in the topic twice, with the same event id, version and content; no
-store changes by the second one.
+between the guard and the network, a broker may take up a request long after its sender gave it
+up, or a large batch may be acknowledged so slowly, piece by piece, that it outlasts
+``send_within``. Then an event is in the topic twice, with the same event id, version and content;
+no store changes by the second one.
 """
 
 from __future__ import annotations

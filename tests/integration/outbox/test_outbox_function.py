@@ -181,3 +181,40 @@ def test_nobody_may_publish_unless_granted(outbox: Outbox, unique: Any) -> None:
         finally:
             owner.execute(f'DROP OWNED BY "{role}"')
             owner.execute(f'DROP ROLE "{role}"')
+
+
+def test_calls_in_opposite_order_end_in_a_deadlock_that_postgresql_names(outbox: Outbox) -> None:
+    """Several calls in one transaction may deadlock; one caller is told, the other commits."""
+    one, other = outbox.connect(autocommit=False), outbox.connect(autocommit=False)
+    hand_over(one, change("1", 1))
+    hand_over(other, change("2", 1))
+    failures: list[str | None] = []
+
+    def then(session: psycopg.Connection[Any], subject: str) -> None:
+        try:
+            hand_over(session, change(subject, 1))
+            session.commit()
+        except psycopg.errors.DeadlockDetected as error:
+            failures.append(error.sqlstate)
+            session.rollback()
+
+    clerks = [threading.Thread(target=then, args=pair) for pair in ((one, "2"), (other, "1"))]
+    for clerk in clerks:
+        clerk.start()
+    for clerk in clerks:
+        clerk.join(20)
+    one.close()
+    other.close()
+
+    assert failures == ["40P01"]
+    assert outbox.pending() == 2
+
+
+def test_a_thousand_changes_fit_into_one_transaction(outbox: Outbox) -> None:
+    """A nightly batch may publish as it goes."""
+    with outbox.connect(autocommit=False) as session:
+        for number in range(1_000):
+            hand_over(session, change_of([(f"{number}-{part}", 1) for part in range(3)]))
+        session.commit()
+
+    assert outbox.pending() == 1_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import signal
 import statistics
 import sys
@@ -461,6 +462,54 @@ def replace_user(uri: str, role: str) -> str:
     """The same database for another login with the password ``dev``."""
     scheme, _, rest = uri.partition("://")
     return f"{scheme}://{role}:dev@{rest.rpartition('@')[2]}"
+
+
+async def test_many_clerks_at_once_keep_each_persons_order(outbox: Outbox) -> None:
+    """Eight sessions change five persons while the relay sends: no gap, no repeat, no loss."""
+    with outbox.connect() as session:
+        session.execute("CREATE TABLE person (id text PRIMARY KEY, version int NOT NULL)")
+        session.execute("INSERT INTO person SELECT n::text, 0 FROM generate_series(1, 5) AS n")
+
+    def clerk(seed: int) -> None:
+        chance = random.Random(seed)
+        with outbox.connect(autocommit=False) as session:
+            for _ in range(25):
+                chosen = sorted(chance.sample(["1", "2", "3", "4", "5"], chance.randint(1, 3)))
+                versions = session.execute(
+                    "WITH locked AS"
+                    " (SELECT id FROM person WHERE id = ANY(%s) ORDER BY id FOR UPDATE)"
+                    " UPDATE person AS p SET version = version + 1 FROM locked"
+                    " WHERE p.id = locked.id RETURNING p.id, version",
+                    [chosen],
+                ).fetchall()
+                hand_over(session, change_of(versions))
+                if chance.random() < 0.2:
+                    session.rollback()
+                else:
+                    session.commit()
+
+    async with outbox.relaying():
+        await asyncio.gather(*(asyncio.to_thread(clerk, seed) for seed in range(8)))
+        await until(lambda: outbox.pending() == 0)
+
+    assert await upkeep.refused(SYSTEM, outbox.uri) == []
+    newest = dict(outbox.rows("SELECT id, version FROM person"))
+    for person, version in newest.items():
+        sent = [number for name, number in outbox.sent() if name == person]
+        assert sent == list(range(1, version + 1))
+
+
+async def test_starting_and_stopping_at_any_moment_is_clean(outbox: Outbox) -> None:
+    """Whenever it is stopped, a relay ends at once, and lets go of the lease."""
+    outbox.publish(*(change("1", version) for version in range(1, 31)))
+    for wait_ms in (0, 1, 5, 10, 20, 30, 50, 80):
+        async with outbox.relaying(outbox.relay(pace=replace(QUICK, batch_rows=3))):
+            await asyncio.sleep(wait_ms / 1_000)
+        assert outbox.rows("SELECT holder FROM renkei.relay_lease") == [(None,)]
+    async with outbox.relaying():
+        await until(lambda: outbox.pending() == 0)
+
+    assert outbox.sent() == [("1", version) for version in range(1, 31)]
 
 
 async def test_bulk_is_fast(outbox: Outbox) -> None:
