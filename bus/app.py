@@ -6,7 +6,7 @@ import asyncio
 import importlib
 import os
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -33,7 +33,13 @@ from bus.deliver.internal import InternalTopic
 from bus.deliver.parked import ParkedIndex
 from bus.deliver.reading import Reads, Remembering
 from bus.deliver.shared import Shared
-from bus.errors import BusError, ConfigurationError, LaneError, NotEntitled
+from bus.errors import (
+    BusError,
+    ConfigurationError,
+    LaneError,
+    NotEntitled,
+    RegistryUnavailable,
+)
 from bus.ledger import SCHEMA, TABLE_PREFIX, Ledger
 from bus.ledger.feed import LedgerFeed
 from bus.ledger.standing import Standing
@@ -375,10 +381,9 @@ async def delivering(
     keep_freed()
     async with AsyncExitStack() as stack:
         known = await stack.enter_async_context(registry(settings))
-        readers = {
-            name: Remembering(Reader(stream, streams, known))
-            for name, stream in streams.streams.items()
-        }
+        bare = {name: Reader(stream, streams, known) for name, stream in streams.streams.items()}
+        await _prime(bare.values())
+        readers = {name: Remembering(reader) for name, reader in bare.items()}
         fed: dict[str, list[Feed]] = {}
         refusals: list[BusError] = []
         for system, connection in chosen.items():
@@ -407,6 +412,15 @@ async def delivering(
                 for system, feeds in fed.items()
             ],
         )
+
+
+async def _prime(readers: Iterable[Reader]) -> None:
+    """Learn the ids of what is registered, so that the registry may be away from then on."""
+    try:
+        for reader in readers:
+            await reader.prime()
+    except RegistryUnavailable as error:
+        structlog.get_logger("renkei.deliver").warning("registry-away", code=error.code)
 
 
 async def run_deliveries(

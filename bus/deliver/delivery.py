@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta, timezone
 from functools import partial
@@ -220,7 +221,9 @@ class Delivery:
             if late:
                 self._log.warning("lanes-abandoned", lanes=len(late))
                 await asyncio.wait(late)
-        await self._commit()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._shared.settings.stop_within.total_seconds() * 0.1):
+                await self._commit()
         for place in places:
             gone = self._lanes.pop(place, None)
             if gone is not None and gone[0].state.status is not LaneStatus.STOPPED:
@@ -303,15 +306,18 @@ class Delivery:
             passed(Point.LANE_COMMITTED)
 
     async def _close(self) -> None:
-        try:
-            await self._consumer.close()
-        finally:
-            within = self._shared.settings.stop_within.total_seconds() * 0.15
-            closing = [asyncio.ensure_future(sink.close()) for sink in self._sinks.values()]
-            if closing:
-                _, late = await asyncio.wait(closing, timeout=within)
-                for task in late:
-                    task.cancel()
+        """Leave the group and let go of the stores; whoever does not answer is left."""
+        closing = [asyncio.ensure_future(self._consumer.close())]
+        closing += [asyncio.ensure_future(sink.close()) for sink in self._sinks.values()]
+        within = self._shared.settings.stop_within.total_seconds() * 0.2
+        done, late = await asyncio.wait(closing, timeout=within)
+        for task in late:
+            task.cancel()
+        for task in done:
+            if isinstance(error := task.exception(), BusError):
+                self._log.warning("not-closed", code=error.code)
+            else:
+                task.result()
 
 
 class _Reading:

@@ -114,6 +114,13 @@ def observe(shared: Shared, deliveries: Sequence[Delivery]) -> None:
         events = shared.parked.open_events()
         metrics.exceptions(Counter((e.system, e.stream, e.state.value) for e in events))
         metrics.receipts_waiting(shared.receipts.waiting)
+        stuck: dict[tuple[str, str], float] = {}
+        for state in states:
+            waited = (shared.clock.now() - state.since).total_seconds() if state.since else 0.0
+            lane = (state.system, state.stream)
+            stuck[lane] = max(waited, stuck.get(lane, 0.0))
+        for lane, waited in stuck.items():
+            metrics.stuck(*lane, waited)
         for delivery in deliveries:
             for stream, (behind, seconds) in (await delivery.lags()).items():
                 metrics.lag(delivery.system, stream, behind, seconds)

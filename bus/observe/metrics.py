@@ -57,6 +57,12 @@ DECLARED = (
     Declared(Gauge, "renkei_deliver_lag_events", "Events in the log not yet applied.", LANE),
     Declared(Gauge, "renkei_deliver_lag_seconds", "Age of the oldest event not applied.", LANE),
     Declared(
+        Gauge,
+        "renkei_deliver_stuck_seconds",
+        "How long the lane that is worst off has waited for a store, a broker or a person.",
+        LANE,
+    ),
+    Declared(
         Gauge, "renkei_deliver_lanes", "Lanes of this process by how they do.", (*LANE, "status")
     ),
     Declared(Gauge, "renkei_exceptions_open", "Events set aside and not closed.", (*LANE, "state")),
@@ -154,6 +160,10 @@ class Metrics:
         """How far a system is behind the end of a stream."""
         self._set("renkei_deliver_lag_events", events, system=system, stream=stream)
         self._set("renkei_deliver_lag_seconds", seconds, system=system, stream=stream)
+
+    def stuck(self, system: str, stream: str, seconds: float) -> None:
+        """How long a lane of this stream has not got on; 0 if all do."""
+        self._set("renkei_deliver_stuck_seconds", seconds, system=system, stream=stream)
 
     def lanes(self, counts: Mapping[tuple[str, str, str], int]) -> None:
         """How many lanes there are of each (system, stream, status); others are gone."""

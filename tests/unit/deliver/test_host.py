@@ -1,0 +1,159 @@
+"""Several systems in one process: what they share, what one does to the others, what is seen."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import date, timedelta
+
+import pytest
+
+from bus.deliver.delivery import Delivery, Feed
+from bus.deliver.host import host, ill, observe, shared
+from bus.deliver.state import LaneStatus
+from bus.errors import ConfigurationError, NotEntitled
+from bus.observe.metrics import Metrics
+from bus.testing.lanes import CATALOG, Town, hosted, view_of
+from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
+
+ONE, TWO = "000000000000001", "000000000000002"
+TOPIC = "linkage.resident"
+
+
+def opened(town: Town):
+    """What the systems of one process share."""
+    return shared(
+        broker=town.broker,
+        ids=town.registry,
+        streams=CATALOG.streams,
+        readers={name: town.reader(name) for name in CATALOG.streams},
+        settings=town.settings,
+        clock=town.clock,
+        metrics=Metrics(),
+    )
+
+
+def feed(town: Town, store: MemoryStore, system: str, topic: str = TOPIC, **more: date) -> Feed:
+    view = view_of(system, "resident")
+    return Feed(
+        view, topic, town.reader("resident"), lambda: MemorySink(MemoryOptions(store=store)), **more
+    )
+
+
+async def test_once_delivers_what_is_there_and_ends(town: Town, store) -> None:
+    """Also where a log is empty, and where its last event was compacted away."""
+    for version in (1, 2):
+        await town.publish("resident", ONE, version)
+    async with opened(town) as both:
+        delivery = Delivery("child_allowance", [feed(town, store, "child_allowance")], both)
+        await asyncio.wait_for(host(both, [delivery], asyncio.Event(), once=True), 10)
+
+    assert store.versions() == {ONE: 2}
+
+
+async def test_a_missing_topic_stops_its_system_alone(town: Town, store) -> None:
+    """The others deliver; in the end the failure is raised, with what to do about it."""
+    await town.publish("resident", ONE, 1)
+    async with opened(town) as both:
+        wrong = feed(town, MemoryStore(), "electoral_roll", "linkage.nothing")
+        deliveries = [
+            Delivery("electoral_roll", [wrong], both),
+            Delivery("child_allowance", [feed(town, store, "child_allowance")], both),
+        ]
+        with pytest.raises(ConfigurationError, match="renkei topics apply"):
+            await asyncio.wait_for(host(both, deliveries, asyncio.Event(), once=True), 10)
+
+    assert store.versions() == {ONE: 1}
+
+
+async def test_a_stop_ends_all(town: Town, store) -> None:
+    """One signal, every system."""
+    stop = asyncio.Event()
+    async with opened(town) as both:
+        deliveries = [
+            Delivery(system, [feed(town, MemoryStore(), system)], both)
+            for system in ("child_allowance", "electoral_roll", "national_pension")
+        ]
+        running = asyncio.create_task(host(both, deliveries, stop))
+        while not (len(both.lanes.all) == 3 and both.lanes.is_ready):  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        stop.set()
+        await asyncio.wait_for(running, 5)
+
+    assert {s.status for s in both.lanes.all.values()} == {LaneStatus.RELEASED}
+
+
+async def test_a_start_waits_for_who_is_away(town: Town, store) -> None:
+    """Broker and registry may come later than the process."""
+    await town.publish("protection", TWO, 1)
+    town.memory.is_away = town.registry.is_away = True
+
+    async def start() -> None:
+        async with opened(town):
+            pass
+
+    starting = asyncio.create_task(start())
+    while len(town.moved.slept) < 3:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    town.memory.is_away = False
+    while len(town.moved.slept) < 9:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    assert not starting.done()
+    town.registry.is_away = False
+    await asyncio.wait_for(starting, 5)
+
+
+async def test_a_subscription_ends_while_the_process_runs(town: Town, store) -> None:
+    """On its last day events flow; from the next day on the lane is stopped and says why."""
+    last_day = (town.clock.now() + timedelta(hours=9)).date()
+    await town.publish("resident", ONE, 1)
+    stop = asyncio.Event()
+    async with opened(town) as both:
+        fed = feed(town, store, "child_allowance", expires_on=last_day)
+        running = asyncio.create_task(host(both, [Delivery("child_allowance", [fed], both)], stop))
+        while not store.versions():  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        town.moved.time += timedelta(days=1)
+        while not both.lanes.stopped():  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+        await town.publish("resident", TWO, 1)
+        await asyncio.sleep(0.1)
+        (lane,) = both.lanes.all.values()
+        said = ill(both)
+        stop.set()
+        await running
+
+    assert lane.code == NotEntitled.code
+    assert said == ["child_allowance/resident/0 stopped RK-301"]
+    assert store.versions() == {ONE: 1}
+
+
+async def test_metrics_say_how_lanes_stand(town: Town, sinks, store) -> None:
+    """Lag in events and seconds, lanes by status, exceptions, how long somebody is stuck."""
+    store.refused = {ONE}
+    await town.publish("resident", ONE, 1)
+    await town.publish("resident", TWO, 1)
+    async with hosted(town, sinks) as bus:
+        await bus.at(2)
+        observe(bus.shared, bus.deliveries)
+        metrics = bus.shared.metrics
+        lane = {"system": "child_allowance", "stream": "resident"}
+        await metrics.render()
+        assert metrics.value("renkei_deliver_lag_events", **lane) == 0
+        assert metrics.value("renkei_deliver_lanes", **lane, status="running") == 1
+        assert metrics.value("renkei_exceptions_open", **lane, state="PARKED") == 1
+        assert metrics.value("renkei_deliver_parked_total", **lane) == 1
+        assert metrics.value("renkei_deliver_applied_total", **lane) == 1
+        assert metrics.value("renkei_deliver_stuck_seconds", **lane) == 0
+
+        store.is_away = True
+        await town.publish("resident", TWO, 2)
+        await bus.until(lambda: bus.lane().status is LaneStatus.RETRYING)
+        waited = len(town.moved.slept) + 6
+        await bus.until(lambda: len(town.moved.slept) > waited)
+        await metrics.render()
+        assert metrics.value("renkei_deliver_lag_events", **lane) == 1
+        assert metrics.value("renkei_deliver_lanes", **lane, status="retrying") == 1
+        assert (metrics.value("renkei_deliver_stuck_seconds", **lane) or 0) > 1
+        assert (metrics.value("renkei_deliver_retries_total", **lane) or 0) > 3
+        store.is_away = False
+        await bus.at(3)
