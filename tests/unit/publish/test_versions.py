@@ -189,3 +189,30 @@ def test_a_load_of_a_known_subject_goes_on() -> None:
     found = index.draft().add_all([OTHER, KEY], [7, 7], ["x", "y"], [True, True])
 
     assert found == [Standing.NEXT, Standing.GAP]
+
+
+def test_many_subjects_are_all_remembered() -> None:
+    """However often the index has to grow, each subject keeps its version and its event."""
+    index, count = VersionIndex(recent=10), 40_000
+    keys = [b"131016/%015d" % number for number in range(count)]
+    versions = [1 + number % 700 for number in range(count)]
+    ids = [f"e{number}" for number in range(count)]
+    for start in range(0, count, 1_000):
+        part = slice(start, start + 1_000)
+        index.learn(keys[part], versions[part], ids[part])
+
+    assert len(index) == count
+    assert [index.newest(key) for key in keys] == versions
+    assert set(index.draft().add_all(keys, versions, ids, [False] * count)) == {Standing.DONE}
+    next_ = [version + 1 for version in versions]
+    new_ids = [f"n{number}" for number in range(count)]
+    assert set(index.draft().add_all(keys, next_, new_ids, [False] * count)) == {Standing.NEXT}
+
+
+@pytest.mark.parametrize("version", [0, -1, -(2**31)])
+def test_a_version_that_is_none_teaches_nothing(version: int) -> None:
+    """What somebody else wrote into the log does not break the index."""
+    index = known((KEY, version, "a"))
+
+    assert index.newest(KEY) == 0
+    assert known((KEY, 2**31 - 1, "b")).newest(KEY) == 2**31 - 1
