@@ -1,0 +1,33 @@
+"""One set of engines for the acceptance tests: their topics have the names of production."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bus.errors import EngineError
+from bus.testing import engines as test_engines
+from tests.acceptance.installation import Installation
+
+
+@pytest.fixture(scope="session")
+def installation() -> Iterator[Installation]:
+    """Engines with a data folder of their own; a module builds its town on them."""
+    home = Path(tempfile.gettempdir()) / test_engines.unique("renkei-acceptance")
+    home.mkdir(mode=0o700)
+    try:
+        made = Installation(home, test_engines.stack(home))
+    except EngineError as error:
+        test_engines.stop(home)
+        if os.environ.get("CI"):
+            pytest.fail(f"the engines cannot be had: {error}")
+        pytest.skip(f"the engines cannot be had: {error}")
+    try:
+        yield made
+    finally:
+        made.stop_all()
+        test_engines.stop(home)

@@ -1,0 +1,266 @@
+"""One whole installation for the acceptance tests: engines, a town's databases, processes.
+
+The topics have the names that they have in production, so an installation needs a log of its own.
+Everything that its processes write lies below one folder, temporary files included.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import psycopg
+from confluent_kafka.admin import AdminClient
+
+from bus.local.stack import LocalStack
+from bus.model import Change
+from bus.testing import town as towns
+from bus.testing.municipality import Municipality, events
+from bus.testing.processes import Process
+from bus.testing.register import Register
+from tests.acceptance import checker, evidence
+
+ROOT = Path(__file__).parents[2]
+SUBSCRIPTIONS = ROOT / "schemas" / "subscriptions"
+RELAY, DELIVER, MONITOR = "relay run", "deliver", "monitor run"
+QUIET_WITHIN_S = 90.0
+COMMAND_WITHIN_S = 60.0
+_QUICK = {
+    "RENKEI_RELAY_LEASE": "PT6S",  # a killed leader keeps the others waiting no longer
+    "RENKEI_RETRY_MOST": "PT1S",
+    "PYTHONUNBUFFERED": "1",
+}
+
+
+class Installation:
+    """Engines that run, a town built on them, and the processes of the bus."""
+
+    def __init__(self, home: Path, stack: LocalStack) -> None:
+        self.home = home
+        self.stack = stack
+        self.engines = stack.up(owner=os.getpid())
+        self.temporary = home / "tmp"
+        self.outputs = home / "outputs"
+        self.processes: dict[str, Process] = {}
+        self.ports: dict[str, int] = {}
+        self._register: Register | None = None
+
+    # -- making ----------------------------------------------------------------------------
+
+    def build(self, population: int, seed: int) -> None:
+        """A new town: empty topics, new databases, a municipality whose load is not yet entered."""
+        self.stop_all()
+        for folder in (self.temporary, self.outputs, self.home / "run", self.home / "logs"):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._delete_topics()
+        granted = evidence.read_grants(SUBSCRIPTIONS, datetime.now(UTC).date())
+        self.town = towns.build(self.engines.database, sorted(granted))
+        self.town.write_settings(self.home / "run" / "systems.yaml", database=self.town.ledger)
+        for command in ("relay install resident_registry", "topics apply", "schemas push"):
+            self.renkei(*command.split())
+        self.random = Random(seed)
+        self.people = Municipality(seed, population)
+        self.register.install()
+        self.where = evidence.Where(
+            core=self.town.core,
+            ledger=self.town.ledger,
+            systems=self.town.systems,
+            kafka=self.engines.kafka,
+            registry=self.engines.registry,
+            subscriptions=SUBSCRIPTIONS,
+        )
+
+    def watch_stores(self) -> None:
+        """Wait until delivery has made every table, and record all writes from then on."""
+        for system, granted in evidence.read_grants(SUBSCRIPTIONS, self.today).items():
+            uri = self.town.systems[system]
+
+            def has_tables(uri: str = uri, count: int = len(granted)) -> bool:
+                with psycopg.connect(uri) as connection:
+                    return len(evidence.stream_tables(connection)) >= count
+
+            wait_until(has_tables, 60.0)
+            evidence.watch_table_steps(self.engines.database, uri)
+
+    def _delete_topics(self) -> None:
+        admin = AdminClient({"bootstrap.servers": self.engines.kafka})
+
+        def ours() -> list[str]:
+            return [t for t in admin.list_topics(timeout=20).topics if t.startswith("linkage.")]
+
+        if found := ours():
+            for deleted in admin.delete_topics(found).values():
+                deleted.result(20)
+            wait_until(lambda: not ours(), 20.0)
+
+    # -- processes -------------------------------------------------------------------------
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What every command of this installation is told."""
+        return {"RENKEI_HOME": str(self.home), "TMPDIR": str(self.temporary), **_QUICK}
+
+    def start(self, command: str, name: str | None = None, **environment: str) -> Process:
+        """Start a long-running command; *name* keeps several of one kind apart."""
+        name = name or command
+        port = _free_port()
+        kind = "RENKEI_MONITOR_PORT" if command == MONITOR else "RENKEI_HTTP_PORT"
+        log = self.home / "logs" / f"{name.replace(' ', '-')}.log"
+        given = {**self.environment, kind: str(port), **environment}
+        self.processes[name], self.ports[name] = Process(command.split(), given, log), port
+        return self.processes[name]
+
+    def ensure(self, *commands: str) -> None:
+        """Start those of *commands* that do not run."""
+        for command in commands:
+            process = self.processes.get(command)
+            if process is None or process.poll() is not None:
+                self.start(command)
+
+    def stop(self, *names: str) -> None:
+        """Stop these, in order, as an operator does."""
+        for name in names:
+            if process := self.processes.pop(name, None):
+                process.stop()
+
+    def stop_all(self) -> None:
+        """Stop every process, and let go of the core system."""
+        self.stop(*list(self.processes))
+        if self._register is not None:
+            self._register.close()
+            self._register = None
+
+    def renkei(
+        self,
+        *arguments: str,
+        expect: int | None = 0,
+        stdin: str | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end; what it says is kept below the installation's folder too."""
+        done = run_command(
+            [sys.executable, "-m", "bus.cli", *arguments],
+            {**self.environment, **(environment or {})},
+            stdin=stdin,
+        )
+        with (self.outputs / "commands.txt").open("a", encoding="utf-8") as kept:
+            kept.write(f"{arguments}\n{done.stdout}\n{done.stderr}\n")
+        if expect is not None:
+            assert done.returncode == expect, f"{arguments}: {done.stdout}{done.stderr}"
+        return done
+
+    # -- the core system -------------------------------------------------------------------
+
+    @property
+    def register(self) -> Register:
+        """The core system, connected."""
+        if self._register is None:
+            self._register = Register(self.town.core)
+        return self._register
+
+    def load(self) -> None:
+        """Enter the whole population, each subject's first entry as a change of its own."""
+        for change in self.people.changes():
+            self.register.enter(change)
+
+    def enter(
+        self, make: Callable[[Municipality, datetime], Change] = events.anything, **given: Any
+    ) -> Change:
+        """Something happens and a clerk enters it; again if the database was away meanwhile."""
+        change = make(self.people, datetime.now(UTC), **given)
+        until = time.monotonic() + 60.0
+        while True:
+            try:
+                if not self._has_entered(change):
+                    self.register.enter(change)
+                return change
+            except psycopg.OperationalError:
+                if self._register is not None:
+                    self._register.close()
+                self._register = None
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.2)
+
+    def _has_entered(self, change: Change) -> bool:
+        with psycopg.connect(self.town.core) as connection:
+            found = connection.execute(
+                "SELECT FROM register.entry WHERE change_id = %s LIMIT 1", (change.change_id,)
+            )
+            return found.fetchone() is not None
+
+    # -- judging ---------------------------------------------------------------------------
+
+    @property
+    def today(self) -> Any:
+        """The day on which grants are judged."""
+        return datetime.now(UTC).date()
+
+    def quiet(self, within: float = QUIET_WITHIN_S) -> None:
+        """Wait until all that was committed has arrived everywhere and is in the ledger."""
+        until = time.monotonic() + within
+        left = ["nothing was looked at"]
+        while left:
+            try:
+                left = list(evidence.unquiet(self.where, self.today))
+            except psycopg.Error as error:  # tables not made yet, or the server restarts
+                left = [type(error).__name__]
+            if left:
+                if time.monotonic() > until:
+                    raise AssertionError(f"not quiet after {within:.0f} s: {left[0]}")
+                time.sleep(0.2)
+
+    def findings(self) -> list[str]:
+        """What the independent checker has to say."""
+        return [str(found) for found in checker.judge(evidence.gather(self.where, self.today))]
+
+
+def run_command(
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    stdin: str | None = None,
+    within: float = COMMAND_WITHIN_S,
+) -> subprocess.CompletedProcess[str]:
+    """Run something to its end, with none of the bus's variables but those given."""
+    inherited = {name: at for name, at in os.environ.items() if not name.startswith("RENKEI_")}
+    return subprocess.run(
+        command,
+        env={**inherited, **environment},
+        input=stdin or "",
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=within,
+    )
+
+
+def wait_until(is_so: Callable[[], bool], within: float) -> None:
+    """Look again and again."""
+    until = time.monotonic() + within
+    while not is_so():
+        if time.monotonic() > until:
+            raise AssertionError(f"not within {within:.0f} s")
+        time.sleep(0.1)
+
+
+def kill_quietly(process: Process | None) -> None:
+    """SIGKILL, unless it is dead already."""
+    if process is not None:
+        with suppress(ProcessLookupError):
+            process.kill()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
