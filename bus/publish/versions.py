@@ -14,10 +14,10 @@ of which nothing is known.
 for ever, those of earlier events for the last ``RECENT`` events of the stream: what is sent
 again was sent lately, and a file that is begun anew meets the newest.
 
-Memory: some 25 bytes a subject (twice that while it grows), and 40 MB for recent events. Keys and ids
-are held as keyed hashes of 64 bits (Python's SipHash, per process). Two subjects of five million
-share one with a chance of one in a million; then a change of one is refused as a gap, nothing
-is lost and nothing wrong is sent.
+Memory: some 25 bytes a subject (twice that while it grows), and 40 MB for recent events. Keys
+and ids are held as keyed hashes of 64 bits (Python's SipHash, per process). Two subjects of five
+million share one with a chance of one in a million; then a change of one is refused as a gap,
+nothing is lost and nothing wrong is sent.
 """
 
 from __future__ import annotations
