@@ -429,19 +429,27 @@ async def run_deliveries(
     *,
     once: bool = False,
     watch: Callable[[Shared], Awaitable[None]] | None = None,
+    told_to_stop: Callable[[], None] | None = None,
 ) -> None:
     """Deliver to *systems* (none: all of the settings, and the ledger) until SIGTERM or SIGINT.
 
     Args:
         once: Deliver what is in the log now, then end.
         watch: Runs meanwhile; for progress.
+        told_to_stop: Called at the signal; what is in hand is finished after it.
 
     Raises:
         BusError: No system can be hosted as it is configured, or, *once*, a lane has stopped.
     """
     stop = asyncio.Event()
+
+    def on_signal() -> None:
+        stop.set()
+        if told_to_stop is not None:
+            told_to_stop()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, on_signal)
     async with AsyncExitStack() as stack:
         back_off = Backoff(settings.retry_first, settings.retry_most)
         cluster = await reach(stack, lambda: broker(settings), back_off, stop)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Annotated
 
 import structlog
@@ -17,7 +18,7 @@ from bus.cli.output import err
 from bus.deliver.shared import Shared
 from bus.observe import logs
 
-LEAVE_WITHIN_S = 2.0  # after the last word, for threads that a dead store still holds
+LAST_WORD = timedelta(seconds=2)  # for threads that a dead store still holds
 _PROGRESS_EVERY_S = 10.0
 _LIVE_EVERY_S = 0.5
 _log = structlog.get_logger("renkei.deliver")
@@ -44,8 +45,16 @@ def deliver(
     """
     settings = composition.settings()
     logs.configure(settings.log_format)
-    asyncio.run(composition.run_deliveries(settings, system or [], once=once, watch=show_progress))
-    _leave_soon()
+    asyncio.run(
+        composition.run_deliveries(
+            settings,
+            system or [],
+            once=once,
+            watch=show_progress,
+            told_to_stop=lambda: _leave_within(settings.stop_within),
+        )
+    )
+    _leave_within(LAST_WORD)
 
 
 async def show_progress(shared: Shared) -> None:
@@ -72,12 +81,12 @@ async def _every(seconds: float, shared: Shared, show: Callable[[str], None] | N
         before = rows
 
 
-def _leave_soon() -> None:
-    """Do not wait for a thread that hangs in a store which will never answer.
+def _leave_within(limit: timedelta) -> None:
+    """End the process then, whoever does not answer: a dead broker, a thread in a dead store.
 
-    Everything is said and closed by now; the batch in that thread was given up, and whoever
-    opens its lane asks the store what became of it.
+    Nothing is lost by it. What is in hand was given up by then, and whoever opens its lane asks
+    the store what became of it.
     """
-    timer = threading.Timer(LEAVE_WITHIN_S, os._exit, [0])
+    timer = threading.Timer(limit.total_seconds(), os._exit, [0])
     timer.daemon = True
     timer.start()
