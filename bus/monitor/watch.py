@@ -44,7 +44,6 @@ GROUP = "renkei.monitor"
 SESSION_SECONDS = 10  # how long a dead monitor holds its partitions
 GIVE_UP_SECONDS = 2.0 * SESSION_SECONDS  # after which it is not a dead one that holds them
 GATHER_SECONDS = 0.5  # receipts of this long are decoded together
-SHOW_SECONDS = 2.0  # how often gauges are brought up to date
 MOST_WAITING = 20_000  # receipts read and not yet decoded
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 
@@ -87,6 +86,7 @@ class Monitor:
         self._named = named
         self._clock = clock
         self._metrics = metrics or Metrics()
+        self._metrics.before_render(self._show)
         self._inbox: list[_Told] = []
         self._live: dict[int, int] = {}  # partition -> offset from which receipts are news
         self._forget()
@@ -200,7 +200,6 @@ class Monitor:
     async def _decode(self) -> None:
         """Turn what the agent took in into windows and positions, many at once."""
         reader = self._make_reader(self._receipt)
-        show_at = 0.0
         while True:
             await asyncio.sleep(GATHER_SECONDS)
             told, self._inbox = self._inbox, []
@@ -208,9 +207,6 @@ class Monitor:
             past = [one for one in told if one[4] < self._live.get(one[3], 0)]
             for these, is_news in ((past, False), (news, True)):
                 await self._learn(reader, these, is_news=is_news)
-            if self._clock() >= show_at:
-                show_at = self._clock() + SHOW_SECONDS
-                self._show()
 
     async def _learn(self, reader: Reader, told: Sequence[_Told], *, is_news: bool) -> None:
         values, when = [one[0] for one in told], [one[1] for one in told]
@@ -230,8 +226,8 @@ class Monitor:
         self._metrics.receipts_read("left-out", len(receipts) - counted)
         self._metrics.receipts_read("unreadable", unreadable)
 
-    def _show(self) -> None:
-        """Bring the gauges up to date."""
+    async def _show(self) -> None:
+        """Bring the gauges up to date; called when somebody looks."""
         now = self._clock()
         whole = self.windows.at(minute_of(now) - MINUTE)
         self._metrics.throughput(

@@ -215,7 +215,9 @@ async def test_counts_rows_and_follows_open_changes(scene: Scene) -> None:
     }
     assert not said["open"]["is_at_least"]
     assert json.loads(json.dumps(said)) == said
-    await until(lambda: metrics.value("renkei_monitor_open_changes") == 0)
+    await metrics.render()
+    assert metrics.value("renkei_monitor_open_changes") == 0
+    assert metrics.value("renkei_monitor_behind_events", system="tax", stream="household") == 0
     assert metrics.value("renkei_monitor_receipts_total", outcome="counted") == 3
     assert metrics.value("renkei_monitor_receipts_total", outcome="unreadable") == 1
 
