@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import logging
 import os
 import sys
+from contextlib import suppress
 
 import typer
 
 from bus import points
 from bus.cli.output import show_error
-from bus.errors import BusError
+from bus.errors import BusError, ConfigurationError
 from bus.observe import logs
 
 MODULES = (
@@ -58,3 +60,11 @@ def main() -> None:
     except BusError as error:
         show_error(error)
         sys.exit(error.exit_status)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        full = ConfigurationError("the disk is full", file=error.filename)
+        show_error(full)
+        with suppress(OSError):  # what is left for stdout would be tried again at the very end
+            sys.stdout.close()
+        sys.exit(full.exit_status)

@@ -32,6 +32,7 @@ def err() -> Console:
 def show_json(value: Any) -> None:
     """One JSON document, UTF-8, on stdout."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
+    sys.stdout.flush()  # a full disk is an error of the command, not of its end
 
 
 def show_error(error: BusError) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
 
 from bus import app as composition
 from bus.cli.output import DryRun, Json, out, show_json
+from bus.deliver.parked import ParkedIndex
 from bus.errors import ConfigurationError
 from bus.model import ExceptionState, ParkedEvent
+from bus.policy import LEDGER
 
 System = Annotated[str, typer.Argument(help="The receiving system.")]
 Subject = Annotated[
@@ -78,14 +81,14 @@ def dismiss(
 
 async def _open(system: str | None) -> list[ParkedEvent]:
     async with composition.parked_events(composition.settings()) as index:
-        return index.open_events(system)
+        return _of(index, system)
 
 
 async def _retry(
     system: str, subjects: Sequence[str] | None, *, dry_run: bool
 ) -> Sequence[ParkedEvent]:
     async with composition.parked_events(composition.settings()) as index:
-        events = _parked(index.open_events(system), subjects)
+        events = _parked(_of(index, system), subjects)
         return events if dry_run else await index.ask_retry(events)
 
 
@@ -93,8 +96,18 @@ async def _dismiss(
     system: str, subjects: Sequence[str] | None, note: str, *, dry_run: bool
 ) -> Sequence[ParkedEvent]:
     async with composition.parked_events(composition.settings()) as index:
-        events = _parked(index.open_events(system), subjects)
+        events = _parked(_of(index, system), subjects)
         return events if dry_run else await index.dismiss(events, note)
+
+
+def _of(index: ParkedIndex, system: str | None) -> list[ParkedEvent]:
+    """What is set aside in *system*, which must be one that receives, or has received."""
+    events = index.open_events(system)
+    if system is not None and not events:
+        today = datetime.now(UTC).date()
+        if system not in {LEDGER, *composition.granted(composition.settings(), today)}:
+            raise ConfigurationError("there is no such system", system=system)
+    return events
 
 
 def _parked(events: Sequence[ParkedEvent], subjects: Sequence[str] | None) -> list[ParkedEvent]:

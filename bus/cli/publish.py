@@ -87,8 +87,9 @@ async def _run(
             content.seek(progress.offset)
 
         def advanced(now: Progress) -> None:
-            if journal is not None:
-                journal.write(now)
+            nonlocal journal
+            if journal is not None and not _remembered(journal, now):
+                journal = None
             moved(now)
 
         async with composition.publisher(settings, is_dry=dry_run) as publisher:
@@ -98,6 +99,19 @@ async def _run(
     if journal is not None:
         journal.forget()
     return progress
+
+
+def _remembered(journal: Journal, now: Progress) -> bool:
+    """Write the journal; where that cannot be, say so: it only saves time, so the load goes on."""
+    try:
+        journal.write(now)
+    except OSError:
+        err().print(
+            "cannot remember how far the load is (no room, or no right to write in RENKEI_HOME);"
+            " it goes on, and if it is interrupted, publish the file again: nothing doubles"
+        )
+        return False
+    return True
 
 
 class _Telling:

@@ -9,11 +9,13 @@ The same holds for defects that nothing caught (:func:`configure` takes ``sys.ex
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 import sys
 import traceback
 from collections.abc import Iterator, MutableMapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, TextIO
 
@@ -78,7 +80,7 @@ def configure(
             render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(stream),
+        logger_factory=structlog.WriteLoggerFactory(_Losing(stream)),
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()
@@ -88,6 +90,26 @@ def configure(
     root.addHandler(_Libraries(libraries))
     root.setLevel(libraries)
     sys.excepthook = _uncaught
+
+
+class _Losing(io.TextIOBase):
+    """Writes to *stream* as long as that takes lines: a full disk loses lines, never the work.
+
+    Raising here would stop whatever was about to tell something, a lane in the middle of a batch
+    included.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            return self._stream.write(text)
+        return 0
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
 
 
 def only_identifiers(

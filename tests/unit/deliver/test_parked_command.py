@@ -143,3 +143,13 @@ def test_which_events_must_be_said(index: Index) -> None:
         result = run("retry", "child_allowance", *arguments)
         assert isinstance(result.exception, ConfigurationError)
     assert index.asked == []
+
+
+def test_a_system_that_nobody_knows_is_said(index: Index) -> None:
+    """A slip of the pen is no empty list; a system without anything set aside is one."""
+    for arguments in (["list", "--system", "nosuch"], ["retry", "nosuch", "--all"]):
+        result = run(*arguments)
+        assert isinstance(result.exception, ConfigurationError)
+        assert result.exception.where == {"system": "nosuch"}
+    assert run("list", "--system", "national_pension").stdout == "nothing is set aside\n"
+    assert run("retry", "ledger", "--all").exit_code == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
@@ -138,3 +139,22 @@ def test_an_unknown_format() -> None:
     """A setting that means nothing is refused."""
     with pytest.raises(ConfigurationError):
         logs.configure("xml")
+
+
+class Full(io.StringIO):
+    """A file on a full disk."""
+
+    def write(self, _text: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_a_full_disk_loses_lines_and_stops_nobody(written: io.StringIO, log_format: str) -> None:
+    """Whoever tells something goes on, whether the line can be written or not."""
+    full = Full()
+    logs.configure(log_format, to=full)
+
+    structlog.get_logger().info("lane-open", offset=1)
+    logging.getLogger("library").error("no room")
+
+    assert full.getvalue() == written.getvalue() == ""
