@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 
 import pyarrow as pa
@@ -16,4 +17,6 @@ def resident_rows(catalog: Catalog, count: int, batch: int = 10_000) -> Sequence
     """*count* resident events in the stream's own columns, in batches of *batch*."""
     town = Municipality(SEED, count + count // 20)
     table = pa.Table.from_batches(list(town.columns(catalog.stream("resident"))))
+    del town
+    gc.collect()  # millions of objects: no later collection should have to walk through them
     return table.slice(0, count).combine_chunks().to_batches(max_chunksize=batch)

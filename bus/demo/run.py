@@ -164,7 +164,8 @@ async def _machines(settings: Settings, screen: Screen) -> AsyncIterator[Machine
     systems = sorted(name for name, found in subscriptions.items() if found.streams)
     town = await asyncio.to_thread(towns.build, superuser, systems)
     await upkeep.install(towns.CORE, town.core)
-    town.write_settings(settings.home / "run" / "systems.yaml")
+    ports = {command.split()[0]: _free_port() for command in COMMANDS}
+    town.write_settings(settings.home / "run" / "systems.yaml", monitor_port=ports["monitor"])
     settings = app.settings({"home": settings.home})
     screen.step("topics and schemas")
     async with app.broker(settings) as cluster, app.registry(settings) as known:
@@ -174,14 +175,12 @@ async def _machines(settings: Settings, screen: Screen) -> AsyncIterator[Machine
     logs = settings.home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
-        processes, ports = {}, {}
+        processes = {}
         for command in COMMANDS:
             name = command.split()[0]
-            ports[name] = _free_port()
-            environment = {
-                "RENKEI_HOME": str(settings.home),
-                "RENKEI_HTTP_PORT": str(ports[name]),
-            }
+            environment = {"RENKEI_HOME": str(settings.home)}
+            if name != "monitor":
+                environment["RENKEI_HTTP_PORT"] = str(ports[name])
             processes[name] = stack.enter_context(
                 running(command.split(), environment, logs / f"{name}.log")
             )
