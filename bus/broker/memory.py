@@ -313,7 +313,8 @@ class MemoryConsumer:
                 )
             first = bisect_left(log.offsets, position)
             last = min(first + max_records, len(log.offsets))
-            self._positions[place] = log.offsets[last - 1] + 1 if last > first else position
+            is_all = last == len(log.offsets)  # a hole at the end is passed over too
+            self._positions[place] = log.end if is_all else log.offsets[last - 1] + 1
             if last > first:
                 max_records -= last - first
                 found.append(

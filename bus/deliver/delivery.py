@@ -9,7 +9,6 @@ them back.
 from __future__ import annotations
 
 import asyncio
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from bus.deliver.shared import Shared, SharedSink
 from bus.deliver.state import LaneState, LaneStatus
 from bus.errors import BusError, NotEntitled, Reaction
 from bus.model import View
+from bus.observe.logs import describe
 from bus.points import Point, passed
 
 _log = structlog.get_logger("renkei.deliver")
@@ -76,6 +76,8 @@ class Delivery:
 
     async def lags(self) -> dict[str, tuple[int, float]]:
         """By stream: how many events its lanes here are behind, and how old the oldest is (s)."""
+        if not self._lanes:
+            return {}
         ends = await self._consumer.end_offsets(list(self._lanes))
         now_ms = self._shared.clock.now().timestamp() * 1000
         lags: dict[str, tuple[int, float]] = {}
@@ -104,9 +106,12 @@ class Delivery:
         if self._is_stopping:
             self._fetching.cancel()
         try:
-            await asyncio.wait({self._fetching})
-            if not self._fetching.cancelled():
-                self._fetching.result()
+            ended, _ = await asyncio.wait(
+                {self._fetching, committing}, return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in ended:
+                if not task.cancelled():
+                    task.result()
         finally:
             self._fetching.cancel()
             await self._on_revoked(list(self._lanes))
@@ -241,7 +246,7 @@ class Delivery:
             log.error("lane-stopped", code=error.code, reason=error.message)
         else:
             lane.state.waits(LaneStatus.STOPPED, DEFECT, now)
-            log.error("lane-defect", kind=type(error).__name__, trace=_frames(error))
+            log.error("lane-defect", **describe(error))
         if self._lanes.get(place, (None, None))[0] is lane:
             self._consumer.pause(place)
         self._room.set()
@@ -351,11 +356,3 @@ class _Reading:
 
     def has_room(self) -> None:
         self._delivery._room.set()
-
-
-def _frames(error: BaseException) -> list[str]:
-    """Where it happened; not what it says, which may hold a value."""
-    return [
-        f"{frame.filename}:{frame.lineno} {frame.name}"
-        for frame in traceback.extract_tb(error.__traceback__)
-    ]

@@ -23,6 +23,7 @@ from bus.deliver.shared import Shared
 from bus.deliver.state import Lanes, LaneStatus
 from bus.errors import BusError, Reaction
 from bus.model import Stream
+from bus.observe.logs import describe
 from bus.observe.metrics import Metrics
 from bus.settings import Settings
 
@@ -93,6 +94,7 @@ async def host(
     following = asyncio.create_task(_follow_exceptions(shared))
     stopping = asyncio.create_task(_stop_when(stop, deliveries))
     running = [asyncio.create_task(delivery.run(once=once)) for delivery in deliveries]
+    following.add_done_callback(_say_defect)
     try:
         failures = await _outcomes(deliveries, running)
     finally:
@@ -129,8 +131,13 @@ def observe(shared: Shared, deliveries: Sequence[Delivery]) -> None:
 
 
 def ill(shared: Shared) -> list[str]:
-    """Why this process does not do its work: lanes that wait for a person, or have no place yet."""
-    return [
+    """Why this process does not do its work: lanes that wait for a person, have no place yet, or
+    may not be."""
+    refused = [
+        f"{system}/{stream or '*'} not delivered {code}"
+        for (system, stream), code in shared.lanes.undelivered.items()
+    ]
+    return refused + [
         f"{state.system}/{state.stream}/{state.partition} {state.status} {state.code or ''}".strip()
         for state in shared.lanes.all.values()
         if state.status in (LaneStatus.STOPPED, LaneStatus.OPENING)
@@ -170,6 +177,12 @@ async def _follow_exceptions(shared: Shared) -> None:
             if error.reaction is not Reaction.RETRY:
                 raise
             _log.warning("exceptions-unseen", code=error.code)
+
+
+def _say_defect(task: asyncio.Task[None]) -> None:
+    """Without it nobody sees what operators ask for: never silently."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("exceptions-unfollowed", **describe(error))
 
 
 class _Patience:

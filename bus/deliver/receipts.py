@@ -15,7 +15,7 @@ import structlog
 
 from bus.deliver.clock import BackOff, Clock
 from bus.deliver.internal import InternalTopic
-from bus.errors import BusError, Reaction
+from bus.errors import BrokerUnavailable, BusError, Reaction
 from bus.model import Receipt
 
 _log = structlog.get_logger("renkei.deliver")
@@ -66,6 +66,9 @@ class Receipts:
             "cluster_id": self._cluster_id,
             "is_replay": receipt.start == receipt.end,
         }
+        if self._task is None or self._task.done():
+            done.set_exception(BrokerUnavailable("the sender of receipts is closed"))
+            return done
         key = lane_key(receipt.system, receipt.stream, receipt.partition)
         self._waiting.append((key, row, done))
         self._news.set()

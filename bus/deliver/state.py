@@ -52,6 +52,8 @@ class Lanes:
 
     def __init__(self) -> None:
         self._states: dict[tuple[str, str, int], LaneState] = {}
+        self.undelivered: dict[tuple[str, str | None], str] = {}
+        """What has no lane though it was asked for: (system, stream or all of them) -> code."""
 
     def of(self, system: str, stream: str, partition: int) -> LaneState:
         """The state of one lane; made where there is none."""

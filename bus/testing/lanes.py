@@ -219,6 +219,12 @@ class Hosted:
 
     shared: Shared
     deliveries: Sequence[Delivery]
+    running: Sequence[asyncio.Task[None]] = ()
+
+    @property
+    def has_died(self) -> bool:
+        """Whether a system has ended by itself."""
+        return any(task.done() for task in self.running)
 
     @property
     def lanes(self) -> list[LaneState]:
@@ -304,7 +310,7 @@ async def hosted(
         ]
         running = [asyncio.create_task(delivery.run()) for delivery in deliveries]
         try:
-            yield Hosted(both, deliveries)
+            yield Hosted(both, deliveries, running)
         finally:
             for delivery in deliveries:
                 delivery.stop()

@@ -212,3 +212,13 @@ async def test_the_races_would_show_a_fence_that_does_not_ask(
 
     (row,) = store.rows("resident")
     assert row[ADDRESS] is not None
+
+
+async def test_a_log_that_ends_in_a_hole(town: Town, fence: Fence) -> None:
+    """Behind a transaction's marker there is nothing to wait for."""
+    await town.publish("protection", ONE, 1)
+    await town.publish("protection", TWO, 1)
+    town.memory._topic("linkage.protection").logs[0].keep([0])
+
+    async with asyncio.timeout(2):
+        assert await is_protected(town, fence, ONE, TWO) == [True, False]

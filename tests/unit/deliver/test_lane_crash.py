@@ -55,6 +55,7 @@ async def test_dying_between_two_steps(
             await bus.until(
                 lambda: (
                     bus.shared.lanes.stopped()
+                    or bus.has_died
                     or any(state.offset == 10 for state in bus.shared.lanes.all.values())
                 )
             )
