@@ -53,8 +53,6 @@ class Settings(BaseModel):
     """System -> URI of the publishing system's database that holds its outbox."""
     systems: dict[str, SystemConnection] = Field(default_factory=dict)
     """Receiving systems and how their stores are reached."""
-    municipality: str | None = None
-    """6-digit code of the municipality served, for commands that take none."""
 
     replication: int = 1
     """Replicas of each topic; three in production."""

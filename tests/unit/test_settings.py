@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from bus.errors import ConfigurationError
-from bus.settings import load, resolve
+from bus.settings import Settings, load, resolve
 
 SECRET = "postgresql://renkei:tr0ub4dor@127.0.0.1:1/renkei"
 
@@ -92,3 +93,18 @@ def test_a_missing_setting_names_its_variable() -> None:
     """The message says how to go on."""
     with pytest.raises(ConfigurationError, match="RENKEI_KAFKA"):
         load({"RENKEI_HOME": "/does/not/exist"}).need("kafka")
+
+
+def test_every_setting_is_read_somewhere() -> None:
+    """A setting that nothing obeys would be a promise that is not kept."""
+    bus = Path(__file__).parents[2] / "bus"
+    files = [file for file in bus.rglob("*.py") if file != bus / "settings.py"]
+    code = "\n".join(file.read_text(encoding="utf-8") for file in files)
+
+    unread = [
+        name
+        for name in Settings.model_fields
+        if not re.search(rf"(settings|own)\.{name}\b|need\(\"{name}\"\)", code)
+    ]
+
+    assert unread == []
