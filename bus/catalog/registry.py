@@ -69,6 +69,7 @@ class Registry:
             timeout=httpx.Timeout(SECONDS_TO_ANSWER, connect=SECONDS_TO_CONNECT),
             transport=transport,
         )
+        self._shown = str(self._client.base_url.copy_with(userinfo=b""))  # it may hold a password
         self._ids: dict[tuple[str, str], int] = {}
         self._texts: dict[int, str] = {}
 
@@ -202,7 +203,7 @@ class Registry:
             answer = await self._client.request(method, path, content=content)
         except (httpx.TransportError, httpx.DecodingError) as error:
             raise RegistryUnavailable(
-                "the schema registry does not answer", registry=str(self._client.base_url)
+                "the schema registry does not answer", registry=self._shown
             ) from error
         if answer.status_code >= 500 or answer.status_code in (408, 429):
             raise self._unwell(answer)
@@ -212,7 +213,7 @@ class Registry:
         if not answer.is_success:
             raise ConfigurationError(
                 "the schema registry refuses the request",
-                registry=str(self._client.base_url),
+                registry=self._shown,
                 status=answer.status_code,
             )
         try:
@@ -229,7 +230,7 @@ class Registry:
     def _unwell(self, answer: httpx.Response) -> RegistryUnavailable:
         return RegistryUnavailable(
             "the schema registry is not well",
-            registry=str(self._client.base_url),
+            registry=self._shown,
             status=answer.status_code,
         )
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from bus.catalog import Catalog
-from bus.catalog.registry import Pushed
+from bus.catalog.registry import Pushed, Registry
 from bus.errors import (
     BusError,
     ConfigurationError,
@@ -183,3 +183,17 @@ async def test_text_goes_out_as_it_is(fake: FakeRegistry, catalog: Catalog) -> N
 
     assert any("宛名番号".encode() in content for content in sent)
     assert all(json.loads(content) is not None for content in sent if content)
+
+
+@pytest.mark.parametrize("answer", [refuses(httpx.ConnectError("no")), says(500), says(401)])
+async def test_an_error_never_names_the_password(answer: Before) -> None:
+    """A registry that wants a login has it in its URL."""
+    transport = httpx.MockTransport(lambda request: answer(request) or httpx.Response(200))
+    registry = Registry("https://renkei:tr0ub4dor@registry.example/apis", transport=transport)
+
+    with pytest.raises(BusError) as failed:
+        await registry.schema_of(1)
+    await registry.close()
+
+    assert failed.value.where["registry"] == "https://registry.example/apis/"
+    assert "tr0ub4dor" not in str(failed.value)
