@@ -94,7 +94,9 @@ def test_settings_hide_secrets(home: Path) -> None:
         f"systems: {{tax: {{options: {{uri: {SECRET}}}}}}}\noutboxes: {{register: {SECRET}}}\n",
         encoding="utf-8",
     )
-    (where.run / "engines.yaml").write_text(f"database: {SECRET}\n", encoding="utf-8")
+    (where.run / "engines.yaml").write_text(
+        f"database: {SECRET}\nregistry: https://me:{SECRET}@r.example/a\n", encoding="utf-8"
+    )
 
     plain, as_json = run("settings", "show"), run("settings", "show", "--json")
 
@@ -103,6 +105,7 @@ def test_settings_hide_secrets(home: Path) -> None:
     shown = json.loads(as_json.stdout)
     assert shown["database"]["from"] == str(where.run / "engines.yaml")
     assert shown["systems"]["value"]["tax"]["options"] == {"uri": "**********"}
+    assert shown["registry"]["value"] == "https://**********@r.example/a"
     assert shown["home"] == {"value": str(home), "from": "RENKEI_HOME"}
 
 
