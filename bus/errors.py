@@ -152,7 +152,7 @@ class EventGone(ContractError):
 
 
 class PolicyError(BusError):
-    """The rules forbid it; also written to the audit log."""
+    """The rules forbid it."""
 
     code = "RK-300"
     reaction = Reaction.PARK

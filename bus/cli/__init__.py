@@ -1,1 +1,4 @@
-"""TBD."""
+"""The command line: one module per command group, which parses, asks ``bus.app`` and shows.
+
+Nothing is decided here. Results go to stdout, progress and errors to stderr (``output``).
+"""
