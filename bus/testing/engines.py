@@ -19,15 +19,29 @@ import psycopg
 from psycopg import sql
 
 from bus import settings
+from bus.errors import ConfigurationError
 from bus.local.endpoints import Endpoints
 from bus.local.progress import Progress
 from bus.local.stack import LocalStack
 
+HOME = "home"
+
 
 def given() -> Endpoints | None:
-    """The engines that ``RENKEI_TEST_ENGINES`` names, if it is set."""
+    """The engines that ``RENKEI_TEST_ENGINES`` names, if it is set.
+
+    They are named by their addresses, or as ``home``: those that ``renkei local up`` started.
+
+    Raises:
+        ConfigurationError: It is set to something else, or the engines at home are not up.
+    """
     text = os.environ.get("RENKEI_TEST_ENGINES")
-    return Endpoints.parse(text) if text else None
+    if text != HOME:
+        return Endpoints.parse(text) if text else None
+    endpoints = LocalStack(settings.load(os.environ).home).endpoints()
+    if endpoints is None:
+        raise ConfigurationError("the engines at home are not up: renkei local up")
+    return endpoints
 
 
 def stack(home: Path) -> LocalStack:
