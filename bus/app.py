@@ -324,8 +324,12 @@ def feeds(
     subscriptions: Mapping[str, Subscription],
     readers: Mapping[str, Reads],
     today: date,
+    refuse: Callable[[BusError, str, str | None], None] | None = None,
 ) -> list[Feed]:
     """What one system is fed: a view of each stream that its subscription covers by now.
+
+    Args:
+        refuse: Told of each stream that is granted, but not in force.
 
     Raises:
         NotEntitled: There is no subscription of this system, or no grant is in force.
@@ -350,15 +354,16 @@ def feeds(
             view = compile_view(subscriptions[system], catalog.stream(name), today)
             found.append(feed(view, grant.expires_on))
         except NotEntitled as error:
-            _refuse(error, system=system, stream=name)
+            (refuse or _refuse)(error, system, name)
             refusals.append(error)
     if not found:
         raise refusals[0]
     return found
 
 
-def _refuse(error: BusError, **where: str) -> None:
+def _refuse(error: BusError, system: str, stream: str | None = None) -> None:
     """Say what is not delivered; everything else is."""
+    where = {"system": system, **({"stream": stream} if stream is not None else {})}
     structlog.get_logger("renkei.deliver").error(
         "not-delivered", code=error.code, reason=error.message, **where
     )
@@ -386,11 +391,17 @@ async def delivering(
         readers = {name: Remembering(reader) for name, reader in bare.items()}
         fed: dict[str, list[Feed]] = {}
         refusals: list[BusError] = []
+        undelivered: dict[tuple[str, str | None], str] = {}
+
+        def refuse(error: BusError, system: str, stream: str | None = None) -> None:
+            undelivered[system, stream] = error.code
+            _refuse(error, system, stream)
+
         for system, connection in chosen.items():
             try:
-                fed[system] = feeds(system, connection, streams, granted, readers, today)
+                fed[system] = feeds(system, connection, streams, granted, readers, today, refuse)
             except (NotEntitled, ConfigurationError) as error:
-                _refuse(error, system=system)
+                refuse(error, system)
                 refusals.append(error)
         if not fed:
             raise refusals[0]
@@ -405,6 +416,7 @@ async def delivering(
                 metrics=Metrics(),
             )
         )
+        both.lanes.undelivered.update(undelivered)
         yield (
             both,
             [
@@ -439,7 +451,7 @@ async def run_deliveries(
         told_to_stop: Called at the signal; what is in hand is finished after it.
 
     Raises:
-        BusError: No system can be hosted as it is configured, or, *once*, a lane has stopped.
+        BusError: No system can be hosted as it is configured, or, *once*, not all was delivered.
     """
     stop = asyncio.Event()
 
@@ -470,6 +482,9 @@ async def run_deliveries(
                 watching.cancel()
     if once and (stopped := both.lanes.stopped()):
         raise LaneError("lanes have stopped and wait for a person", lanes=len(stopped))
+    if once and both.lanes.undelivered:
+        systems = sorted({system for system, _ in both.lanes.undelivered})
+        raise LaneError("not everything may be delivered", systems=", ".join(systems))
 
 
 @asynccontextmanager

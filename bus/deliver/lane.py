@@ -631,7 +631,8 @@ class Lane:
         self._metrics.retried(*self._labels)
         age = now - (self.state.since or now)
         say = self._log.warning if age < ALARM_AFTER else self._log.error
-        say("lane-retries", code=error.code, seconds=round(age.total_seconds(), 1))
+        seconds = round(age.total_seconds(), 1)
+        say("lane-retries", code=error.code, reason=error.message, seconds=seconds)
         await self._shared.clock.sleep(self._back_off.next())
 
     def _go_on(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,13 @@ TABLE_PREFIX = "event_"
 """The options of the connector that feeds the ledger: where it writes."""
 
 _CONNECT_TIMEOUT = 10
+# libpq gives no SQLSTATE for a failed connection, only words, in the server's language. What is
+# not known here counts as "away".
+_DENIED = re.compile(
+    r"authentication failed|no password supplied|no pg_hba\.conf entry|not permitted to log in"
+    r"|(database|role) \".*\" does not exist|permission denied for database"
+    r"|認証に失敗|パスワードが提供されて|は存在しません|pg_hba\.conf|ログインを許可されて"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +169,13 @@ def _translated() -> Iterator[None]:
         raise ConfigurationError(
             "there is no ledger in this database yet: renkei deliver makes it"
         ) from error
-    except psycopg.errors.InvalidPassword as error:
-        raise ConfigurationError("the ledger's database refuses the password") from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise ConfigurationError("the ledger's database refuses the right to do this") from error
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        if error.sqlstate is None and _DENIED.search(str(error)):
+            raise ConfigurationError(
+                "the ledger's database refuses the login, or is not there"
+            ) from error
         raise StoreUnavailable("the ledger's database does not answer") from error
     except psycopg.ProgrammingError as error:
         raise ConfigurationError("the ledger's tables are not as they should be") from error

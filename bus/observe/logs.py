@@ -17,7 +17,7 @@ import traceback
 from collections.abc import Iterator, MutableMapping
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -80,7 +80,7 @@ def configure(
             render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(_Losing(stream)),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Losing(stream))),
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()

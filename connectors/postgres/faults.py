@@ -32,6 +32,14 @@ _AWAY_PREFIXES = ("08", "40", "53", "55", "57", "58")  # away, in the way, or ou
 _READ_ONLY = "25006"  # a standby that is not (yet) the primary
 _IDLE_TOO_LONG = "25P03"  # our own time limit on a transaction that stands still
 
+_KNOWN = {
+    "42501": "the role lacks a right on the table",
+    "42703": "the table lacks a column of the view",
+    "42P01": "the table is not there",
+    "53100": "the disk of the database is full",
+}
+"""What operators meet most, in words that say what to mend."""
+
 
 @contextmanager
 def translated(**where: object) -> Iterator[None]:
@@ -40,25 +48,29 @@ def translated(**where: object) -> Iterator[None]:
         yield
     except psycopg.Error as error:
         diagnosis = error.diag
-        raise _meaning(
+        meaning = _meaning(
             error.sqlstate,
             str(error),
             is_refusal=isinstance(error, psycopg.DataError),
             is_misuse=isinstance(error, psycopg.ProgrammingError | psycopg.NotSupportedError),
-        )(
-            _sentence(error.sqlstate),
+        )
+        raise meaning(
+            _sentence(error.sqlstate, meaning),
             **where,
             sqlstate=error.sqlstate,
             column=diagnosis.column_name,
             constraint=diagnosis.constraint_name,
         ) from None
     except adbc.Error as error:
-        raise _meaning(
+        meaning = _meaning(
             error.sqlstate,
             str(error),
             is_refusal=isinstance(error, adbc.DataError | adbc.IntegrityError),
             is_misuse=isinstance(error, adbc.ProgrammingError | adbc.NotSupportedError),
-        )(_sentence(error.sqlstate), **where, sqlstate=error.sqlstate) from None
+        )
+        raise meaning(
+            _sentence(error.sqlstate, meaning), **where, sqlstate=error.sqlstate
+        ) from None
 
 
 def _meaning(
@@ -76,11 +88,15 @@ def _meaning(
     return ConfigurationError  # _UNFIT_PREFIXES, and what nobody foresaw: doubt stops
 
 
-def _sentence(sqlstate: str | None) -> str:
-    if sqlstate is None:
-        return "the database cannot be reached"
-    if sqlstate.startswith(_REFUSED_PREFIXES):
+def _sentence(sqlstate: str | None, meaning: type[BusError]) -> str:
+    if sqlstate in _KNOWN:
+        return _KNOWN[sqlstate]
+    if meaning is EventRefused:
         return "the table refuses a row of this batch"
-    if sqlstate.startswith(_UNFIT_PREFIXES):
+    if sqlstate is None:
+        if meaning is SinkUnavailable:
+            return "the database cannot be reached"
+        return "the database refuses the login, or is not there"
+    if meaning is ConfigurationError:
         return "the table, or the rights on it, do not fit the view"
     return "the database cannot do it now"

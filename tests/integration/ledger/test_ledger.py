@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pyarrow as pa
@@ -297,6 +298,23 @@ async def test_a_database_that_is_away(database: str) -> None:
         await ledger.reach("c", GRANTED)
 
     assert "secret-canary" not in str(away.value)
+
+
+@pytest.mark.parametrize("wrong", ["password", "database"])
+async def test_a_refused_login_is_no_silence(database: str, wrong: str) -> None:
+    """Asking again would not help: somebody has to mend the setting."""
+    parts = urlsplit(database)
+    if wrong == "password":
+        netloc = f"{parts.username}:secret-canary@{parts.hostname}:{parts.port}"
+        uri = urlunsplit(parts._replace(netloc=netloc))
+    else:
+        uri = urlunsplit(parts._replace(path="/secret-canary"))
+    ledger = Ledger(uri)
+
+    with pytest.raises(ConfigurationError, match="refuses the login") as refused:
+        await ledger.reach("c", GRANTED)
+
+    assert "secret-canary" not in str(refused.value)
 
 
 async def test_a_lost_connection_is_made_again(filled: Filled, database: str) -> None:

@@ -31,13 +31,14 @@ def test_a_failed_connection_is_told_by_its_words(words: str, meaning: type[BusE
         raise psycopg.OperationalError(f"connection failed: {words} secret")
 
     assert type(raised.value) is meaning
+    assert ("refuses the login" in raised.value.message) == (meaning is ConfigurationError)
     assert raised.value.where == {"stream": "resident"}
     assert_no_value(raised.value, "secret")
 
 
 def test_what_the_driver_itself_refuses_is_the_rows_fault() -> None:
     """A value that never left for the server."""
-    with pytest.raises(EventRefused), translated():
+    with pytest.raises(EventRefused, match="refuses a row"), translated():
         raise psycopg.DataError("PostgreSQL text fields cannot contain NUL")
 
 
@@ -45,3 +46,23 @@ def test_what_is_no_database_error_surfaces() -> None:
     """A defect is not dressed up as anything."""
     with pytest.raises(ZeroDivisionError), translated():
         raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (psycopg.errors.InsufficientPrivilege, "the role lacks a right on the table"),
+        (psycopg.errors.UndefinedColumn, "the table lacks a column of the view"),
+        (psycopg.errors.UndefinedTable, "the table is not there"),
+        (psycopg.errors.DiskFull, "the disk of the database is full"),
+        (psycopg.errors.FeatureNotSupported, "the table, or the rights on it, do not fit"),
+        (psycopg.errors.CheckViolation, "the table refuses a row of this batch"),
+        (psycopg.errors.LockNotAvailable, "the database cannot do it now"),
+    ],
+)
+def test_the_sentence_says_what_to_mend(error: type[psycopg.Error], said: str) -> None:
+    """One for each thing that an operator would do something else about."""
+    with pytest.raises(BusError, match=said) as raised, translated():
+        raise error("secret")
+
+    assert_no_value(raised.value, "secret")
