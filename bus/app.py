@@ -382,7 +382,7 @@ async def delivering(
     streams = catalog(settings)
     granted = load_subscriptions(streams, settings.schemas)
     chosen = connections(settings, systems)
-    today = datetime.now(JAPAN).date()
+    today = this_day()
     keep_freed()
     async with AsyncExitStack() as stack:
         known = await stack.enter_async_context(registry(settings))
@@ -523,6 +523,11 @@ async def ledger(settings: Settings) -> AsyncIterator[Ledger]:
         await asked.close()
 
 
+def this_day() -> date:
+    """The day it is where the municipalities are: what a subscription's days are held against."""
+    return datetime.now(JAPAN).date()
+
+
 def granted(settings: Settings, today: date) -> dict[str, dict[str, frozenset[str]]]:
     """System -> stream -> event types, of every grant in force; systems without any included.
 
@@ -545,7 +550,7 @@ async def standings(settings: Settings, broker: KafkaBroker, ledger: Ledger) -> 
     streams = catalog(settings)
     receiving = {
         system: [streams.stream(name) for name in sorted(mine)]
-        for system, mine in granted(settings, now.date()).items()
+        for system, mine in granted(settings, this_day()).items()
         if mine
     }
     return await standings_of(broker, ledger, receiving, now=now)
@@ -567,7 +572,7 @@ async def run_monitor(settings: Settings) -> None:
 
     streams = catalog(settings)
     expected: dict[str, set[str]] = {}
-    for system, views in granted(settings, datetime.now(JAPAN).date()).items():
+    for system, views in granted(settings, this_day()).items():
         for stream in views:
             if system in settings.systems or not settings.systems:
                 expected.setdefault(stream, set()).add(system)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -104,8 +103,8 @@ def _of(index: ParkedIndex, system: str | None) -> list[ParkedEvent]:
     """What is set aside in *system*, which must be one that receives, or has received."""
     events = index.open_events(system)
     if system is not None and not events:
-        today = datetime.now(UTC).date()
-        if system not in {LEDGER, *composition.granted(composition.settings(), today)}:
+        known = composition.granted(composition.settings(), composition.this_day())
+        if system not in {LEDGER, *known}:
             raise ConfigurationError("there is no such system", system=system)
     return events
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
@@ -49,7 +49,7 @@ def show(change_id: ChangeId, is_watching: Watch = False, as_json: Json = False)
 
 async def _show(change_id: str, *, is_watching: bool, is_drawn: bool) -> Reach:
     settings = composition.settings()
-    granted = composition.granted(settings, datetime.now(UTC).date())
+    granted = composition.granted(settings, composition.this_day())
     async with composition.ledger(settings) as ledger:
 
         async def look() -> Reach:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta, timezone
+from datetime import date
 from typing import Annotated, Any
 
 import typer
@@ -43,7 +43,7 @@ def register(app: typer.Typer) -> None:
 def check(as_json: Json = False) -> None:
     """Read every subscription and report all faults at once."""
     catalog = composition.catalog(composition.settings())
-    faults = check_subscriptions(catalog, today=_today())
+    faults = check_subscriptions(catalog, today=composition.this_day())
     count = 0 if faults else len(load_subscriptions(catalog))
     if as_json:
         show_json({"subscriptions": count, "faults": [str(fault) for fault in faults]})
@@ -78,7 +78,7 @@ def show(system: System, as_json: Json = False) -> None:
         raise ConfigurationError(
             "there is no such system; see: renkei subscriptions list", system=system
         )
-    shown = describe(subscriptions[system], catalog, _today())
+    shown = describe(subscriptions[system], catalog, composition.this_day())
     if as_json:
         show_json(shown)
     else:
@@ -178,8 +178,3 @@ def _fields(stream: dict[str, Any]) -> Table:
         note = "withheld" if item["withheld_under_protection"] else ""
         table.add_row(f"  {item['field']}", item["ja"], note)
     return table
-
-
-def _today() -> date:
-    """Today where the municipalities are (Japan has no summer time)."""
-    return datetime.now(timezone(timedelta(hours=9))).date()

@@ -31,7 +31,6 @@ from bus.publish.outbox import upkeep
 from bus.settings import Settings
 from bus.testing import town as towns
 from bus.testing.municipality import Municipality
-from bus.testing.municipality.making import JAPAN
 from bus.testing.processes import Process, running
 from bus.testing.register import Register
 
@@ -102,7 +101,7 @@ async def run(
         machines = await stack.enter_async_context(_machines(settings, screen))
         catalog = app.catalog(machines.settings)
         subscriptions = load_subscriptions(catalog, machines.settings.schemas)
-        today = datetime.now(JAPAN).date()
+        today = app.this_day()
         views = {
             system: {
                 name: compile_view(subscriptions[system], catalog.stream(name), today)
@@ -222,7 +221,7 @@ async def _first_load(
 
 async def _ledger_says(machines: Machines, change_id: str, wanted: int) -> int:
     """How many systems have the change as the ledger sees it, given a moment to hear of it."""
-    granted = app.granted(machines.settings, datetime.now(JAPAN).date())
+    granted = app.granted(machines.settings, app.this_day())
     until = perf_counter() + LEDGER_WITHIN_S
     async with app.ledger(machines.settings) as ledger:
         while True:
