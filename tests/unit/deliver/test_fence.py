@@ -222,3 +222,16 @@ async def test_a_log_that_ends_in_a_hole(town: Town, fence: Fence) -> None:
 
     async with asyncio.timeout(2):
         assert await is_protected(town, fence, ONE, TWO) == [True, False]
+
+
+async def test_every_partition_is_taken_in() -> None:
+    """Pieces of several partitions that come together are each taken once."""
+    town = Town(partitions=3)
+    await town.build()
+    for partition, subject in enumerate((ONE, TWO, "000000000000003")):
+        await town.publish("protection", subject, 1, partition=partition)
+    fence = fence_of(town)
+    await fence.start()
+
+    assert await is_protected(town, fence, ONE, TWO, "000000000000003") == [True] * 3
+    await fence.close()

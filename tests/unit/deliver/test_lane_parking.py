@@ -306,3 +306,53 @@ async def test_one_bad_subject_does_not_hold_up_the_others_retry(town: Town, sin
 
     assert set(store.versions()) == {TWO}
     assert ends(town) == {0: "PARKED", 1: "APPLIED", 2: "WAITING", 3: "APPLIED"}
+
+
+async def test_a_stand_in_that_the_lane_has_passed_is_applied(town: Town, sinks, store) -> None:
+    """Its newest record is behind the lane and may not have been shown then: it is applied now."""
+    for version in (1, 2):
+        await town.publish("resident", ONE, version)
+    town.memory.compact("linkage.resident")
+    async with hosted(town, sinks) as bus:
+        await bus.at(2)
+        store.tables["resident"] = {}
+        lost = ParkedEvent(
+            system="child_allowance",
+            stream="resident",
+            partition=0,
+            offset=0,
+            subject=f"131016/{ONE}",
+            event_id=None,
+            state=ExceptionState.RETRY,
+            code=EventRefused.code,
+            attempts=1,
+            at=town.clock.now(),
+        )
+        async with hosted(town, {}) as command:
+            await command.shared.parked.record([lost])
+        await bus.news()
+        await closed(bus)
+
+    assert store.versions() == {ONE: 2}
+    assert ends(town) == {0: "SUPERSEDED"}
+
+
+async def test_whoever_takes_over_knows_what_waits(town: Town, sinks, store) -> None:
+    """The next owner reads what the one before has set aside, before it applies anything."""
+    async with hosted(town, sinks) as first:
+        await first.at(0)
+        async with hosted(town, sinks) as second:
+            await first.until(lambda: len(first.lanes) == 1)
+            store.refused = {ONE}
+            await town.publish("resident", ONE, 1)
+            await first.at(1)
+            store.refused = set()
+            assert second.parked() == []
+            for delivery in first.deliveries:
+                delivery.stop()
+            await second.at(1)
+            await town.publish("resident", ONE, 2)
+            await second.at(2)
+
+            assert [e.state.value for e in second.parked()] == ["PARKED", "WAITING"]
+    assert store.versions() == {}

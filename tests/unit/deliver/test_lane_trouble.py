@@ -58,6 +58,7 @@ async def test_an_answer_that_was_lost(town: Town, sinks, store) -> None:
 
     async with hosted(town, sinks) as bus:
         await bus.at(1)
+        assert bus.lane().batches == 1  # recognised, not found out by losing the lane
 
     assert len(store.applied) == 1
     (receipt,) = town.read_all("receipt")
@@ -348,3 +349,38 @@ async def test_a_slow_stream_does_not_hold_up_another(town: Town, store) -> None
 def test_every_shipped_stream_can_be_hosted() -> None:
     """The rig knows the streams that the tests use."""
     assert {"resident", "household", "protection", "receipt", "exception"} <= set(CATALOG.streams)
+
+
+async def test_one_receipt_at_most_is_owed(
+    town: Town, store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store remembers one: the next batch waits until the last receipt is acknowledged."""
+    apply_may_go, receipt_may_go = asyncio.Event(), asyncio.Event()
+
+    class Slow(MemorySink):
+        async def apply(self, batch: ViewBatch) -> Applied:
+            await apply_may_go.wait()
+            return await super().apply(batch)
+
+    async with hosted(town, {"child_allowance": lambda _: Slow(MemoryOptions(store=store))}) as bus:
+        topic = bus.shared.receipts._topic
+        append = topic.append
+
+        async def slow(*arguments):
+            await receipt_may_go.wait()
+            return await append(*arguments)
+
+        monkeypatch.setattr(topic, "append", slow)
+        for number, subject in enumerate((ONE, TWO), start=1):
+            await town.publish("resident", subject, 1)
+            await bus.until(
+                lambda: any(s.fetched_to == number for s in bus.shared.lanes.all.values())  # noqa: B023
+            )
+        apply_may_go.set()
+        await bus.until(store.versions)
+        await asyncio.sleep(0.1)
+        assert store.versions() == {ONE: 1}
+        receipt_may_go.set()
+        await bus.at(2)
+
+    assert store.versions() == {ONE: 1, TWO: 1}
