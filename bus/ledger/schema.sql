@@ -53,10 +53,13 @@ CREATE INDEX IF NOT EXISTS receipt_applied_at ON ledger.event_receipt (applied_a
 CREATE INDEX IF NOT EXISTS exception_event
   ON ledger.event_exception (system, stream, partition, "offset", log_offset);
 
+-- Every receipt once: a lane sends its last one again whenever it opens, with the same chain value.
 CREATE OR REPLACE VIEW ledger.receipt AS
-  SELECT system, stream, partition, start, "end", delivered, view, rows, digest, previous, chain,
+  SELECT DISTINCT ON (system, stream, partition, chain)
+         system, stream, partition, start, "end", delivered, view, rows, digest, previous, chain,
          applied_at, cluster_id, is_replay
-  FROM ledger.event_receipt;
+  FROM ledger.event_receipt
+  ORDER BY system, stream, partition, chain, log_partition, log_offset;
 
 -- One row for each event that was ever set aside, as it stands now: one subject's exceptions of
 -- one system are in one partition of the log, so the highest offset is the newest word.

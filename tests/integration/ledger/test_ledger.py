@@ -126,6 +126,7 @@ def receipt(
     system: str = "school",
     ms: int = 50,
     delivered: str | None = None,
+    chain: str = "c",
 ) -> dict[str, Any]:
     return {
         "system": system,
@@ -138,7 +139,7 @@ def receipt(
         "rows": end - start,
         "digest": "d",
         "previous": "p",
-        "chain": "c",
+        "chain": chain,
         "applied_at": PROCESSED + timedelta(milliseconds=ms),
         "cluster_id": "c",
         "is_replay": start == end,
@@ -243,6 +244,22 @@ async def test_a_change_of_several_events(filled: Filled) -> None:
 
     assert (before.events, before.size, before.is_whole, before.applied) == (1, 2, False, 0)
     assert (after.events, after.is_whole, after.applied) == (2, True, 1)
+
+
+async def test_a_receipt_that_was_sent_again_counts_once(filled: Filled, database: str) -> None:
+    """A lane that opens sends its last receipt again; that is no second delivery."""
+    await filled.receipts(
+        {"start": 0, "end": 3, "chain": "1"}, {"start": 3, "end": 5, "chain": "2"}
+    )
+    await filled.receipts({"start": 3, "end": 5, "chain": "2"})
+
+    lately = await filled.ledger.rows_lately(datetime.now(UTC) - PROCESSED + timedelta(days=1))
+    async with await psycopg.AsyncConnection.connect(database) as connection:
+        cursor = await connection.execute('SELECT start, "end" FROM ledger.receipt ORDER BY start')
+        receipts = await cursor.fetchall()
+
+    assert lately == {("school", "resident"): 5}
+    assert receipts == [(0, 3), (3, 5)]
 
 
 async def test_many_receipts_by_copy(filled: Filled) -> None:
