@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import json
 import struct
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -30,6 +31,7 @@ from psycopg.rows import dict_row
 Place = tuple[str, int]  # stream, partition
 Lane = tuple[str, str, int]  # system, stream, partition
 CLUSTER_WITHIN_S = 20.0
+READ_WITHIN_S = 60.0
 
 _AUDIT = """
 CREATE SCHEMA IF NOT EXISTS audit;
@@ -186,7 +188,12 @@ class Topic:
 def read_topic(kafka: str, name: str) -> Topic:
     """Every record that is in the log, in the order of each partition."""
     consumer = Consumer(
-        {"bootstrap.servers": kafka, "group.id": "checker", "enable.auto.commit": False}
+        {
+            "bootstrap.servers": kafka,
+            "group.id": "checker",
+            "enable.auto.commit": False,
+            "fetch.wait.max.ms": 20,
+        }
     )
     try:
         about = consumer.list_topics(name, CLUSTER_WITHIN_S).topics[name]
@@ -200,11 +207,11 @@ def read_topic(kafka: str, name: str) -> Topic:
         )
         left = {number for number, (low, high) in marks.items() if low < high}
         records = []
+        until = time.monotonic() + READ_WITHIN_S
         while left:
-            messages = consumer.consume(1_000, 2.0)
-            if not messages:
+            if time.monotonic() > until:
                 raise TimeoutError(f"the log of {name} does not answer")
-            for message in messages:
+            for message in consumer.consume(1_000, 0.1):
                 if message.error():
                     raise RuntimeError(str(message.error()))
                 partition, offset = message.partition(), message.offset()

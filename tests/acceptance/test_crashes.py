@@ -18,6 +18,7 @@ import pytest
 from psycopg import sql
 
 from bus.points import Point
+from bus.testing import engines as test_engines
 from bus.testing.municipality import events
 from tests.acceptance.installation import (
     DELIVER,
@@ -140,6 +141,63 @@ def test_an_engine_is_killed(engine: str, town: Installation) -> None:
     assert town.processes[RELAY].poll() is None
     assert town.processes[DELIVER].poll() is None
     assert town.findings() == []
+
+
+PLANTED = {  # system -> what is done to its store behind the bus's back, and its undoing
+    "long_term_care_insurance": (
+        "CREATE TABLE audit.kept AS SELECT * FROM linkage.resident ORDER BY subject_id LIMIT 1;"
+        " DELETE FROM linkage.resident WHERE subject_id IN (SELECT subject_id FROM audit.kept)",
+        "INSERT INTO linkage.resident SELECT * FROM audit.kept; DROP TABLE audit.kept",
+    ),
+    "light_vehicle_tax": (
+        "UPDATE linkage.resident SET version = version - 1 WHERE NOT protected",
+        "UPDATE linkage.resident SET version = version + 1 WHERE NOT protected",
+    ),
+    PARKING: (
+        "UPDATE linkage.resident SET address_lot = 'planted' WHERE protected",
+        "UPDATE linkage.resident SET address_lot = NULL WHERE protected",
+    ),
+}
+
+
+def test_the_checker_finds_what_is_planted(town: Installation) -> None:
+    """A deleted row, lowered versions and an unmasked address in real stores; then none again."""
+    town.ensure(RELAY, DELIVER)
+    town.quiet()
+    try:
+        for system, (deed, _) in PLANTED.items():
+            meddle(town, system, deed)
+        found = town.findings()
+    finally:
+        for system, (_, undoing) in PLANTED.items():
+            meddle(town, system, undoing, is_undoing=True)
+
+    said = {(kind, what.split()[0].rstrip(":")) for kind, _, what in map(split, found)}
+    assert said == {
+        ("lost", "long_term_care_insurance"),
+        ("lost", "light_vehicle_tax"),
+        ("reordered", "light_vehicle_tax"),
+        ("doubled", PARKING),
+        ("unmasked", PARKING),
+    }
+    assert town.findings() == []
+
+
+def split(finding: str) -> tuple[str, str, str]:
+    """Its kind, and what it is about."""
+    return finding.partition(": ")
+
+
+def meddle(town: Installation, system: str, deed: str, *, is_undoing: bool = False) -> None:
+    """Do something to a store; an undoing also takes what the audit saw of both."""
+    uri = test_engines.named(town.engines.database, system)
+    with psycopg.connect(uri) as connection:
+        if not is_undoing:
+            connection.execute("CREATE TABLE audit.before AS SELECT max(id) AS id FROM audit.step")
+        connection.execute(deed)
+        if is_undoing:
+            connection.execute("DELETE FROM audit.step WHERE id > (SELECT id FROM audit.before)")
+            connection.execute("DROP TABLE audit.before")
 
 
 def enter_until_dead(town: Installation, poll: object) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from bus.publish.outbox import statements
 from bus.publish.outbox.database import Connection, connect, translated
 
 COUNT_MOST = 100_000  # where counting a backlog stops
+_KEY = re.compile(r"[0-9]{6}/[!-~]{1,15}")  # <municipality_code>/<subject_id>
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,9 @@ async def refused(system: str, uri: str, *, most: int = 1_000) -> list[RefusedCh
     async with _opened(system, uri) as connection:
         cursor = await connection.execute(statements.REFUSED, {"most": most})
         return [
-            RefusedChange(seq, change_id, tuple(subjects), refused_at, tuple(reasons), behind)
+            RefusedChange(
+                seq, change_id, tuple(map(_shown, subjects)), refused_at, tuple(reasons), behind
+            )
             for seq, change_id, subjects, refused_at, reasons, behind in await cursor.fetchall()
         ]
 
@@ -124,6 +129,13 @@ async def drop(system: str, uri: str, seqs: Sequence[int]) -> list[int]:
     async with _opened(system, uri) as connection:
         cursor = await connection.execute(statements.DROP, {"seqs": list(seqs)})
         return sorted(row[0] for row in await cursor.fetchall())
+
+
+def _shown(subject: str) -> str:
+    """Whom a change is about, or a digest if that is no key: what was handed in is unchecked."""
+    if _KEY.fullmatch(subject):
+        return subject
+    return "sha256:" + hashlib.sha256(subject.encode()).hexdigest()[:32]
 
 
 @asynccontextmanager

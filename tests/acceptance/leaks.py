@@ -1,0 +1,95 @@
+"""Search for planted words in everything that a run wrote.
+
+Looked at: every table of every database of the server (and what its sessions last said), every
+file below the installation's folder but the engines' own data. A word is planted together with a
+token of ASCII letters, so that no way of writing (escapes, code points) hides it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+from psycopg import sql
+
+_TABLES = """
+SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+  AND n.nspname NOT LIKE 'pg\\_toast%'
+ORDER BY 1, 2
+"""
+_SAID = "SELECT pid::text, query FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """A word that is nowhere else in the world."""
+
+    token: str
+    why: str
+
+    @property
+    def text(self) -> str:
+        """What is planted."""
+        return f"漏洩検査-{self.token}"
+
+
+def canary(why: str) -> Canary:
+    """A new one."""
+    return Canary(token_hex(8), why)
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A canary that was seen."""
+
+    place: str  # database.schema.table, or a file
+    canary: Canary
+
+    def __str__(self) -> str:
+        return f"{self.canary.why} in {self.place}"
+
+
+def in_databases(
+    superuser_uri: str, canaries: Sequence[Canary], *, without: Collection[str] = ()
+) -> Iterator[Sighting]:
+    """Every canary in every table of every database of this server but those named."""
+    with psycopg.connect(superuser_uri) as connection:
+        names = connection.execute("SELECT datname FROM pg_database WHERE NOT datistemplate")
+        databases = sorted({name for (name,) in names} - set(without))
+        for pid, query in connection.execute(_SAID):
+            yield from _seen(f"session {pid}", (query or "").encode(), canaries)
+    for database in databases:
+        uri = urlunsplit(urlsplit(superuser_uri)._replace(path=f"/{database}"))
+        with psycopg.connect(uri) as connection:
+            for schema, table in connection.execute(_TABLES).fetchall():
+                content = _content(connection, schema, table)
+                yield from _seen(f"{database}.{schema}.{table}", content, canaries)
+
+
+def in_files(
+    folder: Path, canaries: Sequence[Canary], *, without: Collection[Path] = ()
+) -> Iterator[Sighting]:
+    """Every canary in every file below *folder*, its name included, but below those named."""
+    for file in sorted(folder.rglob("*")):
+        if any(file.is_relative_to(other) for other in without):
+            continue
+        yield from _seen(f"the name of {file}", str(file).encode(), canaries)
+        if file.is_file():
+            yield from _seen(str(file), file.read_bytes(), canaries)
+
+
+def _content(connection: psycopg.Connection[tuple[object, ...]], schema: str, table: str) -> bytes:
+    statement = sql.SQL("COPY (SELECT * FROM {}) TO STDOUT").format(sql.Identifier(schema, table))
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        return b"".join(bytes(piece) for piece in copy)
+
+
+def _seen(place: str, content: bytes, canaries: Sequence[Canary]) -> Iterator[Sighting]:
+    for each in canaries:
+        if each.token.encode() in content:
+            yield Sighting(place, each)

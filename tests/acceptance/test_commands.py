@@ -1,0 +1,248 @@
+"""The installed command, as a user has it: help, JSON, exit statuses, width, colour, the demo."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import unicodedata
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from bus.cli.main import build
+from bus.testing import engines as test_engines
+from bus.testing.municipality import events
+from tests.acceptance.installation import (
+    DELIVER,
+    MONITOR,
+    RELAY,
+    Installation,
+    run_command,
+    wait_until,
+)
+
+RENKEI = str(Path(sys.executable).with_name("renkei"))
+WIDTH = 80
+NOWHERE = "127.0.0.1:9"
+needs_engines = [
+    pytest.mark.service,
+    pytest.mark.slow,
+    pytest.mark.xdist_group("acceptance"),
+    pytest.mark.timeout(240),
+]
+SYSTEM = "child_allowance"
+HELPS = [
+    *([], ["demo"], ["publish"], ["deliver"], ["relay"], ["relay", "refused"], ["reach"]),
+    *(["monitor"], ["parked"], ["schemas"], ["subscriptions"], ["topics"], ["local"]),
+    *(["settings"], ["status"], ["throughput"], ["doctor"], ["bench"]),
+]
+ASKED = {  # what has --json and changes nothing -> its exit status
+    "status": 0,
+    "throughput": 0,
+    "parked list": 0,
+    "relay status": 0,
+    "relay refused list resident_registry": 0,
+    "schemas check": 0,
+    "schemas push --dry-run": 0,
+    "schemas list": 0,
+    "schemas show resident": 0,
+    "subscriptions check": 0,
+    "subscriptions list": 0,
+    f"subscriptions show {SYSTEM}": 0,
+    "topics list": 0,
+    "topics apply --dry-run": 0,
+    "local status": 0,
+    "settings show": 0,
+    "reach show CHANGE": 0,
+    "reach show 01900000-0000-7000-8000-000000000000": 3,
+}
+
+
+def renkei(
+    *arguments: str, home: Path, within: float = 60.0, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the installed command to its end, piped."""
+    return run_command(
+        [RENKEI, *arguments], {"RENKEI_HOME": str(home), **environment}, within=within
+    )
+
+
+def too_wide(text: str) -> list[str]:
+    """Lines above 80 columns; a full-width character takes two."""
+    return [
+        line
+        for line in text.splitlines()
+        if sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in line) > WIDTH
+    ]
+
+
+@pytest.fixture(scope="module")
+def town(installation: Installation) -> Iterator[tuple[Installation, str]]:
+    """A small town at work, and the id of a change that has arrived everywhere."""
+    installation.build(100, 20_260_403)
+    installation.ensure(RELAY, DELIVER, MONITOR)
+    installation.load()
+    change = installation.enter(events.birth)
+    installation.quiet()
+    yield installation, str(change.change_id)
+    installation.stop_all()
+
+
+@pytest.mark.parametrize("group", HELPS, ids=lambda words: " ".join(words) or "renkei")
+def test_help(group: list[str], tmp_path: Path) -> None:
+    """Every command and group of the first level says what it is, in 80 columns, piped."""
+    said = renkei(*group, "--help", home=tmp_path)
+
+    assert said.returncode == 0, said.stderr
+    assert "Usage: renkei" in said.stdout
+    assert "\x1b" not in said.stdout + said.stderr
+    assert too_wide(said.stdout) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_command_has_help() -> None:
+    """Down to the last one: it answers ``--help``, and none is without a sentence."""
+
+    def below(command: Any, words: list[str]) -> Iterator[tuple[list[str], Any]]:
+        yield words, command
+        for name, each in getattr(command, "commands", {}).items():
+            yield from below(each, [*words, name])
+
+    app = build()
+    found = list(below(typer.main.get_command(app), []))
+    for words, command in found:
+        assert command.help, words
+        assert CliRunner().invoke(app, [*words, "--help"]).exit_code == 0, words
+    assert len(found) > 35
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        ("nonsense", 2),
+        ("publish", 2),
+        ("status", 78),  # nothing is set, nothing runs
+        ("deliver", 78),
+        ("relay run", 78),
+        ("publish /no/such/file", 78),
+        ("subscriptions show nobody", 78),
+        ("schemas show nothing", 65),
+        ("local status", 1),
+    ],
+)
+def test_exit_status_without_engines(arguments: str, status: int, tmp_path: Path) -> None:
+    """What cannot work says so in one line on stderr and ends with the status for its kind."""
+    said = renkei(*arguments.split(), home=tmp_path)
+
+    assert said.returncode == status, said.stdout + said.stderr
+    assert said.stderr.strip()
+    assert "Traceback" not in said.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", ["status", "topics list", "schemas push", "parked list", "throughput"]
+)
+def test_exit_status_when_nobody_answers(arguments: str, tmp_path: Path) -> None:
+    """75: something did not answer; the same command may work later."""
+    away = {
+        "RENKEI_KAFKA": NOWHERE,
+        "RENKEI_REGISTRY": f"http://{NOWHERE}",
+        "RENKEI_DATABASE": f"postgresql://nobody:secret@{NOWHERE}/none",
+    }
+    said = renkei(*arguments.split(), home=tmp_path, **away)
+
+    assert said.returncode == 75, said.stdout + said.stderr
+    assert "Traceback" not in said.stderr
+    assert "secret" not in said.stdout + said.stderr
+
+
+class TestOnEngines:
+    """Commands that ask a town at work."""
+
+    pytestmark = needs_engines
+
+    @pytest.mark.parametrize(("arguments", "status"), ASKED.items(), ids=ASKED)
+    def test_asked(self, arguments: str, status: int, town: tuple[Installation, str]) -> None:
+        """JSON that parses and stands alone on stdout; for people 80 columns without colour."""
+        place, change_id = town
+        words = arguments.replace("CHANGE", change_id).split()
+        as_json = renkei(*words, "--json", home=place.home)
+        for_people = renkei(*words, home=place.home, NO_COLOR="1")
+
+        assert as_json.returncode == for_people.returncode == status, as_json.stderr
+        assert isinstance(json.loads(as_json.stdout), dict | list)
+        assert for_people.stdout.strip()
+        assert "\x1b" not in as_json.stdout + for_people.stdout + for_people.stderr
+        assert too_wide(for_people.stdout) == []
+
+    def test_doctor(self, town: tuple[Installation, str]) -> None:
+        """Says what it looked at, also as JSON; its status says whether something fails."""
+        said = renkei("doctor", "--json", home=town[0].home)
+        findings = json.loads(said.stdout)
+
+        assert {finding["verdict"] for finding in findings} <= {"ok", "warn", "fail"}
+        assert said.returncode == any(finding["verdict"] == "fail" for finding in findings)
+
+    def test_publish_refuses_a_line(self, town: tuple[Installation, str], tmp_path: Path) -> None:
+        """65, the line's number, the others published; again, and nothing changes."""
+        place, _ = town
+        good = events.moves_in(place.people, datetime.now(UTC)).model_dump_json()
+        file = tmp_path / "changes.jsonl"
+        file.write_text(f"{good}\n{{half a line\n", encoding="utf-8")
+        first = renkei("publish", str(file), "--json", home=place.home)
+        again = renkei("publish", str(file), home=place.home)
+
+        assert (first.returncode, again.returncode) == (65, 65)
+        assert json.loads(first.stdout)
+        assert "line 2" in again.stderr
+        assert too_wide(again.stdout) == []
+
+    def test_deliver_once_and_terminated(self, town: tuple[Installation, str]) -> None:
+        """``--once`` ends by itself with 0, SIGTERM ends a delivery with 0 within 10 s."""
+        place, _ = town
+        place.stop(DELIVER)
+        once = renkei("deliver", "--once", "--system", SYSTEM, home=place.home)
+        process = place.start(DELIVER, "deliver that is terminated")
+        wait_until(lambda: process.log.read_bytes().count(b"lane-open") > 10, 60)
+        begun = datetime.now(UTC)
+
+        assert once.returncode == 0, once.stderr
+        assert process.stop() == 0
+        assert (datetime.now(UTC) - begun).total_seconds() < 10
+
+
+@pytest.mark.service
+@pytest.mark.slow
+@pytest.mark.xdist_group("acceptance")
+@pytest.mark.timeout(240)
+def test_demo(tmp_path: Path) -> None:
+    """One object on stdout, every change in sixteen databases, and nothing left running."""
+    shared = test_engines.stack(tmp_path).folder.engines
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "engines").symlink_to(shared)
+    said = renkei("demo", "--population", "500", "--json", home=home, within=200.0)
+
+    assert said.returncode == 0, said.stderr
+    found = json.loads(said.stdout)
+    assert found["population"] == 500
+    assert found["first_load"]["deliveries"] >= 16 * 500
+    assert len(found["changes"]) >= 5
+    for change in found["changes"]:
+        assert change["expected"] == change["applied"] == 16, change
+        assert 0 < change["slowest_ms"] < 60_000
+    assert "\x1b" not in said.stderr
+    assert too_wide(said.stderr) == []
+    assert [p.info["pid"] for p in psutil.process_iter(["pid", "cmdline"]) if names(p, home)] == []
+
+
+def names(process: psutil.Process, home: Path) -> bool:
+    """Whether a process was started for this folder."""
+    return any(str(home) in word for word in process.info["cmdline"] or ())
