@@ -56,7 +56,7 @@ class Register:
         self._connection = psycopg.connect(uri, autocommit=True)
 
     def install(self) -> None:
-        """Make the core system's own tables; the outbox is installed by ``renkei relay install``."""
+        """Make the core system's own tables; ``renkei relay install`` makes the outbox."""
         self._connection.execute(SCHEMA)
 
     def load(self, changes: Iterable[Change]) -> int:
