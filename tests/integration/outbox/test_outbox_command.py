@@ -122,3 +122,18 @@ def test_shows_the_others_when_one_does_not_answer(
 
     assert isinstance(error_of(result), SourceUnavailable)
     assert [one["system"] for one in json.loads(result.stdout)] == [SYSTEM]
+
+
+async def test_shows_no_word_that_stands_where_a_key_should(
+    command: Command, outbox: Outbox
+) -> None:
+    """Whom a refused change is about was checked by nobody: what is no key is shown as a digest."""
+    outbox.publish(change("東京都港区芝公園４丁目", 2), change("2", 2))
+    async with outbox.relaying():
+        await until(lambda: outbox.pending() == 0)
+
+    for options in ([], ["--json"]):
+        shown = (await asyncio.to_thread(command, "refused", "list", SYSTEM, *options)).stdout
+        assert "芝公園" not in shown
+        assert "sha256:" in shown
+        assert "131130/2" in shown
