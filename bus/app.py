@@ -151,6 +151,7 @@ async def run_relays(settings: Settings, systems: Sequence[str] = ()) -> None:
         )
         if cluster is None:
             return
+        metrics = Metrics()
 
         def publisher(guard: Callable[[], None]) -> Publisher:
             return Publisher(
@@ -161,9 +162,9 @@ async def run_relays(settings: Settings, systems: Sequence[str] = ()) -> None:
                 max_message_bytes=settings.max_message_bytes,
                 private_use=private_use(settings),
                 learn=[name for name, s in streams.streams.items() if not s.is_internal],
+                metrics=metrics,
             )
 
-        metrics = Metrics()
         relays = [
             Relay(system, uri, publisher, pace=pace, metrics=metrics)
             for system, uri in uris.items()

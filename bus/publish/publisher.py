@@ -43,6 +43,7 @@ from bus.catalog.single import encode_one
 from bus.catalog.wire import frame
 from bus.errors import ChangeRefused, ConfigurationError, SchemaUnknown
 from bus.model import Change, Fault, Nature, Severity, Stream
+from bus.observe.metrics import Metrics
 from bus.publish.batch import ColumnsOutcome, prepare, too_large, version_fault
 from bus.publish.body import Fitter
 from bus.publish.check import Checker
@@ -99,6 +100,7 @@ class Publisher:
         learn: Streams whose topics are read when the publisher starts instead of when the first
             change asks for them.
         is_dry: Check everything, append nothing, and go on as if it had been appended.
+        metrics: Told of what Kafka acknowledged.
     """
 
     def __init__(
@@ -113,6 +115,7 @@ class Publisher:
         private_use: Severity = Severity.ERROR,
         learn: Iterable[str] = (),
         is_dry: bool = False,
+        metrics: Metrics | None = None,
     ) -> None:
         self._catalog = catalog
         self._registry = registry
@@ -123,6 +126,7 @@ class Publisher:
         self._private_use = private_use
         self._learn_at_start = tuple(learn)
         self._is_dry = is_dry
+        self._metrics = metrics or Metrics()
         self._streams = {
             name: stream for name, stream in catalog.streams.items() if not stream.is_internal
         }
@@ -204,7 +208,7 @@ class Publisher:
             await self._tail.catch_up([stream])
             outcome = batch.settle(self._tail.index(stream.name).draft())
             await self._deliver(self._messages(stream, batch.keys, batch.values))
-            self._tail.index(stream.name).learn(batch.keys, batch.versions, batch.event_ids)
+            self._appended(stream, batch.keys, batch.versions, batch.event_ids)
             return outcome
         finally:
             self._appending.release()
@@ -368,7 +372,8 @@ class Publisher:
         await self._deliver(messages)
         for stream in {event.stream.name: event.stream for event in events}.values():
             origins = [event.origin for event in events if event.stream is stream]
-            self._tail.index(stream.name).learn(
+            self._appended(
+                stream,
                 [origin.key for origin in origins],
                 [origin.version for origin in origins],
                 [origin.event_id for origin in origins],
@@ -390,6 +395,18 @@ class Publisher:
         offsets = await self._producer.send(messages)
         places = [(message.topic, message.partition) for message in messages]
         self._tail.passed(by_place(places, offsets))
+
+    def _appended(
+        self,
+        stream: Stream,
+        keys: Sequence[bytes],
+        versions: Sequence[int],
+        event_ids: Sequence[str],
+    ) -> None:
+        """These are in the log now: know them, and count them."""
+        self._tail.index(stream.name).learn(keys, versions, event_ids)
+        if not self._is_dry:
+            self._metrics.published(stream.name, len(keys))
 
     async def _learn_limit(self, stream: Stream) -> None:
         """The most bytes that key and value of an event may have in the stream's topic."""

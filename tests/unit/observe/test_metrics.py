@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 from bus.errors import BrokerUnavailable
 from bus.observe.metrics import DECLARED, Metrics
@@ -74,3 +75,13 @@ def test_names_and_words() -> None:
         assert declared.help.endswith((".", ")."))
         assert set(declared.labels) <= labels
     assert len({declared.name for declared in DECLARED}) == len(DECLARED)
+
+
+def test_everything_declared_is_told_by_somebody() -> None:
+    """A metric that nothing sets would be an empty panel on somebody's dashboard."""
+    bus = Path(__file__).parents[3] / "bus"
+    files = [file for file in bus.rglob("*.py") if file != bus / "observe" / "metrics.py"]
+    code = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    telling = [name for name in vars(Metrics) if not name.startswith("_") and name != "value"]
+
+    assert [name for name in telling if not re.search(rf"etrics\.{name}\b", code)] == []

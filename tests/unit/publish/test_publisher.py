@@ -14,6 +14,7 @@ from bus.broker import Message
 from bus.broker.partitioner import partition_of
 from bus.errors import BrokerUnavailable, ConfigurationError, RegistryUnavailable, SchemaMismatch
 from bus.model import Change
+from bus.observe.metrics import Metrics
 from bus.publish.identity import event_id_of, is_uuid7
 from bus.publish.publisher import Outcome, Publisher
 from bus.testing.changes import body, change, record
@@ -40,6 +41,24 @@ def publish(parse: Parse) -> Callable[..., Any]:
         return await publisher.publish([parse(value) for value in changes])
 
     return published
+
+
+async def test_what_kafka_acknowledged_is_counted(house: Any, publish: Any) -> None:
+    """Once, by stream: what was there already, was refused or only tried is not."""
+    metrics = Metrics()
+    publisher = await house.publisher(metrics=metrics)
+    dry = await house.publisher(metrics=metrics, is_dry=True)
+    whole = change(record(), record("household", subject_id="000000012345674"), change_id=ident(1))
+
+    await publish(dry, whole)
+    await publish(publisher, whole, change(record(version=9), change_id=ident(2)))
+    await publish(publisher, whole)
+
+    counted = [
+        metrics.value("renkei_publish_events_total", stream=name)
+        for name in ("resident", "household", "protection")
+    ]
+    assert counted == [1.0, 1.0, None]
 
 
 async def test_a_change_becomes_its_events(house: Any, publish: Any) -> None:
