@@ -1,5 +1,23 @@
 """The log, behind a port."""
 
-from bus.broker.port import Broker, Consumer, Fetched, Message, Place, Producer, TopicSpec
+from bus.broker.port import (
+    Broker,
+    Consumer,
+    Fetched,
+    Message,
+    Place,
+    Producer,
+    TopicSpec,
+    group_of,
+)
 
-__all__ = ["Broker", "Consumer", "Fetched", "Message", "Place", "Producer", "TopicSpec"]
+__all__ = [
+    "Broker",
+    "Consumer",
+    "Fetched",
+    "Message",
+    "Place",
+    "Producer",
+    "TopicSpec",
+    "group_of",
+]

@@ -14,10 +14,8 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from bus.broker.port import Fetched, Message, Place, TopicSpec
+from bus.broker.port import ENVELOPE_BYTES, Fetched, Message, Place, TopicSpec
 from bus.errors import BrokerUnavailable, ConfigurationError, EventTooLarge, PositionForeign
-
-ENVELOPE_BYTES = 82  # what Kafka's batch and record headers add to one message, at most
 
 
 @dataclass(slots=True)

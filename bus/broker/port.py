@@ -13,6 +13,14 @@ from typing import Protocol
 
 Place = tuple[str, int]  # (topic, partition)
 
+ENVELOPE_BYTES = 82
+"""What Kafka's batch and record headers add to one message, at most."""
+
+
+def group_of(system: str) -> str:
+    """The consumer group of a receiving system: its lag in any Kafka tool."""
+    return f"renkei.{system}"
+
 
 @dataclass(frozen=True, slots=True)
 class Fetched:

@@ -17,7 +17,7 @@ from functools import partial
 
 import structlog
 
-from bus.broker import Consumer, Place
+from bus.broker import Consumer, Place, group_of
 from bus.connect import Sink
 from bus.deliver.clock import BackOff
 from bus.deliver.lane import Lane
@@ -61,7 +61,7 @@ class Delivery:
         self._sends_receipts = sends_receipts
         self._log = _log.bind(system=system)
         self._consumer: Consumer = shared.broker.consumer(
-            f"renkei.{system}", client_id=f"renkei-{system}"
+            group_of(system), client_id=f"renkei-{system}"
         )
         self._sinks: dict[str, SharedSink] = {}
         self._lanes: dict[Place, tuple[Lane, asyncio.Task[None]]] = {}

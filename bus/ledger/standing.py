@@ -11,11 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from bus.broker import Broker, Consumer, Place
+from bus.broker import Broker, Consumer, Place, group_of
 from bus.ledger.store import Ledger
 from bus.model import Stream
 
-GROUP = "renkei.{}"  # the consumer group of a system
 RATE_OVER = timedelta(seconds=60)
 _READ_WITHIN = timedelta(seconds=2)
 
@@ -104,9 +103,7 @@ async def _look(broker: Broker, granted: Mapping[str, Sequence[Stream]], now: da
             await reader.beginning_offsets(everywhere),
             await reader.end_offsets(everywhere),
         )
-        at = {
-            system: {**begin, **await broker.committed(GROUP.format(system))} for system in granted
-        }
+        at = {system: {**begin, **await broker.committed(group_of(system))} for system in granted}
         behind = {
             (place, at[system][place])
             for system, mine in granted.items()

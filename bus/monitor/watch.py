@@ -27,7 +27,7 @@ from typing import Any
 import faust
 import structlog
 
-from bus.broker.port import Broker, Place
+from bus.broker.port import Broker, Place, group_of
 from bus.catalog import Catalog
 from bus.catalog.wire import Reader
 from bus.errors import BrokerUnavailable, ConfigurationError, Unavailable
@@ -46,11 +46,6 @@ GIVE_UP_SECONDS = 2.0 * SESSION_SECONDS  # after which it is not a dead one that
 GATHER_SECONDS = 0.5  # receipts of this long are decoded together
 MOST_WAITING = 20_000  # receipts read and not yet decoded
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
-
-
-def group_of(system: str) -> str:
-    """The consumer group of a receiving system."""
-    return f"renkei.{system}"
 
 
 log = structlog.get_logger()

@@ -35,7 +35,7 @@ from itertools import repeat
 import pyarrow as pa
 
 from bus.broker.partitioner import partition_of
-from bus.broker.port import Broker, Message, Producer
+from bus.broker.port import ENVELOPE_BYTES, Broker, Message, Producer
 from bus.catalog import Catalog
 from bus.catalog.columns import encode
 from bus.catalog.registry import Registry
@@ -54,7 +54,6 @@ from bus.publish.versions import Draft, Standing
 from bus.publish.whole import check_whole
 
 PROTECTION = "protection"
-ENVELOPE_BYTES = 82  # what Kafka's batch and record headers add to one message, at most
 FEW = 16
 """Up to how many records of a stream are encoded one by one, which is quicker for so few."""
 _OPENS = str(Nature.RECORD)

@@ -21,11 +21,10 @@ from aiokafka import AIOKafkaProducer
 from aiokafka import errors as kafka
 
 from bus.broker.kafka.translation import translated
-from bus.broker.port import Message, Place
+from bus.broker.port import ENVELOPE_BYTES, Message, Place
 from bus.errors import BrokerUnavailable, BusError, ConfigurationError, EventTooLarge
 
 BATCH_BYTES = 256 * 1024
-ENVELOPE_BYTES = 82  # what batch and record headers add to one message, at most
 _SLICE = 8192  # most messages looked at for one batch
 
 

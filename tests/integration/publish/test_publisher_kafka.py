@@ -10,11 +10,11 @@ import pyarrow as pa
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from bus.broker.port import ENVELOPE_BYTES
 from bus.catalog.columns import arrow_schema
 from bus.model import Change
 from bus.publish.body import Fitter
 from bus.publish.identity import change_id_from, event_id_of
-from bus.publish.publisher import ENVELOPE_BYTES
 from bus.publish.rows import StreamRows, add_rows
 from bus.testing.changes import body, change, record
 
