@@ -216,8 +216,16 @@ class Installation:
                 left = [type(error).__name__]
             if left:
                 if time.monotonic() > until:
-                    raise AssertionError(f"not quiet after {within:.0f} s: {left[0]}")
+                    raise AssertionError(f"not quiet in {within:.0f} s: {left[0]}\n{self._told()}")
                 time.sleep(0.2)
+
+    def _told(self) -> str:
+        """What each process said last, for whoever has to find out why."""
+        told = []
+        for name, process in self.processes.items():
+            last = process.log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:]
+            told += [f"{name} ({process.poll()}):", *last]
+        return "\n".join(told)
 
     def findings(self) -> list[str]:
         """What the independent checker has to say."""

@@ -20,6 +20,7 @@ from psycopg import sql
 from bus.points import Point
 from bus.testing import engines as test_engines
 from bus.testing.municipality import events
+from tests.acceptance import checker, evidence
 from tests.acceptance.installation import (
     DELIVER,
     RELAY,
@@ -37,6 +38,7 @@ pytestmark = [
 SEED = 20_260_401
 POPULATION = 200
 AT_LEAST, AT_MOST = 15, 200  # changes entered until the process has killed itself
+BACKLOG, BY_COPY = 250, 50  # changes entered; rows of a batch from which COPY is used
 PARKING = "child_allowance"
 
 
@@ -75,6 +77,23 @@ def test_killed_at(point: Point, town: Installation) -> None:
     assert victim.wait(1) == -signal.SIGKILL
     town.quiet()
     assert town.findings() == []
+
+
+def test_killed_in_large_batches(town: Installation) -> None:
+    """A backlog goes through COPY instead of single statements; killed there, time after time."""
+    town.ensure(RELAY, DELIVER)
+    town.stop(DELIVER)
+    for _ in range(BACKLOG):
+        town.enter()
+    for point in (Point.SINK_MOVED, Point.SINK_WRITTEN, Point.SINK_COMMITTED):
+        victim = town.start(DELIVER, RENKEI_KILL_AT=f"{point.value}:4")
+        assert victim.wait(60) == -signal.SIGKILL
+    town.start(DELIVER)
+
+    town.quiet()
+    found = evidence.gather(town.where, town.today)
+    assert max(receipt["rows"] for receipt in found.receipts) > BY_COPY
+    assert checker.judge(found) == []
 
 
 def test_killed_at_any_time(town: Installation) -> None:
