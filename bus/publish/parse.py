@@ -74,10 +74,15 @@ def parse(data: bytes, *, is_whole: bool = True) -> Change | list[Fault]:
     try:
         return Change.model_validate_json(text, strict=True)
     except ValidationError as error:
-        found = error.errors(include_input=False, include_url=False)
-        # where no record could be read, the model adds that there are too few of them
-        is_echo = len({place["loc"][:2] for place in found if place["loc"][:1] == ("records",)}) > 1
-        return [_fault(place) for place in found if not (is_echo and place["type"] == "too_short")]
+        return shape_faults(error)
+
+
+def shape_faults(error: ValidationError) -> list[Fault]:
+    """What the model says against a change, in this package's words and without any value."""
+    found = error.errors(include_input=False, include_url=False)
+    # where no record could be read, the model adds that there are too few of them
+    is_echo = len({place["loc"][:2] for place in found if place["loc"][:1] == ("records",)}) > 1
+    return [_fault(place) for place in found if not (is_echo and place["type"] == "too_short")]
 
 
 def _read(text: str) -> Any:

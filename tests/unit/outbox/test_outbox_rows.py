@@ -40,16 +40,18 @@ def test_reads_a_change() -> None:
 @pytest.mark.parametrize(
     ("spoilt", "code", "record", "field"),
     [
-        ({"processed_at": "秘密"}, "shape", None, "processed_at"),
-        ({"processed_at": "2026-11-02T09:00:00"}, "shape", None, "processed_at"),
-        ({"秘密": 1}, "unknown-field", None, "?"),
-        ({"records": []}, "shape", None, "records"),
-        ({"records": "秘密"}, "shape", None, "records"),
-        ({"records": [GOOD["records"][0], 7]}, "shape", 1, None),
-        ({"records": [{**GOOD["records"][0], "version": "秘密"}]}, "shape", 0, "version"),
-        ({"records": [{**GOOD["records"][0], "nature": "秘密"}]}, "shape", 0, "nature"),
+        ({"processed_at": "秘密"}, "type", None, "processed_at"),
+        ({"processed_at": "2026-11-02T09:00:00"}, "type", None, "processed_at"),
+        ({"秘密": 1}, "unknown-field", None, "…"),
+        ({"source": None}, "type", None, "source"),
+        ({"records": [{**GOOD["records"][0], "version": "1"}]}, "type", 0, "version"),
+        ({"records": []}, "missing", None, "records"),
+        ({"records": "秘密"}, "type", None, "records"),
+        ({"records": [GOOD["records"][0], 7]}, "type", 1, None),
+        ({"records": [{**GOOD["records"][0], "version": "秘密"}]}, "type", 0, "version"),
+        ({"records": [{**GOOD["records"][0], "nature": "秘密"}]}, "type", 0, "nature"),
         ({"records": [{**GOOD["records"][0], "effective_date": {"秘密": 1}}]}, "unknown-field", 0,
-         "effective_date.?"),
+         "effective_date.…"),
     ],
 )  # fmt: skip
 def test_refuses_another_shape_without_its_values(
