@@ -31,6 +31,14 @@ def draw(result: DemoResult) -> str:
     return _WEB_FONTS.sub("", svg)
 
 
+def transcript(result: DemoResult) -> str:
+    """The last screen as text, as a pipe gets it."""
+    console = Console(file=StringIO(), width=WIDTH, no_color=True, record=True)
+    console.print(summary(result))
+    lines = console.export_text(styles=False).splitlines()
+    return "\n".join(line.rstrip() for line in lines).strip() + "\n"
+
+
 def save(result: DemoResult, svg: Path) -> None:
     """Write the picture, and the record that it was drawn from beside it."""
     record = json.dumps(asdict(result), ensure_ascii=False, indent=1)

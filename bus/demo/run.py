@@ -164,7 +164,11 @@ async def _machines(settings: Settings, screen: Screen) -> AsyncIterator[Machine
     town = await asyncio.to_thread(towns.build, superuser, systems)
     await upkeep.install(towns.CORE, town.core)
     ports = {command.split()[0]: _free_port() for command in COMMANDS}
-    town.write_settings(settings.home / "run" / "systems.yaml", monitor_port=ports["monitor"])
+    town.write_settings(
+        settings.home / "run" / "systems.yaml",
+        database=town.ledger,  # as its own role, not as the superuser that made it
+        monitor_port=ports["monitor"],
+    )
     settings = app.settings({"home": settings.home})
     screen.step("topics and schemas")
     async with app.broker(settings) as cluster, app.registry(settings) as known:

@@ -25,6 +25,8 @@ from bus.policy.leaves import HEADER, covers
 
 FOLDER = "subscriptions"
 FLAG = "protected"
+RESERVED = frozenset({"ledger", "monitor"})
+"""The bus's own consumer groups are called so (``renkei.<system>``)."""
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 """A sentence somebody wrote: never blank."""
@@ -136,6 +138,8 @@ def _naming(document: Document, stem: str, seen: set[str]) -> Iterator[Fault]:
     system = document.value.get("system")
     if not isinstance(system, str):
         return
+    if system in RESERVED:
+        yield document.fault("reserved", ("system",), "no name of the bus's own", field="system")
     if system != stem:
         yield document.fault("file-name", ("system",), "the name of the file", field="system")
     if system in seen:

@@ -117,3 +117,10 @@ def test_the_readmes_picture_is_what_the_demo_draws_now() -> None:
     assert picture.draw(record) == RECORD.with_suffix(".svg").read_text(encoding="utf-8"), (
         "draw it anew with: renkei demo --svg docs/demo.svg"
     )
+
+
+def test_the_readmes_transcript_is_real_output() -> None:
+    """What the README shows as text is the same record, word for word."""
+    readme = (RECORD.parents[1] / "README.md").read_text(encoding="utf-8")
+
+    assert f"```text\n{picture.transcript(picture.load(RECORD))}```" in readme

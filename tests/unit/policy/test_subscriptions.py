@@ -222,3 +222,13 @@ def test_an_expired_grant_loads_without_a_day(catalog: Catalog, tmp_path: Path) 
     assert set(load_subscriptions(catalog, tmp_path)) == {"some_system"}
     with pytest.raises(FilesRefused):
         load_subscriptions(catalog, tmp_path, today=TODAY)
+
+
+@pytest.mark.parametrize("name", ["ledger", "monitor"])
+def test_no_system_takes_the_buss_own_name(
+    faults_of: Callable[..., list[tuple[str, int | None]]], name: str
+) -> None:
+    """A system called like a group of the bus itself would take that group's partitions."""
+    spoilt = GOOD.replace("some_system", name)
+
+    assert faults_of(**{name: spoilt}) == [("reserved", 1)]
