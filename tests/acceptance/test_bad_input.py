@@ -105,7 +105,8 @@ CASES = [
     Case(
         "nul-escaped",
         line(change(resident(104, name__given="花\x00子"))),
-        "record 0 name.given (名_日本人): control-character: expected text without control characters",
+        "record 0 name.given (名_日本人): control-character:"
+        " expected text without control characters",
     ),
     Case(
         "name-of-a-megabyte",
@@ -485,6 +486,24 @@ def test_a_full_disk_is_told(town: Installation, arguments: list[str]) -> None:
     assert said in done.stderr.splitlines()
     assert "Traceback" not in done.stderr
     shown(said)
+
+
+def test_a_log_on_a_full_disk_stops_no_delivery(town: Installation, published: Published) -> None:
+    """Lines are lost, and nothing else."""
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "bus.cli", "deliver", "--once", "--system", "child_allowance"],
+            env=town_environment(town),
+            stdout=full,
+            stderr=full,
+            check=False,
+            timeout=60,
+        )
+
+    assert done.returncode == 0
+    with psycopg.connect(town.town.systems["child_allowance"]) as connection:
+        rows = connection.execute("SELECT subject_id FROM linkage.resident").fetchall()
+    assert {key.partition("/")[2] for key, _ in published.residents} <= {row[0] for row in rows}
 
 
 def test_a_load_that_cannot_remember_goes_on(town: Installation) -> None:
