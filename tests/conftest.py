@@ -8,6 +8,7 @@ is skipped on a laptop and fails in CI (``CI=true``).
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,7 +25,13 @@ OWNER = pytest.StashKey[int]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """One data folder for the run; a worker is told which."""
+    """One data folder for the run; a worker is told which.
+
+    A shell that runs something in the background has it ignore Ctrl-C, and children inherit that:
+    the commands under test would not hear it.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     given: dict[str, Any] | None = getattr(config, "workerinput", None)
     if given is None:
         folder = Path(tempfile.gettempdir()) / test_engines.unique("renkei-tests")

@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -27,8 +29,9 @@ def test_it(engines, n):
 """
 
 
-def begin(folder: Path, seconds: float, *options: str) -> subprocess.Popen[bytes]:
-    """Begin a run of its own whose four tests use the engines."""
+@contextmanager
+def begin(folder: Path, seconds: float, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A run of its own whose four tests use the engines; killed if it is still there."""
     conftest = Path(__file__).parents[2] / "conftest.py"
     shutil.copy(conftest, folder / "conftest.py")
     (folder / "seen").mkdir()
@@ -36,13 +39,18 @@ def begin(folder: Path, seconds: float, *options: str) -> subprocess.Popen[bytes
     (folder / "test_it.py").write_text(text, encoding="utf-8")
     (folder / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
     (folder / "tmp").mkdir()
-    return subprocess.Popen(
+    run = subprocess.Popen(
         [sys.executable, "-m", "pytest", "-q", *options, str(folder)],
         cwd=folder,
         env={k: v for k, v in os.environ.items() if not k.startswith(("RENKEI_TEST", "PYTEST"))}
         | {"TMPDIR": str(folder / "tmp")},
         stdout=subprocess.DEVNULL,
     )
+    try:
+        yield run
+    finally:
+        run.kill()
+        run.wait()
 
 
 def seen(folder: Path) -> list[str]:

@@ -100,7 +100,7 @@ def test_status_fits() -> None:
         lag=timedelta(hours=30),
         rows_per_s=12_345.6,
         parked=12,
-        last_applied_at=NOW - timedelta(minutes=5),
+        last_applied_at=datetime.now(UTC) - timedelta(minutes=5),
     )
     never = Standing(
         system="school",
