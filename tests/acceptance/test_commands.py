@@ -34,7 +34,6 @@ NOWHERE = "127.0.0.1:9"
 needs_engines = [
     pytest.mark.service,
     pytest.mark.slow,
-    pytest.mark.xdist_group("acceptance"),
     pytest.mark.timeout(240),
 ]
 SYSTEM = "child_allowance"
@@ -220,7 +219,6 @@ class TestOnEngines:
 
 @pytest.mark.service
 @pytest.mark.slow
-@pytest.mark.xdist_group("acceptance")
 @pytest.mark.timeout(240)
 def test_demo(tmp_path: Path) -> None:
     """One object on stdout, every change in sixteen databases, and nothing left running."""

@@ -32,7 +32,6 @@ from tests.acceptance.installation import (
 pytestmark = [
     pytest.mark.service,
     pytest.mark.slow,
-    pytest.mark.xdist_group("acceptance"),
     pytest.mark.timeout(240),
 ]
 SEED = 20_260_401

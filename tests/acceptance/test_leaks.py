@@ -47,7 +47,6 @@ from tests.acceptance.leaks import Canary, Sighting, canary, in_databases, in_fi
 pytestmark = [
     pytest.mark.service,
     pytest.mark.slow,
-    pytest.mark.xdist_group("acceptance"),
     pytest.mark.timeout(300),
 ]
 SEED = 20_260_402
