@@ -45,6 +45,7 @@ from bus.deliver.run import (
 from bus.deliver.shared import Shared, SharedSink
 from bus.deliver.state import LaneState, LaneStatus
 from bus.deliver.trial import Trial
+from bus.deliver.waiting import flag_of, look
 from bus.errors import (
     BusError,
     LaneError,
@@ -52,7 +53,6 @@ from bus.errors import (
     LaneTooOld,
     PositionForeign,
     Reaction,
-    SubjectWaiting,
     Unavailable,
 )
 from bus.model import (
@@ -70,7 +70,6 @@ from bus.points import Point, passed
 from bus.policy import project
 
 _log = structlog.get_logger("renkei.deliver")
-_FLAG = "protected"
 ALARM_AFTER = timedelta(minutes=1)  # of waiting for the same store or broker
 _LARGE = 1_000  # rows from which work in columns leaves the event loop
 Stamps = Mapping[int, int]  # offset -> milliseconds
@@ -117,7 +116,7 @@ class Lane:
         self._reading = reading
         self._shared = shared
         self._sends_receipts = sends_receipts
-        self._has_flag = any(column.path == _FLAG for column in view.columns)
+        self._has_flag = flag_of(view) is not None
         self._empty = pa.RecordBatch.from_pylist([], schema=view.schema)
         self._name = LaneName(view.system, view.stream, place[1])
         self._log = _log.bind(system=view.system, stream=view.stream, partition=place[1])
@@ -402,32 +401,16 @@ class Lane:
             await self._move(Rows(self._empty, [], [], []), end)
 
     async def _without_waiting(self, rows: Rows) -> Rows:
-        """*rows* without those whose subject has an earlier event set aside; these now wait."""
-        if not self._set_aside:
+        """*rows* without those that wait behind an event of their subject that is set aside."""
+        now = self._shared.clock.now()
+        found = look(rows, self._view, self._set_aside, self._exception, now)
+        if found is None:
             return rows
-        if self._set_aside.has_digests:
-            touched = [self._set_aside.first(subject_of(key)) is not None for key in rows.keys]
-        else:
-            keys = self._set_aside.keys
-            touched = [key in keys for key in rows.keys]
-        if not any(touched):
-            return rows
-        waiting: list[ParkedEvent] = []
-        for index, is_touched in enumerate(touched):
-            if is_touched:
-                subject, offset = subject_of(rows.keys[index]), rows.offsets[index]
-                first = self._set_aside.first(subject)
-                touched[index] = first is not None and first <= offset
-                if touched[index] and self._set_aside.at(subject, offset) is None:
-                    found = event_id(rows.records, index)
-                    waiting.append(
-                        self._exception(
-                            subject, offset, found, ExceptionState.WAITING, SubjectWaiting.code
-                        )
-                    )
-        if waiting:
-            await self._record(waiting)
-        return rows.without(touched)
+        if found.events:
+            await self._record(found.events)
+        if found.superseded:
+            self._log.info("parked-overtaken", events=found.superseded)
+        return rows.without(found.is_held) if any(found.is_held) else rows
 
     async def _move(self, rows: Rows, end: Position, erased: tuple[str, ...] = ()) -> None:
         """Make *rows* durable and the position *end*; the receipt is then on its way."""

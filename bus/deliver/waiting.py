@@ -1,0 +1,84 @@
+"""Which events wait behind one of their subject that is set aside, and which overtake it.
+
+Later events of a subject wait, because order per subject is promised. One does not: a whole
+snapshot that says, by its own flag or by the fence's word, that its subject is under protection.
+Were it to wait, the store would go on holding the address that it takes away. What was set aside
+of the subject before it is superseded: the snapshot holds everything that those events would say.
+
+Pure values: what is found here becomes durable before the position moves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from bus.deliver.parked import SetAside
+from bus.deliver.run import Rows, event_id, subject_of
+from bus.errors import SubjectWaiting
+from bus.model import ExceptionState, Keeping, ParkedEvent, View
+
+FLAG = "protected"
+Reference = Callable[[str, int, str | None, ExceptionState, str], ParkedEvent]
+"""Makes an exception of (subject, offset, event id, state, code)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What a look at some rows found."""
+
+    is_held: Sequence[bool]  # per row, whether it may not be applied now
+    events: Sequence[ParkedEvent]  # new states: WAITING, or SUPERSEDED by a row that overtakes
+    superseded: int
+
+
+def flag_of(view: View) -> str | None:
+    """The column of *view* that says that a subject is under protection, if it has one."""
+    return next((column.name for column in view.columns if column.path == FLAG), None)
+
+
+def look(
+    rows: Rows, view: View, set_aside: SetAside, reference: Reference, now: datetime
+) -> Waiting | None:
+    """What of *rows* waits, and what is superseded; None if *set_aside* has nothing of them."""
+    touched = _touched(rows, set_aside)
+    if not touched:
+        return None
+    flag = flag_of(view) if view.keeping is Keeping.STATE else None
+    flags = None if flag is None else rows.records.column(flag)
+    is_held = [False] * len(rows)
+    ahead: dict[str, dict[int, ParkedEvent]] = {}  # what is open of a subject as the rows go by
+    said: dict[int, ParkedEvent] = {}  # by offset
+    superseded = 0
+    for index in touched:
+        subject, offset = subject_of(rows.keys[index]), rows.offsets[index]
+        if subject not in ahead:
+            ahead[subject] = {event.offset: event for event in set_aside.of(subject)}
+        events = ahead[subject]
+        if not events or min(events) > offset:
+            continue
+        if offset in events:  # it is itself set aside: met again after a crash
+            is_held[index] = True
+        elif flags is not None and flags[index].as_py():
+            for before in [held for held in events if held < offset]:
+                said[before] = replace(events.pop(before), state=ExceptionState.SUPERSEDED, at=now)
+                superseded += 1
+        else:
+            is_held[index] = True
+            found = event_id(rows.records, index)
+            events[offset] = said[offset] = reference(
+                subject, offset, found, ExceptionState.WAITING, SubjectWaiting.code
+            )
+    return Waiting(is_held, list(said.values()), superseded)
+
+
+def _touched(rows: Rows, set_aside: SetAside) -> list[int]:
+    """The rows whose subject has something set aside."""
+    if not set_aside:
+        return []
+    if set_aside.has_digests:
+        firsts = enumerate(set_aside.first(subject_of(key)) for key in rows.keys)
+        return [index for index, first in firsts if first is not None]
+    keys = set_aside.keys
+    return [index for index, key in enumerate(rows.keys) if key in keys]
