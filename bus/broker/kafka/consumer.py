@@ -196,6 +196,7 @@ class KafkaConsumer:
             if not chosen:  # to the library, none would mean all
                 await asyncio.sleep(seconds)
                 return []
+        _take_records_as_they_are(self._started())
         with translated():
             try:
                 records = await self._started().getmany(
@@ -209,6 +210,24 @@ class KafkaConsumer:
         if self._consumer is None:
             raise BrokerUnavailable("this consumer is not open")
         return self._consumer
+
+
+def _take_records_as_they_are(consumer: AIOKafkaConsumer) -> None:
+    """Have what was fetched in advance handed over without a ConsumerRecord around each record.
+
+    The records of aiokafka's own decoder have the attributes that are read here; wrapping each
+    costs more than reading it (a quarter of a fetch, measured). It is done for each answer by
+    itself: Faust, which wants the wrapping, may live in the same process. What arrives while a
+    fetch waits is wrapped, and reads the same.
+    """
+    for answer in consumer._fetcher._records.values():
+        found = getattr(answer, "_partition_records", None)
+        if found is not None:
+            found._consumer_record = _as_it_is
+
+
+def _as_it_is(_: TopicPartition, record: Any) -> Any:
+    return record
 
 
 def _fetched(place: TopicPartition, rows: Sequence[Any]) -> Fetched:
