@@ -4,50 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
-from confluent_kafka.admin import AdminClient
 from psycopg.rows import dict_row
 from pydantic import SecretStr
 
 from bus.broker import Message
-from bus.broker.kafka import KafkaBroker
-from bus.deliver.clock import SystemClock
 from bus.deliver.state import LaneStatus
-from bus.local.endpoints import Endpoints
-from bus.settings import Settings
 from bus.testing.changes import MUNICIPALITY
 from bus.testing.lanes import CATALOG, Town, hosted
-from bus.testing.own_topics import OwnTopics
 from connectors.postgres.sink import PostgresOptions, PostgresSink
 
 pytestmark = pytest.mark.service
 SYSTEM = "child_allowance"
-PARTITIONS = 2
 SOON = 30.0
-
-
-@pytest.fixture
-async def town(engines: Endpoints, unique: Callable[[str], str]) -> AsyncIterator[Town]:
-    """Topics of this test's own on the real cluster."""
-    broker = OwnTopics(KafkaBroker(engines.kafka), unique("deliver") + ".")
-    await broker.start()
-    settings = Settings(stop_within=timedelta(seconds=5), fetch_records=500)
-    made = Town(PARTITIONS, broker, SystemClock(), settings)
-    await made.build()
-    try:
-        yield made
-    finally:
-        await made.producer.close()
-        await broker.close()
-        admin = AdminClient({"bootstrap.servers": engines.kafka})
-        topics = [broker.there(stream.topic) for stream in CATALOG.streams.values()]
-        for deleted in admin.delete_topics(topics).values():
-            deleted.result(10)
 
 
 @pytest.fixture
@@ -70,7 +43,7 @@ async def publish(town: Town, subjects: range, version: int) -> dict[int, int]:
     messages = [
         Message(
             topic,
-            number % PARTITIONS,
+            number % town.partitions,
             f"{MUNICIPALITY}/{number:015d}".encode(),
             town.value("resident", f"{number:015d}", version),
         )
@@ -88,7 +61,7 @@ async def receipts(town: Town) -> list[dict[str, Any]]:
     topic = CATALOG.stream("receipt").topic
     consumer = town.broker.consumer()
     await consumer.start()
-    places = [(topic, partition) for partition in range(PARTITIONS)]
+    places = [(topic, partition) for partition in range(town.partitions)]
     await consumer.assign(places)
     ends = await consumer.end_offsets(places)
     values: list[bytes] = []
@@ -116,7 +89,7 @@ async def test_everything_arrives_and_goes_on_after_a_restart(
 
     assert Counter(held(database).values()) == {2: 1500}
     assert all(offset <= 1500 for offset in told.values())
-    for partition in range(PARTITIONS):
+    for partition in range(town.partitions):
         chain = {r["chain"]: r for r in await receipts(town) if r["partition"] == partition}
         rows = list(chain.values())
         assert sum(row["rows"] for row in rows) == 1500
@@ -176,7 +149,7 @@ async def test_a_store_that_cuts_its_lines(
         assert {lane.status for lane in bus.lanes} == {LaneStatus.RUNNING}
 
     assert Counter(held(database).values()) == {6: 600}
-    for partition in range(PARTITIONS):
+    for partition in range(town.partitions):
         chain = {r["chain"]: r for r in await receipts(town) if r["partition"] == partition}
         assert sum(row["rows"] for row in chain.values()) == 1800
 
@@ -186,18 +159,18 @@ async def test_a_second_process_takes_half_and_gives_it_back(
 ) -> None:
     """While events keep coming: no gap, no double, whoever has the lane."""
     async with hosted(town, sinks) as first:
-        await first.until(lambda: len(first.lanes) == PARTITIONS, SOON)
+        await first.until(lambda: len(first.lanes) == town.partitions, SOON)
         publishing = asyncio.create_task(_publish_slowly(town))
         async with hosted(town, sinks) as second:
             await second.until(lambda: len(second.lanes) == len(first.lanes) == 1, SOON)
             await asyncio.sleep(0.5)
         ends = await publishing
-        await first.until(lambda: len(first.lanes) == PARTITIONS, SOON)
+        await first.until(lambda: len(first.lanes) == town.partitions, SOON)
         for partition, end in ends.items():
             await first.at(end, partition=partition, seconds=SOON)
 
     assert Counter(held(database).values()) == {20: 100}
-    for partition in range(PARTITIONS):
+    for partition in range(town.partitions):
         chain = {r["chain"]: r for r in await receipts(town) if r["partition"] == partition}
         rows = sorted(chain.values(), key=lambda row: row["start"])
         assert sum(row["rows"] for row in rows) == 1000
