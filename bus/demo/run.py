@@ -251,8 +251,8 @@ def _next_steps(machines: Machines, shown: Sequence[ChangeShown]) -> Mapping[str
         "has a change arrived?": f"renkei reach show {shown[-1].change_id}",
         "how far is everybody, how fast?": "renkei status --watch; renkei throughput --watch",
         "one system's own rows (passwords are in run/systems.yaml there)": (
-            f"psql -h {database.hostname} -p {database.port} -U {database.username}"
-            f" {database.path[1:]} -c 'TABLE linkage.resident'"
+            f"psql postgresql://{database.username}@{database.hostname}:{database.port}"
+            f"{database.path}"
         ),
         "topics": "renkei topics list",
         "metrics": f"http://127.0.0.1:{machines.ports['deliver']}/metrics",
