@@ -76,6 +76,11 @@ class Rows:
             self.values[first:last],
         )
 
+    def halves(self) -> list[Rows]:
+        """The later half, then the earlier: as a stack takes them, to come back in log order."""
+        middle = len(self) // 2
+        return [self.part(middle, len(self)), self.part(0, middle)]
+
     def without(self, dropped: Sequence[bool]) -> Rows:
         """The rows that *dropped* does not name."""
         kept = [index for index, is_dropped in enumerate(dropped) if not is_dropped]

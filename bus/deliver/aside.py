@@ -1,0 +1,88 @@
+"""Set events of a lane aside, durably, before its position moves past them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bus.deliver.kit import Kit
+from bus.deliver.patience import Patience
+from bus.deliver.run import Rows, Run, subject_of
+from bus.deliver.waiting import look
+from bus.errors import BusError
+from bus.model import ExceptionState, ParkedEvent
+from bus.points import Point, passed
+
+_NAMED = 10  # most events of one batch that get a line of their own
+
+
+class Aside:
+    """What one lane sets aside, and how it says so."""
+
+    def __init__(self, kit: Kit, patience: Patience) -> None:
+        self._kit = kit
+        self._patience = patience
+
+    async def park(self, events: Sequence[ParkedEvent]) -> None:
+        """Set these events aside for good reason; those that are already are left as they are."""
+        known = self._kit.set_aside
+        fresh = [e for e in events if known.at(e.subject, e.offset) is None]
+        if not fresh:
+            return
+        await self.record(fresh)
+        self._kit.shared.metrics.parked(*self._kit.labels, len(fresh))
+        passed(Point.LANE_PARKED)
+        for event in fresh[:_NAMED]:
+            self._kit.log.warning("event-parked", code=event.code, offset=event.offset)
+        if len(fresh) > _NAMED:
+            self._kit.log.warning("events-parked", events=len(fresh))
+
+    async def without_waiting(self, rows: Rows) -> Rows:
+        """*rows* without those that wait behind an event of their subject that is set aside."""
+        kit = self._kit
+        found = look(rows, kit.view, kit.set_aside, self._reference, kit.now())
+        if found is None:
+            return rows
+        if found.events:
+            await self.record(found.events)
+        if found.superseded:
+            kit.log.info("parked-overtaken", events=found.superseded)
+        return rows.without(found.is_held) if any(found.is_held) else rows
+
+    async def supersede(self, erasures: Run) -> None:
+        """Settle what is set aside of these subjects before their erasure."""
+        now = self._kit.now()
+        superseded = [
+            replace(event, state=ExceptionState.SUPERSEDED, at=now)
+            for key, offset in zip(erasures.keys, erasures.offsets, strict=True)
+            for event in self._kit.set_aside.of(subject_of(key))
+            if event.offset < offset
+        ]
+        if superseded:
+            await self.record(superseded)
+
+    async def record(self, events: Sequence[ParkedEvent]) -> None:
+        """Make the states of *events* durable, whatever does not answer meanwhile."""
+        await self._patience.persist(lambda: self._kit.shared.parked.record(events))
+
+    def refused(
+        self, key: bytes | None, offset: int, found: str | None, error: BusError
+    ) -> ParkedEvent:
+        """The reference of an event that cannot be applied; *found* is its id, if readable."""
+        return self._reference(subject_of(key), offset, found, ExceptionState.PARKED, error.code)
+
+    def _reference(
+        self, subject: str, offset: int, found: str | None, state: ExceptionState, code: str
+    ) -> ParkedEvent:
+        return ParkedEvent(
+            system=self._kit.view.system,
+            stream=self._kit.view.stream,
+            partition=self._kit.place[1],
+            offset=offset,
+            subject=subject,
+            event_id=found,
+            state=state,
+            code=code,
+            attempts=1 if state is ExceptionState.PARKED else 0,
+            at=self._kit.now(),
+        )

@@ -1,0 +1,112 @@
+"""What the parts of one lane share: its view and place, who feeds, reads and stores, its state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+import pyarrow as pa
+import structlog
+
+from bus.broker import Place
+from bus.deliver.parked import LaneName, SetAside
+from bus.deliver.reading import Reads
+from bus.deliver.run import Rows
+from bus.deliver.shared import Shared, SharedSink
+from bus.deliver.state import LaneState
+from bus.model import Position, View
+
+_log = structlog.get_logger("renkei.deliver")
+LARGE = 1_000
+"""Rows from which work in columns leaves the event loop."""
+
+
+class Reading(Protocol):
+    """What a lane asks of the consumer that feeds it."""
+
+    async def ends(self) -> tuple[int, int]:
+        """The first offset that is still in the log, and the one after the last."""
+
+    def seek(self, offset: int) -> None: ...
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+    def done(self, offset: int) -> None:
+        """Everything before *offset* is applied and its receipt acknowledged."""
+
+    def has_room(self) -> None:
+        """The lane took what waited for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """One per lane; the parts' own state is theirs."""
+
+    view: View
+    place: Place
+    sink: SharedSink
+    reader: Reads
+    reading: Reading
+    shared: Shared
+    set_aside: SetAside
+    state: LaneState
+    log: Any
+    no_rows: Rows
+
+    @classmethod
+    def of(
+        cls,
+        view: View,
+        place: Place,
+        *,
+        sink: SharedSink,
+        reader: Reads,
+        reading: Reading,
+        shared: Shared,
+    ) -> Kit:
+        """The kit of the lane that carries *place* into *sink*."""
+        name = LaneName(view.system, view.stream, place[1])
+        empty = pa.RecordBatch.from_pylist([], schema=view.schema)
+        return cls(
+            view=view,
+            place=place,
+            sink=sink,
+            reader=reader,
+            reading=reading,
+            shared=shared,
+            set_aside=shared.parked.lane(name),
+            state=shared.lanes.of(*name),
+            log=_log.bind(system=view.system, stream=view.stream, partition=place[1]),
+            no_rows=Rows(empty, [], [], []),
+        )
+
+    @property
+    def labels(self) -> tuple[str, str]:
+        """The lane's labels in the metrics."""
+        return self.view.system, self.view.stream
+
+    @property
+    def where(self) -> dict[str, object]:
+        """The lane, as errors name it."""
+        return {
+            "system": self.view.system,
+            "stream": self.view.stream,
+            "partition": self.place[1],
+        }
+
+    def now(self) -> datetime:
+        """The time by the process's clock."""
+        return self.shared.clock.now()
+
+    def at(self, offset: int, last_event_id: str | None = None) -> Position:
+        """A position in this lane's log."""
+        return Position(
+            cluster_id=self.shared.cluster_id,
+            topic=self.place[0],
+            partition=self.place[1],
+            offset=offset,
+            last_event_id=last_event_id,
+        )

@@ -1,0 +1,129 @@
+"""Move a lane on: rows, position and receipt durable at once, then the receipt sent and settled.
+
+A store remembers one receipt, so at most one can be owed: a batch is not applied before the
+receipt of the one before it is acknowledged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from time import monotonic
+
+from bus.deliver.kit import LARGE, Kit
+from bus.deliver.patience import Patience
+from bus.deliver.run import Rows, digest, ranges
+from bus.errors import Unavailable
+from bus.model import Applied, Position, Receipt, ViewBatch
+from bus.model.receipt import NO_PREVIOUS
+from bus.points import Point, passed
+
+
+class Mover:
+    """Where one lane stands, the chain of its receipts, and the receipt that is owed."""
+
+    def __init__(self, kit: Kit, patience: Patience, *, sends_receipts: bool) -> None:
+        self._kit = kit
+        self._patience = patience
+        self._sends_receipts = sends_receipts
+        self._started = 0.0  # when the batch in hand was taken up
+        self._chain = NO_PREVIOUS
+        self._unsettled: tuple[Awaitable[None] | None, int] | None = None
+        self.position = kit.at(0)
+
+    @property
+    def owes(self) -> bool:
+        """Whether a receipt is under way."""
+        return self._unsettled is not None
+
+    def stand(self, position: Position, chain: str) -> None:
+        """Take up what the store says; nothing is owed."""
+        self.position, self._chain, self._unsettled = position, chain, None
+        self._kit.state.offset = position.offset
+
+    def let_go(self) -> None:
+        """The lane is somebody else's; what was owed is theirs to send."""
+        self._unsettled = None
+
+    def begin(self) -> None:
+        """A batch is taken up: from here its time counts."""
+        self._started = monotonic()
+
+    async def move(self, rows: Rows, end: Position, erased: tuple[str, ...] = ()) -> None:
+        """Make *rows* durable and the position *end*; the receipt is then on its way.
+
+        Raises:
+            EventRefused: The store refuses a row; nothing was written.
+            LaneLost: Somebody else moved the lane.
+        """
+        kit = self._kit
+        is_large = len(rows) >= LARGE
+        said = await asyncio.to_thread(digest, rows.values) if is_large else digest(rows.values)
+        receipt = Receipt(
+            system=kit.view.system,
+            stream=kit.view.stream,
+            partition=kit.place[1],
+            start=self.position.offset,
+            end=end.offset,
+            delivered=ranges(rows.offsets),
+            view=kit.view.fingerprint,
+            rows=len(rows),
+            digest=said,
+            previous=self._chain,
+        )
+        batch = ViewBatch(
+            view=kit.view,
+            partition=kit.place[1],
+            start=self.position.offset,
+            end=end,
+            records=rows.records,
+            receipt=receipt,
+            erased=erased,
+        )
+        await self.settle()
+        applied = await self._applied(batch)
+        self.position, self._chain = end, receipt.chain
+        sent = (
+            kit.shared.receipts.send(receipt, applied.applied_at) if self._sends_receipts else None
+        )
+        self._unsettled = (sent, end.offset)
+        self._count(len(rows), applied)
+
+    async def settle(self) -> None:
+        """Wait for the receipt that is under way; then the group may know."""
+        if self._unsettled is None:
+            return
+        sent, offset = self._unsettled
+        if sent is not None:
+            await sent
+        passed(Point.LANE_RECEIPTED)
+        self._unsettled = None
+        self._kit.reading.done(offset)
+
+    async def _applied(self, batch: ViewBatch) -> Applied:
+        """Apply, again and again while the store is away; it may have committed unheard."""
+        sink, is_unknown = self._kit.sink, False
+
+        async def once() -> Applied:
+            nonlocal is_unknown
+            if is_unknown:
+                held = await sink.checkpoint(batch.partition)
+                if held is not None and held.receipt.chain == batch.receipt.chain:
+                    return Applied(len(batch.records), held.applied_at)
+                is_unknown = False
+            try:
+                return await sink.apply(batch)
+            except Unavailable:
+                is_unknown = True
+                raise
+
+        return await self._patience.persist(once)
+
+    def _count(self, rows: int, applied: Applied) -> None:
+        kit = self._kit
+        kit.state.offset = self.position.offset
+        kit.state.batches += 1
+        kit.state.rows += rows
+        kit.state.applied_at = applied.applied_at
+        seconds = monotonic() - self._started
+        kit.shared.metrics.applied(*kit.labels, rows, seconds, applied.applied_at)

@@ -1,0 +1,88 @@
+"""Whether the log is the one that a store's position speaks of, and whether it is complete.
+
+First the position is held against the cluster, the topic and the log's ends; then, when the first
+events come, against the event before it and against their age.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from bus.broker import Fetched
+from bus.deliver.kit import Kit
+from bus.deliver.run import Run, event_id
+from bus.deliver.viewing import Viewer
+from bus.errors import LaneTooOld, PositionForeign
+from bus.model import Checkpoint
+
+
+class Opening:
+    """What a store said that its lane stands at, until the log has borne it out."""
+
+    def __init__(self, kit: Kit, viewer: Viewer, checkpoint: Checkpoint) -> None:
+        self._kit = kit
+        self._viewer = viewer
+        self._checkpoint = checkpoint
+
+    def resume_at(self, begin: int, end: int) -> int:
+        """Where to read on in a log that holds *begin* up to *end*: one event back, to see it.
+
+        Raises:
+            PositionForeign: The position is of another log.
+            LaneTooOld: The log no longer reaches back to it.
+        """
+        position = self._checkpoint.position
+        where = {**self._kit.where, "offset": position.offset}
+        log = (self._kit.shared.cluster_id, self._kit.place[0])
+        if (position.cluster_id, position.topic) != log:
+            raise PositionForeign("the store's position is of another cluster or topic", **where)
+        if position.offset > end:
+            raise PositionForeign("the store's position lies beyond the log's end", **where)
+        if position.offset < begin:
+            raise LaneTooOld("the log no longer holds what follows the store's position", **where)
+        is_to_be_seen = position.last_event_id is not None and position.offset > begin
+        return position.offset - 1 if is_to_be_seen else position.offset
+
+    async def unknown(self, run: Run, pieces: Sequence[Fetched]) -> Run:
+        """What of the first events, *run* of *pieces*, the store does not know yet.
+
+        Raises:
+            PositionForeign: The log holds another event before the position.
+            LaneTooOld: The lane may have missed an erasure.
+        """
+        position = self._checkpoint.position
+        if run.offsets[0] == position.offset - 1 and position.last_event_id is not None:
+            value = run.values[0]
+            if value is None or await self._event_id(value) != position.last_event_id:
+                raise PositionForeign(
+                    "the log holds another event before the store's position",
+                    **self._kit.where,
+                    offset=position.offset,
+                )
+        run = run.from_offset(position.offset)
+        if run.offsets:
+            self._check_age(run.offsets[0], pieces)
+        return run
+
+    def _check_age(self, first: int, pieces: Sequence[Fetched]) -> None:
+        """Compaction may have taken an erasure only if what comes first is old, or is missing."""
+        lag, now = self._kit.shared.settings.compaction_lag, self._kit.now()
+        if now - self._checkpoint.applied_at <= lag:
+            return
+        timestamp_ms = next(
+            piece.timestamps_ms[piece.offsets.index(first)]
+            for piece in pieces
+            if piece.offsets[-1] >= first
+        )
+        age = now - datetime.fromtimestamp(timestamp_ms / 1000, UTC)
+        if first != self._checkpoint.position.offset or age > lag:
+            raise LaneTooOld(
+                "the lane was away so long that it may have missed an erasure; rebuild it",
+                **self._kit.where,
+                offset=first,
+            )
+
+    async def _event_id(self, value: bytes) -> str | None:
+        readable = await self._viewer.read([value])
+        return None if readable.records is None else event_id(readable.records, 0)

@@ -1,0 +1,76 @@
+"""Do again, after a back-off and without end, what needs something outside that does not answer.
+
+While that lasts the lane counts as stalled: nothing more is fetched for it, and whoever wants it
+to end need not wait for what it has in hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import TypeVar
+
+from bus.deliver.clock import BackOff
+from bus.deliver.kit import Kit
+from bus.deliver.state import LaneStatus
+from bus.errors import BusError, Reaction
+
+T = TypeVar("T")
+ALARM_AFTER = timedelta(minutes=1)  # of waiting for the same store or broker
+
+
+class Patience:
+    """One lane's; ``is_open`` says whether the lane has found its place."""
+
+    def __init__(self, kit: Kit) -> None:
+        self._kit = kit
+        self._back_off = BackOff(kit.shared.settings.retry_first, kit.shared.settings.retry_most)
+        self.is_open = False
+        self.is_stalled = False
+
+    async def persist(self, act: Callable[[], Awaitable[T]]) -> T:
+        """Do it; again, after a back-off, as long as something outside does not answer.
+
+        Raises:
+            BusError: Anything whose reaction is not to try again.
+        """
+        while True:
+            try:
+                result = await act()
+            except BusError as error:
+                if error.reaction is not Reaction.RETRY:
+                    raise
+                await self._wait_out(error)
+            else:
+                if self.is_stalled:
+                    self._go_on()
+                return result
+
+    async def rest(self, length: timedelta) -> None:
+        """Let time pass; the lane may be let go of meanwhile."""
+        self.is_stalled = True
+        await self._kit.shared.clock.sleep(length)
+        self.is_stalled = False
+
+    async def _wait_out(self, error: BusError) -> None:
+        kit, now = self._kit, self._kit.now()
+        kit.state.waits(LaneStatus.RETRYING, error.code, now)
+        if not self.is_stalled:
+            self.is_stalled = True
+            kit.reading.pause()
+        kit.shared.metrics.retried(*kit.labels)
+        age = now - (kit.state.since or now)
+        say = kit.log.warning if age < ALARM_AFTER else kit.log.error
+        seconds = round(age.total_seconds(), 1)
+        say("lane-retries", code=error.code, reason=error.message, seconds=seconds)
+        await kit.shared.clock.sleep(self._back_off.next())
+
+    def _go_on(self) -> None:
+        self.is_stalled = False
+        self._back_off.reset()
+        if self.is_open:
+            self._kit.state.runs()
+            self._kit.reading.resume()
+        else:
+            self._kit.state.status = LaneStatus.OPENING
+        self._kit.log.info("lane-goes-on")

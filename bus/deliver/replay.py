@@ -1,0 +1,100 @@
+"""Try events that were set aside again, between two batches of their lane; the position stays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from bus.deliver.aside import Aside
+from bus.deliver.kit import Kit
+from bus.deliver.moving import Mover
+from bus.deliver.patience import Patience
+from bus.deliver.readback import read_back
+from bus.deliver.reading import Readable
+from bus.deliver.run import Rows, Run, event_id
+from bus.deliver.trial import Trial
+from bus.deliver.viewing import Viewer
+from bus.errors import BusError, PositionForeign, Reaction
+from bus.model import ParkedEvent
+
+
+class Replay:
+    """One lane's further tries."""
+
+    def __init__(
+        self, kit: Kit, patience: Patience, viewer: Viewer, mover: Mover, aside: Aside
+    ) -> None:
+        self._kit = kit
+        self._patience = patience
+        self._viewer = viewer
+        self._mover = mover
+        self._aside = aside
+        self.is_postponed = False
+        """Whether something is due that the lane has not come to yet."""
+
+    async def try_due(self) -> None:
+        """Try again what is due; what the lane has not come to yet becomes due when it has."""
+        set_aside, here = self._kit.set_aside, self._mover.position.offset
+        due = set_aside.due()
+        ready = [s for s in due if (set_aside.first(s) or 0) < here]
+        self.is_postponed = len(ready) < len(due)
+        if ready:
+            await self._try(ready)
+
+    async def _try(self, subjects: Sequence[str]) -> None:
+        """Try what is set aside of *subjects* again, in log order.
+
+        What fails is parked again, and what waits behind it goes on waiting. An event that is
+        gone from the log is superseded by its subject's newest one: by applying that here, or
+        because the lane has yet to come to it.
+        """
+        kit = self._kit
+        events = {event.offset: event for s in subjects for event in kit.set_aside.of(s)}
+        wanted = {offset: event.subject for offset, event in events.items()}
+        back = await self._patience.persist(lambda: read_back(kit.shared.broker, kit.place, wanted))
+        trial = Trial(events, back, self._mover.position.offset)
+        run = trial.run()
+        if run.offsets:
+            readable = await self._viewer.read(run.values)
+            self._check_same(run, readable, events)
+            for index, error in readable.refused:
+                trial.fail(run.keys[index], run.offsets[index], error)
+            rows = await self._viewer.see(run, readable)
+            trial.left_out(set(run.offsets) - set(rows.offsets))
+            await self._apply(rows, trial)
+        await self._mover.settle()
+        await self._aside.record(trial.outcome(kit.now()))
+        kit.log.info("parked-tried-again", events=len(events), failed=len(trial.failed))
+
+    async def _apply(self, rows: Rows, trial: Trial) -> None:
+        pieces = [rows]
+        while pieces:
+            piece = pieces.pop()
+            if trial.failed:
+                failed = [
+                    trial.is_behind_failure(key, offset)
+                    for key, offset in zip(piece.keys, piece.offsets, strict=True)
+                ]
+                piece = piece.without(failed) if any(failed) else piece
+            if not len(piece):
+                continue
+            try:
+                await self._mover.move(piece, self._mover.position)
+            except BusError as error:
+                if error.reaction is not Reaction.PARK:
+                    raise
+                if len(piece) == 1:
+                    trial.fail(piece.keys[0], piece.offsets[0], error)
+                else:
+                    pieces += piece.halves()
+
+    def _check_same(self, run: Run, readable: Readable, events: Mapping[int, ParkedEvent]) -> None:
+        for row, index in enumerate(readable.good):
+            event = events.get(run.offsets[index])
+            if event is None or event.event_id is None or readable.records is None:
+                continue
+            if event_id(readable.records, row) != event.event_id:
+                raise PositionForeign(
+                    "the log holds another event where one was parked",
+                    **self._kit.where,
+                    offset=event.offset,
+                )

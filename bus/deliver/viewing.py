@@ -1,0 +1,61 @@
+"""Make rows of events: decoded, masked by what the protection fence says now, seen by the view."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from typing import cast
+
+import pyarrow as pa
+
+from bus.deliver.kit import LARGE, Kit
+from bus.deliver.patience import Patience
+from bus.deliver.reading import Readable, read_what_can_be
+from bus.deliver.run import Rows, Run
+from bus.deliver.waiting import flag_of
+from bus.points import Point, passed
+from bus.policy import project
+
+
+class Viewer:
+    """One lane's way from bytes to rows."""
+
+    def __init__(self, kit: Kit, patience: Patience) -> None:
+        self._kit = kit
+        self._patience = patience
+        self._has_flag = flag_of(kit.view) is not None
+
+    async def read(self, values: Sequence[bytes | None]) -> Readable:
+        """Decode what can be decoded; erasures are left out."""
+        said = [value for value in values if value is not None]
+        return await self._patience.persist(lambda: read_what_can_be(self._kit.reader, said))
+
+    async def see(self, run: Run, readable: Readable) -> Rows:
+        """What the view shows of the readable events of *run*, masked as of now."""
+        rows = self._kit.no_rows
+        if readable.records is not None:
+            readable_run = run.picked(readable.good) if readable.refused else run
+            rows = await self._projected(readable_run, readable.records)
+        passed(Point.LANE_VIEWED)
+        return rows
+
+    async def _projected(self, run: Run, records: pa.RecordBatch) -> Rows:
+        kit, protected = self._kit, None
+        if self._has_flag:
+            await self._patience.persist(kit.shared.fence.catch_up)
+            protected = kit.shared.fence.protected(records)
+        see = partial(
+            project,
+            kit.view,
+            records,
+            protected=protected,
+            partition=kit.place[1],
+            offsets=pa.array(run.offsets, pa.int64()),
+        )
+        seen = await asyncio.to_thread(see) if len(run) >= LARGE else see()
+        if len(seen.kept) != len(run):
+            kit.shared.metrics.filtered(*kit.labels, len(run) - len(seen.kept))
+            run = run.picked(cast("list[int]", seen.kept.to_pylist()))
+        values = cast("Sequence[bytes]", run.values)  # erasures were split off
+        return Rows(seen.records, run.offsets, run.keys, values)
