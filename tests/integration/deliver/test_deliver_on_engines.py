@@ -123,6 +123,39 @@ async def test_a_refused_row_is_parked_and_tried_again(
     assert len(held(database)) == 802
 
 
+async def test_a_refused_row_does_not_hold_up_a_protection(
+    town: Town, sinks: dict[str, Any], database: str
+) -> None:
+    """The flagged snapshot overtakes what a constraint keeps out: the old address is gone."""
+    subject = f"{0:015d}"
+
+    def row() -> tuple[Any, ...]:
+        with psycopg.connect(database) as connection:
+            (found,) = connection.execute(
+                "SELECT version, protected, address_lot FROM linkage.resident"
+            ).fetchall()
+        return found
+
+    async with hosted(town, sinks) as bus:
+        await town.publish("resident", subject, 1)
+        await bus.at(1, seconds=SOON)
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute(
+                "ALTER TABLE linkage.resident ADD CONSTRAINT odd CHECK (version <> 2)"
+            )
+        await town.publish("resident", subject, 2)
+        await bus.at(2, seconds=SOON)
+        assert [event.state.value for event in bus.parked()] == ["PARKED"]
+        assert row()[2] is not None
+
+        await town.publish("protection", subject, 1)
+        await town.publish("resident", subject, 3, protected=True)
+        await bus.at(3, seconds=SOON)
+
+        assert bus.parked() == []
+        assert row() == (3, True, None)
+
+
 async def test_a_store_that_cuts_its_lines(
     town: Town, sinks: dict[str, Any], database: str
 ) -> None:
