@@ -421,7 +421,13 @@ async def delivering(
         yield (
             both,
             [
-                Delivery(system, feeds, both, sends_receipts=system != LEDGER)
+                Delivery(
+                    system,
+                    feeds,
+                    both,
+                    sends_receipts=system != LEDGER,
+                    gather=settings.ledger_gather if system == LEDGER else timedelta(),
+                )
                 for system, feeds in fed.items()
             ],
         )

@@ -69,6 +69,8 @@ class Settings(BaseModel):
     """Most bytes fetched per partition at once."""
     idle_wait: timedelta = timedelta(seconds=2)
     """How long a fetch may wait for the first event; does not delay an event that comes."""
+    ledger_gather: timedelta = timedelta(milliseconds=250)
+    """How long the ledger lets receipts come together: one batch instead of hundreds a second."""
     retry_first: timedelta = timedelta(milliseconds=200)
     retry_most: timedelta = timedelta(seconds=30)
     """Back-off of a batch whose store is away: doubles from first to most, with jitter."""

@@ -67,8 +67,12 @@ async def measure(
         idle = (_cpu_seconds(processes[0]) - idle_before) / 10
         step(f"{CHANGES_PER_S} changes a second for {seconds} s")
         psutil.cpu_percent()
+        before = [_cpu_seconds(process) for process in processes]
+        begin = perf_counter()
         entered = await asyncio.to_thread(_enter, people, register, seconds)
-        busy = psutil.cpu_percent()
+        busy, took = psutil.cpu_percent(), perf_counter() - begin
+        after = [_cpu_seconds(process) for process in processes]
+        deliver, relay = (100 * (b - a) / took for a, b in zip(before, after, strict=True))
         step("reading sixteen stores")
         late = await _latencies(machines, entered)
     return {
@@ -77,6 +81,8 @@ async def measure(
         "latency_max_ms": max(late),
         "latency_changes": float(len(late)),
         "latency_machine_busy_percent": busy,
+        "latency_deliver_percent_of_a_core": deliver,
+        "latency_relay_percent_of_a_core": relay,
         "idle_deliver_percent_of_a_core": idle * 100,
     }
 

@@ -53,12 +53,19 @@ class Delivery:
     """Hosts one system in this process."""
 
     def __init__(
-        self, system: str, feeds: Sequence[Feed], shared: Shared, *, sends_receipts: bool = True
+        self,
+        system: str,
+        feeds: Sequence[Feed],
+        shared: Shared,
+        *,
+        sends_receipts: bool = True,
+        gather: timedelta = timedelta(),
     ) -> None:
         self.system = system
         self._feeds = {feed.topic: feed for feed in feeds}
         self._shared = shared
         self._sends_receipts = sends_receipts
+        self._gather = gather
         self._log = _log.bind(system=system)
         self._consumer: Consumer = shared.broker.consumer(
             group_of(system), client_id=f"renkei-{system}"
@@ -205,6 +212,7 @@ class Delivery:
                 reading=_Reading(self, place),
                 shared=self._shared,
                 sends_receipts=self._sends_receipts,
+                gather=self._gather,
             )
             task = asyncio.create_task(lane.run())
             self._lanes[place] = (lane, task)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import nullcontext
+from datetime import timedelta
 
 from bus.broker import Fetched, Place
 from bus.deliver.aside import Aside
@@ -50,6 +51,7 @@ class Lane:
         reading: Reading,
         shared: Shared,
         sends_receipts: bool,
+        gather: timedelta,
     ) -> None:
         kit = Kit.of(view, place, sink=sink, reader=reader, reading=reading, shared=shared)
         self._kit = kit
@@ -59,6 +61,7 @@ class Lane:
         self._aside = Aside(kit, self._patience)
         self._replay = Replay(kit, self._patience, self._viewer, self._mover, self._aside)
         self._sends_receipts = sends_receipts
+        self._gather_for = gather
         self._lost_back_off = BackOff(shared.settings.retry_first, shared.settings.retry_most)
         self._opening: Opening | None = None  # until the log has borne the position out
         self._queue: list[Fetched] = []
@@ -169,6 +172,7 @@ class Lane:
                 self._has_news = False
                 await self._replay.try_due()
             elif self._queue:
+                await self._gather()
                 await self._step()
             elif self._mover.owes:
                 await self._mover.settle()
@@ -176,6 +180,11 @@ class Lane:
                 self._wake.clear()
                 await self._wake.wait()
         await self._mover.settle()
+
+    async def _gather(self) -> None:
+        """Let more events come first, where nobody waits for them: one batch, not many."""
+        if self._gather_for and self.has_room and not self._is_leaving:
+            await self._kit.shared.clock.sleep(self._gather_for)
 
     async def _step(self) -> None:
         """Take what waits, and see it through."""

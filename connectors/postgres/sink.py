@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 
 import adbc_driver_manager
 import psycopg
+import pyarrow as pa
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import BaseModel, ConfigDict, SecretStr
 
@@ -236,6 +237,11 @@ class PostgresSink:
                 with suppress(psycopg.Error):
                     writer.close()
         self._small = self._bulk = None
+
+
+def _bytes_at_most(records: pa.RecordBatch) -> int:
+    """A bound of the records' size; the exact one (``nbytes``) costs as much as a view."""
+    return int(records.get_total_buffer_size())
 
 
 def _checkpoint(row: tuple[Any, ...]) -> Checkpoint:

@@ -9,7 +9,7 @@ Each way has a driver and a connection of its own; a batch uses one of them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
@@ -189,16 +189,27 @@ def receipt_json(batch: ViewBatch) -> str:
 
 
 def json_rows(records: pa.RecordBatch) -> str:
-    """The rows as one JSON array. Times, days and floating numbers are written as text by Arrow:
-    PostgreSQL reads them without loss, and says itself what it does not take."""
-    columns = [
-        column.cast(pa.string())
-        if pa.types.is_temporal(column.type) or pa.types.is_floating(column.type)
-        else column
-        for column in records.columns
-    ]
-    texts = pa.RecordBatch.from_arrays(columns, names=records.schema.names)
-    return json.dumps(texts.to_pylist(), ensure_ascii=False)
+    """The rows as one JSON array. Days and times are written in ISO 8601, floating numbers as
+    text: PostgreSQL reads them without loss, and says itself what it does not take."""
+    try:
+        return _JSON.encode(_with_text(records, pa.types.is_floating).to_pylist())
+    except (OverflowError, ValueError):  # a day that Python has not; Arrow can write it
+        temporal = _with_text(records, pa.types.is_temporal)
+        return _JSON.encode(_with_text(temporal, pa.types.is_floating).to_pylist())
+
+
+def _with_text(
+    records: pa.RecordBatch, is_written: Callable[[pa.DataType], bool]
+) -> pa.RecordBatch:
+    """The records with some columns as text."""
+    for index, entry in enumerate(records.schema):
+        if is_written(entry.type):
+            text = records.column(index).cast(pa.string())
+            records = records.set_column(index, entry.name, text)
+    return records
+
+
+_JSON = json.JSONEncoder(ensure_ascii=False, default=lambda moment: moment.isoformat())
 
 
 def newest(batch: ViewBatch) -> pa.RecordBatch:
