@@ -76,7 +76,8 @@ def _viewed(view: View, rows: pa.RecordBatch) -> pa.RecordBatch:
 def _raised(rows: pa.RecordBatch) -> pa.RecordBatch:
     """The same rows, one version later."""
     place = rows.schema.get_field_index("version")
-    return rows.set_column(place, rows.schema.field(place), pc.add(rows.column(place), 1))
+    entry = rows.schema.field(place)
+    return rows.set_column(place, entry, pc.add(rows.column(place), 1).cast(entry.type))
 
 
 async def _ours(
