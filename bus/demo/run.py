@@ -8,7 +8,6 @@ load through the publisher, and every change by a transaction of the core system
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from bus.demo.sight import LEFT, compare
 from bus.demo.stores import Stores, opened
 from bus.demo.story import Scene, scenes
 from bus.errors import EngineError
+from bus.local.ports import free_port
 from bus.model import Change
 from bus.policy import compile_view, load_subscriptions
 from bus.publish.outbox import upkeep
@@ -163,7 +163,7 @@ async def _machines(settings: Settings, screen: Screen) -> AsyncIterator[Machine
     systems = sorted(name for name, found in subscriptions.items() if found.streams)
     town = await asyncio.to_thread(towns.build, superuser, systems)
     await upkeep.install(towns.CORE, town.core)
-    ports = {command.split()[0]: _free_port() for command in COMMANDS}
+    ports = {command.split()[0]: free_port() for command in COMMANDS}
     town.write_settings(
         settings.home / "run" / "systems.yaml",
         database=town.ledger,  # as its own role, not as the superuser that made it
@@ -266,9 +266,3 @@ def _short(folder: Path) -> str:
         if folder.is_relative_to(Path.home())
         else str(folder)
     )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 
 from bus.errors import EngineError
@@ -49,7 +49,7 @@ def choose(folder: Folder, chosen: Mapping[str, int]) -> Ports:
         taken = set(chosen.values())
         drawn = {}
         for item in fields(Ports):
-            drawn[item.name] = _free(taken)
+            drawn[item.name] = free_port(taken)
             taken.add(drawn[item.name])
         ports = Ports(**drawn)
     ports = replace(ports, **chosen)
@@ -59,7 +59,8 @@ def choose(folder: Folder, chosen: Mapping[str, int]) -> Ports:
     return ports
 
 
-def _free(taken: set[int]) -> int:
+def free_port(taken: Collection[int] = ()) -> int:
+    """A port that nobody listens on and no outgoing connection is given, none of *taken*."""
     for _ in range(TRIES):
         port = random.randint(LOWEST, HIGHEST)
         if port not in taken and is_free(port):

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -321,18 +321,19 @@ def _engine_status(note: state.EngineState) -> EngineStatus:
         if note.pid is not None and note.created is not None
         else None
     )
-    if process is None:
-        phase = note.phase if note.phase is Phase.FAILED else Phase.DOWN
-        return EngineStatus(note.name, phase, note.port, restarts=note.restarts)
-    return EngineStatus(
-        note.name,
-        note.phase,
-        note.port,
-        process.pid,
-        memory(process),
-        datetime.fromtimestamp(process.create_time(), UTC),
-        note.restarts,
-    )
+    if process is not None:
+        with suppress(psutil.NoSuchProcess):  # it may end while it is looked at
+            return EngineStatus(
+                note.name,
+                note.phase,
+                note.port,
+                process.pid,
+                memory(process),
+                datetime.fromtimestamp(process.create_time(), UTC),
+                note.restarts,
+            )
+    phase = note.phase if note.phase is Phase.FAILED else Phase.DOWN
+    return EngineStatus(note.name, phase, note.port, restarts=note.restarts)
 
 
 def memory(process: psutil.Process) -> int:

@@ -7,7 +7,6 @@ Everything that its processes write lies below one folder, temporary files inclu
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from typing import Any
 import psycopg
 from confluent_kafka.admin import AdminClient
 
+from bus.local.ports import free_port
 from bus.local.stack import LocalStack
 from bus.model import Change
 from bus.testing import town as towns
@@ -112,7 +112,7 @@ class Installation:
     def start(self, command: str, name: str | None = None, **environment: str) -> Process:
         """Start a long-running command; *name* keeps several of one kind apart."""
         name = name or command
-        port = _free_port()
+        port = free_port()
         kind = "RENKEI_MONITOR_PORT" if command == MONITOR else "RENKEI_HTTP_PORT"
         log = self.home / "logs" / f"{name.replace(' ', '-')}.log"
         given = {**self.environment, kind: str(port), **environment}
@@ -266,9 +266,3 @@ def kill_quietly(process: Process | None) -> None:
     if process is not None:
         with suppress(ProcessLookupError):
             process.kill()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
