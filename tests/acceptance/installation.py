@@ -129,6 +129,7 @@ class Installation:
     def stop(self, *names: str) -> None:
         """Stop these, in order, as an operator does."""
         for name in names:
+            self.ports.pop(name, None)  # or the next file of tests would ask a dead process
             if process := self.processes.pop(name, None):
                 process.stop()
 
