@@ -83,33 +83,26 @@ class Reader:
             SchemaMismatch: A value names another stream's schema.
             RegistryUnavailable: An id was seen for the first time, and the registry is away.
         """
-        prefixes = {value[:FRAME_BYTES] for value in values}
+        if not values:
+            return decode(self._stream.latest, values)
+        first = values[0][:FRAME_BYTES]
+        version = await self._version(first)
+        try:
+            batch = await self._decode(version, values, first)
+        except EventInvalid:
+            prefixes = {value[:FRAME_BYTES] for value in values}
+            if len(prefixes) == 1:
+                raise
+            return await self._read_mixed(values, prefixes)
+        return self._as_latest(batch, version)
+
+    async def _read_mixed(self, values: Sequence[bytes], prefixes: set[bytes]) -> pa.RecordBatch:
         versions = {prefix: await self._version(prefix) for prefix in prefixes}
-        if len(values) >= LARGE:  # the decoder lets go of the interpreter: others work meanwhile
-            return await asyncio.to_thread(self._read, values, versions)
-        return self._read(values, versions)
-
-    def _read(
-        self, values: Sequence[bytes], versions: dict[bytes, SchemaVersion]
-    ) -> pa.RecordBatch:
-        distinct = {version.version: version for version in versions.values()}
-        if len(distinct) <= 1:
-            version = next(iter(distinct.values()), self._stream.latest)
-            return self._as_latest(decode(version, values, skip=FRAME_BYTES), version)
-        return self._read_mixed(values, versions, distinct)
-
-    def _read_mixed(
-        self,
-        values: Sequence[bytes],
-        versions: dict[bytes, SchemaVersion],
-        distinct: dict[int, SchemaVersion],
-    ) -> pa.RecordBatch:
-        numbers = [versions[value[:FRAME_BYTES]].version for value in values]
         batches: list[pa.RecordBatch] = []
         places: list[int] = []
-        for number, version in distinct.items():
-            chosen = [index for index, other in enumerate(numbers) if other == number]
-            batch = decode(version, [values[index] for index in chosen], skip=FRAME_BYTES)
+        for prefix, version in versions.items():
+            chosen = [index for index, value in enumerate(values) if value.startswith(prefix)]
+            batch = await self._decode(version, [values[index] for index in chosen], prefix)
             batches.append(self._as_latest(batch, version))
             places += chosen
         order = [0] * len(places)
@@ -117,6 +110,13 @@ class Reader:
             order[place] = row
         table = pa.Table.from_batches(batches).take(pa.array(order, pa.int64()))
         return table.combine_chunks().to_batches()[0]
+
+    async def _decode(
+        self, version: SchemaVersion, values: Sequence[bytes], prefix: bytes
+    ) -> pa.RecordBatch:
+        if len(values) >= LARGE:  # the decoder lets go of the interpreter: others work meanwhile
+            return await asyncio.to_thread(decode, version, values, frame=prefix)
+        return decode(version, values, frame=prefix)
 
     def _as_latest(self, batch: pa.RecordBatch, version: SchemaVersion) -> pa.RecordBatch:
         return resolve(batch, version, self._stream.latest)

@@ -141,9 +141,36 @@ def test_an_error_never_quotes_a_value() -> None:
             error = error.__cause__
 
 
-def test_frames_are_skipped() -> None:
-    """The codec can leave out a frame without a copy of its own."""
-    assert decode(TEXT, [b"\x00\x00\x00\x00\x07\x02a"], skip=5).to_pylist() == [{"a": "a"}]
+@pytest.mark.parametrize("schema_id", [7, 0x807F, 0x80FF, 0xC07F, 2**31 - 1, 2**32 - 1])
+def test_a_frame_is_read_as_it_is(schema_id: int) -> None:
+    """Whatever the id, also one whose bytes are no number as a float; and no other id."""
+    frame = b"\x00" + schema_id.to_bytes(4, "big")
+    values = [frame + b"\x02" + letter for letter in (b"a", b"b", b"c")]
+
+    assert decode(TEXT, values, frame=frame).to_pylist() == [{"a": "a"}, {"a": "b"}, {"a": "c"}]
+    for place in range(3):
+        for byte in range(5):
+            other = [bytearray(value) for value in values]
+            other[place][byte] ^= 1
+            with pytest.raises(EventInvalid):
+                decode(TEXT, [bytes(value) for value in other], frame=frame)
+
+
+def test_events_of_one_batch_cannot_reach_into_each_other() -> None:
+    """A length that covers the next event whole, and one event that looks like two, show."""
+    two = version_of(("a", "string"), ("b", "string"))
+    mark = 8  # what lies between two events is not known, its size is
+    honest = b"\x02a\x02b"
+    swallowing = b"\x02a" + zigzag(mark + len(honest))
+    for batch in (
+        [swallowing, honest],
+        [swallowing, honest, honest],
+        [swallowing, honest, honest + bytes(mark) + honest],
+        [honest + bytes(mark) + honest, swallowing, honest],
+    ):
+        with pytest.raises(EventInvalid):
+            decode(two, batch)
+    assert decode(two, [honest] * 3).num_rows == 3
 
 
 def test_no_events_make_an_empty_batch(catalog: Catalog) -> None:
