@@ -31,7 +31,7 @@ from bus.points import Point, passed
 
 _log = structlog.get_logger("renkei.deliver")
 _COMMIT_EVERY = timedelta(seconds=1)
-_SOME_ARE_FULL = timedelta(milliseconds=20)  # longest wait while lanes have no room
+_SOME_ARE_FULL = timedelta(milliseconds=10)  # longest wait while lanes have no room
 _ONCE_WAIT = timedelta(milliseconds=200)
 DEFECT = "RK-000"
 JAPAN = timezone(timedelta(hours=9))  # where a subscription's day begins and ends
@@ -159,18 +159,20 @@ class Delivery:
     async def _fetch(self, once: bool) -> bool:
         """Feed the lanes; whether, *once*, everything is delivered."""
         self._stop_expired()
+        self._room.clear()
         places = self._with_room()
         if places == []:
-            self._room.clear()
             await self._room.wait()
             return False
         wait = self._shared.settings.idle_wait
         if places is not None:
-            wait = _SOME_ARE_FULL
+            wait = timedelta()
         elif once:
             wait = _ONCE_WAIT
         most = max(self._shared.settings.fetch_records // 2, 1)  # and a quarter may be waiting
         fetched = await self._consumer.fetch(most, wait, places)
+        if places is not None and not fetched:
+            await self._until_room(_SOME_ARE_FULL)
         for piece in fetched:
             fed = self._lanes.get((piece.topic, piece.partition))
             if fed is not None and fed[0].is_open:
@@ -181,6 +183,12 @@ class Delivery:
         """Where more may be fetched from; None for everywhere."""
         full = {p for p, (lane, _) in self._lanes.items() if not lane.has_room}
         return [place for place in self._lanes if place not in full] if full else None
+
+    async def _until_room(self, most: timedelta) -> None:
+        """Until a lane has room again, or something may have come for one that has."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(most.total_seconds()):
+                await self._room.wait()
 
     async def _is_all_delivered(self) -> bool:
         if not self._was_assigned:
