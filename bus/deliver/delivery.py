@@ -31,7 +31,7 @@ from bus.points import Point, passed
 
 _log = structlog.get_logger("renkei.deliver")
 _COMMIT_EVERY = timedelta(seconds=1)
-_SOME_ARE_FULL = timedelta(milliseconds=10)  # longest wait while lanes have no room
+_SOME_ARE_FULL = timedelta(milliseconds=20)  # longest wait while lanes have no room
 _ONCE_WAIT = timedelta(milliseconds=200)
 DEFECT = "RK-000"
 JAPAN = timezone(timedelta(hours=9))  # where a subscription's day begins and ends

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from bus.broker.memory import MemoryConsumer
 from bus.deliver.state import LaneStatus
 from bus.errors import ConfigurationError, LaneTooOld, PositionForeign, SchemaMismatch
 from bus.model import Applied, ViewBatch
@@ -344,6 +345,35 @@ async def test_a_slow_stream_does_not_hold_up_another(town: Town, store) -> None
         await bus.at(200, "resident")
 
     assert len(store.rows("resident")) == len(store.rows("household")) == 200
+
+
+async def test_a_lane_with_room_again_waits_for_no_other(
+    town: Town, store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While some lanes are full, the log is only looked at: room for them ends the wait."""
+    town.settings = town.settings.model_copy(update={"fetch_records": 8})
+    waits: list[timedelta] = []
+    fetch = MemoryConsumer.fetch
+
+    async def seen(self, most: int, timeout: timedelta, places=None):
+        if places is not None:
+            waits.append(timeout)
+        return await fetch(self, most, timeout, places)
+
+    monkeypatch.setattr(MemoryConsumer, "fetch", seen)
+    for number in range(60):
+        await town.publish("resident", f"{number:015d}", 1)
+        await town.publish("household", f"{number:015d}", 1)
+    async with hosted(
+        town,
+        {"child_allowance": lambda _: MemorySink(MemoryOptions(store=store))},
+        streams=("resident", "household"),
+    ) as bus:
+        await bus.at(60, "household")
+        await bus.at(60, "resident")
+
+    assert waits
+    assert set(waits) == {timedelta()}
 
 
 def test_every_shipped_stream_can_be_hosted() -> None:
