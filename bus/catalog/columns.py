@@ -183,7 +183,7 @@ def encode(version: SchemaVersion, records: pa.RecordBatch) -> list[bytes]:
         EventInvalid: A column is missing or too many, a value does not fit its type, or a null
             stands where the schema has none.
     """
-    fitted = _from_the_start(_fitted(version, records))
+    fitted = compact(_fitted(version, records))
     _refuse_nulls(version, fitted)
     try:
         chunks = pyruhvro.serialize_record_batch(fitted, _plain_text(version.text), 1)
@@ -192,7 +192,12 @@ def encode(version: SchemaVersion, records: pa.RecordBatch) -> list[bytes]:
     return [payload for chunk in chunks for payload in chunk.to_pylist()]
 
 
-def _from_the_start(records: pa.RecordBatch) -> pa.RecordBatch:
+def compact(records: pa.RecordBatch) -> pa.RecordBatch:
+    """*records* without the rows around them, where they are a part of a larger batch.
+
+    Whatever walks through whole buffers (validation, the codec) then walks through these rows
+    alone. Columns that begin at the start of their buffers are not copied.
+    """
     columns = [
         pa.concat_arrays([column]) if _begins_inside(column) else column
         for column in records.columns

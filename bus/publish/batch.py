@@ -13,6 +13,7 @@ from datetime import datetime
 
 import pyarrow as pa
 
+from bus.catalog.columns import compact
 from bus.model import Fault
 from bus.publish.check import Checker
 from bus.publish.finding import Finding
@@ -112,6 +113,7 @@ def prepare(
     Raises:
         EventInvalid: The columns are not the stream's.
     """
+    records = compact(records)
     findings = checker.find(records, now)
     changes = pc.struct_field(records.column("header"), "change_id")
     refused = _with_change(changes, _rows_with_errors(findings))
