@@ -1,4 +1,4 @@
-"""Rows in columns, checked, encoded and acknowledged by Kafka; the ceiling sends ready messages."""
+"""Rows in columns, checked, encoded, acknowledged by Kafka; the ceiling appends ready records."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from bus import app
 from bus.bench.rows import resident_rows
-from bus.broker import Message
+from bus.broker import Portion
 from bus.broker.partitioner import partition_of
 from bus.catalog.columns import encode
 from bus.catalog.wire import frame
@@ -24,7 +24,7 @@ WARM_UP = 10_000
 
 
 async def measure(settings: Settings, step: Callable[[str], None]) -> Mapping[str, float]:
-    """``publish_events_per_s``, and what the producer does with ready messages.
+    """``publish_events_per_s``, and what the producer does with ready records.
 
     The topic ``linkage.resident`` must be empty: every row is a subject's first version.
     """
@@ -44,26 +44,31 @@ async def measure(settings: Settings, step: Callable[[str], None]) -> Mapping[st
         published = await _publish(publisher, stream, batches[1:])
         taken = perf_counter() - begin
 
-        step("sending ready messages")
+        step("appending ready records")
         partitions = (await broker.partitions([stream.topic]))[stream.topic]
         schema_id = await registry.id_of(stream.latest)
-        ready: list[list[Message]] = []
+        ready: list[list[Portion]] = []
         for batch in batches[1:]:
             values = frame(schema_id, encode(stream.latest, batch))
             keys = _keys(batch)
-            places = partition_of(keys, partitions)
+            entries = list(zip(partition_of(keys, partitions), keys, values, strict=True))
             ready.append(
                 [
-                    Message(stream.topic, place, key, value)
-                    for place, key, value in zip(places, keys, values, strict=True)
+                    Portion(
+                        stream.topic,
+                        partition,
+                        [key for place, key, _ in entries if place == partition],
+                        [value for place, _, value in entries if place == partition],
+                    )
+                    for partition in range(partitions)
                 ]
             )
         producer = broker.producer(client_id="renkei-bench")
         await producer.start()
         stack.push_async_callback(producer.close)
         begin = perf_counter()
-        for messages in ready:
-            await producer.send(messages)
+        for portions in ready:
+            await producer.append(portions)
         bare = perf_counter() - begin
     return {
         "publish_events_per_s": published / taken,

@@ -14,8 +14,16 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from bus.broker.port import ENVELOPE_BYTES, Fetched, Message, Place, TopicSpec
-from bus.errors import BrokerUnavailable, ConfigurationError, EventTooLarge, PositionForeign
+from bus.broker.port import (
+    ENVELOPE_BYTES,
+    Fetched,
+    Place,
+    Portion,
+    Producer,
+    TopicSpec,
+    refuse_too_large,
+)
+from bus.errors import BrokerUnavailable, ConfigurationError, PositionForeign
 
 
 @dataclass(slots=True)
@@ -29,10 +37,10 @@ class _Log:
     values: list[bytes | None] = field(default_factory=list)
     timestamps_ms: list[int] = field(default_factory=list)
 
-    def append(self, message: Message) -> int:
+    def append(self, key: bytes, value: bytes | None) -> int:
         self.offsets.append(self.end)
-        self.keys.append(message.key)
-        self.values.append(message.value)
+        self.keys.append(key)
+        self.values.append(value)
         self.timestamps_ms.append(time.time_ns() // 1_000_000)
         self.end += 1
         return self.end - 1
@@ -142,7 +150,7 @@ class MemoryBroker:
         self._news = asyncio.Event()
 
 
-class MemoryProducer:
+class MemoryProducer(Producer):
     """Appends at once; acknowledged means appended."""
 
     def __init__(self, broker: MemoryBroker, client_id: str) -> None:
@@ -154,26 +162,25 @@ class MemoryProducer:
         self._broker._answer()
         self._is_open = True
 
-    async def send(self, messages: Sequence[Message]) -> Sequence[int]:
+    async def append(self, portions: Sequence[Portion]) -> Sequence[Sequence[int]]:
         if not self._is_open:
             raise BrokerUnavailable("this producer is closed")
-        limit = self._broker._max_message_bytes
-        for index, message in enumerate(messages):
-            if len(message.key) + len(message.value or b"") + ENVELOPE_BYTES > limit:
-                raise EventTooLarge(
-                    "an event is above the broker's limit",
-                    topic=message.topic,
-                    partition=message.partition,
-                    index=index,
-                )
-            if message.partition >= len(self._broker._topic(message.topic).logs):
+        for portion in portions:
+            refuse_too_large(portion, self._broker._max_message_bytes - ENVELOPE_BYTES)
+            if portion.partition >= len(self._broker._topic(portion.topic).logs):
                 raise ConfigurationError(
                     "the topic has no such partition",
-                    topic=message.topic,
-                    partition=message.partition,
+                    topic=portion.topic,
+                    partition=portion.partition,
                 )
         await asyncio.sleep(0)
-        offsets = [self._broker._log((m.topic, m.partition)).append(m) for m in messages]
+        offsets = [
+            [
+                self._broker._log((portion.topic, portion.partition)).append(key, value)
+                for key, value in zip(portion.keys, portion.values, strict=True)
+            ]
+            for portion in portions
+        ]
         self._broker._tell()
         return offsets
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
 
+from bus.errors import EventTooLarge
+
 Place = tuple[str, int]  # (topic, partition)
 
 ENVELOPE_BYTES = 82
@@ -45,6 +47,19 @@ class TopicSpec:
     partitions: int
     replication: int
     config: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Portion:
+    """Records to append to one partition, in this order; parallel lists.
+
+    A value of None erases the key's subject.
+    """
+
+    topic: str
+    partition: int
+    keys: Sequence[bytes]
+    values: Sequence[bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +122,47 @@ class Producer(Protocol):
 
     async def start(self) -> None: ...
 
-    async def send(self, messages: Sequence[Message]) -> Sequence[int]:
-        """Append all; the offset of each, in order, once every one is acknowledged.
+    async def append(self, portions: Sequence[Portion]) -> Sequence[Sequence[int]]:
+        """Append all; the offsets of each portion, once every record is acknowledged.
 
         Raises:
-            EventTooLarge: A message is above the broker's limit; none after it in its
-                partition was appended.
+            EventTooLarge: A record is above the broker's limit, ``index`` says which of its
+                portion; nothing was appended.
+            ConfigurationError: A topic or partition does not exist; nothing was appended.
             BrokerUnavailable: Not all were acknowledged in time; some may have been appended.
         """
 
+    async def send(self, messages: Sequence[Message]) -> Sequence[int]:
+        """:meth:`append` for a few records that go anywhere; the offset of each, in order."""
+        indices: dict[Place, list[int]] = {}
+        for index, message in enumerate(messages):
+            indices.setdefault((message.topic, message.partition), []).append(index)
+        portions = [
+            Portion(*place, [messages[i].key for i in mine], [messages[i].value for i in mine])
+            for place, mine in indices.items()
+        ]
+        found = [0] * len(messages)
+        for mine, offsets in zip(indices.values(), await self.append(portions), strict=True):
+            for index, offset in zip(mine, offsets, strict=True):
+                found[index] = offset
+        return found
+
     async def close(self) -> None: ...
+
+
+def refuse_too_large(portion: Portion, most: int) -> None:
+    """Raise if a record's key and value have more than *most* bytes together."""
+    keys, values = portion.keys, portion.values
+    if max(map(len, keys), default=0) + max(map(len, filter(None, values)), default=0) <= most:
+        return
+    for index, (key, value) in enumerate(zip(keys, values, strict=True)):
+        if len(key) + len(value or b"") > most:
+            raise EventTooLarge(
+                "an event is above the broker's limit",
+                topic=portion.topic,
+                partition=portion.partition,
+                index=index,
+            )
 
 
 class Broker(Protocol):

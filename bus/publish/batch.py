@@ -19,7 +19,7 @@ from bus.publish.check import Checker
 from bus.publish.finding import Finding
 from bus.publish.kernels import Column
 from bus.publish.kernels import kernels as pc
-from bus.publish.versions import Draft, Standing
+from bus.publish.versions import Draft, Entries, Standing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +43,7 @@ class Batch:
     rows: Sequence[int]
     keys: list[bytes]
     values: list[bytes]
-    versions: list[int]
-    event_ids: list[str]
+    entries: Entries
     opens: list[bool]
     runs: Sequence[Sequence[int]] | None  # the entries of each change; None: each is its own
     large: set[int]  # entries above the broker's limit
@@ -65,8 +64,7 @@ class Batch:
             sent = [at for at, standing in enumerate(standings) if standing is Standing.NEXT]
             self.keys = [self.keys[at] for at in sent]
             self.values = [self.values[at] for at in sent]
-            self.versions = [self.versions[at] for at in sent]
-            self.event_ids = [self.event_ids[at] for at in sent]
+            self.entries = self.entries.picked(sent)
         return ColumnsOutcome(
             published=published,
             resent=standings.count(Standing.DONE),
@@ -78,15 +76,10 @@ class Batch:
     def _standings(self, draft: Draft) -> list[Standing | None]:
         """How each entry stands; None for one that goes because another of its change does."""
         if self.runs is None and not self.large:
-            return [*draft.add_all(self.keys, self.versions, self.event_ids, self.opens)]
+            return [*draft.add_all(self.entries, self.opens)]
         standings: list[Standing | None] = [None] * len(self.keys)
         for run in self.runs or [[at] for at in range(len(self.keys))]:
-            found = {
-                at: draft.add(
-                    self.keys[at], self.versions[at], self.event_ids[at], opens=self.opens[at]
-                )
-                for at in run
-            }
+            found = {at: draft.add_at(self.entries, at, opens=self.opens[at]) for at in run}
             if self.large.isdisjoint(run) and not any(s.is_fault for s in found.values()):
                 draft.keep()
             else:
@@ -129,8 +122,7 @@ def prepare(
         rows=rows,
         keys=keys,
         values=values,
-        versions=pc.struct_field(header, "version").to_pylist(),
-        event_ids=pc.struct_field(header, "event_id").to_pylist(),
+        entries=entries_of(keys, header),
         opens=opens(records),
         runs=_runs(header),
         large=large,
@@ -138,6 +130,12 @@ def prepare(
         faults=errors + [too_large(rows[at]) for at in sorted(large)],
         warnings={(f.code, f.path): len(f.rows) for f in findings if not f.is_error},
     )
+
+
+def entries_of(keys: Sequence[bytes], header: Column) -> Entries:
+    """What the version index has to know of events with these keys and headers."""
+    versions = pc.struct_field(header, "version").to_pylist()
+    return Entries.of(keys, versions, pc.struct_field(header, "event_id").to_pylist())
 
 
 def opens(records: pa.RecordBatch) -> list[bool]:

@@ -30,12 +30,11 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import repeat
 
 import pyarrow as pa
 
 from bus.broker.partitioner import partition_of
-from bus.broker.port import ENVELOPE_BYTES, Broker, Message, Producer
+from bus.broker.port import ENVELOPE_BYTES, Broker, Portion, Producer
 from bus.catalog import Catalog
 from bus.catalog.columns import encode
 from bus.catalog.registry import Registry
@@ -49,8 +48,8 @@ from bus.publish.body import Fitter
 from bus.publish.check import Checker
 from bus.publish.identity import is_uuid7, new_change_id
 from bus.publish.rows import Origin, StreamRows, add_rows, without_repeats
-from bus.publish.tail import Tail, by_place
-from bus.publish.versions import Draft, Standing
+from bus.publish.tail import Tail
+from bus.publish.versions import Draft, Entries, Standing
 from bus.publish.whole import check_whole
 
 PROTECTION = "protection"
@@ -206,8 +205,8 @@ class Publisher:
         try:
             await self._tail.catch_up([stream])
             outcome = batch.settle(self._tail.index(stream.name).draft())
-            await self._deliver(self._messages(stream, batch.keys, batch.values))
-            self._appended(stream, batch.keys, batch.versions, batch.event_ids)
+            await self._deliver(self._portions(stream, batch.keys, batch.values))
+            self._appended(stream, batch.entries)
             return outcome
         finally:
             self._appending.release()
@@ -363,49 +362,51 @@ class Publisher:
 
     async def _append(self, events: Sequence[_Event]) -> None:
         """Append events of any streams at once, and wait for all of them."""
-        messages: list[Message] = []
+        portions: list[Portion] = []
         for stream in {event.stream.name: event.stream for event in events}.values():
             mine = [event for event in events if event.stream is stream]
             keys = [event.origin.key for event in mine]
-            messages += self._messages(stream, keys, [event.value for event in mine])
-        await self._deliver(messages)
+            portions += self._portions(stream, keys, [event.value for event in mine])
+        await self._deliver(portions)
         for stream in {event.stream.name: event.stream for event in events}.values():
             origins = [event.origin for event in events if event.stream is stream]
             self._appended(
                 stream,
-                [origin.key for origin in origins],
-                [origin.version for origin in origins],
-                [origin.event_id for origin in origins],
+                Entries.of(
+                    [origin.key for origin in origins],
+                    [origin.version for origin in origins],
+                    [origin.event_id for origin in origins],
+                ),
             )
 
-    def _messages(
+    def _portions(
         self, stream: Stream, keys: Sequence[bytes], values: Sequence[bytes]
-    ) -> list[Message]:
-        partitions = partition_of(keys, self._tail.partitions[stream.name])
-        return list(map(Message, repeat(stream.topic), partitions, keys, values))
+    ) -> list[Portion]:
+        """Keys and values by partition, each in the order they came in."""
+        places: dict[int, list[int]] = {}
+        for index, partition in enumerate(partition_of(keys, self._tail.partitions[stream.name])):
+            places.setdefault(partition, []).append(index)
+        return [
+            Portion(stream.topic, partition, [keys[i] for i in mine], [values[i] for i in mine])
+            for partition, mine in places.items()
+        ]
 
-    async def _deliver(self, messages: Sequence[Message]) -> None:
+    async def _deliver(self, portions: Sequence[Portion]) -> None:
         """Append and wait for the acknowledgement; then what was appended need not be read."""
-        if not messages or self._is_dry:
+        if not portions or self._is_dry:
             return
         if self._producer is None:
             raise RuntimeError("the publisher was not started")
         self._guard()
-        offsets = await self._producer.send(messages)
-        places = [(message.topic, message.partition) for message in messages]
-        self._tail.passed(by_place(places, offsets))
+        offsets = await self._producer.append(portions)
+        places = [(portion.topic, portion.partition) for portion in portions]
+        self._tail.passed(dict(zip(places, offsets, strict=True)))
 
-    def _appended(
-        self,
-        stream: Stream,
-        keys: Sequence[bytes],
-        versions: Sequence[int],
-        event_ids: Sequence[str],
-    ) -> None:
+    def _appended(self, stream: Stream, entries: Entries) -> None:
         """These are in the log now: know them, and count them."""
-        self._tail.index(stream.name).learn(keys, versions, event_ids)
+        self._tail.index(stream.name).learn(entries)
         if not self._is_dry:
-            self._metrics.published(stream.name, len(keys))
+            self._metrics.published(stream.name, len(entries))
 
     async def _learn_limit(self, stream: Stream) -> None:
         """The most bytes that key and value of an event may have in the stream's topic."""

@@ -12,7 +12,6 @@ passed over and counted, and the receiving side parks it.
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 
@@ -22,7 +21,7 @@ from bus.catalog.registry import Registry
 from bus.catalog.wire import Reader
 from bus.errors import BrokerUnavailable, ConfigurationError, EventInvalid, SchemaUnknown
 from bus.model import Stream
-from bus.publish.kernels import kernels as pc
+from bus.publish.batch import entries_of
 from bus.publish.versions import VersionIndex
 
 PATIENCE = timedelta(seconds=30)
@@ -178,21 +177,9 @@ class Tail:
             await self._learn_run(stream, run[middle:])
             return
         header = records.column("header")
-        self._indexes[stream].learn(
-            [key for key, _ in run],
-            pc.struct_field(header, "version").to_pylist(),
-            pc.struct_field(header, "event_id").to_pylist(),
-        )
+        self._indexes[stream].learn(entries_of([key for key, _ in run], header))
 
     def _started(self) -> Consumer:
         if self._consumer is None:
             raise ConfigurationError("nothing was ever caught up with")
         return self._consumer
-
-
-def by_place(places: Sequence[Place], offsets: Sequence[int]) -> dict[Place, list[int]]:
-    """The offsets of each partition, in order."""
-    found: dict[Place, list[int]] = defaultdict(list)
-    for place, offset in zip(places, offsets, strict=True):
-        found[place].append(offset)
-    return found

@@ -25,6 +25,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from operator import xor
 
@@ -53,6 +54,33 @@ class Standing(Enum):
         return self not in (Standing.NEXT, Standing.DONE)
 
 
+@dataclass(frozen=True, slots=True)
+class Entries:
+    """Events as the index knows them, in order; parallel lists. Keys and ids are hashed once."""
+
+    subjects: Sequence[int]
+    versions: Sequence[int]
+    events: Sequence[int]
+
+    @classmethod
+    def of(
+        cls, keys: Sequence[bytes], versions: Sequence[int], event_ids: Sequence[str]
+    ) -> Entries:
+        """The entries of events with these Kafka keys, versions and ids."""
+        return cls(_hashes(keys), versions, _hashes(event_ids))
+
+    def __len__(self) -> int:
+        return len(self.subjects)
+
+    def picked(self, indices: Sequence[int]) -> Entries:
+        """The entries at *indices*."""
+        return Entries(
+            [self.subjects[index] for index in indices],
+            [self.versions[index] for index in indices],
+            [self.events[index] for index in indices],
+        )
+
+
 class VersionIndex:
     """The newest version and event of every subject of one stream. Not for several threads."""
 
@@ -69,11 +97,9 @@ class VersionIndex:
         """The newest version of the subject with that Kafka key; 0 if nothing is known."""
         return self._subjects.get(hash(key) & _MASK)[0]
 
-    def learn(
-        self, keys: Sequence[bytes], versions: Sequence[int], event_ids: Sequence[str]
-    ) -> None:
+    def learn(self, entries: Entries) -> None:
         """Take in events that are in the log, in the log's order. Knowing one already is fine."""
-        subjects, events = _hashes(keys), _hashes(event_ids)
+        subjects, versions, events = entries.subjects, entries.versions, entries.events
         self._subjects.put(subjects, versions, events)
         self._recent.update(zip(events, map(xor, subjects, versions), strict=True))
         if len(self._recent) >= self._most_recent:
@@ -105,6 +131,7 @@ class Draft:
         self._subjects: dict[int, tuple[int, int]] = {}
         self._events: dict[int, int] = {}
         self._journal: list[tuple[int, tuple[int, int] | None, int]] = []
+        self._added_whole: Entries | None = None  # not in the two maps yet
 
     def add(self, key: bytes, version: int, event_id: str, *, opens: bool) -> Standing:
         """How the event stands; if it is the next in line, it is now the newest.
@@ -114,7 +141,12 @@ class Draft:
         """
         return self._add(hash(key) & _MASK, version, hash(event_id) & _MASK, opens)
 
+    def add_at(self, entries: Entries, at: int, *, opens: bool) -> Standing:
+        """:meth:`add` for one of *entries*."""
+        return self._add(entries.subjects[at], entries.versions[at], entries.events[at], opens)
+
     def _add(self, subject: int, version: int, event: int, opens: bool) -> Standing:
+        self._unfold()
         drafted = self._subjects.get(subject)
         newest, newest_event = drafted or self._index._subjects.get(subject)
         said = self._events.get(event)
@@ -133,39 +165,24 @@ class Draft:
         self._events[event] = subject ^ version
         return Standing.NEXT
 
-    def add_all(
-        self,
-        keys: Sequence[bytes],
-        versions: Sequence[int],
-        event_ids: Sequence[str],
-        opens: Sequence[bool],
-    ) -> list[Standing]:
+    def add_all(self, entries: Entries, opens: Sequence[bool]) -> list[Standing]:
         """:meth:`add` for each in order, each a change of its own."""
-        subjects, events = _hashes(keys), _hashes(event_ids)
-        if self._are_all_next(subjects, versions, events, opens):
-            return [Standing.NEXT] * len(subjects)
-        found = []
-        for subject, version, event, is_opening in zip(
-            subjects, versions, events, opens, strict=True
-        ):
-            found.append(self._add(subject, version, event, is_opening))
+        if self._are_all_next(entries, opens):
+            self._added_whole = entries
+            return [Standing.NEXT] * len(entries)
+        found = [self.add_at(entries, at, opens=opening) for at, opening in enumerate(opens)]
         self.keep()
         return found
 
-    def _are_all_next(
-        self,
-        subjects: Sequence[int],
-        versions: Sequence[int],
-        events: Sequence[int],
-        opens: Sequence[bool],
-    ) -> bool:
-        """Whether events of different subjects are all next in line; then they are added.
+    def _are_all_next(self, entries: Entries, opens: Sequence[bool]) -> bool:
+        """Whether these are events of different subjects and all next in line.
 
         The common case of a load, in a few passes without a call per event.
         """
-        index = self._index
+        index, subjects, events = self._index, entries.subjects, entries.events
         if (
             self._subjects
+            or self._added_whole is not None
             or len(set(subjects)) < len(subjects)
             or len(set(events)) < len(events)
             or not index._recent.keys().isdisjoint(events)
@@ -173,13 +190,22 @@ class Draft:
         ):
             return False
         for newest, version, is_opening in zip(
-            index._subjects.versions(subjects), versions, opens, strict=True
+            index._subjects.versions(subjects), entries.versions, opens, strict=True
         ):
             if version != newest + 1 and (newest or not is_opening or version < 1):
                 return False
-        self._subjects = dict(zip(subjects, zip(versions, events, strict=True), strict=True))
-        self._events = dict(zip(events, map(xor, subjects, versions), strict=True))
         return True
+
+    def _unfold(self) -> None:
+        """Bring what was added in one pass into the maps; most drafts end without needing it."""
+        if self._added_whole is None:
+            return
+        entries, self._added_whole = self._added_whole, None
+        versions, events = entries.versions, entries.events
+        self._subjects = dict(
+            zip(entries.subjects, zip(versions, events, strict=True), strict=True)
+        )
+        self._events = dict(zip(events, map(xor, entries.subjects, versions), strict=True))
 
     def keep(self) -> None:
         """What was added stays."""

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from bus.broker.port import Broker, Consumer, Fetched, Message, Place, Producer, TopicSpec
+from bus.broker.port import Broker, Consumer, Fetched, Place, Portion, Producer, TopicSpec
 
 
 class OwnTopics:
@@ -71,7 +71,7 @@ class OwnTopics:
         return [(self.there(topic), number) for topic, number in places]
 
 
-class _Producer:
+class _Producer(Producer):
     def __init__(self, inner: Producer, names: OwnTopics) -> None:
         self._inner = inner
         self._names = names
@@ -79,9 +79,9 @@ class _Producer:
     async def start(self) -> None:
         await self._inner.start()
 
-    async def send(self, messages: Sequence[Message]) -> Sequence[int]:
-        return await self._inner.send(
-            [replace(message, topic=self._names.there(message.topic)) for message in messages]
+    async def append(self, portions: Sequence[Portion]) -> Sequence[Sequence[int]]:
+        return await self._inner.append(
+            [replace(portion, topic=self._names.there(portion.topic)) for portion in portions]
         )
 
     async def close(self) -> None:

@@ -128,7 +128,7 @@ class House:
         """The events of a stream's topic, decoded."""
         values = [value for _, value in self.log(stream) if value is not None]
         version = self.catalog.stream(stream).latest
-        batch: pa.RecordBatch = decode(version, values, skip=5)
+        batch: pa.RecordBatch = decode(version, [value[5:] for value in values])
         found: list[dict[str, Any]] = batch.to_pylist()
         return found
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from bus.broker import Message
+from bus.broker import Portion
 from bus.broker.partitioner import partition_of
 from bus.errors import BrokerUnavailable, ConfigurationError, RegistryUnavailable, SchemaMismatch
 from bus.model import Change
@@ -209,7 +210,7 @@ async def test_what_another_appends_meanwhile_is_not_skipped(
 
     def guard() -> None:  # right before this one's append
         place = ("linkage.resident", partition_of([foreign[0]], 3)[0])
-        house.broker._log(place).append(Message(*place, *foreign))
+        house.broker._log(place).append(*foreign)
 
     publisher = await house.publisher(guard=guard)
     twin = next(
@@ -268,16 +269,18 @@ class Flaky:
     def __init__(self, inner: Any, appended: int) -> None:
         self._inner = inner
         self._appended = appended
-        self.sent: list[list[Message]] = []
         self.has_failed = False
 
-    async def send(self, messages: Sequence[Message]) -> Sequence[int]:
+    async def append(self, portions: Sequence[Portion]) -> Sequence[Sequence[int]]:
         if not self.has_failed:
             self.has_failed = True
-            await self._inner.send(list(messages)[: self._appended])
+            left = self._appended
+            for portion in portions:
+                some = replace(portion, keys=portion.keys[:left], values=portion.values[:left])
+                left -= len(some.keys)
+                await self._inner.append([some])
             raise BrokerUnavailable("the broker does not acknowledge")
-        self.sent.append(list(messages))
-        return await self._inner.send(messages)
+        return await self._inner.append(portions)
 
     async def close(self) -> None:
         await self._inner.close()
@@ -410,9 +413,10 @@ class Watching:
         self._inner = inner
         self.calls: list[list[str]] = []
 
-    async def send(self, messages: Sequence[Message]) -> Sequence[int]:
-        self.calls.append([message.topic.removeprefix("linkage.") for message in messages])
-        return await self._inner.send(messages)
+    async def append(self, portions: Sequence[Portion]) -> Sequence[Sequence[int]]:
+        topics = [portion.topic for portion in portions for _ in portion.keys]
+        self.calls.append([topic.removeprefix("linkage.") for topic in topics])
+        return await self._inner.append(portions)
 
     async def close(self) -> None:
         await self._inner.close()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus.publish.versions import Standing, VersionIndex
+from bus.publish.versions import Entries, Standing, VersionIndex
 
 KEY, OTHER = b"131016/1", b"131016/2"
 
@@ -15,7 +15,7 @@ def known(*events: tuple[bytes, int, str]) -> VersionIndex:
     """An index that has read *events* in the log."""
     index = VersionIndex()
     for key, version, event_id in events:
-        index.learn([key], [version], [event_id])
+        index.learn(Entries.of([key], [version], [event_id]))
     return index
 
 
@@ -112,10 +112,10 @@ def test_an_erased_subject_is_unknown() -> None:
 def test_the_newest_event_is_remembered_for_ever() -> None:
     """Ids of earlier events fade, those of newest events never."""
     index = VersionIndex(recent=2)
-    index.learn([KEY], [1], ["a"])
-    index.learn([KEY], [2], ["b"])
+    index.learn(Entries.of([KEY], [1], ["a"]))
+    index.learn(Entries.of([KEY], [2], ["b"]))
     for number in range(10):
-        index.learn([b"131016/1%d" % number], [1], [f"x{number}"])
+        index.learn(Entries.of([b"131016/1%d" % number], [1], [f"x{number}"]))
 
     assert index.draft().add(KEY, 2, "b", opens=False) is Standing.DONE
     assert index.draft().add(KEY, 1, "a", opens=False) is Standing.REPEAT
@@ -139,7 +139,7 @@ def test_the_index_agrees_with_a_plain_table(events: list[tuple[int, int, bool]]
 
         assert standing is expected
         if standing is Standing.NEXT:
-            index.learn([key], [version], [event_id])
+            index.learn(Entries.of([key], [version], [event_id]))
             newest[subject] = version
     assert all(index.newest(b"131016/%d" % s) == version for s, version in newest.items())
 
@@ -164,7 +164,7 @@ def test_many_at_once_stand_as_they_would_alone(
     index = VersionIndex()
     for subject, version, event, _ in before:
         if version:
-            index.learn([b"131016/%d" % subject], [version], [f"e{event}"])
+            index.learn(Entries.of([b"131016/%d" % subject], [version], [f"e{event}"]))
     keys = [b"131016/%d" % subject for subject, *_ in then]
     versions = [version for _, version, *_ in then]
     ids = [f"e{event}" for *_, event, _ in then]
@@ -177,8 +177,8 @@ def test_many_at_once_stand_as_they_would_alone(
     ]
     together = index.draft()
 
-    assert together.add_all(keys, versions, ids, opens) == expected
-    again = [draft.add_all(keys, versions, ids, opens) for draft in (alone, together)]
+    assert together.add_all(Entries.of(keys, versions, ids), opens) == expected
+    again = [draft.add_all(Entries.of(keys, versions, ids), opens) for draft in (alone, together)]
     assert again[0] == again[1]
 
 
@@ -186,7 +186,7 @@ def test_a_load_of_a_known_subject_goes_on() -> None:
     """RECORD opens what is unknown; it skips nothing of what is known, in a batch either."""
     index = known((KEY, 3, "c"))
 
-    found = index.draft().add_all([OTHER, KEY], [7, 7], ["x", "y"], [True, True])
+    found = index.draft().add_all(Entries.of([OTHER, KEY], [7, 7], ["x", "y"]), [True, True])
 
     assert found == [Standing.NEXT, Standing.GAP]
 
@@ -199,14 +199,18 @@ def test_many_subjects_are_all_remembered() -> None:
     ids = [f"e{number}" for number in range(count)]
     for start in range(0, count, 1_000):
         part = slice(start, start + 1_000)
-        index.learn(keys[part], versions[part], ids[part])
+        index.learn(Entries.of(keys[part], versions[part], ids[part]))
 
     assert len(index) == count
     assert [index.newest(key) for key in keys] == versions
-    assert set(index.draft().add_all(keys, versions, ids, [False] * count)) == {Standing.DONE}
+    assert set(index.draft().add_all(Entries.of(keys, versions, ids), [False] * count)) == {
+        Standing.DONE
+    }
     next_ = [version + 1 for version in versions]
     new_ids = [f"n{number}" for number in range(count)]
-    assert set(index.draft().add_all(keys, next_, new_ids, [False] * count)) == {Standing.NEXT}
+    assert set(index.draft().add_all(Entries.of(keys, next_, new_ids), [False] * count)) == {
+        Standing.NEXT
+    }
 
 
 @pytest.mark.parametrize("version", [0, -1, -(2**31)])
