@@ -156,7 +156,7 @@ def event_id(records: pa.RecordBatch, row: int) -> str | None:
     if flat >= 0:
         found = records.column(flat)[row].as_py()
     elif header >= 0:
-        found = records.column(header)[row].as_py()["event_id"]
+        found = pc.struct_field(records.column(header), "event_id")[row].as_py()
     else:
         return None
     return str(found)

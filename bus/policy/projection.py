@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -102,9 +103,9 @@ def _parts_of(keys: pa.StringArray) -> Column:
 
 def _selected(view: View, records: pa.RecordBatch) -> Column:
     """Rows whose event type the view selects; None for all of them."""
-    if not view.event_types:
+    wanted = _plan_of(view).event_types
+    if wanted is None:
         return None
-    wanted = pa.array(sorted(view.event_types), pa.string())
     matches: Column = pc.is_in(_leaf(records, _EVENT_TYPE), value_set=wanted)
     if matches.true_count == len(matches):
         return None
@@ -127,12 +128,17 @@ def _certain(flags: Column) -> Column:
 def _leaf(records: pa.RecordBatch, path: str) -> Column:
     """One leaf outside any list."""
     found: list[Column] = [None]
-    tree = _Tree()
-    tree.add(path.split("."), 0)
-    tree.gather(records, found)
+    _tree_of(path).gather(records, found)
     if found[0] is None:
         raise SchemaMismatch("the batch has not the columns that the view reads", column=path)
     return found[0]
+
+
+@lru_cache(maxsize=8)
+def _tree_of(path: str) -> _Tree:
+    tree = _Tree()
+    tree.add(path.split("."), 0)
+    return tree
 
 
 @dataclass(slots=True)
@@ -185,6 +191,7 @@ class _Plan:
 
     view: View
     schema: pa.Schema
+    event_types: pa.StringArray | None  # None: all
     tree: _Tree
     flag: int | None
     partition: int | None
@@ -246,7 +253,16 @@ def _planned(view: View) -> _Plan:
             "a location goes out without the protection flag",
             system=view.system, stream=view.stream,
         )  # fmt: skip
-    return _Plan(view, view.schema, tree, flag, own.get(PARTITION), own.get(OFFSET), locations)
+    return _Plan(
+        view=view,
+        schema=view.schema,
+        event_types=pa.array(sorted(view.event_types), pa.string()) if view.event_types else None,
+        tree=tree,
+        flag=flag,
+        partition=own.get(PARTITION),
+        offset=own.get(OFFSET),
+        locations=locations,
+    )
 
 
 def _added(view: View) -> Iterator[tuple[int, ViewColumn]]:

@@ -181,6 +181,14 @@ async def opened(sink: Sink, view: View) -> AsyncIterator[Sink]:
         await sink.close()
 
 
+CRASHES = [  # a few rows may be one step of the store's, without a point inside
+    (Point.SINK_MOVED, 500),
+    (Point.SINK_WRITTEN, 500),
+    (Point.SINK_COMMITTED, 1),
+    (Point.SINK_COMMITTED, 500),
+]
+
+
 class SinkSuite:
     """Collected once per connector; the ``rig`` fixture says which."""
 
@@ -496,8 +504,7 @@ class SinkSuite:
 
     # -- crashes, cuts and closing
 
-    @pytest.mark.parametrize("rows", [1, 500])
-    @pytest.mark.parametrize("point", [Point.SINK_MOVED, Point.SINK_WRITTEN, Point.SINK_COMMITTED])
+    @pytest.mark.parametrize(("point", "rows"), CRASHES)
     async def test_a_crash_leaves_rows_and_position_or_neither(
         self, rig: SinkRig, point: Point, rows: int
     ) -> None:

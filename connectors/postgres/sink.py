@@ -22,7 +22,6 @@ from typing import Any, TypeVar
 
 import adbc_driver_manager
 import psycopg
-import pyarrow as pa
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import BaseModel, ConfigDict, SecretStr
 
@@ -142,26 +141,21 @@ class PostgresSink:
             raise
 
     def _applied(self, batch: ViewBatch) -> Applied:
-        writer = self._writer(batch)
         try:
-            with writer.transaction():
-                applied_at = writer.move(batch)
-                if applied_at is None:
-                    raise LaneLost(
-                        "somebody else moved this lane",
-                        stream=batch.view.stream,
-                        partition=batch.partition,
-                        expected=batch.start,
-                    )
-                passed(Point.SINK_MOVED)
-                writer.write(batch)
-                passed(Point.SINK_WRITTEN)
-            passed(Point.SINK_COMMITTED)
+            applied = self._writer(batch).apply(batch)
         except (psycopg.Error, adbc_driver_manager.Error) as error:
             if getattr(error, "sqlstate", None) is None:  # the line failed, not the statement
                 self._drop_writers()
             raise
-        return Applied(writer.rows(), applied_at)
+        if applied is None:
+            raise LaneLost(
+                "somebody else moved this lane",
+                stream=batch.view.stream,
+                partition=batch.partition,
+                expected=batch.start,
+            )
+        passed(Point.SINK_COMMITTED)
+        return applied
 
     def _checkpoint(self, partition: int) -> Checkpoint | None:
         opened = self._need_open()
@@ -237,11 +231,6 @@ class PostgresSink:
                 with suppress(psycopg.Error):
                     writer.close()
         self._small = self._bulk = None
-
-
-def _bytes_at_most(records: pa.RecordBatch) -> int:
-    """A bound of the records' size; the exact one (``nbytes``) costs as much as a view."""
-    return int(records.get_total_buffer_size())
 
 
 def _checkpoint(row: tuple[Any, ...]) -> Checkpoint:

@@ -1,17 +1,17 @@
 """The two ways of a batch into its table: a few rows as JSON, many as columns.
 
-Both do the same in one transaction: move the position if it is where the batch starts, then write
-the rows. Below some fifty rows a prepared statement over one JSON parameter costs least (0.2 ms of
-processor for one row of 36 columns); above, COPY into a temporary table and one upsert from there.
-Each way has a driver and a connection of its own; a batch uses one of them.
+Both do the same at once: move the position if it is where the batch starts, and write the rows.
+Below some fifty rows one prepared statement with a JSON parameter costs least; above, COPY into a
+temporary table and one upsert from there, in a transaction. Each way has a driver and a
+connection of its own; a batch uses one of them.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import fields
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -22,27 +22,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg.types.numeric import Int4, Int8
 
-from bus.model import Keeping, ViewBatch
+from bus.model import Applied, Keeping, Receipt, ViewBatch
+from bus.points import Point, passed
 from connectors.postgres.statements import APPLIED_AT, BEGIN, INBOX, SESSION, Statements
 
 TIME = pa.timestamp("us", tz="UTC")
 CANCEL_S = 3.0
+_RECEIPT = tuple(entry.name for entry in fields(Receipt))
 
 
 class Writer(Protocol):
     """One connection that applies batches, one at a time, from one thread."""
 
-    def transaction(self) -> Any:
-        """A context: committed at its end, undone if anything is raised inside."""
+    def apply(self, batch: ViewBatch) -> Applied | None:
+        """Position, receipt, and rows or erasures, all or none; how many rows were changed.
 
-    def move(self, batch: ViewBatch) -> datetime | None:
-        """Move the lane; the server's time, or None if it is not at the batch's start."""
-
-    def write(self, batch: ViewBatch) -> None:
-        """Write the rows, or erase."""
-
-    def rows(self) -> int:
-        """How many rows the last committed transaction changed."""
+        None if the lane is not where the batch starts: nothing was written.
+        """
 
     def interrupt(self) -> None:
         """Make the server give up the statement in hand; called from another thread."""
@@ -52,56 +48,33 @@ class Writer(Protocol):
 
 
 class SmallWriter:
-    """A few rows, or none, or an erasure: psycopg, two round trips, prepared statements."""
+    """A few rows, or none, or an erasure: psycopg, one prepared statement."""
 
     def __init__(self, connection: psycopg.Connection[Any], statements: Statements) -> None:
         self._sql = statements
         self.connection = connection
-        self._pipeline: psycopg.Pipeline | None = None
-        self._written: psycopg.Cursor[Any] | None = None
-        self._moved_at: datetime | None = None
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        try:
-            with self.connection.pipeline() as self._pipeline:
-                self.connection.execute(BEGIN)
-                yield
-                self.connection.execute("COMMIT")
-        except BaseException:
-            self.connection.rollback()
-            raise
-
-    def move(self, batch: ViewBatch) -> datetime | None:
-        assert self._pipeline is not None
+    def apply(self, batch: ViewBatch) -> Applied | None:
         end = batch.end
-        cursor = self.connection.execute(
-            self._sql.move,
-            (
-                batch.view.stream, Int4(batch.partition), end.cluster_id, end.topic,
-                Int8(end.offset), end.last_event_id, receipt_json(batch), Int8(batch.start),
-            ),
-            prepare=True,
+        statement, parameters = self._writing(batch)
+        move = (
+            batch.view.stream, Int4(batch.partition), end.cluster_id, end.topic,
+            Int8(end.offset), end.last_event_id, receipt_json(batch), Int8(batch.start),
         )  # fmt: skip
-        self._pipeline.sync()
-        moved = cursor.fetchone()
-        self._moved_at = moved[0] if moved else None
-        return self._moved_at
+        found = self.connection.execute(statement, (*move, *parameters), prepare=True).fetchone()
+        if found is None or found[0] is None:
+            return None
+        return Applied(found[1] if len(found) > 1 else 0, found[0])
 
-    def write(self, batch: ViewBatch) -> None:
-        self._written = None
-        if batch.erased:
-            if batch.view.keeping is Keeping.STATE:
-                keys = [key.split("/", 1) for key in batch.erased if "/" in key]
-                keys = [key for key in keys if "\x00" not in "".join(key)]  # in no table
-                columns = ([key[0] for key in keys], [key[1] for key in keys])
-                self._written = self.connection.execute(self._sql.erase, columns)
-        elif batch.records.num_rows:
-            parameters = (json_rows(newest(batch)), self._moved_at)
-            self._written = self.connection.execute(self._sql.write_json, parameters, prepare=True)
-
-    def rows(self) -> int:
-        return self._written.rowcount if self._written else 0
+    def _writing(self, batch: ViewBatch) -> tuple[str, tuple[object, ...]]:
+        """The statement that does it, and what it needs beside the move."""
+        if batch.erased and batch.view.keeping is Keeping.STATE:
+            keys = [key.split("/", 1) for key in batch.erased if "/" in key]
+            keys = [key for key in keys if "\x00" not in "".join(key)]  # in no table
+            return self._sql.apply_erasure, ([key[0] for key in keys], [key[1] for key in keys])
+        if batch.records.num_rows:
+            return self._sql.apply_rows, (json_rows(newest(batch)),)
+        return self._sql.move, ()
 
     def interrupt(self) -> None:
         self.connection.cancel_safe(timeout=CANCEL_S)
@@ -115,8 +88,6 @@ class BulkWriter:
 
     def __init__(self, conninfo: str, statements: Statements) -> None:
         self._sql = statements
-        self._rows = 0
-        self._moved_at: datetime | None = None
         with ExitStack() as stack:
             # autocommit: the driver would otherwise begin the next transaction at each commit,
             # and the session would stand in it until the next batch.
@@ -126,17 +97,23 @@ class BulkWriter:
                 self._cursor.execute(statement)
             self._open = stack.pop_all()  # closes the cursor first: the driver insists on it
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def apply(self, batch: ViewBatch) -> Applied | None:
         self._cursor.execute(BEGIN)
         try:
-            yield
+            moved_at = self._move(batch)
+            if moved_at is None:
+                self._cursor.execute("ROLLBACK")
+                return None
+            passed(Point.SINK_MOVED)
+            rows = self._write(batch, moved_at)
+            passed(Point.SINK_WRITTEN)
             self._cursor.execute("COMMIT")
         except BaseException:
             self._cursor.execute("ROLLBACK")
             raise
+        return Applied(rows, moved_at)
 
-    def move(self, batch: ViewBatch) -> datetime | None:
+    def _move(self, batch: ViewBatch) -> datetime | None:
         end = batch.end
         parameters = {
             "stream": pa.array([batch.view.stream]),
@@ -150,19 +127,15 @@ class BulkWriter:
         }
         self._cursor.execute(self._sql.move, pa.record_batch(parameters))
         moved = self._cursor.fetchone()
-        self._moved_at = moved[0] if moved else None
-        return self._moved_at
+        return moved[0] if moved else None
 
-    def write(self, batch: ViewBatch) -> None:
+    def _write(self, batch: ViewBatch, moved_at: datetime) -> int:
         records = newest(batch)
-        moved_at = pa.repeat(pa.scalar(self._moved_at, TIME), records.num_rows)
-        records = records.append_column(APPLIED_AT, moved_at)
+        times = pa.repeat(pa.scalar(moved_at, TIME), records.num_rows)
+        records = records.append_column(APPLIED_AT, times)
         self._cursor.adbc_ingest(INBOX, records, mode="append", temporary=True)
         self._cursor.execute(self._sql.write_inbox)
-        self._rows = self._cursor.rowcount
-
-    def rows(self) -> int:
-        return self._rows
+        return int(self._cursor.rowcount)
 
     def interrupt(self) -> None:
         self._cursor.adbc_cancel()
@@ -185,7 +158,8 @@ def connect(conninfo: str) -> psycopg.Connection[Any]:
 
 def receipt_json(batch: ViewBatch) -> str:
     """The batch's receipt as the position's row keeps it."""
-    return json.dumps(asdict(batch.receipt))
+    receipt = batch.receipt
+    return json.dumps({name: getattr(receipt, name) for name in _RECEIPT})
 
 
 def json_rows(records: pa.RecordBatch) -> str:
@@ -202,10 +176,10 @@ def _with_text(
     records: pa.RecordBatch, is_written: Callable[[pa.DataType], bool]
 ) -> pa.RecordBatch:
     """The records with some columns as text."""
-    for index, entry in enumerate(records.schema):
-        if is_written(entry.type):
+    for index, kind in enumerate(records.schema.types):
+        if is_written(kind):
             text = records.column(index).cast(pa.string())
-            records = records.set_column(index, entry.name, text)
+            records = records.set_column(index, records.schema.names[index], text)
     return records
 
 

@@ -12,6 +12,7 @@ import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from random import Random
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -31,7 +32,8 @@ from connectors.postgres.sink import SMALL_ROWS, PostgresOptions, PostgresSink
 pytestmark = pytest.mark.service
 
 SECRET = "sekret-name"
-SIZES = pytest.mark.parametrize("rows", [1, SMALL_ROWS + 1])
+LARGE_ROWS = SMALL_ROWS + 1
+SIZES = pytest.mark.parametrize("rows", [1, LARGE_ROWS])
 
 
 def sink_at(uri: str, **options: str) -> PostgresSink:
@@ -243,13 +245,12 @@ class TestConnecting:
         assert values(database, mine) == [(0,)]
 
 
-@SIZES
 @pytest.mark.parametrize("point", [Point.SINK_MOVED, Point.SINK_WRITTEN])
 async def test_a_connection_that_breaks_in_the_middle_undoes_the_batch(
-    database: str, point: Point, rows: int, monkeypatch: pytest.MonkeyPatch
+    database: str, point: Point, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between two steps of a batch the line is cut: nothing is there, and a retry does it."""
-    view = view_of()
+    view, rows = view_of(), LARGE_ROWS
 
     def cut(passed: Point) -> None:
         if passed is point:
@@ -542,45 +543,88 @@ _VICTIM = """
     from bus.testing.sink_suite import batch_of, person, view_of
     from connectors.postgres.sink import PostgresOptions, PostgresSink
 
-    async def main(uri, rows):
+    async def main(uri, rows, batches):
         points.arm(os.environ)
         view = view_of()
         sink = PostgresSink(PostgresOptions(uri=SecretStr(uri)))
         found = await sink.open(view)
         start = found[0].position.offset if found else 0
-        while start < 10 * rows:
+        while start < batches * rows:
             batch = batch_of(view, [person(f"{start + n:05d}") for n in range(rows)], start=start)
             await sink.apply(batch)
             start += rows
         await sink.close()
 
-    asyncio.run(main(sys.argv[1], int(sys.argv[2])))
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
 """
+_ROWS_AND_OFFSET = (
+    'SELECT (SELECT count(*) FROM linkage.resident), "offset" FROM linkage.renkei_position'
+)
+_END_SESSIONS = (  # the server notices a death on its own; here we do not wait for it
+    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND application_name LIKE 'renkei %'"
+)
 
 
-@SIZES
-@pytest.mark.parametrize("point", [Point.SINK_MOVED, Point.SINK_WRITTEN, Point.SINK_COMMITTED])
+def victim(database: str, rows: int, batches: int) -> list[str]:
+    """The command of a process that applies so many batches of so many rows, from where it is."""
+    return [
+        sys.executable, "-c", textwrap.dedent(_VICTIM), database, str(rows), str(batches),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("point", "rows"),
+    [
+        (Point.SINK_MOVED, LARGE_ROWS),
+        (Point.SINK_WRITTEN, LARGE_ROWS),
+        (Point.SINK_COMMITTED, SMALL_ROWS),
+        (Point.SINK_COMMITTED, LARGE_ROWS),
+    ],
+)
 def test_a_killed_process_tears_nothing(database: str, point: Point, rows: int) -> None:
     """SIGKILL between two steps of the fourth batch; the next process ends with every row once."""
 
     def run(**environment: str) -> int:
-        command = [sys.executable, "-c", textwrap.dedent(_VICTIM), database, str(rows)]
+        command = victim(database, rows, 10)
         return subprocess.run(command, env=os.environ | environment, check=False).returncode
 
     assert run(RENKEI_KILL_AT=f"{point}:4") == -signal.SIGKILL
-    execute(  # the server notices the death on its own; here we do not wait for it
-        database,
-        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND application_name LIKE 'renkei %'",
-    )
-    rows_and_offset = (
-        'SELECT (SELECT count(*) FROM linkage.resident), "offset" FROM linkage.renkei_position'
-    )
+    execute(database, _END_SESSIONS)
     done = 4 if point is Point.SINK_COMMITTED else 3
-    assert values(database, rows_and_offset) == [(done * rows, done * rows)]
+    assert values(database, _ROWS_AND_OFFSET) == [(done * rows, done * rows)]
 
     assert run() == 0
-    assert values(database, rows_and_offset) == [(10 * rows, 10 * rows)]
+    assert values(database, _ROWS_AND_OFFSET) == [(10 * rows, 10 * rows)]
+
+
+def test_a_few_rows_are_there_with_their_position_or_not_at_all(database: str) -> None:
+    """SIGKILL at any moment of single rows, time after time: rows and position never part."""
+    held = 0
+    for number in range(4):
+        with subprocess.Popen(victim(database, 1, 1_000_000)) as process:
+            try:
+                while held == (held := _rows_at(database, held)):
+                    time.sleep(0.01)
+                time.sleep(0.05 * Random(number).random())
+            finally:
+                process.kill()
+        execute(database, _END_SESSIONS)
+        ((rows, offset),) = values(database, _ROWS_AND_OFFSET)
+        assert rows == offset > 0
+        held = offset
+
+    assert subprocess.run(victim(database, 1, held + 3), check=False).returncode == 0
+    assert values(database, _ROWS_AND_OFFSET) == [(held + 3, held + 3)]
+
+
+def _rows_at(database: str, before: int) -> int:
+    """How far the position is; *before* while there is no table."""
+    try:
+        found = values(database, 'SELECT "offset" FROM linkage.renkei_position')
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+        return before
+    return int(found[0][0]) if found else before
 
 
 @SIZES
