@@ -1,4 +1,8 @@
-"""A first load into four systems at once, by the product's own command, judged by the stores."""
+"""A first load into four systems at once, by the product's own command, judged by the stores.
+
+Everybody then changes some times over, so that the process's memory can be watched for longer
+than a first load takes.
+"""
 
 from __future__ import annotations
 
@@ -6,51 +10,79 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from time import perf_counter
+from typing import Any
 
 import psutil
 import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from bus import app
 from bus.bench.machines import Machines, reached
 from bus.bench.rows import resident_rows
+from bus.settings import Settings
 from bus.testing.processes import Process, running
 
 RESIDENTS = 100_000
 SYSTEMS = ("child_allowance", "electoral_roll", "health_management", "national_pension")
 WITHIN_S = 300.0
 SAMPLE_S = 0.25
+ROUNDS = 4  # of updates of everybody, after the first load
 MB = 1024 * 1024
 
 
 async def measure(machines: Machines, step: Callable[[str], None]) -> Mapping[str, float]:
-    """``load_deliveries_per_s`` from the first row to the last, and ``load_rss_mb``."""
+    """``load_deliveries_per_s`` from the first row to the last; ``load_rss_mb``, the most
+    memory of the delivering process, and ``load_rss_growth_mb``, how much of it came after the
+    first round of updates.
+    """
     settings = machines.settings
-    catalog = app.catalog(settings)
     step("making residents")
-    rows = resident_rows(catalog, RESIDENTS)
+    rows = resident_rows(app.catalog(settings), RESIDENTS)
     step("publishing them")
-    async with app.publisher(settings) as publisher:
-        async for outcome in publisher.publish_batches(catalog.stream("resident"), rows):
-            assert not outcome.refused
+    await _publish(settings, rows)
     step("delivering to four systems")
     log = settings.home / "logs" / "bench-deliver.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     arguments = ["deliver", *(part for system in SYSTEMS for part in ("--system", system))]
+    uris = [machines.town.systems[system] for system in SYSTEMS]
     with running(arguments, {"RENKEI_HOME": str(settings.home)}, log) as process:
-        sizes = await _until_loaded(process, [machines.town.systems[s] for s in SYSTEMS])
-    first, last = zip(*(_times(machines.town.systems[system]) for system in SYSTEMS), strict=True)
+        sizes = [max(await _until_loaded(process, uris, RESIDENTS))]
+        first, last = zip(*(_times(uri) for uri in uris), strict=True)
+        for number in range(1, ROUNDS + 1):
+            step(f"everybody changes, round {number} of {ROUNDS}")
+            await _publish(settings, [_updated(batch, number) for batch in rows])
+            sizes.append(max(await _until_loaded(process, uris, RESIDENTS * (number + 1))))
     seconds = (max(last) - min(first)).total_seconds()
-    half = sizes[len(sizes) // 2 :]
     return {
         "load_deliveries_per_s": RESIDENTS * len(SYSTEMS) / seconds,
         "load_seconds": seconds,
         "load_rss_mb": max(sizes) / MB,
-        "load_rss_growth_mb": (half[-1] - half[0]) / MB,
+        "load_rss_growth_mb": (max(sizes) - max(sizes[:2])) / MB,
     }
 
 
-async def _until_loaded(process: Process, uris: Sequence[str]) -> list[int]:
-    """Sizes of the process's resident memory until every system has everybody."""
+async def _publish(settings: Settings, batches: Sequence[pa.RecordBatch]) -> None:
+    stream = app.catalog(settings).stream("resident")
+    async with app.publisher(settings) as publisher:
+        async for outcome in publisher.publish_batches(stream, batches):
+            assert not outcome.refused, outcome.faults[0]
+
+
+def _updated(batch: pa.RecordBatch, number: int) -> pa.RecordBatch:
+    """The same residents, so many versions later; events and changes of their own."""
+    header: Any = batch.column("header")
+    named = dict(zip((entry.name for entry in header.type), header.flatten(), strict=True))
+    named["version"] = pc.add(named["version"], pa.scalar(number, pa.int32()))
+    for name in ("event_id", "change_id"):
+        named[name] = pc.binary_replace_slice(named[name], 0, 1, format(number, "x"))
+    updated = pa.StructArray.from_arrays(list(named.values()), fields=list(header.type))
+    place = batch.schema.get_field_index("header")
+    return batch.set_column(place, batch.schema.field(place), updated)
+
+
+async def _until_loaded(process: Process, uris: Sequence[str], events: int) -> list[int]:
+    """Sizes of the process's resident memory until every system is that far."""
     sizes = []
     until = perf_counter() + WITHIN_S
     delivering = psutil.Process(process.pid)
@@ -58,7 +90,7 @@ async def _until_loaded(process: Process, uris: Sequence[str]) -> list[int]:
         if process.poll() is not None or perf_counter() > until:
             raise RuntimeError(f"the load did not arrive; see {process.log}")
         sizes.append(delivering.memory_info().rss)
-        if all([await asyncio.to_thread(reached, uri) >= RESIDENTS for uri in uris]):
+        if all([await asyncio.to_thread(reached, uri) >= events for uri in uris]):
             return sizes
         await asyncio.sleep(SAMPLE_S)
 
