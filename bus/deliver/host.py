@@ -16,6 +16,7 @@ from bus.deliver.clock import BackOff, Clock
 from bus.deliver.delivery import Delivery
 from bus.deliver.fence import Fence
 from bus.deliver.internal import Ids, InternalTopic
+from bus.deliver.operations import Operations
 from bus.deliver.parked import ParkedIndex
 from bus.deliver.reading import Reads
 from bus.deliver.receipts import Receipts
@@ -67,6 +68,16 @@ async def shared(
         )
         stack.push_async_callback(parked.close)
         await wait.until(parked.start, "exceptions")
+        operations = Operations(
+            broker,
+            internal("operation"),
+            streams["operation"],
+            readers["operation"],
+            clock,
+            BackOff(settings.retry_first, settings.retry_most),
+        )
+        stack.push_async_callback(operations.close)
+        await wait.until(operations.start, "operations")
         fence = Fence(broker, streams["protection"], readers["protection"])
         stack.push_async_callback(fence.close)
         await wait.until(fence.start, "protection")
@@ -75,6 +86,7 @@ async def shared(
             cluster_id=cluster_id,
             fence=fence,
             parked=parked,
+            operations=operations,
             receipts=receipts,
             lanes=Lanes(),
             clock=clock,
@@ -91,7 +103,7 @@ async def host(
     A system that cannot run is reported, and the others go on; when all have ended, the first
     failure is raised.
     """
-    following = asyncio.create_task(_follow_exceptions(shared))
+    following = asyncio.create_task(follow(shared))
     stopping = asyncio.create_task(_stop_when(stop, deliveries))
     running = [asyncio.create_task(delivery.run(once=once)) for delivery in deliveries]
     following.add_done_callback(_say_defect)
@@ -117,12 +129,16 @@ def observe(shared: Shared, deliveries: Sequence[Delivery]) -> None:
         metrics.exceptions(Counter((e.system, e.stream, e.state.value) for e in events))
         metrics.receipts_waiting(shared.receipts.waiting)
         stuck: dict[tuple[str, str], float] = {}
+        paused: dict[tuple[str, str], float] = {}
         for state in states:
             waited = (shared.clock.now() - state.since).total_seconds() if state.since else 0.0
-            lane = (state.system, state.stream)
-            stuck[lane] = max(waited, stuck.get(lane, 0.0))
+            lane, is_paused = (state.system, state.stream), state.status is LaneStatus.PAUSED
+            stuck[lane] = max(0.0 if is_paused else waited, stuck.get(lane, 0.0))
+            if is_paused:
+                paused[lane] = waited
         for lane, waited in stuck.items():
             metrics.stuck(*lane, waited)
+        metrics.paused(paused)
         for delivery in deliveries:
             for stream, (behind, seconds) in (await delivery.lags()).items():
                 metrics.lag(delivery.system, stream, behind, seconds)
@@ -167,22 +183,24 @@ async def _stop_when(stop: asyncio.Event, deliveries: Sequence[Delivery]) -> Non
         delivery.stop()
 
 
-async def _follow_exceptions(shared: Shared) -> None:
+async def follow(shared: Shared) -> None:
     """See what operators ask for, within about a second."""
+    follows = {"exceptions": shared.parked.catch_up, "operations": shared.operations.catch_up}
     while True:
         await shared.clock.sleep(LOOK_FOR_NEWS_EVERY)
-        try:
-            await shared.parked.catch_up()
-        except BusError as error:
-            if error.reaction is not Reaction.RETRY:
-                raise
-            _log.warning("exceptions-unseen", code=error.code)
+        for name, catch_up in follows.items():
+            try:
+                await catch_up()
+            except BusError as error:
+                if error.reaction is not Reaction.RETRY:
+                    raise
+                _log.warning("operators-unheard", code=error.code, wants=name)
 
 
 def _say_defect(task: asyncio.Task[None]) -> None:
     """Without it nobody sees what operators ask for: never silently."""
     if not task.cancelled() and (error := task.exception()) is not None:
-        _log.error("exceptions-unfollowed", **describe(error))
+        _log.error("operators-unfollowed", **describe(error))
 
 
 class _Patience:

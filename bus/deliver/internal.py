@@ -1,4 +1,4 @@
-"""Append records to the bus's own streams: receipts and exceptions."""
+"""The bus's own streams (receipts, exceptions, operations): append records, read them back."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import pyarrow as pa
+import structlog
 
-from bus.broker import Broker, Message, Producer
+from bus.broker import Broker, Fetched, Message, Producer
 from bus.broker.partitioner import partition_of
 from bus.catalog import columns
 from bus.catalog.wire import frame
+from bus.deliver.reading import Reads, read_what_can_be
 from bus.errors import ConfigurationError
 from bus.model import SchemaVersion, Stream
+
+_log = structlog.get_logger("renkei.deliver")
 
 
 class Ids(Protocol):
@@ -64,3 +68,27 @@ class InternalTopic:
                     "the topic does not exist; make it with: renkei topics apply", topic=topic
                 )
         return partition_of([key.encode() for key in keys], self._partitions)
+
+
+async def rows_of(reader: Reads, fetched: Fetched) -> list[tuple[int, dict[str, Any]]]:
+    """What the bus said there: (offset, row), oldest first; what cannot be read is passed over.
+
+    Raises:
+        Unavailable: The registry does not answer.
+    """
+    said = [
+        (offset, value)
+        for offset, value in zip(fetched.offsets, fetched.values, strict=True)
+        if value is not None
+    ]
+    readable = await read_what_can_be(reader, [value for _, value in said])
+    for index, error in readable.refused:
+        _log.warning(
+            "record-unreadable",
+            code=error.code,
+            topic=fetched.topic,
+            partition=fetched.partition,
+            offset=said[index][0],
+        )
+    rows = readable.records.to_pylist() if readable.records is not None else []
+    return [(said[index][0], row) for index, row in zip(readable.good, rows, strict=True)]

@@ -10,11 +10,11 @@ import pyarrow as pa
 import structlog
 
 from bus.broker import Place
-from bus.deliver.parked import LaneName, SetAside
+from bus.deliver.parked import SetAside
 from bus.deliver.reading import Reads
 from bus.deliver.run import Rows
 from bus.deliver.shared import Shared, SharedSink
-from bus.deliver.state import LaneState
+from bus.deliver.state import LaneName, LaneState
 from bus.model import Position, View
 
 _log = structlog.get_logger("renkei.deliver")
@@ -82,6 +82,11 @@ class Kit:
             log=_log.bind(system=view.system, stream=view.stream, partition=place[1]),
             no_rows=Rows(empty, [], [], []),
         )
+
+    @property
+    def name(self) -> LaneName:
+        """Which lane it is."""
+        return LaneName(self.view.system, self.view.stream, self.place[1])
 
     @property
     def labels(self) -> tuple[str, str]:

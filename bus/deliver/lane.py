@@ -153,6 +153,7 @@ class Lane:
         kit.reading.resume()
         self._patience.is_open = True
         kit.state.runs()
+        kit.shared.operations.opened(kit.name)
         kit.log.info("lane-open", offset=self._mover.position.offset)
 
     async def _let_go(self, error: LaneLost) -> None:

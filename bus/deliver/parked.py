@@ -14,26 +14,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import NamedTuple
-
-import structlog
 
 from bus.broker import Broker, Fetched
 from bus.deliver.clock import Clock
-from bus.deliver.internal import InternalTopic
-from bus.deliver.reading import Reads, read_what_can_be
+from bus.deliver.internal import InternalTopic, rows_of
+from bus.deliver.reading import Reads
+from bus.deliver.state import LaneName
 from bus.deliver.tail import Tail
 from bus.model import ExceptionState, ParkedEvent, Stream
-
-_log = structlog.get_logger("renkei.deliver")
-
-
-class LaneName(NamedTuple):
-    """Which lane: (system, stream, partition)."""
-
-    system: str
-    stream: str
-    partition: int
 
 
 class SetAside:
@@ -172,30 +160,15 @@ class ParkedIndex:
         self._lanes[LaneName(event.system, event.stream, event.partition)].put(event)
 
     async def _take(self, fetched: Fetched) -> None:
-        values = [value for value in fetched.values if value is not None]
-        offsets = [
-            offset
-            for offset, value in zip(fetched.offsets, fetched.values, strict=True)
-            if value is not None
-        ]
-        readable = await read_what_can_be(self._reader, values)
-        for index, error in readable.refused:
-            _log.warning(
-                "exception-unreadable",
-                code=error.code,
-                partition=fetched.partition,
-                offset=offsets[index],
-            )
-        rows = readable.records.to_pylist() if readable.records is not None else []
         touched = set()
-        for index, row in zip(readable.good, rows, strict=True):
+        for offset, row in await rows_of(self._reader, fetched):
             event = _event(row)
             key = key_of(event)
             own = self._own.get(key)
             if own is not None:
-                if offsets[index] >= own:
+                if offset >= own:
                     del self._own[key]
-                if offsets[index] <= own:
+                if offset <= own:
                     continue
             self._put(event)
             touched.add(LaneName(event.system, event.stream, event.partition))

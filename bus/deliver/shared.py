@@ -11,6 +11,7 @@ from bus.broker import Broker
 from bus.connect import Sink
 from bus.deliver.clock import Clock
 from bus.deliver.fence import Fence
+from bus.deliver.operations import Operations
 from bus.deliver.parked import ParkedIndex
 from bus.deliver.receipts import Receipts
 from bus.deliver.state import Lanes
@@ -31,6 +32,7 @@ class Shared:
     cluster_id: str
     fence: Fence
     parked: ParkedIndex
+    operations: Operations
     receipts: Receipts
     lanes: Lanes
     clock: Clock
@@ -62,8 +64,12 @@ class SharedSink:
         """Apply one batch; others wait."""
         return await self._alone(self._apply(batch))
 
+    def renew(self) -> None:
+        """Have the store opened anew before the next call: somebody may have mended it."""
+        self._is_open = False
+
     async def close(self) -> None:
-        """Let go of the store once the call under way has ended."""
+        """Let go of the store once the call under way has ended; a later call opens it anew."""
         await self._alone(self._close())
 
     async def _alone(self, call: Coroutine[Any, Any, T]) -> T:

@@ -6,6 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
+
+
+class LaneName(NamedTuple):
+    """Which lane: (system, stream, partition)."""
+
+    system: str
+    stream: str
+    partition: int
 
 
 class LaneStatus(StrEnum):
@@ -15,6 +24,7 @@ class LaneStatus(StrEnum):
     RUNNING = "running"
     RETRYING = "retrying"  # something outside does not answer; goes on by itself
     LOST = "lost"  # somebody else moved it; asks its store anew
+    PAUSED = "paused"  # an operator wants it so; goes on when told to
     STOPPED = "stopped"  # waits for a person
     RELEASED = "released"  # no longer ours
 
@@ -28,6 +38,7 @@ class LaneState:
     partition: int
     status: LaneStatus = LaneStatus.OPENING
     offset: int = 0  # where the lane stands
+    has_stood: bool = False  # whether ``offset`` was ever its store's word
     fetched_to: int = 0  # the newest offset that was handed to it
     oldest_ms: int | None = None  # Kafka's time of the oldest event in hand; None: nothing in hand
     batches: int = 0
@@ -36,32 +47,42 @@ class LaneState:
     code: str | None = None  # of the error that it waits out or stopped on
     since: datetime | None = None  # when that began
 
+    @property
+    def name(self) -> LaneName:
+        """Which lane it is."""
+        return LaneName(self.system, self.stream, self.partition)
+
     def waits(self, status: LaneStatus, code: str, now: datetime) -> None:
         """It does not get on; the first time counts."""
         if self.status is not status:
             self.since = now
         self.status, self.code = status, code
 
+    def pauses(self, since: datetime) -> None:
+        """An operator wants it to stand."""
+        self.status, self.code, self.since, self.oldest_ms = LaneStatus.PAUSED, None, since, None
+
     def runs(self) -> None:
         """It gets on."""
         self.status, self.code, self.since = LaneStatus.RUNNING, None, None
+        self.has_stood = True
 
 
 class Lanes:
     """All lanes that this process hosts or hosted, by (system, stream, partition)."""
 
     def __init__(self) -> None:
-        self._states: dict[tuple[str, str, int], LaneState] = {}
+        self._states: dict[LaneName, LaneState] = {}
         self.undelivered: dict[tuple[str, str | None], str] = {}
         """What has no lane though it was asked for: (system, stream or all of them) -> code."""
 
     def of(self, system: str, stream: str, partition: int) -> LaneState:
         """The state of one lane; made where there is none."""
-        name = (system, stream, partition)
+        name = LaneName(system, stream, partition)
         return self._states.setdefault(name, LaneState(*name))
 
     @property
-    def all(self) -> Mapping[tuple[str, str, int], LaneState]:
+    def all(self) -> Mapping[LaneName, LaneState]:
         """Every lane's state."""
         return self._states
 
@@ -72,10 +93,18 @@ class Lanes:
 
     def stopped(self) -> list[LaneState]:
         """Lanes that wait for a person."""
-        return [s for s in self._states.values() if s.status is LaneStatus.STOPPED]
+        return self._that_are(LaneStatus.STOPPED)
+
+    def paused(self) -> list[LaneState]:
+        """Lanes that an operator paused."""
+        return self._that_are(LaneStatus.PAUSED)
 
     @property
     def is_ready(self) -> bool:
         """Whether every lane that is ours has found its place and none has stopped."""
         mine = [s for s in self._states.values() if s.status is not LaneStatus.RELEASED]
-        return all(s.status in (LaneStatus.RUNNING, LaneStatus.RETRYING) for s in mine)
+        well = (LaneStatus.RUNNING, LaneStatus.RETRYING, LaneStatus.PAUSED)
+        return all(s.status in well for s in mine)
+
+    def _that_are(self, status: LaneStatus) -> list[LaneState]:
+        return [s for s in self._states.values() if s.status is status]

@@ -2,6 +2,7 @@
 
 from bus.model.change import Change, ChangeRecord, PartialDate, event_key
 from bus.model.fault import Fault, Severity
+from bus.model.operation import Operation, OperationState
 from bus.model.receipt import ExceptionState, ParkedEvent, Receipt, multirange
 from bus.model.stream import Item, Nature, SchemaVersion, Sensitivity, Stream
 from bus.model.view import (
@@ -25,6 +26,8 @@ __all__ = [
     "Item",
     "Keeping",
     "Nature",
+    "Operation",
+    "OperationState",
     "ParkedEvent",
     "PartialDate",
     "Position",

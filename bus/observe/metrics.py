@@ -62,6 +62,7 @@ DECLARED = (
         "How long the lane that is worst off has waited for a store, a broker or a person.",
         LANE,
     ),
+    Declared(Gauge, "renkei_deliver_paused_seconds", "Since when an operator has it paused.", LANE),
     Declared(
         Gauge, "renkei_deliver_lanes", "Lanes of this process by how they do.", (*LANE, "status")
     ),
@@ -164,6 +165,10 @@ class Metrics:
     def stuck(self, system: str, stream: str, seconds: float) -> None:
         """How long a lane of this stream has not got on; 0 if all do."""
         self._set("renkei_deliver_stuck_seconds", seconds, system=system, stream=stream)
+
+    def paused(self, seconds: Mapping[tuple[str, str], float]) -> None:
+        """How long each (system, stream) that is paused here has been; others are not."""
+        self._replace("renkei_deliver_paused_seconds", seconds)
 
     def lanes(self, counts: Mapping[tuple[str, str, str], int]) -> None:
         """How many lanes there are of each (system, stream, status); others are gone."""

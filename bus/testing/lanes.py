@@ -24,7 +24,7 @@ from bus.deliver.host import shared
 from bus.deliver.shared import Shared
 from bus.deliver.state import LaneState, LaneStatus
 from bus.errors import RegistryUnavailable, SchemaUnknown
-from bus.model import ParkedEvent, SchemaVersion, View
+from bus.model import Operation, OperationState, ParkedEvent, SchemaVersion, View
 from bus.observe.metrics import Metrics
 from bus.policy import compile_view, ledger_view, load_subscriptions
 from bus.settings import Settings
@@ -275,6 +275,35 @@ class Hosted:
     async def news(self) -> None:
         """See at once what an operator asked for."""
         await self.shared.parked.catch_up()
+        await self.shared.operations.catch_up()
+
+    async def pause(self, system: str, stream: str = "resident", note: str = "T-1") -> None:
+        """An operator pauses a stream, and the process hears of it; its lanes may not stand yet."""
+        await self._instruct(system, stream, OperationState.PAUSED, note)
+
+    async def resume(self, system: str, stream: str = "resident") -> None:
+        """An operator has a stream go on, and the process hears of it."""
+        await self._instruct(system, stream, OperationState.RUNNING, None)
+
+    async def paused(self, stream: str = "resident") -> None:
+        """Wait until every lane of a stream that is owned here stands."""
+        await self.until(
+            lambda: all(lane.status is LaneStatus.PAUSED for lane in self.lanes_of(stream))
+        )
+
+    def lanes_of(self, stream: str) -> list[LaneState]:
+        """The lanes of one stream that are owned now."""
+        return [lane for lane in self.lanes if lane.stream == stream]
+
+    async def _instruct(
+        self, system: str, stream: str, state: OperationState, note: str | None
+    ) -> None:
+        now = self.shared.clock.now()
+        said = Operation(
+            system=system, stream=stream, state=state, operator="ops", at=now, note=note
+        )
+        await self.shared.operations.instruct([said])
+        await self.news()
 
 
 @asynccontextmanager

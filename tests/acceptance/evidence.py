@@ -338,7 +338,8 @@ def unquiet(where: Where, today: date) -> Iterator[str]:
         return
     grants = read_grants(where.subscriptions, today)
     streams = {stream for granted in grants.values() for stream in granted}
-    topics = [f"linkage.{stream}" for stream in (*sorted(streams), "receipt", "exception")]
+    own = ("receipt", "exception", "operation")
+    topics = [f"linkage.{stream}" for stream in (*sorted(streams), *own)]
     owed = set()
     ends = ends_of(where.kafka, topics)
     for system, granted in grants.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -13,9 +13,11 @@ from psycopg.rows import dict_row
 from pydantic import SecretStr
 
 from bus.broker import Message
+from bus.deliver.host import follow
 from bus.deliver.state import LaneStatus
+from bus.model import Operation, OperationState
 from bus.testing.changes import MUNICIPALITY
-from bus.testing.lanes import CATALOG, Town, hosted
+from bus.testing.lanes import CATALOG, Hosted, Town, hosted
 from connectors.postgres.sink import PostgresOptions, PostgresSink
 
 pytestmark = pytest.mark.service
@@ -28,6 +30,9 @@ def sinks(database: str) -> dict[str, Any]:
     """One system with a database of this test's own."""
     options = PostgresOptions(uri=SecretStr(database))
     return {SYSTEM: lambda _view: PostgresSink(options)}
+
+
+PAUSED = {LaneStatus.PAUSED}
 
 
 def held(database: str) -> dict[str, int]:
@@ -208,6 +213,102 @@ async def test_a_second_process_takes_half_and_gives_it_back(
         rows = sorted(chain.values(), key=lambda row: row["start"])
         assert sum(row["rows"] for row in rows) == 1000
         assert [r["previous"] for r in rows[1:]] == [r["chain"] for r in rows[:-1]]
+
+
+async def test_a_pause_reaches_every_process_and_outlives_them(
+    town: Town, sinks: dict[str, Any], database: str
+) -> None:
+    """Two processes with a lane each: both stand within seconds, and so does the next; then all
+    of it is there once."""
+
+    async def stand(*processes: Hosted) -> None:
+        for process in processes:
+            await process.until(lambda p=process: {s.status for s in p.lanes} == PAUSED, 10)
+
+    async with hosted(town, sinks) as first, hosted(town, sinks) as second:
+        following = [asyncio.create_task(follow(p.shared)) for p in (first, second)]
+        await first.until(lambda: len(first.lanes) == len(second.lanes) == 1, SOON)
+        await publish(town, range(400), 1)
+        await first.until(lambda: len(held(database)) == 400, SOON)
+        await first.shared.operations.instruct([_word(OperationState.PAUSED)])
+        await stand(first, second)
+        assert len(first.lanes) == len(second.lanes) == 1
+        for task in following:
+            task.cancel()
+    ends = await publish(town, range(600), 2)
+
+    async with hosted(town, sinks) as bus:
+        await bus.until(lambda: len(bus.lanes) == town.partitions, SOON)
+        await stand(bus)
+        await asyncio.sleep(1)
+        assert Counter(held(database).values()) == {1: 400}
+        await bus.resume(SYSTEM)
+        for partition, end in ends.items():
+            await bus.at(end, partition=partition, seconds=SOON)
+
+    assert Counter(held(database).values()) == {2: 600}
+    for partition in range(town.partitions):
+        chain = {r["chain"]: r for r in await receipts(town) if r["partition"] == partition}
+        rows = sorted(chain.values(), key=lambda row: row["start"])
+        assert sum(row["rows"] for row in rows) == 500
+        assert [r["previous"] for r in rows[1:]] == [r["chain"] for r in rows[:-1]]
+
+
+async def test_a_pause_makes_no_address_visible(
+    town: Town, sinks: dict[str, Any], database: str
+) -> None:
+    """A protection during the pause masks what was published before it, in a system that
+    withholds."""
+    subjects = range(200)
+    async with hosted(town, sinks) as bus:
+        await bus.until(lambda: len(bus.lanes) == town.partitions, SOON)
+        await bus.pause(SYSTEM)
+        await bus.until(lambda: {s.status for s in bus.lanes} == PAUSED, SOON)
+        ends = await publish(town, subjects, 1)
+        for number in subjects:
+            await town.publish("protection", f"{number:015d}", 1, partition=number % 2)
+        await bus.resume(SYSTEM)
+        for partition, end in ends.items():
+            await bus.at(end, partition=partition, seconds=SOON)
+
+    with psycopg.connect(database) as connection:
+        rows = connection.execute(
+            "SELECT protected, address_lot, count(*) FROM linkage.resident GROUP BY 1, 2"
+        ).fetchall()
+    assert rows == [(True, None, len(subjects))]
+
+
+async def test_a_lane_that_stopped_goes_on_without_a_restart(
+    town: Town, sinks: dict[str, Any], database: str
+) -> None:
+    """A right was revoked and is granted again; nobody starts a process."""
+    ends = await publish(town, range(10), 1)
+    async with hosted(town, sinks) as bus:
+        for partition, end in ends.items():
+            await bus.at(end, partition=partition, seconds=SOON)
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute("ALTER TABLE linkage.resident RENAME COLUMN version TO other")
+        ends = await publish(town, range(10), 2)
+        await bus.until(lambda: len(bus.shared.lanes.stopped()) == town.partitions, SOON)
+        await bus.until(lambda: not bus.shared.operations._untold, SOON)
+        await bus.news()
+        assert {o.code for o in bus.shared.operations.standing()} == {"RK-100"}
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute("ALTER TABLE linkage.resident RENAME COLUMN other TO version")
+
+        await bus.resume(SYSTEM)
+        for partition, end in ends.items():
+            await bus.at(end, partition=partition, seconds=SOON)
+        await bus.until(lambda: not bus.shared.operations._untold, SOON)
+        await bus.news()
+        assert bus.shared.operations.standing() == []
+
+    assert Counter(held(database).values()) == {2: 10}
+
+
+def _word(state: OperationState) -> Operation:
+    now = datetime.now(UTC)
+    return Operation(system=SYSTEM, stream="resident", state=state, at=now, operator="ops")
 
 
 async def _publish_slowly(town: Town) -> dict[int, int]:

@@ -37,6 +37,7 @@ def test_streams_and_versions(catalog: Catalog) -> None:
     assert {name: len(stream.versions) for name, stream in catalog.streams.items()} == {
         "exception": 1,
         "household": 1,
+        "operation": 1,
         "protection": 1,
         "receipt": 1,
         "resident": 2,

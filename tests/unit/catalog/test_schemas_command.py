@@ -39,7 +39,7 @@ def test_check_says_what_it_read() -> None:
     result = run("check")
 
     assert result.exit_code == 0, result.output
-    assert "5 streams, 6 versions, 6 code lists" in result.stdout
+    assert "6 streams, 7 versions, 6 code lists" in result.stdout
     assert result.stdout.rstrip().endswith("no fault")
 
 
@@ -48,7 +48,7 @@ def test_check_as_json() -> None:
     report = json.loads(run("check", "--json").stdout)
 
     assert report["faults"] == []
-    assert report["streams"] == 5
+    assert report["streams"] == 6
     assert report["readers"] == ["fastavro", "pyruhvro", "avro-python3"]
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from bus.broker import Fetched
 from bus.deliver.internal import InternalTopic
-from bus.deliver.parked import LaneName, ParkedIndex, SetAside
+from bus.deliver.parked import ParkedIndex, SetAside
+from bus.deliver.state import LaneName
 from bus.errors import BrokerUnavailable, ConfigurationError
 from bus.model import ExceptionState, ParkedEvent
 from bus.testing.lanes import CATALOG, Town

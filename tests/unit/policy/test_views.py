@@ -260,7 +260,7 @@ def test_the_ledger_sees_identifiers_only(catalog: Catalog, stream: str) -> None
     assert view.event_types == frozenset()
 
 
-@pytest.mark.parametrize("stream", ["receipt", "exception"])
+@pytest.mark.parametrize("stream", ["receipt", "exception", "operation"])
 def test_the_ledger_keeps_internal_streams_whole(catalog: Catalog, stream: str) -> None:
     """They are the bus's own words about itself."""
     view = ledger_view(catalog.stream(stream))

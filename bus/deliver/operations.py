@@ -1,0 +1,198 @@
+"""Pauses that operators ask for (一時停止), and lanes that say that they have stopped.
+
+Everything is in the compacted stream *operation*. Under the key ``system/stream`` stands what an
+operator wants of all lanes of a stream: PAUSED or RUNNING. Under ``system/stream/partition``
+stands a lane's own word: STOPPED, with the code and where, or RUNNING once it has opened again.
+Operators' commands only append; every delivering process follows the stream, so that an
+instruction reaches it within about a second wherever it runs, and one that starts finds it there.
+
+A lane's word is for those who ask how it stands, never for delivery itself: it is sent in the
+background, and a stop that nobody could be told of is in the process's log and metrics.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+from bus.broker import Broker, Fetched
+from bus.deliver.clock import BackOff, Clock
+from bus.deliver.internal import InternalTopic, rows_of
+from bus.deliver.reading import Reads
+from bus.deliver.state import LaneName
+from bus.deliver.tail import Tail
+from bus.errors import BusError, Reaction
+from bus.model import Operation, OperationState, Stream
+from bus.observe.logs import describe
+
+_log = structlog.get_logger("renkei.deliver")
+_LAST_WORD = timedelta(seconds=1)  # for what is still to be told when the process ends
+Listener = Callable[[Operation], None]
+
+
+class Operations:
+    """How every stream of every system is operated, as far as the stream says."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        topic: InternalTopic,
+        stream: Stream,
+        reader: Reads,
+        clock: Clock,
+        back_off: BackOff,
+    ) -> None:
+        self._topic = topic
+        self._reader = reader
+        self._clock = clock
+        self._back_off = back_off
+        self._tail = Tail(broker, stream.topic, self._take)
+        self._wanted: dict[tuple[str, str], Operation] = {}
+        self._said: dict[LaneName, Operation] = {}
+        self._listeners: dict[str, Listener] = {}
+        self._untold: dict[LaneName, Operation] = {}  # our own lanes' words, the newest of each
+        self._told: dict[LaneName, OperationState] = {}
+        self._news = asyncio.Event()
+        self._all_told = asyncio.Event()
+        self._telling: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Learn everything that the stream holds.
+
+        Raises:
+            ConfigurationError: The topic does not exist.
+            Unavailable: Broker or registry does not answer.
+        """
+        await self._tail.start()
+
+    async def catch_up(self) -> None:
+        """Return once everything that was appended before this call is known."""
+        await self._tail.catch_up()
+
+    async def close(self) -> None:
+        """Tell what is still to be told, if that is quick, and let go; safe to call twice."""
+        telling, self._telling = self._telling, None
+        if telling is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_WORD.total_seconds()):
+                    await self._all_told.wait()
+            telling.cancel()
+            await asyncio.wait({telling})
+        await self._tail.close()
+
+    # -- what operators want -----------------------------------------------------------------
+
+    def pause_of(self, system: str, stream: str) -> Operation | None:
+        """The pause that is in force, if there is one."""
+        wanted = self._wanted.get((system, stream))
+        return wanted if wanted is not None and wanted.state is OperationState.PAUSED else None
+
+    def listen(self, system: str, listener: Listener) -> None:
+        """Have *listener* told of each instruction for *system* from now on."""
+        self._listeners[system] = listener
+
+    async def instruct(self, operations: Sequence[Operation]) -> None:
+        """Append what an operator wants; every process will have seen it within about a second.
+
+        Raises:
+            Unavailable: Broker or registry does not answer; repeating it does no harm.
+        """
+        await self._topic.append([key_of(o) for o in operations], [_row(o) for o in operations])
+
+    # -- what lanes say ----------------------------------------------------------------------
+
+    def stopped(self, lane: LaneName, code: str, offset: int) -> None:
+        """A lane of this process has stopped: let those know who ask."""
+        self._say(lane, OperationState.STOPPED, code, offset)
+
+    def opened(self, lane: LaneName) -> None:
+        """A lane of this process has found its place: it is no longer stopped, if it was."""
+        said = self._said.get(lane)
+        states = (self._told.get(lane), None if said is None else said.state)
+        if OperationState.STOPPED in states:
+            self._say(lane, OperationState.RUNNING)
+
+    def standing(self, system: str | None = None) -> list[Operation]:
+        """Pauses in force and lanes that have stopped, of one system or of all, by name."""
+        every = [*self._wanted.values(), *self._said.values()]
+        return sorted(
+            (
+                operation
+                for operation in every
+                if operation.state is not OperationState.RUNNING
+                and system in (None, operation.system)
+            ),
+            key=lambda o: (o.system, o.stream, -1 if o.partition is None else o.partition),
+        )
+
+    def _say(
+        self, lane: LaneName, state: OperationState, code: str | None = None, at: int | None = None
+    ) -> None:
+        now = self._clock.now()
+        self._untold[lane] = Operation(**lane._asdict(), state=state, at=now, code=code, offset=at)
+        self._told[lane] = state
+        self._all_told.clear()
+        self._news.set()
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.create_task(self._tell_forever())
+            self._telling.add_done_callback(self._telling_ended)
+
+    async def _tell_forever(self) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            telling = dict(self._untold)
+            try:
+                await self.instruct(list(telling.values()))
+            except BusError as error:
+                _log.warning("operations-untold", code=error.code, lanes=len(telling))
+                if error.reaction is Reaction.RETRY:
+                    self._news.set()
+                    await self._clock.sleep(self._back_off.next())
+                    continue
+            self._back_off.reset()
+            for lane, operation in telling.items():
+                if self._untold.get(lane) is operation:
+                    del self._untold[lane]
+            if not self._untold:
+                self._all_told.set()
+
+    def _telling_ended(self, task: asyncio.Task[None]) -> None:
+        """A defect: the next word begins anew, and nobody waits for this one."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("operations-untold", **describe(error))
+        self._all_told.set()
+
+    # -- following the stream ----------------------------------------------------------------
+
+    async def _take(self, fetched: Fetched) -> None:
+        for _, row in await rows_of(self._reader, fetched):
+            operation = _operation(row)
+            if operation.partition is not None:
+                name = LaneName(operation.system, operation.stream, operation.partition)
+                self._said[name] = operation
+                continue
+            self._wanted[operation.system, operation.stream] = operation
+            listener = self._listeners.get(operation.system)
+            if listener is not None:
+                listener(operation)
+
+
+def key_of(operation: Operation) -> str:
+    """The Kafka key of an operation."""
+    lane = f"{operation.system}/{operation.stream}"
+    return lane if operation.partition is None else f"{lane}/{operation.partition}"
+
+
+def _row(operation: Operation) -> dict[str, Any]:
+    return {**asdict(operation), "state": operation.state.value}
+
+
+def _operation(row: dict[str, Any]) -> Operation:
+    return Operation(**{**row, "state": OperationState(row["state"])})

@@ -1,0 +1,34 @@
+"""How lanes are operated: what an operator wants of them, and what they say of themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class OperationState(StrEnum):
+    """How a system's stream, or one lane of it, is operated."""
+
+    PAUSED = "PAUSED"  # an operator wants it to stand
+    RUNNING = "RUNNING"  # an operator wants it to go on, or a lane that had stopped is open again
+    STOPPED = "STOPPED"  # a lane's own word: it waits for a person
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """The newest word about a system's stream, or about one lane of it (運転).
+
+    Without ``partition`` it is an operator's, about all lanes of the stream; with it, the lane's
+    own. ``offset`` is where a lane stopped: the event that it cannot pass, or where it stands.
+    """
+
+    system: str
+    stream: str
+    partition: int | None = None
+    state: OperationState
+    at: datetime
+    operator: str | None = None
+    code: str | None = None  # of the error on which a lane stopped
+    offset: int | None = None
+    note: str | None = None  # why an operator paused it: a ticket's number, never personal data
