@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import importlib
 import os
 import signal
@@ -26,10 +27,11 @@ from bus.catalog.memory import keep_freed
 from bus.catalog.registry import Registry
 from bus.catalog.wire import Reader
 from bus.connect import Sink
-from bus.deliver.clock import SystemClock
+from bus.deliver.clock import BackOff, SystemClock
 from bus.deliver.delivery import JAPAN, Delivery, Feed
 from bus.deliver.host import host, ill, observe, shared
 from bus.deliver.internal import InternalTopic
+from bus.deliver.operations import Operations
 from bus.deliver.parked import ParkedIndex
 from bus.deliver.reading import Reads, Remembering
 from bus.deliver.shared import Shared
@@ -489,6 +491,8 @@ async def run_deliveries(
                 watching.cancel()
     if once and (stopped := both.lanes.stopped()):
         raise LaneError("lanes have stopped and wait for a person", lanes=len(stopped))
+    if once and (paused := both.lanes.paused()):
+        raise LaneError("lanes are paused and were not delivered to", lanes=len(paused))
     if once and both.lanes.undelivered:
         systems = sorted({system for system, _ in both.lanes.undelivered})
         raise LaneError("not everything may be delivered", systems=", ".join(systems))
@@ -501,20 +505,69 @@ async def parked_events(settings: Settings) -> AsyncIterator[ParkedIndex]:
     Raises:
         Unavailable: Broker or registry does not answer.
     """
-    streams = catalog(settings)
-    stream = streams.stream("exception")
-    async with AsyncExitStack() as stack:
-        known = await stack.enter_async_context(registry(settings))
-        cluster = await stack.enter_async_context(broker(settings))
-        producer = cluster.producer(client_id="renkei-parked")
-        await producer.start()
-        stack.push_async_callback(producer.close)
-        topic = InternalTopic(cluster, producer, known, stream)
-        reader = Reader(stream, streams, known)
+    async with _internal(settings, "exception") as (cluster, topic, stream, reader):
         index = ParkedIndex(cluster, topic, stream, reader, SystemClock())
-        stack.push_async_callback(index.close)
-        await index.start()
-        yield index
+        try:
+            await index.start()
+            yield index
+        finally:
+            await index.close()
+
+
+@asynccontextmanager
+async def operations(settings: Settings) -> AsyncIterator[Operations]:
+    """How lanes are operated, as the operation stream says now.
+
+    Raises:
+        Unavailable: Broker or registry does not answer.
+    """
+    async with _internal(settings, "operation") as (cluster, topic, stream, reader):
+        back_off = BackOff(settings.retry_first, settings.retry_most)
+        operated = Operations(cluster, topic, stream, reader, SystemClock(), back_off)
+        try:
+            await operated.start()
+            yield operated
+        finally:
+            await operated.close()
+
+
+@asynccontextmanager
+async def _internal(
+    settings: Settings, name: str
+) -> AsyncIterator[tuple[Broker, InternalTopic, Stream, Reader]]:
+    """One of the bus's own streams, for a command that reads it and appends to it."""
+    streams = catalog(settings)
+    stream = streams.stream(name)
+    async with registry(settings) as known, broker(settings) as cluster:
+        producer = cluster.producer(client_id="renkei-operator")
+        await producer.start()
+        try:
+            topic = InternalTopic(cluster, producer, known, stream)
+            yield cluster, topic, stream, Reader(stream, streams, known)
+        finally:
+            await producer.close()
+
+
+def operator() -> str:
+    """Who gives the command: the account's name, as the machine has it."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # an account without a name
+        return f"uid {os.getuid()}"
+
+
+def received(settings: Settings, system: str) -> list[str]:
+    """The streams that a system receives today; the ledger receives all.
+
+    Raises:
+        ConfigurationError: There is no such system.
+    """
+    if system == LEDGER:
+        return sorted(catalog(settings).streams)
+    known = granted(settings, this_day())
+    if system not in known:
+        raise ConfigurationError("there is no such system", system=system)
+    return sorted(known[system])
 
 
 # --- the ledger -------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ MODULES = (
     "status",
     "throughput",
     "monitor",
+    "lanes",
     "parked",
     "schemas",
     "subscriptions",

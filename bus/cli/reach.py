@@ -9,8 +9,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from bus import app as composition
+from bus.cli.lanes import document, told
 from bus.cli.output import Json, out, show_json
 from bus.cli.watching import watch
 from bus.ledger import Reach, ReachState, SystemReach
@@ -23,6 +25,8 @@ _STYLES = {
     ReachState.APPLIED: "green",
     ReachState.SUPERSEDED: "green",
     ReachState.WAITING: "yellow",
+    ReachState.PAUSED: "yellow",
+    ReachState.STOPPED: "bold red",
     ReachState.NOT_ENTITLED: "dim",
 }
 
@@ -75,7 +79,11 @@ def draw(reach: Reach) -> RenderableType:
     for system in reach.systems:
         took = "" if system.took is None else duration(system.took)
         table.add_row(
-            system.system, system.state.value, took, _why(system), style=_STYLES.get(system.state)
+            system.system,
+            system.state.value,
+            took,
+            Text(_why(system)),  # a reason is somebody's own words: no markup
+            style=_STYLES.get(system.state),
         )
     return Group(summary(reach), table)
 
@@ -116,6 +124,7 @@ def as_document(reach: Reach) -> dict[str, Any]:
                 "took_ms": round(system.took.total_seconds() * 1000, 3) if system.took else None,
                 "code": system.code,
                 "events_behind": system.events_behind,
+                "operation": None if system.operation is None else document(system.operation),
             }
             for system in reach.systems
         ],
@@ -126,6 +135,10 @@ def _why(system: SystemReach) -> str:
     match system.state:
         case ReachState.PARKED:
             return f"{system.code}; see: renkei parked list"
+        case ReachState.PAUSED if (pause := system.operation) is not None:
+            return told(pause)
+        case ReachState.STOPPED if system.operation is not None:
+            return f"{system.code}; see: renkei lanes show"
         case ReachState.WAITING if system.events_behind is not None:
             return f"{system.events_behind:,} events before it"
         case ReachState.WAITING if system.code is not None:

@@ -7,9 +7,12 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
+from rich.console import Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from bus import app as composition
+from bus.cli.lanes import brief, document
 from bus.cli.output import Json, out, show_json
 from bus.cli.reach import duration
 from bus.cli.watching import watch
@@ -50,8 +53,8 @@ async def _status(*, is_watching: bool, as_json: bool) -> None:
         out().print(draw(found))
 
 
-def draw(found: list[Standing]) -> Table:
-    """One line for each system and stream; fits 80 columns."""
+def draw(found: list[Standing]) -> RenderableType:
+    """One line for each system and stream, and one for each that stands; fits 80 columns."""
     table = Table(
         "System", "Stream", "Lag", "Age", "Rows/s", "Parked", "Applied", box=None, pad_edge=False
     )
@@ -60,7 +63,7 @@ def draw(found: list[Standing]) -> Table:
     now = datetime.now(UTC)
     shown = None
     for one in found:
-        is_well = not one.lag_events and not one.parked
+        is_well = not one.lag_events and not one.parked and not one.operations
         table.add_row(
             "" if one.system == shown else one.system,
             one.stream,
@@ -74,7 +77,8 @@ def draw(found: list[Standing]) -> Table:
             style=None if is_well else "yellow",
         )
         shown = one.system
-    return table
+    standing = [Text(brief(operation)) for one in found for operation in one.operations]
+    return Group(table, *standing) if standing else table
 
 
 def as_document(standing: Standing) -> dict[str, Any]:
@@ -88,4 +92,5 @@ def as_document(standing: Standing) -> dict[str, Any]:
         "rows_per_s": standing.rows_per_s,
         "parked": standing.parked,
         "last_applied_at": last.isoformat() if last is not None else None,
+        "operations": [document(operation) for operation in standing.operations],
     }

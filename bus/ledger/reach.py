@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from bus.model import Operation, OperationState
+
 
 class ReachState(StrEnum):
     """How a change stands in one system; the worst of its events."""
@@ -17,10 +19,12 @@ class ReachState(StrEnum):
     APPLIED = "applied"
     SUPERSEDED = "superseded"  # a later version of the subject was delivered instead
     WAITING = "waiting"  # the lane has not come that far, or the event waits behind a parked one
+    PAUSED = "paused"  # the lane has not come that far, and an operator wants it to stand
+    STOPPED = "stopped"  # the lane has not come that far, and waits for a person
     PARKED = "parked"  # set aside; the code says why
     DISMISSED = "dismissed"  # set aside, and closed by an operator
     MISSED = "missed"  # the lane went past it without delivering it
-    NOT_ENTITLED = "not entitled"  # no grant covers any of the change's events
+    NOT_ENTITLED = "not entitled"  # no grant covers any of its events, and none was delivered
 
     @property
     def has_it(self) -> bool:
@@ -32,6 +36,8 @@ _WORST_FIRST = (
     ReachState.MISSED,
     ReachState.DISMISSED,
     ReachState.PARKED,
+    ReachState.STOPPED,
+    ReachState.PAUSED,
     ReachState.WAITING,
     ReachState.SUPERSEDED,
     ReachState.APPLIED,
@@ -43,11 +49,16 @@ _OF_EXCEPTION = {
     "DISMISSED": ReachState.DISMISSED,
     "SUPERSEDED": ReachState.SUPERSEDED,
 }
+_OF_OPERATION = {
+    OperationState.PAUSED: ReachState.PAUSED,
+    OperationState.STOPPED: ReachState.STOPPED,
+}
+_NOT_THERE_YET = (ReachState.WAITING, *_OF_OPERATION.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventStanding:
-    """What the ledger holds of one event in one system that is entitled to it."""
+    """What the ledger holds of one event in one system that is entitled to it, or was given it."""
 
     system: str
     stream: str
@@ -59,6 +70,7 @@ class EventStanding:
     reached: int | None = None  # how far the lane has come; None: it never started
     exception: str | None = None  # state of the newest exception
     code: str | None = None
+    operation: Operation | None = None  # if its lane stands: stopped, or else paused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +81,9 @@ class SystemReach:
     state: ReachState
     applied_at: datetime | None = None  # when the last of its events was
     took: timedelta | None = None  # from processing in the core system to then
-    code: str | None = None  # of the error an event was set aside with
+    code: str | None = None  # of the error an event was set aside with, or its lane stopped on
     events_behind: int | None = None  # how far its lane is from the change
+    operation: Operation | None = None  # who paused it, when and why; or on what it stopped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,8 +124,11 @@ def reach_of(
     systems: Sequence[str],
     standings: Sequence[EventStanding],
 ) -> Reach:
-    """Put together what the ledger holds; *systems* are all there are, entitled or not."""
-    by_system: dict[str, list[EventStanding]] = {system: [] for system in sorted(systems)}
+    """Put together what the ledger holds; *systems* are all there are, entitled or not.
+
+    A system that is gone from the subscriptions, but was given the change, is there as well.
+    """
+    by_system: dict[str, list[EventStanding]] = {system: [] for system in systems}
     for standing in standings:
         by_system.setdefault(standing.system, []).append(standing)
     whole = size is not None and events >= size
@@ -120,7 +136,7 @@ def reach_of(
         change_id=change_id,
         events=events,
         size=size,
-        systems=[_system(name, mine, whole) for name, mine in by_system.items()],
+        systems=[_system(name, by_system[name], whole) for name in sorted(by_system)],
     )
 
 
@@ -135,14 +151,16 @@ def _system(system: str, standings: Sequence[EventStanding], is_whole: bool) -> 
     worst = next(s for s in standings if _state(s) is state)
     times = [s.delivered_at or s.superseded_at for s in standings]
     applied_at = max((t for t in times if t is not None), default=None) if state.has_it else None
+    operation = worst.operation if state in _OF_OPERATION.values() else None
     first = min(standing.processed_at for standing in standings)
     return SystemReach(
         system=system,
         state=state,
         applied_at=applied_at,
         took=applied_at - first if applied_at is not None else None,
-        code=None if state.has_it else worst.code,
-        events_behind=_behind(worst) if state is ReachState.WAITING else None,
+        code=_code(worst, operation) if not state.has_it else None,
+        events_behind=_behind(worst) if state in _NOT_THERE_YET else None,
+        operation=operation,
     )
 
 
@@ -154,8 +172,13 @@ def _state(standing: EventStanding) -> ReachState:
     if standing.exception in _OF_EXCEPTION:
         return _OF_EXCEPTION[standing.exception]
     if standing.reached is None or standing.reached <= standing.offset:
-        return ReachState.WAITING
+        operation = standing.operation
+        return ReachState.WAITING if operation is None else _OF_OPERATION[operation.state]
     return ReachState.MISSED
+
+
+def _code(standing: EventStanding, operation: Operation | None) -> str | None:
+    return standing.code if operation is None else operation.code
 
 
 def _behind(standing: EventStanding) -> int | None:

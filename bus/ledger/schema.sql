@@ -43,6 +43,22 @@ CREATE TABLE IF NOT EXISTS ledger.event_exception (
   PRIMARY KEY (log_partition, log_offset)
 );
 
+CREATE TABLE IF NOT EXISTS ledger.event_operation (
+  system text NOT NULL,
+  stream text NOT NULL,
+  partition integer,
+  state text NOT NULL,
+  operator text,
+  at timestamptz NOT NULL,
+  code text,
+  "offset" bigint,
+  note text,
+  log_partition integer NOT NULL,
+  log_offset bigint NOT NULL,
+  renkei_applied_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (log_partition, log_offset)
+);
+
 -- A lane's receipts follow one another: the first that ends after an offset is the one that
 -- covers it. Replays lie outside that order and are few.
 CREATE INDEX IF NOT EXISTS receipt_lane
@@ -52,6 +68,8 @@ CREATE INDEX IF NOT EXISTS receipt_replay
 CREATE INDEX IF NOT EXISTS receipt_applied_at ON ledger.event_receipt (applied_at);
 CREATE INDEX IF NOT EXISTS exception_event
   ON ledger.event_exception (system, stream, partition, "offset", log_offset);
+CREATE INDEX IF NOT EXISTS operation_newest
+  ON ledger.event_operation (system, stream, partition, log_offset);
 
 -- Every receipt once: a lane sends its last one again whenever it opens, with the same chain value.
 CREATE OR REPLACE VIEW ledger.receipt AS
@@ -69,6 +87,14 @@ CREATE OR REPLACE VIEW ledger.exception AS
          state IN ('PARKED', 'WAITING', 'RETRY') AS is_open
   FROM ledger.event_exception
   ORDER BY system, stream, partition, "offset", log_offset DESC;
+
+-- The newest word about each stream of a system (partition null: an operator's) and about each of
+-- its lanes (the lane's own). One key, one partition of the log, so the highest offset is newest.
+CREATE OR REPLACE VIEW ledger.operation AS
+  SELECT DISTINCT ON (system, stream, partition)
+         system, stream, partition, state, operator, at, code, "offset", note
+  FROM ledger.event_operation
+  ORDER BY system, stream, partition, log_offset DESC;
 
 -- When an event was first handed to a system; null if it was not, as far as the ledger knows.
 -- After a rebuild an offset lies in more than one receipt: look at the next few.

@@ -6,14 +6,14 @@ group that tells nothing has read nothing.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from bus.broker import Broker, Consumer, Place, group_of
 from bus.ledger.store import Ledger
-from bus.model import Stream
+from bus.model import Operation, Stream
 
 RATE_OVER = timedelta(seconds=60)
 _READ_WITHIN = timedelta(seconds=2)
@@ -30,6 +30,7 @@ class Standing:
     rows_per_s: float  # over the last minute
     parked: int  # set aside and not closed, those that wait behind included
     last_applied_at: datetime | None
+    operations: Sequence[Operation] = ()  # the pause in force, and lanes that have stopped
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,9 @@ async def standings(
     parked: Counter[tuple[str, str]] = Counter()
     for (system, name, _), count in (await ledger.open_exceptions()).items():
         parked[system, name] += count
+    standing: defaultdict[tuple[str, str], list[Operation]] = defaultdict(list)
+    for operation in await ledger.standing():
+        standing[operation.system, operation.stream].append(operation)
     return [
         Standing(
             system=system,
@@ -83,6 +87,7 @@ async def standings(
             rows_per_s=rows.get((system, name), 0) / RATE_OVER.total_seconds(),
             parked=parked[system, name],
             last_applied_at=applied.get((system, name)),
+            operations=tuple(standing[system, name]),
         )
         for system, name in sorted(pairs)
     ]

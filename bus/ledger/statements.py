@@ -44,18 +44,29 @@ SELECT stream, log_partition, log_offset, event_type, change_size, processed_at
 FROM ledger.event WHERE change_id = %(change_id)s
 ORDER BY change_index"""
 
-# What became of each event in each system that is entitled to it. ``superseded_at``: when a later
-# version of the same subject was delivered, which holds everything that this one held.
+# What became of each event in each system that is entitled to it today, or was given it under a
+# grant that has ended: receipts say so, whoever has a subscription now. ``superseded_at``: when a
+# later version of the same subject was delivered, which holds everything that this one held. A
+# lane that has gone on since it stopped is no longer stopped, whether it has said so or not.
 REACH = """
-WITH event AS MATERIALIZED (SELECT * FROM ledger.event WHERE change_id = %(change_id)s),
+WITH RECURSIVE
+     event AS MATERIALIZED (SELECT * FROM ledger.event WHERE change_id = %(change_id)s),
      entitled AS (
-       SELECT * FROM unnest(%(systems)s::text[], %(streams)s::text[], %(types)s::text[])
-       AS entitled (system, stream, event_type))
-SELECT entitled.system, event.stream, event.log_partition, event.log_offset, event.processed_at,
-       coalesce(
-         ledger.delivered_at(entitled.system, event.stream, event.log_partition, event.log_offset),
-         CASE set_aside.state WHEN 'APPLIED' THEN set_aside.at END),
-       coalesce((SELECT min(ledger.delivered_at(entitled.system, event.stream, later.log_partition,
+       SELECT * FROM unnest(%(entitled)s::text[], %(streams)s::text[], %(types)s::text[])
+       AS entitled (system, stream, event_type)),
+     delivering (system) AS (
+       SELECT min(system) FROM ledger.event_receipt WHERE NOT is_replay
+       UNION ALL
+       SELECT (SELECT min(receipt.system) FROM ledger.event_receipt AS receipt
+               WHERE NOT receipt.is_replay AND receipt.system > delivering.system)
+       FROM delivering WHERE delivering.system IS NOT NULL),
+     known AS (
+       SELECT unnest(%(systems)s::text[]) AS system
+       UNION SELECT system FROM delivering WHERE system IS NOT NULL),
+     standing AS MATERIALIZED (SELECT * FROM ledger.operation WHERE state <> 'RUNNING')
+SELECT known.system, event.stream, event.log_partition, event.log_offset, event.processed_at,
+       coalesce(delivered.at, CASE set_aside.state WHEN 'APPLIED' THEN set_aside.at END),
+       coalesce((SELECT min(ledger.delivered_at(known.system, event.stream, later.log_partition,
                                        later.log_offset))
         FROM (SELECT log_partition, log_offset FROM ledger.event AS newer
               WHERE newer.stream = event.stream AND newer.subject_id = event.subject_id
@@ -63,16 +74,32 @@ SELECT entitled.system, event.stream, event.log_partition, event.log_offset, eve
                 AND newer.version > event.version
               ORDER BY newer.version LIMIT 16) AS later),
          CASE set_aside.state WHEN 'SUPERSEDED' THEN set_aside.at END),
-       ledger.reached(entitled.system, event.stream, event.log_partition),
-       set_aside.state, set_aside.code
+       lane.reached, set_aside.state, set_aside.code,
+       operated.system, operated.stream, operated.partition, operated.state, operated.at,
+       operated.operator, operated.code, operated."offset", operated.note
 FROM event
-JOIN entitled ON entitled.stream = event.stream AND entitled.event_type = event.event_type
+CROSS JOIN known
+LEFT JOIN entitled ON entitled.system = known.system AND entitled.stream = event.stream
+  AND entitled.event_type = event.event_type
+CROSS JOIN LATERAL (
+  SELECT ledger.delivered_at(known.system, event.stream, event.log_partition, event.log_offset)
+    AS at) AS delivered
+CROSS JOIN LATERAL (
+  SELECT ledger.reached(known.system, event.stream, event.log_partition) AS reached) AS lane
 LEFT JOIN LATERAL (
   SELECT state, code, at FROM ledger.event_exception AS exception
-  WHERE exception.system = entitled.system AND exception.stream = event.stream
+  WHERE exception.system = known.system AND exception.stream = event.stream
     AND exception.partition = event.log_partition AND exception."offset" = event.log_offset
   ORDER BY exception.log_offset DESC LIMIT 1) AS set_aside ON true
-ORDER BY entitled.system, event.stream, event.log_partition, event.log_offset"""
+LEFT JOIN LATERAL (
+  SELECT * FROM standing
+  WHERE standing.system = known.system AND standing.stream = event.stream
+    AND (standing.partition IS NULL
+         OR standing.partition = event.log_partition
+            AND standing."offset" >= coalesce(lane.reached, 0))
+  ORDER BY standing.partition NULLS LAST LIMIT 1) AS operated ON true
+WHERE entitled.system IS NOT NULL OR delivered.at IS NOT NULL
+ORDER BY known.system, event.stream, event.log_partition, event.log_offset"""
 
 # Of each lane asked about: when a batch was last applied, and how far that went.
 LANES = """
@@ -96,6 +123,15 @@ GROUP BY system, stream"""
 OPEN_EXCEPTIONS = """
 SELECT system, stream, state, count(*) FROM ledger.exception WHERE is_open
 GROUP BY system, stream, state"""
+
+# Pauses in force, and lanes that have stopped and did not go on since.
+STANDING = """
+SELECT system, stream, partition, state, at, operator, code, "offset", note
+FROM ledger.operation
+WHERE state <> 'RUNNING'
+  AND (partition IS NULL
+       OR "offset" >= coalesce(ledger.reached(system, stream, partition), 0))
+ORDER BY system, stream, partition NULLS FIRST"""
 
 
 def events_table(stream: str) -> str:

@@ -15,6 +15,7 @@ from psycopg import sql
 from bus.errors import ConfigurationError, StoreUnavailable
 from bus.ledger import statements
 from bus.ledger.reach import Entitlements, EventStanding, Reach, reach_of
+from bus.model import Operation, OperationState
 
 SCHEMA = "ledger"
 TABLE_PREFIX = "event_"
@@ -88,7 +89,8 @@ class Ledger:
         ]
         about = {
             "change_id": change_id,
-            "systems": [system for system, _, _ in entitled],
+            "systems": list(entitlements),
+            "entitled": [system for system, _, _ in entitled],
             "streams": [stream for _, stream, _ in entitled],
             "types": [event_type for _, _, event_type in entitled],
         }
@@ -111,6 +113,7 @@ class Ledger:
                     reached=row[7],
                     exception=row[8],
                     code=row[9],
+                    operation=None if row[10] is None else _operation(row[10:]),
                 )
                 for row in rows
             ],
@@ -141,6 +144,10 @@ class Ledger:
         rows = await self._ask(statements.OPEN_EXCEPTIONS, {})
         return {(system, stream, state): count for system, stream, state, count in rows}
 
+    async def standing(self) -> list[Operation]:
+        """Pauses in force, and lanes that have stopped, by system and stream."""
+        return [_operation(row) for row in await self._ask(statements.STANDING, {})]
+
     async def _ask(self, question: str, about: Mapping[str, object]) -> list[tuple[Any, ...]]:
         with _translated():
             if self._connection is None or self._connection.closed:
@@ -149,6 +156,21 @@ class Ledger:
                 )
             cursor = await self._connection.execute(question, about)
             return await cursor.fetchall()
+
+
+def _operation(row: Sequence[Any]) -> Operation:
+    system, stream, partition, state, at, operator, code, offset, note = row
+    return Operation(
+        system=system,
+        stream=stream,
+        partition=partition,
+        state=OperationState(state),
+        at=at,
+        operator=operator,
+        code=code,
+        offset=offset,
+        note=note,
+    )
 
 
 @asynccontextmanager

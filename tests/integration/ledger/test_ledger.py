@@ -73,6 +73,10 @@ class Filled:
         """Append exceptions."""
         await self.write("exception", [exception(**given) for given in exceptions])
 
+    async def operations(self, *operations: Mapping[str, Any]) -> None:
+        """Append what was said about lanes."""
+        await self.write("operation", [operation(**given) for given in operations])
+
     async def states(self, change_id: str = "c1") -> dict[str, ReachState]:
         """How the change stands in each system."""
         reach = await self.ledger.reach(change_id, GRANTED)
@@ -162,6 +166,21 @@ def exception(*, offset: int, state: str, code: str = "RK-202") -> dict[str, Any
     }
 
 
+def operation(*, state: str, partition: int | None = None, **given: Any) -> dict[str, Any]:
+    return {
+        "system": "school",
+        "stream": "resident",
+        "partition": partition,
+        "state": state,
+        "operator": "ops",
+        "at": PROCESSED,
+        "code": None,
+        "offset": None,
+        "note": None,
+        **given,
+    }
+
+
 @pytest.fixture(scope="module")
 def catalog() -> Catalog:
     return load()
@@ -228,6 +247,78 @@ async def test_after_a_rebuild(filled: Filled) -> None:
 
     assert [s.state for s in reach.systems] == [ReachState.APPLIED]
     assert reach.systems[0].took == timedelta(milliseconds=900)
+
+
+async def test_delivered_under_a_grant_that_has_ended(filled: Filled) -> None:
+    """What was delivered was delivered, whatever the subscriptions say today.
+
+    One whose grant has ended, one that is gone from the subscriptions; who was given nothing is
+    not entitled.
+    """
+    await filled.receipts({"start": 0, "end": 1}, {"start": 0, "end": 1, "system": "closed_down"})
+    await filled.receipts({"start": 0, "end": 1, "holes": [0], "system": "pension"})
+
+    reach = await filled.ledger.reach("c1", {"school": {}, "pension": {}, "registry": {}})
+
+    assert {s.system: s.state for s in reach.systems} == {
+        "closed_down": ReachState.APPLIED,
+        "pension": ReachState.NOT_ENTITLED,
+        "registry": ReachState.NOT_ENTITLED,
+        "school": ReachState.APPLIED,
+    }
+    assert (reach.applied, reach.expected, reach.is_complete) == (2, 2, True)
+
+
+async def test_a_pause_is_why(filled: Filled) -> None:
+    """A system that has not come to the change, because somebody wants its lanes to stand."""
+    await filled.receipts({"start": 0, "end": 1, "system": "pension"})
+    await filled.operations(
+        {"state": "PAUSED", "note": "T-1"},
+        {"state": "PAUSED", "system": "pension"},
+        {"state": "PAUSED", "system": "welfare"},
+        {"state": "RUNNING", "system": "welfare"},
+    )
+
+    reach = await filled.ledger.reach("c1", GRANTED)
+    by_name = {system.system: system for system in reach.systems}
+
+    assert {name: s.state for name, s in by_name.items()} == {
+        "pension": ReachState.APPLIED,
+        "registry": ReachState.NOT_ENTITLED,
+        "school": ReachState.PAUSED,
+        "welfare": ReachState.WAITING,
+    }
+    pause = by_name["school"].operation
+    assert pause is not None
+    assert (pause.operator, pause.at, pause.note) == ("ops", PROCESSED, "T-1")
+    assert by_name["school"].events_behind == 1
+    assert [(o.system, o.state.value) for o in await filled.ledger.standing()] == [
+        ("pension", "PAUSED"),
+        ("school", "PAUSED"),
+    ]
+
+
+async def test_a_stop_is_why(filled: Filled) -> None:
+    """The lane's own word counts more than a pause, and only for as long as it has not gone on."""
+    stopped = {"state": "STOPPED", "partition": 0, "code": "RK-205", "operator": None}
+    await filled.events({"change_id": "c2", "version": 2})
+    await filled.receipts({"start": 0, "end": 1})
+    await filled.operations({"state": "PAUSED"}, {**stopped, "offset": 1})
+    elsewhere = {**stopped, "offset": 1, "partition": 3}
+    await filled.operations({**elsewhere, "system": "pension"})
+
+    reach = await filled.ledger.reach("c2", GRANTED)
+    by_name = {system.system: system for system in reach.systems}
+    assert (by_name["school"].state, by_name["school"].code) == (ReachState.STOPPED, "RK-205")
+    assert by_name["pension"].state is ReachState.WAITING
+    assert len(await filled.ledger.standing()) == 3
+
+    await filled.events({"change_id": "c3", "version": 3})
+    await filled.receipts({"start": 1, "end": 2})
+    assert (await filled.states("c3"))["school"] is ReachState.PAUSED
+    await filled.operations({"state": "RUNNING"})
+    assert (await filled.states("c3"))["school"] is ReachState.WAITING
+    assert [o.system for o in await filled.ledger.standing()] == ["pension"]
 
 
 async def test_a_change_of_several_events(filled: Filled) -> None:

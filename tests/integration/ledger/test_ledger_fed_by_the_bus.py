@@ -60,7 +60,8 @@ async def test_a_change_is_followed_to_the_last_system(
 ) -> None:
     """Published, applied, receipted, in the ledger: 2 of 2, while who stands still is waited for.
 
-    Receipts, exceptions and events take the same way as any system's records.
+    One is paused meanwhile, and the ledger says by whom. Receipts, exceptions, operations and
+    events take the same way as any system's records.
     """
     options = PostgresOptions(
         uri=SecretStr(database), schema_name=SCHEMA, table_prefix=TABLE_PREFIX
@@ -74,21 +75,27 @@ async def test_a_change_is_followed_to_the_last_system(
     }
     for number in range(6):
         await town.publish("resident", f"{number:015d}", 1, partition=number % 2)
-    streams = (*PUBLISHED, "receipt", "exception")
+    streams = (*PUBLISHED, "receipt", "exception", "operation")
 
     async with hosted(town, {"ledger": lambda _: feed.sink()}, streams=streams) as bus:
         await bus.until(lambda: len(bus.lanes) == 2 * len(streams), 30)
         await bus.at(3, partition=1, seconds=30)
         change_id = await _change_of_the_last_event(database)
         before = await ledger.reach(change_id, granted)
-        async with hosted(town, sinks):
-            after = await _complete(ledger, change_id, granted)
+        await bus.pause(SYSTEMS[0])
+        async with hosted(town, sinks) as both:
+            stands = await _reach(ledger, change_id, granted, _one_is_paused)
+            await both.resume(SYSTEMS[0])
+            after = await _reach(ledger, change_id, granted, lambda r: r.is_complete)
             now = datetime.now(UTC)
             mine = {system: [CATALOG.stream("resident")] for system in SYSTEMS}
             stand = await _caught_up(town, ledger, mine, now)
 
     assert {system.state for system in before.systems} == {ReachState.WAITING}
     assert all(system.events_behind == 3 for system in before.systems)
+    paused = next(system for system in stands.systems if system.system == SYSTEMS[0])
+    assert paused.operation is not None
+    assert (paused.operation.operator, paused.operation.note) == ("ops", "T-1")
     assert (after.applied, after.expected) == (2, 2)
     assert all(len(store.rows("resident")) == 6 for store in stores.values())
     assert all(s.lag_events == s.parked == 0 and s.last_applied_at for s in stand)
@@ -105,12 +112,19 @@ async def _change_of_the_last_event(database: str) -> str:
     return str(row[0])
 
 
-async def _complete(ledger: Ledger, change_id: str, granted: Entitlements) -> Reach:
-    """What the ledger says once everybody has it."""
+def _one_is_paused(reach: Reach) -> bool:
+    states = sorted(system.state.value for system in reach.systems)
+    return states == [ReachState.APPLIED.value, ReachState.PAUSED.value]
+
+
+async def _reach(
+    ledger: Ledger, change_id: str, granted: Entitlements, is_so: Callable[[Reach], bool]
+) -> Reach:
+    """What the ledger says once *is_so*."""
     async with asyncio.timeout(30):
         while True:
             reach = await ledger.reach(change_id, granted)
-            if reach.is_complete:
+            if is_so(reach):
                 return reach
             await asyncio.sleep(0.1)
 

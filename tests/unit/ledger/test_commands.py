@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from bus.cli import reach as reach_command
 from bus.cli import status as status_command
 from bus.ledger import Reach, ReachState, SystemReach
 from bus.ledger.standing import Standing
+from bus.model import Operation, OperationState
 
 NOW = datetime.now(UTC)
 
@@ -71,6 +73,34 @@ def test_each_says_why_not() -> None:
     assert len(text.splitlines()) == 7
 
 
+PAUSE = Operation(
+    system="late_elderly_medical_care",
+    stream="protection",
+    state=OperationState.PAUSED,
+    at=NOW,
+    operator="ops",
+    note="T-1 [/bold] store restored",
+)
+STOP = replace(
+    PAUSE, partition=3, state=OperationState.STOPPED, operator=None, code="RK-205", offset=17
+)
+
+
+def test_who_paused_it_and_why() -> None:
+    """In the operator's own words, whatever they look like; the program gets them too."""
+    reach = change(
+        SystemReach(system="a", state=ReachState.PAUSED, operation=PAUSE, events_behind=3),
+        SystemReach(system="b", state=ReachState.STOPPED, operation=STOP, code="RK-205"),
+    )
+    text = drawn(reach_command.draw(reach))
+
+    assert "by ops: T-1 [/bold]" in text
+    assert "RK-205; see: renkei lanes show" in text
+    paused, stopped = reach_command.as_document(reach)["systems"]
+    assert (paused["state"], paused["operation"]["reason"]) == ("paused", PAUSE.note)
+    assert (stopped["operation"]["partition"], stopped["operation"]["offset"]) == (3, 17)
+
+
 def test_nothing_is_known() -> None:
     """An unknown change is said to be unknown, not missing."""
     assert "no event of this change" in drawn(reach_command.draw(change(size=None, events=0)))
@@ -112,10 +142,18 @@ def test_status_fits() -> None:
         last_applied_at=None,
     )
 
+    held = replace(far, operations=(PAUSE, STOP))
+
     text = drawn(status_command.draw([far, never]))
+    standing = drawn(status_command.draw([held, never]))
 
     assert len(text.splitlines()) == 3
     assert "12,345,678" in text
     assert "1 d" in text
     assert "5 min ago" in text
     assert "never" in text
+    assert "protection paused; see: renkei lanes show" in standing
+    assert "protection/3 stopped RK-205; see: renkei lanes show" in standing
+    assert "T-1" not in standing
+    assert len(standing.splitlines()) == 5
+    assert status_command.as_document(held)["operations"][0]["state"] == "paused"

@@ -8,7 +8,20 @@ from typing import Any
 import pytest
 
 from bus.ledger.reach import EventStanding, Reach, ReachState, reach_of
+from bus.model import Operation, OperationState
 
+PAUSED, STOPPED = (
+    Operation(
+        system="school",
+        stream="resident",
+        state=state,
+        at=datetime(2026, 11, 24, tzinfo=UTC),
+        operator="ops",
+        code=code,
+        note="T-1",
+    )
+    for state, code in ((OperationState.PAUSED, None), (OperationState.STOPPED, "RK-205"))
+)
 DONE = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 LATER = DONE + timedelta(milliseconds=80)
 
@@ -49,6 +62,12 @@ def reach(*standings: EventStanding, size: int | None = None, events: int | None
         ({"reached": None}, ReachState.WAITING),
         ({"reached": 5}, ReachState.WAITING),
         ({"reached": 6}, ReachState.MISSED),
+        ({"reached": 5, "operation": PAUSED}, ReachState.PAUSED),
+        ({"reached": None, "operation": PAUSED}, ReachState.PAUSED),
+        ({"reached": 5, "operation": STOPPED}, ReachState.STOPPED),
+        ({"reached": 6, "operation": PAUSED}, ReachState.MISSED),
+        ({"delivered_at": LATER, "operation": PAUSED}, ReachState.APPLIED),
+        ({"exception": "WAITING", "code": "RK-208", "operation": PAUSED}, ReachState.WAITING),
     ],
 )
 def test_one_event_in_one_system(held: dict[str, Any], state: ReachState) -> None:
@@ -107,6 +126,37 @@ def test_how_far_a_lane_is_away() -> None:
     (system,) = reach(standing(reached=2)).systems
 
     assert system.events_behind == 4
+
+
+@pytest.mark.parametrize(
+    ("operation", "code", "behind"), [(PAUSED, None, 4), (STOPPED, "RK-205", 4), (None, None, 4)]
+)
+def test_why_a_lane_is_away(operation: Operation | None, code: str | None, behind: int) -> None:
+    """Who wants it so, or what it stopped on; how far it is is said as well."""
+    (system,) = reach(standing(reached=2, operation=operation)).systems
+
+    assert (system.operation, system.code, system.events_behind) == (operation, code, behind)
+
+
+def test_a_pause_does_not_count_where_the_change_has_arrived() -> None:
+    """The system has it, whatever its lane does now."""
+    (system,) = reach(standing(delivered_at=LATER, operation=PAUSED)).systems
+
+    assert system.operation is None
+
+
+def test_who_was_given_it_is_told_though_nobody_expects_it() -> None:
+    """A system that is gone from the subscriptions stands among the others, by name."""
+    answer = reach_of(
+        "change",
+        size=1,
+        events=1,
+        systems=["school", "vehicle_tax"],
+        standings=[standing("pension", delivered_at=LATER)],
+    )
+
+    assert [s.system for s in answer.systems] == ["pension", "school", "vehicle_tax"]
+    assert (answer.applied, answer.expected) == (1, 1)
 
 
 def test_an_unknown_change() -> None:

@@ -1,0 +1,217 @@
+"""``renkei lanes``: have lanes stand, and go on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from bus import app as composition
+from bus.cli.output import DryRun, Json, out, show_json
+from bus.deliver.operations import Operations
+from bus.errors import ConfigurationError
+from bus.model import Operation, OperationState
+
+LONGEST, LONGEST_NAME = 300, 100  # characters of a reason and a name, as the schemas say
+System = Annotated[str, typer.Argument(help="The receiving system.")]
+Stream = Annotated[str | None, typer.Argument(help="Only this stream; else all that it receives.")]
+Reason = Annotated[
+    str, typer.Option(help="Why; kept for ever, so a ticket's number and no personal data.")
+]
+By = Annotated[
+    str | None, typer.Option("--by", help="Who wants it; by default the account's name.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group to the command line."""
+    group = typer.Typer(no_args_is_help=True, help="Have delivery to a system stand, and go on.")
+    group.command()(show)
+    group.command()(pause)
+    group.command()(resume)
+    app.add_typer(group, name="lanes")
+
+
+def show(
+    system: Annotated[str | None, typer.Option(help="Only this receiving system.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what stands: streams that are paused, and lanes that have stopped."""
+    found = asyncio.run(_standing(system))
+    if as_json:
+        show_json([document(operation) for operation in found])
+    elif not found:
+        out().print("nothing is paused, and no lane has stopped")
+    else:
+        for operation in found:
+            out().print(f"{name_of(operation)}  {told(operation)}", markup=False, soft_wrap=True)
+
+
+def pause(
+    system: System,
+    reason: Reason,
+    stream: Stream = None,
+    by: By = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Pause delivery to a system: every process finishes the batch in hand and applies no more.
+
+    It is heard within about a second, holds over restarts, and ends only with `renkei lanes
+    resume`. Nothing is lost meanwhile: events wait in the log. What is paused already stays as it
+    is.
+    """
+    said = asyncio.run(_pause(system, stream, checked_reason(reason), _who(by), dry=dry_run))
+    _say("would pause" if dry_run else "paused", said, as_json=as_json)
+
+
+def resume(
+    system: System,
+    stream: Stream = None,
+    by: By = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Have paused streams go on, and lanes that had stopped try again, without a restart."""
+    said = asyncio.run(_resume(system, stream, _who(by), dry=dry_run))
+    _say("would go on" if dry_run else "told to go on", said, as_json=as_json)
+
+
+def checked_reason(reason: str) -> str:
+    """What an operator gave as a reason, if it can be kept.
+
+    Raises:
+        ConfigurationError: It is blank, too long, or no single line of text.
+    """
+    return _line("--reason", reason, LONGEST)
+
+
+def name_of(operation: Operation) -> str:
+    """``system/stream``, or the lane: ``system/stream/partition``."""
+    lane = f"{operation.system}/{operation.stream}"
+    return lane if operation.partition is None else f"{lane}/{operation.partition}"
+
+
+def told(operation: Operation) -> str:
+    """What stands, since when, and who wants it or where it cannot get on."""
+    since = f"{operation.at.astimezone():%m-%d %H:%M}"
+    if operation.state is OperationState.STOPPED:
+        return f"stopped {operation.code} at offset {operation.offset} since {since}"
+    return f"paused since {since} by {operation.operator or 'nobody named'}: {operation.note}"
+
+
+def brief(operation: Operation) -> str:
+    """One line for an overview, without anybody's own words."""
+    state = operation.state.value.lower()
+    code = f" {operation.code}" if operation.code else ""
+    return f"{name_of(operation)} {state}{code}; see: renkei lanes show"
+
+
+def document(operation: Operation) -> dict[str, Any]:
+    """The same for machines."""
+    return {
+        "system": operation.system,
+        "stream": operation.stream,
+        "partition": operation.partition,
+        "state": operation.state.value.lower(),
+        "at": operation.at.isoformat(),
+        "operator": operation.operator,
+        "code": operation.code,
+        "offset": operation.offset,
+        "reason": operation.note,
+    }
+
+
+def _who(by: str | None) -> str:
+    return _line("--by", composition.operator() if by is None else by, LONGEST_NAME)
+
+
+def _line(option: str, text: str, longest: int) -> str:
+    said = text.strip()
+    if not said or len(said) > longest or not said.isprintable():
+        raise ConfigurationError(f"{option} is one line of 1 to {longest} characters")
+    return said
+
+
+async def _standing(system: str | None) -> list[Operation]:
+    settings = composition.settings()
+    async with composition.operations(settings) as operated:
+        found = operated.standing(system)
+    if system is not None and not found:
+        composition.received(settings, system)  # a slip of the pen is no empty list
+    return found
+
+
+async def _pause(
+    system: str, stream: str | None, note: str, operator: str, *, dry: bool
+) -> list[Operation]:
+    settings = composition.settings()
+    async with composition.operations(settings) as operated:
+        wanted = [
+            _word(system, name, OperationState.PAUSED, operator, note)
+            for name in _streams(composition.received(settings, system), system, stream)
+            if operated.pause_of(system, name) is None
+        ]
+        if not dry:
+            await operated.instruct(wanted)
+    return wanted
+
+
+async def _resume(system: str, stream: str | None, operator: str, *, dry: bool) -> list[Operation]:
+    settings = composition.settings()
+    async with composition.operations(settings) as operated:
+        known = _standing_or_received(operated, system)
+        wanted = [
+            _word(system, name, OperationState.RUNNING, operator)
+            for name in _streams(known, system, stream)
+        ]
+        if not dry:
+            await operated.instruct(wanted)
+    return wanted
+
+
+def _standing_or_received(operated: Operations, system: str) -> list[str]:
+    """Also a stream whose grant has ended meanwhile can be taken off its pause."""
+    standing = {operation.stream for operation in operated.standing(system)}
+    try:
+        return sorted(standing | {*composition.received(composition.settings(), system)})
+    except ConfigurationError:
+        if not standing:
+            raise
+        return sorted(standing)
+
+
+def _streams(known: Sequence[str], system: str, chosen: str | None) -> Sequence[str]:
+    if chosen is None:
+        return known
+    if chosen not in known:
+        raise ConfigurationError(
+            "the system does not receive this stream", system=system, stream=chosen
+        )
+    return [chosen]
+
+
+def _word(
+    system: str, stream: str, state: OperationState, operator: str, note: str | None = None
+) -> Operation:
+    return Operation(
+        system=system,
+        stream=stream,
+        state=state,
+        at=datetime.now(UTC),
+        operator=operator,
+        note=note,
+    )
+
+
+def _say(what: str, operations: Sequence[Operation], *, as_json: bool) -> None:
+    if as_json:
+        show_json([document(operation) for operation in operations])
+        return
+    streams = f"{len(operations)} stream{'' if len(operations) == 1 else 's'}"
+    out().print(f"{what}: {streams}")
+    for operation in operations:
+        out().print(f"  {name_of(operation)}", markup=False)
