@@ -151,6 +151,12 @@ class EventGone(ContractError):
     code = "RK-209"
 
 
+class EventUnread(ContractError):
+    """An operator set the event aside as it is, unread: its lane goes past it."""
+
+    code = "RK-210"
+
+
 class PolicyError(BusError):
     """The rules forbid it."""
 

@@ -9,13 +9,13 @@ from typing import Annotated, Any
 import typer
 
 from bus import app as composition
+from bus.cli.lanes import Reason, System, checked_reason
 from bus.cli.output import DryRun, Json, out, show_json
 from bus.deliver.parked import ParkedIndex
+from bus.deliver.state import LaneName
 from bus.errors import ConfigurationError
 from bus.model import ExceptionState, ParkedEvent
-from bus.policy import LEDGER
 
-System = Annotated[str, typer.Argument(help="The receiving system.")]
 Subject = Annotated[
     list[str] | None,
     typer.Option(
@@ -30,6 +30,7 @@ def register(app: typer.Typer) -> None:
     """Add the group to the command line."""
     group = typer.Typer(no_args_is_help=True, help="Events that could not be applied.")
     group.command("list")(list_open)
+    group.command()(add)
     group.command()(retry)
     group.command()(dismiss)
     app.add_typer(group, name="parked")
@@ -49,6 +50,29 @@ def list_open(
         _show(events)
 
 
+def add(
+    system: System,
+    stream: Annotated[str, typer.Argument(help="The stream that the lane carries.")],
+    partition: Annotated[int, typer.Argument(min=0, help="The lane's partition.")],
+    offset: Annotated[int, typer.Argument(min=0, help="The event, as `lanes show` names it.")],
+    reason: Reason,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Set one event aside unread, so that a lane that stopped at it can pass it.
+
+    For an event whose schema id means another schema (RK-205). The same subject's later events
+    wait behind it, like behind any parked event. Then: renkei lanes resume SYSTEM STREAM.
+    """
+    note = checked_reason(reason)
+    lane = LaneName(system, stream, partition)
+    event = asyncio.run(_add(lane, offset, note, dry_run=dry_run))
+    if as_json:
+        show_json([_as_json(event)])
+    else:
+        _say("would set aside" if dry_run else "set aside", [event])
+
+
 def retry(
     system: System, subject: Subject = None, is_all: All = False, dry_run: DryRun = False
 ) -> None:
@@ -63,24 +87,35 @@ def retry(
 
 def dismiss(
     system: System,
-    reason: Annotated[
-        str, typer.Option(help="Why; kept for ever, so a ticket's number and no personal data.")
-    ],
+    reason: Reason,
     subject: Subject = None,
     is_all: All = False,
     dry_run: DryRun = False,
 ) -> None:
     """Close parked events for good; what waits behind each is applied."""
     _chosen_one_way(subject, is_all)
-    if not reason.strip():
-        raise ConfigurationError("say why: --reason may not be empty")
-    closed = asyncio.run(_dismiss(system, subject, reason.strip(), dry_run=dry_run))
+    closed = asyncio.run(_dismiss(system, subject, checked_reason(reason), dry_run=dry_run))
     _say("would dismiss" if dry_run else "dismissed", closed)
 
 
 async def _open(system: str | None) -> list[ParkedEvent]:
     async with composition.parked_events(composition.settings()) as index:
         return _of(index, system)
+
+
+async def _add(lane: LaneName, offset: int, note: str, *, dry_run: bool) -> ParkedEvent:
+    settings = composition.settings()
+    topic = composition.catalog(settings).stream(lane.stream).topic
+    if lane.stream not in composition.received(settings, lane.system):
+        raise ConfigurationError("the system does not receive this stream", **lane._asdict())
+    async with composition.operations(settings) as operated:
+        standing = operated.standing(lane.system)
+    is_stuck = (*lane, offset) in {(o.system, o.stream, o.partition, o.offset) for o in standing}
+    async with composition.parked_events(settings) as index:
+        event = await index.refer_to(lane, topic, offset, note, is_stuck=is_stuck)
+        if not dry_run:
+            await index.record([event])
+    return event
 
 
 async def _retry(
@@ -103,9 +138,7 @@ def _of(index: ParkedIndex, system: str | None) -> list[ParkedEvent]:
     """What is set aside in *system*, which must be one that receives, or has received."""
     events = index.open_events(system)
     if system is not None and not events:
-        known = composition.granted(composition.settings(), composition.this_day())
-        if system not in {LEDGER, *known}:
-            raise ConfigurationError("there is no such system", system=system)
+        composition.received(composition.settings(), system)  # a slip of the pen is no empty list
     return events
 
 
@@ -142,6 +175,7 @@ def _as_json(event: ParkedEvent) -> dict[str, Any]:
         "code": event.code,
         "attempts": event.attempts,
         "at": event.at.isoformat(),
+        "reason": event.note,
     }
 
 

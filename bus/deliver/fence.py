@@ -5,8 +5,8 @@ stream and publisher. So a lane that has fetched events with a location waits fo
 :meth:`Fence.catch_up`, which asks for the end of ``linkage.protection`` after the call and reads
 up to there; only then are the events masked. Order in the log decides, no clocks.
 
-In doubt a subject is protected: an event of the protection stream that cannot be read protects
-the subject that its key names. An erased subject is forgotten.
+In doubt a subject is protected: an event of the protection stream that cannot be read, or is of
+another schema, protects the subject that its key names. An erased subject is forgotten.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from bus.broker import Broker, Fetched
 from bus.deliver.reading import Reads, read_what_can_be
 from bus.deliver.run import subject_of
 from bus.deliver.tail import Tail
+from bus.errors import SchemaMismatch
 from bus.model import Stream
 from bus.policy import protected_from
 
@@ -65,7 +66,7 @@ class Fence:
 
     async def _take(self, fetched: Fetched) -> None:
         values = [value for value in fetched.values if value is not None]
-        readable = await read_what_can_be(self._reader, values)
+        readable = await read_what_can_be(self._reader, values, refuse=(SchemaMismatch,))
         by_value = iter(self._said(readable.records) if readable.records is not None else ())
         unreadable = dict(readable.refused)
         index = 0

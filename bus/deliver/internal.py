@@ -13,7 +13,7 @@ from bus.broker.partitioner import partition_of
 from bus.catalog import columns
 from bus.catalog.wire import frame
 from bus.deliver.reading import Reads, read_what_can_be
-from bus.errors import ConfigurationError
+from bus.errors import ConfigurationError, SchemaMismatch
 from bus.model import SchemaVersion, Stream
 
 _log = structlog.get_logger("renkei.deliver")
@@ -81,7 +81,8 @@ async def rows_of(reader: Reads, fetched: Fetched) -> list[tuple[int, dict[str, 
         for offset, value in zip(fetched.offsets, fetched.values, strict=True)
         if value is not None
     ]
-    readable = await read_what_can_be(reader, [value for _, value in said])
+    values = [value for _, value in said]
+    readable = await read_what_can_be(reader, values, refuse=(SchemaMismatch,))
     for index, error in readable.refused:
         _log.warning(
             "record-unreadable",

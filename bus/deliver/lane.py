@@ -211,8 +211,14 @@ class Lane:
         self._has_news = self._has_news or self._replay.is_postponed
 
     async def _deliver(self, run: Run) -> None:
-        """Events that say something: through the view into the store."""
-        readable = await self._viewer.read(run.values)
+        """Events that say something: through the view into the store.
+
+        What is set aside already (by an operator, or before a crash) is passed by unread.
+        """
+        end = run.end
+        if unread := self._kit.set_aside.within(run.offsets[0], end):
+            run = run.picked([n for n, offset in enumerate(run.offsets) if offset not in unread])
+        readable = await self._viewer.read(run)
         rows = await self._viewer.see(run, readable)
         await self._aside.park(
             [
@@ -220,8 +226,8 @@ class Lane:
                 for index, error in readable.refused
             ]
         )
-        end = self._kit.at(run.end, _last_event_id(readable, len(run)))
-        await self._apply(rows, end)
+        known = _last_event_id(readable, len(run)) if end - 1 not in unread else None
+        await self._apply(rows, self._kit.at(end, known))
 
     async def _erase(self, run: Run) -> None:
         """Erasures. What was set aside of these subjects is settled by them."""

@@ -54,7 +54,7 @@ class Opening:
         position = self._checkpoint.position
         if run.offsets[0] == position.offset - 1 and position.last_event_id is not None:
             value = run.values[0]
-            if value is None or await self._event_id(value) != position.last_event_id:
+            if value is None or await self._event_id(run.part(0, 1)) != position.last_event_id:
                 raise PositionForeign(
                     "the log holds another event before the store's position",
                     **self._kit.where,
@@ -83,6 +83,6 @@ class Opening:
                 offset=first,
             )
 
-    async def _event_id(self, value: bytes) -> str | None:
-        readable = await self._viewer.read([value])
+    async def _event_id(self, run: Run) -> str | None:
+        readable = await self._viewer.read(run)
         return None if readable.records is None else event_id(readable.records, 0)

@@ -2,8 +2,9 @@
 
 Everything is in the compacted stream *exception*: one record per event, keyed by
 ``system/stream/partition/offset``, the newest state last. Each process keeps the open ones in
-memory, by lane and subject, and keeps up by tailing. Operators' commands only append: ``RETRY``
-or ``DISMISSED``; the process that owns the lane sees it and acts.
+memory, by lane and subject, and keeps up by tailing. Operators' commands only append: ``RETRY``,
+``DISMISSED``, or ``PARKED`` for an event that its lane is to pass by unread; the process that owns
+the lane sees it and acts.
 
 Of one subject in one lane the first open event is PARKED, what came after it is WAITING. A
 subject is *due* when its parked event is to be tried again, or is gone while others still wait.
@@ -19,8 +20,11 @@ from bus.broker import Broker, Fetched
 from bus.deliver.clock import Clock
 from bus.deliver.internal import InternalTopic, rows_of
 from bus.deliver.reading import Reads
+from bus.deliver.run import subject_of
 from bus.deliver.state import LaneName
 from bus.deliver.tail import Tail
+from bus.deliver.unread import key_unread
+from bus.errors import EventUnread
 from bus.model import ExceptionState, ParkedEvent, Stream
 
 
@@ -30,6 +34,7 @@ class SetAside:
     def __init__(self) -> None:
         self._by_subject: dict[str, dict[int, ParkedEvent]] = {}
         self._keys: frozenset[bytes] | None = None
+        self._offsets: set[int] = set()
         self.on_news: Callable[[], None] = _nobody
 
     def __bool__(self) -> bool:
@@ -65,6 +70,10 @@ class SetAside:
         """The open exception of this very event, if there is one."""
         return self._by_subject.get(subject, {}).get(offset)
 
+    def within(self, first: int, end: int) -> frozenset[int]:
+        """The offsets from *first* up to before *end* whose events are set aside."""
+        return frozenset(offset for offset in self._offsets if first <= offset < end)
+
     def due(self) -> list[str]:
         """Subjects that are to be tried now."""
         return [
@@ -78,7 +87,9 @@ class SetAside:
         """Take in the newest state of an event."""
         if event.is_open:
             self._by_subject.setdefault(event.subject, {})[event.offset] = event
+            self._offsets.add(event.offset)
         else:
+            self._offsets.discard(event.offset)
             events = self._by_subject.get(event.subject, {})
             events.pop(event.offset, None)
             if not events:
@@ -92,6 +103,7 @@ class ParkedIndex:
     def __init__(
         self, broker: Broker, topic: InternalTopic, stream: Stream, reader: Reads, clock: Clock
     ) -> None:
+        self._broker = broker
         self._topic = topic
         self._reader = reader
         self._clock = clock
@@ -140,6 +152,36 @@ class ParkedIndex:
         for key, (_, offset), event in zip(keys, places, events, strict=True):
             self._own[key] = max(offset, self._own.get(key, -1))
             self._put(event)
+
+    async def refer_to(
+        self, lane: LaneName, topic: str, offset: int, note: str, *, is_stuck: bool = False
+    ) -> ParkedEvent:
+        """The exception that sets one event of a lane aside unread; :meth:`record` makes it so.
+
+        Args:
+            lane: Whose event it is.
+            topic: Where it is.
+            offset: Which one it is.
+            note: Why.
+            is_stuck: Whether the lane says that it cannot pass this very event.
+
+        Raises:
+            ConfigurationError: There is no such event, the lane has passed it, or it is an erasure.
+            BrokerUnavailable: The broker does not answer.
+        """
+        key = await key_unread(self._broker, lane, topic, offset, is_stuck=is_stuck)
+        known = self.lane(lane).at(subject_of(key), offset)
+        return known or ParkedEvent(
+            **lane._asdict(),
+            offset=offset,
+            subject=subject_of(key),
+            event_id=None,
+            state=ExceptionState.PARKED,
+            code=EventUnread.code,
+            attempts=0,
+            at=self._clock.now(),
+            note=note,
+        )
 
     async def ask_retry(self, events: Iterable[ParkedEvent]) -> Sequence[ParkedEvent]:
         """Ask for another try of these parked events; what waits behind each comes along."""

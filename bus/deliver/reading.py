@@ -30,11 +30,19 @@ class Readable:
     refused: Sequence[tuple[int, BusError]]
 
 
-async def read_what_can_be(reader: Reads, values: Sequence[bytes]) -> Readable:
+async def read_what_can_be(
+    reader: Reads, values: Sequence[bytes], *, refuse: tuple[type[BusError], ...] = ()
+) -> Readable:
     """Decode *values*; those that break their contract are told apart from the rest.
 
+    Args:
+        reader: Reads them, or fails as a whole.
+        values: Framed values, no erasures.
+        refuse: Errors that count as an event's own, though elsewhere they stop.
+
     Raises:
-        BusError: Anything whose reaction is not to park; nothing is known then.
+        BusError: Anything whose reaction is not to park; nothing is known then. If it stops,
+            ``where["index"]`` is the first of *values* that it concerns.
     """
     if not values:
         return Readable(None, [], [])
@@ -47,9 +55,12 @@ async def read_what_can_be(reader: Reads, values: Sequence[bytes]) -> Readable:
         try:
             batches.append(await reader.read(values[first:last]))
         except BusError as error:
-            if error.reaction is not Reaction.PARK:
+            if error.reaction is Reaction.RETRY:
                 raise
             if last - first == 1:
+                if error.reaction is not Reaction.PARK and not isinstance(error, refuse):
+                    error.where["index"] = first
+                    raise
                 refused.append((first, error))
                 continue
             middle = (first + last) // 2

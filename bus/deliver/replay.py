@@ -13,7 +13,7 @@ from bus.deliver.reading import Readable
 from bus.deliver.run import Rows, Run, event_id
 from bus.deliver.trial import Trial
 from bus.deliver.viewing import Viewer
-from bus.errors import BusError, PositionForeign, Reaction
+from bus.errors import BusError, PositionForeign, Reaction, SchemaMismatch
 from bus.model import ParkedEvent
 
 
@@ -54,7 +54,7 @@ class Replay:
         trial = Trial(events, back, self._mover.position.offset)
         run = trial.run()
         if run.offsets:
-            readable = await self._viewer.read(run.values)
+            readable = await self._viewer.read(run, refuse=(SchemaMismatch,))
             self._check_same(run, readable, events)
             for index, error in readable.refused:
                 trial.fail(run.keys[index], run.offsets[index], error)

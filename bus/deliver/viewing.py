@@ -14,6 +14,7 @@ from bus.deliver.patience import Patience
 from bus.deliver.reading import Readable, read_what_can_be
 from bus.deliver.run import Rows, Run
 from bus.deliver.waiting import flag_of
+from bus.errors import BusError
 from bus.points import Point, passed
 from bus.policy import project
 
@@ -26,10 +27,22 @@ class Viewer:
         self._patience = patience
         self._has_flag = flag_of(kit.view) is not None
 
-    async def read(self, values: Sequence[bytes | None]) -> Readable:
-        """Decode what can be decoded; erasures are left out."""
-        said = [value for value in values if value is not None]
-        return await self._patience.persist(lambda: read_what_can_be(self._kit.reader, said))
+    async def read(self, run: Run, *, refuse: tuple[type[BusError], ...] = ()) -> Readable:
+        """Decode what can be decoded of *run*, which holds no erasures.
+
+        Raises:
+            BusError: It stops, and is none of *refuse*; ``where`` says at which offset.
+        """
+        values, reader = cast("Sequence[bytes]", run.values), self._kit.reader
+        try:
+            return await self._patience.persist(
+                lambda: read_what_can_be(reader, values, refuse=refuse)
+            )
+        except BusError as error:
+            index = error.where.pop("index", None)
+            if isinstance(index, int):
+                error.where |= {**self._kit.where, "offset": run.offsets[index]}
+            raise
 
     async def see(self, run: Run, readable: Readable) -> Rows:
         """What the view shows of the readable events of *run*, masked as of now."""

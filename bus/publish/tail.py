@@ -6,22 +6,31 @@ where nothing of others lies between. Partitions are paused in between, so nothi
 that nobody asks for.
 
 An event that cannot be read (garbage, an unknown schema) says nothing about its subject; it is
-passed over and counted, and the receiving side parks it.
+passed over and counted, and the receiving side parks it. One of another stream's schema stops the
+publisher, unless an operator has set it aside.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from bus.broker.port import Broker, Consumer, Fetched, Place
 from bus.catalog import Catalog
 from bus.catalog.registry import Registry
 from bus.catalog.wire import Reader
-from bus.errors import BrokerUnavailable, ConfigurationError, EventInvalid, SchemaUnknown
+from bus.errors import (
+    BrokerUnavailable,
+    ConfigurationError,
+    EventInvalid,
+    SchemaMismatch,
+    SchemaUnknown,
+)
 from bus.model import Stream
 from bus.publish.batch import entries_of
+from bus.publish.setaside import set_aside
 from bus.publish.versions import VersionIndex
 
 PATIENCE = timedelta(seconds=30)
@@ -66,6 +75,7 @@ class Tail:
             ConfigurationError: A topic does not exist.
             BrokerUnavailable: The broker does not answer.
             RegistryUnavailable: An event names a schema id not seen before, and nobody answers.
+            SchemaMismatch: An event is of another stream's schema, and nobody has set it aside.
         """
         if streams:
             async with self._reading:
@@ -140,7 +150,10 @@ class Tail:
         while left:
             for fetched in await consumer.fetch(_FETCH_RECORDS, _WAIT, tuple(left)):
                 heard = loop.time()
-                await self._learn(fetched)
+                try:
+                    await self._learn(fetched)
+                except SchemaMismatch:  # what was learnt already may be learnt again
+                    await self._learn(await self._without_set_aside(fetched))
             for place in list(left):
                 self._positions[place] = await consumer.position(place)
                 if self._positions[place] >= left[place]:
@@ -162,6 +175,35 @@ class Tail:
                 run = []
                 index.forget(key)
         await self._learn_run(stream, run)
+
+    async def _without_set_aside(self, fetched: Fetched) -> Fetched:
+        """*fetched* without events of another schema that an operator has set aside."""
+        stream = self._catalog.by_topic(fetched.topic).name
+        judged = await set_aside(
+            self._broker, self._catalog, self._registry, stream, fetched.partition
+        )
+        left = []
+        for index, (offset, value) in enumerate(zip(fetched.offsets, fetched.values, strict=True)):
+            if offset in judged and value is not None and await self._is_foreign(stream, value):
+                self.unreadable += 1
+            else:
+                left.append(index)
+        return replace(
+            fetched,
+            offsets=[fetched.offsets[index] for index in left],
+            keys=[fetched.keys[index] for index in left],
+            values=[fetched.values[index] for index in left],
+            timestamps_ms=[fetched.timestamps_ms[index] for index in left],
+        )
+
+    async def _is_foreign(self, stream: str, value: bytes) -> bool:
+        try:
+            await self._readers[stream].read([value])
+        except SchemaMismatch:
+            return True
+        except (EventInvalid, SchemaUnknown):
+            return False
+        return False
 
     async def _learn_run(self, stream: str, run: Sequence[tuple[bytes, bytes]]) -> None:
         if not run:

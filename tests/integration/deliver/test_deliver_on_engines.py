@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from bus.broker import Message
 from bus.deliver.host import follow
-from bus.deliver.state import LaneStatus
+from bus.deliver.state import LaneName, LaneStatus
 from bus.model import Operation, OperationState
 from bus.testing.changes import MUNICIPALITY
 from bus.testing.lanes import CATALOG, Hosted, Town, hosted
@@ -304,6 +304,47 @@ async def test_a_lane_that_stopped_goes_on_without_a_restart(
         assert bus.shared.operations.standing() == []
 
     assert Counter(held(database).values()) == {2: 10}
+
+
+async def test_an_event_of_another_schema_is_set_aside_unread(
+    town: Town, sinks: dict[str, Any], database: str
+) -> None:
+    """Somebody published to the wrong topic: its lane stops at that event, is told to go past it,
+    and applies the rest; the same subject's later events wait."""
+    foreign, key = 77, f"{77:015d}"
+    partition = foreign % town.partitions
+    await publish(town, range(60), 1)
+    offset = await town.append(
+        "resident", key, town.value("household", key, 1), partition=partition
+    )
+    ends = await publish(town, range(100), 2)
+    lane = LaneName(SYSTEM, "resident", partition)
+    async with hosted(town, sinks) as bus:
+        await bus.until(bus.shared.lanes.stopped, SOON)
+        await bus.until(lambda: not bus.shared.operations._untold, SOON)
+        await bus.news()
+        (said,) = bus.shared.operations.standing()
+        assert (said.partition, said.code, said.offset) == (partition, "RK-205", offset)
+
+        topic = CATALOG.stream("resident").topic
+        event = await bus.shared.parked.refer_to(lane, topic, offset, "T-1")
+        await bus.shared.parked.record([event])
+        await bus.resume(SYSTEM)
+        for number, end in ends.items():
+            await bus.at(end, partition=number, seconds=SOON)
+        found = held(database)
+        assert set(found.values()) == {2}
+        assert set(found) == {f"{n:015d}" for n in range(100) if n != foreign}
+        assert [(e.state.value, e.code) for e in bus.parked()] == [
+            ("PARKED", "RK-210"),
+            ("WAITING", "RK-208"),
+        ]
+
+        await bus.shared.parked.dismiss([event], "T-1")
+        bus.shared.parked.lane(lane).on_news()
+        await bus.until(lambda: not bus.parked(), SOON)
+
+    assert held(database)[key] == 2
 
 
 def _word(state: OperationState) -> Operation:

@@ -147,9 +147,12 @@ async def test_an_id_that_means_another_schema_stops(town: Town, sinks, store) -
 
     async with hosted(town, sinks) as bus:
         state = await bus.stopped()
+        await bus.until(lambda: town.read_all("operation"))
 
     assert state.code == SchemaMismatch.code
     assert store.versions() == {}
+    (said,) = town.read_all("operation")
+    assert (said["code"], said["offset"]) == (SchemaMismatch.code, 1)  # the very event
 
 
 async def moved(town: Town, sinks, store, **changes: object) -> str | None:

@@ -16,8 +16,9 @@ from typer.testing import CliRunner, Result
 from bus import app as composition
 from bus.cli import parked
 from bus.deliver.parked import ParkedIndex
-from bus.errors import ConfigurationError
-from bus.model import ExceptionState, ParkedEvent
+from bus.deliver.state import LaneName
+from bus.errors import BusError, ConfigurationError
+from bus.model import ExceptionState, Operation, OperationState, ParkedEvent
 from bus.settings import Settings
 
 ONE, TWO = "131016/000000012345674", "131016/123456789012340"
@@ -50,9 +51,23 @@ class Index:
             event(1, TWO, system="electoral_roll"),
         ]
         self.asked: list[tuple[str, list[int], str | None]] = []
+        self.referred: list[tuple[object, ...]] = []
+        self.stopped: list[Operation] = []
+
+    def standing(self, system: str) -> list[Operation]:
+        return self.stopped
 
     def open_events(self, system: str | None = None) -> list[ParkedEvent]:
         return [e for e in self.events if system in (None, e.system)]
+
+    async def refer_to(
+        self, lane: LaneName, topic: str, offset: int, note: str, *, is_stuck: bool
+    ) -> ParkedEvent:
+        self.referred.append((*lane, topic, is_stuck))
+        return event(offset, ONE, code="RK-210", note=note)
+
+    async def record(self, events: list[ParkedEvent]) -> None:
+        self.asked.append(("add", [e.offset for e in events], events[0].note))
 
     async def ask_retry(self, events: list[ParkedEvent]) -> list[ParkedEvent]:
         self.asked.append(("retry", [e.offset for e in events], None))
@@ -72,6 +87,7 @@ def index(monkeypatch: pytest.MonkeyPatch) -> Index:
         yield made
 
     monkeypatch.setattr(composition, "parked_events", opened)
+    monkeypatch.setattr(composition, "operations", opened)
     monkeypatch.setattr(composition, "settings", Settings)
     return made
 
@@ -124,6 +140,43 @@ def test_dismissing_needs_a_reason(index: Index) -> None:
     run("dismiss", "child_allowance", "--subject", TWO, "--reason", "T-1")
 
     assert index.asked == [("dismiss", [9], "T-1")]
+
+
+def test_one_event_is_set_aside_unread(index: Index) -> None:
+    """By its place; a lane that says that it is stuck there is believed."""
+    place = ("child_allowance", "resident", "3", "17")
+    first = run("add", *place, "--reason", "T-1")
+    index.stopped = [
+        Operation(
+            system="child_allowance",
+            stream="resident",
+            partition=3,
+            offset=17,
+            state=OperationState.STOPPED,
+            at=datetime(2026, 11, 24, 9, tzinfo=UTC),
+        )
+    ]
+    (second,) = json.loads(run("add", *place, "--reason", "T-1", "--dry-run", "--json").stdout)
+
+    assert "set aside 1 parked event" in first.stdout
+    assert index.asked == [("add", [17], "T-1")]
+    lane = ("child_allowance", "resident", 3, "linkage.resident")
+    assert index.referred == [(*lane, False), (*lane, True)]
+    assert (second["offset"], second["code"], second["reason"]) == (17, "RK-210", "T-1")
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        ("nosuch", "resident", "0", "1"),
+        ("child_allowance", "nosuch", "0", "1"),
+        ("child_allowance", "receipt", "0", "1"),
+    ],
+)
+def test_only_what_a_system_receives_is_set_aside(index: Index, place: tuple[str, ...]) -> None:
+    """A slip of the pen sets nothing aside."""
+    assert isinstance(run("add", *place, "--reason", "T-1").exception, BusError)
+    assert index.referred == index.asked == []
 
 
 @pytest.mark.parametrize("command", ["retry", "dismiss"])

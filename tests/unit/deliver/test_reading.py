@@ -70,6 +70,27 @@ async def test_what_is_no_matter_of_the_event_is_raised(
         await read_what_can_be(Plain(), [b"1", value])
 
 
+async def test_the_first_event_that_stops_is_named() -> None:
+    """Somebody has to look at it."""
+    with pytest.raises(SchemaMismatch) as stopped:
+        await read_what_can_be(Plain(), [b"1", b"bad", b"2", b"other", b"3", b"other", b"4"])
+
+    assert stopped.value.where["index"] == 3
+
+
+async def test_where_nothing_may_stop_a_foreign_event_is_refused() -> None:
+    """Like any other that cannot be read; its neighbours are read."""
+    readable = await read_what_can_be(
+        Plain(), [b"1", b"other", b"2", b"bad"], refuse=(SchemaMismatch,)
+    )
+
+    assert list(readable.good) == [0, 2]
+    assert [(n, type(error)) for n, error in readable.refused] == [
+        (1, SchemaMismatch),
+        (3, EventInvalid),
+    ]
+
+
 async def test_the_same_few_events_are_decoded_once() -> None:
     """Whoever asks second gets the very batch that the first one got."""
     plain = Plain()

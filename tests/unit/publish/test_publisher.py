@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +13,8 @@ import pytest
 
 from bus.broker import Portion
 from bus.broker.partitioner import partition_of
+from bus.catalog.single import encode_one
+from bus.catalog.wire import frame
 from bus.errors import BrokerUnavailable, ConfigurationError, RegistryUnavailable, SchemaMismatch
 from bus.model import Change
 from bus.observe.metrics import Metrics
@@ -363,6 +365,51 @@ async def test_another_streams_schema_stops_the_publisher(house: Any, publish: A
 
     with pytest.raises(SchemaMismatch):
         await publish(publisher, change(record()))
+
+
+async def test_another_streams_schema_that_was_set_aside_is_passed_over(
+    house: Any, publish: Any
+) -> None:
+    """An operator has judged that one event, in whichever system; the next one stops again.
+
+    What else was set aside in the partition is learnt from as ever.
+    """
+    await publish(await house.publisher(), change(record("household")), change(record()))
+    publisher = await house.publisher()
+    foreign = house.log("household")[0][1]
+    await house.append("resident", KEY, foreign)
+    (partition,) = partition_of([KEY], 3)
+    await house.append("exception", b"x", b"garbage", await exception(house, partition, 0))
+    with pytest.raises(SchemaMismatch):
+        await publish(publisher, change(record(version=2)))
+
+    await house.append("exception", b"x", foreign, await exception(house, partition, 1))
+    (following,) = await publish(publisher, change(record(version=2)))
+    assert following.is_published
+    assert publisher._tail.unreadable == 1
+
+    await house.append("resident", KEY, foreign)
+    with pytest.raises(SchemaMismatch):
+        await publish(publisher, change(record(version=3)))
+
+
+async def exception(house: Any, partition: int, offset: int) -> bytes:
+    """The record of an event that was set aside and closed again."""
+    version = house.catalog.stream("exception").latest
+    row = {
+        "system": "ledger",
+        "stream": "resident",
+        "partition": partition,
+        "offset": offset,
+        "subject": KEY.decode(),
+        "event_id": None,
+        "state": "DISMISSED",
+        "code": "RK-210",
+        "attempts": 0,
+        "at": datetime(2026, 4, 2, tzinfo=UTC),
+        "note": "T-1",
+    }
+    return frame(await house.registry.id_of(version), [encode_one(version, row)])[0]
 
 
 async def test_an_erased_subject_starts_anew(house: Any, publish: Any) -> None:
