@@ -63,6 +63,9 @@ class Settings(BaseModel):
     compaction_lag: timedelta = timedelta(days=30)
     """How long every event stays readable before compaction may take older ones."""
 
+    parked_alarm: timedelta | None = None
+    """When what is set aside has been so for too long; absent: two thirds of the compaction lag."""
+
     fetch_records: int = 10_000
     """Most events in one batch of a lane: bounds memory and the work lost in a crash."""
     fetch_bytes: int = 8 * 1024 * 1024

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +12,8 @@ import typer
 from bus import app as composition
 from bus.cli.lanes import Reason, System, checked_reason
 from bus.cli.output import DryRun, Json, out, show_json
+from bus.cli.reach import duration
+from bus.deliver.overdue import overdue_after
 from bus.deliver.parked import ParkedIndex
 from bus.deliver.state import LaneName
 from bus.errors import ConfigurationError
@@ -41,13 +44,17 @@ def list_open(
     as_json: Json = False,
 ) -> None:
     """List what is set aside: parked events, and what waits behind them."""
+    limit = overdue_after(composition.settings())
     events = asyncio.run(_open(system))
+    overdue = datetime.now(UTC) - limit
     if as_json:
-        show_json([_as_json(event) for event in events])
+        show_json([_as_json(event) | {"overdue": _is_by(event, overdue)} for event in events])
     elif not events:
         out().print("nothing is set aside")
     else:
-        _show(events)
+        _show(events, overdue)
+        if any(_is_by(event, overdue) for event in events):
+            out().print(f"! set aside for more than {duration(limit)}: settle it", markup=False)
 
 
 def add(
@@ -175,11 +182,16 @@ def _as_json(event: ParkedEvent) -> dict[str, Any]:
         "code": event.code,
         "attempts": event.attempts,
         "at": event.at.isoformat(),
+        "since": event.set_aside_at.isoformat(),
         "reason": event.note,
     }
 
 
-def _show(events: Sequence[ParkedEvent]) -> None:
+def _is_by(event: ParkedEvent, moment: datetime) -> bool:
+    return event.set_aside_at <= moment
+
+
+def _show(events: Sequence[ParkedEvent], overdue: datetime) -> None:
     """A block for each system; identifiers stand whole, so that they can be copied."""
     places = [f"{event.stream}/{event.partition}/{event.offset}" for event in events]
     width = max(len(place) for place in places)
@@ -189,9 +201,10 @@ def _show(events: Sequence[ParkedEvent]) -> None:
             out().print(event.system)
             before = event.system
         tries = f"{event.attempts} {'try' if event.attempts == 1 else 'tries'}"
+        mark = "!" if _is_by(event, overdue) else " "
         out().print(
-            f"  {place:<{width}}  {event.subject}  {event.state:<7}  {event.code}  {tries}"
-            f"  {event.at.astimezone():%m-%d %H:%M}",
+            f"{mark} {place:<{width}}  {event.subject}  {event.state:<7}  {event.code}  {tries}"
+            f"  {event.set_aside_at.astimezone():%m-%d %H:%M}",
             markup=False,
             soft_wrap=True,
         )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +18,7 @@ from bus.cli.lanes import brief, document
 from bus.cli.output import Json, out, show_json
 from bus.cli.reach import duration
 from bus.cli.watching import watch
+from bus.deliver.overdue import overdue_after
 from bus.ledger.standing import Standing
 
 Watch = Annotated[bool, typer.Option("--watch", help="Show it again every two seconds.")]
@@ -44,17 +47,17 @@ async def _status(*, is_watching: bool, as_json: bool) -> None:
             return await composition.standings(settings, broker, ledger)
 
         if is_watching and not as_json:
-            await watch(look, draw, every=LOOK_EVERY)
+            await watch(look, partial(draw, limit=overdue_after(settings)), every=LOOK_EVERY)
             return
         found = await look()
     if as_json:
-        show_json([as_document(standing) for standing in found])
+        show_json([as_document(standing, overdue_after(settings)) for standing in found])
     else:
-        out().print(draw(found))
+        out().print(draw(found, limit=overdue_after(settings)))
 
 
-def draw(found: list[Standing]) -> RenderableType:
-    """One line for each system and stream, and one for each that stands; fits 80 columns."""
+def draw(found: list[Standing], *, limit: timedelta) -> RenderableType:
+    """One line for each system and stream, and one for each word about it; fits 80 columns."""
     table = Table(
         "System", "Stream", "Lag", "Age", "Rows/s", "Parked", "Applied", box=None, pad_edge=False
     )
@@ -77,11 +80,26 @@ def draw(found: list[Standing]) -> RenderableType:
             style=None if is_well else "yellow",
         )
         shown = one.system
-    standing = [Text(brief(operation)) for one in found for operation in one.operations]
-    return Group(table, *standing) if standing else table
+    words = [Text(word) for one in found for word in _words(one, limit)]
+    return Group(table, *words) if words else table
 
 
-def as_document(standing: Standing) -> dict[str, Any]:
+def _words(one: Standing, limit: timedelta) -> Iterator[str]:
+    """What stands, and what has been set aside for too long."""
+    for operation in one.operations:
+        yield brief(operation)
+    if _is_overdue(one, limit) and one.parked_for is not None:
+        yield (
+            f"{one.system}/{one.stream} set aside for {duration(one.parked_for)}, which is too"
+            " long; see: renkei parked list"
+        )
+
+
+def _is_overdue(one: Standing, limit: timedelta) -> bool:
+    return one.parked_for is not None and one.parked_for >= limit
+
+
+def as_document(standing: Standing, limit: timedelta) -> dict[str, Any]:
     """The same for machines."""
     last = standing.last_applied_at
     return {
@@ -91,6 +109,8 @@ def as_document(standing: Standing) -> dict[str, Any]:
         "lag_seconds": standing.lag.total_seconds() if standing.lag is not None else None,
         "rows_per_s": standing.rows_per_s,
         "parked": standing.parked,
+        "parked_seconds": standing.parked_for.total_seconds() if standing.parked_for else None,
+        "overdue": _is_overdue(standing, limit),
         "last_applied_at": last.isoformat() if last is not None else None,
         "operations": [document(operation) for operation in standing.operations],
     }

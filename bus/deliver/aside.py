@@ -74,6 +74,7 @@ class Aside:
     def _reference(
         self, subject: str, offset: int, found: str | None, state: ExceptionState, code: str
     ) -> ParkedEvent:
+        now = self._kit.now()
         return ParkedEvent(
             system=self._kit.view.system,
             stream=self._kit.view.stream,
@@ -84,5 +85,6 @@ class Aside:
             state=state,
             code=code,
             attempts=1 if state is ExceptionState.PARKED else 0,
-            at=self._kit.now(),
+            at=now,
+            since=now,
         )

@@ -17,6 +17,7 @@ from bus.deliver.delivery import Delivery
 from bus.deliver.fence import Fence
 from bus.deliver.internal import Ids, InternalTopic
 from bus.deliver.operations import Operations
+from bus.deliver.overdue import Overdue
 from bus.deliver.parked import ParkedIndex
 from bus.deliver.reading import Reads
 from bus.deliver.receipts import Receipts
@@ -127,6 +128,10 @@ def observe(shared: Shared, deliveries: Sequence[Delivery]) -> None:
         metrics.lanes(Counter((s.system, s.stream, s.status.value) for s in states))
         events = shared.parked.open_events()
         metrics.exceptions(Counter((e.system, e.stream, e.state.value) for e in events))
+        now = shared.clock.now()
+        metrics.exceptions_oldest(
+            {lane: (now - since).total_seconds() for lane, since in shared.parked.oldest().items()}
+        )
         metrics.receipts_waiting(shared.receipts.waiting)
         stuck: dict[tuple[str, str], float] = {}
         paused: dict[tuple[str, str], float] = {}
@@ -184,7 +189,8 @@ async def _stop_when(stop: asyncio.Event, deliveries: Sequence[Delivery]) -> Non
 
 
 async def follow(shared: Shared) -> None:
-    """See what operators ask for, within about a second."""
+    """See what operators ask for, within about a second; say what is set aside for too long."""
+    overdue = Overdue(shared)
     follows = {"exceptions": shared.parked.catch_up, "operations": shared.operations.catch_up}
     while True:
         await shared.clock.sleep(LOOK_FOR_NEWS_EVERY)
@@ -195,6 +201,7 @@ async def follow(shared: Shared) -> None:
                 if error.reaction is not Reaction.RETRY:
                     raise
                 _log.warning("operators-unheard", code=error.code, wants=name)
+        overdue.look()
 
 
 def _say_defect(task: asyncio.Task[None]) -> None:

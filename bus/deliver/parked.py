@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from datetime import datetime
 
 from bus.broker import Broker, Fetched
 from bus.deliver.clock import Clock
@@ -141,6 +142,15 @@ class ParkedIndex:
             for event in sorted(self._lanes[name], key=lambda event: event.offset)
         ]
 
+    def oldest(self) -> dict[tuple[str, str], datetime]:
+        """Since when the oldest open event of each (system, stream) is set aside."""
+        found: dict[tuple[str, str], datetime] = {}
+        for name, lane in self._lanes.items():
+            for event in lane:
+                stream = (name.system, name.stream)
+                found[stream] = min(event.set_aside_at, found.get(stream, event.set_aside_at))
+        return found
+
     async def record(self, events: Sequence[ParkedEvent]) -> None:
         """Make the states of *events* durable, then known here.
 
@@ -171,6 +181,7 @@ class ParkedIndex:
         """
         key = await key_unread(self._broker, lane, topic, offset, is_stuck=is_stuck)
         known = self.lane(lane).at(subject_of(key), offset)
+        now = self._clock.now()
         return known or ParkedEvent(
             **lane._asdict(),
             offset=offset,
@@ -179,24 +190,25 @@ class ParkedIndex:
             state=ExceptionState.PARKED,
             code=EventUnread.code,
             attempts=0,
-            at=self._clock.now(),
+            at=now,
             note=note,
+            since=now,
         )
 
     async def ask_retry(self, events: Iterable[ParkedEvent]) -> Sequence[ParkedEvent]:
         """Ask for another try of these parked events; what waits behind each comes along."""
-        asked = [replace(e, state=ExceptionState.RETRY, at=self._clock.now()) for e in events]
+        asked = [self._said(event, ExceptionState.RETRY) for event in events]
         await self.record(asked)
         return asked
 
     async def dismiss(self, events: Iterable[ParkedEvent], note: str) -> Sequence[ParkedEvent]:
         """Close these parked events for good; what waits behind each goes on."""
-        closed = [
-            replace(e, state=ExceptionState.DISMISSED, at=self._clock.now(), note=note)
-            for e in events
-        ]
+        closed = [replace(self._said(e, ExceptionState.DISMISSED), note=note) for e in events]
         await self.record(closed)
         return closed
+
+    def _said(self, event: ParkedEvent, state: ExceptionState) -> ParkedEvent:
+        return replace(event, state=state, at=self._clock.now(), since=event.set_aside_at)
 
     def _put(self, event: ParkedEvent) -> None:
         self._lanes[LaneName(event.system, event.stream, event.partition)].put(event)

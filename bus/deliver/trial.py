@@ -60,7 +60,10 @@ class Trial:
 
     def outcome(self, now: datetime) -> list[ParkedEvent]:
         """Every event's new state."""
-        return [replace(self._ended(event), at=now) for event in self.events.values()]
+        return [
+            replace(self._ended(event), at=now, since=event.set_aside_at)
+            for event in self.events.values()
+        ]
 
     def _fail(self, subject: str, offset: int, error: BusError) -> None:
         known = self.failed.get(subject)

@@ -59,6 +59,13 @@ CREATE TABLE IF NOT EXISTS ledger.event_operation (
   PRIMARY KEY (log_partition, log_offset)
 );
 
+DO $$ BEGIN  -- version 2 of the exception stream; a ledger of before has the table without it
+  IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'ledger.event_exception'::regclass
+                 AND attname = 'since' AND NOT attisdropped) THEN
+    ALTER TABLE ledger.event_exception ADD COLUMN since timestamptz;
+  END IF;
+END $$;
+
 -- A lane's receipts follow one another: the first that ends after an offset is the one that
 -- covers it. Replays lie outside that order and are few.
 CREATE INDEX IF NOT EXISTS receipt_lane
@@ -84,7 +91,7 @@ CREATE OR REPLACE VIEW ledger.receipt AS
 CREATE OR REPLACE VIEW ledger.exception AS
   SELECT DISTINCT ON (system, stream, partition, "offset")
          system, stream, partition, "offset", subject, event_id, state, code, attempts, at, note,
-         state IN ('PARKED', 'WAITING', 'RETRY') AS is_open
+         state IN ('PARKED', 'WAITING', 'RETRY') AS is_open, coalesce(since, at) AS since
   FROM ledger.event_exception
   ORDER BY system, stream, partition, "offset", log_offset DESC;
 

@@ -6,7 +6,7 @@ group that tells nothing has read nothing.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -30,6 +30,7 @@ class Standing:
     rows_per_s: float  # over the last minute
     parked: int  # set aside and not closed, those that wait behind included
     last_applied_at: datetime | None
+    parked_for: timedelta | None = None  # how long the oldest of these is
     operations: Sequence[Operation] = ()  # the pause in force, and lanes that have stopped
 
 
@@ -72,9 +73,7 @@ async def standings(
     for (system, name, _), told in receipts.items():
         last = applied.get((system, name), told.last_applied_at)
         applied[system, name] = max(last, told.last_applied_at)
-    parked: Counter[tuple[str, str]] = Counter()
-    for (system, name, _), count in (await ledger.open_exceptions()).items():
-        parked[system, name] += count
+    parked = await ledger.open_exceptions()
     standing: defaultdict[tuple[str, str], list[Operation]] = defaultdict(list)
     for operation in await ledger.standing():
         standing[operation.system, operation.stream].append(operation)
@@ -85,7 +84,8 @@ async def standings(
             lag_events=log.lag_events(system, name),
             lag=log.lag(system, name),
             rows_per_s=rows.get((system, name), 0) / RATE_OVER.total_seconds(),
-            parked=parked[system, name],
+            parked=parked[system, name].count if (system, name) in parked else 0,
+            parked_for=now - parked[system, name].since if (system, name) in parked else None,
             last_applied_at=applied.get((system, name)),
             operations=tuple(standing[system, name]),
         )

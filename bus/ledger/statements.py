@@ -121,8 +121,8 @@ SELECT system, stream, sum(rows)::bigint FROM (
 GROUP BY system, stream"""
 
 OPEN_EXCEPTIONS = """
-SELECT system, stream, state, count(*) FROM ledger.exception WHERE is_open
-GROUP BY system, stream, state"""
+SELECT system, stream, count(*), min(since) FROM ledger.exception WHERE is_open
+GROUP BY system, stream"""
 
 # Pauses in force, and lanes that have stopped and did not go on since.
 STANDING = """

@@ -39,6 +39,14 @@ class LaneReceipts:
     reached: int
 
 
+@dataclass(frozen=True, slots=True)
+class OpenExceptions:
+    """What is set aside of one stream in one system."""
+
+    count: int
+    since: datetime  # when the oldest of them was
+
+
 async def prepare(uri: str, streams: Sequence[str]) -> None:
     """Make the ledger's tables, indexes, views and functions; safe to repeat, and twice at once.
 
@@ -139,10 +147,12 @@ class Ledger:
         rows = await self._ask(statements.ROWS_LATELY, {"window": window})
         return {(system, stream): count for system, stream, count in rows}
 
-    async def open_exceptions(self) -> Mapping[tuple[str, str, str], int]:
-        """How many events are set aside and not closed, by (system, stream, state)."""
+    async def open_exceptions(self) -> Mapping[tuple[str, str], OpenExceptions]:
+        """What is set aside and not closed, by (system, stream)."""
         rows = await self._ask(statements.OPEN_EXCEPTIONS, {})
-        return {(system, stream, state): count for system, stream, state, count in rows}
+        return {
+            (system, stream): OpenExceptions(count, since) for system, stream, count, since in rows
+        }
 
     async def standing(self) -> list[Operation]:
         """Pauses in force, and lanes that have stopped, by system and stream."""

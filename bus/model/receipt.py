@@ -73,6 +73,12 @@ class ParkedEvent:
     attempts: int
     at: datetime
     note: str | None = None  # why an operator dismissed it: a ticket's number, never personal data
+    since: datetime | None = None  # when it was set aside; absent from what version 1 said
+
+    @property
+    def set_aside_at(self) -> datetime:
+        """When it was set aside, as far as is known: tries since then do not count."""
+        return self.since or self.at
 
     @property
     def is_open(self) -> bool:

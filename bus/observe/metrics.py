@@ -67,6 +67,7 @@ DECLARED = (
         Gauge, "renkei_deliver_lanes", "Lanes of this process by how they do.", (*LANE, "status")
     ),
     Declared(Gauge, "renkei_exceptions_open", "Events set aside and not closed.", (*LANE, "state")),
+    Declared(Gauge, "renkei_exceptions_oldest_seconds", "Age of the oldest event set aside.", LANE),
     Declared(Gauge, "renkei_receipts_waiting", "Receipts not yet acknowledged by Kafka."),
     Declared(Counter, "renkei_publish_events_total", "Events acknowledged by Kafka.", ("stream",)),
     Declared(Counter, "renkei_publish_refused_total", "Changes refused.", ("code",)),
@@ -177,6 +178,10 @@ class Metrics:
     def exceptions(self, counts: Mapping[tuple[str, str, str], int]) -> None:
         """How many events are set aside in each (system, stream, state); others are closed."""
         self._replace("renkei_exceptions_open", counts)
+
+    def exceptions_oldest(self, seconds: Mapping[tuple[str, str], float]) -> None:
+        """How long the oldest event of each (system, stream) is set aside; others have none."""
+        self._replace("renkei_exceptions_oldest_seconds", seconds)
 
     def receipts_waiting(self, count: int) -> None:
         """Receipts that are not acknowledged yet."""

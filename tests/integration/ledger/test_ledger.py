@@ -19,6 +19,7 @@ from bus.errors import ConfigurationError, StoreUnavailable
 from bus.ledger import SCHEMA, TABLE_PREFIX, Ledger, ReachState
 from bus.ledger.feed import LedgerFeed
 from bus.ledger.standing import standings
+from bus.ledger.store import OpenExceptions, prepare
 from bus.model import Position, Receipt, View, ViewBatch, multirange
 from bus.policy import ledger_view
 from connectors.postgres.sink import PostgresOptions, PostgresSink
@@ -150,7 +151,9 @@ def receipt(
     }  # fmt: skip
 
 
-def exception(*, offset: int, state: str, code: str = "RK-202") -> dict[str, Any]:
+def exception(
+    *, offset: int, state: str, code: str = "RK-202", since: datetime | None = None
+) -> dict[str, Any]:
     return {
         "system": "school",
         "stream": "resident",
@@ -163,6 +166,7 @@ def exception(*, offset: int, state: str, code: str = "RK-202") -> dict[str, Any
         "attempts": 1,
         "at": PROCESSED + timedelta(seconds=1),
         "note": None,
+        "since": since,
     }
 
 
@@ -228,6 +232,45 @@ async def test_a_parked_event_and_its_end(filled: Filled) -> None:
 
     assert before["school"] is ReachState.PARKED
     assert (await filled.states())["school"] is ReachState.APPLIED
+
+
+async def test_how_long_it_is_set_aside(filled: Filled) -> None:
+    """Since it was, whatever was tried since; closed ones do not count."""
+    day = timedelta(days=1)
+    await filled.exceptions(
+        {"offset": 0, "state": "PARKED", "since": PROCESSED - day},
+        {"offset": 1, "state": "WAITING"},
+        {"offset": 2, "state": "PARKED", "since": PROCESSED - 9 * day},
+        {"offset": 2, "state": "DISMISSED", "since": PROCESSED - 9 * day},
+    )
+
+    found = await filled.ledger.open_exceptions()
+
+    assert found == {("school", "resident"): OpenExceptions(2, PROCESSED - day)}
+
+
+async def test_a_ledger_of_before_learns_the_new_column(
+    filled: Filled, database: str, catalog: Catalog
+) -> None:
+    """Exceptions got a column; what is there stays, and when it was said counts."""
+    await filled.exceptions({"offset": 0, "state": "PARKED"})
+    with psycopg.connect(database) as connection:
+        connection.execute("DROP VIEW ledger.exception")
+        connection.execute("ALTER TABLE ledger.event_exception DROP COLUMN since")
+        connection.execute(
+            "CREATE VIEW ledger.exception AS SELECT DISTINCT ON"
+            ' (system, stream, partition, "offset") system, stream, partition, "offset", subject,'
+            " event_id, state, code, attempts, at, note,"
+            " state IN ('PARKED', 'WAITING', 'RETRY') AS is_open FROM ledger.event_exception"
+            ' ORDER BY system, stream, partition, "offset", log_offset DESC'
+        )
+    for _ in range(2):  # safe to repeat
+        await prepare(database, ["household", "protection", "resident"])
+    await filled.exceptions({"offset": 1, "state": "PARKED", "since": PROCESSED})
+
+    assert await filled.ledger.open_exceptions() == {
+        ("school", "resident"): OpenExceptions(2, PROCESSED)
+    }
 
 
 async def test_a_later_version_stands_in(filled: Filled) -> None:

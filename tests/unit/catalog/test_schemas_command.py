@@ -39,7 +39,7 @@ def test_check_says_what_it_read() -> None:
     result = run("check")
 
     assert result.exit_code == 0, result.output
-    assert "6 streams, 7 versions, 6 code lists" in result.stdout
+    assert "6 streams, 8 versions, 6 code lists" in result.stdout
     assert result.stdout.rstrip().endswith("no fault")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -112,6 +112,23 @@ def test_due_are_those_asked_for_and_those_left_behind() -> None:
 
     assert lane.due() == ["131016/2", "131016/3"]
     assert lane.keys == {b"131016/1", b"131016/2", b"131016/3"}
+
+
+async def test_tries_do_not_make_it_younger(town: Town) -> None:
+    """What counts is when it was set aside; also of a record of before that was said."""
+    index = await index_of(town)
+    old = event(3)  # as version 1 of the stream has it
+    await index.record([old, event(5, since=AT + timedelta(hours=1))])
+    town.moved.time += timedelta(days=5)
+    await index.ask_retry(index.open_events())
+    again = await index_of(town)
+    asked = again.open_events()
+
+    assert [e.set_aside_at for e in asked] == [AT, AT + timedelta(hours=1)]
+    assert all(e.at > AT + timedelta(days=4) for e in asked)
+    assert again.oldest() == {(LANE.system, LANE.stream): AT}
+    await again.dismiss(asked[:1], "T-1")
+    assert again.oldest() == {(LANE.system, LANE.stream): AT + timedelta(hours=1)}
 
 
 async def test_nothing_is_known_that_is_not_durable(town: Town) -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -35,7 +35,7 @@ def event(offset: int, subject: str, **changes: Any) -> ParkedEvent:
         state=ExceptionState.PARKED,
         code="RK-202",
         attempts=1,
-        at=datetime(2026, 11, 24, 9, tzinfo=UTC),
+        at=datetime.now(UTC),
     )
     return replace(made, **changes)
 
@@ -115,6 +115,26 @@ def test_one_system_as_json(index: Index) -> None:
     said = json.loads(run("list", "--system", "electoral_roll", "--json").stdout)
 
     assert [(e["offset"], e["state"], e["subject"]) for e in said] == [(1, "PARKED", TWO)]
+
+
+def test_what_is_set_aside_for_too_long_is_marked(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two thirds of the compaction lag, unless the settings say otherwise; tries do not count."""
+    now = datetime.now(UTC)
+    index.events = [
+        event(3, ONE, at=now, since=now - timedelta(days=21)),
+        event(9, TWO, at=now - timedelta(days=19)),
+    ]
+    listed = run("list").stdout
+    said = json.loads(run("list", "--json").stdout)
+
+    assert "! resident/0/3" in listed
+    assert "  resident/0/9" in listed
+    assert "! set aside for more than 20 d" in listed
+    assert [e["overdue"] for e in said] == [True, False]
+    monkeypatch.setattr(composition, "settings", lambda: Settings(parked_alarm=timedelta(days=25)))
+    assert "!" not in run("list").stdout
 
 
 def test_an_empty_list_says_so(index: Index) -> None:

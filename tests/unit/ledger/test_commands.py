@@ -15,6 +15,7 @@ from bus.ledger import Reach, ReachState, SystemReach
 from bus.ledger.standing import Standing
 from bus.model import Operation, OperationState
 
+DAYS = timedelta(days=20)
 NOW = datetime.now(UTC)
 
 
@@ -142,10 +143,10 @@ def test_status_fits() -> None:
         last_applied_at=None,
     )
 
-    held = replace(far, operations=(PAUSE, STOP))
+    held = replace(far, operations=(PAUSE, STOP), parked_for=timedelta(days=23))
 
-    text = drawn(status_command.draw([far, never]))
-    standing = drawn(status_command.draw([held, never]))
+    text = drawn(status_command.draw([far, never], limit=DAYS))
+    standing = drawn(status_command.draw([held, never], limit=DAYS))
 
     assert len(text.splitlines()) == 3
     assert "12,345,678" in text
@@ -155,5 +156,10 @@ def test_status_fits() -> None:
     assert "protection paused; see: renkei lanes show" in standing
     assert "protection/3 stopped RK-205; see: renkei lanes show" in standing
     assert "T-1" not in standing
-    assert len(standing.splitlines()) == 5
-    assert status_command.as_document(held)["operations"][0]["state"] == "paused"
+    assert "set aside for 23 d, which is too long; see: renkei parked list" in " ".join(
+        standing.split()
+    )
+    said = status_command.as_document(held, DAYS)
+    assert said["operations"][0]["state"] == "paused"
+    assert (said["overdue"], said["parked_seconds"]) == (True, 23 * 86_400)
+    assert not status_command.as_document(held, 2 * DAYS)["overdue"]

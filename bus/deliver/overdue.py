@@ -1,0 +1,55 @@
+"""Say that an event has been set aside for too long (期限超過), before compaction may take it.
+
+An event that compaction took is not lost, its subject's newest one stands in. But somebody's
+record has been wrong for weeks by then, and what exactly was refused can no longer be seen.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import structlog
+
+from bus.deliver.shared import Shared
+from bus.deliver.state import LaneStatus
+from bus.settings import Settings
+
+_log = structlog.get_logger("renkei.deliver")
+_LOOK_EVERY = timedelta(minutes=1)
+_SAY_EVERY = timedelta(days=1)
+
+
+def overdue_after(settings: Settings) -> timedelta:
+    """How long an event may be set aside before somebody must look."""
+    alarm = settings.parked_alarm
+    return settings.compaction_lag * 2 / 3 if alarm is None else alarm
+
+
+class Overdue:
+    """One process's word, once a day for each system and stream of which it has lanes."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._next_look = shared.clock.now()
+        self._said: dict[tuple[str, str], datetime] = {}
+
+    def look(self) -> None:
+        """Look, if it is time to, and say what has to be said."""
+        shared, now = self._shared, self._shared.clock.now()
+        if now < self._next_look:
+            return
+        self._next_look = now + _LOOK_EVERY
+        limit = overdue_after(shared.settings)
+        mine = {
+            (state.system, state.stream)
+            for state in shared.lanes.all.values()
+            if state.status is not LaneStatus.RELEASED
+        }
+        for (system, stream), since in shared.parked.oldest().items():
+            said = self._said.get((system, stream))
+            if (system, stream) not in mine or now - since < limit:
+                continue
+            if said is None or now - said >= _SAY_EVERY:
+                self._said[system, stream] = now
+                seconds = round((now - since).total_seconds())
+                _log.warning("parked-overdue", system=system, stream=stream, seconds=seconds)

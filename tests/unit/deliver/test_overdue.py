@@ -1,0 +1,91 @@
+"""What is set aside for too long is said: in the log once a day, in the metrics always."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from bus.deliver.host import ill, observe
+from bus.deliver.overdue import Overdue
+from bus.testing.lanes import Hosted, Town, hosted
+
+SYSTEM = "child_allowance"
+LANE = {"system": SYSTEM, "stream": "resident"}
+ONE, TWO = "000000000000001", "000000000000002"
+
+
+@pytest.fixture
+async def bus(town: Town, sinks, store) -> AsyncIterator[Hosted]:
+    """One event is parked, one waits behind it."""
+    store.refused = {ONE}
+    await town.publish("resident", ONE, 1)
+    async with hosted(town, sinks) as hosting:
+        await hosting.at(1)
+        town.moved.time += timedelta(days=1)
+        await town.publish("resident", ONE, 2)
+        await hosting.at(2)
+        yield hosting
+
+
+def said_by(overdue: Overdue) -> list[Any]:
+    """What it says when it looks, twice in a row."""
+    with capture_logs() as lines:
+        overdue.look()
+        overdue.look()
+    return [line for line in lines if line["event"] == "parked-overdue"]
+
+
+async def test_it_is_said_once_a_day(town: Town, bus: Hosted) -> None:
+    """From two thirds of the compaction lag on, for the oldest, without a word about whom."""
+    overdue = Overdue(bus.shared)
+    for days, expected in ((1, 0), (17, 0), (2, 1), (0, 0), (1, 1)):
+        town.moved.time += timedelta(days=days, minutes=1)
+        said = said_by(overdue)
+        assert len(said) == expected, days
+        for line in said:
+            assert line["seconds"] >= 20 * 86_400
+            assert line.keys() == {"system", "stream", "seconds", "event", "log_level"}
+            assert (line["system"], line["stream"]) == (SYSTEM, "resident")
+
+
+async def test_a_setting_says_when(town: Town, bus: Hosted) -> None:
+    """Another limit than two thirds."""
+    settings = town.settings.model_copy(update={"parked_alarm": timedelta(days=3)})
+    overdue = Overdue(replace(bus.shared, settings=settings))
+    town.moved.time += timedelta(days=3)
+
+    assert len(said_by(overdue)) == 1
+
+
+async def test_who_has_no_lane_of_it_says_nothing(town: Town, bus: Hosted) -> None:
+    """Each process sees all that is set aside; one of them is enough."""
+    async with hosted(town, {}) as other:
+        overdue = Overdue(other.shared)
+        town.moved.time += timedelta(days=30)
+
+        assert other.shared.parked.oldest()
+        assert said_by(overdue) == []
+
+
+async def test_the_metrics_say_how_long(town: Town, bus: Hosted, store) -> None:
+    """Until it is settled; the process is ready all the same."""
+    observe(bus.shared, bus.deliveries)
+    metrics = bus.shared.metrics
+    town.moved.time += timedelta(days=30)
+    await metrics.render()
+
+    age = metrics.value("renkei_exceptions_oldest_seconds", **LANE)
+    assert age == pytest.approx(31 * 86_400, rel=0.001)
+    assert ill(bus.shared) == []
+
+    store.refused = set()
+    await bus.shared.parked.ask_retry([bus.parked()[0]])
+    bus.shared.parked.lane((SYSTEM, "resident", 0)).on_news()
+    await bus.until(lambda: not bus.parked())
+    await metrics.render()
+    assert metrics.value("renkei_exceptions_oldest_seconds", **LANE) is None
