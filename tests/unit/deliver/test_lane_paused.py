@@ -12,7 +12,7 @@ from bus.deliver.delivery import Delivery, Feed
 from bus.deliver.host import ill, observe
 from bus.deliver.state import LaneStatus
 from bus.errors import ConfigurationError, NotEntitled
-from bus.model import Applied, OperationState, ViewBatch
+from bus.model import Applied, OperationState, View, ViewBatch
 from bus.testing.lanes import Hosted, Town, hosted, view_of
 from connectors.memory.sink import MemoryOptions, MemorySink
 
@@ -318,6 +318,30 @@ async def test_a_lane_that_stopped_goes_on_without_a_restart(
         assert bus.shared.operations.standing() == []
 
     assert store.versions() == {ONE: 1}
+
+
+async def test_what_was_mended_is_looked_at_anew(
+    town: Town, store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store is opened again for a lane that goes on, though its neighbour never stopped."""
+    opened: list[int] = []
+
+    class Counting(Mendable):
+        async def open(self, view: View) -> Any:
+            opened.append(1)
+            return await super().open(view)
+
+    town = Town(partitions=2)
+    await town.build()
+    await town.publish("resident", ONE, 1)
+    async with hosted(town, {SYSTEM: lambda _: Counting(MemoryOptions(store=store))}) as bus:
+        await bus.until(lambda: len(bus.shared.lanes.stopped()) == 1)
+        assert len(opened) == 1
+        monkeypatch.setattr(Mendable, "is_broken", False)
+        await bus.resume(SYSTEM)
+        await bus.at(1)
+
+    assert len(opened) == 2
 
 
 async def test_a_restart_takes_back_that_it_stopped(
