@@ -30,13 +30,12 @@ from bus.deliver.lane import Lane
 from bus.deliver.reading import Reads
 from bus.deliver.shared import Shared, SharedSink
 from bus.deliver.state import LaneName, LaneState, LaneStatus
+from bus.deliver.telling import Telling
 from bus.errors import BusError, NotEntitled, Reaction
 from bus.model import Operation, OperationState, View
 from bus.observe.logs import describe
-from bus.points import Point, passed
 
 _log = structlog.get_logger("renkei.deliver")
-_COMMIT_EVERY = timedelta(seconds=1)
 _SOME_ARE_FULL = timedelta(milliseconds=20)  # longest wait while lanes have no room
 _LOOK_AGAIN = timedelta(seconds=1)  # at a lane that is to end
 _ONCE_WAIT = timedelta(milliseconds=200)
@@ -82,8 +81,7 @@ class Delivery:
         self._lanes: dict[Place, tuple[Lane, asyncio.Task[None]]] = {}  # also such as have ended
         self._ending: set[asyncio.Task[None]] = set()
         self._room = asyncio.Event()
-        self._done: dict[Place, int] = {}
-        self._has_done = asyncio.Event()
+        self._telling = Telling(self._consumer, shared.clock, self._log)
         self._was_assigned = False
         self._targets: Mapping[Place, int] | None = None
         self._fetching: asyncio.Task[None] | None = None
@@ -122,7 +120,7 @@ class Delivery:
             ConfigurationError: A topic is missing, or the broker refuses us.
         """
         self._shared.operations.listen(self.system, self._on_instruction)
-        committing = asyncio.create_task(self._commit_forever())
+        committing = asyncio.create_task(self._telling.run())
         self._fetching = asyncio.create_task(self._join_and_fetch(once))
         if self._is_stopping:
             self._fetching.cancel()
@@ -254,7 +252,7 @@ class Delivery:
                 await asyncio.wait(late)
         with suppress(TimeoutError):
             async with asyncio.timeout(self._shared.settings.stop_within.total_seconds() * 0.1):
-                await self._commit()
+                await self._telling.commit()
         for place in places:
             gone = self._lanes.pop(place, None)
             waits_for_a_person = (LaneStatus.STOPPED, LaneStatus.PAUSED)
@@ -409,30 +407,6 @@ class Delivery:
                 return True
         return False
 
-    # -- telling the group -------------------------------------------------------------------
-
-    def _tell(self, place: Place, offset: int) -> None:
-        self._done[place] = offset
-        self._has_done.set()
-
-    async def _commit_forever(self) -> None:
-        while True:
-            await self._has_done.wait()
-            await self._commit()
-            await self._shared.clock.sleep(_COMMIT_EVERY)
-
-    async def _commit(self) -> None:
-        done, self._done = self._done, {}
-        self._has_done.clear()
-        if not done:
-            return
-        try:
-            await self._consumer.commit(done)
-        except BusError as error:  # for lag tools only: the next one tells as much
-            self._log.warning("offsets-untold", code=error.code)
-        else:
-            passed(Point.LANE_COMMITTED)
-
     async def _close(self) -> None:
         """Leave the group and let go of the stores; whoever does not answer is left."""
         closing = [asyncio.ensure_future(self._consumer.close())]
@@ -482,7 +456,7 @@ class _Reading:
             self._delivery._consumer.resume(self._place)
 
     def done(self, offset: int) -> None:
-        self._delivery._tell(self._place, offset)
+        self._delivery._telling.done(self._place, offset)
 
     def has_room(self) -> None:
         self._delivery._room.set()

@@ -1,0 +1,50 @@
+"""Tell a consumer group how far its lanes are: for lag tools, nothing reads it back."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+from bus.broker import Consumer, Place
+from bus.deliver.clock import Clock
+from bus.errors import BusError
+from bus.points import Point, passed
+
+_EVERY = timedelta(seconds=1)
+
+
+class Telling:
+    """What is still to be told, and the telling of it, about once a second."""
+
+    def __init__(self, consumer: Consumer, clock: Clock, log: Any) -> None:
+        self._consumer = consumer
+        self._clock = clock
+        self._log = log
+        self._done: dict[Place, int] = {}
+        self._has_done = asyncio.Event()
+
+    def done(self, place: Place, offset: int) -> None:
+        """Everything before *offset* is applied and its receipt acknowledged."""
+        self._done[place] = offset
+        self._has_done.set()
+
+    async def run(self) -> None:
+        """Tell, until cancelled."""
+        while True:
+            await self._has_done.wait()
+            await self.commit()
+            await self._clock.sleep(_EVERY)
+
+    async def commit(self) -> None:
+        """Tell what is to be told, now; what fails is told with the next."""
+        done, self._done = self._done, {}
+        self._has_done.clear()
+        if not done:
+            return
+        try:
+            await self._consumer.commit(done)
+        except BusError as error:  # for lag tools only: the next one tells as much
+            self._log.warning("offsets-untold", code=error.code)
+        else:
+            passed(Point.LANE_COMMITTED)
