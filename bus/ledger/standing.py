@@ -60,7 +60,7 @@ async def standings(
 
     Args:
         broker: Where the log is.
-        ledger: Where receipts and exceptions are.
+        ledger: Where receipts, exceptions and operations are.
         granted: System -> the streams that it receives.
         now: What ages count to.
     """

@@ -54,7 +54,7 @@ async def prepare(uri: str, streams: Sequence[str]) -> None:
 
     Args:
         uri: The ledger's database.
-        streams: The streams whose events it keeps; not receipts and exceptions.
+        streams: The streams whose events it keeps; not the internal ones.
 
     Raises:
         ConfigurationError: The role may not, or the database holds something else.

@@ -70,7 +70,7 @@ class Stream:
     versions: tuple[SchemaVersion, ...]  # ascending, at least one
     event_types: tuple[str, ...]
     items: tuple[Item, ...]  # of the newest version
-    is_internal: bool = False  # receipts and exceptions: the bus about itself
+    is_internal: bool = False  # receipts, exceptions, operations: the bus about itself
 
     @property
     def topic(self) -> str:

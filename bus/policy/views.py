@@ -86,7 +86,7 @@ def compile_view(subscription: Subscription, stream: Stream, today: date) -> Vie
 def ledger_view(stream: Stream) -> View:
     """What the ledger keeps of *stream*: one row per event, identifiers only.
 
-    An internal stream (receipts, exceptions) holds nothing else and is kept whole.
+    An internal stream (receipts, exceptions, operations) holds nothing else and is kept whole.
 
     Raises:
         FieldWithheld: The stream has an item that may not go out.

@@ -43,7 +43,7 @@ def test_a_system_is_fed_what_its_subscription_covers() -> None:
 
 
 def test_the_ledger_is_fed_every_stream() -> None:
-    """Receipts and exceptions too; no subscription is needed for identifiers."""
+    """Internal ones too; no subscription is needed for identifiers."""
     assert {f.view.stream for f in fed("ledger")} == set(CATALOG.streams)
 
 
