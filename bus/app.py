@@ -17,6 +17,7 @@ import structlog
 from pydantic import ValidationError
 
 from bus import settings as settings_tree
+from bus.access import kafka_security
 from bus.broker import Broker, TopicSpec
 from bus.broker.kafka import KafkaBroker
 from bus.broker.topics import Shape, specs
@@ -244,9 +245,11 @@ async def broker(
 
     Raises:
         BrokerUnavailable: It does not answer.
+        ConfigurationError: It cannot be trusted, it does not let us in, or we do not know how.
     """
     cluster = KafkaBroker(
         settings.need("kafka"),
+        kafka_security(settings),
         fetch_bytes=settings.fetch_bytes,
         max_message_bytes=settings.max_message_bytes,
         patience=patience,
@@ -649,6 +652,7 @@ async def run_monitor(settings: Settings) -> None:
         monitor = Monitor(
             cluster,
             settings.need("kafka"),
+            kafka_security(settings),
             streams,
             lambda stream: Reader(stream, streams, known),
             expected,

@@ -69,6 +69,34 @@ class FilesRefused(ConfigurationError):
         self.faults = tuple(faults)
 
 
+class SettingsRefused(ConfigurationError):
+    """Settings that do not go together; the report lists all that is wrong with them.
+
+    Args:
+        message: As of every error.
+        faults: Each fault found; each prints as one line.
+        where: As of every error.
+    """
+
+    code = "RK-102"
+
+    def __init__(self, message: str, faults: Iterable[object] = (), **where: object) -> None:
+        super().__init__(message, **where)
+        self.faults = tuple(faults)
+
+
+class Untrusted(ConfigurationError):
+    """Whoever answers cannot prove to be whom we mean to talk to."""
+
+    code = "RK-103"
+
+
+class LoginRefused(ConfigurationError):
+    """Whoever answers does not let us in: a login or a certificate of ours is refused."""
+
+    code = "RK-104"
+
+
 class EngineError(ConfigurationError):
     """A local engine cannot be fetched, started or stopped."""
 

@@ -45,6 +45,21 @@ class Settings(BaseModel):
     """Folder of streams, codes and subscriptions; by default the one shipped."""
     kafka: str | None = None
     """Bootstrap servers, ``host:port,…``."""
+    kafka_security: str = "PLAINTEXT"
+    """Kafka's word for how its listener is entered: PLAINTEXT, SSL, SASL_SSL, SASL_PLAINTEXT."""
+    kafka_ca: Path | None = None
+    """PEM file of the authorities that may vouch for a broker; nobody else may."""
+    kafka_certificate: Path | None = None
+    """PEM file of our own certificate, where the brokers ask for one; needs ``kafka_key``."""
+    kafka_key: Path | None = None
+    """PEM file of its key, not encrypted, readable by its owner only."""
+    kafka_mechanism: str = "SCRAM-SHA-512"
+    """How to log in: SCRAM-SHA-512, SCRAM-SHA-256 or PLAIN."""
+    kafka_user: str | None = None
+    """Who logs in."""
+    kafka_password: SecretStr | None = None
+    kafka_password_file: Path | None = None
+    """The password, or a file that holds it and that its owner alone may read."""
     registry: str | None = None
     """Base URL of the schema registry's Confluent-compatible API."""
     database: SecretStr | None = None

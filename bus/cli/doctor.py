@@ -26,15 +26,13 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(as_json: Json = False) -> None:
-    """Look at versions, files, ports, disk, memory and clock. Exit status 1 if something fails."""
+    """Look at versions, files, ports, disk, Kafka and clock. Exit status 1 if something fails."""
     stack = stack_here()
     from bus.local.checkup import Outside, Verdict, examine
 
-    settings = compose.settings()
     outside = Outside(
         lock=Path(bus.__file__).parents[1] / "requirements" / "lock.txt",
-        registry=settings.registry,
-        database=settings.database.get_secret_value() if settings.database else None,
+        settings=compose.settings(),
     )
     findings = examine(stack, outside)
     if as_json:

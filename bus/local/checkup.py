@@ -5,14 +5,15 @@ Nothing is changed and nothing is fetched. What cannot be looked at is a warning
 
 from __future__ import annotations
 
+import asyncio
 import platform
 import re
 import shutil
 import stat
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
@@ -22,12 +23,16 @@ import httpx
 import psutil
 import psycopg
 
-from bus.errors import BusError
+from bus.access import kafka_security, stays_here
+from bus.broker.kafka import KafkaBroker
+from bus.broker.security import Security
+from bus.errors import BusError, ConfigurationError, SettingsRefused, Unavailable
 from bus.local import artifacts, java, postgres, supervisor
 from bus.local.engine import is_free
 from bus.local.fetch import differing, missing
 from bus.local.ports import kept
 from bus.local.stack import LocalStack, Status
+from bus.settings import Settings
 
 OLDEST_PYTHON = (3, 11)
 FREE_DISK_BYTES, SCARCE_DISK_BYTES = 1_000_000_000, 5_000_000_000
@@ -63,8 +68,7 @@ class Outside:
 
     lock: Path | None
     """The lock file of the Python packages, where there is a checkout."""
-    registry: str | None = None
-    database: str | None = None
+    settings: Settings = field(default_factory=Settings)
     now: datetime | None = None
     """The time, if not this machine's clock."""
 
@@ -81,6 +85,7 @@ def examine(stack: LocalStack, outside: Outside) -> list[Finding]:
         *engine_ports(stack, status),
         *room(stack, status),
         *permissions(stack),
+        *kafka(outside.settings),
         *clock(stack, outside),
     ]
 
@@ -217,6 +222,37 @@ def permissions(stack: LocalStack) -> Iterator[Finding]:
         yield Finding("secrets", Verdict.OK, f"{len(there)} files, for the owner alone")
 
 
+def kafka(settings: Settings) -> Iterator[Finding]:
+    """Whether the brokers let this installation in, and nobody on the way reads along."""
+    name, mend = "kafka", "renkei settings show"
+    if settings.kafka is None:
+        yield Finding(name, Verdict.OK, "no broker is named")
+        return
+    try:
+        security = kafka_security(settings)
+        asyncio.run(_enter(settings.kafka, security))
+    except SettingsRefused as error:
+        yield Finding(name, Verdict.FAIL, "; ".join(str(each) for each in error.faults), mend)
+    except Unavailable as error:
+        yield Finding(name, Verdict.WARN, str(error), "renkei local up, or see RENKEI_KAFKA")
+    except ConfigurationError as error:
+        yield Finding(name, Verdict.FAIL, str(error), mend)
+    else:
+        who = f" as {security.login.user}" if security.login else ""
+        says = f"{settings.kafka} by {security.protocol.value}{who}"
+        if security.protocol.is_encrypted or stays_here(settings.kafka):
+            yield Finding(name, Verdict.OK, says)
+        else:
+            says = f"{says}: personal data goes over the network for anybody to read"
+            yield Finding(name, Verdict.WARN, says, "set RENKEI_KAFKA_SECURITY=SASL_SSL")
+
+
+async def _enter(bootstrap: str, security: Security) -> None:
+    broker = KafkaBroker(bootstrap, security, patience=timedelta(seconds=ANSWER_SECONDS))
+    await broker.start()
+    await broker.close()
+
+
 def clock(stack: LocalStack, outside: Outside) -> Iterator[Finding]:
     """Whether this machine's clock agrees with whoever else tells the time.
 
@@ -243,18 +279,19 @@ def _times(stack: LocalStack, outside: Outside) -> Iterator[tuple[str, datetime]
     written = [file.stat().st_mtime for folder in files for file in folder.iterdir()]
     if written:
         yield "files written before", datetime.fromtimestamp(max(written), UTC)
-    if outside.database:
+    settings = outside.settings
+    if settings.database is not None:
         try:
             with psycopg.connect(
-                outside.database, connect_timeout=int(ANSWER_SECONDS)
+                settings.need("database"), connect_timeout=int(ANSWER_SECONDS)
             ) as connection:
                 row = connection.execute("SELECT clock_timestamp()").fetchone()
         except psycopg.Error:
             row = None
         if row:
             yield "the database", row[0]
-    if outside.registry:
-        date = _header_date(outside.registry)
+    if settings.registry is not None:
+        date = _header_date(settings.registry)
         if date:
             yield "the registry", date
 

@@ -28,6 +28,7 @@ import faust
 import structlog
 
 from bus.broker.port import Broker, Place, group_of
+from bus.broker.security import Security
 from bus.catalog import Catalog
 from bus.catalog.wire import Reader
 from bus.errors import BrokerUnavailable, ConfigurationError, Unavailable
@@ -56,6 +57,8 @@ class Monitor:
     """Watches one cluster's receipts. Runs once.
 
     Args:
+        bootstrap: Some of the cluster's brokers, for Faust.
+        security: How they are entered.
         expected: Stream -> systems that should have all its events.
         named: What the cluster calls a topic or a group, where *broker* has other names.
     """
@@ -64,6 +67,7 @@ class Monitor:
         self,
         broker: Broker,
         bootstrap: str,
+        security: Security,
         catalog: Catalog,
         reader: Callable[[Stream], Reader],
         expected: Mapping[str, Collection[str]],
@@ -74,6 +78,7 @@ class Monitor:
     ) -> None:
         self._broker = broker
         self._bootstrap = bootstrap
+        self._security = security
         self._receipt = catalog.stream("receipt")
         self._streams = [catalog.stream(name) for name in expected]
         self._make_reader = reader
@@ -150,6 +155,7 @@ class Monitor:
         app = faust.App(
             self._named(GROUP),
             broker=";".join(f"kafka://{server}" for server in self._bootstrap.split(",")),
+            broker_credentials=_credentials(self._security),
             loop=asyncio.get_running_loop(),
             autodiscover=False,
             datadir=folder,
@@ -295,6 +301,19 @@ class Monitor:
         self.changes = OpenChanges(self._expected)
         self._inbox = []
         self._is_watching = False
+
+
+def _credentials(security: Security) -> Any:
+    """What makes Faust's own clients come in as ours do; None for plain text."""
+    login = security.login
+    if login is None:
+        return None if security.context is None else faust.SSLCredentials(security.context)
+    return faust.SASLCredentials(
+        username=login.user,
+        password=login.password,
+        ssl_context=security.context,
+        mechanism=login.mechanism.value,
+    )
 
 
 async def _end(app: Any) -> None:

@@ -15,7 +15,9 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from bus.broker.kafka.consumer import KafkaConsumer
 from bus.broker.kafka.producer import KafkaProducer
 from bus.broker.kafka.translation import no_topic, raise_for, translated
+from bus.broker.kafka.way_in import WayIn
 from bus.broker.port import Place, TopicSpec
+from bus.broker.security import PLAIN_TEXT, Security
 from bus.errors import BrokerUnavailable
 
 _LOOK_AGAIN = 0.05  # seconds
@@ -29,6 +31,7 @@ class KafkaBroker:
 
     Args:
         bootstrap: Some of the cluster's brokers.
+        security: How all of them are entered.
         idle_wait: How long a fetch may wait at the broker for the first record: bounds what an
             idle reader costs, and how long a partition just sought or resumed may wait.
         fetch_bytes: Most bytes of one answer to a fetch; a consumer holds up to two of them.
@@ -40,37 +43,36 @@ class KafkaBroker:
     def __init__(
         self,
         bootstrap: str,
+        security: Security = PLAIN_TEXT,
         *,
         idle_wait: timedelta = timedelta(milliseconds=250),
         fetch_bytes: int = 8 * 1024 * 1024,
         max_message_bytes: int = 1_000_000,
         patience: timedelta = timedelta(seconds=20),
     ) -> None:
-        self._bootstrap = [server.strip() for server in bootstrap.split(",")]
+        self._way_in = WayIn(bootstrap, security, min(patience, LONGEST_REQUEST))
         self._idle_wait = idle_wait
         self._fetch_bytes = fetch_bytes
         self._max_message_bytes = max_message_bytes
         self._patience = patience
-        self._request_timeout = min(patience, LONGEST_REQUEST)
         self._seen: dict[str, int] = {}
         self._admin: AIOKafkaAdminClient | None = None
         self._asker: AIOKafkaConsumer | None = None
 
     async def start(self) -> None:
         self._admin = AIOKafkaAdminClient(
-            bootstrap_servers=self._bootstrap,
+            **self._way_in.options,
             client_id="renkei-admin",
-            request_timeout_ms=int(self._request_timeout.total_seconds() * 1000),
         )
         self._asker = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap,
+            **self._way_in.options,
             client_id="renkei-offsets",
             isolation_level="read_committed",
-            request_timeout_ms=int(self._request_timeout.total_seconds() * 1000),
         )
         try:
-            with translated():
+            async with self._way_in.opening():
                 await self._admin.start()
+                await self._admin.describe_cluster()  # of a broker by the name that it has itself
                 await self._asker.start()
             await asyncio.sleep(0)  # the library cannot be closed before its own tasks ran once
         except BaseException:
@@ -156,10 +158,9 @@ class KafkaBroker:
     def consumer(self, group: str | None = None, *, client_id: str = "renkei") -> KafkaConsumer:
         return KafkaConsumer(
             self,
-            self._bootstrap,
+            self._way_in,
             group,
             client_id,
-            request_timeout=self._request_timeout,
             idle_wait=self._idle_wait,
             fetch_bytes=self._fetch_bytes,
         )
@@ -167,9 +168,8 @@ class KafkaBroker:
     def producer(self, *, client_id: str = "renkei") -> KafkaProducer:
         return KafkaProducer(
             self,
-            self._bootstrap,
+            self._way_in,
             client_id,
-            request_timeout=self._request_timeout,
             max_message_bytes=self._max_message_bytes,
             patience=self._patience,
         )
@@ -210,7 +210,7 @@ class KafkaBroker:
     async def _seen_by_broker(self, is_seen: Callable[[], Awaitable[bool]]) -> None:
         """Wait for what the controller has done already to reach the broker that is asked."""
         with translated():
-            async with asyncio.timeout(self._request_timeout.total_seconds()):
+            async with asyncio.timeout(self._way_in.patience.total_seconds()):
                 for pause in chain([0.0], repeat(_LOOK_AGAIN)):
                     await asyncio.sleep(pause)
                     if await is_seen():

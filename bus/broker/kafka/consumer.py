@@ -21,6 +21,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka import errors as kafka
 
 from bus.broker.kafka.translation import MEMBERSHIP_LOST, translated
+from bus.broker.kafka.way_in import WayIn
 from bus.broker.port import Fetched, Place
 from bus.errors import BrokerUnavailable, ConfigurationError
 
@@ -49,19 +50,17 @@ class KafkaConsumer:
     def __init__(
         self,
         cluster: Offsets,
-        bootstrap: Sequence[str],
+        way_in: WayIn,
         group: str | None,
         client_id: str,
         *,
-        request_timeout: timedelta,
         idle_wait: timedelta,
         fetch_bytes: int,
     ) -> None:
         self._cluster = cluster
-        self._bootstrap = bootstrap
+        self._way_in = way_in
         self._group = group
         self._client_id = client_id
-        self._request_timeout = request_timeout
         self._idle_wait = idle_wait
         self._fetch_bytes = fetch_bytes
         self._consumer: AIOKafkaConsumer | None = None
@@ -71,7 +70,7 @@ class KafkaConsumer:
 
     async def start(self) -> None:
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap,
+            **self._way_in.options,
             client_id=self._client_id,
             group_id=self._group,
             enable_auto_commit=False,
@@ -84,10 +83,9 @@ class KafkaConsumer:
             heartbeat_interval_ms=HEARTBEAT_MS,
             rebalance_timeout_ms=REBALANCE_TIMEOUT_MS,
             max_poll_interval_ms=LONGEST_POLL_MS,
-            request_timeout_ms=int(self._request_timeout.total_seconds() * 1000),
         )
         try:
-            with translated():
+            async with self._way_in.opening():
                 await self._consumer.start()
             self._consumer._fetcher._records = _AsTheyAre()
             await asyncio.sleep(0)  # the library cannot be closed before its own tasks ran once

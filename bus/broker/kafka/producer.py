@@ -21,6 +21,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka import errors as kafka
 
 from bus.broker.kafka.translation import translated
+from bus.broker.kafka.way_in import WayIn
 from bus.broker.port import ENVELOPE_BYTES, Place, Portion, Producer, refuse_too_large
 from bus.errors import BrokerUnavailable, BusError, ConfigurationError
 
@@ -55,17 +56,15 @@ class KafkaProducer(Producer):
     def __init__(
         self,
         cluster: Topics,
-        bootstrap: Sequence[str],
+        way_in: WayIn,
         client_id: str,
         *,
-        request_timeout: timedelta,
         max_message_bytes: int,
         patience: timedelta,
     ) -> None:
         self._cluster = cluster
-        self._bootstrap = bootstrap
+        self._way_in = way_in
         self._client_id = client_id
-        self._request_timeout = request_timeout
         self._most = max_message_bytes - ENVELOPE_BYTES
         self._batch_bytes = min(BATCH_BYTES, max_message_bytes)
         self._patience = patience.total_seconds()
@@ -124,15 +123,14 @@ class KafkaProducer(Producer):
 
     async def _started(self) -> AIOKafkaProducer:
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._bootstrap,
+            **self._way_in.options,
             client_id=self._client_id,
             acks="all",
             enable_idempotence=True,
             max_batch_size=self._batch_bytes,
-            request_timeout_ms=int(self._request_timeout.total_seconds() * 1000),
         )
         try:
-            with translated():
+            async with self._way_in.opening():
                 async with asyncio.timeout(self._patience):
                     await producer.start()
         except BaseException:

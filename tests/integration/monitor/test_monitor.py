@@ -18,6 +18,7 @@ from confluent_kafka.admin import AdminClient
 
 from bus.broker import Message
 from bus.broker.kafka import KafkaBroker
+from bus.broker.security import PLAIN_TEXT
 from bus.broker.topics import Shape, specs
 from bus.catalog import load
 from bus.catalog.registry import Registry
@@ -42,6 +43,7 @@ EXPECTED = {"resident": ["school", "tax"], "household": ["tax"]}
 CHILD = """
 import asyncio, sys
 from bus.broker.kafka import KafkaBroker
+from bus.broker.security import PLAIN_TEXT
 from bus.catalog import load
 from bus.catalog.registry import Registry
 from bus.catalog.wire import Reader
@@ -55,7 +57,7 @@ async def main(kafka, registry, prefix):
     known = Registry(registry)
     await broker.start()
     monitor = Monitor(
-        broker, kafka, catalog, lambda stream: Reader(stream, catalog, known),
+        broker, kafka, PLAIN_TEXT, catalog, lambda stream: Reader(stream, catalog, known),
         {"resident": ["tax"]}, named=broker.there,
     )
     task = asyncio.create_task(monitor.run(asyncio.Event()))
@@ -86,6 +88,7 @@ class Scene:
         return Monitor(
             self.broker,
             self.endpoints.kafka,
+            PLAIN_TEXT,
             CATALOG,
             self.reader,
             EXPECTED,

@@ -9,11 +9,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from bus.local import artifacts, checkup
 from bus.local.checkup import Finding, Outside, Verdict
 from bus.local.ports import choose
 from bus.local.stack import LocalStack
+from bus.settings import Settings
 
 
 @pytest.fixture
@@ -33,7 +35,7 @@ def test_looking_changes_nothing(stack: LocalStack, tmp_path: Path) -> None:
     findings = checkup.examine(stack, Outside(None))
 
     assert not stack.folder.home.exists()
-    assert len({finding.name for finding in findings}) == len(findings) == 11
+    assert len({finding.name for finding in findings}) == len(findings) == 12
     assert all(each.mend for each in findings if each.verdict is Verdict.FAIL)
 
 
@@ -98,6 +100,26 @@ def test_a_secret_that_others_may_read_is_named(stack: LocalStack) -> None:
     assert finding.mend == f"chmod 600 {stack.folder.password}"
 
 
+def test_half_a_way_into_kafka_is_said_whole() -> None:
+    """Each setting that is missing, before anything is connected to."""
+    finding = only(checkup.kafka(Settings(kafka="kafka.example:9093", kafka_security="SASL_SSL")))
+
+    assert finding.verdict is Verdict.FAIL
+    for name in ("CA", "USER", "PASSWORD"):
+        assert f"RENKEI_KAFKA_{name}: missing" in finding.says
+    assert finding.mend == "renkei settings show"
+
+
+def test_a_broker_that_is_away_is_a_warning() -> None:
+    """It may come; nothing here is wrong."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        finding = only(checkup.kafka(Settings(kafka=f"127.0.0.1:{taken.getsockname()[1]}")))
+
+    assert finding.verdict is Verdict.WARN
+    assert "RK-401" in finding.says
+
+
 def test_a_clock_that_went_back_an_hour_is_seen(stack: LocalStack) -> None:
     """What was written before was written later than now."""
     stack.folder.make()
@@ -133,11 +155,12 @@ def test_running_engines_are_not_missed_when_down(stack: LocalStack) -> None:
 @pytest.mark.service
 async def test_a_clock_an_hour_off_a_database_is_seen(stack: LocalStack, database: str) -> None:
     """A database on another machine tells another time."""
-    late = Outside(None, database=database, now=datetime.now(UTC) + timedelta(hours=1))
+    settings = Settings(database=SecretStr(database))
+    late = Outside(None, settings=settings, now=datetime.now(UTC) + timedelta(hours=1))
 
     finding = only(checkup.clock(stack, late))
 
     assert finding.verdict is Verdict.FAIL
     assert "against the database" in finding.says
-    right = Outside(None, database=database)
+    right = Outside(None, settings=settings)
     assert only(checkup.clock(stack, right)).verdict is Verdict.OK

@@ -1,0 +1,172 @@
+"""From settings to how this process comes into Kafka and the registry.
+
+Everything is checked before anything is opened, and all that is wrong is said at once. Nothing is
+guessed: half of what a protocol needs is refused, and so is what the chosen protocol would not
+use, for whoever wrote it meant another one. A password crosses no wire in the clear.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import SecretStr
+
+from bus.broker.security import Login, Mechanism, Protocol, Security
+from bus.errors import SettingsRefused
+from bus.model import Fault
+from bus.settings import PREFIX, Settings
+
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_FOR_TLS = ("kafka_ca", "kafka_certificate", "kafka_key")
+_FOR_LOGIN = ("kafka_user", "kafka_password", "kafka_password_file")
+_Word = TypeVar("_Word", Protocol, Mechanism)
+
+
+def kafka_security(settings: Settings) -> Security:
+    """How to come into the cluster of these settings.
+
+    Raises:
+        SettingsRefused: They do not go together, or a file that they name cannot be used.
+    """
+    faults: list[Fault] = []
+    protocol = _one_of(Protocol, settings.kafka_security, "kafka_security", faults)
+    mechanism = _one_of(Mechanism, settings.kafka_mechanism, "kafka_mechanism", faults)
+    if protocol is None or mechanism is None:
+        raise _refused(faults)
+    faults += _half_said(settings, protocol)
+    context, login = None, None
+    if protocol.is_encrypted:
+        context = _trusting("kafka_ca", settings.kafka_ca, faults)
+        _show(context, settings, faults)
+    if protocol.has_login:
+        said, file = settings.kafka_password, settings.kafka_password_file
+        password = _password("kafka_password", said, file, faults)
+        login = Login(mechanism, settings.kafka_user or "", password)
+    if faults:
+        raise _refused(faults)
+    return Security(protocol, context, login)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, by its name alone."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def stays_here(bootstrap: str) -> bool:
+    """Whether all of ``host:port,…`` are this machine."""
+    return all(is_loopback(server.strip().rpartition(":")[0]) for server in bootstrap.split(","))
+
+
+def _half_said(settings: Settings, protocol: Protocol) -> Iterator[Fault]:
+    """What is missing for the protocol, and what is there that it would not use."""
+    for names, is_used, what in (
+        (_FOR_TLS, protocol.is_encrypted, "SSL or SASL_SSL"),
+        (_FOR_LOGIN, protocol.has_login, "SASL_SSL"),
+    ):
+        for name in names:
+            if not is_used and getattr(settings, name) is not None:
+                yield _fault(name, "unused", f"{_variable('kafka_security')} to be {what}")
+    if protocol.is_encrypted:
+        if settings.kafka_ca is None:
+            yield _fault("kafka_ca", "missing", "the file of whoever vouches for the brokers")
+        if settings.kafka_certificate is not None and settings.kafka_key is None:
+            yield _fault("kafka_key", "missing", "the key of the certificate")
+        if settings.kafka_key is not None and settings.kafka_certificate is None:
+            yield _fault("kafka_certificate", "missing", "the certificate of the key")
+    if protocol.has_login and not settings.kafka_user:
+        yield _fault("kafka_user", "missing", "the user who logs in")
+    if protocol is Protocol.SASL_PLAINTEXT and not stays_here(settings.kafka or ""):
+        yield _fault("kafka_security", "in-the-clear", "SASL_SSL, for the brokers are not here")
+
+
+def _password(name: str, said: SecretStr | None, file: Path | None, faults: list[Fault]) -> str:
+    """The password, from the setting *name* or from its file; empty where there is a fault."""
+    if said is not None and file is not None:
+        expected = f"this or {_variable(name)}_FILE, not both"
+    elif said is None and file is None:
+        expected = f"this or {_variable(name)}_FILE"
+    elif file is not None:
+        return _secret(file, f"{name}_file", faults)
+    else:
+        found = said.get_secret_value() if said is not None else ""
+        if found:
+            return found
+        expected = "a password"
+    faults.append(_fault(name, "missing" if said is None else "unusable", expected))
+    return ""
+
+
+def _secret(file: Path, name: str, faults: list[Fault]) -> str:
+    """What a file for its owner's eyes holds, without the line's end."""
+    if not _is_private(file, name, faults):
+        return ""
+    try:
+        found = file.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError):
+        found = ""
+    if not found:
+        faults.append(_fault(name, "unusable", "a file with a password in it, as text"))
+    return found
+
+
+def _is_private(file: Path, name: str, faults: list[Fault]) -> bool:
+    try:
+        mode = file.stat().st_mode
+    except OSError:
+        faults.append(_fault(name, "unreadable", "a file that this process can read"))
+        return False
+    if mode & _OTHERS:
+        faults.append(_fault(name, "readable-by-others", "a file of mode 0600 or 0400"))
+    return not mode & _OTHERS
+
+
+def _show(context: ssl.SSLContext | None, settings: Settings, faults: list[Fault]) -> None:
+    """Have our own certificate shown where one is asked for."""
+    certificate, key = settings.kafka_certificate, settings.kafka_key
+    if certificate is None or key is None or not _is_private(key, "kafka_key", faults):
+        return
+    try:
+        # without a word for it, an encrypted key would be asked for on the terminal
+        (context or ssl.create_default_context()).load_cert_chain(certificate, key, password="")
+    except (OSError, ValueError):
+        expected = "a PEM certificate and its key, not encrypted"
+        faults.append(_fault("kafka_certificate", "unusable", expected))
+
+
+def _trusting(name: str, ca: Path | None, faults: list[Fault]) -> ssl.SSLContext | None:
+    """Trust in the named authorities and in no other; a host's name is checked."""
+    if ca is None:
+        return None
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except (OSError, ValueError):  # ssl.SSLError is one of the first
+        faults.append(_fault(name, "unusable", "a file of PEM certificates"))
+        return None
+
+
+def _one_of(words: type[_Word], said: str, name: str, faults: list[Fault]) -> _Word | None:
+    try:
+        return words(said)
+    except ValueError:
+        faults.append(_fault(name, "unknown", f"one of {', '.join(words)}"))
+        return None
+
+
+def _fault(name: str, code: str, expected: str) -> Fault:
+    return Fault(code=code, field=_variable(name), expected=expected)
+
+
+def _variable(name: str) -> str:
+    return f"{PREFIX}{name.upper()}"
+
+
+def _refused(faults: list[Fault]) -> SettingsRefused:
+    return SettingsRefused("these settings do not make a safe way in", faults, count=len(faults))

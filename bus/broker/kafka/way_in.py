@@ -1,0 +1,165 @@
+"""How every client of the library comes into the cluster, and why one could not.
+
+aiokafka tries each server, logs what went wrong there, and says only that it could not begin. So
+after a client that could not start each server is asked once more, by hand: a certificate that
+proves nothing or a login that is refused is said as what it is. It will not mend itself, so it is
+not retried; and nothing is ever tried again with less security.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+from aiokafka import errors as kafka
+from aiokafka.cluster import ClusterMetadata
+from aiokafka.conn import AIOKafkaConnection, collect_hosts
+from aiokafka.protocol.metadata import MetadataRequest
+
+from bus.broker.kafka.translation import SILENCES, translated
+from bus.broker.security import Security
+from bus.errors import BrokerUnavailable, ConfigurationError, LoginRefused, Untrusted
+
+_Server = tuple[str, int]
+_CLOSE_SECONDS = 0.5  # for the other side to say goodbye; a connection that never was says nothing
+_OTHER_NAME = (62, 64)  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and …_IP_ADDRESS_MISMATCH
+_WRONG_LOGIN = (kafka.AuthenticationFailedError, kafka.SaslAuthenticationFailed)
+_NO_SUCH_MECHANISM = (
+    kafka.AuthenticationMethodNotSupported,
+    kafka.UnsupportedSaslMechanismError,
+)
+
+
+class WayIn:
+    """Where the cluster is and how it is entered; one for all clients of a :class:`KafkaBroker`.
+
+    Args:
+        patience: How long one request may take.
+    """
+
+    def __init__(self, bootstrap: str, security: Security, patience: timedelta) -> None:
+        self._servers = [server.strip() for server in bootstrap.split(",")]
+        self._security = security
+        self.patience = patience
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """What a client of the library is made with."""
+        return {"bootstrap_servers": self._servers, **self._on_a_connection}
+
+    @asynccontextmanager
+    async def opening(self) -> AsyncIterator[None]:
+        """Around the start of a client.
+
+        Raises:
+            Untrusted: A server cannot prove to be the one that was meant.
+            LoginRefused: A server does not let us in.
+            BrokerUnavailable: Nobody answers, or it is not known why it did not work.
+        """
+        try:
+            with translated(security=self._security.protocol.value):
+                yield
+        except BrokerUnavailable as error:
+            refusal = await self._why()
+            if refusal is not None:
+                raise refusal from error
+            raise
+
+    @property
+    def _on_a_connection(self) -> dict[str, Any]:
+        security = self._security
+        options: dict[str, Any] = {
+            "security_protocol": security.protocol.value,
+            "ssl_context": security.context,
+            "request_timeout_ms": int(self.patience.total_seconds() * 1000),
+        }
+        if security.login is not None:
+            options |= {
+                "sasl_mechanism": security.login.mechanism.value,
+                "sasl_plain_username": security.login.user,
+                "sasl_plain_password": security.login.password,
+            }
+        return options
+
+    async def _why(self) -> ConfigurationError | None:
+        """What a server has against us, or we against it: of those named, then of those they name.
+
+        None if there is nothing, or nobody answers.
+        """
+        asked: set[_Server] = set()
+        waiting: list[_Server] = [(host, port) for host, port, _ in collect_hosts(self._servers)]
+        while waiting:
+            server = waiting.pop(0)
+            if server in asked:
+                continue
+            asked.add(server)
+            try:
+                waiting += await self._others(server)
+            except (*_WRONG_LOGIN, *_NO_SUCH_MECHANISM, *SILENCES) as error:
+                refusal = _meaning(error, server)
+            except kafka.IllegalSaslStateError as error:
+                refusal = _meaning(error, server)
+            else:
+                continue
+            if refusal is not None:
+                return refusal
+        return None
+
+    async def _others(self, server: _Server) -> list[_Server]:
+        """The brokers that this one tells of."""
+        host, port = server
+        connection = AIOKafkaConnection(host, port, client_id="renkei-why", **self._on_a_connection)
+        try:
+            await connection.connect()
+            answer = await connection.send(MetadataRequest([]))
+        finally:
+            await asyncio.wait({connection.close()}, timeout=_CLOSE_SECONDS)
+        cluster = ClusterMetadata()
+        cluster.update_metadata(answer)
+        return [(broker.host, broker.port) for broker in cluster.brokers()]
+
+
+def _meaning(error: BaseException, server: _Server) -> ConfigurationError | None:
+    """The refusal that is somewhere in the causes of an error; None if it is none."""
+    broker = f"{server[0]}:{server[1]}"
+    for cause in _causes(error):
+        if isinstance(cause, _WRONG_LOGIN):
+            return LoginRefused(
+                "the broker refuses RENKEI_KAFKA_USER with this password", broker=broker
+            )
+        if isinstance(cause, _NO_SUCH_MECHANISM):
+            return LoginRefused("the broker does not take RENKEI_KAFKA_MECHANISM", broker=broker)
+        if isinstance(cause, kafka.IllegalSaslStateError):
+            return LoginRefused(
+                "the broker takes no login here; see RENKEI_KAFKA_SECURITY", broker=broker
+            )
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return _untrusted(cause, broker)
+        if isinstance(cause, ssl.SSLError) and "_ALERT_" in (cause.reason or ""):
+            return LoginRefused(
+                "the broker ends the handshake; see RENKEI_KAFKA_CERTIFICATE",
+                broker=broker,
+                tls=cause.reason,
+            )
+    return None
+
+
+def _untrusted(error: ssl.SSLCertVerificationError, broker: str) -> Untrusted:
+    if error.verify_code in _OTHER_NAME:
+        return Untrusted("the broker's certificate is for another host", broker=broker)
+    return Untrusted(
+        "RENKEI_KAFKA_CA does not vouch for the broker's certificate",
+        broker=broker,
+        tls=error.verify_message,
+    )
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    found: BaseException | None = error
+    while found is not None:
+        yield found
+        found = found.__cause__ or found.__context__
