@@ -13,10 +13,12 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
 from bus.broker.security import Login, Mechanism, Protocol, Security
+from bus.catalog.registry import RegistrySecurity
 from bus.errors import SettingsRefused
 from bus.model import Fault
 from bus.settings import PREFIX, Settings
@@ -50,6 +52,37 @@ def kafka_security(settings: Settings) -> Security:
     if faults:
         raise _refused(faults)
     return Security(protocol, context, login)
+
+
+def registry_security(settings: Settings) -> RegistrySecurity:
+    """How to come into the registry of these settings.
+
+    Raises:
+        SettingsRefused: They do not go together, or a file that they name cannot be used.
+    """
+    faults: list[Fault] = []
+    url = urlsplit(settings.registry or "")
+    is_encrypted = url.scheme == "https"
+    if settings.registry_ca is not None and not is_encrypted:
+        expected = f"{_variable('registry')} to begin with https"
+        faults.append(_fault("registry_ca", "unused", expected))
+    context = _trusting("registry_ca", settings.registry_ca, faults)
+    user = settings.registry_user
+    said, file = settings.registry_password, settings.registry_password_file
+    login = None
+    if user is not None or said is not None or file is not None:
+        if not user:
+            faults.append(_fault("registry_user", "missing", "the user who logs in"))
+        login = (user or "", _password("registry_password", said, file, faults))
+    if login is not None and url.username is not None:
+        expected = f"a login here or in {_variable('registry_user')}, not both"
+        faults.append(_fault("registry", "twice", expected))
+    has_login = login is not None or url.username is not None
+    if has_login and not is_encrypted and not is_loopback(url.hostname or ""):
+        faults.append(_fault("registry", "in-the-clear", "https, for a password is sent"))
+    if faults:
+        raise _refused(faults)
+    return RegistrySecurity(context, login)
 
 
 def is_loopback(host: str) -> bool:

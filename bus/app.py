@@ -17,7 +17,7 @@ import structlog
 from pydantic import ValidationError
 
 from bus import settings as settings_tree
-from bus.access import kafka_security
+from bus.access import kafka_security, registry_security
 from bus.broker import Broker, TopicSpec
 from bus.broker.kafka import KafkaBroker
 from bus.broker.topics import Shape, specs
@@ -226,9 +226,9 @@ def registry(settings: Settings) -> Registry:
     """The schema registry of these settings; the caller closes it.
 
     Raises:
-        ConfigurationError: No registry is set.
+        ConfigurationError: No registry is set, or not how to enter it.
     """
-    return Registry(settings.need("registry"))
+    return Registry(settings.need("registry"), registry_security(settings))
 
 
 # --- the log ----------------------------------------------------------------------------------

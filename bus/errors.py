@@ -11,9 +11,12 @@ A message is one lower-case sentence and never holds a field value; identifiers 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import ssl
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import ClassVar
+
+_OTHER_NAME = (62, 64)  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and …_IP_ADDRESS_MISMATCH
 
 
 class Reaction(StrEnum):
@@ -22,6 +25,14 @@ class Reaction(StrEnum):
     RETRY = "retry"  # the same batch again, after a back-off, without end
     PARK = "park"  # set the event aside with its reason, go on
     STOP = "stop"  # halt this lane (or this command) and say so
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and what it came from, back to the first."""
+    found: BaseException | None = error
+    while found is not None:
+        yield found
+        found = found.__cause__ or found.__context__
 
 
 class BusError(Exception):
@@ -89,6 +100,29 @@ class Untrusted(ConfigurationError):
     """Whoever answers cannot prove to be whom we mean to talk to."""
 
     code = "RK-103"
+
+    @classmethod
+    def found_in(
+        cls, error: BaseException, whose: str, setting: str, **where: object
+    ) -> Untrusted | None:
+        """What is wrong with a certificate, if that is among the causes of *error*.
+
+        Args:
+            error: As a library raised it.
+            whose: Who showed the certificate, for the sentence.
+            setting: The variable that names who may vouch for it.
+            where: As of every error.
+        """
+        for cause in causes(error):
+            if isinstance(cause, ssl.SSLCertVerificationError):
+                if cause.verify_code in _OTHER_NAME:
+                    return cls(f"{whose}'s certificate is for another host", **where)
+                return cls(
+                    f"{setting} does not vouch for {whose}'s certificate",
+                    **where,
+                    tls=cause.verify_message,
+                )
+        return None
 
 
 class LoginRefused(ConfigurationError):

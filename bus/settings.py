@@ -62,6 +62,13 @@ class Settings(BaseModel):
     """The password, or a file that holds it and that its owner alone may read."""
     registry: str | None = None
     """Base URL of the schema registry's Confluent-compatible API."""
+    registry_ca: Path | None = None
+    """PEM file of the authorities that may vouch for the registry; absent: those of certifi."""
+    registry_user: str | None = None
+    """Who logs in at the registry."""
+    registry_password: SecretStr | None = None
+    registry_password_file: Path | None = None
+    """The password, or a file that holds it and that its owner alone may read."""
     database: SecretStr | None = None
     """URI of the bus's own PostgreSQL database (ledger)."""
     outboxes: dict[str, SecretStr] = Field(default_factory=dict)

@@ -11,8 +11,9 @@ each subject is set to FULL_TRANSITIVE before its first version is registered.
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Self
 from urllib.parse import quote
@@ -22,10 +23,13 @@ import stamina
 
 from bus.catalog.load import Catalog
 from bus.errors import (
+    BusError,
     ConfigurationError,
+    LoginRefused,
     RegistryUnavailable,
     SchemaIncompatible,
     SchemaUnknown,
+    Untrusted,
 )
 from bus.model import SchemaVersion, Stream
 
@@ -59,11 +63,33 @@ class _Conflict(Exception):
     """The registry said 409: a race with another registration, or an incompatible schema."""
 
 
+@dataclass(frozen=True, slots=True)
+class RegistrySecurity:
+    """How the registry is entered.
+
+    Args:
+        context: Whom to trust; None: the authorities that httpx brings along.
+        login: User and password.
+    """
+
+    context: ssl.SSLContext | None = None
+    login: tuple[str, str] | None = field(default=None, repr=False)
+
+
 class Registry:
     """A registry at a base URL, ``https://host/apis/ccompat/v7`` or the like."""
 
-    def __init__(self, base_url: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        security: RegistrySecurity | None = None,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        security = security or RegistrySecurity()
         self._client = httpx.AsyncClient(
+            verify=security.context or True,
+            auth=security.login,
             base_url=base_url.rstrip("/") + "/",
             headers={"Content-Type": _MEDIA, "Accept": f"{_MEDIA}, application/json"},
             timeout=httpx.Timeout(SECONDS_TO_ANSWER, connect=SECONDS_TO_CONNECT),
@@ -202,9 +228,13 @@ class Registry:
         try:
             answer = await self._client.request(method, path, content=content)
         except (httpx.TransportError, httpx.DecodingError) as error:
-            raise RegistryUnavailable(
-                "the schema registry does not answer", registry=self._shown
-            ) from error
+            raise self._silence(error) from error
+        if answer.status_code in (401, 403):
+            raise LoginRefused(
+                "the schema registry refuses the login; see RENKEI_REGISTRY_USER",
+                registry=self._shown,
+                status=answer.status_code,
+            )
         if answer.status_code >= 500 or answer.status_code in (408, 429):
             raise self._unwell(answer)
         return answer
@@ -226,6 +256,14 @@ class Registry:
         if not isinstance(content, dict) or name not in content:
             raise self._unwell(answer)
         return content[name]
+
+    def _silence(self, error: Exception) -> BusError:
+        untrusted = Untrusted.found_in(
+            error, "the schema registry", "RENKEI_REGISTRY_CA", registry=self._shown
+        )
+        return untrusted or RegistryUnavailable(
+            "the schema registry does not answer", registry=self._shown
+        )
 
     def _unwell(self, answer: httpx.Response) -> RegistryUnavailable:
         return RegistryUnavailable(

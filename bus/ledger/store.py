@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from bus.connect.libpq import refusal
 from bus.errors import ConfigurationError, StoreUnavailable
 from bus.ledger import statements
 from bus.ledger.reach import Entitlements, EventStanding, Reach, reach_of
@@ -22,13 +22,6 @@ TABLE_PREFIX = "event_"
 """The options of the connector that feeds the ledger: where it writes."""
 
 _CONNECT_TIMEOUT = 10
-# libpq gives no SQLSTATE for a failed connection, only words, in the server's language. What is
-# not known here counts as "away".
-_DENIED = re.compile(
-    r"authentication failed|no password supplied|no pg_hba\.conf entry|not permitted to log in"
-    r"|(database|role) \".*\" does not exist|permission denied for database"
-    r"|認証に失敗|パスワードが提供されて|は存在しません|pg_hba\.conf|ログインを許可されて"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,10 +197,9 @@ def _translated() -> Iterator[None]:
     except psycopg.errors.InsufficientPrivilege as error:
         raise ConfigurationError("the ledger's database refuses the right to do this") from error
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        if error.sqlstate is None and _DENIED.search(str(error)):
-            raise ConfigurationError(
-                "the ledger's database refuses the login, or is not there"
-            ) from error
+        refused = refusal(str(error), "the ledger's database")
+        if error.sqlstate is None and refused is not None:
+            raise refused from error
         raise StoreUnavailable("the ledger's database does not answer") from error
     except psycopg.ProgrammingError as error:
         raise ConfigurationError("the ledger's tables are not as they should be") from error

@@ -23,7 +23,7 @@ import httpx
 import psutil
 import psycopg
 
-from bus.access import kafka_security, stays_here
+from bus.access import kafka_security, registry_security, stays_here
 from bus.broker.kafka import KafkaBroker
 from bus.broker.security import Security
 from bus.errors import BusError, ConfigurationError, SettingsRefused, Unavailable
@@ -291,15 +291,21 @@ def _times(stack: LocalStack, outside: Outside) -> Iterator[tuple[str, datetime]
         if row:
             yield "the database", row[0]
     if settings.registry is not None:
-        date = _header_date(settings.registry)
+        date = _header_date(settings)
         if date:
             yield "the registry", date
 
 
-def _header_date(url: str) -> datetime | None:
+def _header_date(settings: Settings) -> datetime | None:
     try:
-        headers: Mapping[str, str] = httpx.get(f"{url}/subjects", timeout=ANSWER_SECONDS).headers
-    except httpx.HTTPError:
+        way_in = registry_security(settings)
+        headers: Mapping[str, str] = httpx.get(
+            f"{settings.registry}/subjects",
+            timeout=ANSWER_SECONDS,
+            verify=way_in.context or True,
+            auth=way_in.login,
+        ).headers
+    except (httpx.HTTPError, SettingsRefused):
         return None
     return parsedate_to_datetime(headers["Date"]) if "Date" in headers else None
 

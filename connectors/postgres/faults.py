@@ -9,23 +9,15 @@ Source: PostgreSQL 18, Appendix A, "PostgreSQL Error Codes".
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import adbc_driver_manager as adbc
 import psycopg
 
+from bus.connect.libpq import refusal
 from bus.errors import BusError, ConfigurationError, EventRefused, SinkUnavailable
 
-# The server refuses whoever connects, in words: libpq has no SQLSTATE for a failed connection,
-# and the words are in the server's language. What is not known here is tried again.
-_DENIED = re.compile(
-    r"authentication failed|no password supplied|database \".*\" does not exist"
-    r"|role \".*\" does not exist|no pg_hba\.conf entry|not permitted to log in"
-    r"|permission denied for database"
-    r"|認証に失敗|パスワードが提供されて|は存在しません|pg_hba\.conf|ログインを許可されて"
-)
 _REFUSED_PREFIXES = ("22", "23", "54")  # bad data, broken constraint, beyond a limit of a row
 _UNFIT_PREFIXES = ("0A", "28", "3D", "3F", "42")  # altered table, revoked right, wrong name
 _AWAY_PREFIXES = ("08", "40", "53", "55", "57", "58")  # away, in the way, or out of room
@@ -47,10 +39,10 @@ def translated(**where: object) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
+        _raise_refusal(error, where)
         diagnosis = error.diag
         meaning = _meaning(
             error.sqlstate,
-            str(error),
             is_refusal=isinstance(error, psycopg.DataError),
             is_misuse=isinstance(error, psycopg.ProgrammingError | psycopg.NotSupportedError),
         )
@@ -62,9 +54,9 @@ def translated(**where: object) -> Iterator[None]:
             constraint=diagnosis.constraint_name,
         ) from None
     except adbc.Error as error:
+        _raise_refusal(error, where)
         meaning = _meaning(
             error.sqlstate,
-            str(error),
             is_refusal=isinstance(error, adbc.DataError | adbc.IntegrityError),
             is_misuse=isinstance(error, adbc.ProgrammingError | adbc.NotSupportedError),
         )
@@ -73,14 +65,22 @@ def translated(**where: object) -> Iterator[None]:
         ) from None
 
 
-def _meaning(
-    sqlstate: str | None, text: str, *, is_refusal: bool, is_misuse: bool
-) -> type[BusError]:
+def _raise_refusal(error: psycopg.Error | adbc.Error, where: Mapping[str, object]) -> None:
+    """If a connection failed in a way that will not mend itself, say so."""
+    if error.sqlstate is None and isinstance(
+        error, psycopg.OperationalError | adbc.OperationalError
+    ):
+        refused = refusal(str(error), "the database", **where)
+        if refused is not None:
+            raise refused from None
+
+
+def _meaning(sqlstate: str | None, *, is_refusal: bool, is_misuse: bool) -> type[BusError]:
     """The class of error; without an SQLSTATE it was the driver or the line that failed."""
     if sqlstate is None:
         if is_refusal:
             return EventRefused
-        return ConfigurationError if is_misuse or _DENIED.search(text) else SinkUnavailable
+        return ConfigurationError if is_misuse else SinkUnavailable
     if sqlstate in (_READ_ONLY, _IDLE_TOO_LONG) or sqlstate.startswith(_AWAY_PREFIXES):
         return SinkUnavailable
     if sqlstate.startswith(_REFUSED_PREFIXES):
@@ -96,7 +96,7 @@ def _sentence(sqlstate: str | None, meaning: type[BusError]) -> str:
     if sqlstate is None:
         if meaning is SinkUnavailable:
             return "the database cannot be reached"
-        return "the database refuses the login, or is not there"
+        return "the driver does not take this"
     if meaning is ConfigurationError:
         return "the table, or the rights on it, do not fit the view"
     return "the database cannot do it now"

@@ -304,7 +304,7 @@ def test_whoever_is_well_has_everything(day: Day) -> None:
 @pytest.mark.parametrize(
     ("system", "event", "code", "reason"),
     [
-        (LOCKED_OUT, "lane-stopped", "RK-100", "the database refuses the login, or is not there"),
+        (LOCKED_OUT, "lane-stopped", "RK-104", "the database refuses the login, or is not there"),
         (EXPIRED, "not-delivered", "RK-301", "the subscription has expired"),
         (REVOKED, "lane-stopped", "RK-100", "the role lacks a right on the table"),
         (DROPPED, "lane-stopped", "RK-100", "the table lacks a column of the view"),
@@ -322,7 +322,7 @@ def test_who_is_ill_is_told(day: Day, system: str, event: str, code: str, reason
 @pytest.mark.parametrize("system", [LOCKED_OUT, EXPIRED, REVOKED, DROPPED, ALTERED])
 def test_readiness_says_who_waits_for_a_person(day: Day, system: str) -> None:
     """Those that go on by themselves do not; the metrics have them."""
-    code = "RK-301" if system == EXPIRED else "RK-100"
+    code = {EXPIRED: "RK-301", LOCKED_OUT: "RK-104"}.get(system, "RK-100")
     reasons = [reason for reason in day.ready if f" {system}/" in reason]
 
     assert reasons

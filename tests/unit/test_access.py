@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from bus.access import kafka_security, stays_here
+from bus.access import kafka_security, registry_security, stays_here
 from bus.broker.security import Login, Mechanism, Protocol, Security
 from bus.errors import SettingsRefused
 from bus.settings import load
@@ -200,6 +200,70 @@ def test_an_encrypted_key_is_refused_and_not_asked_for(
             "RENKEI_KAFKA_KEY": str(mine.key),
         }
     ) == ["CERTIFICATE: unusable: expected a PEM certificate and its key, not encrypted"]
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({"CA": "here"}, ["_CA: unused: expected RENKEI_REGISTRY to begin with https"]),
+        (
+            {"USER": "renkei"},
+            ["_PASSWORD: missing: expected this or RENKEI_REGISTRY_PASSWORD_FILE"],
+        ),
+        ({"PASSWORD": SECRET}, ["_USER: missing: expected the user who logs in"]),
+        (
+            {"": "http://registry.example", "USER": "renkei", "PASSWORD": SECRET},
+            [": in-the-clear: expected https, for a password is sent"],
+        ),
+        (
+            {"": f"http://renkei:{SECRET}@registry.example"},
+            [": in-the-clear: expected https, for a password is sent"],
+        ),
+        (
+            {"": f"https://renkei:{SECRET}@registry.example", "USER": "u", "PASSWORD": SECRET},
+            [": twice: expected a login here or in RENKEI_REGISTRY_USER, not both"],
+        ),
+    ],
+)
+def test_half_a_way_into_the_registry_is_refused(
+    said: Mapping[str, str], expected: list[str], tmp_path: Path
+) -> None:
+    """As for Kafka."""
+    values = {"here": str(Authority(tmp_path, "town").file)}
+    settings = load(
+        {
+            "RENKEI_REGISTRY": "http://127.0.0.1:8080",
+            **{f"RENKEI_REGISTRY_{n}".rstrip("_"): values.get(t, t) for n, t in said.items()},
+        }
+    )
+
+    with pytest.raises(SettingsRefused) as refused:
+        registry_security(settings)
+
+    lines = [str(fault).removeprefix("RENKEI_REGISTRY") for fault in refused.value.faults]
+    assert lines == expected
+    assert SECRET not in f"{refused.value}{lines}"
+
+
+def test_a_way_into_the_registry(tmp_path: Path) -> None:
+    """By https everything; on this machine a login may go without."""
+    said = {"RENKEI_REGISTRY_USER": "renkei", "RENKEI_REGISTRY_PASSWORD": SECRET}
+    here = registry_security(load({**said, "RENKEI_REGISTRY": "http://127.0.0.1:8080"}))
+    there = registry_security(
+        load(
+            {
+                **said,
+                "RENKEI_REGISTRY": "https://registry.example",
+                "RENKEI_REGISTRY_CA": str(Authority(tmp_path, "town").file),
+            }
+        )
+    )
+
+    assert here.login == there.login == ("renkei", SECRET)
+    assert here.context is None
+    assert there.context is not None
+    assert there.context.check_hostname
+    assert SECRET not in repr(there)
 
 
 @pytest.mark.parametrize(

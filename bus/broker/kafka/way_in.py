@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -22,11 +22,10 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 from bus.broker.kafka.translation import SILENCES, translated
 from bus.broker.security import Security
-from bus.errors import BrokerUnavailable, ConfigurationError, LoginRefused, Untrusted
+from bus.errors import BrokerUnavailable, ConfigurationError, LoginRefused, Untrusted, causes
 
 _Server = tuple[str, int]
 _CLOSE_SECONDS = 0.5  # for the other side to say goodbye; a connection that never was says nothing
-_OTHER_NAME = (62, 64)  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and …_IP_ADDRESS_MISMATCH
 _WRONG_LOGIN = (kafka.AuthenticationFailedError, kafka.SaslAuthenticationFailed)
 _NO_SUCH_MECHANISM = (
     kafka.AuthenticationMethodNotSupported,
@@ -126,7 +125,10 @@ class WayIn:
 def _meaning(error: BaseException, server: _Server) -> ConfigurationError | None:
     """The refusal that is somewhere in the causes of an error; None if it is none."""
     broker = f"{server[0]}:{server[1]}"
-    for cause in _causes(error):
+    untrusted = Untrusted.found_in(error, "the broker", "RENKEI_KAFKA_CA", broker=broker)
+    if untrusted is not None:
+        return untrusted
+    for cause in causes(error):
         if isinstance(cause, _WRONG_LOGIN):
             return LoginRefused(
                 "the broker refuses RENKEI_KAFKA_USER with this password", broker=broker
@@ -137,8 +139,6 @@ def _meaning(error: BaseException, server: _Server) -> ConfigurationError | None
             return LoginRefused(
                 "the broker takes no login here; see RENKEI_KAFKA_SECURITY", broker=broker
             )
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return _untrusted(cause, broker)
         if isinstance(cause, ssl.SSLError) and "_ALERT_" in (cause.reason or ""):
             return LoginRefused(
                 "the broker ends the handshake; see RENKEI_KAFKA_CERTIFICATE",
@@ -146,20 +146,3 @@ def _meaning(error: BaseException, server: _Server) -> ConfigurationError | None
                 tls=cause.reason,
             )
     return None
-
-
-def _untrusted(error: ssl.SSLCertVerificationError, broker: str) -> Untrusted:
-    if error.verify_code in _OTHER_NAME:
-        return Untrusted("the broker's certificate is for another host", broker=broker)
-    return Untrusted(
-        "RENKEI_KAFKA_CA does not vouch for the broker's certificate",
-        broker=broker,
-        tls=error.verify_message,
-    )
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    found: BaseException | None = error
-    while found is not None:
-        yield found
-        found = found.__cause__ or found.__context__

@@ -12,27 +12,17 @@ from typing import Any
 import psycopg
 from psycopg import errors
 
+from bus.connect.libpq import refusal
 from bus.errors import ConfigurationError, SourceUnavailable
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
-
-# A refused login has no SQLSTATE in libpq, only words. In another language than these a refusal
-# counts as "away": it is tried again and the alarm by age tells.
-_REFUSED_LOGIN = (
-    "password authentication failed",
-    "no password supplied",
-    "no pg_hba.conf entry",
-    "does not exist",
-    "permission denied for database",
-    "is not permitted to log in",
-)
 
 
 async def connect(uri: str, system: str, *, purpose: str) -> Connection:
     """A connection whose statements commit by themselves; *purpose* shows in pg_stat_activity.
 
     Raises:
-        ConfigurationError: The URI is unusable, or the database refuses this login.
+        ConfigurationError: The URI is unusable, or the database refuses the login.
         SourceUnavailable: Nothing answers.
     """
     with translated(system):
@@ -67,10 +57,9 @@ def translated(system: str) -> Iterator[None]:
             "the outbox's database does not take this", system=system, sqlstate=error.sqlstate
         ) from error
     except (psycopg.OperationalError, psycopg.InternalError) as error:
-        if error.sqlstate is None and any(words in str(error) for words in _REFUSED_LOGIN):
-            raise ConfigurationError(
-                "the outbox's database refuses this login", system=system
-            ) from error
+        refused = refusal(str(error), "the outbox's database", system=system)
+        if error.sqlstate is None and refused is not None:
+            raise refused from error
         raise SourceUnavailable(
             "the outbox's database does not answer", system=system, sqlstate=error.sqlstate
         ) from error

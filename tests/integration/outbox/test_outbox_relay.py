@@ -19,7 +19,13 @@ from typing import Any
 import pytest
 import structlog
 
-from bus.errors import BrokerUnavailable, ConfigurationError, EventTooLarge, RegistryUnavailable
+from bus.errors import (
+    BrokerUnavailable,
+    ConfigurationError,
+    EventTooLarge,
+    LoginRefused,
+    RegistryUnavailable,
+)
 from bus.model import Change
 from bus.points import Point
 from bus.publish.outbox import upkeep
@@ -420,7 +426,7 @@ async def test_says_that_the_login_is_refused(outbox: Outbox) -> None:
     from bus.publish.outbox.relay import Relay
 
     uri = outbox.uri.replace("renkei:", "nobody:wrong-secret-", 1)
-    with pytest.raises(ConfigurationError, match="refuses this login") as caught:
+    with pytest.raises(LoginRefused, match="refuses the login") as caught:
         await asyncio.wait_for(Relay(SYSTEM, uri, outbox.publisher()).run(), 10)
 
     assert "secret" not in str(caught.value)

@@ -9,10 +9,11 @@ import httpx
 import pytest
 
 from bus.catalog import Catalog
-from bus.catalog.registry import Pushed, Registry
+from bus.catalog.registry import Pushed, Registry, RegistrySecurity
 from bus.errors import (
     BusError,
     ConfigurationError,
+    LoginRefused,
     RegistryUnavailable,
     SchemaIncompatible,
     SchemaUnknown,
@@ -197,3 +198,23 @@ async def test_an_error_never_names_the_password(answer: Before) -> None:
 
     assert failed.value.where["registry"] == "https://registry.example/apis/"
     assert "tr0ub4dor" not in str(failed.value)
+
+
+async def test_a_login_is_sent_and_its_refusal_is_told() -> None:
+    """A registry that wants a user and a password; asking again with the same would not help."""
+    seen: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.headers["Authorization"])
+        return httpx.Response(401)
+
+    security = RegistrySecurity(login=("renkei", "tr0ub4dor"))
+    registry = Registry(
+        "https://registry.example/apis", security, transport=httpx.MockTransport(answer)
+    )
+    with pytest.raises(LoginRefused, match="RENKEI_REGISTRY_USER") as refused:
+        await registry.schema_of(1)
+    await registry.close()
+
+    assert seen == [httpx.BasicAuth("renkei", "tr0ub4dor")._auth_header]
+    assert "tr0ub4dor" not in str(refused.value)

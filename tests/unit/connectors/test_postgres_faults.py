@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from bus.errors import BusError, ConfigurationError, EventRefused, SinkUnavailable
+from bus.errors import BusError, EventRefused, LoginRefused, SinkUnavailable, Untrusted
 from bus.testing.sink_suite import assert_no_value
 from connectors.postgres.faults import translated
 
@@ -13,11 +13,15 @@ from connectors.postgres.faults import translated
 @pytest.mark.parametrize(
     ("words", "meaning"),
     [
-        ('FATAL:  password authentication failed for user "u"', ConfigurationError),
-        ('FATAL:  ユーザー"u"のパスワード認証に失敗しました', ConfigurationError),
-        ('FATAL:  database "d" does not exist', ConfigurationError),
-        ('FATAL:  データベース"d"は存在しません', ConfigurationError),
-        ('FATAL:  no pg_hba.conf entry for host "h"', ConfigurationError),
+        ('FATAL:  password authentication failed for user "u"', LoginRefused),
+        ('FATAL:  ユーザー"u"のパスワード認証に失敗しました', LoginRefused),
+        ('FATAL:  database "d" does not exist', LoginRefused),
+        ('FATAL:  データベース"d"は存在しません', LoginRefused),
+        ('FATAL:  no pg_hba.conf entry for host "h"', LoginRefused),
+        ("SSL error: certificate verify failed", Untrusted),
+        ('server certificate for "a" does not match host name "b"', Untrusted),
+        ('root certificate file "/absent" does not exist', Untrusted),
+        ("server does not support SSL, but SSL was required", Untrusted),
         ("FATAL:  the database system is starting up", SinkUnavailable),
         ("FATAL:  sorry, too many clients already", SinkUnavailable),
         ("Connection refused", SinkUnavailable),
@@ -31,7 +35,7 @@ def test_a_failed_connection_is_told_by_its_words(words: str, meaning: type[BusE
         raise psycopg.OperationalError(f"connection failed: {words} secret")
 
     assert type(raised.value) is meaning
-    assert ("refuses the login" in raised.value.message) == (meaning is ConfigurationError)
+    assert ("refuses the login" in raised.value.message) == (meaning is LoginRefused)
     assert raised.value.where == {"stream": "resident"}
     assert_no_value(raised.value, "secret")
 
