@@ -50,14 +50,17 @@ def register(app: typer.Typer) -> None:
     app.add_typer(group, name="local")
 
 
-def fetch() -> None:
+def fetch(as_json: Json = False) -> None:
     """Bring the engines' files, each verified; start nothing."""
     stack = stack_here()
     with watching() as progress:
         brought = stack.fetch(progress)
-    out().print(
-        f"{brought} files fetched, all in place" if brought else "every file is in place",
-    )
+    if as_json:
+        show_json({"fetched": brought})
+    else:
+        out().print(
+            f"{brought} files fetched, all in place" if brought else "every file is in place",
+        )
 
 
 def up(
@@ -68,8 +71,11 @@ def up(
     controller_port: PortOption = None,
     postgres_port: PortOption = None,
     registry_port: PortOption = None,
+    as_json: Json = False,
 ) -> None:
     """Start the engines and wait until each answers; start again what is down."""
+    if foreground and as_json:
+        raise ConfigurationError("in the foreground there is no result: --foreground or --json")
     given = {
         "kafka": kafka_port,
         "controller": controller_port,
@@ -85,14 +91,25 @@ def up(
         endpoints = stack.up(progress)
     if before.is_up:
         err().print(f"already up since {_local(before.since)}")
-    _show_endpoints(stack, endpoints)
+    where = _endpoints(stack, endpoints)
+    if as_json:
+        show_json(where | {"was_up": before.is_up})
+        return
+    table = Table.grid(padding=(0, 2))
+    for name, place in where.items():
+        table.add_row(name, f"in {place}" if name == "password" else place)
+    out().print(table)
 
 
-def down() -> None:
+def down(as_json: Json = False) -> None:
     """Stop the engines; their data stays."""
     begun = time.monotonic()
     was_up = stack_here().down()
-    out().print(f"stopped in {time.monotonic() - begun:.1f} s" if was_up else "nothing was running")
+    seconds = time.monotonic() - begun
+    if as_json:
+        show_json({"was_up": was_up, "seconds": round(seconds, 1)})
+    else:
+        out().print(f"stopped in {seconds:.1f} s" if was_up else "nothing was running")
 
 
 def status(as_json: Json = False) -> None:
@@ -132,6 +149,7 @@ def logs(
 
 def reset(
     yes: Annotated[bool, typer.Option("--yes", help="Really delete all data.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Delete the engines' data, logs and addresses; fetched files stay."""
     stack = stack_here()
@@ -141,7 +159,10 @@ def reset(
             folder=str(stack.folder.home),
         )
     stack.reset()
-    out().print(f"deleted data, logs and addresses in {stack.folder.home}", markup=False)
+    if as_json:
+        show_json({"deleted": str(stack.folder.home)})
+    else:
+        out().print(f"deleted data, logs and addresses in {stack.folder.home}", markup=False)
 
 
 class Watch:
@@ -222,15 +243,16 @@ def stack_here(chosen: dict[str, int] | None = None) -> LocalStack:
         ) from error
 
 
-def _show_endpoints(stack: LocalStack, endpoints: Endpoints) -> None:
-    table = Table.grid(padding=(0, 2))
-    table.add_row("kafka", endpoints.kafka)
-    table.add_row("registry", endpoints.registry)
+def _endpoints(stack: LocalStack, endpoints: Endpoints) -> dict[str, str]:
+    """Where the engines answer; of the password, the file that it is in."""
     secret, _, where = endpoints.database.rpartition("@")
     user = secret.partition("://")[2].partition(":")[0]
-    table.add_row("database", f"postgresql://{user}@{where}")
-    table.add_row("password", f"in {stack.folder.password}")
-    out().print(table)
+    return {
+        "kafka": endpoints.kafka,
+        "registry": endpoints.registry,
+        "database": f"postgresql://{user}@{where}",
+        "password": str(stack.folder.password),
+    }
 
 
 def _local(when: datetime | None) -> str:

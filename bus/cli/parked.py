@@ -81,7 +81,11 @@ def add(
 
 
 def retry(
-    system: System, subject: Subject = None, is_all: All = False, dry_run: DryRun = False
+    system: System,
+    subject: Subject = None,
+    is_all: All = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
 ) -> None:
     """Try parked events again; what waits behind each comes along, in order.
 
@@ -89,7 +93,10 @@ def retry(
     """
     _chosen_one_way(subject, is_all)
     asked = asyncio.run(_retry(system, subject, dry_run=dry_run))
-    _say("would try" if dry_run else "asked to try", asked)
+    if as_json:
+        _show_json(asked, "asked_to_try", is_dry=dry_run)
+    else:
+        _say("would try" if dry_run else "asked to try", asked)
 
 
 def dismiss(
@@ -98,11 +105,15 @@ def dismiss(
     subject: Subject = None,
     is_all: All = False,
     dry_run: DryRun = False,
+    as_json: Json = False,
 ) -> None:
     """Close parked events for good; what waits behind each is applied."""
     _chosen_one_way(subject, is_all)
     closed = asyncio.run(_dismiss(system, subject, checked_reason(reason), dry_run=dry_run))
-    _say("would dismiss" if dry_run else "dismissed", closed)
+    if as_json:
+        _show_json(closed, "dismissed", is_dry=dry_run)
+    else:
+        _say("would dismiss" if dry_run else "dismissed", closed)
 
 
 async def _open(system: str | None) -> list[ParkedEvent]:
@@ -168,6 +179,10 @@ def _say(what: str, events: Sequence[ParkedEvent]) -> None:
     out().print(f"{what} {len(events)} parked event{'' if len(events) == 1 else 's'}")
     for event in events:
         out().print(f"  {event.stream}/{event.partition}/{event.offset}  {event.subject}")
+
+
+def _show_json(events: Sequence[ParkedEvent], what: str, *, is_dry: bool) -> None:
+    show_json({what: [_as_json(event) for event in events], "is_dry": is_dry})
 
 
 def _as_json(event: ParkedEvent) -> dict[str, Any]:

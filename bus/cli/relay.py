@@ -65,17 +65,22 @@ def install(
         list[str] | None, typer.Option(help="Role that the relay logs in as: reads and marks.")
     ] = None,
     dry_run: DryRun = False,
+    as_json: Json = False,
 ) -> None:
     """Make or bring up to date the outbox in a core system's database, and grant rights on it."""
     if (system is None) == (uri is None):
         raise ConfigurationError("name a system of the settings, or a database with --uri")
     name = system or "outbox"
     target = uri or _uris([name])[name]
-    if dry_run:
-        out().print(upkeep.script(core=core or (), relay=relay or ()), markup=False)
-        return
-    asyncio.run(upkeep.install(name, target, core=core or (), relay=relay or ()))
-    out().print(f"the outbox of {name} is installed: SELECT renkei.publish_change('{{…}}')")
+    script = upkeep.script(core=core or (), relay=relay or ())
+    if not dry_run:
+        asyncio.run(upkeep.install(name, target, core=core or (), relay=relay or ()))
+    if as_json:
+        show_json({"system": name, "is_installed": not dry_run, "script": script})
+    elif dry_run:
+        out().print(script, markup=False)
+    else:
+        out().print(f"the outbox of {name} is installed: SELECT renkei.publish_change('{{…}}')")
 
 
 def status(system: Systems = None, as_json: Json = False) -> None:
@@ -123,6 +128,7 @@ def retry_refused(
     numbers: Numbers = None,
     is_all: Annotated[bool, typer.Option("--all", help="Every refused change.")] = False,
     dry_run: DryRun = False,
+    as_json: Json = False,
 ) -> None:
     """Put refused changes back in their old places, to be sent again by the relay."""
     if bool(numbers) == is_all:
@@ -131,24 +137,32 @@ def retry_refused(
     chosen = None if is_all else numbers
     if dry_run:
         there = [change.seq for change in asyncio.run(upkeep.refused(system, uri))]
-        picked = [seq for seq in there if chosen is None or seq in chosen]
-        out().print(f"would put back {_listed(picked)}")
-        return
-    out().print(f"put back {_listed(asyncio.run(upkeep.retry(system, uri, chosen)))}")
+        seqs = [seq for seq in there if chosen is None or seq in chosen]
+    else:
+        seqs = asyncio.run(upkeep.retry(system, uri, chosen))
+    if as_json:
+        show_json({"put_back": seqs, "is_dry": dry_run})
+    else:
+        out().print(f"{'would put' if dry_run else 'put'} back {_listed(seqs)}")
 
 
 def drop_refused(
     system: System,
     numbers: Annotated[list[int], typer.Argument(help="Sequence numbers to delete.")],
     dry_run: DryRun = False,
+    as_json: Json = False,
 ) -> None:
     """Delete refused changes that another one has made good."""
     uri = _uris([system])[system]
     if dry_run:
         there = [change.seq for change in asyncio.run(upkeep.refused(system, uri))]
-        out().print(f"would drop {_listed([seq for seq in there if seq in numbers])}")
-        return
-    out().print(f"dropped {_listed(asyncio.run(upkeep.drop(system, uri, numbers)))}")
+        seqs = [seq for seq in there if seq in numbers]
+    else:
+        seqs = asyncio.run(upkeep.drop(system, uri, numbers))
+    if as_json:
+        show_json({"dropped": seqs, "is_dry": dry_run})
+    else:
+        out().print(f"{'would drop' if dry_run else 'dropped'} {_listed(seqs)}")
 
 
 def _uris(systems: Sequence[str]) -> dict[str, str]:

@@ -49,11 +49,13 @@ def test_installs_twice_and_shows_what_it_would_do(command: Command, database: s
         session.execute(dry.stdout.partition("GRANT")[0])  # what is printed can be run
 
     first, second = command("install", SYSTEM), command("install", "--uri", database)
+    third = json.loads(command("install", SYSTEM, "--json").stdout)
 
     assert 'GRANT EXECUTE ON FUNCTION renkei.publish_change(jsonb) TO "clerk"' in dry.stdout
     assert 'TO "od""d"' in dry.stdout
     assert (first.exit_code, second.exit_code) == (0, 0)
     assert "renkei.publish_change('{…}')" in first.stdout
+    assert (third["system"], third["is_installed"]) == (SYSTEM, True)
 
 
 def test_says_which_outbox_it_does_not_know(command: Command) -> None:
@@ -101,12 +103,13 @@ def settle(command: Command, outbox: Outbox) -> None:
     assert isinstance(error_of(command("refused", "retry", SYSTEM)), ConfigurationError)
     dry = command("refused", "retry", SYSTEM, "--all", "--dry-run").stdout
     assert dry == f"would put back {first['seq']}, {second['seq']}\n"
-    assert command("refused", "retry", SYSTEM, str(first["seq"])).stdout == (
-        f"put back {first['seq']}\n"
-    )
+    again = command("refused", "retry", SYSTEM, str(first["seq"]), "--json")
+    assert json.loads(again.stdout) == {"put_back": [first["seq"]], "is_dry": False}
     assert outbox.pending() == 1
     dry = command("refused", "drop", SYSTEM, str(second["seq"]), "--dry-run").stdout
     assert dry == f"would drop {second['seq']}\n"
+    dry = command("refused", "drop", SYSTEM, str(second["seq"]), "--dry-run", "--json").stdout
+    assert json.loads(dry) == {"dropped": [second["seq"]], "is_dry": True}
     assert command("refused", "drop", SYSTEM, str(second["seq"])).stdout.startswith("dropped")
     assert command("refused", "list", SYSTEM).stdout == "nothing is refused\n"
 

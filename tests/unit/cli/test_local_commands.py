@@ -8,6 +8,8 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import typer
@@ -17,6 +19,7 @@ from typer.testing import CliRunner, Result
 
 from bus.cli import doctor, local, settings
 from bus.errors import BusError
+from bus.local.endpoints import Endpoints
 from bus.local.folder import Folder
 from bus.local.progress import Step
 
@@ -57,6 +60,37 @@ def test_down_of_nothing(home: Path) -> None:
     result = run("local", "down")
 
     assert (result.exit_code, result.stdout.strip()) == (0, "nothing was running")
+    assert json.loads(run("local", "down", "--json").stdout)["was_up"] is False
+
+
+def test_up_says_where_the_engines_are_and_not_the_password(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For people and for programs; of the password, where it is."""
+
+    class Stack:
+        folder = Folder.at(home)
+
+        def status(self) -> Any:
+            return SimpleNamespace(is_up=False)
+
+        def up(self, progress: object) -> Endpoints:
+            uri = f"postgresql://renkei:{SECRET}@127.0.0.1:3/renkei"
+            return Endpoints("127.0.0.1:1", "http://127.0.0.1:2", uri)
+
+    monkeypatch.setattr(local, "stack_here", lambda chosen: Stack())
+    said, shown = run("local", "up", "--json"), run("local", "up")
+
+    assert json.loads(said.stdout) == {
+        "kafka": "127.0.0.1:1",
+        "registry": "http://127.0.0.1:2",
+        "database": "postgresql://renkei@127.0.0.1:3/renkei",
+        "password": str(Stack.folder.password),
+        "was_up": False,
+    }
+    assert "postgresql://renkei@127.0.0.1:3/renkei" in shown.stdout
+    assert SECRET not in said.output + shown.output
+    assert isinstance(run("local", "up", "--json", "--foreground").exception, BusError)
 
 
 def test_reset_asks_for_a_yes(home: Path) -> None:
@@ -71,7 +105,7 @@ def test_reset_asks_for_a_yes(home: Path) -> None:
     assert "--yes" in str(refused.exception)
     assert (where.data / "kept").exists()
 
-    assert run("local", "reset", "--yes").exit_code == 0
+    assert json.loads(run("local", "reset", "--yes", "--json").stdout) == {"deleted": str(home)}
     assert [path.name for path in home.iterdir()] == ["engines"]
 
 

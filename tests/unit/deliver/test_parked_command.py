@@ -153,6 +153,17 @@ def test_retry_asks_for_what_is_parked(index: Index) -> None:
     assert index.asked == [("retry", [3, 9], None), ("retry", [3], None)]
 
 
+def test_what_was_asked_for_as_json(index: Index) -> None:
+    """The same events as in words."""
+    tried = json.loads(run("retry", "child_allowance", "--all", "--json").stdout)
+    reason = ("--reason", "T-1", "--dry-run", "--json")
+    closed = json.loads(run("dismiss", "child_allowance", "--all", *reason).stdout)
+
+    assert [event["offset"] for event in tried["asked_to_try"]] == [3, 9]
+    assert [event["offset"] for event in closed["dismissed"]] == [3, 9]
+    assert (tried["is_dry"], closed["is_dry"]) == (False, True)
+
+
 def test_dismissing_needs_a_reason(index: Index) -> None:
     """It is kept with the event."""
     assert run("dismiss", "child_allowance", "--all").exit_code != 0
