@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from bus import settings as settings_tree
 from bus.access import kafka_security, registry_security
+from bus.backoff import BackOff
 from bus.broker import Broker, TopicSpec
 from bus.broker.kafka import KafkaBroker
 from bus.broker.topics import Shape, specs
@@ -55,7 +56,7 @@ from bus.observe import http
 from bus.observe.metrics import Metrics
 from bus.policy import LEDGER, Subscription, compile_view, ledger_view, load_subscriptions
 from bus.publish.check import check_columns
-from bus.publish.outbox import Backoff, Pace, Relay, reach, run_together
+from bus.publish.outbox import Pace, Relay, reach, run_together
 from bus.publish.publisher import Publisher
 from bus.settings import Settings, SystemConnection
 from connectors import SINKS
@@ -149,7 +150,7 @@ async def run_relays(settings: Settings, systems: Sequence[str] = ()) -> None:
         cluster = await reach(
             stack,
             lambda: broker(settings, patience=send_within / 2),
-            Backoff(settings.retry_first, settings.retry_most),
+            BackOff(settings.retry_first, settings.retry_most),
             stop,
         )
         if cluster is None:
@@ -475,7 +476,7 @@ async def run_deliveries(
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, on_signal)
     async with AsyncExitStack() as stack:
-        back_off = Backoff(settings.retry_first, settings.retry_most)
+        back_off = BackOff(settings.retry_first, settings.retry_most)
         cluster = await reach(stack, lambda: broker(settings), back_off, stop)
         if cluster is None:
             return
@@ -644,7 +645,7 @@ async def run_monitor(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
         known = await stack.enter_async_context(registry(settings))
-        back_off = Backoff(settings.retry_first, settings.retry_most)
+        back_off = BackOff(settings.retry_first, settings.retry_most)
         cluster = await reach(stack, lambda: broker(settings), back_off, stop)
         if cluster is None:
             return

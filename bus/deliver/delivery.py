@@ -23,9 +23,9 @@ from typing import Any
 
 import structlog
 
+from bus.backoff import BackOff
 from bus.broker import Consumer, Place, group_of
 from bus.connect import Sink
-from bus.deliver.clock import BackOff
 from bus.deliver.lane import Lane
 from bus.deliver.reading import Reads
 from bus.deliver.shared import Shared, SharedSink

@@ -11,8 +11,9 @@ from typing import TypeVar
 
 import structlog
 
+from bus.backoff import BackOff
 from bus.broker import Broker
-from bus.deliver.clock import BackOff, Clock
+from bus.deliver.clock import Clock
 from bus.deliver.delivery import Delivery
 from bus.deliver.fence import Fence
 from bus.deliver.internal import Ids, InternalTopic

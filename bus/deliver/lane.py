@@ -19,9 +19,9 @@ import asyncio
 from contextlib import nullcontext
 from datetime import timedelta
 
+from bus.backoff import BackOff
 from bus.broker import Fetched, Place
 from bus.deliver.aside import Aside
-from bus.deliver.clock import BackOff
 from bus.deliver.kit import LARGE, Kit, Reading
 from bus.deliver.moving import Mover
 from bus.deliver.opening import Opening

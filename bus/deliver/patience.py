@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TypeVar
 
-from bus.deliver.clock import BackOff
+from bus.backoff import BackOff
 from bus.deliver.kit import Kit
 from bus.deliver.state import LaneStatus
 from bus.errors import BusError, Reaction

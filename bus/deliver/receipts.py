@@ -13,7 +13,8 @@ from typing import Any
 
 import structlog
 
-from bus.deliver.clock import BackOff, Clock
+from bus.backoff import BackOff
+from bus.deliver.clock import Clock
 from bus.deliver.internal import InternalTopic
 from bus.errors import BrokerUnavailable, BusError, Reaction
 from bus.model import Receipt

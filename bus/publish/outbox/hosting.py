@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import structlog
 
+from bus.backoff import BackOff
 from bus.errors import BusError, Unavailable
-from bus.publish.outbox.backoff import Backoff
 from bus.publish.outbox.relay import Relay
 
 log = structlog.get_logger()
@@ -51,7 +51,7 @@ async def _run(relay: Relay) -> None:
 async def reach(
     stack: AsyncExitStack,
     enter: Callable[[], AbstractAsyncContextManager[T]],
-    backoff: Backoff,
+    back_off: BackOff,
     stop: asyncio.Event,
 ) -> T | None:
     """Enter what may be away at first, asking again until it is there; None if stopped before."""
@@ -61,6 +61,6 @@ async def reach(
         except Unavailable as error:
             log.warning("relay_waits", code=error.code, reason=error.message)
         with suppress(TimeoutError):
-            async with asyncio.timeout(backoff.next()):
+            async with asyncio.timeout(back_off.next().total_seconds()):
                 await stop.wait()
     return None

@@ -38,12 +38,12 @@ from typing import Any, Protocol, TypeVar
 
 import structlog
 
+from bus.backoff import BackOff
 from bus.errors import BusError, LeaseLost, Reaction, Unavailable
 from bus.model import Change, Fault
 from bus.observe.metrics import Metrics
 from bus.points import Point, passed
 from bus.publish.outbox import statements
-from bus.publish.outbox.backoff import Backoff
 from bus.publish.outbox.database import Connection, connect, translated
 from bus.publish.outbox.lease import Lease
 from bus.publish.outbox.rows import Refusal, Row, read
@@ -148,16 +148,16 @@ class Relay:
             work.result()
 
     async def _run(self) -> None:
-        backoff = self._backoff()
+        back_off = self._back_off()
         with suppress(_Stopped):
             while True:
                 try:
-                    await self._session(backoff)
+                    await self._session(back_off)
                 except Unavailable as error:
                     self._log.warning("relay_interrupted", code=error.code, reason=error.message)
-                    await self._sleep(backoff.next())
+                    await self._sleep(back_off.next().total_seconds())
 
-    async def _session(self, backoff: Backoff) -> None:
+    async def _session(self, back_off: BackOff) -> None:
         """Connect, stand by, lead; until something is lost or the relay is stopped."""
         async with AsyncExitStack() as stack:
             connections = []
@@ -168,7 +168,7 @@ class Relay:
             with translated(self.system):
                 await listen.execute(f"LISTEN {statements.CHANNEL}")
                 await self._stand_by(lease)
-            backoff.reset()
+            back_off.reset()
             self._log.info("relay_leads", holder=self._lease.holder)
             self._metrics.relay_leads(self.system, True)
             try:
@@ -330,7 +330,7 @@ class Relay:
         Raises:
             LeaseLost: The right to send ended meanwhile.
         """
-        backoff = self._backoff()
+        back_off = self._back_off()
         while True:
             try:
                 return await act()
@@ -338,7 +338,7 @@ class Relay:
                 raise
             except Unavailable as error:
                 self._log.warning("relay_waits", code=error.code, reason=error.message)
-                await self._sleep(backoff.next())
+                await self._sleep(back_off.next().total_seconds())
 
     async def _wait_for_rows(self) -> None:
         with suppress(TimeoutError):
@@ -354,8 +354,8 @@ class Relay:
         if self._stopping.is_set():
             raise _Stopped
 
-    def _backoff(self) -> Backoff:
-        return Backoff(self._pace.retry_first, self._pace.retry_most)
+    def _back_off(self) -> BackOff:
+        return BackOff(self._pace.retry_first, self._pace.retry_most)
 
     def _new_lease(self) -> Lease:
         holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"

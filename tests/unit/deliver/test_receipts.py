@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from bus.backoff import BackOff
 from bus.broker import Message, TopicSpec
 from bus.broker.memory import MemoryBroker
-from bus.deliver.clock import BackOff
 from bus.deliver.internal import InternalTopic
 from bus.deliver.receipts import Receipts
 from bus.errors import EventTooLarge
@@ -108,15 +108,3 @@ async def test_a_refusal_reaches_whoever_waits(town: Town, monkeypatch) -> None:
     with pytest.raises(EventTooLarge):
         await receipts.send(receipt(1), AT)
     await receipts.close()
-
-
-def test_back_off_doubles_up_to_its_most() -> None:
-    """With jitter that takes up to half away, never more and never adds."""
-    back_off = BackOff(timedelta(seconds=1), timedelta(seconds=8))
-
-    waits = [back_off.next().total_seconds() for _ in range(6)]
-    back_off.reset()
-
-    for wait, full in zip(waits, (1, 2, 4, 8, 8, 8), strict=True):
-        assert full / 2 <= wait <= full
-    assert back_off.next() <= timedelta(seconds=1)

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from bus.errors import ConfigurationError, LeaseLost
-from bus.publish.outbox.backoff import Backoff
 from bus.publish.outbox.lease import Lease
 
 
@@ -92,15 +91,3 @@ def test_must_be_longer_than_a_send() -> None:
     """A lease in which no send fits would never let one through."""
     with pytest.raises(ConfigurationError):
         Lease("me", length=timedelta(seconds=4), send_within=timedelta(seconds=4))
-
-
-def test_waits_double_up_to_a_bound() -> None:
-    """A back-off grows, ends somewhere, never is nothing, and begins anew."""
-    backoff = Backoff(timedelta(seconds=1), timedelta(seconds=5))
-    bounds = [1, 2, 4, 5, 5]
-
-    waits = [backoff.next() for _ in bounds]
-
-    assert all(bound / 2 <= wait <= bound for wait, bound in zip(waits, bounds, strict=True))
-    backoff.reset()
-    assert backoff.next() <= 1

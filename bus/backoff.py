@@ -1,0 +1,31 @@
+"""How long to wait before asking again what does not answer."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+
+
+class BackOff:
+    """Waits that double from *first* to *most*, with jitter.
+
+    The jitter takes up to half away, so that those whose store went away together do not come
+    back together.
+    """
+
+    def __init__(
+        self, first: timedelta, most: timedelta, jitter: random.Random | None = None
+    ) -> None:
+        self._first = min(first, most)
+        self._most = most
+        self._jitter = jitter or random.Random()
+        self._next = self._first
+
+    def next(self) -> timedelta:
+        """The wait before the next try."""
+        full, self._next = self._next, min(self._next * 2, self._most)
+        return full * (0.5 + self._jitter.random() / 2)
+
+    def reset(self) -> None:
+        """It went well: start from the first again."""
+        self._next = self._first
