@@ -97,7 +97,7 @@ async def _change_ids(reader: Reader, values: Sequence[bytes]) -> list[str | Non
             found: list[str | None] = pc.struct_field(header, "change_id").to_pylist()
             return found
         except Unavailable as error:
-            log.warning("monitor_waits", code=error.code)
+            log.warning("monitor-waits", code=error.code)
             await asyncio.sleep(_WAIT.total_seconds())
         except BusError as error:
             if error.reaction is not Reaction.PARK:

@@ -112,7 +112,7 @@ class Monitor:
             try:
                 await self._watch(stop)
             except Unavailable as error:
-                log.warning("monitor_interrupted", code=error.code, reason=error.message)
+                log.warning("monitor-interrupted", code=error.code, reason=error.message)
             if self._clock() - began > LONGEST_PAUSE:
                 pause = FIRST_PAUSE
             await _stopped_within(stop, pause)
@@ -147,7 +147,7 @@ class Monitor:
     async def _start(self, app: Any) -> None:
         await app.start()
         self._is_watching = True
-        log.info("monitor_watches", topic=self._receipt.topic)
+        log.info("monitor-watches", topic=self._receipt.topic)
         await asyncio.Event().wait()
 
     def _app(self, folder: str) -> Any:
@@ -216,7 +216,7 @@ class Monitor:
                 receipts, unreadable = await read_receipts(reader, values, when)
                 break
             except Unavailable as error:
-                log.warning("monitor_waits", code=error.code)
+                log.warning("monitor-waits", code=error.code)
                 await asyncio.sleep(FIRST_PAUSE)
         counted = 0
         for seen in receipts:
@@ -322,7 +322,7 @@ async def _end(app: Any) -> None:
         async with asyncio.timeout(SESSION_SECONDS):
             await app.stop()
     except TimeoutError:
-        log.warning("monitor_did_not_stop")
+        log.warning("monitor-did-not-stop")
 
 
 async def _stopped_within(stop: asyncio.Event, seconds: float) -> bool:

@@ -134,14 +134,14 @@ def test_two_relays_and_the_leader_is_killed(town: Installation) -> None:
     """The one that stands by leads once the lease has run out."""
     town.ensure(RELAY, DELIVER)
     second = town.start(RELAY, "second relay")
-    wait_until(lambda: b"relay_stands_by" in second.log.read_bytes(), 60)
+    wait_until(lambda: b"relay-stands-by" in second.log.read_bytes(), 60)
     for number in range(30):
         town.enter()
         if number == 15:
             kill_quietly(town.processes.pop(RELAY))
 
     town.quiet()
-    assert b"relay_leads" in second.log.read_bytes()
+    assert b"relay-leads" in second.log.read_bytes()
     assert town.findings() == []
     town.stop("second relay")
 

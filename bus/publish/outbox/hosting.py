@@ -44,7 +44,7 @@ async def _run(relay: Relay) -> None:
     try:
         await relay.run()
     except BusError as error:
-        log.error("relay_ended", system=relay.system, code=error.code, reason=error.message)
+        log.error("relay-ended", system=relay.system, code=error.code, reason=error.message)
         raise
 
 
@@ -59,7 +59,7 @@ async def reach(
         try:
             return await stack.enter_async_context(enter())
         except Unavailable as error:
-            log.warning("relay_waits", code=error.code, reason=error.message)
+            log.warning("relay-waits", code=error.code, reason=error.message)
         with suppress(TimeoutError):
             async with asyncio.timeout(back_off.next().total_seconds()):
                 await stop.wait()

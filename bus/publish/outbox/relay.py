@@ -141,7 +141,7 @@ class Relay:
             await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
             await asyncio.wait({work}, timeout=self._pace.stop_within.total_seconds())
             if not work.done():
-                self._log.warning("relay_batch_abandoned")
+                self._log.warning("relay-batch-abandoned")
         finally:
             await _end(stop, work)
         if not work.cancelled():
@@ -154,7 +154,7 @@ class Relay:
                 try:
                     await self._session(back_off)
                 except Unavailable as error:
-                    self._log.warning("relay_interrupted", code=error.code, reason=error.message)
+                    self._log.warning("relay-interrupted", code=error.code, reason=error.message)
                     await self._sleep(back_off.next().total_seconds())
 
     async def _session(self, back_off: BackOff) -> None:
@@ -169,7 +169,7 @@ class Relay:
                 await listen.execute(f"LISTEN {statements.CHANNEL}")
                 await self._stand_by(lease)
             back_off.reset()
-            self._log.info("relay_leads", holder=self._lease.holder)
+            self._log.info("relay-leads", holder=self._lease.holder)
             self._metrics.relay_leads(self.system, True)
             try:
                 await _first(self._lead(work), self._keep_lease(lease), self._listen(listen))
@@ -183,7 +183,7 @@ class Relay:
         while not await self._lease.take(connection):
             if not is_told:
                 is_told = True
-                self._log.info("relay_stands_by")
+                self._log.info("relay-stands-by")
             await self._sleep(self._pace.stand_by.total_seconds())
 
     async def _listen(self, connection: Connection) -> None:
@@ -267,7 +267,7 @@ class Relay:
         for code, changes in codes.items():
             self._metrics.refused(code, changes)
         self._metrics.relayed(self.system, "refused", len(refusals))
-        self._log.warning("changes_refused", changes=len(refusals), codes=sorted(codes))
+        self._log.warning("changes-refused", changes=len(refusals), codes=sorted(codes))
 
     async def _publish(
         self, publisher: Publisher, changes: Sequence[tuple[int, Change]]
@@ -337,7 +337,7 @@ class Relay:
             except LeaseLost:
                 raise
             except Unavailable as error:
-                self._log.warning("relay_waits", code=error.code, reason=error.message)
+                self._log.warning("relay-waits", code=error.code, reason=error.message)
                 await self._sleep(back_off.next().total_seconds())
 
     async def _wait_for_rows(self) -> None:

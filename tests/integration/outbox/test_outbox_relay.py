@@ -195,7 +195,7 @@ async def test_garbage_is_refused_without_its_values(outbox: Outbox) -> None:
     refused = await upkeep.refused(SYSTEM, outbox.uri)
     assert len(refused) == 6
     assert "山田" not in repr(refused) + repr(logs)
-    assert {log["event"] for log in logs} >= {"relay_leads", "changes_refused"}
+    assert {log["event"] for log in logs} >= {"relay-leads", "changes-refused"}
 
 
 class OneTooLarge(FilePublisher):
@@ -319,8 +319,8 @@ async def test_waits_for_a_broker_and_keeps_the_lease(outbox: Outbox) -> None:
 
     assert outbox.sent() == [("1", 1)]
     events = [log["event"] for log in logs]
-    assert events.count("relay_waits") == 4
-    assert events.count("relay_leads") == 1
+    assert events.count("relay-waits") == 4
+    assert events.count("relay-leads") == 1
 
 
 async def test_stops_while_the_broker_is_away(outbox: Outbox) -> None:
