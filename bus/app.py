@@ -8,7 +8,7 @@ import importlib
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +43,7 @@ from bus.errors import (
     LaneError,
     NotEntitled,
     RegistryUnavailable,
+    Unavailable,
 )
 from bus.ledger import SCHEMA, TABLE_PREFIX, Ledger
 from bus.ledger.feed import LedgerFeed
@@ -56,13 +57,16 @@ from bus.observe import http
 from bus.observe.metrics import Metrics
 from bus.policy import LEDGER, Subscription, compile_view, ledger_view, load_subscriptions
 from bus.publish.check import check_columns
-from bus.publish.outbox import Pace, Relay, reach, run_together
+from bus.publish.outbox import Pace, Relay, run_together
 from bus.publish.publisher import Publisher
 from bus.settings import Settings, SystemConnection
 from connectors import SINKS
 
 if TYPE_CHECKING:
     from bus.local.stack import LocalStack
+
+PATIENCE = timedelta(seconds=20)
+log = structlog.get_logger()
 
 # --- settings ---------------------------------------------------------------------------------
 
@@ -147,12 +151,7 @@ async def run_relays(settings: Settings, systems: Sequence[str] = ()) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
         known = await stack.enter_async_context(registry(settings))
-        cluster = await reach(
-            stack,
-            lambda: broker(settings, patience=send_within / 2),
-            BackOff(settings.retry_first, settings.retry_most),
-            stop,
-        )
+        cluster = await connect(stack, settings, stop, patience=send_within / 2)
         if cluster is None:
             return
         metrics = Metrics()
@@ -237,7 +236,7 @@ def registry(settings: Settings) -> Registry:
 
 @asynccontextmanager
 async def broker(
-    settings: Settings, *, patience: timedelta = timedelta(seconds=20)
+    settings: Settings, *, patience: timedelta = PATIENCE
 ) -> AsyncIterator[KafkaBroker]:
     """The cluster of these settings, started; closed on the way out.
 
@@ -260,6 +259,32 @@ async def broker(
         yield cluster
     finally:
         await cluster.close()
+
+
+async def connect(
+    stack: AsyncExitStack,
+    settings: Settings,
+    stop: asyncio.Event,
+    *,
+    patience: timedelta = PATIENCE,
+) -> KafkaBroker | None:
+    """The cluster of these settings until *stack* ends, asked for again while it is away.
+
+    None if it was told to stop before.
+
+    Raises:
+        ConfigurationError: Asking again would not help.
+    """
+    back_off = BackOff(settings.retry_first, settings.retry_most)
+    while not stop.is_set():
+        try:
+            return await stack.enter_async_context(broker(settings, patience=patience))
+        except Unavailable as error:
+            log.warning("start-waits", code=error.code, reason=error.message, wants="kafka")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(back_off.next().total_seconds()):
+                await stop.wait()
+    return None
 
 
 def topic_specs(settings: Settings) -> list[TopicSpec]:
@@ -476,8 +501,7 @@ async def run_deliveries(
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, on_signal)
     async with AsyncExitStack() as stack:
-        back_off = BackOff(settings.retry_first, settings.retry_most)
-        cluster = await reach(stack, lambda: broker(settings), back_off, stop)
+        cluster = await connect(stack, settings, stop)
         if cluster is None:
             return
         both, deliveries = await stack.enter_async_context(delivering(settings, cluster, systems))
@@ -645,8 +669,7 @@ async def run_monitor(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
         known = await stack.enter_async_context(registry(settings))
-        back_off = BackOff(settings.retry_first, settings.retry_most)
-        cluster = await reach(stack, lambda: broker(settings), back_off, stop)
+        cluster = await connect(stack, settings, stop)
         if cluster is None:
             return
         metrics = Metrics()

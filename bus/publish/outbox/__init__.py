@@ -5,7 +5,7 @@ it, :mod:`~bus.publish.outbox.lease` why only one does, and :mod:`~bus.publish.o
 operators do with it.
 """
 
-from bus.publish.outbox.hosting import reach, run_together
+from bus.publish.outbox.hosting import run_together
 from bus.publish.outbox.relay import Pace, Relay
 
-__all__ = ["Pace", "Relay", "reach", "run_together"]
+__all__ = ["Pace", "Relay", "run_together"]

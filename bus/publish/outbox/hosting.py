@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import structlog
 
-from bus.backoff import BackOff
-from bus.errors import BusError, Unavailable
+from bus.errors import BusError
 from bus.publish.outbox.relay import Relay
 
 log = structlog.get_logger()
-T = TypeVar("T")
 
 
 async def run_together(relays: Sequence[Relay], stop: asyncio.Event) -> None:
@@ -46,21 +43,3 @@ async def _run(relay: Relay) -> None:
     except BusError as error:
         log.error("relay-ended", system=relay.system, code=error.code, reason=error.message)
         raise
-
-
-async def reach(
-    stack: AsyncExitStack,
-    enter: Callable[[], AbstractAsyncContextManager[T]],
-    back_off: BackOff,
-    stop: asyncio.Event,
-) -> T | None:
-    """Enter what may be away at first, asking again until it is there; None if stopped before."""
-    while not stop.is_set():
-        try:
-            return await stack.enter_async_context(enter())
-        except Unavailable as error:
-            log.warning("relay-waits", code=error.code, reason=error.message)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(back_off.next().total_seconds()):
-                await stop.wait()
-    return None
