@@ -21,8 +21,9 @@ from typing import Any
 
 import structlog
 
+from bus.backoff import BackOff
 from bus.broker import Broker, Fetched
-from bus.deliver.clock import BackOff, Clock
+from bus.deliver.clock import Clock
 from bus.deliver.internal import InternalTopic, rows_of
 from bus.deliver.reading import Reads
 from bus.deliver.state import LaneName

@@ -21,14 +21,14 @@ def test_the_day_is_japans(monkeypatch: pytest.MonkeyPatch) -> None:
         def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
             return datetime(2029, 3, 31, 23, 0, tzinfo=UTC).astimezone(tz)
 
-    monkeypatch.setattr(app, "datetime", Clock)
+    monkeypatch.setattr("bus.app.configured.datetime", Clock)
 
     assert app.this_day() == date(2029, 4, 1)
 
 
 def test_nobody_judges_by_another_day() -> None:
     """No composition or command takes the day from UTC or from the machine's zone."""
-    files = [ROOT / "bus" / "app.py", *(ROOT / "bus" / "cli").glob("*.py")]
+    files = [*(ROOT / "bus" / "app").glob("*.py"), *(ROOT / "bus" / "cli").glob("*.py")]
 
     wrong = [
         file.name

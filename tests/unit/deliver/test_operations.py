@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bus.deliver.clock import BackOff
+from bus.backoff import BackOff
 from bus.deliver.internal import InternalTopic
 from bus.deliver.operations import Operations
 from bus.deliver.state import LaneName

@@ -1,0 +1,54 @@
+"""The composition root: the one place that builds adapters and joins parts.
+
+It alone reads the environment and knows the connectors. There is a module for each thing that a
+process does; commands call what is named here.
+"""
+
+from bus.app.answers import ledger, standings
+from bus.app.configured import (
+    catalog,
+    granted,
+    local_stack,
+    private_use,
+    settings,
+    settings_and_origins,
+    this_day,
+    topic_specs,
+)
+from bus.app.deliveries import delivering, run_deliveries
+from bus.app.monitoring import run_monitor, throughput
+from bus.app.operating import operations, operator, parked_events, received
+from bus.app.outside import broker, connect, registry
+from bus.app.publishing import example_faults, outboxes, publisher, run_relays
+from bus.app.systems import connections, feeds, sink
+
+__all__ = [
+    "broker",
+    "catalog",
+    "connect",
+    "connections",
+    "delivering",
+    "example_faults",
+    "feeds",
+    "granted",
+    "ledger",
+    "local_stack",
+    "operations",
+    "operator",
+    "outboxes",
+    "parked_events",
+    "private_use",
+    "publisher",
+    "received",
+    "registry",
+    "run_deliveries",
+    "run_monitor",
+    "run_relays",
+    "settings",
+    "settings_and_origins",
+    "sink",
+    "standings",
+    "this_day",
+    "throughput",
+    "topic_specs",
+]

@@ -1,0 +1,93 @@
+"""What a process knows before it opens anything: its settings, the contracts, the day."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bus import settings as settings_tree
+from bus.broker import TopicSpec
+from bus.broker.topics import Shape, specs
+from bus.catalog import Catalog
+from bus.catalog import load as load_catalog
+from bus.deliver.delivery import JAPAN
+from bus.model import Severity
+from bus.policy import load_subscriptions
+from bus.settings import Settings
+
+if TYPE_CHECKING:
+    from bus.local.stack import LocalStack
+
+
+def settings(overrides: Mapping[str, Any] | None = None) -> Settings:
+    """The settings of this process; the environment is read here and nowhere else.
+
+    Raises:
+        ConfigurationError: A setting that cannot be used.
+    """
+    return settings_tree.load(os.environ, overrides)
+
+
+def settings_and_origins() -> tuple[Settings, Mapping[str, str]]:
+    """The settings of this process, and where each value came from."""
+    return settings_tree.resolve(os.environ)
+
+
+def local_stack(
+    settings: Settings, chosen: Mapping[str, int] | None = None, *, engines: Path | None = None
+) -> LocalStack:
+    """The stack on this home; *chosen* are ports by engine, *engines* where their files lie."""
+    from bus.local.stack import LocalStack  # an option: only who runs engines needs its packages
+
+    return LocalStack(
+        settings.home, engines=engines, chosen=chosen, maven=settings.maven, environment=os.environ
+    )
+
+
+def catalog(settings: Settings) -> Catalog:
+    """The streams, as the schemas folder of these settings has them.
+
+    Raises:
+        FilesRefused: The schema files have faults.
+    """
+    return load_catalog(settings.schemas)
+
+
+def topic_specs(settings: Settings) -> list[TopicSpec]:
+    """The topics that these settings' streams want."""
+    shape = Shape(
+        partitions=settings.partitions,
+        replication=settings.replication,
+        compaction_lag=settings.compaction_lag,
+        max_message_bytes=settings.max_message_bytes,
+    )
+    return specs(catalog(settings).streams.values(), shape)
+
+
+def private_use(settings: Settings) -> Severity:
+    """What a private-use character (外字) in a change is."""
+    return Severity.ERROR if settings.private_use_table is None else Severity.WARNING
+
+
+def this_day() -> date:
+    """The day it is where the municipalities are: what a subscription's days are held against."""
+    return datetime.now(JAPAN).date()
+
+
+def granted(settings: Settings, today: date) -> dict[str, dict[str, frozenset[str]]]:
+    """System -> stream -> event types, of every grant in force; systems without any included.
+
+    Raises:
+        FilesRefused: The schema files or the subscriptions have faults.
+    """
+    return {
+        system: {
+            stream: frozenset(grant.event_types)
+            for stream, grant in subscription.streams.items()
+            if grant.approved_on <= today <= grant.expires_on
+        }
+        for system, subscription in load_subscriptions(catalog(settings)).items()
+    }

@@ -1,0 +1,153 @@
+"""Changes out: deliveries of many systems in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+
+import structlog
+
+from bus.app.configured import catalog, this_day
+from bus.app.outside import connect, registry
+from bus.app.systems import connections, feeds, refuse
+from bus.broker import Broker
+from bus.catalog.memory import keep_freed
+from bus.catalog.wire import Reader
+from bus.deliver.clock import SystemClock
+from bus.deliver.delivery import Delivery, Feed
+from bus.deliver.host import host, ill, observe, shared
+from bus.deliver.reading import Remembering
+from bus.deliver.shared import Shared
+from bus.errors import BusError, ConfigurationError, LaneError, NotEntitled, RegistryUnavailable
+from bus.observe import http
+from bus.observe.metrics import Metrics
+from bus.policy import LEDGER, load_subscriptions
+from bus.settings import Settings
+
+
+@asynccontextmanager
+async def delivering(
+    settings: Settings, cluster: Broker, systems: Sequence[str] = ()
+) -> AsyncIterator[tuple[Shared, list[Delivery]]]:
+    """The deliveries of *systems* in this process, ready for :func:`bus.deliver.host.host`.
+
+    Raises:
+        ConfigurationError: No system can be hosted as it is configured.
+        NotEntitled: No system has a subscription in force.
+    """
+    streams = catalog(settings)
+    granted = load_subscriptions(streams, settings.schemas)
+    chosen = connections(settings, systems)
+    today = this_day()
+    keep_freed()
+    async with AsyncExitStack() as stack:
+        known = await stack.enter_async_context(registry(settings))
+        bare = {name: Reader(stream, streams, known) for name, stream in streams.streams.items()}
+        await _prime(bare.values())
+        readers = {name: Remembering(reader) for name, reader in bare.items()}
+        fed: dict[str, list[Feed]] = {}
+        refusals: list[BusError] = []
+        undelivered: dict[tuple[str, str | None], str] = {}
+
+        def refused(error: BusError, system: str, stream: str | None = None) -> None:
+            undelivered[system, stream] = error.code
+            refuse(error, system, stream)
+
+        for system, connection in chosen.items():
+            try:
+                fed[system] = feeds(system, connection, streams, granted, readers, today, refused)
+            except (NotEntitled, ConfigurationError) as error:
+                refused(error, system)
+                refusals.append(error)
+        if not fed:
+            raise refusals[0]
+        both = await stack.enter_async_context(
+            shared(
+                broker=cluster,
+                ids=known,
+                streams=streams.streams,
+                readers=readers,
+                settings=settings,
+                clock=SystemClock(),
+                metrics=Metrics(),
+            )
+        )
+        both.lanes.undelivered.update(undelivered)
+        yield (
+            both,
+            [
+                Delivery(
+                    system,
+                    feeds,
+                    both,
+                    sends_receipts=system != LEDGER,
+                    gather=settings.ledger_gather if system == LEDGER else timedelta(),
+                )
+                for system, feeds in fed.items()
+            ],
+        )
+
+
+async def _prime(readers: Iterable[Reader]) -> None:
+    """Learn the ids of what is registered, so that the registry may be away from then on."""
+    try:
+        for reader in readers:
+            await reader.prime()
+    except RegistryUnavailable as error:
+        structlog.get_logger("renkei.deliver").warning("registry-away", code=error.code)
+
+
+async def run_deliveries(
+    settings: Settings,
+    systems: Sequence[str] = (),
+    *,
+    once: bool = False,
+    watch: Callable[[Shared], Awaitable[None]] | None = None,
+    told_to_stop: Callable[[], None] | None = None,
+) -> None:
+    """Deliver to *systems* (none: all of the settings, and the ledger) until SIGTERM or SIGINT.
+
+    Args:
+        once: Deliver what is in the log now, then end.
+        watch: Runs meanwhile; for progress.
+        told_to_stop: Called at the signal; what is in hand is finished after it.
+
+    Raises:
+        BusError: No system can be hosted as it is configured, or, *once*, not all was delivered.
+    """
+    stop = asyncio.Event()
+
+    def on_signal() -> None:
+        stop.set()
+        if told_to_stop is not None:
+            told_to_stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, on_signal)
+    async with AsyncExitStack() as stack:
+        cluster = await connect(stack, settings, stop)
+        if cluster is None:
+            return
+        both, deliveries = await stack.enter_async_context(delivering(settings, cluster, systems))
+        observe(both, deliveries)
+        if settings.http_port is not None:
+            pages = http.build(both.metrics, ready={"lanes": lambda: ill(both)})
+            await stack.enter_async_context(
+                http.serving(pages, settings.http_host, settings.http_port)
+            )
+        watching = asyncio.ensure_future(watch(both)) if watch is not None else None
+        try:
+            await host(both, deliveries, stop, once=once)
+        finally:
+            if watching is not None:
+                watching.cancel()
+    if once and (stopped := both.lanes.stopped()):
+        raise LaneError("lanes have stopped and wait for a person", lanes=len(stopped))
+    if once and (paused := both.lanes.paused()):
+        raise LaneError("lanes are paused and were not delivered to", lanes=len(paused))
+    if once and both.lanes.undelivered:
+        systems = sorted({system for system, _ in both.lanes.undelivered})
+        raise LaneError("not everything may be delivered", systems=", ".join(systems))

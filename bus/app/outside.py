@@ -1,0 +1,82 @@
+"""What a process connects to: the registry and the log, entered as the settings say."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import timedelta
+
+import structlog
+
+from bus.access import kafka_security, registry_security
+from bus.backoff import BackOff
+from bus.broker.kafka import KafkaBroker
+from bus.catalog.registry import Registry
+from bus.errors import Unavailable
+from bus.settings import Settings
+
+PATIENCE = timedelta(seconds=20)
+log = structlog.get_logger()
+
+
+def registry(settings: Settings) -> Registry:
+    """The schema registry of these settings; the caller closes it.
+
+    Raises:
+        ConfigurationError: No registry is set, or not how to enter it.
+    """
+    return Registry(settings.need("registry"), registry_security(settings))
+
+
+@asynccontextmanager
+async def broker(
+    settings: Settings, *, patience: timedelta = PATIENCE
+) -> AsyncIterator[KafkaBroker]:
+    """The cluster of these settings, started; closed on the way out.
+
+    Args:
+        patience: How long a producer waits for any acknowledgement before it gives up.
+
+    Raises:
+        BrokerUnavailable: It does not answer.
+        ConfigurationError: It cannot be trusted, it does not let us in, or we do not know how.
+    """
+    cluster = KafkaBroker(
+        settings.need("kafka"),
+        kafka_security(settings),
+        fetch_bytes=settings.fetch_bytes,
+        max_message_bytes=settings.max_message_bytes,
+        patience=patience,
+    )
+    await cluster.start()
+    try:
+        yield cluster
+    finally:
+        await cluster.close()
+
+
+async def connect(
+    stack: AsyncExitStack,
+    settings: Settings,
+    stop: asyncio.Event,
+    *,
+    patience: timedelta = PATIENCE,
+) -> KafkaBroker | None:
+    """The cluster of these settings until *stack* ends, asked for again while it is away.
+
+    None if it was told to stop before.
+
+    Raises:
+        ConfigurationError: Asking again would not help.
+    """
+    back_off = BackOff(settings.retry_first, settings.retry_most)
+    while not stop.is_set():
+        try:
+            return await stack.enter_async_context(broker(settings, patience=patience))
+        except Unavailable as error:
+            log.warning("start-waits", code=error.code, reason=error.message, wants="kafka")
+        with suppress(TimeoutError):
+            async with asyncio.timeout(back_off.next().total_seconds()):
+                await stop.wait()
+    return None

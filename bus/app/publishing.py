@@ -1,0 +1,127 @@
+"""Changes in: from core systems' outboxes, and from whoever has changes in hand."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from bus.app.configured import catalog, private_use
+from bus.app.outside import broker, connect, registry
+from bus.catalog import Catalog, columns, plain, single
+from bus.catalog.examples import check_examples
+from bus.catalog.memory import keep_freed
+from bus.errors import ConfigurationError
+from bus.model import Fault, Stream
+from bus.observe import http
+from bus.observe.metrics import Metrics
+from bus.publish.check import check_columns
+from bus.publish.outbox import Pace, Relay, run_together
+from bus.publish.publisher import Publisher
+from bus.settings import Settings
+
+
+def outboxes(settings: Settings, systems: Sequence[str] = ()) -> dict[str, str]:
+    """URIs of the publishing systems' databases, of those named or of all.
+
+    Raises:
+        ConfigurationError: A named system has none in the settings, or there is none at all.
+    """
+    for system in systems:
+        if system not in settings.outboxes:
+            raise ConfigurationError("no outbox of this system in RENKEI_OUTBOXES", system=system)
+    if not settings.outboxes:
+        raise ConfigurationError("set RENKEI_OUTBOXES: publishing system -> URI of its database")
+    chosen = systems or sorted(settings.outboxes)
+    return {system: settings.outboxes[system].get_secret_value() for system in chosen}
+
+
+async def run_relays(settings: Settings, systems: Sequence[str] = ()) -> None:
+    """Send the outboxes of *systems* (none: all of the settings) until SIGTERM or SIGINT.
+
+    Raises:
+        BusError: An outbox cannot work as it is configured; the others were sent meanwhile.
+    """
+    uris = outboxes(settings, systems)
+    streams = catalog(settings)
+    send_within = settings.relay_lease * 2 / 3
+    pace = Pace(
+        lease=settings.relay_lease,
+        send_within=send_within,
+        keep=settings.outbox_keep,
+        retry_first=settings.retry_first,
+        retry_most=settings.retry_most,
+        stop_within=settings.stop_within,
+    )
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        known = await stack.enter_async_context(registry(settings))
+        cluster = await connect(stack, settings, stop, patience=send_within / 2)
+        if cluster is None:
+            return
+        metrics = Metrics()
+
+        def publisher(guard: Callable[[], None]) -> Publisher:
+            return Publisher(
+                streams,
+                known,
+                cluster,
+                guard=guard,
+                max_message_bytes=settings.max_message_bytes,
+                private_use=private_use(settings),
+                learn=[name for name, s in streams.streams.items() if not s.is_internal],
+                metrics=metrics,
+            )
+
+        relays = [
+            Relay(system, uri, publisher, pace=pace, metrics=metrics)
+            for system, uri in uris.items()
+        ]
+        if settings.http_port is not None:
+            await stack.enter_async_context(
+                http.serving(http.build(metrics), settings.http_host, settings.http_port)
+            )
+        await run_together(relays, stop)
+
+
+@asynccontextmanager
+async def publisher(settings: Settings, *, is_dry: bool = False) -> AsyncIterator[Publisher]:
+    """A publisher of these settings, started; closed on the way out.
+
+    Raises:
+        BrokerUnavailable: The broker does not answer.
+    """
+    keep_freed()
+    async with registry(settings) as known, broker(settings) as cluster:
+        made = Publisher(
+            catalog(settings),
+            known,
+            cluster,
+            max_message_bytes=settings.max_message_bytes,
+            private_use=private_use(settings),
+            is_dry=is_dry,
+        )
+        try:
+            await made.start()
+            yield made
+        finally:
+            await made.close()
+
+
+def example_faults(catalog: Catalog) -> list[Fault]:
+    """What the example files say that the checks of publishing do not, and the other way round."""
+    now = datetime.now(UTC)
+
+    def judge(stream: Stream, value: Any) -> list[Fault]:
+        native, faults = plain.from_json(stream.latest, value)
+        if faults or stream.is_internal:
+            return faults
+        payload = single.encode_one(stream.latest, native)
+        return check_columns(catalog, stream, columns.decode(stream.latest, [payload]), now=now)
+
+    return check_examples(catalog, judge)

@@ -1,0 +1,122 @@
+"""Receiving systems: their connectors, and what each is fed today."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+
+import structlog
+from pydantic import ValidationError
+
+from bus.catalog import Catalog
+from bus.connect import Sink
+from bus.deliver.delivery import Feed
+from bus.deliver.reading import Reads
+from bus.errors import BusError, ConfigurationError, NotEntitled
+from bus.ledger import SCHEMA, TABLE_PREFIX
+from bus.ledger.feed import LedgerFeed
+from bus.model import View
+from bus.policy import LEDGER, Subscription, compile_view, ledger_view
+from bus.settings import Settings, SystemConnection
+from connectors import SINKS
+
+
+def sink(connection: SystemConnection) -> Callable[[], Sink]:
+    """What makes a sink of this connection; the connector is imported and its options checked.
+
+    Raises:
+        ConfigurationError: There is no such connector, a driver is missing, or options are wrong.
+    """
+    name = connection.connector
+    try:
+        module, _, kind = SINKS[name].partition(":")
+        made = getattr(importlib.import_module(module), kind)
+        options = made.Options.model_validate(connection.options)
+    except KeyError:
+        raise ConfigurationError("there is no such connector", connector=name) from None
+    except ImportError as error:
+        raise ConfigurationError("the connector's driver is not installed", connector=name) from (
+            error
+        )
+    except ValidationError as error:
+        names = ", ".join(".".join(str(part) for part in e["loc"]) for e in error.errors())
+        raise ConfigurationError(
+            "these options of a system cannot be used", connector=name, names=names
+        ) from None
+    return lambda: made(options)
+
+
+def connections(settings: Settings, systems: Sequence[str] = ()) -> dict[str, SystemConnection]:
+    """How the systems named are reached; none named: all of the settings, and the ledger.
+
+    Raises:
+        ConfigurationError: A named system is not in the settings, or there is none at all.
+    """
+    known = dict(settings.systems)
+    if settings.database is not None:
+        known[LEDGER] = SystemConnection(
+            options={
+                "uri": settings.database.get_secret_value(),
+                "schema_name": SCHEMA,
+                "table_prefix": TABLE_PREFIX,
+            }
+        )
+    for system in systems:
+        if system not in known:
+            raise ConfigurationError("no such system in RENKEI_SYSTEMS", system=system)
+    if not known:
+        raise ConfigurationError("set RENKEI_SYSTEMS: receiving system -> its connector")
+    return {system: known[system] for system in systems or sorted(known)}
+
+
+def feeds(
+    system: str,
+    connection: SystemConnection,
+    catalog: Catalog,
+    subscriptions: Mapping[str, Subscription],
+    readers: Mapping[str, Reads],
+    today: date,
+    refused: Callable[[BusError, str, str | None], None] | None = None,
+) -> list[Feed]:
+    """What one system is fed: a view of each stream that its subscription covers by now.
+
+    Args:
+        refused: Told of each stream that is granted, but not in force.
+
+    Raises:
+        NotEntitled: There is no subscription of this system, or no grant is in force.
+        ConfigurationError: Its connection cannot be used.
+    """
+    make = sink(connection)
+
+    def feed(view: View, last_day: date | None) -> Feed:
+        topic = catalog.stream(view.stream).topic
+        return Feed(view, topic, readers[view.stream], make, last_day)
+
+    if system == LEDGER:
+        published = [s.name for s in catalog.streams.values() if not s.is_internal]
+        make = LedgerFeed(make, connection.options["uri"], published).sink
+        return [feed(ledger_view(stream), None) for stream in catalog.streams.values()]
+    if system not in subscriptions:
+        raise NotEntitled("there is no subscription of this system", system=system)
+    found: list[Feed] = []
+    refusals: list[BusError] = []
+    for name, grant in subscriptions[system].streams.items():
+        try:
+            view = compile_view(subscriptions[system], catalog.stream(name), today)
+            found.append(feed(view, grant.expires_on))
+        except NotEntitled as error:
+            (refused or refuse)(error, system, name)
+            refusals.append(error)
+    if not found:
+        raise refusals[0]
+    return found
+
+
+def refuse(error: BusError, system: str, stream: str | None = None) -> None:
+    """Say what is not delivered; everything else is."""
+    where = {"system": system, **({"stream": stream} if stream is not None else {})}
+    structlog.get_logger("renkei.deliver").error(
+        "not-delivered", code=error.code, reason=error.message, **where
+    )
