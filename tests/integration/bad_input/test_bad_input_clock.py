@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
 import pytest
-from confluent_kafka.admin import AdminClient
 from pydantic import SecretStr
 
-from bus.broker.kafka import KafkaBroker
 from bus.deliver.clock import SystemClock
 from bus.deliver.state import LaneStatus
 from bus.local.endpoints import Endpoints
 from bus.publish.outbox import upkeep
 from bus.publish.outbox.database import connect
 from bus.publish.outbox.lease import Lease
-from bus.settings import Settings
-from bus.testing.lanes import CATALOG, Town, hosted
-from bus.testing.own_topics import OwnTopics
+from bus.testing.lanes import Town, hosted
+from bus.testing.on_kafka import own_town
 from connectors.postgres.sink import PostgresOptions, PostgresSink
 
 pytestmark = pytest.mark.service
@@ -41,24 +38,10 @@ class WrongClock(SystemClock):
 
 
 @pytest.fixture(params=[AN_HOUR, -AN_HOUR], ids=["ahead", "behind"])
-async def town(
-    request: pytest.FixtureRequest, engines: Endpoints, unique: Callable[[str], str]
-) -> AsyncIterator[Town]:
+async def town(request: pytest.FixtureRequest, engines: Endpoints) -> AsyncIterator[Town]:
     """Topics of this test's own, and a delivering machine whose clock is an hour off."""
-    broker = OwnTopics(KafkaBroker(engines.kafka), unique("clock") + ".")
-    await broker.start()
-    settings = Settings(stop_within=timedelta(seconds=5))
-    made = Town(1, broker, WrongClock(request.param), settings)
-    await made.build()
-    try:
+    async with own_town(engines.kafka, 1, clock=WrongClock(request.param)) as made:
         yield made
-    finally:
-        await made.producer.close()
-        await broker.close()
-        admin = AdminClient({"bootstrap.servers": engines.kafka})
-        topics = [broker.there(stream.topic) for stream in CATALOG.streams.values()]
-        for deleted in admin.delete_topics(topics).values():
-            deleted.result(10)
 
 
 async def test_delivery_does_not_go_by_the_clock(town: Town, database: str) -> None:

@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
-from confluent_kafka.admin import AdminClient
 
-from bus.broker.kafka import KafkaBroker
-from bus.deliver.clock import SystemClock
 from bus.local.endpoints import Endpoints
 from bus.settings import Settings
-from bus.testing.lanes import CATALOG, Town
-from bus.testing.own_topics import OwnTopics
+from bus.testing.lanes import Town
+from bus.testing.on_kafka import own_town
 
 PARTITIONS = 2
 
 
 @pytest.fixture
-async def town(engines: Endpoints, unique: Callable[[str], str]) -> AsyncIterator[Town]:
+async def town(engines: Endpoints) -> AsyncIterator[Town]:
     """Topics of this test's own on the real cluster."""
-    broker = OwnTopics(KafkaBroker(engines.kafka), unique("deliver") + ".")
-    await broker.start()
     settings = Settings(stop_within=timedelta(seconds=5), fetch_records=500)
-    made = Town(PARTITIONS, broker, SystemClock(), settings)
-    await made.build()
-    try:
+    async with own_town(engines.kafka, PARTITIONS, settings=settings) as made:
         yield made
-    finally:
-        await made.producer.close()
-        await broker.close()
-        admin = AdminClient({"bootstrap.servers": engines.kafka})
-        topics = [broker.there(stream.topic) for stream in CATALOG.streams.values()]
-        for deleted in admin.delete_topics(topics).values():
-            deleted.result(10)

@@ -14,10 +14,8 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import pytest
 import yaml
-from confluent_kafka.admin import AdminClient
 from psycopg import errors, sql
 
-from bus.broker.kafka import KafkaBroker
 from bus.broker.topics import Shape, specs
 from bus.catalog.registry import Registry
 from bus.deliver.clock import SystemClock
@@ -27,6 +25,7 @@ from bus.publish.outbox import Relay, upkeep
 from bus.publish.publisher import Publisher
 from bus.settings import Settings
 from bus.testing.lanes import CATALOG, Town, hosted
+from bus.testing.on_kafka import own_topics
 from bus.testing.outbox import QUICK, Outbox, until
 from bus.testing.own_topics import OwnTopics
 from connectors.postgres.sink import PostgresOptions, PostgresSink
@@ -101,16 +100,10 @@ def site(database: str, unique: Callable[[str], str]) -> Iterator[Site]:
 
 
 @pytest.fixture
-async def broker(engines: Endpoints, unique: Callable[[str], str]) -> AsyncIterator[OwnTopics]:
+async def broker(engines: Endpoints) -> AsyncIterator[OwnTopics]:
     """The real cluster, under topic names of the test's own."""
-    made = OwnTopics(KafkaBroker(engines.kafka), unique("howto") + ".")
-    await made.start()
-    yield made
-    await made.close()
-    admin = AdminClient({"bootstrap.servers": engines.kafka})
-    topics = [made.there(stream.topic) for stream in CATALOG.streams.values()]
-    for done in admin.delete_topics(topics).values():
-        done.result(20)
+    async with own_topics(engines.kafka) as made:
+        yield made
 
 
 async def install(site: Site) -> None:

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime
 
 import psycopg
 import pytest
-from confluent_kafka.admin import AdminClient
 from pydantic import SecretStr
 
-from bus.broker.kafka import KafkaBroker
-from bus.deliver.clock import SystemClock
 from bus.ledger import SCHEMA, TABLE_PREFIX, Ledger, Reach, ReachState
 from bus.ledger.feed import LedgerFeed
 from bus.ledger.reach import Entitlements
 from bus.ledger.standing import Standing, standings
 from bus.local.endpoints import Endpoints
 from bus.model import Stream
-from bus.settings import Settings
 from bus.testing.lanes import CATALOG, SUBSCRIPTIONS, Town, hosted
-from bus.testing.own_topics import OwnTopics
+from bus.testing.on_kafka import own_town
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 from connectors.postgres.sink import PostgresOptions, PostgresSink
 
@@ -31,21 +27,10 @@ PUBLISHED = [name for name, stream in CATALOG.streams.items() if not stream.is_i
 
 
 @pytest.fixture
-async def town(engines: Endpoints, unique: Callable[[str], str]) -> AsyncIterator[Town]:
+async def town(engines: Endpoints) -> AsyncIterator[Town]:
     """Topics of this test's own on the real cluster."""
-    broker = OwnTopics(KafkaBroker(engines.kafka), unique("ledger") + ".")
-    await broker.start()
-    made = Town(2, broker, SystemClock(), Settings(stop_within=timedelta(seconds=5)))
-    await made.build()
-    try:
+    async with own_town(engines.kafka, 2) as made:
         yield made
-    finally:
-        await made.producer.close()
-        await broker.close()
-        admin = AdminClient({"bootstrap.servers": engines.kafka})
-        topics = [broker.there(stream.topic) for stream in CATALOG.streams.values()]
-        for deleted in admin.delete_topics(topics).values():
-            deleted.result(10)
 
 
 @pytest.fixture

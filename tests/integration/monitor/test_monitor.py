@@ -10,16 +10,13 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from confluent_kafka.admin import AdminClient
 
 from bus.broker import Message
-from bus.broker.kafka import KafkaBroker
 from bus.broker.security import PLAIN_TEXT
-from bus.broker.topics import Shape, specs
 from bus.catalog import load
 from bus.catalog.registry import Registry
 from bus.catalog.single import encode_one
@@ -33,6 +30,7 @@ from bus.monitor.watch import Monitor
 from bus.observe.metrics import Metrics
 from bus.publish.publisher import Publisher
 from bus.testing.changes import change, record
+from bus.testing.on_kafka import own_topics
 from bus.testing.own_topics import OwnTopics
 
 pytestmark = pytest.mark.service
@@ -135,30 +133,15 @@ class Scene:
 
 
 @pytest.fixture
-async def scene(engines: Endpoints, unique: Callable[[str], str]) -> AsyncIterator[Scene]:
+async def scene(engines: Endpoints) -> AsyncIterator[Scene]:
     """One partition a topic, gone afterwards."""
-    name = unique("m")
-    broker = OwnTopics(KafkaBroker(engines.kafka), name + ".")
-    made = specs(
-        [CATALOG.stream(stream) for stream in STREAMS],
-        Shape(
-            partitions=1,
-            replication=1,
-            compaction_lag=timedelta(days=30),
-            max_message_bytes=1_000_000,
-        ),
-    )
-    async with Registry(engines.registry) as registry:
-        await broker.start()
-        try:
-            await registry.push(CATALOG, dry_run=False)
-            await broker.create_topics(made)
-            yield Scene(engines, broker, registry)
-        finally:
-            await broker.close()
-            admin = AdminClient({"bootstrap.servers": engines.kafka})
-            for done in admin.delete_topics([broker.there(spec.name) for spec in made]).values():
-                done.result(timeout=20)
+    streams = [CATALOG.stream(name) for name in STREAMS]
+    async with (
+        Registry(engines.registry) as registry,
+        own_topics(engines.kafka, streams) as broker,
+    ):
+        await registry.push(CATALOG, dry_run=False)
+        yield Scene(engines, broker, registry)
 
 
 @asynccontextmanager

@@ -12,10 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from confluent_kafka.admin import AdminClient
 
-from bus.broker.kafka import KafkaBroker
-from bus.broker.topics import Shape, specs
 from bus.catalog import load
 from bus.catalog.registry import Registry
 from bus.catalog.wire import Reader
@@ -25,6 +22,7 @@ from bus.points import Point
 from bus.publish.outbox import Relay, upkeep
 from bus.publish.publisher import Publisher
 from bus.testing.changes import body, change, record
+from bus.testing.on_kafka import own_topics
 from bus.testing.outbox import SYSTEM, Outbox, hand_over, until
 from bus.testing.own_topics import OwnTopics
 
@@ -72,31 +70,16 @@ class Way:
 
 
 @pytest.fixture
-async def way(
-    outbox: Outbox, engines: Endpoints, unique: Callable[[str], str]
-) -> AsyncIterator[Way]:
+async def way(outbox: Outbox, engines: Endpoints) -> AsyncIterator[Way]:
     """Topics for the three streams, gone afterwards."""
-    broker = OwnTopics(KafkaBroker(engines.kafka, patience=timedelta(seconds=5)), unique("o") + ".")
-    made = specs(
-        [CATALOG.stream(name) for name in STREAMS],
-        Shape(
-            partitions=3,
-            replication=1,
-            compaction_lag=timedelta(days=30),
-            max_message_bytes=1_000_000,
-        ),
-    )
-    async with Registry(engines.registry) as registry:
-        await broker.start()
-        try:
-            await registry.push(CATALOG, dry_run=False)
-            await broker.create_topics(made)
-            yield Way(outbox, broker, registry)
-        finally:
-            await broker.close()
-            admin = AdminClient({"bootstrap.servers": engines.kafka})
-            for done in admin.delete_topics([broker.there(spec.name) for spec in made]).values():
-                done.result(timeout=20)
+    streams = [CATALOG.stream(name) for name in STREAMS]
+    patience = timedelta(seconds=5)
+    async with (
+        Registry(engines.registry) as registry,
+        own_topics(engines.kafka, streams, partitions=3, patience=patience) as broker,
+    ):
+        await registry.push(CATALOG, dry_run=False)
+        yield Way(outbox, broker, registry)
 
 
 def numbers(count: int) -> list[str]:

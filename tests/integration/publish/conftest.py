@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from confluent_kafka.admin import AdminClient
 
 from bus.broker.kafka import KafkaBroker
 from bus.broker.topics import Shape, specs
@@ -20,6 +19,7 @@ from bus.catalog.wire import Reader
 from bus.local.endpoints import Endpoints
 from bus.publish.publisher import Publisher
 from bus.testing.engines import unique
+from bus.testing.on_kafka import delete_topics
 from bus.testing.own_topics import OwnTopics
 
 MOST_BYTES = 100_000
@@ -103,6 +103,4 @@ def cluster(engines: Endpoints) -> Iterator[Cluster]:
 
     asyncio.run(build())
     yield made
-    admin = AdminClient({"bootstrap.servers": engines.kafka})
-    for done in admin.delete_topics([made.prefix + spec.name for spec in wanted]).values():
-        done.result(timeout=20)
+    delete_topics(engines.kafka, made.prefix)
