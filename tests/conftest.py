@@ -25,7 +25,7 @@ OWNER = pytest.StashKey[int]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """One data folder for the run; a worker is told which.
+    """One data folder for the run; a worker is told which. Those of dead runs are deleted.
 
     A shell that runs something in the background has it ignore Ctrl-C, and children inherit that:
     the commands under test would not hear it.
@@ -34,7 +34,9 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     given: dict[str, Any] | None = getattr(config, "workerinput", None)
     if given is None:
-        folder = Path(tempfile.gettempdir()) / test_engines.unique("renkei-tests")
+        temporary = Path(tempfile.gettempdir())
+        test_engines.clear(temporary)
+        folder = temporary / test_engines.unique(test_engines.RUNS)
         config.stash[HOME], config.stash[OWNER] = folder, os.getpid()
     else:
         config.stash[HOME] = Path(given["engines_home"])

@@ -7,6 +7,7 @@ the process that began the run, so they end with it even if it is killed.
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -15,16 +16,20 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
+import psutil
 import psycopg
 from psycopg import sql
 
 from bus import settings
 from bus.errors import ConfigurationError
 from bus.local.endpoints import Endpoints
+from bus.local.folder import Folder, is_held, process, read_json, write_private
 from bus.local.progress import Progress
 from bus.local.stack import LocalStack
 
 HOME = "home"
+RUNS = "renkei-tests"
+_OWNER = "owner.json"
 
 
 def given() -> Endpoints | None:
@@ -62,6 +67,8 @@ def shared(home: Path, owner: int, progress: Progress | None = None) -> Endpoint
         EngineError: They cannot be had.
     """
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    began = psutil.Process(owner).create_time()
+    write_private(home / _OWNER, json.dumps({"pid": owner, "created": began}))
     with (home / ".starting").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         return stack(home).up(progress, owner=owner)
@@ -72,6 +79,22 @@ def stop(home: Path) -> None:
     if home.is_dir():
         stack(home).down()
         shutil.rmtree(home)
+
+
+def clear(folder: Path) -> None:
+    """Delete what runs left in *folder* that were killed; a run that goes on is left alone.
+
+    A data folder is a dead run's if it is ours, says who began it, that process is gone (not only
+    its number: a later process may have that), and no engine holds it any more.
+    """
+    for home in folder.glob(f"{RUNS}_*"):
+        if home.is_symlink() or home.stat().st_uid != os.getuid():
+            continue
+        note = read_json(home / _OWNER)
+        if note is None or not {"pid", "created"} <= note.keys():
+            continue
+        if process(note["pid"], note["created"]) is None and not is_held(Folder.at(home)):
+            shutil.rmtree(home, ignore_errors=True)  # another run may be at the same
 
 
 def unique(prefix: str = "t") -> str:

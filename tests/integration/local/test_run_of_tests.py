@@ -15,6 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from bus.testing import engines as test_engines
+
 pytestmark = [pytest.mark.service, pytest.mark.slow]
 
 TESTS = """
@@ -84,13 +86,16 @@ def test_workers_share_one_set_that_ends_with_the_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_run_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
-    """Ctrl-C, and worse."""
+    """Ctrl-C, and worse: no process, and no data folder once the next run has begun."""
     with begin(tmp_path, 600.0) as run:
         deadline = time.monotonic() + 120
         while not any((tmp_path / "seen").iterdir()):
             assert run.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.05)
+
+        test_engines.clear(tmp_path / "tmp")
+        assert list((tmp_path / "tmp").glob("renkei-tests*"))
 
         run.send_signal(number)
         run.wait(30)
@@ -99,3 +104,6 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path, number: signal.Signal
     while left_running(tmp_path):
         assert time.monotonic() < deadline, "something is left running"
         time.sleep(0.05)
+
+    test_engines.clear(tmp_path / "tmp")
+    assert not list((tmp_path / "tmp").glob("renkei-tests*"))

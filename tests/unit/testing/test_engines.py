@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bus.errors import ConfigurationError
 from bus.local import folder
 from bus.local.endpoints import Endpoints
-from bus.local.folder import Folder
+from bus.local.folder import Folder, Lock
 from bus.testing import engines
+from bus.testing.engines import RUNS, clear
 
 
 @pytest.fixture
@@ -46,3 +49,34 @@ def test_home_means_the_running_stack(home: Folder, monkeypatch: pytest.MonkeyPa
     with monkeypatch.context() as up:
         up.setattr(folder, "is_held", lambda _: True)
         assert engines.given() == Endpoints("a:1", "http://b:2", "c")
+
+
+def left(folder: Path, name: str, note: object) -> Path:
+    """A data folder of a run, with what it says of its owner."""
+    home = folder / f"{RUNS}_{name}"
+    home.mkdir()
+    (home / "owner.json").write_text(json.dumps(note), encoding="utf-8")
+    return home
+
+
+def test_what_dead_runs_left_is_deleted_and_nothing_else(tmp_path: Path) -> None:
+    """By who began a run and when; a folder that says nothing of that is nobody's to delete."""
+    me = psutil.Process()
+    mine = left(tmp_path, "mine", {"pid": me.pid, "created": me.create_time()})
+    another = {"pid": me.pid, "created": me.create_time() - 3600}
+    dead = left(tmp_path, "dead", another)
+    silent = left(tmp_path, "silent", None)
+    held = left(tmp_path, "held", another)
+    other = tmp_path / "renkei-else"
+    other.mkdir()
+    lock = Lock(Folder.at(held))
+    lock.acquire()
+    try:
+        clear(tmp_path)
+    finally:
+        lock.release()
+
+    assert not dead.exists()
+    assert all(home.exists() for home in (mine, silent, held, other))
+    clear(tmp_path)
+    assert not held.exists()
