@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka import errors as kafka
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.structs import OffsetAndMetadata
 
 from bus.broker.kafka.consumer import KafkaConsumer
 from bus.broker.kafka.producer import KafkaProducer
@@ -148,7 +149,7 @@ class KafkaBroker:
 
     async def committed(self, group: str) -> Mapping[Place, int]:
         with translated(group=group):
-            offsets = await self._started().list_consumer_group_offsets(group)
+            offsets = await self._told_by_coordinator(group)
         return {
             (place.topic, place.partition): told.offset
             for place, told in offsets.items()
@@ -206,6 +207,15 @@ class KafkaBroker:
             ((code, _, _, _, entries),) = answer.resources
             raise_for(code)
         return {name: (value, source) for name, value, _, source, *_ in entries}
+
+    async def _told_by_coordinator(self, group: str) -> dict[TopicPartition, OffsetAndMetadata]:
+        """A group's offsets; a cluster that had no group yet first makes the topic for them."""
+        async with asyncio.timeout(self._way_in.patience.total_seconds()):
+            while True:
+                try:
+                    return dict(await self._started().list_consumer_group_offsets(group))
+                except kafka.GroupCoordinatorNotAvailableError:
+                    await asyncio.sleep(_LOOK_AGAIN)
 
     async def _seen_by_broker(self, is_seen: Callable[[], Awaitable[bool]]) -> None:
         """Wait for what the controller has done already to reach the broker that is asked."""

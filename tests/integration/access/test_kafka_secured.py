@@ -48,6 +48,7 @@ async def test_a_change_goes_all_the_way(
     async with app.broker(settings) as broker, app.registry(settings) as registry:
         await registry.push(app.catalog(settings))
         await broker.create_topics(app.topic_specs(settings))
+        assert await broker.committed("renkei.nobody") == {}  # of a cluster that had no group yet
     async with app.publisher(settings) as publisher:
         (outcome,) = await publisher.publish(
             [Change.model_validate(change(record(subject_id=subject)))]
