@@ -95,7 +95,7 @@ class Registry:
             timeout=httpx.Timeout(SECONDS_TO_ANSWER, connect=SECONDS_TO_CONNECT),
             transport=transport,
         )
-        self._shown = str(self._client.base_url.copy_with(userinfo=b""))  # it may hold a password
+        self.shown = str(self._client.base_url.copy_with(userinfo=b""))  # it may hold a password
         self._ids: dict[tuple[str, str], int] = {}
         self._texts: dict[int, str] = {}
 
@@ -108,6 +108,16 @@ class Registry:
     async def close(self) -> None:
         """Close connections; safe to call twice. What was learnt is still known."""
         await self._client.aclose()
+
+    async def greet(self) -> None:
+        """Ask what every registry answers to whoever may come in.
+
+        Raises:
+            Untrusted: It does not prove to be the one that was meant.
+            LoginRefused: It does not let us in.
+            RegistryUnavailable: It does not answer.
+        """
+        self._json(await self._ask("GET", "subjects"))
 
     async def id_of(self, version: SchemaVersion) -> int:
         """The id under which *version* is registered for its stream.
@@ -232,7 +242,7 @@ class Registry:
         if answer.status_code in (401, 403):
             raise LoginRefused(
                 "the schema registry refuses the login; see RENKEI_REGISTRY_USER",
-                registry=self._shown,
+                registry=self.shown,
                 status=answer.status_code,
             )
         if answer.status_code >= 500 or answer.status_code in (408, 429):
@@ -243,7 +253,7 @@ class Registry:
         if not answer.is_success:
             raise ConfigurationError(
                 "the schema registry refuses the request",
-                registry=self._shown,
+                registry=self.shown,
                 status=answer.status_code,
             )
         try:
@@ -259,16 +269,16 @@ class Registry:
 
     def _silence(self, error: Exception) -> BusError:
         untrusted = Untrusted.found_in(
-            error, "the schema registry", "RENKEI_REGISTRY_CA", registry=self._shown
+            error, "the schema registry", "RENKEI_REGISTRY_CA", registry=self.shown
         )
         return untrusted or RegistryUnavailable(
-            "the schema registry does not answer", registry=self._shown
+            "the schema registry does not answer", registry=self.shown
         )
 
     def _unwell(self, answer: httpx.Response) -> RegistryUnavailable:
         return RegistryUnavailable(
             "the schema registry is not well",
-            registry=self._shown,
+            registry=self.shown,
             status=answer.status_code,
         )
 

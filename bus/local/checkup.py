@@ -11,13 +11,14 @@ import re
 import shutil
 import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -25,7 +26,7 @@ import psycopg
 
 from bus.access import kafka_security, registry_security, stays_here
 from bus.broker.kafka import KafkaBroker
-from bus.broker.security import Security
+from bus.catalog.registry import Registry
 from bus.errors import BusError, ConfigurationError, SettingsRefused, Unavailable
 from bus.local import artifacts, java, postgres, supervisor
 from bus.local.engine import is_free
@@ -86,6 +87,7 @@ def examine(stack: LocalStack, outside: Outside) -> list[Finding]:
         *room(stack, status),
         *permissions(stack),
         *kafka(outside.settings),
+        *registry(outside.settings),
         *clock(stack, outside),
     ]
 
@@ -224,33 +226,47 @@ def permissions(stack: LocalStack) -> Iterator[Finding]:
 
 def kafka(settings: Settings) -> Iterator[Finding]:
     """Whether the brokers let this installation in, and nobody on the way reads along."""
-    name, mend = "kafka", "renkei settings show"
-    if settings.kafka is None:
-        yield Finding(name, Verdict.OK, "no broker is named")
-        return
+    yield _entered("kafka", settings.kafka, lambda place: _enter_kafka(settings, place))
+
+
+def registry(settings: Settings) -> Iterator[Finding]:
+    """Whether the schema registry does."""
+    yield _entered("registry", settings.registry, lambda place: _enter_registry(settings, place))
+
+
+def _entered(
+    name: str, place: str | None, enter: Callable[[str], Coroutine[Any, Any, Finding]]
+) -> Finding:
+    if place is None:
+        return Finding(name, Verdict.OK, "none is named")
     try:
-        security = kafka_security(settings)
-        asyncio.run(_enter(settings.kafka, security))
+        return asyncio.run(enter(place))
     except SettingsRefused as error:
-        yield Finding(name, Verdict.FAIL, "; ".join(str(each) for each in error.faults), mend)
+        says = "; ".join(str(fault) for fault in error.faults)
+        return Finding(name, Verdict.FAIL, says, "renkei settings show")
     except Unavailable as error:
-        yield Finding(name, Verdict.WARN, str(error), "renkei local up, or see RENKEI_KAFKA")
+        return Finding(name, Verdict.WARN, str(error), "renkei local up, or start it where it is")
     except ConfigurationError as error:
-        yield Finding(name, Verdict.FAIL, str(error), mend)
-    else:
-        who = f" as {security.login.user}" if security.login else ""
-        says = f"{settings.kafka} by {security.protocol.value}{who}"
-        if security.protocol.is_encrypted or stays_here(settings.kafka):
-            yield Finding(name, Verdict.OK, says)
-        else:
-            says = f"{says}: personal data goes over the network for anybody to read"
-            yield Finding(name, Verdict.WARN, says, "set RENKEI_KAFKA_SECURITY=SASL_SSL")
+        return Finding(name, Verdict.FAIL, str(error), "renkei settings show")
 
 
-async def _enter(bootstrap: str, security: Security) -> None:
+async def _enter_kafka(settings: Settings, bootstrap: str) -> Finding:
+    security = kafka_security(settings)
     broker = KafkaBroker(bootstrap, security, patience=timedelta(seconds=ANSWER_SECONDS))
     await broker.start()
     await broker.close()
+    who = f" as {security.login.user}" if security.login else ""
+    says = f"{bootstrap} by {security.protocol.value}{who}"
+    if security.protocol.is_encrypted or stays_here(bootstrap):
+        return Finding("kafka", Verdict.OK, says)
+    says = f"{says}: personal data goes over the network for anybody to read"
+    return Finding("kafka", Verdict.WARN, says, "set RENKEI_KAFKA_SECURITY=SASL_SSL")
+
+
+async def _enter_registry(settings: Settings, url: str) -> Finding:
+    async with Registry(url, registry_security(settings)) as there:
+        await there.greet()
+        return Finding("registry", Verdict.OK, there.shown)
 
 
 def clock(stack: LocalStack, outside: Outside) -> Iterator[Finding]:

@@ -9,6 +9,8 @@ import pytest
 
 from bus import app
 from bus.errors import Untrusted
+from bus.local import checkup
+from bus.local.checkup import Verdict
 from bus.local.endpoints import Endpoints
 from bus.settings import load
 from bus.testing.certificates import Authority
@@ -39,6 +41,16 @@ async def test_schemas_are_pushed_and_found(https: Mapping[str, str]) -> None:
 
     async with app.registry(settings) as another:
         assert await another.schema_of(found)
+
+
+def test_the_doctor_asks_it(https: Mapping[str, str], tmp_path: Path) -> None:
+    """Let in, and turned away."""
+    (fine,) = checkup.registry(load(https))
+    another = {"RENKEI_REGISTRY_CA": str(Authority(tmp_path, "another").file)}
+    (unproven,) = checkup.registry(load({**https, **another}))
+
+    assert (fine.verdict, fine.says) == (Verdict.OK, f"{https['RENKEI_REGISTRY']}/")
+    assert (unproven.verdict, unproven.says[:8]) == (Verdict.FAIL, "[RK-103]")
 
 
 @pytest.mark.parametrize("wrong", ["authority", "none", "host"])

@@ -35,7 +35,7 @@ def test_looking_changes_nothing(stack: LocalStack, tmp_path: Path) -> None:
     findings = checkup.examine(stack, Outside(None))
 
     assert not stack.folder.home.exists()
-    assert len({finding.name for finding in findings}) == len(findings) == 12
+    assert len({finding.name for finding in findings}) == len(findings) == 13
     assert all(each.mend for each in findings if each.verdict is Verdict.FAIL)
 
 
@@ -108,6 +108,16 @@ def test_half_a_way_into_kafka_is_said_whole() -> None:
     for name in ("CA", "USER", "PASSWORD"):
         assert f"RENKEI_KAFKA_{name}: missing" in finding.says
     assert finding.mend == "renkei settings show"
+
+
+def test_half_a_way_into_the_registry_is_said() -> None:
+    """As for Kafka; the login in a URL is not repeated."""
+    url = "http://renkei:tr0ub4dor@registry.example/apis"
+    finding = only(checkup.registry(Settings(registry=url)))
+
+    assert finding.verdict is Verdict.FAIL
+    assert "RENKEI_REGISTRY: in-the-clear" in finding.says
+    assert "tr0ub4dor" not in finding.says
 
 
 def test_a_broker_that_is_away_is_a_warning() -> None:
