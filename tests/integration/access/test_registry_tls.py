@@ -69,3 +69,17 @@ async def test_who_proves_nothing_is_not_asked(
     async with app.registry(load(said)) as registry:
         with pytest.raises(Untrusted, match=r"another host|RENKEI_REGISTRY_CA"):
             await registry.schema_of(1)
+
+
+async def test_a_certificate_that_has_ended_is_told_as_that(
+    engines: Endpoints, tmp_path: Path
+) -> None:
+    """What to do is another thing than with a stranger's: renew it."""
+    town = Authority(tmp_path, "town")
+    with tls_front(engines.registry, town.certify("registry", "127.0.0.1", days=-1)) as url:
+        said = {"RENKEI_REGISTRY": url, "RENKEI_REGISTRY_CA": str(town.file)}
+        async with app.registry(load(said)) as registry:
+            with pytest.raises(Untrusted) as refused:
+                await registry.greet()
+
+    assert refused.value.where["tls"] == "certificate has expired"
