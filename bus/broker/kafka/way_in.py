@@ -25,7 +25,7 @@ from bus.broker.security import Security
 from bus.errors import BrokerUnavailable, ConfigurationError, LoginRefused, Untrusted, causes
 
 _Server = tuple[str, int]
-_CLOSE_SECONDS = 0.5  # for the other side to say goodbye; a connection that never was says nothing
+_CLOSE_SECONDS = 5.0  # at most, for the other side to say goodbye
 _WRONG_LOGIN = (kafka.AuthenticationFailedError, kafka.SaslAuthenticationFailed)
 _NO_SUCH_MECHANISM = (
     kafka.AuthenticationMethodNotSupported,
@@ -112,11 +112,15 @@ class WayIn:
         """The brokers that this one tells of."""
         host, port = server
         connection = AIOKafkaConnection(host, port, client_id="renkei-why", **self._on_a_connection)
+        patience = _CLOSE_SECONDS
         try:
             await connection.connect()
             answer = await connection.send(MetadataRequest([]))
+        except OSError:
+            patience = 0.0  # nobody is there who could say goodbye
+            raise
         finally:
-            await asyncio.wait({connection.close()}, timeout=_CLOSE_SECONDS)
+            await asyncio.wait({connection.close()}, timeout=patience)
         cluster = ClusterMetadata()
         cluster.update_metadata(answer)
         return [(broker.host, broker.port) for broker in cluster.brokers()]
