@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 from bus.errors import EventTooLarge
 
@@ -133,7 +133,10 @@ class Producer(Protocol):
         """
 
     async def send(self, messages: Sequence[Message]) -> Sequence[int]:
-        """:meth:`append` for a few records that go anywhere; the offset of each, in order."""
+        """:meth:`append` for a few records that go anywhere; the offset of each, in order.
+
+        Raises what that raises; ``index`` is then the message's.
+        """
         indices: dict[Place, list[int]] = {}
         for index, message in enumerate(messages):
             indices.setdefault((message.topic, message.partition), []).append(index)
@@ -141,8 +144,14 @@ class Producer(Protocol):
             Portion(*place, [messages[i].key for i in mine], [messages[i].value for i in mine])
             for place, mine in indices.items()
         ]
+        try:
+            appended = await self.append(portions)
+        except EventTooLarge as error:
+            where = cast("dict[str, Any]", error.where)
+            mine = indices[where["topic"], where["partition"]]
+            raise EventTooLarge(error.message, **{**where, "index": mine[where["index"]]}) from None
         found = [0] * len(messages)
-        for mine, offsets in zip(indices.values(), await self.append(portions), strict=True):
+        for mine, offsets in zip(indices.values(), appended, strict=True):
             for index, offset in zip(mine, offsets, strict=True):
                 found[index] = offset
         return found

@@ -36,7 +36,7 @@ from bus.model import Operation, OperationState, View
 from bus.observe.logs import describe
 
 _log = structlog.get_logger("renkei.deliver")
-_SOME_ARE_FULL = timedelta(milliseconds=20)  # longest wait while lanes have no room
+_SOME_ARE_FULL = timedelta(milliseconds=10)  # how often the others are looked at meanwhile
 _LOOK_AGAIN = timedelta(seconds=1)  # at a lane that is to end
 _ONCE_WAIT = timedelta(milliseconds=200)
 DEFECT = "RK-000"
@@ -198,7 +198,8 @@ class Delivery:
         return roomy if len(roomy) < len(at_work) else None
 
     async def _until_room(self, most: timedelta) -> None:
-        """Until a lane has room again, or something may have come for one that has."""
+        """Until a full lane has room again, but no longer than *most*: for the others, something
+        may have come."""
         with suppress(TimeoutError):
             async with asyncio.timeout(most.total_seconds()):
                 await self._room.wait()

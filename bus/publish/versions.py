@@ -189,9 +189,12 @@ class Draft:
             or not index._before.keys().isdisjoint(events)
         ):
             return False
-        for newest, version, is_opening in zip(
-            index._subjects.versions(subjects), entries.versions, opens, strict=True
+        for word, version, event, is_opening in zip(
+            index._subjects.words(subjects), entries.versions, events, opens, strict=True
         ):
+            newest = word >> _EVENT_BITS
+            if newest and word & _EVENT_MASK == event & _EVENT_MASK:
+                return False  # it may be this very event
             if version != newest + 1 and (newest or not is_opening or version < 1):
                 return False
         return True
@@ -249,8 +252,8 @@ class _Shelves:
             return word >> _EVENT_BITS, word & _EVENT_MASK
         return 0, 0
 
-    def versions(self, keys: Iterable[int]) -> list[int]:
-        """The version of each key, 0 where there is none."""
+    def words(self, keys: Iterable[int]) -> list[int]:
+        """The word of each key, 0 where there is none."""
         all_keys, all_words, shift = self._keys, self._words, self._shift
         found = []
         for key in keys:
@@ -258,7 +261,7 @@ class _Shelves:
             shelf = all_keys[number]
             at = bisect_left(shelf, key)
             is_there = at < len(shelf) and shelf[at] == key
-            found.append(all_words[number][at] >> _EVENT_BITS if is_there else 0)
+            found.append(all_words[number][at] if is_there else 0)
         return found
 
     def put(self, keys: Iterable[int], versions: Iterable[int], events: Iterable[int]) -> None:

@@ -257,6 +257,10 @@ class BrokerSuite:
         await producer.send([Message(topic, 0, b"k", b"next")])
 
         assert refused.value.where == {"topic": topic, "partition": 0, "index": 1}
+        elsewhere = [Message(topic, 1, b"k", b"v")] * 3
+        with pytest.raises(EventTooLarge) as refused:
+            await producer.send([*elsewhere, messages[1]])
+        assert refused.value.where["index"] == 3
         consumer = await stack.enter_async_context(opened(broker.consumer()))
         await consumer.assign([(topic, 0)])
         end = (await consumer.end_offsets([(topic, 0)]))[(topic, 0)]

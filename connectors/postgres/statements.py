@@ -200,7 +200,7 @@ class Statements:
     checkpoint: str  # $1 stream, $2 partition
     move: str  # see _move; gives the time of applying
     apply_rows: str  # $1 to $8 as _move, $9 JSON array of rows; see _together
-    apply_erasure: str  # $1 to $8 as _move, $9 municipality codes, $10 subject ids; see _together
+    erase: str  # $1 municipality codes, $2 subject ids
     make_inbox: str
     write_inbox: str
     probe: str
@@ -230,12 +230,11 @@ def for_view(names: Names, view: View, shape: TableShape) -> Statements:
         apply_rows=_together(
             names, f"{insert}{from_json.format(_MOVED_AT, '$9::json')}, moved\n{upsert}"
         ),
-        apply_erasure=_together(
-            names,
+        erase=(
             f"DELETE FROM {names.table} AS stored"
-            " USING moved, unnest($9::text[], $10::text[]) AS gone (municipality_code, subject_id)"
+            " USING unnest($1::text[], $2::text[]) AS gone (municipality_code, subject_id)"
             " WHERE stored.municipality_code = gone.municipality_code"
-            " AND stored.subject_id = gone.subject_id",
+            " AND stored.subject_id = gone.subject_id"
         ),
         make_inbox=f"CREATE TEMPORARY TABLE {INBOX} ({inbox}, {APPLIED_AT} timestamptz)"
         " ON COMMIT DELETE ROWS",
@@ -253,6 +252,8 @@ def _together(names: Names, writing: str) -> str:
 
     One statement is one transaction: all of it is there or nothing. It costs a third of a
     transaction of several statements, mostly in turns between the client's threads (measured).
+    It also has one snapshot, from before it waited for another owner of the lane. An upsert sees
+    past that, a DELETE does not: erasures are a statement of their own, after the move.
     """
     return f"""\
 WITH moved AS (

@@ -48,33 +48,40 @@ class Writer(Protocol):
 
 
 class SmallWriter:
-    """A few rows, or none, or an erasure: psycopg, one prepared statement."""
+    """A few rows or none, in one prepared statement, or an erasure: psycopg."""
 
     def __init__(self, connection: psycopg.Connection[Any], statements: Statements) -> None:
         self._sql = statements
         self.connection = connection
 
     def apply(self, batch: ViewBatch) -> Applied | None:
-        end = batch.end
-        statement, parameters = self._writing(batch)
-        move = (
-            batch.view.stream, Int4(batch.partition), end.cluster_id, end.topic,
-            Int8(end.offset), end.last_event_id, receipt_json(batch), Int8(batch.start),
-        )  # fmt: skip
-        found = self.connection.execute(statement, (*move, *parameters), prepare=True).fetchone()
-        if found is None or found[0] is None:
-            return None
-        return Applied(found[1] if len(found) > 1 else 0, found[0])
-
-    def _writing(self, batch: ViewBatch) -> tuple[str, tuple[object, ...]]:
-        """The statement that does it, and what it needs beside the move."""
         if batch.erased and batch.view.keeping is Keeping.STATE:
-            keys = [key.split("/", 1) for key in batch.erased if "/" in key]
-            keys = [key for key in keys if "\x00" not in "".join(key)]  # in no table
-            return self._sql.apply_erasure, ([key[0] for key in keys], [key[1] for key in keys])
-        if batch.records.num_rows:
-            return self._sql.apply_rows, (json_rows(newest(batch)),)
-        return self._sql.move, ()
+            return self._erase(batch)
+        if not batch.records.num_rows:
+            moved_at = self._move(batch)
+            return None if moved_at is None else Applied(0, moved_at)
+        moved_at, rows = self._one(
+            self._sql.apply_rows, (*_move_of(batch), json_rows(newest(batch)))
+        ) or (None, 0)
+        return None if moved_at is None else Applied(rows, moved_at)
+
+    def _erase(self, batch: ViewBatch) -> Applied | None:
+        """Two statements, so that the second sees what was written while the first waited."""
+        keys = [key.split("/", 1) for key in batch.erased if "/" in key]
+        keys = [key for key in keys if "\x00" not in "".join(key)]  # in no table
+        with self.connection.transaction():
+            moved_at = self._move(batch)
+            if moved_at is None:
+                return None
+            gone = ([key[0] for key in keys], [key[1] for key in keys])
+            return Applied(self.connection.execute(self._sql.erase, gone).rowcount, moved_at)
+
+    def _move(self, batch: ViewBatch) -> datetime | None:
+        moved = self._one(self._sql.move, _move_of(batch))
+        return moved[0] if moved else None
+
+    def _one(self, statement: str, parameters: tuple[object, ...]) -> tuple[Any, ...] | None:
+        return self.connection.execute(statement, parameters, prepare=True).fetchone()
 
     def interrupt(self) -> None:
         self.connection.cancel_safe(timeout=CANCEL_S)
@@ -154,6 +161,15 @@ def connect(conninfo: str) -> psycopg.Connection[Any]:
         connection.close()
         raise
     return connection
+
+
+def _move_of(batch: ViewBatch) -> tuple[object, ...]:
+    """The parameters of the move, for psycopg."""
+    end = batch.end
+    return (
+        batch.view.stream, Int4(batch.partition), end.cluster_id, end.topic,
+        Int8(end.offset), end.last_event_id, receipt_json(batch), Int8(batch.start),
+    )  # fmt: skip
 
 
 def receipt_json(batch: ViewBatch) -> str:

@@ -182,6 +182,18 @@ def test_many_at_once_stand_as_they_would_alone(
     assert again[0] == again[1]
 
 
+def test_a_newest_event_is_known_in_a_batch_too() -> None:
+    """An id that has faded from the recent ones is still its subject's newest."""
+    index = VersionIndex(recent=2)
+    index.learn(Entries.of([KEY], [1], ["a"]))
+    for number in range(8):
+        index.learn(Entries.of([b"131016/1%d" % number], [1], [f"x{number}"]))
+    again = Entries.of([KEY], [2], ["a"])
+
+    assert index.draft().add_at(again, 0, opens=False) is Standing.TAKEN
+    assert index.draft().add_all(again, [False]) == [Standing.TAKEN]
+
+
 def test_a_load_of_a_known_subject_goes_on() -> None:
     """RECORD opens what is unknown; it skips nothing of what is known, in a batch either."""
     index = known((KEY, 3, "c"))
