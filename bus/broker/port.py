@@ -126,8 +126,9 @@ class Producer(Protocol):
         """Append all; the offsets of each portion, once every record is acknowledged.
 
         Raises:
-            EventTooLarge: A record is above the broker's limit, ``index`` says which of its
-                portion; nothing was appended.
+            EventTooLarge: A record is above the limit, ``index`` says which of its portion;
+                nothing was appended. Without ``index`` the broker itself refused it, by a limit
+                lower than ours, and others may have been appended.
             ConfigurationError: A topic or partition does not exist; nothing was appended.
             BrokerUnavailable: Not all were acknowledged in time; some may have been appended.
         """
@@ -148,6 +149,8 @@ class Producer(Protocol):
             appended = await self.append(portions)
         except EventTooLarge as error:
             where = cast("dict[str, Any]", error.where)
+            if "index" not in where:
+                raise
             mine = indices[where["topic"], where["partition"]]
             raise EventTooLarge(error.message, **{**where, "index": mine[where["index"]]}) from None
         found = [0] * len(messages)
