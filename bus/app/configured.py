@@ -13,7 +13,7 @@ from bus.broker import TopicSpec
 from bus.broker.topics import Shape, specs
 from bus.catalog import Catalog
 from bus.catalog import load as load_catalog
-from bus.deliver.delivery import JAPAN
+from bus.deliver.fleet import JAPAN
 from bus.model import Severity
 from bus.policy import load_subscriptions
 from bus.settings import Settings

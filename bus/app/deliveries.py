@@ -17,7 +17,8 @@ from bus.broker import Broker
 from bus.catalog.memory import keep_freed
 from bus.catalog.wire import Reader
 from bus.deliver.clock import SystemClock
-from bus.deliver.delivery import Delivery, Feed
+from bus.deliver.delivery import Delivery
+from bus.deliver.fleet import Feed
 from bus.deliver.host import host, ill, observe, shared
 from bus.deliver.reading import Remembering
 from bus.deliver.shared import Shared

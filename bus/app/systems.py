@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from bus.catalog import Catalog
 from bus.connect import Sink
-from bus.deliver.delivery import Feed
+from bus.deliver.fleet import Feed
 from bus.deliver.reading import Reads
 from bus.errors import BusError, ConfigurationError, NotEntitled
 from bus.ledger import SCHEMA, TABLE_PREFIX

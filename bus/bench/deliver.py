@@ -13,7 +13,8 @@ from bus import app
 from bus.broker import Broker
 from bus.catalog.wire import Reader
 from bus.deliver.clock import SystemClock
-from bus.deliver.delivery import Delivery, Feed
+from bus.deliver.delivery import Delivery
+from bus.deliver.fleet import Feed
 from bus.deliver.host import host, shared
 from bus.model import Applied, Checkpoint, Stream, View, ViewBatch
 from bus.observe.metrics import Metrics

@@ -3,56 +3,28 @@
 The group only deals partitions out; where a lane starts is its store's word. A lane is fed while
 it has room, so that one that is slow does not hold up the others, and paused while it cannot get
 on. Offsets are told to the group about once a second: they are for lag tools, and nothing reads
-them back.
-
-A lane that an operator pauses finishes the batch in hand and ends, and its partition stays here,
-unread; when all of a stream's have, the store is let go of. When it is to go on, or when one that
-stopped is to try again, a new lane is opened: it asks its store where it stands, like any other,
-so that nothing of before has to be remembered.
+them back. How lanes begin, stand and end is in :mod:`bus.deliver.fleet`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import date, timedelta, timezone
-from functools import partial
-from typing import Any
+from datetime import timedelta
 
 import structlog
 
 from bus.backoff import BackOff
 from bus.broker import Consumer, Place, group_of
-from bus.connect import Sink
-from bus.deliver.lane import Lane
-from bus.deliver.reading import Reads
-from bus.deliver.shared import Shared, SharedSink
-from bus.deliver.state import LaneName, LaneState, LaneStatus
-from bus.deliver.telling import Telling
-from bus.errors import BusError, NotEntitled, Reaction
-from bus.model import Operation, OperationState, View
-from bus.observe.logs import describe
+from bus.deliver.fleet import Feed, Fleet
+from bus.deliver.shared import Shared
+from bus.deliver.state import LaneState
+from bus.errors import BusError, Reaction
 
 _log = structlog.get_logger("renkei.deliver")
 _SOME_ARE_FULL = timedelta(milliseconds=10)  # how often the others are looked at meanwhile
-_LOOK_AGAIN = timedelta(seconds=1)  # at a lane that is to end
 _ONCE_WAIT = timedelta(milliseconds=200)
-DEFECT = "RK-000"
-JAPAN = timezone(timedelta(hours=9))  # where a subscription's day begins and ends
-
-
-@dataclass(frozen=True, slots=True)
-class Feed:
-    """One stream for one system: what it may see, where it is, who reads and who writes it."""
-
-    view: View
-    topic: str
-    reader: Reads
-    sink: Callable[[], Sink]
-    expires_on: date | None = None
-    """The last day on which the subscription lets this stream out."""
 
 
 class Delivery:
@@ -68,50 +40,28 @@ class Delivery:
         gather: timedelta = timedelta(),
     ) -> None:
         self.system = system
-        self._feeds = {feed.topic: feed for feed in feeds}
         self._shared = shared
-        self._sends_receipts = sends_receipts
-        self._gather = gather
         self._log = _log.bind(system=system)
         self._consumer: Consumer = shared.broker.consumer(
             group_of(system), client_id=f"renkei-{system}"
         )
-        self._sinks: dict[str, SharedSink] = {}
-        self._owned: set[Place] = set()
-        self._lanes: dict[Place, tuple[Lane, asyncio.Task[None]]] = {}  # also such as have ended
-        self._ending: set[asyncio.Task[None]] = set()
-        self._room = asyncio.Event()
-        self._telling = Telling(self._consumer, shared.clock, self._log)
+        self.fleet = Fleet(
+            system,
+            feeds,
+            shared,
+            self._consumer,
+            self._log,
+            sends_receipts=sends_receipts,
+            gather=gather,
+        )
         self._was_assigned = False
-        self._targets: Mapping[Place, int] | None = None
         self._fetching: asyncio.Task[None] | None = None
         self._is_stopping = False
-        self._today: date | None = None
-
-    async def lags(self) -> dict[str, tuple[int, float]]:
-        """By stream: how many events its lanes here are behind, and how old the oldest is (s).
-
-        A lane whose store has not said yet where it stands is left out.
-        """
-        states = {place: self._state(place) for place in self._owned}
-        known = {place: state for place, state in states.items() if state.has_stood}
-        if not known:
-            return {}
-        ends = await self._consumer.end_offsets(list(known))
-        now_ms = self._shared.clock.now().timestamp() * 1000
-        lags: dict[str, tuple[int, float]] = {}
-        for place, state in known.items():
-            behind = max(ends.get(place, state.offset) - state.offset, 0)
-            since_ms = state.oldest_ms if behind else None
-            age = max(now_ms - since_ms, 0) / 1000 if since_ms is not None else 0.0
-            events, seconds = lags.get(state.stream, (0, 0.0))
-            lags[state.stream] = (events + behind, max(seconds, age))
-        return lags
 
     @property
     def lanes(self) -> list[LaneState]:
         """The lanes that this process owns now."""
-        return [self._state(place) for place in sorted(self._owned)]
+        return self.fleet.states
 
     async def run(self, *, once: bool = False) -> None:
         """Deliver until :meth:`stop`, or, *once*, until all that was there is delivered.
@@ -119,8 +69,8 @@ class Delivery:
         Raises:
             ConfigurationError: A topic is missing, or the broker refuses us.
         """
-        self._shared.operations.listen(self.system, self._on_instruction)
-        committing = asyncio.create_task(self._telling.run())
+        self._shared.operations.listen(self.system, self.fleet.instruct)
+        committing = asyncio.create_task(self.fleet.telling.run())
         self._fetching = asyncio.create_task(self._join_and_fetch(once))
         if self._is_stopping:
             self._fetching.cancel()
@@ -133,10 +83,10 @@ class Delivery:
                     task.result()
         finally:
             self._fetching.cancel()
-            await self._leave(list(self._owned))
+            await self.fleet.leave()
             committing.cancel()
             await asyncio.wait({committing})
-            await self._close()
+            await self.fleet.close()
 
     def stop(self) -> None:
         """Finish the batches in hand and end; :meth:`run` then returns."""
@@ -159,22 +109,26 @@ class Delivery:
                 if error.reaction is Reaction.RETRY:
                     self._log.warning("delivery-waits", code=error.code)
                     await self._shared.clock.sleep(back_off.next())
-                elif not self._stop_lane(error):
+                elif not self.fleet.stop_lane(error):
                     raise
             else:
                 back_off.reset()
 
     async def _join(self) -> None:
         await self._consumer.start()
-        await self._consumer.subscribe(list(self._feeds), self._on_assigned, self._on_revoked)
+        await self._consumer.subscribe(self.fleet.topics, self._on_assigned, self.fleet.release)
+
+    async def _on_assigned(self, places: Sequence[Place]) -> None:
+        self._was_assigned = True
+        self.fleet.take(places)
 
     async def _fetch(self, once: bool) -> bool:
         """Feed the lanes; whether, *once*, everything is delivered."""
-        self._stop_expired()
-        self._room.clear()
+        self.fleet.stop_expired()
+        self.fleet.room.clear()
         places = self._with_room()
         if places == []:
-            await self._room.wait()
+            await self.fleet.room.wait()
             return False
         wait = self._shared.settings.idle_wait
         if places is not None:
@@ -186,14 +140,14 @@ class Delivery:
         if places is not None and not fetched:
             await self._until_room(_SOME_ARE_FULL)
         for piece in fetched:
-            fed = self._lanes.get((piece.topic, piece.partition))
-            if fed is not None and fed[0].is_open:
-                fed[0].feed(piece)
-        return once and not fetched and await self._is_all_delivered()
+            self.fleet.feed(piece)
+        if not once or fetched or not self._was_assigned:
+            return False
+        return await self.fleet.is_all_delivered()
 
     def _with_room(self) -> list[Place] | None:
         """Where more may be fetched from; None for everywhere."""
-        at_work = {p: lane for p, (lane, task) in self._lanes.items() if not task.done()}
+        at_work = self.fleet.at_work
         roomy = [place for place, lane in at_work.items() if lane.has_room]
         return roomy if len(roomy) < len(at_work) else None
 
@@ -202,262 +156,4 @@ class Delivery:
         may have come."""
         with suppress(TimeoutError):
             async with asyncio.timeout(most.total_seconds()):
-                await self._room.wait()
-
-    async def _is_all_delivered(self) -> bool:
-        if not self._was_assigned:
-            return False
-        if self._targets is None:
-            self._targets = await self._consumer.end_offsets(list(self._lanes))
-        for place, (lane, task) in list(self._lanes.items()):
-            if task.done():
-                continue  # stopped or paused: it waits for a person
-            target = self._targets[place]
-            if not lane.is_idle or await self._consumer.position(place) < target:
-                return False
-        return True
-
-    # -- partitions come and go --------------------------------------------------------------
-
-    async def _on_assigned(self, places: Sequence[Place]) -> None:
-        self._was_assigned, self._today = True, None
-        for place in places:
-            self._owned.add(place)
-            self._consumer.pause(place)
-            self._consumer.seek(place, 0)  # the lane will say where
-            if (pause := self._pause_of(place)) is not None:
-                self._stand(place, pause)
-            else:
-                self._open(place)
-
-    async def _on_revoked(self, places: Sequence[Place]) -> None:
-        """Somebody else may have them now, and what has stopped or is paused is theirs to tell."""
-        await self._leave(places)
-        for place in places:
-            self._state(place).status = LaneStatus.RELEASED
-
-    async def _leave(self, places: Sequence[Place]) -> None:
-        """Let the lanes finish the batch in hand, or let go of it when time is up."""
-        self._owned.difference_update(places)
-        leaving = [self._lanes[place] for place in places if place in self._lanes]
-        for lane, task in leaving:
-            _end(lane, task)
-        tasks = {task for _, task in leaving}
-        if tasks:
-            within = self._shared.settings.stop_within.total_seconds() * 0.7
-            _, late = await asyncio.wait(tasks, timeout=within)
-            for task in late:
-                task.cancel()
-            if late:
-                self._log.warning("lanes-abandoned", lanes=len(late))
-                await asyncio.wait(late)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._shared.settings.stop_within.total_seconds() * 0.1):
-                await self._telling.commit()
-        for place in places:
-            gone = self._lanes.pop(place, None)
-            waits_for_a_person = (LaneStatus.STOPPED, LaneStatus.PAUSED)
-            if gone is not None and gone[0].state.status not in waits_for_a_person:
-                gone[0].state.status = LaneStatus.RELEASED
-
-    # -- lanes begin and end -----------------------------------------------------------------
-
-    def _open(self, place: Place) -> None:
-        """Begin a new lane, which asks its store where it stands."""
-        if self._has_expired(place):
-            self._stop(place, NotEntitled("the subscription has expired"))
-            return
-        feed = self._feeds[place[0]]
-        lane = Lane(
-            feed.view,
-            place,
-            sink=self._sinks.setdefault(place[0], SharedSink(feed.sink(), feed.view)),
-            reader=feed.reader,
-            reading=_Reading(self, place),
-            shared=self._shared,
-            sends_receipts=self._sends_receipts,
-            gather=self._gather,
-        )
-        task = asyncio.create_task(lane.run())
-        self._lanes[place], self._targets = (lane, task), None
-        task.add_done_callback(partial(self._lane_ended, place, lane))
-
-    def _on_instruction(self, operation: Operation) -> None:
-        """An operator has spoken: pause the lanes of a stream, or have them all go on."""
-        for place in sorted(self._owned):
-            if self._feeds[place[0]].view.stream != operation.stream:
-                continue
-            lane, task = self._lanes.get(place, (None, None))
-            is_at_work = task is not None and not task.done()
-            if operation.state is OperationState.PAUSED:
-                self._consumer.pause(place)
-                if lane is not None and task is not None and is_at_work:
-                    self._see_out(lane, task)
-                elif self._state(place).status is not LaneStatus.STOPPED:
-                    self._stand(place, operation)
-            elif not is_at_work:
-                if (sink := self._sinks.get(place[0])) is not None:
-                    sink.renew()
-                self._open(place)
-        self._room.set()
-
-    def _see_out(self, lane: Lane, task: asyncio.Task[None]) -> None:
-        """End a lane; while its store is away it has nothing in hand that is worth waiting for."""
-
-        async def look() -> None:
-            while not task.done():
-                _end(lane, task)
-                await asyncio.wait({task}, timeout=_LOOK_AGAIN.total_seconds())
-
-        self._beside(look())
-
-    async def _release(self, sink: SharedSink) -> None:
-        """Nobody is at work on the store: have no session in it while it is looked after."""
-        try:
-            await sink.close()
-        except BusError as error:
-            self._log.warning("not-closed", code=error.code)
-
-    def _beside(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
-
-    def _pause_of(self, place: Place) -> Operation | None:
-        return self._shared.operations.pause_of(self.system, self._feeds[place[0]].view.stream)
-
-    def _stand(self, place: Place, pause: Operation) -> None:
-        """The lane is paused: nothing is read for it, nothing applied."""
-        self._consumer.pause(place)
-        state = self._state(place)
-        state.pauses(pause.at)
-        self._log_of(place).info("lane-paused", offset=state.offset)
-        at_work = any(p[0] == place[0] and not task.done() for p, (_, task) in self._lanes.items())
-        if not at_work and (sink := self._sinks.get(place[0])) is not None:
-            self._beside(self._release(sink))
-
-    def _lane_ended(self, place: Place, lane: Lane, task: asyncio.Task[None]) -> None:
-        """A lane that ended by itself has stopped: say so; the others go on."""
-        error = None if task.cancelled() else task.exception()
-        is_ours = place in self._owned and self._lanes.get(place, (None, None))[0] is lane
-        if error is not None:
-            if is_ours:
-                self._consumer.pause(place)
-            if isinstance(error, BusError):
-                self._say_stopped(place, error)
-            else:
-                self._say_defect(place, error)
-        elif is_ours and lane.state.status is not LaneStatus.STOPPED:
-            if (pause := self._pause_of(place)) is not None:
-                self._stand(place, pause)
-            else:  # told to go on again before it had ended
-                self._open(place)
-        self._room.set()
-
-    def _say_stopped(self, place: Place, error: BusError) -> None:
-        state = self._state(place)
-        where = error.where.get("offset")
-        offset = where if isinstance(where, int) else state.offset
-        state.waits(LaneStatus.STOPPED, error.code, self._shared.clock.now())
-        self._log_of(place).error(
-            "lane-stopped", code=error.code, reason=error.message, offset=offset
-        )
-        self._shared.operations.stopped(self._name(place), error.code, offset)
-
-    def _say_defect(self, place: Place, error: BaseException) -> None:
-        state = self._state(place)
-        state.waits(LaneStatus.STOPPED, DEFECT, self._shared.clock.now())
-        self._log_of(place).error("lane-defect", offset=state.offset, **describe(error))
-        self._shared.operations.stopped(self._name(place), DEFECT, state.offset)
-
-    def _name(self, place: Place) -> LaneName:
-        return LaneName(self.system, self._feeds[place[0]].view.stream, place[1])
-
-    def _state(self, place: Place) -> LaneState:
-        return self._shared.lanes.of(*self._name(place))
-
-    def _log_of(self, place: Place) -> Any:
-        return self._log.bind(stream=self._feeds[place[0]].view.stream, partition=place[1])
-
-    def _has_expired(self, place: Place) -> bool:
-        last, now = self._feeds[place[0]].expires_on, self._shared.clock.now()
-        return last is not None and now.astimezone(JAPAN).date() > last
-
-    def _stop_expired(self) -> None:
-        """A subscription may end while the process runs: nothing is let out after its last day."""
-        today = self._shared.clock.now().astimezone(JAPAN).date()
-        if today == self._today:
-            return
-        self._today = today
-        for place, (lane, task) in self._lanes.items():
-            if not task.done() and self._has_expired(place):
-                _end(lane, task)
-                self._stop(place, NotEntitled("the subscription has expired"))
-
-    def _stop(self, place: Place, error: BusError) -> None:
-        self._consumer.pause(place)
-        self._say_stopped(place, error)
-
-    def _stop_lane(self, error: BusError) -> bool:
-        """A fetch failed for one partition alone: stop its lane; whether that could be done."""
-        place = (str(error.where.get("topic")), error.where.get("partition"))
-        for known, (_, task) in self._lanes.items():
-            if known == place and not task.done():
-                task.cancel()
-                self._stop(known, error)
-                return True
-        return False
-
-    async def _close(self) -> None:
-        """Leave the group and let go of the stores; whoever does not answer is left."""
-        closing = [asyncio.ensure_future(self._consumer.close())]
-        closing += [asyncio.ensure_future(sink.close()) for sink in self._sinks.values()]
-        within = self._shared.settings.stop_within.total_seconds() * 0.2
-        done, late = await asyncio.wait(closing, timeout=within)
-        for task in late:
-            task.cancel()
-        for task in done:
-            if isinstance(error := task.exception(), BusError):
-                self._log.warning("not-closed", code=error.code)
-            else:
-                task.result()
-
-
-def _end(lane: Lane, task: asyncio.Task[None]) -> None:
-    """Have a lane finish the batch in hand, or let go of what is not worth waiting for."""
-    lane.leave()
-    if lane.may_be_abandoned:
-        task.cancel()
-
-
-class _Reading:
-    """What one lane asks of its delivery's consumer."""
-
-    def __init__(self, delivery: Delivery, place: Place) -> None:
-        self._delivery = delivery
-        self._place = place
-
-    async def ends(self) -> tuple[int, int]:
-        consumer = self._delivery._consumer
-        begin = await consumer.beginning_offsets([self._place])
-        end = await consumer.end_offsets([self._place])
-        return begin[self._place], end[self._place]
-
-    def seek(self, offset: int) -> None:
-        if self._place in self._delivery._lanes:
-            self._delivery._consumer.seek(self._place, offset)
-
-    def pause(self) -> None:
-        if self._place in self._delivery._lanes:
-            self._delivery._consumer.pause(self._place)
-        self._delivery._room.set()
-
-    def resume(self) -> None:
-        if self._place in self._delivery._lanes:
-            self._delivery._consumer.resume(self._place)
-
-    def done(self, offset: int) -> None:
-        self._delivery._telling.done(self._place, offset)
-
-    def has_room(self) -> None:
-        self._delivery._room.set()
+                await self.fleet.room.wait()

@@ -146,7 +146,7 @@ def observe(shared: Shared, deliveries: Sequence[Delivery]) -> None:
             metrics.stuck(*lane, waited)
         metrics.paused(paused)
         for delivery in deliveries:
-            for stream, (behind, seconds) in (await delivery.lags()).items():
+            for stream, (behind, seconds) in (await delivery.fleet.lags()).items():
                 metrics.lag(delivery.system, stream, behind, seconds)
 
     shared.metrics.before_render(look)

@@ -19,7 +19,8 @@ from bus.catalog import load
 from bus.catalog.single import encode_one
 from bus.catalog.wire import Reader, frame
 from bus.deliver.clock import Clock
-from bus.deliver.delivery import Delivery, Feed
+from bus.deliver.delivery import Delivery
+from bus.deliver.fleet import Feed
 from bus.deliver.host import shared
 from bus.deliver.shared import Shared
 from bus.deliver.state import LaneState, LaneStatus
@@ -259,7 +260,7 @@ class Hosted:
             while True:
                 await asyncio.sleep(0.001)
                 for delivery in self.deliveries:
-                    for place, (lane, _) in delivery._lanes.items():
+                    for place, (lane, _) in delivery.fleet._lanes.items():
                         is_it = (lane.state.stream, place[1]) == name
                         if is_it and lane.state.offset == offset and lane.is_idle:
                             return

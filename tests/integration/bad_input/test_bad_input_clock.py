@@ -59,7 +59,7 @@ async def test_delivery_does_not_go_by_the_clock(town: Town, database: str) -> N
     await town.publish("resident", "000000000000001", 3)
     async with hosted(town, sinks) as bus:
         await bus.at(5, seconds=SOON)
-        lags = await bus.deliveries[0].lags()
+        lags = await bus.deliveries[0].fleet.lags()
         assert bus.lane().status is LaneStatus.RUNNING
         assert [event.code for event in bus.parked()] == ["RK-201"]
 

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from bus import app
-from bus.deliver.delivery import Feed
+from bus.deliver.fleet import Feed
 from bus.errors import ConfigurationError, NotEntitled
 from bus.policy import Subscription
 from bus.settings import Settings, SystemConnection

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from bus.deliver.delivery import Delivery, Feed
+from bus.deliver.delivery import Delivery
+from bus.deliver.fleet import Feed
 from bus.deliver.host import ill, observe
 from bus.deliver.state import LaneStatus
 from bus.errors import ConfigurationError, NotEntitled
@@ -266,7 +267,7 @@ async def test_a_lane_that_has_not_stood_has_no_lag(town: Town, sinks, store) ->
     async with hosted(town, sinks) as bus:
         await bus.paused()
 
-        assert [await delivery.lags() for delivery in bus.deliveries] == [{}]
+        assert [await delivery.fleet.lags() for delivery in bus.deliveries] == [{}]
 
 
 async def test_all_that_may_be_delivered_is(town: Town, sinks, store) -> None:

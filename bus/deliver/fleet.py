@@ -1,0 +1,376 @@
+"""The lanes of one system in this process: how they begin, stand, stop and end.
+
+A lane that an operator pauses finishes the batch in hand and ends, and its partition stays here,
+unread; when all of a stream's have, the store is let go of. When it is to go on, or when one that
+stopped is to try again, a new lane is opened: it asks its store where it stands, like any other,
+so that nothing of before has to be remembered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, timedelta, timezone
+from functools import partial
+from typing import Any
+
+from bus.broker import Consumer, Fetched, Place
+from bus.connect import Sink
+from bus.deliver.lane import Lane
+from bus.deliver.reading import Reads
+from bus.deliver.shared import Shared, SharedSink
+from bus.deliver.state import LaneName, LaneState, LaneStatus
+from bus.deliver.telling import Telling
+from bus.errors import BusError, NotEntitled
+from bus.model import Operation, OperationState, View
+from bus.observe.logs import describe
+
+_LOOK_AGAIN = timedelta(seconds=1)  # at a lane that is to end
+DEFECT = "RK-000"
+JAPAN = timezone(timedelta(hours=9))  # where a subscription's day begins and ends
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """One stream for one system: what it may see, where it is, who reads and who writes it."""
+
+    view: View
+    topic: str
+    reader: Reads
+    sink: Callable[[], Sink]
+    expires_on: date | None = None
+    """The last day on which the subscription lets this stream out."""
+
+
+class Fleet:
+    """All lanes of one system that this process owns, and such as have ended here."""
+
+    def __init__(
+        self,
+        system: str,
+        feeds: Sequence[Feed],
+        shared: Shared,
+        consumer: Consumer,
+        log: Any,
+        *,
+        sends_receipts: bool,
+        gather: timedelta,
+    ) -> None:
+        self.system = system
+        self.room = asyncio.Event()
+        """Set when a lane has room again, or has ended."""
+        self.telling = Telling(consumer, shared.clock, log)
+        self._feeds = {feed.topic: feed for feed in feeds}
+        self._shared = shared
+        self._consumer = consumer
+        self._log = log
+        self._sends_receipts = sends_receipts
+        self._gather = gather
+        self._sinks: dict[str, SharedSink] = {}
+        self._owned: set[Place] = set()
+        self._lanes: dict[Place, tuple[Lane, asyncio.Task[None]]] = {}  # also such as have ended
+        self._ending: set[asyncio.Task[None]] = set()
+        self._targets: Mapping[Place, int] | None = None
+        self._today: date | None = None
+
+    @property
+    def topics(self) -> list[str]:
+        """What the system's streams are in."""
+        return list(self._feeds)
+
+    @property
+    def states(self) -> list[LaneState]:
+        """How the lanes do that this process owns now."""
+        return [self._state(place) for place in sorted(self._owned)]
+
+    @property
+    def at_work(self) -> dict[Place, Lane]:
+        """The lanes that have not ended."""
+        return {place: lane for place, (lane, task) in self._lanes.items() if not task.done()}
+
+    def feed(self, fetched: Fetched) -> None:
+        """Hand over what was fetched; a lane that has not found its place does not take it."""
+        lane, _ = self._lanes.get((fetched.topic, fetched.partition), (None, None))
+        if lane is not None and lane.is_open:
+            lane.feed(fetched)
+
+    async def lags(self) -> dict[str, tuple[int, float]]:
+        """By stream: how many events its lanes here are behind, and how old the oldest is (s).
+
+        A lane whose store has not said yet where it stands is left out.
+        """
+        states = {place: self._state(place) for place in self._owned}
+        known = {place: state for place, state in states.items() if state.has_stood}
+        if not known:
+            return {}
+        ends = await self._consumer.end_offsets(list(known))
+        now_ms = self._shared.clock.now().timestamp() * 1000
+        lags: dict[str, tuple[int, float]] = {}
+        for place, state in known.items():
+            behind = max(ends.get(place, state.offset) - state.offset, 0)
+            since_ms = state.oldest_ms if behind else None
+            age = max(now_ms - since_ms, 0) / 1000 if since_ms is not None else 0.0
+            events, seconds = lags.get(state.stream, (0, 0.0))
+            lags[state.stream] = (events + behind, max(seconds, age))
+        return lags
+
+    async def is_all_delivered(self) -> bool:
+        """Whether every lane has passed what its log held when this was first asked."""
+        if self._targets is None:
+            self._targets = await self._consumer.end_offsets(list(self._lanes))
+        for place, (lane, task) in list(self._lanes.items()):
+            if task.done():
+                continue  # stopped or paused: it waits for a person
+            target = self._targets[place]
+            if not lane.is_idle or await self._consumer.position(place) < target:
+                return False
+        return True
+
+    # -- partitions come and go --------------------------------------------------------------
+
+    def take(self, places: Sequence[Place]) -> None:
+        """Own these partitions, and begin a lane for each that may be at work."""
+        self._today = None
+        for place in places:
+            self._owned.add(place)
+            self._consumer.pause(place)
+            self._consumer.seek(place, 0)  # the lane will say where
+            if (pause := self._pause_of(place)) is not None:
+                self._stand(place, pause)
+            else:
+                self._open(place)
+
+    async def release(self, places: Sequence[Place]) -> None:
+        """Somebody else may have them now, and what has stopped or is paused is theirs to tell."""
+        await self.leave(places)
+        for place in places:
+            self._state(place).status = LaneStatus.RELEASED
+
+    async def leave(self, places: Collection[Place] | None = None) -> None:
+        """Let lanes (all of them) finish the batch in hand, or let go of it when time is up."""
+        places = list(self._owned if places is None else places)
+        self._owned.difference_update(places)
+        leaving = [self._lanes[place] for place in places if place in self._lanes]
+        for lane, task in leaving:
+            _end(lane, task)
+        tasks = {task for _, task in leaving}
+        if tasks:
+            within = self._shared.settings.stop_within.total_seconds() * 0.7
+            _, late = await asyncio.wait(tasks, timeout=within)
+            for task in late:
+                task.cancel()
+            if late:
+                self._log.warning("lanes-abandoned", lanes=len(late))
+                await asyncio.wait(late)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._shared.settings.stop_within.total_seconds() * 0.1):
+                await self.telling.commit()
+        for place in places:
+            gone = self._lanes.pop(place, None)
+            waits_for_a_person = (LaneStatus.STOPPED, LaneStatus.PAUSED)
+            if gone is not None and gone[0].state.status not in waits_for_a_person:
+                gone[0].state.status = LaneStatus.RELEASED
+
+    # -- lanes begin and end -----------------------------------------------------------------
+
+    def _open(self, place: Place) -> None:
+        """Begin a new lane, which asks its store where it stands."""
+        if self._has_expired(place):
+            self._stop(place, NotEntitled("the subscription has expired"))
+            return
+        feed = self._feeds[place[0]]
+        lane = Lane(
+            feed.view,
+            place,
+            sink=self._sinks.setdefault(place[0], SharedSink(feed.sink(), feed.view)),
+            reader=feed.reader,
+            reading=_Reading(self, place),
+            shared=self._shared,
+            sends_receipts=self._sends_receipts,
+            gather=self._gather,
+        )
+        task = asyncio.create_task(lane.run())
+        self._lanes[place], self._targets = (lane, task), None
+        task.add_done_callback(partial(self._lane_ended, place, lane))
+
+    def instruct(self, operation: Operation) -> None:
+        """An operator has spoken: pause the lanes of a stream, or have them all go on."""
+        for place in sorted(self._owned):
+            if self._feeds[place[0]].view.stream != operation.stream:
+                continue
+            lane, task = self._lanes.get(place, (None, None))
+            is_at_work = task is not None and not task.done()
+            if operation.state is OperationState.PAUSED:
+                self._consumer.pause(place)
+                if lane is not None and task is not None and is_at_work:
+                    self._see_out(lane, task)
+                elif self._state(place).status is not LaneStatus.STOPPED:
+                    self._stand(place, operation)
+            elif not is_at_work:
+                if (sink := self._sinks.get(place[0])) is not None:
+                    sink.renew()
+                self._open(place)
+        self.room.set()
+
+    def _see_out(self, lane: Lane, task: asyncio.Task[None]) -> None:
+        """End a lane; while its store is away it has nothing in hand that is worth waiting for."""
+
+        async def look() -> None:
+            while not task.done():
+                _end(lane, task)
+                await asyncio.wait({task}, timeout=_LOOK_AGAIN.total_seconds())
+
+        self._beside(look())
+
+    async def _release(self, sink: SharedSink) -> None:
+        """Nobody is at work on the store: have no session in it while it is looked after."""
+        try:
+            await sink.close()
+        except BusError as error:
+            self._log.warning("not-closed", code=error.code)
+
+    def _beside(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    def _pause_of(self, place: Place) -> Operation | None:
+        return self._shared.operations.pause_of(self.system, self._feeds[place[0]].view.stream)
+
+    def _stand(self, place: Place, pause: Operation) -> None:
+        """The lane is paused: nothing is read for it, nothing applied."""
+        self._consumer.pause(place)
+        state = self._state(place)
+        state.pauses(pause.at)
+        self._log_of(place).info("lane-paused", offset=state.offset)
+        at_work = any(p[0] == place[0] and not task.done() for p, (_, task) in self._lanes.items())
+        if not at_work and (sink := self._sinks.get(place[0])) is not None:
+            self._beside(self._release(sink))
+
+    def _lane_ended(self, place: Place, lane: Lane, task: asyncio.Task[None]) -> None:
+        """A lane that ended by itself has stopped: say so; the others go on."""
+        error = None if task.cancelled() else task.exception()
+        is_ours = place in self._owned and self._lanes.get(place, (None, None))[0] is lane
+        if error is not None:
+            if is_ours:
+                self._consumer.pause(place)
+            if isinstance(error, BusError):
+                self._say_stopped(place, error)
+            else:
+                self._say_defect(place, error)
+        elif is_ours and lane.state.status is not LaneStatus.STOPPED:
+            if (pause := self._pause_of(place)) is not None:
+                self._stand(place, pause)
+            else:  # told to go on again before it had ended
+                self._open(place)
+        self.room.set()
+
+    def _say_stopped(self, place: Place, error: BusError) -> None:
+        state = self._state(place)
+        where = error.where.get("offset")
+        offset = where if isinstance(where, int) else state.offset
+        state.waits(LaneStatus.STOPPED, error.code, self._shared.clock.now())
+        self._log_of(place).error(
+            "lane-stopped", code=error.code, reason=error.message, offset=offset
+        )
+        self._shared.operations.stopped(self._name(place), error.code, offset)
+
+    def _say_defect(self, place: Place, error: BaseException) -> None:
+        state = self._state(place)
+        state.waits(LaneStatus.STOPPED, DEFECT, self._shared.clock.now())
+        self._log_of(place).error("lane-defect", offset=state.offset, **describe(error))
+        self._shared.operations.stopped(self._name(place), DEFECT, state.offset)
+
+    def _name(self, place: Place) -> LaneName:
+        return LaneName(self.system, self._feeds[place[0]].view.stream, place[1])
+
+    def _state(self, place: Place) -> LaneState:
+        return self._shared.lanes.of(*self._name(place))
+
+    def _log_of(self, place: Place) -> Any:
+        return self._log.bind(stream=self._feeds[place[0]].view.stream, partition=place[1])
+
+    def _has_expired(self, place: Place) -> bool:
+        last, now = self._feeds[place[0]].expires_on, self._shared.clock.now()
+        return last is not None and now.astimezone(JAPAN).date() > last
+
+    def stop_expired(self) -> None:
+        """A subscription may end while the process runs: nothing is let out after its last day."""
+        today = self._shared.clock.now().astimezone(JAPAN).date()
+        if today == self._today:
+            return
+        self._today = today
+        for place, (lane, task) in self._lanes.items():
+            if not task.done() and self._has_expired(place):
+                _end(lane, task)
+                self._stop(place, NotEntitled("the subscription has expired"))
+
+    def _stop(self, place: Place, error: BusError) -> None:
+        self._consumer.pause(place)
+        self._say_stopped(place, error)
+
+    def stop_lane(self, error: BusError) -> bool:
+        """A fetch failed for one partition alone: stop its lane; whether that could be done."""
+        place = (str(error.where.get("topic")), error.where.get("partition"))
+        for known, (_, task) in self._lanes.items():
+            if known == place and not task.done():
+                task.cancel()
+                self._stop(known, error)
+                return True
+        return False
+
+    async def close(self) -> None:
+        """Leave the group and let go of the stores; whoever does not answer is left."""
+        closing = [asyncio.ensure_future(self._consumer.close())]
+        closing += [asyncio.ensure_future(sink.close()) for sink in self._sinks.values()]
+        within = self._shared.settings.stop_within.total_seconds() * 0.2
+        done, late = await asyncio.wait(closing, timeout=within)
+        for task in late:
+            task.cancel()
+        for task in done:
+            if isinstance(error := task.exception(), BusError):
+                self._log.warning("not-closed", code=error.code)
+            else:
+                task.result()
+
+
+def _end(lane: Lane, task: asyncio.Task[None]) -> None:
+    """Have a lane finish the batch in hand, or let go of what is not worth waiting for."""
+    lane.leave()
+    if lane.may_be_abandoned:
+        task.cancel()
+
+
+class _Reading:
+    """What one lane asks of its fleet's consumer."""
+
+    def __init__(self, fleet: Fleet, place: Place) -> None:
+        self._fleet = fleet
+        self._place = place
+
+    async def ends(self) -> tuple[int, int]:
+        consumer = self._fleet._consumer
+        begin = await consumer.beginning_offsets([self._place])
+        end = await consumer.end_offsets([self._place])
+        return begin[self._place], end[self._place]
+
+    def seek(self, offset: int) -> None:
+        if self._place in self._fleet._lanes:
+            self._fleet._consumer.seek(self._place, offset)
+
+    def pause(self) -> None:
+        if self._place in self._fleet._lanes:
+            self._fleet._consumer.pause(self._place)
+        self._fleet.room.set()
+
+    def resume(self) -> None:
+        if self._place in self._fleet._lanes:
+            self._fleet._consumer.resume(self._place)
+
+    def done(self, offset: int) -> None:
+        self._fleet.telling.done(self._place, offset)
+
+    def has_room(self) -> None:
+        self._fleet.room.set()
