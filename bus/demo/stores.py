@@ -14,6 +14,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from bus.demo.result import Arrival
+from bus.errors import EngineError
 from bus.model import Change, ChangeRecord, View
 
 SCHEMA = "linkage"
@@ -150,14 +151,23 @@ async def _reached(store: Store) -> int:
 async def opened(
     uris: Mapping[str, str], names: Mapping[str, str], views: Mapping[str, Mapping[str, View]]
 ) -> AsyncIterator[Stores]:
-    """Connections to all systems' databases, each as the system's own role."""
-    async with AsyncExitStack() as stack:
-        stores = []
-        for system in sorted(uris):
-            connection = await psycopg.AsyncConnection.connect(uris[system], autocommit=True)
-            stack.push_async_callback(connection.close)
-            stores.append(Store(system, names[system], views[system], connection))
-        yield Stores(stores)
+    """Connections to all systems' databases, each as the system's own role.
+
+    Raises:
+        EngineError: The server ended, or answers no more (its disk may be full).
+    """
+    try:
+        async with AsyncExitStack() as stack:
+            stores = []
+            for system in sorted(uris):
+                connection = await psycopg.AsyncConnection.connect(uris[system], autocommit=True)
+                stack.push_async_callback(connection.close)
+                stores.append(Store(system, names[system], views[system], connection))
+            yield Stores(stores)
+    except psycopg.OperationalError:
+        raise EngineError(
+            "the systems' database does not answer any more; its log says why: logs/postgres.log"
+        ) from None
 
 
 def _table(stream: str) -> sql.Identifier:
