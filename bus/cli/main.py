@@ -28,6 +28,7 @@ MODULES = (
     "lanes",
     "parked",
     "schemas",
+    "streams",
     "subscriptions",
     "topics",
     "local",
