@@ -10,9 +10,9 @@ import structlog
 from pydantic import ValidationError
 
 from bus.catalog import Catalog
+from bus.catalog.reading import Reads
 from bus.connect import Sink
 from bus.deliver.fleet import Feed
-from bus.deliver.reading import Reads
 from bus.errors import BusError, ConfigurationError, NotEntitled
 from bus.ledger import SCHEMA, TABLE_PREFIX
 from bus.ledger.feed import LedgerFeed

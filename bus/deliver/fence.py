@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bus.broker import Broker, Fetched
-from bus.deliver.reading import Reads, read_what_can_be
+from bus.catalog.reading import Reads, read_what_can_be
 from bus.deliver.run import subject_of
 from bus.deliver.tail import Tail
 from bus.errors import SchemaMismatch

@@ -17,9 +17,9 @@ from functools import partial
 from typing import Any
 
 from bus.broker import Consumer, Fetched, Place
+from bus.catalog.reading import Reads
 from bus.connect import Sink
 from bus.deliver.lane import Lane
-from bus.deliver.reading import Reads
 from bus.deliver.shared import Shared, SharedSink
 from bus.deliver.state import LaneName, LaneState, LaneStatus
 from bus.deliver.telling import Telling

@@ -13,6 +13,7 @@ import structlog
 
 from bus.backoff import BackOff
 from bus.broker import Broker
+from bus.catalog.reading import Reads
 from bus.deliver.clock import Clock
 from bus.deliver.delivery import Delivery
 from bus.deliver.fence import Fence
@@ -20,7 +21,6 @@ from bus.deliver.internal import Ids, InternalTopic
 from bus.deliver.operations import Operations
 from bus.deliver.overdue import Overdue
 from bus.deliver.parked import ParkedIndex
-from bus.deliver.reading import Reads
 from bus.deliver.receipts import Receipts
 from bus.deliver.shared import Shared
 from bus.deliver.state import Lanes, LaneStatus

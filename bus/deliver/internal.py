@@ -11,8 +11,8 @@ import structlog
 from bus.broker import Broker, Fetched, Message, Producer
 from bus.broker.partitioner import partition_of
 from bus.catalog import columns
+from bus.catalog.reading import Reads, read_what_can_be
 from bus.catalog.wire import frame
-from bus.deliver.reading import Reads, read_what_can_be
 from bus.errors import ConfigurationError, SchemaMismatch
 from bus.model import SchemaVersion, Stream
 

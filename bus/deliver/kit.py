@@ -10,8 +10,8 @@ import pyarrow as pa
 import structlog
 
 from bus.broker import Place
+from bus.catalog.reading import Reads
 from bus.deliver.parked import SetAside
-from bus.deliver.reading import Reads
 from bus.deliver.run import Rows
 from bus.deliver.shared import Shared, SharedSink
 from bus.deliver.state import LaneName, LaneState

@@ -21,12 +21,12 @@ from datetime import timedelta
 
 from bus.backoff import BackOff
 from bus.broker import Fetched, Place
+from bus.catalog.reading import Readable, Reads
 from bus.deliver.aside import Aside
 from bus.deliver.kit import LARGE, Kit, Reading
 from bus.deliver.moving import Mover
 from bus.deliver.opening import Opening
 from bus.deliver.patience import Patience
-from bus.deliver.reading import Readable, Reads
 from bus.deliver.replay import Replay
 from bus.deliver.run import Rows, Run, event_id, joined, split_erasures
 from bus.deliver.shared import Shared, SharedSink

@@ -23,9 +23,9 @@ import structlog
 
 from bus.backoff import BackOff
 from bus.broker import Broker, Fetched
+from bus.catalog.reading import Reads
 from bus.deliver.clock import Clock
 from bus.deliver.internal import InternalTopic, rows_of
-from bus.deliver.reading import Reads
 from bus.deliver.state import LaneName
 from bus.deliver.tail import Tail
 from bus.errors import BusError, Reaction

@@ -18,9 +18,9 @@ from dataclasses import asdict, replace
 from datetime import datetime
 
 from bus.broker import Broker, Fetched
+from bus.catalog.reading import Reads
 from bus.deliver.clock import Clock
 from bus.deliver.internal import InternalTopic, rows_of
-from bus.deliver.reading import Reads
 from bus.deliver.run import subject_of
 from bus.deliver.state import LaneName
 from bus.deliver.tail import Tail

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from bus.catalog.reading import Readable
 from bus.deliver.aside import Aside
 from bus.deliver.kit import Kit
 from bus.deliver.moving import Mover
 from bus.deliver.patience import Patience
 from bus.deliver.readback import read_back
-from bus.deliver.reading import Readable
 from bus.deliver.run import Rows, Run, event_id
 from bus.deliver.trial import Trial
 from bus.deliver.viewing import Viewer

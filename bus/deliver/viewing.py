@@ -9,9 +9,9 @@ from typing import cast
 
 import pyarrow as pa
 
+from bus.catalog.reading import Readable, read_what_can_be
 from bus.deliver.kit import LARGE, Kit
 from bus.deliver.patience import Patience
-from bus.deliver.reading import Readable, read_what_can_be
 from bus.deliver.run import Rows, Run
 from bus.deliver.waiting import flag_of
 from bus.errors import BusError

@@ -13,9 +13,10 @@ from typing import Any
 
 from bus.broker.port import Broker, Place
 from bus.catalog import Catalog
+from bus.catalog.reading import read_what_can_be
 from bus.catalog.registry import Registry
 from bus.catalog.wire import Reader
-from bus.errors import BrokerUnavailable, EventInvalid, SchemaMismatch, SchemaUnknown
+from bus.errors import BrokerUnavailable, SchemaMismatch
 
 _FETCH_RECORDS = 10_000
 _STEP = timedelta(seconds=1)
@@ -61,12 +62,5 @@ async def _values(broker: Broker, place: Place) -> list[bytes]:
 
 
 async def _rows(reader: Reader, values: Sequence[bytes]) -> list[dict[str, Any]]:
-    if not values:
-        return []
-    try:
-        return (await reader.read(values)).to_pylist()
-    except (EventInvalid, SchemaUnknown, SchemaMismatch):
-        if len(values) == 1:
-            return []
-        middle = len(values) // 2
-        return await _rows(reader, values[:middle]) + await _rows(reader, values[middle:])
+    readable = await read_what_can_be(reader, values, refuse=(SchemaMismatch,))
+    return readable.records.to_pylist() if readable.records is not None else []

@@ -19,15 +19,10 @@ from datetime import timedelta
 
 from bus.broker.port import Broker, Consumer, Fetched, Place
 from bus.catalog import Catalog
+from bus.catalog.reading import read_what_can_be
 from bus.catalog.registry import Registry
 from bus.catalog.wire import Reader
-from bus.errors import (
-    BrokerUnavailable,
-    ConfigurationError,
-    EventInvalid,
-    SchemaMismatch,
-    SchemaUnknown,
-)
+from bus.errors import BrokerUnavailable, ConfigurationError, SchemaMismatch
 from bus.model import Stream
 from bus.publish.batch import entries_of
 from bus.publish.setaside import set_aside
@@ -182,12 +177,19 @@ class Tail:
         judged = await set_aside(
             self._broker, self._catalog, self._registry, stream, fetched.partition
         )
-        left = []
-        for index, (offset, value) in enumerate(zip(fetched.offsets, fetched.values, strict=True)):
-            if offset in judged and value is not None and await self._is_foreign(stream, value):
-                self.unreadable += 1
-            else:
-                left.append(index)
+        said = [
+            (index, value)
+            for index, (offset, value) in enumerate(
+                zip(fetched.offsets, fetched.values, strict=True)
+            )
+            if offset in judged and value is not None
+        ]
+        readable = await read_what_can_be(
+            self._readers[stream], [value for _, value in said], refuse=(SchemaMismatch,)
+        )
+        foreign = {said[n][0] for n, e in readable.refused if isinstance(e, SchemaMismatch)}
+        self.unreadable += len(foreign)
+        left = [index for index in range(len(fetched.offsets)) if index not in foreign]
         return replace(
             fetched,
             offsets=[fetched.offsets[index] for index in left],
@@ -196,30 +198,16 @@ class Tail:
             timestamps_ms=[fetched.timestamps_ms[index] for index in left],
         )
 
-    async def _is_foreign(self, stream: str, value: bytes) -> bool:
-        try:
-            await self._readers[stream].read([value])
-        except SchemaMismatch:
-            return True
-        except (EventInvalid, SchemaUnknown):
-            return False
-        return False
-
     async def _learn_run(self, stream: str, run: Sequence[tuple[bytes, bytes]]) -> None:
-        if not run:
-            return
         try:
-            records = await self._readers[stream].read([value for _, value in run])
-        except (EventInvalid, SchemaUnknown):
-            if len(run) == 1:
-                self.unreadable += 1
-                return
-            middle = len(run) // 2  # find the one
-            await self._learn_run(stream, run[:middle])
-            await self._learn_run(stream, run[middle:])
-            return
-        header = records.column("header")
-        self._indexes[stream].learn(entries_of([key for key, _ in run], header))
+            readable = await read_what_can_be(self._readers[stream], [value for _, value in run])
+        except SchemaMismatch as error:
+            error.where.pop("index", None)  # of this run, which nobody else knows
+            raise
+        self.unreadable += len(readable.refused)
+        if readable.records is not None:
+            keys = [run[index][0] for index in readable.good]
+            self._indexes[stream].learn(entries_of(keys, readable.records.column("header")))
 
     def _started(self) -> Consumer:
         if self._consumer is None:

@@ -9,12 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus.deliver.reading import (
-    MOST_BATCHES_REMEMBERED,
-    MOST_EVENTS_REMEMBERED,
-    Remembering,
-    read_what_can_be,
-)
+from bus.catalog.reading import read_what_can_be
+from bus.deliver.reading import MOST_BATCHES_REMEMBERED, MOST_EVENTS_REMEMBERED, Remembering
 from bus.errors import EventInvalid, RegistryUnavailable, SchemaMismatch
 
 
