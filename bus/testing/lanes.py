@@ -214,6 +214,13 @@ def view_of(system: str, stream: str) -> View:
     return compile_view(SUBSCRIPTIONS[system], CATALOG.stream(stream), TODAY)
 
 
+async def until(done: Callable[[], object], seconds: float = 5) -> None:
+    """Wait for *done*."""
+    async with asyncio.timeout(seconds):
+        while not done():  # noqa: ASYNC110 - what is waited for tells nobody
+            await asyncio.sleep(0.001)
+
+
 @dataclass
 class Hosted:
     """Systems running in one process."""
@@ -247,9 +254,7 @@ class Hosted:
 
     async def until(self, done: Callable[[], object], seconds: float = 5) -> None:
         """Wait for *done*."""
-        async with asyncio.timeout(seconds):
-            while not done():  # noqa: ASYNC110 - what is waited for tells nobody
-                await asyncio.sleep(0.001)
+        await until(done, seconds)
 
     async def at(
         self, offset: int, stream: str = "resident", partition: int = 0, seconds: float = 5

@@ -18,6 +18,7 @@ from random import Random
 from typing import Any
 
 import psycopg
+from confluent_kafka import Consumer, Message, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from bus.local.ports import free_port
@@ -219,6 +220,32 @@ class Installation:
                 if time.monotonic() > until:
                     raise AssertionError(f"not quiet in {within:.0f} s: {left[0]}\n{self._told()}")
                 time.sleep(0.2)
+
+    def versions(self, system: str) -> dict[str, int]:
+        """Subject -> version, as one system's table of residents has them."""
+        with psycopg.connect(self.town.systems[system]) as connection:
+            try:
+                rows = connection.execute("SELECT subject_id, version FROM linkage.resident")
+            except psycopg.errors.UndefinedTable:
+                return {}
+            return dict(rows.fetchall())
+
+    def log(self, topic: str) -> list[Message]:
+        """Every record of a topic, partition by partition."""
+        consumer = Consumer({"bootstrap.servers": self.engines.kafka, "group.id": "acceptance"})
+        found: list[Message] = []
+        try:
+            for number in consumer.list_topics(topic, 20).topics[topic].partitions:
+                place = TopicPartition(topic, number, 0)
+                _, end = consumer.get_watermark_offsets(place, timeout=20)
+                consumer.assign([place])
+                for _ in range(end):
+                    message = consumer.poll(20)
+                    assert message is not None
+                    found.append(message)
+        finally:
+            consumer.close()
+        return found
 
     def _told(self) -> str:
         """What each process said last, for whoever has to find out why."""

@@ -23,7 +23,6 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
-from confluent_kafka import Consumer, TopicPartition
 
 from bus.testing.changes import body, change, record
 from tests.acceptance.installation import RELAY, ROOT, Installation, wait_until
@@ -226,20 +225,7 @@ def published(town: Installation) -> Published:
 
 def logged(town: Installation, topic: str) -> list[tuple[str, bytes]]:
     """Key and value of everything in a topic."""
-    consumer = Consumer({"bootstrap.servers": town.engines.kafka, "group.id": "bad-input"})
-    found: list[tuple[str, bytes]] = []
-    try:
-        for number in consumer.list_topics(topic, 20).topics[topic].partitions:
-            place = TopicPartition(topic, number, 0)
-            _, end = consumer.get_watermark_offsets(place, timeout=20)
-            consumer.assign([place])
-            for _ in range(end):
-                message = consumer.poll(20)
-                assert message is not None
-                found.append(((message.key() or b"").decode(), message.value()))
-    finally:
-        consumer.close()
-    return found
+    return [((m.key() or b"").decode(), m.value()) for m in town.log(topic)]
 
 
 def line_number(case: Case) -> int:

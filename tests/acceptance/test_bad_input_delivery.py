@@ -21,7 +21,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import pytest
 import yaml
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Producer
 
 from bus.testing.changes import MUNICIPALITY, body, change, record
 from tests.acceptance.installation import DELIVER, ROOT, Installation, wait_until
@@ -104,7 +104,7 @@ def day(town: Installation) -> Day:
     publish(town, version=1)
     wait_until(
         lambda: all(
-            len(held(town, s)) == len(PEOPLE) for s in town.town.systems if s not in ILL[:2]
+            len(town.versions(s)) == len(PEOPLE) for s in town.town.systems if s not in ILL[:2]
         ),
         60,
     )
@@ -114,24 +114,24 @@ def day(town: Installation) -> Day:
     publish(town, version=2, without={ERASED})
     newest = {subject(n): 2 for n in PEOPLE if n not in {*GARBLED, ERASED}}
     newest |= {subject(n): 1 for n in GARBLED}
-    wait_until(lambda: all(held(town, system) == newest for system in well), 60)
+    wait_until(lambda: all(town.versions(system) == newest for system in well), 60)
     wait_until(lambda: said_of(process.log, "lane-retries", FULL), 30)
     wait_until(lambda: said_of(process.log, "lane-stopped", REVOKED), 30)
     wait_until(lambda: said_of(process.log, "lane-stopped", DROPPED), 30)
     wait_until(lambda: said_of(process.log, "lane-stopped", ALTERED), 30)
     ready, metrics = asked(town, "readyz"), asked(town, "metrics")
-    bad = {system: held(town, system) for system in town.town.systems if system not in ILL[:2]}
+    bad = {system: town.versions(system) for system in town.town.systems if system not in ILL[:2]}
     parked = json.loads(town.renkei("parked", "list", "--json").stdout)
 
     town.stop(DELIVER)
     settings.write_text(right, encoding="utf-8")
     mend(town)
     town.start(DELIVER)
-    wait_until(lambda: all(held(town, system) == newest for system in town.town.systems), 60)
-    mended = {system: held(town, system) for system in town.town.systems}
+    wait_until(lambda: all(town.versions(system) == newest for system in town.town.systems), 60)
+    mended = {system: town.versions(system) for system in town.town.systems}
     town.renkei("parked", "dismiss", well[0], "--all", "--reason", "T-1")
     newest |= {subject(n): 2 for n in GARBLED}
-    wait_until(lambda: held(town, well[0]) == newest, 60)
+    wait_until(lambda: town.versions(well[0]) == newest, 60)
     return Day(
         log=process.log.read_text(encoding="utf-8"),
         ready=json.loads(ready)["reasons"],
@@ -139,7 +139,7 @@ def day(town: Installation) -> Day:
         parked=parked,
         bad=bad,
         mended=mended,
-        dismissed=held(town, well[0]),
+        dismissed=town.versions(well[0]),
     )
 
 
@@ -229,22 +229,8 @@ def garble(town: Installation) -> None:
 
 def whereabouts(town: Installation) -> tuple[dict[str, int], bytes]:
     """The partition of each key in the topic, and the value of a whole event."""
-    consumer = Consumer({"bootstrap.servers": town.engines.kafka, "group.id": "bad-day"})
-    found: dict[str, int] = {}
-    value = b""
-    try:
-        for number in consumer.list_topics(TOPIC, 20).topics[TOPIC].partitions:
-            place = TopicPartition(TOPIC, number, 0)
-            _, end = consumer.get_watermark_offsets(place, timeout=20)
-            consumer.assign([place])
-            for _ in range(end):
-                message = consumer.poll(20)
-                assert message is not None
-                key, value = message.key(), message.value()
-                found[key.decode()] = number
-    finally:
-        consumer.close()
-    return found, value
+    log = town.log(TOPIC)
+    return {message.key().decode(): message.partition() for message in log}, log[-1].value()
 
 
 def execute(town: Installation, system: str, statements: str) -> None:
@@ -253,16 +239,6 @@ def execute(town: Installation, system: str, statements: str) -> None:
     uri = urlunsplit(parts._replace(path=urlsplit(town.town.systems[system]).path))
     with psycopg.connect(uri, autocommit=True) as connection:
         connection.execute(statements.encode())
-
-
-def held(town: Installation, system: str) -> dict[str, int]:
-    """Subject -> version, as one system's table has them."""
-    with psycopg.connect(town.town.systems[system]) as connection:
-        try:
-            rows = connection.execute("SELECT subject_id, version FROM linkage.resident")
-        except psycopg.errors.UndefinedTable:
-            return {}
-        return dict(rows.fetchall())
 
 
 def asked(town: Installation, page: str) -> str:

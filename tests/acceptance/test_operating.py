@@ -9,9 +9,8 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import psycopg
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Producer
 
 from bus.testing.changes import MUNICIPALITY, body, change, record
 from tests.acceptance.installation import Installation, wait_until
@@ -71,19 +70,9 @@ def publish(town: Installation, *, version: int, expect: int = 0) -> str:
     return town.renkei("publish", str(file), expect=expect).stderr
 
 
-def held(town: Installation, system: str) -> dict[str, int]:
-    """Subject -> version, as one system's table has them."""
-    with psycopg.connect(town.town.systems[system]) as connection:
-        try:
-            rows = connection.execute("SELECT subject_id, version FROM linkage.resident")
-        except psycopg.errors.UndefinedTable:
-            return {}
-        return dict(rows.fetchall())
-
-
 def has_version(town: Installation, system: str, version: int) -> bool:
     """Whether everybody is there in this version."""
-    return held(town, system) == {subject(number): version for number in PEOPLE}
+    return town.versions(system) == {subject(number): version for number in PEOPLE}
 
 
 def lanes(town: Installation, status: str) -> int:
@@ -183,7 +172,7 @@ def test_a_lane_goes_past_an_event_of_another_schema(town: Installation) -> None
     publish(town, version=3)
     newest = {subject(n): 3 for n in PEOPLE} | {subject(PEOPLE[0]): 2}
     for system in (PAUSED, OTHER):
-        wait_until(lambda s=system: held(town, s) == newest, 30)
+        wait_until(lambda s=system: town.versions(s) == newest, 30)
     assert found_states(town, last) == {"waiting"}
 
     for system in (LEDGER, PAUSED, OTHER):
@@ -205,21 +194,10 @@ def found_states(town: Installation, change: str) -> set[str]:
 
 def foreign(town: Installation) -> tuple[int, bytes]:
     """Where the first person's events are, and an event of the stream of receipts."""
-    consumer = Consumer({"bootstrap.servers": town.engines.kafka, "group.id": "operating"})
-    partition, value = -1, b""
-    try:
-        for topic in (TOPIC, "linkage.receipt"):
-            for number in consumer.list_topics(topic, 20).topics[topic].partitions:
-                place = TopicPartition(topic, number, 0)
-                _, end = consumer.get_watermark_offsets(place, timeout=20)
-                consumer.assign([place])
-                for _ in range(end):
-                    message = consumer.poll(20)
-                    assert message is not None
-                    if topic != TOPIC:
-                        value = message.value()
-                    elif message.key().decode().endswith(subject(PEOPLE[0])):
-                        partition = number
-    finally:
-        consumer.close()
+    (partition,) = {
+        message.partition()
+        for message in town.log(TOPIC)
+        if message.key().decode().endswith(subject(PEOPLE[0]))
+    }
+    value = town.log("linkage.receipt")[-1].value()
     return partition, value

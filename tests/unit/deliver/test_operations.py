@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +13,7 @@ from bus.deliver.operations import Operations
 from bus.deliver.state import LaneName
 from bus.errors import ConfigurationError, SchemaUnknown
 from bus.model import Operation, OperationState
-from bus.testing.lanes import CATALOG, Town
+from bus.testing.lanes import CATALOG, Town, until
 
 SYSTEM = "child_allowance"
 LANE = LaneName(SYSTEM, "resident", 0)
@@ -35,12 +33,6 @@ async def operations_of(town: Town, ids: Any = None) -> Operations:
 
 def word(town: Town, state: OperationState, stream: str = "resident", **more: Any) -> Operation:
     return Operation(system=SYSTEM, stream=stream, state=state, at=town.clock.now(), **more)
-
-
-async def until(done: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
-        while not done():  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
 
 
 async def test_a_pause_is_known_after_a_restart(town: Town) -> None:
