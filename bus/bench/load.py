@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from bus import app
 from bus.bench.machines import Machines, reached
 from bus.bench.rows import resident_rows
+from bus.model import Stream
 from bus.settings import Settings
 from bus.testing.processes import Process, running
 
@@ -38,9 +39,10 @@ async def measure(machines: Machines, step: Callable[[str], None]) -> Mapping[st
     """
     settings = machines.settings
     step("making residents")
-    rows = resident_rows(app.catalog(settings), RESIDENTS)
+    catalog = app.catalog(settings)
+    rows, stream = resident_rows(catalog, RESIDENTS), catalog.stream("resident")
     step("publishing them")
-    await _publish(settings, rows)
+    await _publish(settings, stream, rows)
     step("delivering to four systems")
     log = settings.home / "logs" / "bench-deliver.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -51,7 +53,7 @@ async def measure(machines: Machines, step: Callable[[str], None]) -> Mapping[st
         first, last = zip(*(_times(uri) for uri in uris), strict=True)
         for number in range(1, ROUNDS + 1):
             step(f"everybody changes, round {number} of {ROUNDS}")
-            await _publish(settings, [_updated(batch, number) for batch in rows])
+            await _publish(settings, stream, [_updated(batch, number) for batch in rows])
             sizes.append(max(await _until_loaded(process, uris, RESIDENTS * (number + 1))))
     seconds = (max(last) - min(first)).total_seconds()
     return {
@@ -62,8 +64,7 @@ async def measure(machines: Machines, step: Callable[[str], None]) -> Mapping[st
     }
 
 
-async def _publish(settings: Settings, batches: Sequence[pa.RecordBatch]) -> None:
-    stream = app.catalog(settings).stream("resident")
+async def _publish(settings: Settings, stream: Stream, batches: Sequence[pa.RecordBatch]) -> None:
     async with app.publisher(settings) as publisher:
         async for outcome in publisher.publish_batches(stream, batches):
             assert not outcome.refused, outcome.faults[0]

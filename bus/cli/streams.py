@@ -80,9 +80,8 @@ def describe(stream: Stream, subscriptions: Mapping[str, Subscription]) -> dict[
 
 
 def _read() -> tuple[Catalog, Mapping[str, Subscription]]:
-    settings = composition.settings()
-    catalog = composition.catalog(settings)
-    return catalog, load_subscriptions(catalog, settings.schemas)
+    catalog = composition.catalog(composition.settings())
+    return catalog, load_subscriptions(catalog)
 
 
 def _print(found: Mapping[str, Any]) -> None:
