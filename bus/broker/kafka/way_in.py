@@ -31,6 +31,7 @@ _NO_SUCH_MECHANISM = (
     kafka.AuthenticationMethodNotSupported,
     kafka.UnsupportedSaslMechanismError,
 )
+_REFUSALS = (*_WRONG_LOGIN, *_NO_SUCH_MECHANISM, kafka.IllegalSaslStateError)
 
 
 class WayIn:
@@ -98,9 +99,7 @@ class WayIn:
             asked.add(server)
             try:
                 waiting += await self._others(server)
-            except (*_WRONG_LOGIN, *_NO_SUCH_MECHANISM, *SILENCES) as error:
-                refusal = _meaning(error, server)
-            except kafka.IllegalSaslStateError as error:
+            except (*_REFUSALS, *SILENCES) as error:
                 refusal = _meaning(error, server)
             else:
                 continue
