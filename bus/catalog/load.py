@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bus.catalog import rules
 from bus.catalog.assemble import Recursive, assemble, items_of
@@ -180,6 +181,8 @@ class _Reading:
                 tuple(value.get("x-event-types", ())),
                 tuple(items),
                 bool(value.get("x-internal", False)),
+                tuple(value.get("x-providers", ())),
+                _persons(value),
             )
 
     def _versions_in(self, folder: Path) -> list[tuple[int, Path]]:
@@ -206,6 +209,7 @@ class _Reading:
             return None
         items, faults = items_of(schema, document)
         faults += _sensitivity_faults(stream, items, document)
+        faults += _person_faults(items, document)
         self.faults += faults
         if faults:
             return None
@@ -278,6 +282,23 @@ def _sensitivity_faults(stream: str, items: list[Item], document: Document) -> l
             expected = "a boolean field protected in a record with a location"
             faults.append(document.fault("protected", ("fields",), expected, field="protected"))
     return faults
+
+
+def _persons(value: Mapping[str, Any]) -> tuple[str, ...]:
+    """The paths to the persons of a record; its subject, where that is one by its check."""
+    if "x-persons" in value:
+        return tuple(value["x-persons"])
+    is_person = value.get("x-subject", {}).get("x-check") == "atena"
+    return ("header.subject_id",) if is_person else ()
+
+
+def _person_faults(items: list[Item], document: Document) -> list[Fault]:
+    known = {item.path for item in items}
+    return [
+        document.fault("persons", ("x-persons",), f"paths of the record's items, not {path}")
+        for path in _persons(document.value)
+        if path not in known
+    ]
 
 
 def _place_of(document: Document, path: str) -> tuple[str | int, ...]:

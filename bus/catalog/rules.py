@@ -20,6 +20,7 @@ from bus.catalog.documents import Document, Place
 from bus.model import Fault, Sensitivity
 
 NAMESPACE = "jp.renkei"
+_PARTIAL = f"{NAMESPACE}.PartialDate"
 PRIMITIVES = frozenset({"string", "int", "long", "float", "double", "boolean"})
 LOGICAL = {"date": "int", "timestamp-millis": "long", "timestamp-micros": "long"}
 CHECKS = frozenset(
@@ -63,6 +64,14 @@ def _is_texts(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(_is_text(entry) for entry in value)
 
 
+def _is_systems(value: object) -> bool:
+    return _is_texts(value) and all(_matches(_FIELD_NAME)(entry) for entry in value)  # type: ignore[attr-defined]
+
+
+def _is_paths(value: object) -> bool:
+    return value == [] or _is_texts(value)
+
+
 def _is_subject(value: object) -> bool:
     return (
         isinstance(value, dict)
@@ -90,6 +99,11 @@ FIELD_PROPERTIES: Mapping[str, Rule] = {
     "x-codes-in-a-row": (_is_count, "how many codes at most, 1 or more"),
     "x-max-length": (_is_count, "a number of characters, 1 or more"),
     "x-minimum": (_is_number, "a whole number"),
+    "x-maximum": (_is_number, "a whole number"),
+    "x-sum-of": (_is_texts, "the names of number fields beside this one"),
+    "x-zero-when": (_is_text, "the name of a boolean field beside this one"),
+    "x-not-before": (_is_text, "the name of a date field beside this one"),
+    "x-sealed": (lambda value: value is True, "true, or absent"),
     "x-allow": (_is_texts, "a list of texts that pass although x-check refuses them"),
     "x-required-when": (_is_text, "the name of a boolean field beside this one"),
     "x-naming": (lambda value: value in ("own", "group", "joined"), "own, group or joined"),
@@ -103,7 +117,27 @@ STREAM_PROPERTIES: Mapping[str, Rule] = {
     "x-subject": (_is_subject, "x-ja and x-romaji (and x-check, x-max-length) of the subject's id"),
     "x-event-types": (_is_texts, "a list of event types"),
     "x-internal": (lambda value: value is True, "true, or absent"),
+    "x-providers": (_is_systems, "a list of the systems that publish the stream"),
+    "x-persons": (_is_paths, "a list of paths to the ids of all persons the record is about"),
 }
+
+
+_BESIDE: tuple[tuple[str, Callable[[object], bool], str], ...] = (
+    ("x-required-when", lambda t: t == "boolean", "the name of a boolean field beside this one"),
+    ("x-zero-when", lambda t: t == "boolean", "the name of a boolean field beside this one"),
+    ("x-sum-of", lambda t: t in ("int", "long"), "the names of number fields beside this one"),
+    ("x-not-before", lambda t: t in ("date", _PARTIAL), "the name of a date field beside this one"),
+)
+"""Properties that name fields beside their own, and what those must be."""
+
+
+def _plain(declared: object) -> object:
+    """A field's type without its null, a logical type by its own name."""
+    if isinstance(declared, list):
+        declared = next((arm for arm in declared if arm != "null"), None)
+    if isinstance(declared, dict):
+        return declared.get("logicalType", declared.get("type"))
+    return declared
 
 
 @dataclass(slots=True)
@@ -153,10 +187,10 @@ class _Check:
             self.fault("fields", (*place, "fields"), "at least one field")
             return
         seen: set[str] = set()
-        booleans = {
-            entry["name"]
+        beside = {
+            str(entry["name"]): entry.get("type")
             for entry in fields
-            if isinstance(entry, dict) and entry.get("type") == "boolean" and "name" in entry
+            if isinstance(entry, dict) and "name" in entry
         }
         for index, entry in enumerate(fields):
             inside = (*place, "fields", index)
@@ -169,9 +203,9 @@ class _Check:
             elif name in seen:
                 self.fault("duplicate-field", (*inside, "name"), "each field name once")
             seen.add(str(name))
-            self.field(entry, inside, booleans)
+            self.field(entry, inside, beside)
 
-    def field(self, value: Mapping[str, Any], place: Place, booleans: Set[str]) -> None:
+    def field(self, value: Mapping[str, Any], place: Place, beside: Mapping[str, Any]) -> None:
         self.attributes(value, place, {"name", "type", "default", "doc"})
         self.properties(value, place, FIELD_PROPERTIES)
         for name in ("x-ja", "x-romaji"):
@@ -183,10 +217,11 @@ class _Check:
             self.fault("unknown-codes", (*place, "x-codes"), f"a code list: {known}")
         if "x-codes-in-a-row" in value and "x-codes" not in value:
             self.fault("property", (*place, "x-codes-in-a-row"), "x-codes beside it")
-        condition = value.get("x-required-when")
-        if _is_text(condition) and condition not in booleans:
-            expected = "the name of a boolean field beside this one"
-            self.fault("property", (*place, "x-required-when"), expected)
+        for name, fits, expected in _BESIDE:
+            named = value.get(name, ())
+            for other in (named,) if isinstance(named, str) else _listed(named):
+                if not fits(_plain(beside.get(other))):
+                    self.fault("property", (*place, name), expected)
         if "type" not in value:
             self.fault("type", place, "a type")
             return

@@ -71,6 +71,8 @@ class Stream:
     event_types: tuple[str, ...]
     items: tuple[Item, ...]  # of the newest version
     is_internal: bool = False  # receipts, exceptions, operations: the bus about itself
+    providers: tuple[str, ...] = ()  # systems that publish it
+    persons: tuple[str, ...] = ()  # paths to the ids of all persons whom a record is about
 
     @property
     def topic(self) -> str:
@@ -86,6 +88,14 @@ class Stream:
     def latest(self) -> SchemaVersion:
         """The newest version: what views are built on."""
         return self.versions[-1]
+
+    @property
+    def located(self) -> tuple[str, ...]:
+        """Paths to the ids of all persons whose location a record may say.
+
+        Everybody whom it names counts: a levy's address gives a co-owner away as well.
+        """
+        return self.persons if self.has_location else ()
 
     @property
     def has_location(self) -> bool:

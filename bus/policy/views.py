@@ -16,6 +16,7 @@ from datetime import date
 import pyarrow as pa
 
 from bus.catalog.columns import arrow_schema
+from bus.catalog.load import INDIVIDUAL_NUMBERS
 from bus.errors import FieldWithheld, NotEntitled
 from bus.model import Keeping, Sensitivity, Stream, Suppression, View, ViewColumn
 from bus.policy.leaves import HEADER, Leaf, covers, leaves_of
@@ -136,7 +137,7 @@ def _columns(stream: Stream) -> list[ViewColumn]:
     columns = []
     for leaf in sorted(leaves_of(arrow_schema(stream.latest)), key=_place):
         sensitivity = judged[leaf.path]
-        if sensitivity is Sensitivity.RESTRICTED:
+        if sensitivity is Sensitivity.RESTRICTED and stream.name != INDIVIDUAL_NUMBERS:
             raise FieldWithheld(
                 "a restricted item is in a general stream", stream=stream.name, field=leaf.path
             )
@@ -166,6 +167,7 @@ def _view(
     event_types: Iterable[str],
     suppression: Suppression,
 ) -> View:
+    _refuse_restricted(stream, columns)
     _refuse_doubles(stream, columns)
     selected = frozenset(event_types)
     return View(
@@ -177,6 +179,14 @@ def _view(
         suppression=suppression,
         fingerprint=_fingerprint(system, stream, keeping, columns, selected, suppression),
     )
+
+
+def _refuse_restricted(stream: Stream, columns: Sequence[ViewColumn]) -> None:
+    for column in columns:
+        if column.sensitivity is Sensitivity.RESTRICTED:
+            raise FieldWithheld(
+                "a restricted item may not go out", stream=stream.name, field=column.path
+            )
 
 
 def _refuse_doubles(stream: Stream, columns: Sequence[ViewColumn]) -> None:

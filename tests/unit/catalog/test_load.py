@@ -33,16 +33,20 @@ def test_what_is_shipped_has_no_fault() -> None:
 
 
 def test_streams_and_versions(catalog: Catalog) -> None:
-    """The streams of the first edition, one of them with two versions."""
+    """Every folder is a stream, every file in it a version; who has a location is known."""
     assert {name: len(stream.versions) for name, stream in catalog.streams.items()} == {
-        "exception": 2,
-        "household": 1,
-        "operation": 1,
-        "protection": 1,
-        "receipt": 1,
-        "resident": 2,
+        folder.name: len(list(folder.glob("v*.avsc"))) for folder in (SHIPPED / "streams").iterdir()
     }
-    assert [name for name, stream in catalog.streams.items() if stream.has_location] == ["resident"]
+    assert [name for name, stream in catalog.streams.items() if stream.has_location] == [
+        "application.received",
+        "child_childcare_support.certification",
+        "electoral_roll.registration",
+        "fixed_asset_tax.levy",
+        "light_vehicle_tax.vehicle",
+        "nonresident",
+        "resident",
+        "school_enrollment.enrollment",
+    ]
     assert catalog.stream("resident").topic == "linkage.resident"
     assert catalog.by_topic("linkage.household").ja == "世帯"
 
@@ -119,6 +123,8 @@ def test_everything_that_says_where_somebody_is_is_a_location(catalog: Catalog) 
 def test_no_individual_number_anywhere(catalog: Catalog) -> None:
     """個人番号 is in no stream but its own."""
     for stream in catalog.streams.values():
+        if stream.name == "individual_number":
+            continue
         assert not [i for i in stream.items if i.sensitivity is Sensitivity.RESTRICTED]
         assert not [i for i in stream.items if "個人番号" in i.ja or "住民票コード" in i.ja]
 
@@ -365,9 +371,7 @@ def test_every_shipped_version_is_held_to_its_release() -> None:
 @pytest.mark.parametrize(
     ("name", "by", "expected"),
     [
-        ("types/partial_date.avsc", changed("text", name="wording"), {
-            "household", "protection", "resident",
-        }),
+        ("types/person_name.avsc", changed("alias", name="nickname"), {"nonresident", "resident"}),
         ("streams/receipt/v1.avsc", changed("rows", type="int"), {"receipt"}),
         ("streams/receipt/v1.avsc", changed("rows", x_ja="件数"), set()),
     ],
