@@ -61,6 +61,11 @@ def read(path: Path, shown: str) -> tuple[Document | None, list[Fault]]:
         data = path.read_bytes()
     except OSError:
         return None, [Fault(code="unreadable", expected="a file that can be read", file=shown)]
+    return parse(data, shown, is_yaml=path.suffix == ".yaml")
+
+
+def parse(data: bytes, shown: str, *, is_yaml: bool) -> tuple[Document | None, list[Fault]]:
+    """As :func:`read`, of what stood in a file."""
     if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
         expected = "UTF-8 without a byte-order mark"
         return None, [Fault(code="encoding", expected=expected, file=shown, line=1)]
@@ -69,7 +74,7 @@ def read(path: Path, shown: str) -> tuple[Document | None, list[Fault]]:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         return None, [Fault(code="encoding", expected="UTF-8", file=shown, line=line)]
-    return _read_yaml(text, shown) if path.suffix == ".yaml" else _read_json(text, shown)
+    return _read_yaml(text, shown) if is_yaml else _read_json(text, shown)
 
 
 class _Syntax(Exception):

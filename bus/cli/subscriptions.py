@@ -128,7 +128,7 @@ def _described(
         ],
         "suppression": grant.suppression.value,
         "suppression_reason": grant.suppression_reason,
-        "legal_basis": grant.legal_basis,
+        "legal_basis": str(grant.legal_basis),
         "purpose": grant.purpose,
         "approver": grant.approver,
         "approved_on": grant.approved_on,

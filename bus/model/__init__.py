@@ -2,6 +2,7 @@
 
 from bus.model.change import Change, ChangeRecord, PartialDate, event_key
 from bus.model.fault import Fault, Severity
+from bus.model.mask import Comparable, Comparison, Condition, Mask, MaskKey, MaskKind, Mode
 from bus.model.operation import Operation, OperationState
 from bus.model.receipt import ExceptionState, ParkedEvent, Receipt, multirange
 from bus.model.stream import Item, Nature, SchemaVersion, Sensitivity, Stream
@@ -21,10 +22,17 @@ __all__ = [
     "Change",
     "ChangeRecord",
     "Checkpoint",
+    "Comparable",
+    "Comparison",
+    "Condition",
     "ExceptionState",
     "Fault",
     "Item",
     "Keeping",
+    "Mask",
+    "MaskKey",
+    "MaskKind",
+    "Mode",
     "Nature",
     "Operation",
     "OperationState",

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import pyarrow as pa
 
+from bus.model.mask import Condition, Mask, Mode
 from bus.model.receipt import Receipt
 from bus.model.stream import Sensitivity
 
@@ -28,7 +29,7 @@ class Keeping(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ViewColumn:
-    """One column of a view: its flat name, where it comes from, and its type."""
+    """One column of a view: its flat name, where it comes from, and its type once masked."""
 
     name: str
     path: str  # dotted path in the stream's record; "" for a column the bus itself adds
@@ -36,6 +37,7 @@ class ViewColumn:
     sensitivity: Sensitivity
     ja: str = ""
     is_nullable: bool = True
+    mask: Mask | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,10 @@ class View:
     columns: tuple[ViewColumn, ...]
     event_types: frozenset[str]
     suppression: Suppression
-    fingerprint: str  # SHA-256 in hex of all of the above and the schema version it reads
+    fingerprint: str  # SHA-256 in hex of all that a system sees, and the schema version it reads
+    conditions: tuple[Condition, ...] = ()  # all must hold; who leaves them leaves the store
+    mode: Mode = Mode.AUTO_APPLY
+    may_have_restricted: bool = False  # a 番号利用事務 with its ordinance
 
     @property
     def key(self) -> tuple[str, ...]:

@@ -3,24 +3,34 @@
 Pure functions over values and columns. What a system may see is decided here and nowhere else.
 """
 
+from bus.policy.diff import Difference, diff
+from bus.policy.grants import Grant, Subscription
 from bus.policy.projection import Projected, project, protected_from
 from bus.policy.subscriptions import (
-    Grant,
-    Subscription,
+    Reading,
+    Refusal,
     check_subscriptions,
     load_subscriptions,
+    read_subscription,
+    read_subscriptions,
 )
 from bus.policy.views import LEDGER, compile_view, ledger_view
 
 __all__ = [
     "LEDGER",
+    "Difference",
     "Grant",
     "Projected",
+    "Reading",
+    "Refusal",
     "Subscription",
     "check_subscriptions",
     "compile_view",
+    "diff",
     "ledger_view",
     "load_subscriptions",
     "project",
     "protected_from",
+    "read_subscription",
+    "read_subscriptions",
 ]

@@ -16,6 +16,8 @@ import pyarrow as pa
 from bus.errors import ConfigurationError
 
 HEADER = "header"
+FLAG = "protected"
+"""The item that says that a subject is under protection, wherever a stream has a location."""
 _PARTIAL_DATE = {"date", "unknown", "text"}
 
 
@@ -36,6 +38,11 @@ def leaves_of(schema: pa.Schema) -> list[Leaf]:
         ConfigurationError: A type that a view cannot flatten (a map, a list of lists).
     """
     return [leaf for field in schema for leaf in _below(field, "", "", is_nullable=False)]
+
+
+def parts_of_date(path: str) -> frozenset[str]:
+    """The leaves of a date that may be unknown, which stands at *path*."""
+    return frozenset(f"{path}.{part}" for part in _PARTIAL_DATE)
 
 
 def is_partial_date(kind: pa.DataType) -> bool:
@@ -90,6 +97,11 @@ def flat_type(kind: pa.DataType, path: str) -> pa.DataType:
 _FLAT = (
     pa.string(), pa.int32(), pa.int64(), pa.bool_(), pa.date32(), pa.float64(),
 )  # fmt: skip
+
+
+def base_of(kind: pa.DataType) -> pa.DataType:
+    """The type of one value: of a list, that of what is in it."""
+    return kind.value_type if pa.types.is_list(kind) else kind
 
 
 def covers(granted: str, path: str) -> bool:

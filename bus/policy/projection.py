@@ -1,8 +1,9 @@
-"""A batch of events, seen through a view: rows filtered, columns flat, locations masked.
+"""A batch of events, seen through a view: rows filtered, columns flat, items and locations masked.
 
 Nothing here touches a record by itself. Columns are handed on without a copy wherever the batch
 allows it: the parts of a record share its buffers, rows are gathered only if the filter dropped
-some, and a location column is rewritten only if a protected row has something in it.
+some, and a location column is rewritten only if a protected row has something in it. Rows go
+before masks, which are dearer; masks go before the fence, whose word is the last.
 
 In doubt a location is withheld: a flag that is null counts as protected, and a view that carries
 the flag refuses to work without the answer of the protection fence.
@@ -12,20 +13,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache, partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from bus.errors import FieldWithheld, SchemaMismatch
-from bus.model import Sensitivity, Suppression, View, ViewColumn
-from bus.policy.masks import Column, numbered, withhold
-from bus.policy.subscriptions import FLAG
+from bus.model import Mask, Sensitivity, Suppression, View, ViewColumn
+from bus.policy.conditions import holding
+from bus.policy.leaves import FLAG
+from bus.policy.masks import Column, fiscal_years, masked, numbered, withhold
 from bus.policy.views import OFFSET, PARTITION
 
 _EVENT_TYPE = "header.event_type"
 _MUNICIPALITY = "header.municipality_code"
 _SUBJECT = "header.subject_id"
+_PROCESSED_AT = "header.processed_at"
 _SHOWN = (Sensitivity.PLAIN, Sensitivity.PERSONAL, Sensitivity.LOCATION)
 
 
@@ -35,6 +38,7 @@ class Projected:
 
     records: pa.RecordBatch  # exactly the view's schema
     kept: pa.Int64Array  # which rows of the input, ascending
+    outside: pa.Int64Array | None = None  # which rows the conditions leave out, ascending
 
 
 def project(
@@ -66,20 +70,26 @@ def project(
     if plan.offset is not None:
         columns[plan.offset] = offsets
 
-    kept = _selected(view, records)
+    holds = holding(view.conditions, partial(_leaf, records)) if view.conditions else None
+    kept = _selected(view, records, holds)
     if kept is None:
         kept = numbered(records.num_rows)
     else:
         columns = [column.take(kept) for column in columns]
         protected = None if protected is None else protected.take(kept)
 
+    if plan.masks:
+        years = cache(lambda: fiscal_years(_leaf(records, _PROCESSED_AT).take(kept)))
+        for index, mask in plan.masks:
+            columns[index] = masked(mask, columns[index], years)
     if plan.flag is not None:
         where = _protected(columns[plan.flag], protected, view)
         columns[plan.flag] = where
         if view.suppression is not Suppression.CAPABLE and where.true_count:
             for index in plan.locations:
                 columns[index] = withhold(columns[index], where)
-    return Projected(plan.batch(columns), kept)
+    outside = None if holds is None else _rows_of(pc.invert(holds))
+    return Projected(plan.batch(columns), kept, outside)
 
 
 def protected_from(records: pa.RecordBatch, keys: pa.StringArray) -> Column:
@@ -101,14 +111,20 @@ def _parts_of(keys: pa.StringArray) -> Column:
     return pc.list_flatten(pc.split_pattern(keys, pattern="/", max_splits=1))
 
 
-def _selected(view: View, records: pa.RecordBatch) -> Column:
-    """Rows whose event type the view selects; None for all of them."""
+def _selected(view: View, records: pa.RecordBatch, holds: Column | None) -> Column:
+    """Rows whose event type the view selects and whose conditions hold; None for all of them."""
     wanted = _plan_of(view).event_types
-    if wanted is None:
+    matches = holds
+    if wanted is not None:
+        matches = pc.is_in(_leaf(records, _EVENT_TYPE), value_set=wanted)
+        matches = matches if holds is None else pc.and_(matches, holds)
+    if matches is None or matches.true_count == len(matches):
         return None
-    matches: Column = pc.is_in(_leaf(records, _EVENT_TYPE), value_set=wanted)
-    if matches.true_count == len(matches):
-        return None
+    return _rows_of(matches)
+
+
+def _rows_of(matches: Column) -> Column:
+    """The numbers of the rows in which *matches* is true."""
     return pc.indices_nonzero(matches).cast(pa.int64())
 
 
@@ -134,7 +150,7 @@ def _leaf(records: pa.RecordBatch, path: str) -> Column:
     return found[0]
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=64)
 def _tree_of(path: str) -> _Tree:
     tree = _Tree()
     tree.add(path.split("."), 0)
@@ -197,6 +213,7 @@ class _Plan:
     partition: int | None
     offset: int | None
     locations: tuple[int, ...]
+    masks: tuple[tuple[int, Mask], ...]
 
     def gather(self, records: pa.RecordBatch) -> list[Column]:
         """The batch's own columns, flat; where the bus adds one, an empty place for it."""
@@ -236,7 +253,7 @@ def _plan_of(view: View) -> _Plan:
 def _planned(view: View) -> _Plan:
     tree = _Tree()
     for index, column in enumerate(view.columns):
-        if column.sensitivity not in _SHOWN:
+        if column.sensitivity not in _SHOWN and not view.may_have_restricted:
             raise FieldWithheld(
                 "a column may not go out",
                 system=view.system, stream=view.stream, field=column.path,
@@ -262,6 +279,7 @@ def _planned(view: View) -> _Plan:
         partition=own.get(PARTITION),
         offset=own.get(OFFSET),
         locations=locations,
+        masks=tuple((i, c.mask) for i, c in enumerate(view.columns) if c.mask is not None),
     )
 
 

@@ -1,77 +1,71 @@
 """Subscriptions: what a business system may receive, and why (連携定義).
 
-One reviewed file per system, ``schemas/subscriptions/<system>.yaml``. A file is refused with
-every fault in it, each with its line: nothing that is not understood, and nothing that a purpose
-does not cover, is granted.
-
-Source: 個人情報保護法 69条 and 番号法 9条2項, 19条11号: who receives what from whom, and on
-which ground, is laid down before anything is handed over.
+One reviewed file per system, ``schemas/subscriptions/<system>.yaml``. Nothing that is not
+understood, and nothing that a purpose does not cover, is granted: a fault takes out the stream
+that it is about, or the whole system where it is about that, and nobody else. Tools read the
+folder strictly (:func:`load_subscriptions`); what runs goes on without what is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import ValidationError
 
-from bus.catalog.documents import Document, Place, read
+from bus.catalog.documents import Document, Place, parse
 from bus.catalog.load import Catalog
 from bus.errors import FilesRefused
-from bus.model import Fault, Sensitivity, Stream, Suppression
-from bus.policy.leaves import HEADER, covers
+from bus.model import Fault
+from bus.policy.check import Found, dotted, found_in, unprotected
+from bus.policy.grants import Subscription
 
 FOLDER = "subscriptions"
-FLAG = "protected"
 RESERVED = frozenset({"ledger", "monitor"})
 """The bus's own consumer groups are called so (``renkei.<system>``)."""
 
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-"""A sentence somebody wrote: never blank."""
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*$")]
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Something that a file would grant and that is not granted, and all that is wrong with it."""
+
+    system: str  # of a file that cannot be used, the file's name
+    stream: str | None  # None: the whole system
+    faults: tuple[Fault, ...]
+
+    @property
+    def error(self) -> FilesRefused:
+        """The same as an error, to be told."""
+        said = "the subscription has faults" if self.stream is None else "the grant has faults"
+        first = self.faults[0]
+        return FilesRefused(
+            said, self.faults, count=len(self.faults), system=self.system, stream=self.stream,
+            file=first.file, line=first.line, fault=first.code,
+        )  # fmt: skip
 
 
-class Grant(BaseModel):
-    """What a system may receive of one stream, and on whose word."""
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What files grant, and what of them is refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    subscriptions: Mapping[str, Subscription]  # by system, alphabetically; good grants alone
+    refusals: tuple[Refusal, ...]
+    faults: tuple[Fault, ...]  # of all files, in order; warnings as well
 
-    event_types: Annotated[tuple[Name, ...], Field(min_length=1, strict=False)]
-    """Events of these types only."""
-    fields: Annotated[tuple[Name, ...], Field(min_length=1, strict=False)]
-    """Items of the body; a record's name grants everything in it. The header is always there."""
-    suppression: Annotated[Suppression, Field(strict=False)] = Suppression.WITHHOLD
-    suppression_reason: Text | None = None
-    """Why this system must have a protected person's address; needed with ``capable``."""
-    legal_basis: Text
-    purpose: Text
-    approver: Text
-    approved_on: date
-    expires_on: date
-    """The last day on which the grant is in force."""
-
-
-class Subscription(BaseModel):
-    """One business system and what it may receive."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    system: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
-    ja: Text
-    business_id: Annotated[str, StringConstraints(pattern=r"^[0-9]{3}$")] | None
-    """業務ID. The site's configuration; null where it has not been set."""
-    ministry: Text
-    separate_organ: Text | None
-    """The organ that runs the system where it is not the mayor's (教育委員会 …)."""
-    streams: dict[str, Grant]
+    @property
+    def errors(self) -> tuple[Fault, ...]:
+        """The faults that refuse something."""
+        return tuple(fault for fault in self.faults if fault.is_error)
 
 
 def load_subscriptions(
     catalog: Catalog, folder: Path | None = None, *, today: date | None = None
 ) -> Mapping[str, Subscription]:
-    """Every subscription, by system, in alphabetical order.
+    """Every subscription, by system, in alphabetical order; all of them or none.
 
     Args:
         catalog: The streams that may be granted.
@@ -82,69 +76,101 @@ def load_subscriptions(
     Raises:
         FilesRefused: Files have faults; ``faults`` holds all of them.
     """
-    loaded, faults = _examine(catalog, folder, today)
-    if faults:
+    reading = read_subscriptions(catalog, folder, today=today)
+    if reading.errors:
         raise FilesRefused(
-            "the subscriptions have faults", faults=faults, count=len(faults), folder=folder
-        )
-    return loaded
+            "the subscriptions have faults",
+            faults=reading.errors, count=len(reading.errors), folder=folder,
+        )  # fmt: skip
+    return reading.subscriptions
 
 
 def check_subscriptions(
     catalog: Catalog, folder: Path | None = None, *, today: date
 ) -> list[Fault]:
     """Every fault of every file, in the order of files and lines; empty if all are good."""
-    return _examine(catalog, folder, today)[1]
+    return list(read_subscriptions(catalog, folder, today=today).faults)
 
 
-def _examine(
-    catalog: Catalog, folder: Path | None, today: date | None
-) -> tuple[dict[str, Subscription], list[Fault]]:
+def read_subscriptions(
+    catalog: Catalog, folder: Path | None = None, *, today: date | None = None
+) -> Reading:
+    """What the files in a folder grant, and what of them is refused; arguments as above."""
     folder = (catalog.folder if folder is None else folder) / FOLDER
-    loaded: dict[str, Subscription] = {}
-    faults: list[Fault] = []
     files = sorted(folder.glob("*.yaml"))
     if not files:
         expected = "a folder with one .yaml file per system"
-        return {}, [Fault(code="no-files", expected=expected, file=str(folder))]
-    seen: set[str] = set()
-    for file in files:
-        subscription, found = _read(file, catalog, today, seen)
-        if subscription is not None:
-            loaded[subscription.system] = subscription
-        faults += sorted(found, key=lambda fault: fault.line or 0)
-    return dict(sorted(loaded.items())), faults
+        return Reading({}, (), (Fault(code="no-files", expected=expected, file=str(folder)),))
+    return joined(
+        read_subscription(file.stem, _bytes(file), catalog, today=today) for file in files
+    )
 
 
-def _read(
-    file: Path, catalog: Catalog, today: date | None, seen: set[str]
-) -> tuple[Subscription | None, list[Fault]]:
-    """The subscription in *file*, if it has the right form, and all faults; notes its system."""
-    document, faults = read(file, f"{FOLDER}/{file.name}")
+def read_subscription(
+    name: str, data: bytes | None, catalog: Catalog, *, today: date | None = None
+) -> Reading:
+    """What one file grants that is called *name* (without its ending), and what is refused of it.
+
+    Args:
+        data: What stands in it; None if it cannot be read.
+        catalog: The streams that may be granted.
+        today: As of :func:`load_subscriptions`.
+    """
+    shown = f"{FOLDER}/{name}.yaml"
+    if data is None:
+        return _nothing(name, [Fault(code="unreadable", expected="a file", file=shown)])
+    document, faults = parse(data, shown, is_yaml=True)
     if document is None:
-        return None, faults
+        return _nothing(name, faults)
     if not isinstance(document.value, dict):
-        return None, [*faults, document.fault("type", (), "a mapping")]
-    faults += _naming(document, file.stem, seen)
-    faults += _content(document, catalog, today)
+        return _nothing(name, [*faults, document.fault("type", (), "a mapping")])
+    found: list[Found] = [((), fault) for fault in faults]
+    found += _naming(document, name)
+    subscription, shape = _shaped(document)
+    found += shape
+    if subscription is not None:
+        shapeless = {place[:3] for place, _ in shape}
+        found += [
+            each
+            for each in found_in(document, subscription, catalog, today)
+            if each[0][:3] not in shapeless
+        ]
+        good = _good(subscription, found)
+        found += unprotected(document, good.streams, catalog)
+        subscription = _good(good, found)
+    return _reading(name, subscription, found)
+
+
+def joined(readings: Iterable[Reading]) -> Reading:
+    """Several readings as one; each is of another system, since a file is called like its own."""
+    subscriptions: dict[str, Subscription] = {}
+    refusals: list[Refusal] = []
+    faults: list[Fault] = []
+    for reading in readings:
+        subscriptions.update(reading.subscriptions)
+        refusals += reading.refusals
+        faults += reading.faults
+    return Reading(dict(sorted(subscriptions.items())), tuple(refusals), tuple(faults))
+
+
+def _bytes(file: Path) -> bytes | None:
     try:
-        return Subscription.model_validate(document.value), faults
-    except ValidationError as error:
-        return None, [*faults, *_shape(document, error)]
+        return file.read_bytes()
+    except OSError:
+        return None
 
 
-def _naming(document: Document, stem: str, seen: set[str]) -> Iterator[Fault]:
+def _naming(document: Document, stem: str) -> list[Found]:
     """Faults of the system's name: one file per system, called like it."""
-    system = document.value.get("system")
-    if not isinstance(system, str):
-        return
-    if system in RESERVED:
-        yield document.fault("reserved", ("system",), "no name of the bus's own", field="system")
-    if system != stem:
-        yield document.fault("file-name", ("system",), "the name of the file", field="system")
-    if system in seen:
-        yield document.fault("duplicate-system", ("system",), "one file per system", field="system")
-    seen.add(system)
+    system, place = document.value.get("system"), ("system",)
+    found: list[Found] = []
+    if isinstance(system, str) and system in RESERVED:
+        expected = "no name of the bus's own"
+        found.append((place, document.fault("reserved", place, expected, field="system")))
+    if isinstance(system, str) and system != stem:
+        expected = "the name of the file"
+        found.append((place, document.fault("file-name", place, expected, field="system")))
+    return found
 
 
 _EXPECTED = {
@@ -155,111 +181,108 @@ _EXPECTED = {
     "string_pattern_mismatch": "a name of the right form",
     "date_type": "a date, 2029-03-31",
     "too_short": "at least one entry",
-    "enum": "withhold or capable",
+    "enum": "one of the known words",
     "tuple_type": "a list",
     "dict_type": "a mapping",
     "model_type": "a mapping",
 }
 
 
-def _shape(document: Document, error: ValidationError) -> Iterator[Fault]:
+def _shaped(document: Document) -> tuple[Subscription | None, list[Found]]:
+    """The subscription as far as it has the right form, and what has not.
+
+    A grant with faults of form is there without what is wrong, so that the rest of it can be
+    looked at in the same run; its faults see to it that it is never used.
+    """
+    value = document.value
+    try:
+        return Subscription.model_validate(value), []
+    except ValidationError as error:
+        found = _shape(document, error)
+    if any(_stream_of(place) is None for place, _ in found):
+        return None, found
+    streams = dict(value["streams"])
+    for place, _ in found:
+        grant = streams[place[1]]
+        kept = grant if isinstance(grant, dict) else {}
+        wrong = place[2:3]
+        streams[place[1]] = {**_BLANK, **{k: v for k, v in kept.items() if k not in wrong}}
+    try:
+        return Subscription.model_validate({**value, "streams": streams}), found
+    except ValidationError:
+        return None, found
+
+
+_BLANK: dict[str, Any] = {
+    "event_types": ["unknown.unknown"],
+    "legal_basis": [{"law": "-"}],
+    "purpose": "-",
+    "approver": "-",
+    "approved_on": date.min,
+    "expires_on": date.max,
+}
+"""What stands in for what is missing in a grant, so that the rest of it can be looked at."""
+
+
+def _shape(document: Document, error: ValidationError) -> list[Found]:
     """Faults of form, found by the model; never with the value that was there."""
-    for found in error.errors(include_input=False, include_url=False, include_context=False):
-        place = tuple(found["loc"])
-        code = "missing" if found["type"] == "missing" else "form"
-        expected = _EXPECTED.get(found["type"], found["type"].replace("_", " "))
-        if found["type"] == "extra_forbidden":
-            code = "unknown-key"
-        yield document.fault(code, place, expected, field=_dotted(place))
+    found: dict[tuple[Place, str], Fault] = {}
+    for each in error.errors(include_input=False, include_url=False, include_context=False):
+        place = _in_file(document.value, each["loc"])
+        code = {"missing": "missing", "extra_forbidden": "unknown-key"}.get(each["type"], "form")
+        expected = _EXPECTED.get(each["type"], each["type"].replace("_", " "))
+        if each["type"] == "value_error":
+            expected = each["msg"].removeprefix("Value error, ")
+        fault = document.fault(code, place, expected, field=dotted(place))
+        found.setdefault((place, code), fault)  # a union says so once for each of its types
+    places = [place for place, _ in found]
+    return [
+        (place, fault)
+        for (place, _), fault in found.items()
+        # a list is too short as well if what is in it has not the right form
+        if not any(other != place and other[: len(place)] == place for other in places)
+    ]
 
 
-def _content(document: Document, catalog: Catalog, today: date | None) -> Iterator[Fault]:
-    """Faults of meaning, on whatever of the file has the right form."""
-    streams = document.value.get("streams")
-    if not isinstance(streams, dict):
-        return
-    for name, grant in streams.items():
-        place: Place = ("streams", str(name))
-        stream = catalog.streams.get(str(name))
-        if stream is None or stream.is_internal:
-            known = ", ".join(n for n, s in catalog.streams.items() if not s.is_internal)
-            yield document.fault("unknown-stream", place, f"one of {known}", field=str(name))
-        elif isinstance(grant, dict):
-            yield from _granted(document, place, grant, stream)
-            yield from _terms(document, place, grant, today)
+def _in_file(value: Any, location: Sequence[str | int]) -> Place:
+    """*location* without what the model alone knows: members of unions, keys of mappings."""
+    place: list[str | int] = []
+    for index, part in enumerate(location):
+        is_there = (isinstance(value, dict) and part in value) or (
+            isinstance(value, list) and isinstance(part, int) and part < len(value)
+        )
+        if is_there:
+            value = value[part]
+            place.append(part)
+        elif index == len(location) - 1 and isinstance(value, dict) and part != "[key]":
+            place.append(part)  # what is missing
+    return tuple(place)
 
 
-def _granted(
-    document: Document, place: Place, grant: dict[str, Any], stream: Stream
-) -> Iterator[Fault]:
-    """Faults of what is granted: its event types and fields."""
-    for at, event_type in _entries(grant, "event_types", place):
-        if event_type not in stream.event_types:
-            yield document.fault(
-                "unknown-event-type", at, f"an event type of {stream.name}", field=_dotted(at)
-            )
-    granted = list(_entries(grant, "fields", place))
-    for at, path in granted:
-        covered = [item for item in stream.items if covers(path, item.path)]
-        if path == HEADER or path.startswith(f"{HEADER}."):
-            yield document.fault(
-                "header-field", at, "an item of the body; the header is always there", field=path
-            )
-        elif not covered:
-            yield document.fault("unknown-field", at, f"an item of {stream.name}", field=path)
-        elif any(item.sensitivity is Sensitivity.RESTRICTED for item in covered):
-            yield document.fault(
-                "restricted", at, "no restricted item in a general stream", field=path
-            )
-    for message, at in _repeated(granted):
-        yield document.fault("repeated", at, message, field=_dotted(at))
-    paths = [path for _, path in granted]
-    locations = [item.path for item in stream.items if item.sensitivity is Sensitivity.LOCATION]
-    if FLAG not in paths and any(covers(p, item) for p in paths for item in locations):
-        yield document.fault(
-            "flag-missing", (*place, "fields"),
-            f"the item {FLAG} wherever a location is granted", field=_dotted((*place, "fields")),
-        )  # fmt: skip
+def _stream_of(place: Place) -> str | None:
+    """The stream that a fault at *place* takes out; None if it takes out the system."""
+    return str(place[1]) if len(place) > 1 and place[0] == "streams" else None
 
 
-def _terms(
-    document: Document, place: Place, grant: dict[str, Any], today: date | None
-) -> Iterator[Fault]:
-    """Faults of the terms: the reason for an address, and the days it is in force."""
-    if grant.get("suppression") == Suppression.CAPABLE and not grant.get("suppression_reason"):
-        at = (*place, "suppression")
-        yield document.fault(
-            "reason-missing", at, "suppression_reason: why this system must have the address",
-            field=_dotted((*place, "suppression_reason")),
-        )  # fmt: skip
-    approved, expires = grant.get("approved_on"), grant.get("expires_on")
-    if not isinstance(approved, date) or not isinstance(expires, date):
-        return
-    at = (*place, "expires_on")
-    if expires < approved:
-        yield document.fault("expiry", at, "a day after the approval", field=_dotted(at))
-    elif today is not None and expires < today:
-        yield document.fault("expired", at, "a day that has not passed", field=_dotted(at))
-    if today is not None and approved > today:
-        at = (*place, "approved_on")
-        yield document.fault("not-yet-approved", at, "a day that has come", field=_dotted(at))
+def _good(subscription: Subscription, found: Sequence[Found]) -> Subscription:
+    """*subscription* without the streams that have faults."""
+    bad = {_stream_of(place) for place, fault in found if fault.is_error}
+    rest = {name: grant for name, grant in subscription.streams.items() if name not in bad}
+    return subscription.model_copy(update={"streams": rest})
 
 
-def _entries(grant: dict[str, Any], key: str, place: Place) -> Iterator[tuple[Place, str]]:
-    """The texts of a list, each with its place; what is no text is a fault of form."""
-    entries = grant.get(key)
-    if isinstance(entries, list):
-        for index, entry in enumerate(entries):
-            if isinstance(entry, str):
-                yield (*place, key, index), entry
+def _reading(name: str, subscription: Subscription | None, found: Sequence[Found]) -> Reading:
+    faults = sorted((fault for _, fault in found), key=lambda fault: fault.line or 0)
+    refused: dict[str | None, list[Fault]] = defaultdict(list)
+    for place, fault in found:
+        if fault.is_error:
+            refused[_stream_of(place)].append(fault)
+    if None in refused or subscription is None:
+        return _nothing(name, faults)
+    refusals = [Refusal(name, stream, tuple(each)) for stream, each in refused.items()]
+    return Reading({subscription.system: subscription}, tuple(refusals), tuple(faults))
 
 
-def _repeated(granted: list[tuple[Place, str]]) -> Iterator[tuple[str, Place]]:
-    for position, (at, path) in enumerate(granted):
-        earlier = [other for _, other in granted[:position]]
-        if any(covers(other, path) or covers(path, other) for other in earlier):
-            yield "a field that is not granted already", at
-
-
-def _dotted(place: Place) -> str:
-    return ".".join(str(part) for part in place)
+def _nothing(name: str, faults: Sequence[Fault]) -> Reading:
+    errors = tuple(fault for fault in faults if fault.is_error)
+    return Reading({}, (Refusal(name, None, errors),), tuple(faults))

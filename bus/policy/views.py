@@ -2,25 +2,42 @@
 
 A view is compiled from a reviewed subscription and the stream's newest schema, and is a value:
 the same two give the same fingerprint on every machine, and any change of what a system would
-see gives another. Whatever is not understood is not let out: an item without a sensitivity, a
-restricted item, a location without the flag that protects it.
+see gives another. A key is in it by its id alone. Whatever is not understood is not let out: an
+item without a sensitivity, a restricted item without its ordinance, a location without the flag
+that protects it, a mask without its key.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date
+from types import MappingProxyType
 
 import pyarrow as pa
 
 from bus.catalog.columns import arrow_schema
 from bus.catalog.load import INDIVIDUAL_NUMBERS
 from bus.errors import FieldWithheld, NotEntitled
-from bus.model import Keeping, Sensitivity, Stream, Suppression, View, ViewColumn
-from bus.policy.leaves import HEADER, Leaf, covers, leaves_of
-from bus.policy.subscriptions import FLAG, Subscription
+from bus.model import (
+    Condition,
+    Keeping,
+    Mask,
+    MaskKey,
+    MaskKind,
+    Mode,
+    Sensitivity,
+    Stream,
+    Suppression,
+    View,
+    ViewColumn,
+)
+from bus.policy.check import PROTECTION, judged, sealed_of, withholds
+from bus.policy.grants import Grant, Subscription
+from bus.policy.leaves import FLAG, HEADER, Leaf, covers, leaves_of
+from bus.policy.masking import effect, left_of
 
 LEDGER = "ledger"
 PARTITION = "log_partition"
@@ -40,47 +57,127 @@ _HEADER_ORDER = (
 )  # fmt: skip
 
 
-def compile_view(subscription: Subscription, stream: Stream, today: date) -> View:
+def compile_view(
+    subscription: Subscription,
+    stream: Stream,
+    today: date,
+    keys: Mapping[str, MaskKey] = MappingProxyType({}),
+) -> View:
     """What *subscription* lets its system see of *stream*.
 
     Args:
         subscription: A loaded subscription; what it grants of *stream* is used, nothing else.
         stream: The stream, with its newest version last.
         today: The day on which the grant must be in force, both ends included.
+        keys: System -> its own key for the mask ``keyed_hash``.
 
     Raises:
-        NotEntitled: The subscription has no grant for this stream, or none in force *today*.
+        NotEntitled: The subscription has no grant for this stream, or none in force *today*; or
+            it withholds a location and has none for protection.
         FieldWithheld: An item that was granted, or one beside it, may not go out.
     """
     where = {"system": subscription.system, "stream": stream.name}
     grant = subscription.streams.get(stream.name)
     if grant is None:
         raise NotEntitled("no subscription covers this system and stream", **where)
+    _refuse_out_of_force(grant, today, where)
+    if withholds(grant, stream):
+        protection = subscription.streams.get(PROTECTION)
+        if protection is None:
+            raise NotEntitled("a location is granted without the stream protection", **where)
+        _refuse_out_of_force(protection, today, {**where, "needs": PROTECTION})
+
+    columns = columns_of(grant, stream, keys.get(subscription.system))
+    restricted = [c.path for c in columns if c.sensitivity is Sensitivity.RESTRICTED]
+    if restricted and grant.number_use is None:
+        raise FieldWithheld("a restricted item has no ordinance", field=restricted[0], **where)
+    if stream.has_location and not any(column.path == FLAG for column in columns):
+        raise FieldWithheld("a stream with a location has no protection flag", **where)
+    for column in columns:
+        mask = column.mask
+        if mask is not None and mask.kind is MaskKind.KEYED_HASH and mask.key is None:
+            raise FieldWithheld(
+                "a mask needs a key that is not configured", field=column.path, **where
+            )
+    return _view(
+        system=subscription.system,
+        stream=stream,
+        keeping=Keeping.STATE,
+        columns=columns,
+        event_types=grant.event_types,
+        suppression=grant.suppression,
+        conditions=_conditions(grant, stream, where),
+        mode=grant.mode,
+        may_have_restricted=bool(restricted),
+    )
+
+
+def columns_of(grant: Grant, stream: Stream, key: MaskKey | None = None) -> list[ViewColumn]:
+    """The columns of *stream* that *grant* shows, as its masks leave them.
+
+    Args:
+        key: The system's own; without it a keyed hash has none, and no view may be made of it.
+
+    Raises:
+        FieldWithheld: The stream has no such item, nobody has judged one, or a mask does not fit.
+    """
+    columns = _columns(stream)
+    for path in grant.fields:
+        if not any(covers(path, column.path) for column in columns):
+            raise FieldWithheld("the stream has no such field", stream=stream.name, field=path)
+    chosen = [
+        column
+        for column in columns
+        if _is_header(column.path) or column.path == FLAG or grant.grants(column.path)
+    ]
+    return _masked(chosen, grant, stream, key)
+
+
+def _refuse_out_of_force(grant: Grant, today: date, where: Mapping[str, str]) -> None:
     if today > grant.expires_on:
         raise NotEntitled("the subscription has expired", expired=grant.expires_on, **where)
     if today < grant.approved_on:
         raise NotEntitled("the subscription is not in force yet", **where)
 
-    columns = _columns(stream)
-    for path in grant.fields:
-        if not any(covers(path, column.path) for column in columns):
-            raise FieldWithheld("the stream has no such field", field=path, **where)
-    chosen = [
-        column
+
+def _conditions(grant: Grant, stream: Stream, where: Mapping[str, str]) -> tuple[Condition, ...]:
+    known = sensitivities(stream)
+    for condition in grant.conditions:
+        if known.get(condition.path) not in (Sensitivity.PLAIN, Sensitivity.PERSONAL):
+            raise FieldWithheld("a condition may not ask this", field=condition.path, **where)
+    return grant.conditions
+
+
+def _masked(
+    columns: Sequence[ViewColumn], grant: Grant, stream: Stream, key: MaskKey | None
+) -> list[ViewColumn]:
+    """*columns* as the masks of *grant* leave them."""
+    if not grant.masks:
+        return list(columns)
+    leaves = {leaf.path: leaf for leaf in leaves_of(arrow_schema(stream.latest))}
+    effects: dict[str, MaskKind] = {}
+    for path, kind in grant.masks.items():
+        found = effect(kind, path, list(leaves.values()), sealed_of(stream))
+        if found is None or path == FLAG or not grant.grants(path):
+            raise FieldWithheld(
+                "a mask does not fit the item", stream=stream.name, field=path, mask=kind.value
+            )
+        effects |= found
+    return [
+        _under(column, effects[column.path], leaves[column.path], key)
+        if column.path in effects
+        else column
         for column in columns
-        if _is_header(column.path)
-        or column.path == FLAG
-        or any(covers(path, column.path) for path in grant.fields)
     ]
-    if stream.has_location and not any(column.path == FLAG for column in chosen):
-        raise FieldWithheld("a stream with a location has no protection flag", **where)
-    return _view(
-        system=subscription.system,
-        stream=stream,
-        keeping=Keeping.STATE,
-        columns=chosen,
-        event_types=grant.event_types,
-        suppression=grant.suppression,
+
+
+def _under(column: ViewColumn, kind: MaskKind, leaf: Leaf, key: MaskKey | None) -> ViewColumn:
+    left, is_nullable = left_of(leaf, kind)
+    return replace(
+        column,
+        type=left,
+        is_nullable=is_nullable or column.sensitivity is Sensitivity.LOCATION,
+        mask=Mask(kind, key if kind is MaskKind.KEYED_HASH else None),
     )
 
 
@@ -118,25 +215,19 @@ def sensitivities(stream: Stream) -> dict[str, Sensitivity]:
     known = {item.path: item.sensitivity for item in stream.items}
     found = {}
     for leaf in leaves_of(arrow_schema(stream.latest)):
-        judged = [known[path] for path in _upwards(leaf.path) if path in known]
-        if not judged:
+        if not any(path in known for path in _upwards(leaf.path)):
             raise FieldWithheld("an item has no sensitivity", stream=stream.name, field=leaf.path)
-        found[leaf.path] = max(judged, key=_STRICTNESS.index)
+        found[leaf.path] = judged(leaf.path, known)
     return found
-
-
-_STRICTNESS = (
-    Sensitivity.PLAIN, Sensitivity.PERSONAL, Sensitivity.LOCATION, Sensitivity.RESTRICTED
-)  # fmt: skip
 
 
 def _columns(stream: Stream) -> list[ViewColumn]:
     """Every column that a view of *stream* may have: header first, then flag, then the body."""
-    judged = sensitivities(stream)
+    words = sensitivities(stream)
     names = {item.path: item.ja for item in stream.items}
     columns = []
     for leaf in sorted(leaves_of(arrow_schema(stream.latest)), key=_place):
-        sensitivity = judged[leaf.path]
+        sensitivity = words[leaf.path]
         if sensitivity is Sensitivity.RESTRICTED and stream.name != INDIVIDUAL_NUMBERS:
             raise FieldWithheld(
                 "a restricted item is in a general stream", stream=stream.name, field=leaf.path
@@ -166,27 +257,24 @@ def _view(
     columns: Sequence[ViewColumn],
     event_types: Iterable[str],
     suppression: Suppression,
+    conditions: tuple[Condition, ...] = (),
+    mode: Mode = Mode.AUTO_APPLY,
+    may_have_restricted: bool = False,
 ) -> View:
-    _refuse_restricted(stream, columns)
     _refuse_doubles(stream, columns)
-    selected = frozenset(event_types)
-    return View(
+    view = View(
         system=system,
         stream=stream.name,
         keeping=keeping,
         columns=tuple(columns),
-        event_types=selected,
+        event_types=frozenset(event_types),
         suppression=suppression,
-        fingerprint=_fingerprint(system, stream, keeping, columns, selected, suppression),
+        fingerprint="",
+        conditions=conditions,
+        mode=mode,
+        may_have_restricted=may_have_restricted,
     )
-
-
-def _refuse_restricted(stream: Stream, columns: Sequence[ViewColumn]) -> None:
-    for column in columns:
-        if column.sensitivity is Sensitivity.RESTRICTED:
-            raise FieldWithheld(
-                "a restricted item may not go out", stream=stream.name, field=column.path
-            )
+    return replace(view, fingerprint=_fingerprint(view, stream))
 
 
 def _refuse_doubles(stream: Stream, columns: Sequence[ViewColumn]) -> None:
@@ -202,29 +290,31 @@ def _refuse_doubles(stream: Stream, columns: Sequence[ViewColumn]) -> None:
         seen[column.name] = column.path
 
 
-def _fingerprint(
-    system: str,
-    stream: Stream,
-    keeping: Keeping,
-    columns: Sequence[ViewColumn],
-    event_types: frozenset[str],
-    suppression: Suppression,
-) -> str:
+def _fingerprint(view: View, stream: Stream) -> str:
     """SHA-256 in hex of everything that decides what the system would see.
 
-    Japanese names are labels and decide nothing; they are left out.
+    Japanese names are labels and decide nothing; they are left out. A key is named by its id.
     """
     said = {
-        "system": system,
+        "system": view.system,
         "stream": stream.name,
         "schema": stream.latest.fingerprint,
-        "keeping": keeping.value,
+        "keeping": view.keeping.value,
         "columns": [
-            [c.name, c.path, str(c.type), c.sensitivity.value, c.is_nullable] for c in columns
+            [
+                c.name, c.path, str(c.type), c.sensitivity.value, c.is_nullable,
+                None if c.mask is None else str(c.mask),
+            ]
+            for c in view.columns
         ],
-        "event_types": sorted(event_types),
-        "suppression": suppression.value,
-    }
+        "event_types": sorted(view.event_types),
+        "conditions": [
+            [c.path, c.comparison.value, [str(value) for value in c.values]]
+            for c in view.conditions
+        ],
+        "suppression": view.suppression.value,
+        "mode": view.mode.value,
+    }  # fmt: skip
     text = json.dumps(said, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
-from datetime import date
+import hashlib
+from datetime import UTC, date, datetime
+from typing import Any
 
 import pyarrow as pa
 import pytest
+from pydantic import SecretBytes
 
-from bus.policy.masks import withhold
+from bus.errors import FieldWithheld
+from bus.model import Mask, MaskKey, MaskKind
+from bus.policy.masks import fiscal_years, masked, withhold
+
+KEY = MaskKey("2026", SecretBytes(b"k" * 32))
+
+
+def under(kind: MaskKind, column: pa.Array, year: int = 2026, key: MaskKey | None = None) -> Any:
+    """*column* under a mask; events were processed in the fiscal year *year*."""
+    return masked(Mask(kind, key), column, lambda: pa.scalar(year, pa.int64()))
+
+
+def held(column: pa.Array) -> bytes:
+    """Everything that writing *column* would write."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, pa.schema([("column", column.type)])) as writer:
+        writer.write_batch(pa.record_batch([column], names=["column"]))
+    return sink.getvalue().to_pybytes() + b"".join(
+        buffer.to_pybytes() for buffer in column.buffers() if buffer is not None
+    )
+
 
 WITHHOLD_CASES = [
     ("text", pa.array(["a", "b", "c"]), [False, True, False], ["a", None, "c"]),
@@ -72,3 +95,146 @@ def test_an_untouched_column_is_not_copied() -> None:
     column = pa.array(["a", None])
 
     assert withhold(column, pa.array([False, True])) is column
+
+
+DAY = date(1986, 4, 1)
+CASES: list[tuple[str, MaskKind, pa.Array, list[object]]] = [
+    ("withhold text", MaskKind.WITHHOLD, pa.array(["a", None, ""]), [None, None, None]),
+    ("withhold flags", MaskKind.WITHHOLD, pa.array([True, False]), [None, None]),
+    ("withhold lists", MaskKind.WITHHOLD, pa.array([["a"], [], None]), [None, None, None]),
+    ("year", MaskKind.BIRTH_YEAR, pa.array([date(1986, 12, 31), None]), [1986, None]),
+    ("year, leap day", MaskKind.BIRTH_YEAR, pa.array([date(2000, 2, 29)]), [2000]),
+    ("year before 1970", MaskKind.BIRTH_YEAR, pa.array([date(1901, 1, 1)]), [1901]),
+    ("birthday on the day", MaskKind.AGE_BAND, pa.array([date(1986, 4, 1)]), ["40-44"]),
+    ("birthday the day after", MaskKind.AGE_BAND, pa.array([date(1986, 4, 2)]), ["35-39"]),
+    ("last of a band", MaskKind.AGE_BAND, pa.array([date(1981, 4, 2)]), ["40-44"]),
+    ("born on 29 February", MaskKind.AGE_BAND, pa.array([date(2000, 2, 29)]), ["25-29"]),
+    ("no birth date, no band", MaskKind.AGE_BAND, pa.array([None], pa.date32()), [None]),
+    ("born this year", MaskKind.AGE_BAND, pa.array([date(2026, 11, 1)]), ["00-04"]),
+    ("born on 31 March", MaskKind.AGE_BAND, pa.array([date(2026, 3, 31)]), ["00-04"]),
+    ("five on the day", MaskKind.AGE_BAND, pa.array([date(2021, 4, 1)]), ["05-09"]),
+    ("a hundred", MaskKind.AGE_BAND, pa.array([date(1926, 4, 1)]), ["100-"]),
+    ("ninety-nine", MaskKind.AGE_BAND, pa.array([date(1926, 4, 2)]), ["95-99"]),
+    ("older than anybody", MaskKind.AGE_BAND, pa.array([date(1868, 1, 1)]), ["100-"]),
+    ("bands in lists", MaskKind.AGE_BAND, pa.array([[DAY, None], [], None]),
+     [["40-44", None], [], None]),
+    ("four of twelve", MaskKind.LAST_FOUR, pa.array(["123456789018"]), ["9018"]),
+    ("four of five", MaskKind.LAST_FOUR, pa.array(["12345"]), ["2345"]),
+    ("four are too few", MaskKind.LAST_FOUR, pa.array(["1234", "", None]), [None, None, None]),
+    ("leading zeros", MaskKind.LAST_FOUR, pa.array(["10000007"]), ["0007"]),
+    ("characters, not bytes", MaskKind.LAST_FOUR, pa.array(["品川500𠮷12-34"]), ["2-34"]),
+    ("four in lists", MaskKind.LAST_FOUR, pa.array([["12345", "1"], None]),
+     [["2345", None], None]),
+    ("present", MaskKind.PRESENT, pa.array(["a", None, "", " "]), [True, False, False, True]),
+    ("present number", MaskKind.PRESENT, pa.array([0, None]), [True, False]),
+    ("present flag", MaskKind.PRESENT, pa.array([False, None]), [True, False]),
+    ("present code", MaskKind.PRESENT, pa.array(["a", None]).dictionary_encode(), [True, False]),
+    ("four of codes", MaskKind.LAST_FOUR, pa.array(["12345", "12345"]).dictionary_encode(),
+     ["2345", "2345"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "column", "expected"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
+def test_a_mask_leaves(kind: MaskKind, column: pa.Array, expected: list[object]) -> None:
+    """Of each value what the mask is for, whatever lies around it."""
+    assert under(kind, column).to_pylist() == expected
+    assert under(kind, column.slice(1)).to_pylist() == expected[1:]
+    assert under(kind, column.slice(0, 0)).to_pylist() == []
+
+
+def test_a_keyed_hash_is_the_hmac_of_the_text() -> None:
+    """By the definition (RFC 2104), so that a system can be told how its numbers came about."""
+    inner = hashlib.sha256(bytes(b ^ 0x36 for b in b"k" * 32 + b"\0" * 32) + "𠮷野".encode())
+    outer = hashlib.sha256(bytes(b ^ 0x5C for b in b"k" * 32 + b"\0" * 32) + inner.digest())
+
+    hashed = under(MaskKind.KEYED_HASH, pa.array(["𠮷野", None, "𠮷野", ""]), key=KEY).to_pylist()
+
+    assert hashed[0] == hashed[2] == outer.hexdigest()
+    assert hashed[1] is None
+    assert len(hashed[3]) == 64
+
+
+def test_two_systems_cannot_join() -> None:
+    """Another key, other hashes."""
+    other = MaskKey("2026", SecretBytes(b"o" * 32))
+    column = pa.array(["000000012345674"])
+
+    mine = under(MaskKind.KEYED_HASH, column, key=KEY)
+    theirs = under(MaskKind.KEYED_HASH, column, key=other)
+
+    assert mine.to_pylist() != theirs.to_pylist()
+
+
+def test_a_hash_in_a_list_is_the_same_hash() -> None:
+    """Or a system could not join its own members."""
+    alone = under(MaskKind.KEYED_HASH, pa.array(["a"]), key=KEY).to_pylist()
+
+    assert under(MaskKind.KEYED_HASH, pa.array([["b", "a"]]), key=KEY)[0][1].as_py() == alone[0]
+
+
+def test_without_a_key_nothing_is_hashed() -> None:
+    """A hash under no key can be undone by trying all numbers."""
+    with pytest.raises(FieldWithheld):
+        under(MaskKind.KEYED_HASH, pa.array(["a"]))
+
+
+def test_a_key_is_never_told() -> None:
+    """Whatever prints the mask prints the key's id."""
+    mask = Mask(MaskKind.KEYED_HASH, KEY)
+
+    assert str(mask) == "keyed_hash:2026"
+    assert "kkk" not in repr(mask) + repr(KEY) + str(mask)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in MaskKind if kind is not MaskKind.TOWN_ONLY])
+def test_what_a_mask_hides_is_gone_from_memory(kind: MaskKind) -> None:
+    """Every mask, over every kind of column that it takes, of a slice of something longer."""
+    dates = pa.array([date(1901, 1, 1), date(1986, 7, 8), None, date(1999, 9, 9)]).slice(1)
+    texts = pa.array(["before", "PLANTED-0001", "PLANTED", None, "1234"]).slice(1)
+    of_dates = kind in (MaskKind.BIRTH_YEAR, MaskKind.AGE_BAND)
+    column = dates if of_dates else texts
+    planted = [date(1986, 7, 8).toordinal() - date(1970, 1, 1).toordinal()]
+
+    after = held(under(kind, column, key=KEY if kind is MaskKind.KEYED_HASH else None))
+
+    assert b"PLANTED" not in after
+    assert planted[0].to_bytes(4, "little") not in after
+    if kind in (MaskKind.LAST_FOUR, MaskKind.KEYED_HASH):
+        in_lists = pa.array([["before"], ["PLANTED-0001", "x"], None]).slice(1)
+        key = KEY if kind is MaskKind.KEYED_HASH else None
+        assert b"PLANTED" not in held(under(kind, in_lists, key=key))
+
+
+@pytest.mark.parametrize(
+    ("moments", "expected"),
+    [
+        ([datetime(2026, 3, 31, 14, 59, tzinfo=UTC)], [2025]),
+        ([datetime(2026, 3, 31, 15, 0, tzinfo=UTC)], [2026]),
+        ([datetime(2026, 12, 31, tzinfo=UTC), datetime(2027, 2, 1, tzinfo=UTC)], [2026, 2026]),
+        ([datetime(2026, 4, 1, tzinfo=UTC), datetime(2027, 4, 1, tzinfo=UTC)], [2026, 2027]),
+        ([datetime(2026, 4, 1, tzinfo=UTC), None], [2026, None]),
+        ([], []),
+    ],
+    ids=["last minute", "first minute", "one year", "two years", "no moment", "no rows"],
+)
+def test_the_fiscal_year_is_the_events_own(
+    moments: list[datetime | None], expected: list[int | None]
+) -> None:
+    """Of the moment when the event was processed, in Japanese time: no clock is asked."""
+    found = fiscal_years(pa.array(moments, pa.timestamp("us", "UTC")))
+
+    years = [found.as_py()] * len(moments) if isinstance(found, pa.Scalar) else found.to_pylist()
+    assert years == expected
+
+
+def test_each_event_has_its_own_year() -> None:
+    """Also in lists, whose values are more than their rows."""
+    years = pa.array([2026, 2031, None], pa.int64())
+
+    rows = masked(Mask(MaskKind.AGE_BAND), pa.array([DAY, DAY, DAY]), lambda: years)
+    lists = masked(Mask(MaskKind.AGE_BAND), pa.array([[], [DAY, DAY], [DAY]]), lambda: years)
+
+    assert rows.to_pylist() == ["40-44", "45-49", None]
+    assert lists.to_pylist() == [[], ["45-49", "45-49"], [None]]
