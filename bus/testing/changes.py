@@ -52,6 +52,8 @@ _PROTECTION = {
     "ends_on": "2027-03-31",
     "suppresses": ["CURRENT_ADDRESS"],
     "from_other_municipality": False,
+    "household_number": None,
+    "shared_with": [],
 }
 _BODIES = {
     "resident": (_RESIDENT, "resident.address_changed"),

@@ -177,6 +177,8 @@ class Protection(Subject):
     ends_on: date | None
     suppresses: tuple[str, ...]
     is_from_elsewhere: bool = False
+    household_number: str | None = None
+    shared_with: tuple[str, ...] = ()
 
     stream = "protection"
 
@@ -189,4 +191,6 @@ class Protection(Subject):
             "ends_on": self.ends_on,
             "suppresses": list(self.suppresses),
             "from_other_municipality": self.is_from_elsewhere,
+            "household_number": self.household_number,
+            "shared_with": list(self.shared_with),
         }
