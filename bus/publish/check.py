@@ -1,12 +1,13 @@
 """Checks of single items, over columns: what a stream's schema says each value must be.
 
 The schema's properties are the rules (``x-check``, ``x-codes``, ``x-max-length``, ``x-minimum``,
-``x-form``, ``x-required-when``); nothing about a particular stream is written here. A check looks
+``x-form``, ``x-providers``); nothing about a particular stream is written here. A check looks
 at a whole column of thousands of records at once and costs microseconds where all is well.
 
-What spans items of one record is in :mod:`bus.publish.rules`; the two together are
-:meth:`Checker.find`. A finding has the item's path and Japanese name, what was expected and the
-rows, never a value. Nothing is ever changed on the way: no normalisation, no trimming.
+What the properties say of items beside each other is in :mod:`bus.publish.beside`, what else spans
+items of one record in :mod:`bus.publish.rules`; all of it together is :meth:`Checker.find`. A
+finding has the item's path and Japanese name, what was expected and the rows, never a value.
+Nothing is ever changed on the way: no normalisation, no trimming.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from bus.catalog.columns import arrow_schema
 from bus.errors import EventInvalid
 from bus.model import Fault, Severity, Stream
 from bus.publish import digits, rules, text
+from bus.publish.beside import Unfit, unfit
 from bus.publish.finding import Finding, Records, faults_of
 from bus.publish.identity import UUID7_PATTERN
 from bus.publish.kernels import Column, Mask
@@ -136,11 +138,8 @@ class Checker:
         by_name = dict(zip((child.name for child in node.children), columns, strict=True))
         for child in node.children:
             yield from self._visit(child, by_name[child.name], where)
-            switch = child.properties.get("x-required-when")
-            if switch is not None and by_name[child.name].null_count:
-                absent = pc.and_(pc.is_null(by_name[child.name]), by_name[switch])
-                expected = f"a value where {switch} is set"
-                yield from _found(Check("missing", expected, lambda _: None), child, absent, where)
+            for wrong in unfit(child, by_name):
+                yield from _found(_beside(wrong), child, wrong.mask, where)
         if node.is_partial_date and by_name["text"].null_count < len(by_name["text"]):
             yield from _found(
                 _NO_CALENDAR_DATE, node.child("date"), _no_calendar_date(by_name), where
@@ -181,6 +180,13 @@ class Checker:
         if "x-minimum" in properties:
             least = properties["x-minimum"]
             yield Check("range", f"at least {least}", partial(_less_than, least=least))
+        if "x-maximum" in properties:
+            most = properties["x-maximum"]
+            yield Check("range", f"at most {most}", partial(_greater_than, most=most))
+
+
+def _beside(wrong: Unfit) -> Check:
+    return Check(wrong.code, wrong.expected, lambda _: None)
 
 
 def _found(check: Check, node: Node, mask: Mask | None, where: _Where) -> Iterator[Finding]:
@@ -204,6 +210,9 @@ _DIGIT_CHECKS: Mapping[str, tuple[str, Test]] = {
 
 def _checks_of_text(node: Node, stream: Stream) -> Iterator[Check]:
     properties = node.properties
+    if node.path == "header.source" and stream.providers:
+        expected = f"a system that publishes {stream.name}: " + ", ".join(stream.providers)
+        yield Check("provider", expected, _none_of(stream.providers))
     if "x-max-length" in properties:
         most = properties["x-max-length"]
         expected = f"at most {most} characters"
@@ -310,6 +319,10 @@ _NO_CALENDAR_DATE = Check(
 
 def _less_than(values: Column, least: int) -> Mask:
     return pc.less(values, least)
+
+
+def _greater_than(values: Column, most: int) -> Mask:
+    return pc.greater(values, most)
 
 
 def _no_calendar_date(columns: Mapping[str, Column]) -> Mask:
