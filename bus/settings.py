@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from bus.errors import ConfigurationError
 
@@ -30,6 +30,25 @@ class SystemConnection(BaseModel):
 
     connector: str = "postgres"
     options: dict[str, Any] = Field(default_factory=dict, repr=False)
+
+
+class OutboxConnection(BaseModel):
+    """Where a publishing system's outbox is, and what may come out of it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    uri: SecretStr
+    """Of the database that holds the outbox."""
+    sources: tuple[str, ...] | None = None
+    """Systems that may be the ``source`` of its changes; absent: the publishing system alone."""
+    municipalities: tuple[str, ...] | None = None
+    """Municipalities whose changes it may hold, by code; absent: any."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _alone(cls, value: Any) -> Any:
+        """A URI by itself is one."""
+        return {"uri": value} if isinstance(value, str) else value
 
 
 class Settings(BaseModel):
@@ -71,8 +90,8 @@ class Settings(BaseModel):
     """The password, or a file that holds it and that its owner alone may read."""
     database: SecretStr | None = None
     """URI of the bus's own PostgreSQL database (ledger)."""
-    outboxes: dict[str, SecretStr] = Field(default_factory=dict)
-    """System -> URI of the publishing system's database that holds its outbox."""
+    outboxes: dict[str, OutboxConnection] = Field(default_factory=dict)
+    """System -> URI of the database that holds its outbox; or uri, sources and municipalities."""
     systems: dict[str, SystemConnection] = Field(default_factory=dict)
     """Receiving systems and how their stores are reached."""
 

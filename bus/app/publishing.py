@@ -19,7 +19,7 @@ from bus.model import Fault, Stream
 from bus.observe import http
 from bus.observe.metrics import Metrics
 from bus.publish.check import check_columns
-from bus.publish.outbox import Pace, Relay, run_together
+from bus.publish.outbox import Bounds, Pace, Relay, run_together
 from bus.publish.publisher import Publisher
 from bus.settings import Settings
 
@@ -36,7 +36,13 @@ def outboxes(settings: Settings, systems: Sequence[str] = ()) -> dict[str, str]:
     if not settings.outboxes:
         raise ConfigurationError("set RENKEI_OUTBOXES: publishing system -> URI of its database")
     chosen = systems or sorted(settings.outboxes)
-    return {system: settings.outboxes[system].get_secret_value() for system in chosen}
+    return {system: settings.outboxes[system].uri.get_secret_value() for system in chosen}
+
+
+def _bounds(settings: Settings, system: str) -> Bounds:
+    said = settings.outboxes[system]
+    municipalities = None if said.municipalities is None else frozenset(said.municipalities)
+    return Bounds(frozenset(said.sources or (system,)), municipalities)
 
 
 async def run_relays(settings: Settings, systems: Sequence[str] = ()) -> None:
@@ -79,7 +85,9 @@ async def run_relays(settings: Settings, systems: Sequence[str] = ()) -> None:
             )
 
         relays = [
-            Relay(system, uri, publisher, pace=pace, metrics=metrics)
+            Relay(
+                system, uri, publisher, bounds=_bounds(settings, system), pace=pace, metrics=metrics
+            )
             for system, uri in uris.items()
         ]
         if settings.http_port is not None:

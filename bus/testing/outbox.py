@@ -125,7 +125,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-SYSTEM = "resident_register"
+SYSTEM = "resident_registry"
 
 
 def change(subject: str, version: int, **body: Any) -> dict[str, Any]:

@@ -175,8 +175,7 @@ def another_publisher(run: Run, person: Person) -> None:
     change = run.town.people
     made = moves(change, datetime.now(UTC), run=run, person=person)
     person.is_protected = True
-    line = made.model_copy(update={"source": "another_system"}).model_dump_json()
-    run.town.renkei("publish", "-", stdin=line + "\n")
+    run.town.renkei("publish", "-", stdin=made.model_dump_json() + "\n")
 
 
 def faulty_changes(run: Run, person: Person) -> None:

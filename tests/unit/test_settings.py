@@ -108,3 +108,29 @@ def test_every_setting_is_read_somewhere() -> None:
     ]
 
     assert unread == []
+
+
+def test_an_outbox_is_a_uri_or_more(home: Path) -> None:
+    """The short form says the URI alone; the long one also what may come out of it."""
+    said = (
+        f"resident_registry: {SECRET}\n"
+        f"taxes: {{uri: '{SECRET}', sources: [fixed_asset_tax], municipalities: ['131016']}}\n"
+    )
+
+    outboxes = load({"RENKEI_HOME": str(home), "RENKEI_OUTBOXES": said}).outboxes
+
+    assert outboxes["resident_registry"].uri.get_secret_value() == SECRET
+    assert outboxes["resident_registry"].sources is None
+    assert outboxes["taxes"].sources == ("fixed_asset_tax",)
+    assert outboxes["taxes"].municipalities == ("131016",)
+    assert "tr0ub4dor" not in repr(outboxes)
+
+
+def test_an_outbox_with_a_word_too_many_is_refused(home: Path) -> None:
+    """A misspelt restriction must not be no restriction."""
+    said = f"resident_registry: {{uri: '{SECRET}', source: [resident_registry]}}"
+
+    with pytest.raises(ConfigurationError) as refused:
+        load({"RENKEI_HOME": str(home), "RENKEI_OUTBOXES": said})
+
+    assert "tr0ub4dor" not in str(refused.value)

@@ -46,7 +46,7 @@ from bus.points import Point, passed
 from bus.publish.outbox import statements
 from bus.publish.outbox.database import Connection, connect, translated
 from bus.publish.outbox.lease import Lease
-from bus.publish.outbox.rows import Refusal, Row, read
+from bus.publish.outbox.rows import Bounds, Refusal, Row, read
 from bus.publish.outbox.upkeep import backlog
 
 log = structlog.get_logger()
@@ -102,6 +102,7 @@ class Relay:
             between transactions loses notifications).
         publisher: Makes a publisher for one term of leadership; it calls the guard before
             each append.
+        bounds: Whose changes may come out of this outbox; what is another's is refused.
     """
 
     def __init__(
@@ -110,12 +111,14 @@ class Relay:
         uri: str,
         publisher: Callable[[Guard], Publisher],
         *,
+        bounds: Bounds | None = None,
         pace: Pace | None = None,
         metrics: Metrics | None = None,
     ) -> None:
         self.system = system
         self._uri = uri
         self._make_publisher = publisher
+        self._bounds = bounds
         self._pace = pace or Pace()
         self._metrics = metrics or Metrics()
         self._log = log.bind(system=system)
@@ -251,7 +254,7 @@ class Relay:
     ) -> None:
         """Send what can be sent, set aside what cannot, and mark both."""
         began = monotonic()
-        changes, unreadable = read(rows)
+        changes, unreadable = read(rows, self._bounds)
         sent, refused = await self._publish(publisher, changes)
         passed(Point.RELAY_SENT)
         refusals = unreadable + refused

@@ -27,6 +27,34 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """What may come out of one outbox: whose changes, and of which municipalities (none: any)."""
+
+    sources: frozenset[str]
+    municipalities: frozenset[str] | None = None
+
+    def faults(self, change: Change) -> list[Fault]:
+        """Why the change does not belong into this outbox; none if it does."""
+        faults = []
+        if change.source not in self.sources:
+            expected = "a source of this outbox: " + ", ".join(sorted(self.sources))
+            faults.append(
+                Fault(code="source", expected=expected, field="source", item="発生元システム")
+            )
+        if self.municipalities is not None and change.municipality_code not in self.municipalities:
+            expected = "a municipality of this outbox: " + ", ".join(sorted(self.municipalities))
+            faults.append(
+                Fault(
+                    code="municipality",
+                    expected=expected,
+                    field="municipality_code",
+                    item="市区町村コード",
+                )
+            )
+        return faults
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """A row that will not be sent, and why; every reason is an error."""
 
@@ -54,13 +82,25 @@ class Refusal:
         )
 
 
-def read(rows: Iterable[Row]) -> tuple[list[tuple[int, Change]], list[Refusal]]:
-    """The changes that have a change's shape, by sequence number, and refusals of the others."""
+def read(
+    rows: Iterable[Row], bounds: Bounds | None = None
+) -> tuple[list[tuple[int, Change]], list[Refusal]]:
+    """The changes that have a change's shape, by sequence number, and refusals of the others.
+
+    Args:
+        bounds: What may come out of this outbox; none: whatever has a change's shape.
+    """
     changes: list[tuple[int, Change]] = []
     refusals: list[Refusal] = []
     for row in rows:
         try:
-            changes.append((row.seq, Change.model_validate_json(row.text, strict=True)))
+            change = Change.model_validate_json(row.text, strict=True)
         except ValidationError as error:
             refusals.append(Refusal(row.seq, shape_faults(error)[:MOST_REASONS]))
+            continue
+        strange = bounds.faults(change) if bounds is not None else []
+        if strange:
+            refusals.append(Refusal(row.seq, strange))
+        else:
+            changes.append((row.seq, change))
     return changes, refusals

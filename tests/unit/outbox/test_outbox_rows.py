@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from bus.model import Fault
-from bus.publish.outbox.rows import Refusal, Row, read
+from bus.publish.outbox.rows import Bounds, Refusal, Row, read
 
 GOOD: dict[str, Any] = {
     "municipality_code": "131130",
-    "source": "resident_register",
+    "source": "resident_registry",
     "processed_at": "2026-11-02T09:00:00+09:00",
     "records": [
         {
@@ -84,3 +84,32 @@ def test_reasons_are_kept_as_json() -> None:
     assert json.loads(Refusal(1, [fault]).as_json) == [
         {"code": "code-list", "record": 0, "field": "sex", "item": "性別", "expected": "a code"}
     ]
+
+
+@pytest.mark.parametrize(
+    ("bounds", "faults"),
+    [
+        (Bounds(frozenset({"resident_registry"})), []),
+        (Bounds(frozenset({"resident_registry"}), frozenset({"131130"})), []),
+        (Bounds(frozenset({"individual_resident_tax"})), [("source", "source")]),
+        (
+            Bounds(frozenset({"resident_registry"}), frozenset({"131016", "011002"})),
+            [("municipality", "municipality_code")],
+        ),
+        (
+            Bounds(frozenset({"nobody"}), frozenset()),
+            [("source", "source"), ("municipality", "municipality_code")],
+        ),
+    ],
+)
+def test_an_outbox_is_held_to_its_source_and_municipality(
+    bounds: Bounds, faults: list[tuple[str, str]]
+) -> None:
+    """A core system cannot speak for another; what is another's is refused, in its own words."""
+    changes, refusals = read([Row(1, json.dumps(GOOD)), Row(2, "[]")], bounds)
+
+    assert [seq for seq, _ in changes] == ([] if faults else [1])
+    found = [fault for refusal in refusals if refusal.seq == 1 for fault in refusal.reasons]
+    assert [(fault.code, fault.field) for fault in found] == faults
+    assert all(fault.item and "131130" not in fault.expected for fault in found)
+    assert [refusal.seq for refusal in refusals][-1] == 2
