@@ -29,7 +29,7 @@ def version_of(schema: dict[str, Any]) -> SchemaVersion:
 
 
 @pytest.mark.parametrize("version", VERSIONS, ids=NAMES)
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=16, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_all_readers_agree_on_every_stream(version: SchemaVersion, data: st.DataObject) -> None:
     """Whatever an event holds, three independent readers read the same from the same bytes."""
@@ -56,7 +56,7 @@ def test_all_readers_agree_on_every_schema_that_the_catalogue_admits(data: st.Da
 
 
 @pytest.mark.parametrize("version", VERSIONS, ids=NAMES)
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_slice_of_a_batch_is_encoded_as_itself(
     version: SchemaVersion, data: st.DataObject
@@ -99,7 +99,7 @@ def test_a_reader_that_differs_is_found(catalog: Catalog) -> None:
 
 
 @pytest.mark.parametrize("version", VERSIONS, ids=NAMES)
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_json_and_back(version: SchemaVersion, data: st.DataObject) -> None:
     """What a tool shows of an event, it can read again."""
