@@ -151,6 +151,12 @@ CASES = [
         "record 1 body (内容): missing: expected a value",
     ),
     Case(
+        "source-that-does-not-publish",
+        line(change(resident(116), source="child_allowance")),
+        "record 0 header.source (発生元システム): provider:"
+        " expected a system that publishes resident: resident_registry",
+    ),
+    Case(
         "in-no-code-list",
         line(change(resident(112, sex="9"))),
         "record 0 sex (性別): code-list: expected a code of the list 性別 (sexes)",
