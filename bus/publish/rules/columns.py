@@ -90,9 +90,11 @@ def any_entry(records: Records, path: str, mask: Mask) -> Mask:
 
 def again(rows: Column, *columns: Column) -> Mask:
     """Where an entry says what an earlier entry of the same row has said already."""
-    told = list(zip(*(column.to_pylist() for column in (rows, *columns)), strict=True))
-    if len(set(told)) == len(told):
-        return pa.array([False] * len(told), pa.bool_())
+    names = (pc.cast(column, pa.string()) for column in (rows, *columns))
+    joined = pc.binary_join_element_wise(*names, "/", null_handling="replace")
+    if pc.count_distinct(joined).as_py() == len(joined):  # then no two say the same
+        return pa.array([False] * len(joined), pa.bool_())
+    told = zip(*(column.to_pylist() for column in (rows, *columns)), strict=True)
     seen: set[tuple[object, ...]] = set()
     repeated = []
     for entry in told:
