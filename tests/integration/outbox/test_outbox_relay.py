@@ -28,7 +28,7 @@ from bus.errors import (
 )
 from bus.model import Change
 from bus.points import Point
-from bus.publish.outbox import upkeep
+from bus.publish.outbox import Bounds, upkeep
 from bus.testing.outbox import (
     QUICK,
     SYSTEM,
@@ -173,6 +173,27 @@ async def test_a_refused_change_that_came_again_is_not_put_back(outbox: Outbox) 
     (old,) = await upkeep.refused(SYSTEM, outbox.uri)
     assert await upkeep.drop(SYSTEM, outbox.uri, [old.seq, 999]) == [old.seq]
     assert await upkeep.refused(SYSTEM, outbox.uri) == []
+
+
+async def test_what_is_not_of_this_outbox_is_refused(outbox: Outbox) -> None:
+    """Another system's word and another municipality's are kept with the reason; others flow."""
+    bounds = Bounds(frozenset({SYSTEM}), frozenset({"131130"}))
+    outbox.publish(
+        change("1", 1),
+        change("2", 1) | {"source": "individual_resident_tax"},
+        change("3", 1) | {"municipality_code": "131016"},
+        change("1", 2),
+    )
+
+    async with outbox.relaying(outbox.relay(bounds=bounds)):
+        await until(lambda: outbox.pending() == 0)
+
+    assert outbox.sent() == [("1", 1), ("1", 2)]
+    refused = await upkeep.refused(SYSTEM, outbox.uri)
+    assert [[reason["code"] for reason in one.reasons] for one in refused] == [
+        ["source"],
+        ["municipality"],
+    ]
 
 
 async def test_garbage_is_refused_without_its_values(outbox: Outbox) -> None:
