@@ -19,9 +19,9 @@ from typing import Any
 
 from bus.model import Fault, Stream
 from bus.model.change import calendar_date, with_odd_date_as_text
+from bus.publish.parse import shown
 from bus.publish.shape import Node, tree_of
 
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _BITS = {"int": 31, "long": 63}
 
@@ -68,9 +68,8 @@ def _fit_fields(
             row[name] = node.default
     if len(value) > len(fields) or any(name not in fields for name in value):
         for name in value:
-            if name not in fields:  # shown only if it looks like a name and not like data
-                shown = name if isinstance(name, str) and _NAME.match(name) else "…"
-                path = f"{above}.{shown}" if above else shown
+            if name not in fields:
+                path = f"{above}.{shown(name)}" if above else shown(name)
                 expected = "only fields of the stream's newest schema"
                 faults.append(
                     Fault(code="unknown-field", expected=expected, record=record, field=path)

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from bus.model import Change, Fault
 
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
+_NAME = re.compile(r"(?!.*[0-9]{4})[a-z][a-z0-9_]{0,62}\Z")  # no digits enough for a number
 _BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _ITEMS: Mapping[str, str] = {
     "change_id": "異動ID",
@@ -97,7 +97,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
         if name in found:
-            field = _shown(name)
+            field = shown(name)
             item = _ITEMS.get(field)
             raise _Refused(
                 Fault(code="repeated-key", expected="each key once", field=field, item=item)
@@ -119,7 +119,7 @@ def _fault(found: Any) -> Fault:
     if len(place) >= 2 and place[0] == "records" and isinstance(place[1], int):
         record = place[1]
         place = place[2:]
-    names = [_shown(part) if isinstance(part, str) else str(part) for part in place]
+    names = [shown(part) if isinstance(part, str) else str(part) for part in place]
     code, expected = "type", found["msg"].removeprefix("Input should be ")
     if kind == "missing" or (kind == "too_short" and place == ["records"]):
         code, expected = "missing", "a value"
@@ -134,6 +134,6 @@ def _fault(found: Any) -> Fault:
     )
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
     """A field's name if it looks like one; what else stands there may be data."""
     return name if _NAME.match(name) else "…"

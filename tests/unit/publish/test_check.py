@@ -201,6 +201,7 @@ BODIES: list[tuple[Callable[[dict[str, Any]], Any], str, str | None]] = [
     (lambda b: b.update(header={}), "unknown-field", "header"),
     (lambda b: b.update(weight=1), "unknown-field", "weight"),
     (lambda b: b["name"].update(nickname="x"), "unknown-field", "name.nickname"),
+    (lambda b: b.update(n123456789018="x"), "unknown-field", "…"),
     (lambda b: b["address"].update({"山田 太郎": "x"}), "unknown-field", "address.…"),
 ]
 

@@ -103,6 +103,7 @@ def without(name: str, value: dict[str, Any]) -> dict[str, Any]:
         (change(record(), without("version", record())), [("missing", 1, "version")]),
         (change(operator="yamada"), [("unknown-field", None, "operator")]),
         (change(**{"山田": 1}), [("unknown-field", None, "…")]),
+        (change(**{"n123456789018": 1}), [("unknown-field", None, "…")]),
         (change({**record(), "table": "x"}), [("unknown-field", 0, "table")]),
         (change(record(version="1")), [("type", 0, "version")]),
         (change(record(version=1.0)), [("type", 0, "version")]),
