@@ -221,6 +221,7 @@ class _Reading:
     ) -> None:
         for index, newer in enumerate(versions):
             for older in versions[:index]:
+                self._check_sealed(documents[index], documents[older.version - 1])
                 for reader, writer in ((newer, older), (older, newer)):
                     for found in can_read(reader.schema, writer.schema):
                         expected = f"v{reader.version} able to read v{writer.version}: {found.why}"
@@ -230,6 +231,15 @@ class _Reading:
                                 "incompatible", place, expected, field=found.path or None
                             )
                         )
+
+    def _check_sealed(self, newer: Document, older: Document) -> None:
+        """Whether an item is sealed is no part of Avro's schema, and yet of how it is read."""
+        was = {entry["name"]: entry.get("x-sealed") for entry in older.value["fields"]}
+        for index, entry in enumerate(newer.value["fields"]):
+            if entry["name"] in was and entry.get("x-sealed") != was[entry["name"]]:
+                expected = "x-sealed as every version of the stream has it"
+                place = ("fields", index)
+                self.faults.append(newer.fault("sealed", place, expected, field=entry["name"]))
 
     def _check_fingerprints(self) -> None:
         seen: dict[str, SchemaVersion] = {}
@@ -271,16 +281,40 @@ def _sensitivity_faults(stream: str, items: list[Item], document: Document) -> l
     faults: list[Fault] = []
     if stream != INDIVIDUAL_NUMBERS:
         for item in items:
+            if item.properties.get("x-sealed"):
+                expected = f"nothing sealed outside the stream {INDIVIDUAL_NUMBERS}"
+                place = _place_of(document, item.path)
+                faults.append(document.fault("sealed", place, expected, field=item.path))
             is_number = item.properties.get("x-check") == "individual-number"
             if item.sensitivity is Sensitivity.RESTRICTED or is_number:
                 expected = f"no restricted item outside the stream {INDIVIDUAL_NUMBERS}"
                 place = _place_of(document, item.path)
                 faults.append(document.fault("restricted", place, expected, field=item.path))
+    else:
+        faults += _sealed_faults(items, document)
     if any(item.sensitivity is Sensitivity.LOCATION for item in items):
         fields = document.value["fields"]
         if not any(f["name"] == "protected" and f["type"] == "boolean" for f in fields):
             expected = "a boolean field protected in a record with a location"
             faults.append(document.fault("protected", ("fields",), expected, field="protected"))
+    return faults
+
+
+def _sealed_faults(items: list[Item], document: Document) -> list[Fault]:
+    """What is restricted is sealed, and nothing else; it is a text of the record itself."""
+    types = {entry["name"]: entry["type"] for entry in document.value["fields"]}
+    faults = []
+    for item in items:
+        is_restricted = item.sensitivity is Sensitivity.RESTRICTED
+        is_sealed = bool(item.properties.get("x-sealed"))
+        expected = None
+        if is_restricted != is_sealed:
+            expected = "x-sealed: true where x-sensitivity is restricted, and nowhere else"
+        elif is_sealed and types.get(item.path) not in ("string", ["null", "string"]):
+            expected = "a string of the record itself, or null: nothing else can be sealed"
+        if expected is not None:
+            place = _place_of(document, item.path)
+            faults.append(document.fault("sealed", place, expected, field=item.path))
     return faults
 
 

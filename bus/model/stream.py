@@ -98,6 +98,11 @@ class Stream:
         return self.persons if self.has_location else ()
 
     @property
+    def sealed(self) -> tuple[str, ...]:
+        """Items that are sealed in the log (schema property ``x-sealed``), by path."""
+        return tuple(item.path for item in self.items if item.properties.get("x-sealed"))
+
+    @property
     def has_location(self) -> bool:
         """Whether any item says where a person is, so that the protection fence applies."""
         return any(item.sensitivity is Sensitivity.LOCATION for item in self.items)

@@ -169,6 +169,7 @@ def twice(value: Any) -> None:
     value["fields"].append(field(value, "member_count"))
 
 
+NUMBER = "streams/individual_number/v1.avsc"
 LISTS = {"type": "array", "items": {"type": "array", "items": "int"}}
 DECIMAL = {"type": "bytes", "logicalType": "decimal", "precision": 9}
 SYMBOLS = {"type": "enum", "name": "ProtectionStatus", "symbols": ["on", "off"]}
@@ -217,6 +218,16 @@ SPOILT: list[tuple[str, tuple[str, Spoil], str, str | None]] = [
     ("an individual number", (HOUSEHOLD, changed("head_subject_id", x_check="individual-number")),
      "restricted", "head_subject_id"),
     ("a restricted item", count(x_sensitivity="restricted"), "restricted", "member_count"),
+    ("a sealed item elsewhere", (HOUSEHOLD, changed("head_subject_id", x_sealed=True)),
+     "sealed", "head_subject_id"),
+    ("a restricted item that is not sealed", (NUMBER, without("number", "x-sealed")),
+     "sealed", "number"),
+    ("a sealed item that is not restricted",
+     (NUMBER, changed("number", x_sensitivity="personal")), "sealed", "number"),
+    ("a sealed number", (NUMBER, changed("number", type="long")), "sealed", "number"),
+    ("sealed: false", (NUMBER, changed("number", x_sealed=False)), "property", "number"),
+    ("a sealed list", (NUMBER, changed("number", type={"type": "array", "items": "string"})),
+     "sealed", "number"),
     ("a location without the flag", count(x_sensitivity="location"), "protected", None),
     ("symbols in lower case", ("streams/protection/v1.avsc", changed("status", type=SYMBOLS)),
      "symbols", "status"),
@@ -289,6 +300,27 @@ def test_all_faults_of_all_files_at_once(folder: Path, edit: Edit) -> None:
     }
     codes = [fault.code for fault in check(folder) if fault.file == HOUSEHOLD]
     assert sorted(codes) == ["name", "property", "property", "type"]
+
+
+def test_a_sealed_item_stays_sealed(folder: Path, edit: Edit) -> None:
+    """The bytes would be read as what they are not; Avro's own rules do not see it."""
+    v2 = folder / "streams/individual_number/v2.avsc"
+    value = json.loads((folder / NUMBER).read_text(encoding="utf-8"))
+    former = {**field(value, "number"), "name": "former", "type": ["null", "string"]}
+    former |= {"default": None, "x-romaji": "kyukojinbango"}
+    value["fields"].append(former)
+    v2.write_text(json.dumps(value, ensure_ascii=False, indent=1), encoding="utf-8")
+    assert check(folder) == []
+
+    edit(NUMBER, changed("number", x_sensitivity="personal"))
+    edit(NUMBER, without("number", "x-sealed"))
+
+    (fault,) = check(folder)
+    assert (fault.code, fault.field, fault.file) == (
+        "sealed",
+        "number",
+        "streams/individual_number/v2.avsc",
+    )
 
 
 LIST = "name: sexes\nja: 性別\nsource: s\ncertainty: c\n{}\n"
