@@ -1,4 +1,4 @@
-"""From settings to how this process comes into Kafka and the registry.
+"""From settings to how this process comes into Kafka and the registry, and to what seals.
 
 Everything is checked before anything is opened, and all that is wrong is said at once. Nothing is
 guessed: half of what a protocol needs is refused, and so is what the chosen protocol would not
@@ -21,6 +21,7 @@ from bus.broker.security import Login, Mechanism, Protocol, Security
 from bus.catalog.registry import RegistrySecurity
 from bus.errors import SettingsRefused
 from bus.model import Fault
+from bus.sealing import CommandSource, FileSource, KeySource
 from bus.settings import PREFIX, Settings
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -83,6 +84,22 @@ def registry_security(settings: Settings) -> RegistrySecurity:
     if faults:
         raise _refused(faults)
     return RegistrySecurity(context, login)
+
+
+def seal_keys(settings: Settings) -> KeySource | None:
+    """Where the keys that seal 個人番号 come from; None if these settings name no place.
+
+    Raises:
+        SettingsRefused: They name two.
+    """
+    file, command = settings.seal_keys_file, settings.seal_keys_command
+    if file is not None and command is not None:
+        expected = f"this or {_variable('seal_keys_file')}, not both"
+        fault = _fault("seal_keys_command", "twice", expected)
+        raise SettingsRefused("there are keys from two places", [fault])
+    if command is not None:
+        return CommandSource(command.get_secret_value())
+    return FileSource(file) if file is not None else None
 
 
 def is_loopback(host: str) -> bool:

@@ -131,6 +131,12 @@ class LoginRefused(ConfigurationError):
     code = "RK-104"
 
 
+class KeysUnusable(ConfigurationError):
+    """The keys that seal 個人番号 are not set, not in order, or readable by others."""
+
+    code = "RK-105"
+
+
 class EngineError(ConfigurationError):
     """A local engine cannot be fetched, started or stopped."""
 
@@ -285,6 +291,12 @@ class LeaseLost(Unavailable):
     code = "RK-406"
 
 
+class KeysUnavailable(Unavailable):
+    """The command that gives the keys does not answer."""
+
+    code = "RK-407"
+
+
 class LaneError(BusError):
     """A lane must not go on; let go of it, never merge."""
 
@@ -308,3 +320,15 @@ class LaneTooOld(LaneError):
     """A lane was away longer than the log keeps erasures; reconcile or rebuild."""
 
     code = "RK-503"
+
+
+class SealKeyUnknown(LaneError):
+    """A sealed text names a key that is not among the keys; nothing was written."""
+
+    code = "RK-504"
+
+
+class SealBroken(LaneError):
+    """A sealed text does not open: altered, moved, or sealed with another key of that name."""
+
+    code = "RK-505"

@@ -124,6 +124,11 @@ class Settings(BaseModel):
     private_use_table: str | None = None
     """Version of the site's table of private-use characters (外字); absent: they are refused."""
 
+    seal_keys_file: Path | None = None
+    """File of the keys that seal 個人番号, readable by its owner only; absent: no such keys."""
+    seal_keys_command: SecretStr | None = None
+    """Command that prints the keys instead: the client of a key service. Run without a shell."""
+
     outbox_keep: timedelta = timedelta(days=7)
     """How long an outbox keeps rows that were sent."""
     relay_lease: timedelta = timedelta(seconds=12)

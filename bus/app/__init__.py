@@ -16,6 +16,7 @@ from bus.app.configured import (
     topic_specs,
 )
 from bus.app.deliveries import delivering, run_deliveries
+from bus.app.keys import sealed, sealed_streams, seals
 from bus.app.monitoring import run_monitor, throughput
 from bus.app.operating import operations, operator, parked_events, received
 from bus.app.outside import broker, connect, registry
@@ -44,6 +45,9 @@ __all__ = [
     "run_deliveries",
     "run_monitor",
     "run_relays",
+    "sealed",
+    "sealed_streams",
+    "seals",
     "settings",
     "settings_and_origins",
     "sink",

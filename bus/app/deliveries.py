@@ -11,6 +11,7 @@ from datetime import timedelta
 import structlog
 
 from bus.app.configured import catalog, this_day
+from bus.app.keys import seals
 from bus.app.outside import connect, registry
 from bus.app.systems import connections, feeds, refuse
 from bus.broker import Broker
@@ -74,6 +75,7 @@ async def delivering(
                 settings=settings,
                 clock=SystemClock(),
                 metrics=Metrics(),
+                seals=seals(settings),
             )
         )
         both.lanes.undelivered.update(undelivered)

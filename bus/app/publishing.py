@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bus.app.configured import catalog, private_use
+from bus.app.keys import seals
 from bus.app.outside import broker, connect, registry
 from bus.catalog import Catalog, columns, plain, single
 from bus.catalog.examples import check_examples
@@ -70,7 +71,7 @@ async def run_relays(settings: Settings, systems: Sequence[str] = ()) -> None:
         cluster = await connect(stack, settings, stop, patience=send_within / 2)
         if cluster is None:
             return
-        metrics = Metrics()
+        metrics, keys = Metrics(), seals(settings)
 
         def publisher(guard: Callable[[], None]) -> Publisher:
             return Publisher(
@@ -81,6 +82,7 @@ async def run_relays(settings: Settings, systems: Sequence[str] = ()) -> None:
                 max_message_bytes=settings.max_message_bytes,
                 private_use=private_use(settings),
                 learn=[name for name, s in streams.streams.items() if not s.is_internal],
+                seals=keys,
                 metrics=metrics,
             )
 
@@ -112,6 +114,7 @@ async def publisher(settings: Settings, *, is_dry: bool = False) -> AsyncIterato
             cluster,
             max_message_bytes=settings.max_message_bytes,
             private_use=private_use(settings),
+            seals=seals(settings),
             is_dry=is_dry,
         )
         try:

@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(as_json: Json = False) -> None:
-    """Look at versions, files, ports, disk, Kafka, registry, clock. Exit status 1 if one fails."""
+    """Look at versions, files, ports, disk, Kafka, registry, keys, clock. Status 1 if one fails."""
     stack = stack_here()
     from bus.local.checkup import Outside, Verdict, examine
 

@@ -29,6 +29,7 @@ MODULES = (
     "parked",
     "schemas",
     "streams",
+    "keys",
     "subscriptions",
     "topics",
     "local",

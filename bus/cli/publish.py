@@ -94,7 +94,12 @@ async def _run(
 
         async with composition.publisher(settings, is_dry=dry_run) as publisher:
             progress = await load(
-                content, publisher, progress=progress, refused=told.refused, advanced=advanced
+                content,
+                publisher,
+                sealed=composition.sealed_streams(settings),
+                progress=progress,
+                refused=told.refused,
+                advanced=advanced,
             )
     if journal is not None:
         journal.forget()

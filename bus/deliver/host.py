@@ -28,6 +28,7 @@ from bus.errors import BusError, Reaction
 from bus.model import Stream
 from bus.observe.logs import describe
 from bus.observe.metrics import Metrics
+from bus.sealing import Seals
 from bus.settings import Settings
 
 _log = structlog.get_logger("renkei.deliver")
@@ -45,6 +46,7 @@ async def shared(
     settings: Settings,
     clock: Clock,
     metrics: Metrics,
+    seals: Seals | None = None,
 ) -> AsyncIterator[Shared]:
     """What the systems of one process share, opened; waits for whoever does not answer yet."""
     wait = _Patience(clock, settings)
@@ -90,6 +92,7 @@ async def shared(
             parked=parked,
             operations=operations,
             receipts=receipts,
+            seals=seals or Seals(),
             lanes=Lanes(),
             clock=clock,
             settings=settings,

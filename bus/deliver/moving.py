@@ -88,6 +88,7 @@ class Mover:
         )
         self._unsettled = (sent, end.offset)
         self._count(len(rows), applied)
+        self._say_restricted(receipt)
 
     async def settle(self) -> None:
         """Wait for the receipt that is under way; then the group may know."""
@@ -127,3 +128,17 @@ class Mover:
         kit.state.applied_at = applied.applied_at
         seconds = monotonic() - self._started
         kit.shared.metrics.applied(*kit.labels, rows, seconds, applied.applied_at)
+
+    def _say_restricted(self, receipt: Receipt) -> None:
+        """Each delivery of what is restricted is counted and said; the receipt is its record."""
+        kit = self._kit
+        if not receipt.rows or not kit.view.is_restricted:
+            return
+        kit.shared.metrics.restricted(*kit.labels, receipt.rows)
+        kit.log.info(
+            "restricted-delivered",
+            rows=receipt.rows,
+            view=receipt.view,
+            start=receipt.start,
+            end=receipt.end,
+        )

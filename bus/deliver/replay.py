@@ -13,7 +13,14 @@ from bus.deliver.readback import read_back
 from bus.deliver.run import Rows, Run, event_id
 from bus.deliver.trial import Trial
 from bus.deliver.viewing import Viewer
-from bus.errors import BusError, PositionForeign, Reaction, SchemaMismatch
+from bus.errors import (
+    BusError,
+    PositionForeign,
+    Reaction,
+    SchemaMismatch,
+    SealBroken,
+    SealKeyUnknown,
+)
 from bus.model import ParkedEvent
 
 
@@ -53,14 +60,21 @@ class Replay:
         back = await self._patience.persist(lambda: read_back(kit.shared.broker, kit.place, wanted))
         trial = Trial(events, back, self._mover.position.offset)
         run = trial.run()
-        if run.offsets:
+        while run.offsets:
             readable = await self._viewer.read(run, refuse=(SchemaMismatch,))
             self._check_same(run, readable, events)
-            for index, error in readable.refused:
-                trial.fail(run.keys[index], run.offsets[index], error)
-            rows = await self._viewer.see(run, readable)
+            try:
+                rows = await self._viewer.see(run, readable)
+            except (SealBroken, SealKeyUnknown) as error:  # of one that was set aside already
+                at = run.offsets.index(error.where["offset"])
+                trial.fail(run.keys[at], run.offsets[at], error)
+                run = run.picked([n for n in range(len(run)) if n != at])
+                continue
+            for index, refused in readable.refused:
+                trial.fail(run.keys[index], run.offsets[index], refused)
             trial.left_out(set(run.offsets) - set(rows.offsets))
             await self._apply(rows, trial)
+            break
         await self._mover.settle()
         await self._aside.record(trial.outcome(kit.now()))
         kit.log.info("parked-tried-again", events=len(events), failed=len(trial.failed))

@@ -18,6 +18,7 @@ from bus.deliver.state import Lanes
 from bus.errors import SinkUnavailable
 from bus.model import Applied, Checkpoint, View, ViewBatch
 from bus.observe.metrics import Metrics
+from bus.sealing import Seals
 from bus.settings import Settings
 
 T = TypeVar("T")
@@ -34,6 +35,7 @@ class Shared:
     parked: ParkedIndex
     operations: Operations
     receipts: Receipts
+    seals: Seals
     lanes: Lanes
     clock: Clock
     settings: Settings

@@ -1,4 +1,7 @@
-"""Make rows of events: decoded, masked by what the protection fence says now, seen by the view."""
+"""Make rows of events: decoded, masked by what the protection fence says now, seen by the view.
+
+What is sealed in the log is opened last, and only for the rows and columns that the view shows.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from bus.catalog.reading import Readable, read_what_can_be
 from bus.deliver.kit import LARGE, Kit
 from bus.deliver.patience import Patience
 from bus.deliver.run import Rows, Run
+from bus.deliver.unsealing import Unsealing
 from bus.deliver.waiting import flag_of
 from bus.errors import BusError
 from bus.points import Point, passed
@@ -26,6 +30,7 @@ class Viewer:
         self._kit = kit
         self._patience = patience
         self._has_flag = flag_of(kit.view) is not None
+        self._unsealing = Unsealing(kit.view, kit.shared.seals)
 
     async def read(self, run: Run, *, refuse: tuple[type[BusError], ...] = ()) -> Readable:
         """Decode what can be decoded of *run*, which holds no erasures.
@@ -70,5 +75,19 @@ class Viewer:
         if len(seen.kept) != len(run):
             kit.shared.metrics.filtered(*kit.labels, len(run) - len(seen.kept))
             run = run.picked(cast("list[int]", seen.kept.to_pylist()))
+        shown = await self._patience.persist(
+            lambda: self._unsealed(run, seen.records, records, seen.kept)
+        )
         values = cast("Sequence[bytes]", run.values)  # erasures were split off
-        return Rows(seen.records, run.offsets, run.keys, values)
+        return Rows(shown, run.offsets, run.keys, values)
+
+    async def _unsealed(
+        self, run: Run, shown: pa.RecordBatch, records: pa.RecordBatch, kept: pa.Int64Array
+    ) -> pa.RecordBatch:
+        try:
+            return await self._unsealing.open(shown, records, kept)
+        except BusError as error:
+            index = error.where.pop("index", None)
+            offset = run.offsets[index] if isinstance(index, int) else None
+            error.where |= self._kit.where | ({} if offset is None else {"offset": offset})
+            raise

@@ -24,7 +24,7 @@ import httpx
 import psutil
 import psycopg
 
-from bus.access import kafka_security, registry_security, stays_here
+from bus.access import kafka_security, registry_security, seal_keys, stays_here
 from bus.broker.kafka import KafkaBroker
 from bus.catalog.registry import Registry
 from bus.errors import BusError, ConfigurationError, SettingsRefused, Unavailable
@@ -33,6 +33,7 @@ from bus.local.engine import is_free
 from bus.local.fetch import differing, missing
 from bus.local.ports import kept
 from bus.local.stack import LocalStack, Status
+from bus.sealing import Seals
 from bus.settings import Settings
 
 OLDEST_PYTHON = (3, 11)
@@ -88,6 +89,7 @@ def examine(stack: LocalStack, outside: Outside) -> list[Finding]:
         *permissions(stack),
         *kafka(outside.settings),
         *registry(outside.settings),
+        *keys(outside.settings),
         *clock(stack, outside),
     ]
 
@@ -213,7 +215,12 @@ def room(stack: LocalStack, status: Status) -> Iterator[Finding]:
 def permissions(stack: LocalStack) -> Iterator[Finding]:
     """Whether anybody but the owner reads a secret."""
     run = stack.folder.run
-    secret = [stack.folder.password, stack.folder.addresses, run / "systems.yaml"]
+    secret = [
+        stack.folder.password,
+        stack.folder.addresses,
+        run / "systems.yaml",
+        run / "seal-keys",
+    ]
     there = [path for path in secret if path.is_file()]
     bad = [path for path in there if path.stat().st_mode & PRIVATE]
     if bad:
@@ -232,6 +239,24 @@ def kafka(settings: Settings) -> Iterator[Finding]:
 def registry(settings: Settings) -> Iterator[Finding]:
     """Whether the schema registry does."""
     yield _entered("registry", settings.registry, lambda place: _enter_registry(settings, place))
+
+
+def keys(settings: Settings) -> Iterator[Finding]:
+    """Whether the keys that seal 個人番号 can be had."""
+    name, mend = "seal keys", "docs/howto/keys-for-individual-numbers.md"
+    try:
+        source = seal_keys(settings)
+        ring = None if source is None else asyncio.run(Seals(source).ring())
+    except SettingsRefused as error:
+        says = "; ".join(str(fault) for fault in error.faults)
+        yield Finding(name, Verdict.FAIL, says, "renkei settings show")
+    except Unavailable as error:
+        yield Finding(name, Verdict.WARN, str(error), mend)
+    except ConfigurationError as error:
+        yield Finding(name, Verdict.FAIL, str(error), mend)
+    else:
+        says = "none are named" if ring is None else f"{len(ring.keys)}, sealing: {ring.current.id}"
+        yield Finding(name, Verdict.OK, says)
 
 
 def _entered(

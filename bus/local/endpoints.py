@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
 from bus.errors import ConfigurationError
@@ -23,6 +24,11 @@ class Endpoints:
     kafka: str
     registry: str
     database: str = field(repr=False)
+
+    @classmethod
+    def of(cls, written: Mapping[str, str]) -> Endpoints:
+        """The addresses among the settings that the stack wrote."""
+        return cls(**{item.name: written[item.name] for item in fields(cls)})
 
     @classmethod
     def parse(cls, text: str) -> Endpoints:

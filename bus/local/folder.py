@@ -5,7 +5,8 @@
     engines/    fetched files and unpacked archives; no data
     data/       kafka/ and postgres/
     logs/       one file per engine and one of the supervisor
-    run/        what holds while the stack runs: ports, state, addresses, the password
+    run/        what holds while the stack runs: ports, state, addresses, the password,
+                the keys that seal
     lock        held by the supervisor for as long as it lives
 """
 
@@ -25,6 +26,7 @@ from typing import Any, Self
 import psutil
 
 from bus.errors import DataFolderInUse, EngineError
+from bus.sealing.ring import new_key
 
 OWNER_ONLY = 0o600
 ATTEMPTS = 20
@@ -99,6 +101,14 @@ class Folder:
     def log(self, name: str) -> Path:
         """The log file of an engine, or of the supervisor."""
         return self.logs / f"{name}.log"
+
+    def ensure_seal_keys(self) -> Path:
+        """The file of keys that seal 個人番号, with one of its own at first."""
+        path = self.run / "seal-keys"
+        if not path.exists():
+            key = new_key(None, datetime.now(UTC).replace(microsecond=0))
+            write_private(path, key.line + "\n")
+        return path
 
     def ensure_password(self) -> str:
         """The password of PostgreSQL's superuser, generated at first."""

@@ -214,7 +214,7 @@ class LocalStack:
             text = self.folder.addresses.read_text(encoding="utf-8")
         except FileNotFoundError:
             return None
-        return Endpoints(**yaml.safe_load(text))
+        return Endpoints.of(yaml.safe_load(text))
 
     def status(self) -> Status:
         """Every engine with its process, as it is now."""

@@ -388,6 +388,7 @@ def build(where: Folder, at: ports.Ports, owner: int | None, watch: Progress | N
             "kafka": f"{engine.LOOPBACK}:{kafka.port}",
             "registry": registry.url,
             "database": postgres.uri(),
+            "seal_keys_file": str(where.ensure_seal_keys()),
         }
 
     return Supervisor(where, [kafka, postgres, registry], addresses, owner=owner, progress=watch)

@@ -38,6 +38,7 @@ class ViewColumn:
     ja: str = ""
     is_nullable: bool = True
     mask: Mask | None = None
+    is_sealed: bool = False  # in the log; opened for a view that has the column, after projection
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,14 @@ class View:
         if self.keeping is Keeping.STATE:
             return ("municipality_code", "subject_id")
         return ("log_partition", "log_offset")
+
+    @property
+    def is_restricted(self) -> bool:
+        """Whether it shows what is restricted (個人番号を含む): its deliveries are recorded so."""
+        return any(
+            column.sensitivity is Sensitivity.RESTRICTED and column.mask is None
+            for column in self.columns
+        )
 
     @property
     def schema(self) -> pa.Schema:

@@ -43,6 +43,12 @@ DECLARED = (
     Declared(
         Counter, "renkei_deliver_filtered_total", "Events that a system's view leaves out.", LANE
     ),
+    Declared(
+        Counter,
+        "renkei_deliver_restricted_total",
+        "Rows with 個人番号 that a store took.",
+        LANE,
+    ),
     Declared(Counter, "renkei_deliver_parked_total", "Events that were set aside.", LANE),
     Declared(
         Counter, "renkei_deliver_retries_total", "Tries after something did not answer.", LANE
@@ -149,6 +155,10 @@ class Metrics:
     def filtered(self, system: str, stream: str, events: int) -> None:
         """A view left so many events out."""
         self._count("renkei_deliver_filtered_total", events, system=system, stream=stream)
+
+    def restricted(self, system: str, stream: str, rows: int) -> None:
+        """A store took so many rows that show what is restricted."""
+        self._count("renkei_deliver_restricted_total", rows, system=system, stream=stream)
 
     def parked(self, system: str, stream: str, events: int) -> None:
         """So many events were set aside."""

@@ -187,7 +187,7 @@ class _Look:
                 yield self._fault("mask-unknown", key, "an item that is granted", path)
             elif any(covers(other, path) or covers(path, other) for other in seen):
                 yield self._fault("mask-twice", key, "one mask for each item", path)
-            elif effect(kind, path, self._leaves, sealed_of(self._stream)) is None:
+            elif effect(kind, path, self._leaves, frozenset(self._stream.sealed)) is None:
                 yield self._fault("mask-type", key, f"{FITS[kind]}, for {kind.value}", path)
             seen.append(path)
 
@@ -260,11 +260,6 @@ def judged(path: str, known: Mapping[str, Sensitivity]) -> Sensitivity:
     above = (".".join(parts[:length]) for length in range(1, len(parts) + 1))
     words = [known[each] for each in above if each in known]
     return max(words, key=_STRICTNESS.index, default=Sensitivity.RESTRICTED)
-
-
-def sealed_of(stream: Stream) -> frozenset[str]:
-    """Paths of the items that are encrypted on the wire."""
-    return frozenset(item.path for item in stream.items if item.properties.get("x-sealed"))
 
 
 def dotted(place: Place) -> str:

@@ -253,7 +253,8 @@ def _plan_of(view: View) -> _Plan:
 def _planned(view: View) -> _Plan:
     tree = _Tree()
     for index, column in enumerate(view.columns):
-        if column.sensitivity not in _SHOWN and not view.may_have_restricted:
+        is_unreadable = column.is_sealed or column.mask is not None  # as it comes from here
+        if column.sensitivity not in _SHOWN and not (view.may_have_restricted and is_unreadable):
             raise FieldWithheld(
                 "a column may not go out",
                 system=view.system, stream=view.stream, field=column.path,

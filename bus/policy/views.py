@@ -34,7 +34,7 @@ from bus.model import (
     View,
     ViewColumn,
 )
-from bus.policy.check import PROTECTION, judged, sealed_of, withholds
+from bus.policy.check import PROTECTION, judged, withholds
 from bus.policy.grants import Grant, Subscription
 from bus.policy.leaves import FLAG, HEADER, Leaf, covers, leaves_of
 from bus.policy.masking import effect, left_of
@@ -157,7 +157,7 @@ def _masked(
     leaves = {leaf.path: leaf for leaf in leaves_of(arrow_schema(stream.latest))}
     effects: dict[str, MaskKind] = {}
     for path, kind in grant.masks.items():
-        found = effect(kind, path, list(leaves.values()), sealed_of(stream))
+        found = effect(kind, path, list(leaves.values()), frozenset(stream.sealed))
         if found is None or path == FLAG or not grant.grants(path):
             raise FieldWithheld(
                 "a mask does not fit the item", stream=stream.name, field=path, mask=kind.value
@@ -178,6 +178,7 @@ def _under(column: ViewColumn, kind: MaskKind, leaf: Leaf, key: MaskKey | None) 
         type=left,
         is_nullable=is_nullable or column.sensitivity is Sensitivity.LOCATION,
         mask=Mask(kind, key if kind is MaskKind.KEYED_HASH else None),
+        is_sealed=False,  # what such a mask leaves, it leaves of the sealed text
     )
 
 
@@ -234,7 +235,17 @@ def _columns(stream: Stream) -> list[ViewColumn]:
             )
         ja = next((names[path] for path in _upwards(leaf.path) if path in names), "")
         nullable = leaf.is_nullable or sensitivity is Sensitivity.LOCATION
-        columns.append(ViewColumn(leaf.name, leaf.path, leaf.type, sensitivity, ja, nullable))
+        columns.append(
+            ViewColumn(
+                leaf.name,
+                leaf.path,
+                leaf.type,
+                sensitivity,
+                ja,
+                nullable,
+                is_sealed=leaf.path in stream.sealed,
+            )
+        )
     return columns
 
 

@@ -5,8 +5,11 @@ line is reported with all its faults and its number, and does not stop the other
 are passed over.
 
 **Again and again.** A change without an id gets one that follows from the line's own bytes, so a
-file that is loaded again, whole or from the middle, adds nothing that is there already. The
-journal only saves time: it remembers how far a load had come and a digest of what lay before,
+file that is loaded again, whole or from the middle, adds nothing that is there already. A change
+with an item that is sealed (個人番号) must bring an id: whoever has the ledger could find the
+number by trying which one makes that id.
+
+The journal only saves time: it remembers how far a load had come and a digest of what lay before,
 and if the file has changed up to there, the load begins anew.
 """
 
@@ -16,7 +19,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -90,6 +93,7 @@ async def load(
     file: BinaryIO,
     publisher: Publishing,
     *,
+    sealed: Collection[str],
     progress: Progress | None = None,
     refused: Callable[[RefusedLine], None] = lambda _: None,
     advanced: Callable[[Progress], None] = lambda _: None,
@@ -98,6 +102,7 @@ async def load(
 
     Args:
         file: Opened for reading bytes; at the offset of *progress*.
+        sealed: The streams that have an item which is sealed.
         refused: Called for each refused line, in the order of lines.
         advanced: Called after each batch.
 
@@ -106,7 +111,7 @@ async def load(
     """
     progress = Progress() if progress is None else progress
     for batch in batches(lines(file, progress.lines, progress.offset)):
-        await _publish(batch, publisher, progress, refused)
+        await _publish(batch, publisher, progress, refused, sealed)
         progress.lines, progress.offset = batch[-1].number, batch[-1].end
         advanced(progress)
     return progress
@@ -117,6 +122,7 @@ async def _publish(
     publisher: Publishing,
     progress: Progress,
     refused: Callable[[RefusedLine], None],
+    sealed: Collection[str],
 ) -> None:
     parsed: list[tuple[Line, Change | list[Fault]]] = []
     for line in batch:
@@ -124,7 +130,7 @@ async def _publish(
             expected = f"a line of at most {MOST_LINE_BYTES} bytes"
             parsed.append((line, [Fault(code="too-large", expected=expected)]))
         elif line.data.strip(b" \t\r\n"):
-            parsed.append((line, _change(line.data, line.is_whole)))
+            parsed.append((line, _change(line.data, line.is_whole, sealed)))
     outcomes = iter(
         await publisher.publish([change for _, change in parsed if isinstance(change, Change)])
     )
@@ -147,10 +153,13 @@ async def _publish(
             refused(_refusal(line, [fault for fault in outcome.faults if fault.is_error]))
 
 
-def _change(data: bytes, is_whole: bool) -> Change | list[Fault]:
+def _change(data: bytes, is_whole: bool, sealed: Collection[str]) -> Change | list[Fault]:
     data = data.strip(b" \t\r\n")
     change = parse(data, is_whole=is_whole)
     if isinstance(change, Change) and change.change_id is None:
+        if any(record.stream in sealed for record in change.records):
+            expected = "an id (UUIDv7) of its own, for a change with an item that is sealed"
+            return [Fault(code="missing", expected=expected, field="change_id")]
         return change.model_copy(update={"change_id": change_id_from(data, change.processed_at)})
     return change
 

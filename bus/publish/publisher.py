@@ -51,6 +51,8 @@ from bus.publish.rows import Origin, StreamRows, add_rows, without_repeats
 from bus.publish.tail import Tail
 from bus.publish.versions import Draft, Entries, Standing
 from bus.publish.whole import check_whole
+from bus.sealing import KeyRing, Seals
+from bus.sealing.seals import seal_columns, seal_rows
 
 PROTECTION = "protection"
 FEW = 16
@@ -97,6 +99,8 @@ class Publisher:
         private_use: What a private-use character (外字) is, as the checker takes it.
         learn: Streams whose topics are read when the publisher starts instead of when the first
             change asks for them.
+        seals: The keys for items that must not be in the log as they are; without any, a record
+            of a stream that has such items cannot be published.
         is_dry: Check everything, append nothing, and go on as if it had been appended.
         metrics: Told of what Kafka acknowledged.
     """
@@ -112,6 +116,7 @@ class Publisher:
         max_message_bytes: int = 1_000_000,
         private_use: Severity = Severity.ERROR,
         learn: Iterable[str] = (),
+        seals: Seals | None = None,
         is_dry: bool = False,
         metrics: Metrics | None = None,
     ) -> None:
@@ -123,6 +128,7 @@ class Publisher:
         self._max_message_bytes = max_message_bytes
         self._private_use = private_use
         self._learn_at_start = tuple(learn)
+        self._seals = seals or Seals()
         self._is_dry = is_dry
         self._metrics = metrics or Metrics()
         self._streams = {
@@ -141,7 +147,10 @@ class Publisher:
 
         Raises:
             BrokerUnavailable: It does not answer.
+            KeysUnusable, KeysUnavailable: There should be keys, and they cannot be had.
         """
+        if self._seals.has_source:
+            await self._seals.ring()
         if not self._is_dry and self._producer is None:
             producer = self._broker.producer(client_id="renkei-publish")
             await producer.start()
@@ -162,8 +171,9 @@ class Publisher:
             BrokerUnavailable: Some may have been appended; call again with the same changes.
                 A change without an id would then be another change: give ids.
             RegistryUnavailable: Nothing was appended.
-            ConfigurationError: A topic does not exist or takes only smaller events, or a schema is
-                not registered.
+            ConfigurationError: A topic does not exist or takes only smaller events, a schema is
+                not registered, or there is no key to seal with.
+            KeysUnavailable: Nothing was appended.
         """
         async with self._preparing:
             await self._appending.acquire()
@@ -184,21 +194,22 @@ class Publisher:
             EventInvalid: The columns are not the stream's.
             BrokerUnavailable: Some may have been appended; call again with the same records.
             RegistryUnavailable: Nothing was appended.
-            ConfigurationError: The topic does not exist or takes only smaller events, or the
-                schema is not registered.
+            ConfigurationError: The topic does not exist or takes only smaller events, the schema
+                is not registered, or there is no key to seal with.
+            KeysUnavailable: Nothing was appended.
         """
         known = self._streams.get(stream.name)
         if known is None or known.latest.fingerprint != stream.latest.fingerprint:
             raise ChangeRefused("this stream is not published", stream=stream.name)
         async with self._preparing:
             await self._learn_limit(stream)
-            schema_id = await self._schema_id(stream)
+            schema_id, ring = await self._schema_id(stream), await self._ring(stream)
             batch = await asyncio.to_thread(
                 prepare,
                 self._checker(stream.name),
                 records,
                 self._now(),
-                lambda rows: frame(schema_id, encode(stream.latest, rows)),
+                lambda rows: frame(schema_id, _columns_encoded(stream, rows, ring)),
                 self._limits[stream.name],
             )
             await self._appending.acquire()
@@ -306,12 +317,15 @@ class Publisher:
             return []
         stream = self._streams[name]
         await self._learn_limit(stream)
+        ring = await self._ring(stream)
         if len(chosen) <= FEW:
-            payloads = [encode_one(stream.latest, found.rows[row]) for row in chosen]
+            rows = [found.rows[row] for row in chosen]
+            rows = rows if ring is None else seal_rows(stream, rows, ring)
+            payloads = [encode_one(stream.latest, row) for row in rows]
         else:
             if len(chosen) < batch.num_rows:
                 batch = batch.take(pa.array(chosen, pa.int64()))
-            payloads = encode(stream.latest, batch)
+            payloads = _columns_encoded(stream, batch, ring)
         values = frame(await self._schema_id(stream), payloads)
         return [
             _Event(stream, found.origins[row], value, found.rows[row]["header"]["nature"] == _OPENS)
@@ -359,6 +373,10 @@ class Publisher:
                 "the stream's schema is not registered; push it: renkei schemas push",
                 stream=stream.name,
             ) from error
+
+    async def _ring(self, stream: Stream) -> KeyRing | None:
+        """The keys to seal the stream's items with; None if it has none that are sealed."""
+        return await self._seals.ring() if stream.sealed else None
 
     async def _append(self, events: Sequence[_Event]) -> None:
         """Append events of any streams at once, and wait for all of them."""
@@ -433,6 +451,11 @@ class Publisher:
         if name not in self._fitters:
             self._fitters[name] = Fitter(self._streams[name])
         return self._fitters[name]
+
+
+def _columns_encoded(stream: Stream, records: pa.RecordBatch, ring: KeyRing | None) -> list[bytes]:
+    """The records in Avro; sealed before, so that nothing else of them is ever encoded."""
+    return encode(stream.latest, records if ring is None else seal_columns(stream, records, ring))
 
 
 def _nothing() -> None:

@@ -55,7 +55,9 @@ _PROTECTION = {
     "household_number": None,
     "shared_with": [],
 }
-_BODIES = {
+_INDIVIDUAL_NUMBER = {"number": "123456789018", "assigned_on": "2026-04-01"}
+_BODIES: dict[str, tuple[dict[str, Any], str]] = {
+    "individual_number": (_INDIVIDUAL_NUMBER, "individual_number.assigned"),
     "resident": (_RESIDENT, "resident.address_changed"),
     "household": (_HOUSEHOLD, "household.changed"),
     "protection": (_PROTECTION, "protection.started"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -28,6 +28,7 @@ from bus.errors import RegistryUnavailable, SchemaUnknown
 from bus.model import Operation, OperationState, ParkedEvent, SchemaVersion, View
 from bus.observe.metrics import Metrics
 from bus.policy import compile_view, ledger_view, load_subscriptions
+from bus.sealing import Seals
 from bus.settings import Settings
 from bus.testing.changes import MUNICIPALITY, body
 
@@ -37,6 +38,7 @@ SUBSCRIPTIONS = load_subscriptions(CATALOG)
 _TYPES = {
     "resident": "resident.address_changed",
     "household": "household.changed",
+    "individual_number": "individual_number.changed",
     "protection": "protection.started",
 }
 
@@ -123,6 +125,13 @@ class Town:
         """One event, framed; ``schema=1`` writes it with that version of the schema."""
         written_with = items.pop("schema", len(CATALOG.stream(stream).versions))
         schema = CATALOG.stream(stream).versions[written_with - 1]
+        record = self.record(stream, subject, version, **items)
+        return frame(
+            self.registry.number(schema), [encode_one(schema, _filled(schema.schema, record))]
+        )[0]
+
+    def record(self, stream: str, subject: str, version: int, **items: Any) -> dict[str, Any]:
+        """One record, header and all."""
         event_type = items.pop("event_type", _TYPES[stream])
         name = uuid.uuid5(uuid.NAMESPACE_OID, f"{stream}/{subject}/{version}")
         header = {
@@ -142,10 +151,7 @@ class Town:
             "source": "resident_registry",
             "cancels": None,
         }
-        record = {"header": header, **body(stream, **items)}
-        return frame(
-            self.registry.number(schema), [encode_one(schema, _filled(schema.schema, record))]
-        )[0]
+        return {"header": header, **body(stream, **items)}
 
     async def publish(
         self, stream: str, subject: str, version: int, *, partition: int = 0, **items: Any
@@ -314,9 +320,19 @@ class Hosted:
 
 @asynccontextmanager
 async def hosted(
-    town: Town, sinks: dict[str, Callable[[View], Any]], *, streams: Sequence[str] = ("resident",)
+    town: Town,
+    sinks: dict[str, Callable[[View], Any]],
+    *,
+    streams: Sequence[str] = ("resident",),
+    views: Mapping[str, View] | None = None,
+    seals: Seals | None = None,
 ) -> AsyncIterator[Hosted]:
-    """Run the systems of *sinks* (system -> what makes a sink) until the block ends."""
+    """Run the systems of *sinks* (system -> what makes a sink) until the block ends.
+
+    Args:
+        views: By system, in place of what its subscription says of its only stream.
+        seals: The keys of the process.
+    """
     async with AsyncExitStack() as stack:
         readers = {name: town.reader(name) for name in CATALOG.streams}
         both = await stack.enter_async_context(
@@ -328,6 +344,7 @@ async def hosted(
                 settings=town.settings,
                 clock=town.clock,
                 metrics=Metrics(),
+                seals=seals,
             )
         )
         deliveries = [
@@ -336,7 +353,7 @@ async def hosted(
                 [
                     Feed(view, CATALOG.stream(name).topic, readers[name], _maker(make, view))
                     for name in streams
-                    for view in [view_of(system, name)]
+                    for view in [(views or {}).get(system) or view_of(system, name)]
                 ],
                 both,
                 sends_receipts=system != "ledger",

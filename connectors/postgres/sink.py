@@ -28,7 +28,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr
 from bus.errors import ConfigurationError, EventRefused, LaneLost, SinkUnavailable
 from bus.model import Applied, Checkpoint, Position, Receipt, View, ViewBatch
 from bus.points import Point, passed
-from connectors.postgres import statements, tables
+from connectors.postgres import serverlog, statements, tables
 from connectors.postgres.faults import translated
 from connectors.postgres.writers import BulkWriter, SmallWriter, Writer, connect
 
@@ -122,6 +122,7 @@ class PostgresSink:
         with translated(system=view.system, stream=view.stream):
             connection = connect(self._conninfo(view))
             try:
+                serverlog.insist_on_silence(connection, view)
                 shape, sql = tables.prepare(connection, names, view)
                 rows = connection.execute(sql.positions, (view.stream,)).fetchall()
             except BaseException:

@@ -40,6 +40,7 @@ SET search_path = pg_catalog;
 SET timezone = 'UTC';
 SET default_transaction_isolation = 'read committed';
 SET client_min_messages = error;
+SET log_parameter_max_length_on_error = 0;
 SET lock_timeout = '30s';
 SET idle_in_transaction_session_timeout = '60s'"""
 """Names mean what they say; nobody waits or holds a lane for ever."""

@@ -16,6 +16,7 @@ from bus.local.checkup import Finding, Outside, Verdict
 from bus.local.ports import choose
 from bus.local.stack import LocalStack
 from bus.settings import Settings
+from bus.testing.sealed import key
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ def test_looking_changes_nothing(stack: LocalStack, tmp_path: Path) -> None:
     findings = checkup.examine(stack, Outside(None))
 
     assert not stack.folder.home.exists()
-    assert len({finding.name for finding in findings}) == len(findings) == 13
+    assert len({finding.name for finding in findings}) == len(findings) == 14
     assert all(each.mend for each in findings if each.verdict is Verdict.FAIL)
 
 
@@ -174,3 +175,22 @@ async def test_a_clock_an_hour_off_a_database_is_seen(stack: LocalStack, databas
     assert "against the database" in finding.says
     right = Outside(None, settings=settings)
     assert only(checkup.clock(stack, right)).verdict is Verdict.OK
+
+
+def test_keys_are_looked_at_and_not_shown(tmp_path: Path) -> None:
+    """How many, and which of them seals; what is wrong with them otherwise."""
+    path = tmp_path / "keys"
+    settings = Settings(seal_keys_file=path)
+    assert only(checkup.keys(Settings())).verdict is Verdict.OK
+    assert only(checkup.keys(settings)).verdict is Verdict.FAIL
+
+    path.write_text(f"{key('k1').line}\n{key('k2').line}\n", encoding="ascii")
+    path.chmod(0o640)
+    assert "others may read" in only(checkup.keys(settings)).says
+    path.chmod(0o600)
+    assert only(checkup.keys(settings)).says == "2, sealing: k2"
+
+    silent = only(checkup.keys(Settings(seal_keys_command=SecretStr("false"))))
+    assert (silent.verdict, silent.says.startswith("[RK-407]")) == (Verdict.WARN, True)
+    twice = only(checkup.keys(Settings(seal_keys_file=path, seal_keys_command=SecretStr("false"))))
+    assert twice.verdict is Verdict.FAIL

@@ -19,6 +19,13 @@ def test_engines_are_read_from_one_line() -> None:
     assert endpoints.database == "postgresql://u:p@h/d?a=b"
 
 
+def test_they_are_some_of_the_settings_that_the_stack_wrote() -> None:
+    """Beside them stand other settings, which say nothing of an engine."""
+    written = {"kafka": "a", "registry": "b", "database": "c", "seal_keys_file": "d"}
+
+    assert Endpoints.of(written) == Endpoints("a", "b", "c")
+
+
 def test_the_password_is_not_printed() -> None:
     """Endpoints end up in failing tests and logs."""
     assert "u:p" not in repr(Endpoints.parse(TEXT))

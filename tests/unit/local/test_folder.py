@@ -14,6 +14,7 @@ import pytest
 from bus.errors import DataFolderInUse, EngineError
 from bus.local import folder, ports
 from bus.local.folder import Folder, Lock
+from bus.sealing import KeyRing
 
 
 @pytest.fixture
@@ -22,6 +23,16 @@ def where(tmp_path: Path) -> Folder:
     it = Folder.at(tmp_path / "home")
     it.make()
     return it
+
+
+def test_keys_that_seal_are_made_once(where: Folder) -> None:
+    """For the owner alone; they live as long as the data that they sealed."""
+    path = where.ensure_seal_keys()
+    made = path.read_text()
+
+    assert where.ensure_seal_keys().read_text() == made
+    assert len(KeyRing.parse(made).keys) == 1
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_a_held_folder_names_its_holder(where: Folder) -> None:

@@ -12,7 +12,9 @@ import pytest
 from bus.errors import BrokerUnavailable
 from bus.publish import bulk
 from bus.publish.bulk import Journal, Line, Progress, RefusedLine, batches, lines, load
+from bus.sealing import Seals
 from bus.testing.changes import body, change, record
+from bus.testing.sealed import STREAM, Pocket
 
 
 def line(**fields: Any) -> bytes:
@@ -28,7 +30,9 @@ def residents(count: int, first: int = 1) -> bytes:
 async def loaded(publisher: Any, data: bytes, **options: Any) -> tuple[Progress, list[RefusedLine]]:
     """A load of *data*, and the lines that it refused."""
     refused: list[RefusedLine] = []
-    progress = await load(io.BytesIO(data), publisher, refused=refused.append, **options)
+    progress = await load(
+        io.BytesIO(data), publisher, sealed=[STREAM], refused=refused.append, **options
+    )
     return progress, refused
 
 
@@ -55,6 +59,22 @@ async def test_loading_again_adds_nothing(house: Any) -> None:
 
     assert (progress.published, progress.resent, refused) == (4, 4, [])
     assert len(house.events("resident")) == 4
+
+
+async def test_a_sealed_item_is_in_no_id(house: Any) -> None:
+    """An id from the line's bytes could be tried against every number there is: give one."""
+    publisher = await house.publisher(seals=Seals(Pocket("k1")))
+    without = change(record(STREAM, subject_id="1"), record(subject_id="1"))
+    given = without | {"change_id": "019d4be0-0000-7abc-8def-000000000001"}
+    data = b"".join(json.dumps(each).encode() + b"\n" for each in (without, given))
+
+    progress, refused = await loaded(publisher, data)
+
+    assert (progress.published, progress.refused) == (1, 1)
+    ((fault,),) = [each.faults for each in refused]
+    assert (fault.code, fault.field) == ("missing", "change_id")
+    (event,) = house.events(STREAM)
+    assert event["header"]["change_id"] == given["change_id"]
 
 
 async def test_a_bad_line_does_not_stop_the_others(house: Any) -> None:
@@ -133,7 +153,7 @@ async def test_a_load_goes_on_where_it_stopped(
     publisher = await house.publisher()
     journal = Journal(tmp_path / "home", file)
     with pytest.raises(BrokerUnavailable), file.open("rb") as content:
-        await load(content, Failing(publisher, at=3), advanced=journal.write)
+        await load(content, Failing(publisher, at=3), sealed=[], advanced=journal.write)
 
     progress = Journal(tmp_path / "home", file).resume()
 
@@ -141,7 +161,7 @@ async def test_a_load_goes_on_where_it_stopped(
     assert (progress.lines, progress.published, progress.refused) == (6, 5, 1)
     with file.open("rb") as content:
         content.seek(progress.offset)
-        done = await load(content, publisher, progress=progress)
+        done = await load(content, publisher, sealed=[], progress=progress)
     assert (done.lines, done.published, done.refused, done.resent) == (10, 9, 1, 0)
     assert len(house.events("resident")) == 9
 

@@ -1,0 +1,40 @@
+"""The keys that seal 個人番号, as these settings name them, and what the log holds under each."""
+
+from __future__ import annotations
+
+from bus.access import seal_keys
+from bus.app.configured import catalog
+from bus.app.outside import broker, registry
+from bus.catalog.wire import Reader
+from bus.deliver.sealed import Sealed, sealed_in
+from bus.sealing import Seals
+from bus.settings import Settings
+
+
+def seals(settings: Settings) -> Seals:
+    """What seals and opens with the keys of these settings; nothing is read yet.
+
+    Raises:
+        SettingsRefused: They name a file and a command.
+    """
+    return Seals(seal_keys(settings))
+
+
+def sealed_streams(settings: Settings) -> list[str]:
+    """The streams that have an item which is sealed."""
+    return [name for name, stream in catalog(settings).streams.items() if stream.sealed]
+
+
+async def sealed(settings: Settings) -> list[Sealed]:
+    """What every topic holds that is sealed, by stream and key.
+
+    Raises:
+        KeysUnusable, Unavailable: There are no keys, or something does not answer.
+    """
+    streams, keys, found = catalog(settings), seals(settings), list[Sealed]()
+    async with registry(settings) as known, broker(settings) as cluster:
+        for stream in streams.streams.values():
+            if stream.sealed:
+                reader = Reader(stream, streams, known)
+                found += await sealed_in(cluster, stream, reader, keys)
+    return found

@@ -1,0 +1,126 @@
+"""``renkei keys``: the keys that seal 個人番号."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from bus import app as composition
+from bus.cli.output import DryRun, Json, out, show_json
+from bus.errors import ConfigurationError, SealBroken
+from bus.sealing import file as key_file
+from bus.sealing.ring import new_key
+from bus.settings import Settings
+
+File = Annotated[
+    Path | None,
+    typer.Option("--file", help="The file of keys; by default that of RENKEI_SEAL_KEYS_FILE."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group to the command line."""
+    group = typer.Typer(no_args_is_help=True, help="The keys that seal 個人番号 in the log.")
+    group.command()(new)
+    group.command("list")(list_all)
+    group.command()(check)
+    app.add_typer(group, name="keys")
+
+
+def new(
+    file: File = None,
+    key_id: Annotated[
+        str | None, typer.Option("--id", help="Its id; by default the day and four digits.")
+    ] = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Write a new key behind those of the file; from now on it is what is sealed with.
+
+    Processes notice by themselves. Where they have files of their own, give the new file to those
+    that deliver first, and to those that publish last.
+    """
+    settings = composition.settings()
+    path = file or settings.seal_keys_file
+    if path is None:
+        raise ConfigurationError("say where: --file, or RENKEI_SEAL_KEYS_FILE")
+    key = new_key(key_id, datetime.now(UTC).replace(microsecond=0))
+    if dry_run:
+        key_file.check(path, key)
+    else:
+        key_file.add(path, key)
+    said = {"file": str(path), "id": key.id, "made_at": key.made_at, "dry_run": dry_run}
+    if as_json:
+        show_json(said)
+    else:
+        verb = "would be" if dry_run else "is"
+        out().print(f"{key.id} {verb} what is sealed with, in {path}", markup=False)
+
+
+def list_all(as_json: Json = False) -> None:
+    """List the keys by id, never themselves; the last one is what is sealed with."""
+    settings = composition.settings()
+    ring = asyncio.run(composition.seals(settings).ring())
+    keys = ring.keys.values()
+    if as_json:
+        show_json(
+            [
+                {"id": key.id, "made_at": key.made_at, "is_current": key is ring.current}
+                for key in keys
+            ]
+        )
+        return
+    table = Table("Key", "Made", "", box=None, pad_edge=False)
+    for key in keys:
+        table.add_row(key.id, f"{key.made_at:%Y-%m-%d}", "current" if key is ring.current else "")
+    out().print(table)
+
+
+def check(as_json: Json = False) -> None:
+    """Open everything sealed that the log holds, and count it by key.
+
+    A key with no values, and not the current one, may be retired. Exit status 70 if something does
+    not open.
+    """
+    found = asyncio.run(_check(composition.settings()))
+    if as_json:
+        show_json(found)
+    else:
+        _print(found)
+    if any(each["values"] > each["opened"] for each in found):
+        raise typer.Exit(SealBroken.exit_status)
+
+
+async def _check(settings: Settings) -> list[dict[str, Any]]:
+    ring = await composition.seals(settings).ring()
+    return [
+        {
+            **asdict(each),
+            "is_there": each.key in ring.keys,
+            "is_current": each.key == ring.current.id,
+            "may_be_retired": each.key in ring.keys
+            and each.key != ring.current.id
+            and not each.values,
+        }
+        for each in await composition.sealed(settings)
+    ]
+
+
+def _print(found: list[dict[str, Any]]) -> None:
+    table = Table("Stream", "Key", "Values", "Open", "", box=None, pad_edge=False)
+    for each in found:
+        if each["values"] > each["opened"]:
+            says = f"{each['code']} first at {each['partition']}/{each['offset']}"
+        elif each["is_current"]:
+            says = "current"
+        else:
+            says = "may be retired" if each["may_be_retired"] else "needed"
+        numbers = f"{each['values']:,}", f"{each['opened']:,}"
+        table.add_row(each["stream"], each["key"] or "(not sealed)", *numbers, says)
+    out().print(table)

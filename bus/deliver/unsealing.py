@@ -1,0 +1,57 @@
+"""Open what is sealed in the log, for a view that shows it; every other view never does.
+
+By then the view has chosen rows and columns. What comes out is handed to the sink and nowhere
+else: what is remembered of a batch (bytes, decoded columns, what is parked) stays sealed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import pyarrow as pa
+
+from bus.deliver.kit import LARGE
+from bus.model import View
+from bus.sealing import Seals
+from bus.sealing.seals import key_ids, unseal_column
+
+
+class Unsealing:
+    """One lane's: the sealed columns of its view, and the keys of its process."""
+
+    def __init__(self, view: View, seals: Seals) -> None:
+        self._stream = view.stream
+        self._seals = seals
+        self._sealed = [
+            (at, column.path) for at, column in enumerate(view.columns) if column.is_sealed
+        ]
+
+    async def open(
+        self, shown: pa.RecordBatch, records: pa.RecordBatch, kept: pa.Int64Array
+    ) -> pa.RecordBatch:
+        """*shown* with its sealed columns opened.
+
+        Args:
+            shown: What the view shows.
+            records: The events that it was made of, whole.
+            kept: Which of them it shows.
+
+        Raises:
+            KeysUnusable, KeysUnavailable: There are no keys.
+            SealKeyUnknown, SealBroken: A text cannot be opened; ``where`` has its row, as
+                ``index``.
+        """
+        if not self._sealed or not shown.num_rows:
+            return shown
+        header = records.column("header").take(kept)
+        needed = set[str]().union(*(key_ids(shown.column(at)) for at, _ in self._sealed))
+        ring = await self._seals.ring(needed)
+
+        def opened() -> pa.RecordBatch:
+            found = shown
+            for at, path in self._sealed:
+                values = unseal_column(self._stream, path, found.column(at), header, ring)
+                found = found.set_column(at, found.schema.field(at), values)
+            return found
+
+        return await asyncio.to_thread(opened) if shown.num_rows >= LARGE else opened()

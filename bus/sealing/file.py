@@ -1,0 +1,68 @@
+"""Write a file of keys: a new key behind the others, the file whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from bus.errors import ConfigurationError, KeysUnusable
+from bus.sealing.ring import Key, KeyRing
+from bus.sealing.source import FileSource
+
+_OWNER_ONLY = 0o600
+
+
+def check(path: Path, key: Key) -> str:
+    """The text that the file would have with *key* behind its keys; nothing is written.
+
+    Raises:
+        KeysUnusable: The file as it is cannot be used, or has that key already.
+    """
+    before = FileSource(path).content() if path.exists() else ""
+    if before:
+        KeyRing.parse(before)  # what is wrong already is said of the file as it is
+        before = before if before.endswith("\n") else f"{before}\n"
+    text = f"{before}{key.line}\n"
+    KeyRing.parse(text)
+    return text
+
+
+def add(path: Path, key: Key) -> None:
+    """Write *key* behind the keys of the file, which is made if there is none.
+
+    What was in the file stays, comments included. Whoever reads meanwhile reads the file of before
+    or of after; a second one who writes is turned away.
+
+    Raises:
+        KeysUnusable: The file as it is cannot be used, or has that key already.
+        ConfigurationError: It cannot be written.
+    """
+    text = check(path, key)
+    beside = path.with_name(f".{path.name}.new")
+    try:
+        file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _OWNER_ONLY)
+    except FileExistsError:
+        raise KeysUnusable(
+            "somebody else is writing these keys; if nobody is, delete the file beside",
+            file=str(beside),
+        ) from None
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    try:
+        with os.fdopen(file, "w", encoding="ascii") as written:
+            written.write(text)
+            written.flush()
+            os.fsync(written.fileno())
+        beside.replace(path)
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    finally:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+
+
+def _unwritable(path: Path, error: OSError) -> ConfigurationError:
+    return ConfigurationError(
+        "the file of keys cannot be written", file=str(path), reason=error.strerror
+    )

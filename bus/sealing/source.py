@@ -1,0 +1,155 @@
+"""Where keys come from: a file for its owner alone, or what a command prints.
+
+A source says the text of :mod:`bus.sealing.ring`, and whether it is worth asking again. A file is
+compared by what the file system says of it; a command, which may be a dear question to a machine
+elsewhere, is trusted for some minutes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import stat
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from time import monotonic
+from typing import Protocol
+
+from bus.errors import KeysUnavailable, KeysUnusable
+
+PATIENCE = timedelta(seconds=5)
+"""How long a command may take."""
+TRUSTED_FOR = timedelta(minutes=5)
+"""How long what a command said is not asked for again."""
+MOST_BYTES = 1024 * 1024
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+class KeySource(Protocol):
+    """Gives the text that a ring is written in.
+
+    What was asked for and could not be had is not worth asking for again at once either.
+    """
+
+    def has_changed(self) -> bool:
+        """Whether what was read last may not be what there is now; true before the first time."""
+
+    async def read(self) -> str:
+        """The text as it is now.
+
+        Raises:
+            KeysUnusable: It cannot be had, and will not be by itself.
+            KeysUnavailable: Whoever has it does not answer.
+        """
+
+
+class FileSource:
+    """A file that nobody but its owner may read. It is to be replaced, not written into."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read: tuple[int, ...] | None = None
+
+    def has_changed(self) -> bool:
+        try:
+            there = _looks(self._path.stat())
+        except OSError:
+            there = ()
+        return self._read != there
+
+    async def read(self) -> str:
+        return await asyncio.to_thread(self.content)
+
+    def content(self) -> str:
+        """As :meth:`read`, for whoever may wait."""
+        try:
+            # what is opened is what is judged; a pipe in its place must not hold us up
+            with os.fdopen(os.open(self._path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+                there = os.fstat(file.fileno())
+                self._read = _looks(there)
+                if not stat.S_ISREG(there.st_mode):
+                    raise KeysUnusable("this is no file of keys", file=str(self._path))
+                if there.st_mode & _OTHERS:
+                    raise KeysUnusable(
+                        "others may read the keys; make the file's mode 0600 or 0400",
+                        file=str(self._path),
+                    )
+                text = file.read(MOST_BYTES).decode("ascii")
+        except OSError as error:
+            self._read = ()
+            raise KeysUnusable(
+                "the file of keys cannot be read", file=str(self._path), reason=error.strerror
+            ) from None
+        except UnicodeDecodeError:  # it would quote the bytes
+            raise KeysUnusable("the file of keys is no text", file=str(self._path)) from None
+        return text
+
+
+class CommandSource:
+    """A program that prints the keys: the client of a key service, or of a vault.
+
+    It is run as it is, without a shell. What it says on stderr is not looked at.
+    """
+
+    def __init__(
+        self,
+        command: str,
+        *,
+        patience: timedelta = PATIENCE,
+        trusted_for: timedelta = TRUSTED_FOR,
+        now: Callable[[], float] = monotonic,
+    ) -> None:
+        try:
+            self._words = shlex.split(command)
+        except ValueError:  # it would quote the command
+            self._words = []
+        self._patience = patience.total_seconds()
+        self._trusted_for = trusted_for.total_seconds()
+        self._now = now
+        self._read_at: float | None = None
+
+    def has_changed(self) -> bool:
+        return self._read_at is None or self._now() - self._read_at > self._trusted_for
+
+    async def read(self) -> str:
+        self._read_at = self._now()  # also where it fails: it is not asked again at each batch
+        try:
+            return (await self._run()).decode("ascii")
+        except UnicodeDecodeError:
+            raise KeysUnusable("the command for keys prints no text") from None
+
+    async def _run(self) -> bytes:
+        if not self._words:
+            raise KeysUnusable("the command for keys is no command")
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self._words,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.DEVNULL,
+                start_new_session=True,  # what it starts ends with it
+            )
+        except OSError as error:
+            raise KeysUnusable(
+                "the command for keys cannot be run", reason=error.strerror
+            ) from None
+        try:
+            async with asyncio.timeout(self._patience):
+                said, _ = await process.communicate()
+        except TimeoutError:
+            raise KeysUnavailable("the command for keys does not end") from None
+        finally:
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, 9)
+                await process.wait()
+        if process.returncode:
+            raise KeysUnavailable("the command for keys has failed", status=process.returncode)
+        return said
+
+
+def _looks(there: os.stat_result) -> tuple[int, ...]:
+    return there.st_dev, there.st_ino, there.st_size, there.st_mtime_ns, there.st_mode
