@@ -66,21 +66,21 @@ def registry_security(settings: Settings) -> RegistrySecurity:
     is_encrypted = url.scheme == "https"
     if settings.registry_ca is not None and not is_encrypted:
         expected = f"{_variable('registry')} to begin with https"
-        faults.append(_fault("registry_ca", "unused", expected))
+        faults.append(setting_fault("registry_ca", "unused", expected))
     context = _trusting("registry_ca", settings.registry_ca, faults)
     user = settings.registry_user
     said, file = settings.registry_password, settings.registry_password_file
     login = None
     if user is not None or said is not None or file is not None:
         if not user:
-            faults.append(_fault("registry_user", "missing", "the user who logs in"))
+            faults.append(setting_fault("registry_user", "missing", "the user who logs in"))
         login = (user or "", _password("registry_password", said, file, faults))
     if login is not None and url.username is not None:
         expected = f"a login here or in {_variable('registry_user')}, not both"
-        faults.append(_fault("registry", "twice", expected))
+        faults.append(setting_fault("registry", "twice", expected))
     has_login = login is not None or url.username is not None
     if has_login and not is_encrypted and not is_loopback(url.hostname or ""):
-        faults.append(_fault("registry", "in-the-clear", "https, for a password is sent"))
+        faults.append(setting_fault("registry", "in-the-clear", "https, for a password is sent"))
     if faults:
         raise _refused(faults)
     return RegistrySecurity(context, login)
@@ -95,7 +95,7 @@ def seal_keys(settings: Settings) -> KeySource | None:
     file, command = settings.seal_keys_file, settings.seal_keys_command
     if file is not None and command is not None:
         expected = f"this or {_variable('seal_keys_file')}, not both"
-        fault = _fault("seal_keys_command", "twice", expected)
+        fault = setting_fault("seal_keys_command", "twice", expected)
         raise SettingsRefused("there are keys from two places", [fault])
     if command is not None:
         return CommandSource(command.get_secret_value())
@@ -123,18 +123,22 @@ def _half_said(settings: Settings, protocol: Protocol) -> Iterator[Fault]:
     ):
         for name in names:
             if not is_used and getattr(settings, name) is not None:
-                yield _fault(name, "unused", f"{_variable('kafka_security')} to be {what}")
+                yield setting_fault(name, "unused", f"{_variable('kafka_security')} to be {what}")
     if protocol.is_encrypted:
         if settings.kafka_ca is None:
-            yield _fault("kafka_ca", "missing", "the file of whoever vouches for the brokers")
+            yield setting_fault(
+                "kafka_ca", "missing", "the file of whoever vouches for the brokers"
+            )
         if settings.kafka_certificate is not None and settings.kafka_key is None:
-            yield _fault("kafka_key", "missing", "the key of the certificate")
+            yield setting_fault("kafka_key", "missing", "the key of the certificate")
         if settings.kafka_key is not None and settings.kafka_certificate is None:
-            yield _fault("kafka_certificate", "missing", "the certificate of the key")
+            yield setting_fault("kafka_certificate", "missing", "the certificate of the key")
     if protocol.has_login and not settings.kafka_user:
-        yield _fault("kafka_user", "missing", "the user who logs in")
+        yield setting_fault("kafka_user", "missing", "the user who logs in")
     if protocol is Protocol.SASL_PLAINTEXT and not stays_here(settings.kafka or ""):
-        yield _fault("kafka_security", "in-the-clear", "SASL_SSL, for the brokers are not here")
+        yield setting_fault(
+            "kafka_security", "in-the-clear", "SASL_SSL, for the brokers are not here"
+        )
 
 
 def _password(name: str, said: SecretStr | None, file: Path | None, faults: list[Fault]) -> str:
@@ -150,45 +154,46 @@ def _password(name: str, said: SecretStr | None, file: Path | None, faults: list
         if found:
             return found
         expected = "a password"
-    faults.append(_fault(name, "missing" if said is None else "unusable", expected))
+    faults.append(setting_fault(name, "missing" if said is None else "unusable", expected))
     return ""
 
 
 def _secret(file: Path, name: str, faults: list[Fault]) -> str:
     """What a file for its owner's eyes holds, without the line's end."""
-    if not _is_private(file, name, faults):
+    if not is_private(file, name, faults):
         return ""
     try:
         found = file.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError):
         found = ""
     if not found:
-        faults.append(_fault(name, "unusable", "a file with a password in it, as text"))
+        faults.append(setting_fault(name, "unusable", "a file with a password in it, as text"))
     return found
 
 
-def _is_private(file: Path, name: str, faults: list[Fault]) -> bool:
+def is_private(file: Path, name: str, faults: list[Fault]) -> bool:
+    """Whether the file that the setting *name* names is for its owner's eyes; else a fault more."""
     try:
         mode = file.stat().st_mode
     except OSError:
-        faults.append(_fault(name, "unreadable", "a file that this process can read"))
+        faults.append(setting_fault(name, "unreadable", "a file that this process can read"))
         return False
     if mode & _OTHERS:
-        faults.append(_fault(name, "readable-by-others", "a file of mode 0600 or 0400"))
+        faults.append(setting_fault(name, "readable-by-others", "a file of mode 0600 or 0400"))
     return not mode & _OTHERS
 
 
 def _show(context: ssl.SSLContext | None, settings: Settings, faults: list[Fault]) -> None:
     """Have our own certificate shown where one is asked for."""
     certificate, key = settings.kafka_certificate, settings.kafka_key
-    if certificate is None or key is None or not _is_private(key, "kafka_key", faults):
+    if certificate is None or key is None or not is_private(key, "kafka_key", faults):
         return
     try:
         # without a word for it, an encrypted key would be asked for on the terminal
         (context or ssl.create_default_context()).load_cert_chain(certificate, key, password="")
     except (OSError, ValueError):
         expected = "a PEM certificate and its key, not encrypted"
-        faults.append(_fault("kafka_certificate", "unusable", expected))
+        faults.append(setting_fault("kafka_certificate", "unusable", expected))
 
 
 def _trusting(name: str, ca: Path | None, faults: list[Fault]) -> ssl.SSLContext | None:
@@ -198,7 +203,7 @@ def _trusting(name: str, ca: Path | None, faults: list[Fault]) -> ssl.SSLContext
     try:
         return ssl.create_default_context(cafile=ca)
     except (OSError, ValueError):  # ssl.SSLError is one of the first
-        faults.append(_fault(name, "unusable", "a file of PEM certificates"))
+        faults.append(setting_fault(name, "unusable", "a file of PEM certificates"))
         return None
 
 
@@ -206,11 +211,12 @@ def _one_of(words: type[_Word], said: str, name: str, faults: list[Fault]) -> _W
     try:
         return words(said)
     except ValueError:
-        faults.append(_fault(name, "unknown", f"one of {', '.join(words)}"))
+        faults.append(setting_fault(name, "unknown", f"one of {', '.join(words)}"))
         return None
 
 
-def _fault(name: str, code: str, expected: str) -> Fault:
+def setting_fault(name: str, code: str, expected: str) -> Fault:
+    """What is wrong with the setting *name*."""
     return Fault(code=code, field=_variable(name), expected=expected)
 
 

@@ -121,6 +121,9 @@ class Settings(BaseModel):
     stop_within: timedelta = timedelta(seconds=10)
     """How long a stopping process may finish the batch in hand."""
 
+    mask_keys: Path | None = None
+    """YAML file, system -> ``id`` and ``key`` (base64, 32 bytes), for masks that hash; its owner
+    alone may read it. Absent: what such a mask is on is not delivered."""
     private_use_table: str | None = None
     """Version of the site's table of private-use characters (外字); absent: they are refused."""
 

@@ -17,6 +17,7 @@ from bus.app.configured import (
 )
 from bus.app.deliveries import delivering, run_deliveries
 from bus.app.keys import sealed, sealed_streams, seals
+from bus.app.mask_keys import mask_keys
 from bus.app.monitoring import run_monitor, throughput
 from bus.app.operating import operations, operator, parked_events, received
 from bus.app.outside import broker, connect, registry
@@ -34,6 +35,7 @@ __all__ = [
     "granted",
     "ledger",
     "local_stack",
+    "mask_keys",
     "operations",
     "operator",
     "outboxes",

@@ -15,7 +15,7 @@ from bus.catalog import Catalog
 from bus.catalog import load as load_catalog
 from bus.deliver.fleet import JAPAN
 from bus.model import Severity
-from bus.policy import load_subscriptions
+from bus.policy import read_subscriptions
 from bus.settings import Settings
 
 if TYPE_CHECKING:
@@ -80,14 +80,17 @@ def this_day() -> date:
 def granted(settings: Settings, today: date) -> dict[str, dict[str, frozenset[str]]]:
     """System -> stream -> event types, of every grant in force; systems without any included.
 
+    Of a grant with conditions on the record none is there: whether an event fits them is in no
+    ledger, so that nobody can say from there that it is missing.
+
     Raises:
-        FilesRefused: The schema files or the subscriptions have faults.
+        FilesRefused: The schema files have faults. A faulty subscription grants nothing.
     """
     return {
         system: {
-            stream: frozenset(grant.event_types)
+            stream: frozenset() if grant.where else frozenset(grant.event_types)
             for stream, grant in subscription.streams.items()
-            if grant.approved_on <= today <= grant.expires_on
+            if grant.is_in_force(today)
         }
-        for system, subscription in load_subscriptions(catalog(settings)).items()
+        for system, subscription in read_subscriptions(catalog(settings)).subscriptions.items()
     }

@@ -12,6 +12,7 @@ import structlog
 
 from bus.app.configured import catalog, this_day
 from bus.app.keys import seals
+from bus.app.mask_keys import mask_keys
 from bus.app.outside import connect, registry
 from bus.app.systems import connections, feeds, refuse
 from bus.broker import Broker
@@ -23,10 +24,10 @@ from bus.deliver.fleet import Feed
 from bus.deliver.host import host, ill, observe, shared
 from bus.deliver.reading import Remembering
 from bus.deliver.shared import Shared
-from bus.errors import BusError, ConfigurationError, LaneError, NotEntitled, RegistryUnavailable
+from bus.errors import BusError, ConfigurationError, LaneError, PolicyError, RegistryUnavailable
 from bus.observe import http
 from bus.observe.metrics import Metrics
-from bus.policy import LEDGER, load_subscriptions
+from bus.policy import LEDGER, read_subscriptions
 from bus.settings import Settings
 
 
@@ -38,10 +39,11 @@ async def delivering(
 
     Raises:
         ConfigurationError: No system can be hosted as it is configured.
-        NotEntitled: No system has a subscription in force.
+        PolicyError: No system has a subscription of which a view can be made.
     """
     streams = catalog(settings)
-    granted = load_subscriptions(streams, settings.schemas)
+    reading = read_subscriptions(streams, settings.schemas)
+    keys = mask_keys(settings)
     chosen = connections(settings, systems)
     today = this_day()
     keep_freed()
@@ -58,11 +60,24 @@ async def delivering(
             undelivered[system, stream] = error.code
             refuse(error, system, stream)
 
+        for refusal in reading.refusals:
+            if refusal.system in chosen:
+                refused(refusal.error, refusal.system, refusal.stream)
         for system, connection in chosen.items():
             try:
-                fed[system] = feeds(system, connection, streams, granted, readers, today, refused)
-            except (NotEntitled, ConfigurationError) as error:
-                refused(error, system)
+                fed[system] = feeds(
+                    system,
+                    connection,
+                    streams,
+                    reading.subscriptions,
+                    readers,
+                    today,
+                    refused,
+                    keys,
+                )
+            except (PolicyError, ConfigurationError) as error:
+                if (system, None) not in undelivered:  # else its file was refused, and says why
+                    refused(error, system)
                 refusals.append(error)
         if not fed:
             raise refusals[0]

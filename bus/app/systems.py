@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
+from types import MappingProxyType
 
 import structlog
 from pydantic import ValidationError
@@ -13,11 +14,11 @@ from bus.catalog import Catalog
 from bus.catalog.reading import Reads
 from bus.connect import Sink
 from bus.deliver.fleet import Feed
-from bus.errors import BusError, ConfigurationError, NotEntitled
+from bus.errors import BusError, ConfigurationError, NotEntitled, PolicyError
 from bus.ledger import SCHEMA, TABLE_PREFIX
 from bus.ledger.feed import LedgerFeed
-from bus.model import View
-from bus.policy import LEDGER, Subscription, compile_view, ledger_view
+from bus.model import MaskKey, View
+from bus.policy import LEDGER, Subscription, compile_view, last_day, ledger_view
 from bus.settings import Settings, SystemConnection
 from connectors import SINKS
 
@@ -78,14 +79,18 @@ def feeds(
     readers: Mapping[str, Reads],
     today: date,
     refused: Callable[[BusError, str, str | None], None] | None = None,
+    keys: Mapping[str, MaskKey] = MappingProxyType({}),
 ) -> list[Feed]:
     """What one system is fed: a view of each stream that its subscription covers by now.
 
     Args:
-        refused: Told of each stream that is granted, but not in force.
+        refused: Told of each stream that is granted and of which no view can be made: out of
+            force, an item that may not go out, a mask without its key.
+        keys: System -> its own key for masks that hash.
 
     Raises:
-        NotEntitled: There is no subscription of this system, or no grant is in force.
+        NotEntitled: There is no subscription of this system, or it grants nothing.
+        BusError: Of nothing that is granted a view can be made.
         ConfigurationError: Its connection cannot be used.
     """
     make = sink(connection)
@@ -102,15 +107,18 @@ def feeds(
         raise NotEntitled("there is no subscription of this system", system=system)
     found: list[Feed] = []
     refusals: list[BusError] = []
-    for name, grant in subscriptions[system].streams.items():
+    for name in subscriptions[system].streams:
         try:
-            view = compile_view(subscriptions[system], catalog.stream(name), today)
-            found.append(feed(view, grant.expires_on))
-        except NotEntitled as error:
+            view = compile_view(subscriptions[system], catalog.stream(name), today, keys)
+        except (PolicyError, ConfigurationError) as error:
             (refused or refuse)(error, system, name)
             refusals.append(error)
-    if not found:
+            continue
+        found.append(feed(view, last_day(subscriptions[system], catalog.stream(name))))
+    if refusals and not found:
         raise refusals[0]
+    if not found:
+        raise NotEntitled("the subscription of this system grants nothing", system=system)
     return found
 
 

@@ -32,7 +32,7 @@ from bus.deliver.run import Rows, Run, event_id, joined, split_erasures
 from bus.deliver.shared import Shared, SharedSink
 from bus.deliver.state import LaneState, LaneStatus
 from bus.deliver.viewing import Viewer
-from bus.errors import BusError, LaneError, LaneLost, Reaction
+from bus.errors import BusError, LaneLost, Reaction
 from bus.model import Position, View
 from bus.model.receipt import NO_PREVIOUS
 from bus.points import Point, passed
@@ -219,28 +219,34 @@ class Lane:
         if unread := self._kit.set_aside.within(run.offsets[0], end):
             run = run.picked([n for n, offset in enumerate(run.offsets) if offset not in unread])
         readable = await self._viewer.read(run)
-        rows = await self._viewer.see(run, readable)
+        seen = await self._viewer.see(run, readable)
         await self._aside.park(
             [
                 self._aside.refused(run.keys[index], run.offsets[index], None, error)
                 for index, error in readable.refused
             ]
         )
+        await self._leave(seen.leaving)
         known = _last_event_id(readable, len(run)) if end - 1 not in unread else None
-        await self._apply(rows, self._kit.at(end, known))
+        await self._apply(seen.rows, self._kit.at(end, known))
 
     async def _erase(self, run: Run) -> None:
         """Erasures. What was set aside of these subjects is settled by them."""
         await self._aside.supersede(run)
-        erased = tuple(dict.fromkeys(key.decode("utf-8", "replace") for key in run.keys if key))
         nothing = self._kit.no_rows.records
         rows = Rows(nothing, run.offsets, run.keys, [b""] * len(run))
-        try:
-            await self._mover.move(rows, self._kit.at(run.end), erased)
-        except BusError as error:
-            if error.reaction is Reaction.PARK:
-                raise LaneError("the store refuses to erase", **self._kit.where) from error
-            raise
+        await self._mover.erase(rows, self._kit.at(run.end), run.keys)
+
+    async def _leave(self, leaving: Run) -> None:
+        """Subjects that no longer fit the view's conditions: their rows go, the position stays.
+
+        What is written after this is of other subjects; a crash in between does this again.
+        """
+        if not len(leaving):
+            return
+        await self._aside.supersede(leaving)
+        if self._mover.position.offset > 0:  # else the store has nothing of this lane yet
+            await self._mover.erase(self._kit.no_rows, self._mover.position, leaving.keys)
 
     async def _apply(self, rows: Rows, end: Position) -> None:
         """Apply *rows* and move to *end*, parking on the way what the store refuses."""

@@ -7,13 +7,13 @@ receipt of the one before it is acknowledged.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from time import monotonic
 
 from bus.deliver.kit import LARGE, Kit
 from bus.deliver.patience import Patience
 from bus.deliver.run import Rows, digest, ranges
-from bus.errors import Unavailable
+from bus.errors import BusError, LaneError, Reaction, Unavailable
 from bus.model import Applied, Position, Receipt, ViewBatch
 from bus.model.receipt import NO_PREVIOUS
 from bus.points import Point, passed
@@ -89,6 +89,24 @@ class Mover:
         self._unsettled = (sent, end.offset)
         self._count(len(rows), applied)
         self._say_restricted(receipt)
+
+    async def erase(self, rows: Rows, end: Position, keys: Sequence[bytes | None]) -> None:
+        """Have the rows of these subjects go, and the position be *end*.
+
+        Args:
+            rows: What the receipt says of it; no row of it is written.
+
+        Raises:
+            LaneError: The store refuses.
+            LaneLost: Somebody else moved the lane.
+        """
+        erased = tuple(dict.fromkeys(key.decode("utf-8", "replace") for key in keys if key))
+        try:
+            await self.move(rows, end, erased)
+        except BusError as error:
+            if error.reaction is Reaction.PARK:
+                raise LaneError("the store refuses to erase", **self._kit.where) from error
+            raise
 
     async def settle(self) -> None:
         """Wait for the receipt that is under way; then the group may know."""

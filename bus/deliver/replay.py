@@ -64,7 +64,7 @@ class Replay:
             readable = await self._viewer.read(run, refuse=(SchemaMismatch,))
             self._check_same(run, readable, events)
             try:
-                rows = await self._viewer.see(run, readable)
+                seen = await self._viewer.see(run, readable)
             except (SealBroken, SealKeyUnknown) as error:  # of one that was set aside already
                 at = run.offsets.index(error.where["offset"])
                 trial.fail(run.keys[at], run.offsets[at], error)
@@ -72,8 +72,10 @@ class Replay:
                 continue
             for index, refused in readable.refused:
                 trial.fail(run.keys[index], run.offsets[index], refused)
-            trial.left_out(set(run.offsets) - set(rows.offsets))
-            await self._apply(rows, trial)
+            trial.left_out(set(run.offsets) - set(seen.rows.offsets))
+            if len(seen.leaving):
+                await self._mover.erase(kit.no_rows, self._mover.position, seen.leaving.keys)
+            await self._apply(seen.rows, trial)
             break
         await self._mover.settle()
         await self._aside.record(trial.outcome(kit.now()))

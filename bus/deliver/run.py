@@ -83,12 +83,15 @@ class Rows:
 
     def without(self, dropped: Sequence[bool]) -> Rows:
         """The rows that *dropped* does not name."""
-        kept = [index for index, is_dropped in enumerate(dropped) if not is_dropped]
+        return self.picked([index for index, is_dropped in enumerate(dropped) if not is_dropped])
+
+    def picked(self, indices: Sequence[int]) -> Rows:
+        """The rows at *indices*, ascending."""
         return Rows(
-            self.records.take(pa.array(kept, pa.int64())),
-            [self.offsets[index] for index in kept],
-            [self.keys[index] for index in kept],
-            [self.values[index] for index in kept],
+            self.records.take(pa.array(indices, pa.int64())),
+            [self.offsets[index] for index in indices],
+            [self.keys[index] for index in indices],
+            [self.values[index] for index in indices],
         )
 
 

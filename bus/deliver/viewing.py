@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import cast
 
@@ -14,6 +15,7 @@ import pyarrow as pa
 
 from bus.catalog.reading import Readable, read_what_can_be
 from bus.deliver.kit import LARGE, Kit
+from bus.deliver.leaving import part
 from bus.deliver.patience import Patience
 from bus.deliver.run import Rows, Run
 from bus.deliver.unsealing import Unsealing
@@ -21,6 +23,15 @@ from bus.deliver.waiting import flag_of
 from bus.errors import BusError
 from bus.points import Point, passed
 from bus.policy import project
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a view makes of a run."""
+
+    rows: Rows
+    leaving: Run = field(default_factory=lambda: Run([], [], []))
+    """Of each subject that no longer fits the view's conditions, its last event."""
 
 
 class Viewer:
@@ -49,16 +60,16 @@ class Viewer:
                 error.where |= {**self._kit.where, "offset": run.offsets[index]}
             raise
 
-    async def see(self, run: Run, readable: Readable) -> Rows:
+    async def see(self, run: Run, readable: Readable) -> Seen:
         """What the view shows of the readable events of *run*, masked as of now."""
-        rows = self._kit.no_rows
+        seen = Seen(self._kit.no_rows)
         if readable.records is not None:
             readable_run = run.picked(readable.good) if readable.refused else run
-            rows = await self._projected(readable_run, readable.records)
+            seen = await self._projected(readable_run, readable.records)
         passed(Point.LANE_VIEWED)
-        return rows
+        return seen
 
-    async def _projected(self, run: Run, records: pa.RecordBatch) -> Rows:
+    async def _projected(self, run: Run, records: pa.RecordBatch) -> Seen:
         kit, protected = self._kit, None
         if self._has_flag:
             await self._patience.persist(kit.shared.fence.catch_up)
@@ -72,22 +83,33 @@ class Viewer:
             offsets=pa.array(run.offsets, pa.int64()),
         )
         seen = await asyncio.to_thread(see) if len(run) >= LARGE else see()
+        kept, indices = run, seen.kept
         if len(seen.kept) != len(run):
             kit.shared.metrics.filtered(*kit.labels, len(run) - len(seen.kept))
-            run = run.picked(cast("list[int]", seen.kept.to_pylist()))
-        shown = await self._patience.persist(
-            lambda: self._unsealed(run, seen.records, records, seen.kept)
-        )
-        values = cast("Sequence[bytes]", run.values)  # erasures were split off
-        return Rows(shown, run.offsets, run.keys, values)
+            kept = run.picked(cast("list[int]", seen.kept.to_pylist()))
+        values = cast("Sequence[bytes]", kept.values)  # erasures were split off
+        rows, leaving = Rows(seen.records, kept.offsets, kept.keys, values), None
+        if seen.outside is not None and len(seen.outside):
+            parted = part(
+                run,
+                cast("list[int]", seen.kept.to_pylist()),
+                cast("list[int]", seen.outside.to_pylist()),
+            )
+            leaving = parted.leaving
+            if len(parted.inside) != len(rows):
+                rows = rows.picked(parted.inside)
+                indices = indices.take(pa.array(parted.inside, pa.int64()))
+        shown = await self._patience.persist(lambda: self._unsealed(rows, records, indices))
+        rows = replace(rows, records=shown)
+        return Seen(rows) if leaving is None else Seen(rows, leaving)
 
     async def _unsealed(
-        self, run: Run, shown: pa.RecordBatch, records: pa.RecordBatch, kept: pa.Int64Array
+        self, rows: Rows, records: pa.RecordBatch, indices: pa.Int64Array
     ) -> pa.RecordBatch:
         try:
-            return await self._unsealing.open(shown, records, kept)
+            return await self._unsealing.open(rows.records, records, indices)
         except BusError as error:
             index = error.where.pop("index", None)
-            offset = run.offsets[index] if isinstance(index, int) else None
+            offset = rows.offsets[index] if isinstance(index, int) else None
             error.where |= self._kit.where | ({} if offset is None else {"offset": offset})
             raise

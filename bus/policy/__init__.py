@@ -14,7 +14,7 @@ from bus.policy.subscriptions import (
     read_subscription,
     read_subscriptions,
 )
-from bus.policy.views import LEDGER, compile_view, ledger_view
+from bus.policy.views import LEDGER, compile_view, last_day, ledger_view
 
 __all__ = [
     "LEDGER",
@@ -27,6 +27,7 @@ __all__ = [
     "check_subscriptions",
     "compile_view",
     "diff",
+    "last_day",
     "ledger_view",
     "load_subscriptions",
     "project",

@@ -112,6 +112,24 @@ def compile_view(
     )
 
 
+def last_day(subscription: Subscription, stream: Stream) -> date:
+    """The last day on which a view of *stream* may be used: the grant's, or protection's before.
+
+    Raises:
+        NotEntitled: The subscription does not grant this stream.
+    """
+    grant = subscription.streams.get(stream.name)
+    if grant is None:
+        raise NotEntitled(
+            "no subscription covers this system and stream",
+            system=subscription.system, stream=stream.name,
+        )  # fmt: skip
+    needed = [grant]
+    if withholds(grant, stream) and PROTECTION in subscription.streams:
+        needed.append(subscription.streams[PROTECTION])
+    return min(each.expires_on for each in needed)
+
+
 def columns_of(grant: Grant, stream: Stream, key: MaskKey | None = None) -> list[ViewColumn]:
     """The columns of *stream* that *grant* shows, as its masks leave them.
 

@@ -30,6 +30,8 @@ class WatchedSink(MemorySink):
         refused = self._watched.refused
         if any(row.get("subject_id") in refused for row in batch.records.to_pylist()):
             raise EventRefused("the store refuses a row")
+        if batch.erased and self._watched.refuses_erasures:
+            raise EventRefused("the store refuses to erase")
         applied = await super().apply(batch)
         self._watched.applied.append(batch)
         if self._watched.is_unheard:
@@ -46,6 +48,7 @@ class WatchedStore(MemoryStore):
         self.applies: list[ViewBatch] = []  # asked
         self.applied: list[ViewBatch] = []  # done
         self.refused: set[str] = set()  # subjects
+        self.refuses_erasures = False
         self.is_unheard = False  # the next apply commits, and nobody hears of it
 
     def versions(self, stream: str = "resident") -> dict[str, int]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
+from pydantic import SecretBytes, SecretStr
 
 from bus import app
 from bus.deliver.fleet import Feed
-from bus.errors import ConfigurationError, NotEntitled
+from bus.errors import ConfigurationError, NotEntitled, SettingsRefused
+from bus.model import MaskKey, MaskKind
 from bus.policy import Subscription
 from bus.settings import Settings, SystemConnection
 from bus.testing.lanes import CATALOG, SUBSCRIPTIONS, Town
@@ -99,3 +102,99 @@ def test_which_systems_are_hosted() -> None:
         app.connections(settings, ["telex"])
     with pytest.raises(ConfigurationError, match="RENKEI_SYSTEMS"):
         app.connections(Settings())
+
+
+def granting(stream: str, **changed: Any) -> dict[str, Subscription]:
+    """child_allowance, with what it is granted of one stream changed."""
+    subscription = SUBSCRIPTIONS["child_allowance"]
+    grant = subscription.streams[stream].model_copy(update=changed)
+    streams = {**subscription.streams, stream: grant}
+    return {"child_allowance": subscription.model_copy(update={"streams": streams})}
+
+
+def test_a_mask_without_its_key_stops_its_stream_alone() -> None:
+    """Loudly, and with the item; the key makes it go."""
+    hashing = granting("resident", masks={"name.full": MaskKind.KEYED_HASH})
+    told: list[tuple[str, str | None, str]] = []
+    readers = {name: Town().reader(name) for name in CATALOG.streams}
+
+    def feeds(keys: Mapping[str, MaskKey]) -> set[str]:
+        found = app.feeds(
+            "child_allowance", MEMORY, CATALOG, hashing, readers, TODAY,
+            lambda error, system, stream: told.append((system, stream, error.code)), keys,
+        )  # fmt: skip
+        return {feed.view.stream for feed in found}
+
+    assert "resident" not in feeds({})
+    assert told == [("child_allowance", "resident", "RK-302")]
+    assert "resident" in feeds({"child_allowance": MaskKey("a", SecretBytes(b"k" * 32))})
+    assert "resident" not in feeds({"other": MaskKey("a", SecretBytes(b"k" * 32))})
+
+
+def test_without_protection_in_force_no_location_is_withheld_blindly() -> None:
+    """A grant of protection that has ended ends what hangs on it."""
+    ended = granting("protection", expires_on=date(2026, 11, 23))
+
+    assert "resident" not in {feed.view.stream for feed in fed("child_allowance", ended)}
+
+
+def test_a_location_lasts_as_long_as_protection_does() -> None:
+    """The earlier day is the last."""
+    sooner = granting("protection", expires_on=date(2026, 12, 31))
+
+    days = {feed.view.stream: feed.expires_on for feed in fed("child_allowance", sooner)}
+
+    assert days["resident"] == date(2026, 12, 31)
+    assert days["household"] == SUBSCRIPTIONS["child_allowance"].streams["household"].expires_on
+
+
+def test_a_subscription_to_nothing_delivers_nothing() -> None:
+    """It says so, as one that is not there."""
+    nothing = SUBSCRIPTIONS["child_allowance"].model_copy(update={"streams": {}})
+
+    with pytest.raises(NotEntitled):
+        fed("child_allowance", {"child_allowance": nothing})
+
+
+KEY = b64encode(b"k" * 32).decode()
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        (f"a: {{id: '1', key: {KEY}}}", None),
+        (f"a: {{id: 1, key: {KEY}}}", "unusable"),
+        (f"a: {{id: '1', key: {KEY[:20]}}}", "unusable"),
+        (f"a: {{id: '1', key: {KEY}, more: x}}", "unusable"),
+        ("a: {id: '1', key: 'no base64!'}", "unusable"),
+        (f"a: {{id: '1', key: {KEY}}}\nb: {{id: '2', key: {KEY}}}", "twice"),
+        ("- a", "unusable"),
+        ("a: [", "unusable"),
+    ],
+)
+def test_the_file_of_mask_keys(tmp_path: Path, content: str, code: str | None) -> None:
+    """A key per system, long enough, never shared; what is wrong is told without the key."""
+    file = tmp_path / "keys.yaml"
+    file.write_text(content, encoding="utf-8")
+    file.chmod(0o600)
+    settings = Settings(mask_keys=file)
+
+    if code is None:
+        assert app.mask_keys(settings)["a"].secret.get_secret_value() == b"k" * 32
+        return
+    with pytest.raises(SettingsRefused) as refused:
+        app.mask_keys(settings)
+    assert [fault.code for fault in refused.value.faults] == [code]
+    assert KEY not in str(refused.value) + "".join(map(str, refused.value.faults))
+
+
+def test_keys_that_others_may_read_are_refused(tmp_path: Path) -> None:
+    """As every other secret in a file."""
+    file = tmp_path / "keys.yaml"
+    file.write_text(f"a: {{id: '1', key: {KEY}}}", encoding="utf-8")
+    file.chmod(0o640)
+
+    with pytest.raises(SettingsRefused) as refused:
+        app.mask_keys(Settings(mask_keys=file))
+    assert [fault.code for fault in refused.value.faults] == ["readable-by-others"]
+    assert app.mask_keys(Settings()) == {}

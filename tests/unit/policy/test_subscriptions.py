@@ -11,7 +11,12 @@ import pytest
 
 from bus.catalog import Catalog, load
 from bus.errors import FilesRefused
-from bus.policy import check_subscriptions, load_subscriptions
+from bus.policy import (
+    check_subscriptions,
+    load_subscriptions,
+    read_subscription,
+    read_subscriptions,
+)
 
 TODAY = date(2026, 11, 24)
 SYSTEMS = {
@@ -310,3 +315,99 @@ def test_no_system_takes_the_buss_own_name(
     spoilt = GOOD.replace("some_system", name)
 
     assert faults_of(**{name: spoilt}) == [("reserved", 1)]
+
+
+def test_a_bad_file_takes_out_its_own_system_alone(catalog: Catalog, tmp_path: Path) -> None:
+    """The others go on, and what is wrong is told with its place."""
+    (tmp_path / "subscriptions").mkdir()
+    (tmp_path / "subscriptions" / "some_system.yaml").write_text(GOOD, encoding="utf-8")
+    (tmp_path / "subscriptions" / "bad.yaml").write_text("system: [", encoding="utf-8")
+
+    reading = read_subscriptions(catalog, tmp_path)
+
+    assert set(reading.subscriptions) == {"some_system"}
+    (refusal,) = reading.refusals
+    assert (refusal.system, refusal.stream) == ("bad", None)
+    assert refusal.error.code == "RK-101"
+    assert refusal.error.where["fault"] == "syntax"
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "left", "refused"),
+    [
+        (GOOD.replace("name.full", "name.fool"), {"protection"}, {"resident"}),
+        (GOOD.replace("何のため", '""', 1), {"protection"}, {"resident"}),
+        (GOOD.replace("      - status", "      - stature"), set(), {"protection", "resident"}),
+        (GOOD.replace("zone:", "zones:"), None, {None}),
+    ],
+    ids=["a field", "a blank purpose", "protection itself", "the system"],
+)
+def test_a_bad_grant_takes_out_its_own_stream_alone(
+    catalog: Catalog, spoilt: str, left: set[str] | None, refused: set[str | None]
+) -> None:
+    """And, where it was protection, every location that would be withheld."""
+    reading = read_subscription("some_system", spoilt.encode(), catalog, today=TODAY)
+
+    granted = reading.subscriptions.get("some_system")
+    assert (None if granted is None else set(granted.streams)) == left
+    assert {refusal.stream for refusal in reading.refusals} == refused
+    assert all(refusal.faults for refusal in reading.refusals)
+
+
+def test_a_warning_refuses_nothing(catalog: Catalog) -> None:
+    """A grant that ends soon is still in force."""
+    text = GOOD.replace("2029-03-31", "2026-12-31")
+
+    reading = read_subscription("some_system", text.encode(), catalog, today=TODAY)
+
+    assert {fault.code for fault in reading.faults} == {"expires-soon"}
+    assert reading.errors == reading.refusals == ()
+    assert set(reading.subscriptions["some_system"].streams) == {"resident", "protection"}
+
+
+NUMBERS = """\
+system: some_system
+ja: 何か
+business_id: null
+ministry: 総務省
+separate_organ: null
+zone: individual_number
+streams:
+  individual_number:
+    event_types: [individual_number.assigned]
+    fields: [number]
+    number_use: {affair: 何に関する事務, ordinance: 番号条例, article: 第3条, under: 第9条第2項}
+    legal_basis: [{law: 何法}]
+    purpose: 何のため
+    approver: 総務部長
+    approved_on: 2026-04-01
+    expires_on: 2029-03-31
+"""
+
+
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "expected"),
+    [
+        ("", "", []),
+        (r"    number_use.*\n", "", [("restricted", 10)]),
+        (r"individual_number\nstreams", "lgwan\nstreams", [("zone", 11)]),
+        (r"organ: null", "organ: 教育委員会", [("ordinance", 11)]),
+        (r"第9条第2項", "第19条第11号", [("ordinance", 11)]),
+        (r"(?s)organ: null(.*)第9条第2項", r"organ: 教育委員会\1第19条第11号", []),
+        (r"ordinance: 番号条例, ", "", [("restricted", 10), ("missing", 11)]),
+        (r"affair: 何に関する事務", "affair: ''", [("restricted", 10), ("form", 11)]),
+        (r"\[number\]", "[number]\n    masks: {number: last_four}", [("mask-type", 11)]),
+        (r"\[number\]", "[number]\n    masks: {number: keyed_hash}", [("mask-type", 11)]),
+        (r"\[number\]", "[number]\n    masks: {number: present}", []),
+        (r"    fields", "    where: [{field: number, is_null: false}]\n    fields",
+         [("condition", 10)]),
+    ],
+)  # fmt: skip
+def test_individual_numbers_need_their_ordinance(
+    faults_of: Callable[..., list[tuple[str, int | None]]],
+    pattern: str,
+    replacement: str,
+    expected: list[tuple[str, int | None]],
+) -> None:
+    """番号法 9条2項 within the mayor's sections, 19条11号 to another organ; one zone only."""
+    assert faults_of(some_system=re.sub(pattern, replacement, NUMBERS, count=1)) == expected

@@ -1,0 +1,45 @@
+"""Subjects that leave a view: the newest event of theirs no longer fits its conditions.
+
+A store must not go on holding whom a view no longer covers, so their rows are erased. Within one
+batch the last event of a subject decides: one that is outside takes the subject out, and what came
+before it in the batch is not delivered at all; one that is inside brings the subject's row, and
+what was outside before it says nothing. So no order between erasing and writing is needed.
+
+Pure values. Nothing here is called for a view without conditions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bus.deliver.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Parted:
+    """What of a batch is to be written, and whose rows are to go."""
+
+    inside: Sequence[int]  # places in the list of rows that the view shows
+    leaving: Run  # of each subject that leaves, its last event
+
+
+def part(run: Run, shown: Sequence[int], outside: Sequence[int]) -> Parted:
+    """Part the events of *run*, of which the view shows some and some do not fit its conditions.
+
+    Args:
+        run: Events in log order; none is an erasure.
+        shown: Which of them the view shows, ascending.
+        outside: Which of them do not fit its conditions, ascending, whatever their event type.
+    """
+    last_outside = {run.keys[index]: index for index in outside}
+    last_shown = {run.keys[index]: index for index in shown}
+    leaving = sorted(
+        index for key, index in last_outside.items() if last_shown.get(key, -1) < index
+    )
+    inside = [
+        place
+        for place, index in enumerate(shown)
+        if last_outside.get(run.keys[index], -1) < last_shown[run.keys[index]]
+    ]
+    return Parted(inside, run.picked(leaving))
