@@ -20,11 +20,10 @@ from bus.policy.leaves import Leaf, base_of, covers, parts_of_date
 _OF_TOWN = frozenset({"municipality_code", "town_code", "prefecture", "municipality", "town"})
 _OF_TEXTS = (MaskKind.LAST_FOUR, MaskKind.KEYED_HASH)
 _OF_SEALED = (MaskKind.WITHHOLD, MaskKind.PRESENT)
-_NO_LISTS = (MaskKind.BIRTH_YEAR, MaskKind.PRESENT)  # no store has a list of what they leave
 
 FITS: Final[Mapping[MaskKind, str]] = {
     MaskKind.WITHHOLD: "any item",
-    MaskKind.BIRTH_YEAR: "a date outside lists",
+    MaskKind.BIRTH_YEAR: "a date",
     MaskKind.AGE_BAND: "a date",
     MaskKind.TOWN_ONLY: "an address",
     MaskKind.LAST_FOUR: "a text",
@@ -49,8 +48,8 @@ def effect(
     below = [leaf for leaf in leaves if covers(path, leaf.path)]
     if not below or (kind not in _OF_SEALED and any(leaf.path in sealed for leaf in below)):
         return None
-    if kind in _NO_LISTS and any(pa.types.is_list(leaf.type) for leaf in below):
-        return None
+    if kind is MaskKind.PRESENT and any(pa.types.is_list(leaf.type) for leaf in below):
+        return None  # of each value, or of the list?
     if kind is MaskKind.WITHHOLD:
         return {leaf.path: kind for leaf in below}
     if kind is MaskKind.PRESENT:
@@ -68,10 +67,9 @@ def left_of(leaf: Leaf, kind: MaskKind) -> tuple[pa.DataType, bool]:
     is_list = pa.types.is_list(leaf.type)
     if kind is MaskKind.PRESENT:
         return pa.bool_(), False
-    if kind is MaskKind.BIRTH_YEAR:
-        return pa.int32(), True
-    if kind is MaskKind.AGE_BAND:
-        return pa.list_(pa.string()) if is_list else pa.string(), True
+    if kind in (MaskKind.BIRTH_YEAR, MaskKind.AGE_BAND):
+        left = pa.int32() if kind is MaskKind.BIRTH_YEAR else pa.string()
+        return pa.list_(left) if is_list else left, True
     return leaf.type, leaf.is_nullable or kind is not MaskKind.KEYED_HASH
 
 

@@ -26,6 +26,10 @@ _TYPES: tuple[tuple[pa.DataType, str], ...] = (
     (pa.date32(), "date"),
     (pa.timestamp("us", tz="UTC"), "timestamp with time zone"),
     (pa.list_(pa.string()), "text[]"),
+    (pa.list_(pa.int32()), "integer[]"),
+    (pa.list_(pa.int64()), "bigint[]"),
+    (pa.list_(pa.bool_()), "boolean[]"),
+    (pa.list_(pa.date32()), "date[]"),
 )
 _WIDER = {
     "integer": {"bigint", "numeric"},

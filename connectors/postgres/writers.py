@@ -191,10 +191,11 @@ def json_rows(records: pa.RecordBatch) -> str:
 def _with_text(
     records: pa.RecordBatch, is_written: Callable[[pa.DataType], bool]
 ) -> pa.RecordBatch:
-    """The records with some columns as text."""
+    """The records with some columns, or what is in their lists, as text."""
     for index, kind in enumerate(records.schema.types):
-        if is_written(kind):
-            text = records.column(index).cast(pa.string())
+        is_list = pa.types.is_list(kind)
+        if is_written(kind.value_type if is_list else kind):
+            text = records.column(index).cast(pa.list_(pa.string()) if is_list else pa.string())
             records = records.set_column(index, records.schema.names[index], text)
     return records
 

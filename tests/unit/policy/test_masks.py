@@ -105,6 +105,7 @@ CASES: list[tuple[str, MaskKind, pa.Array, list[object]]] = [
     ("year", MaskKind.BIRTH_YEAR, pa.array([date(1986, 12, 31), None]), [1986, None]),
     ("year, leap day", MaskKind.BIRTH_YEAR, pa.array([date(2000, 2, 29)]), [2000]),
     ("year before 1970", MaskKind.BIRTH_YEAR, pa.array([date(1901, 1, 1)]), [1901]),
+    ("years in lists", MaskKind.BIRTH_YEAR, pa.array([[DAY], None]), [[1986], None]),
     ("birthday on the day", MaskKind.AGE_BAND, pa.array([date(1986, 4, 1)]), ["40-44"]),
     ("birthday the day after", MaskKind.AGE_BAND, pa.array([date(1986, 4, 2)]), ["35-39"]),
     ("last of a band", MaskKind.AGE_BAND, pa.array([date(1981, 4, 2)]), ["40-44"]),
