@@ -776,16 +776,17 @@ class SinkSuite:
     @pytest.mark.parametrize("rows", [1, 200])
     async def test_lists_of_every_kind(self, rig: SinkRig, rows: int) -> None:
         """Numbers, flags and days in lists, with nulls among them, and no list at all."""
-        kinds = {
+        kinds: dict[str, tuple[pa.DataType, list[object]]] = {
             "orders": (pa.int32(), [1, None, -3]),
             "amounts": (pa.int64(), [2**40, None]),
             "flags": (pa.bool_(), [True, None, False]),
             "days": (pa.date32(), [date(2026, 4, 1), None, date(1, 1, 1)]),
         }
         view = view_of(extra=[(name, pa.list_(kind)) for name, (kind, _) in kinds.items()])
-        full = {name: values for name, (_, values) in kinds.items()}
+        full: Row = {name: values for name, (_, values) in kinds.items()}
+        empty: Row = {name: [] for name in kinds}
         people = [person(f"{at:04d}", **full) for at in range(rows)]
-        people += [person("empty", **dict.fromkeys(kinds, [])), person("none")]
+        people += [person("empty", **empty), person("none")]
 
         async with opened(rig.sink(), view) as sink:
             await sink.apply(batch_of(view, people))

@@ -193,8 +193,8 @@ def _with_text(
 ) -> pa.RecordBatch:
     """The records with some columns, or what is in their lists, as text."""
     for index, kind in enumerate(records.schema.types):
-        is_list = pa.types.is_list(kind)
-        if is_written(kind.value_type if is_list else kind):
+        is_list = isinstance(kind, pa.ListType)
+        if is_written(kind.value_type if isinstance(kind, pa.ListType) else kind):
             text = records.column(index).cast(pa.list_(pa.string()) if is_list else pa.string())
             records = records.set_column(index, records.schema.names[index], text)
     return records

@@ -13,6 +13,7 @@ from bus.catalog import Catalog, load
 from bus.errors import FilesRefused
 from bus.policy import (
     check_subscriptions,
+    compile_view,
     load_subscriptions,
     read_subscription,
     read_subscriptions,
@@ -100,6 +101,81 @@ def test_sixteen_receive_every_event_of_what_they_subscribe_to(catalog: Catalog)
     for each in subscriptions.values():
         for name, grant in each.streams.items():
             assert set(grant.event_types) == set(catalog.stream(name).event_types), each.system
+
+
+def granted_items(catalog: Catalog, system: str, stream: str) -> set[str]:
+    """The body's columns that a system sees of a stream."""
+    view = compile_view(load_subscriptions(catalog)[system], catalog.stream(stream), TODAY)
+    return {c.name for c in view.columns if c.path and not c.path.startswith("header.")}
+
+
+def test_every_system_receives_and_every_stream_has_a_receiver(catalog: Catalog) -> None:
+    """But for streams of which no receiver among the seventeen is known."""
+    subscriptions = load_subscriptions(catalog)
+    received = {stream for each in subscriptions.values() for stream in each.streams}
+    published = {name for name, stream in catalog.streams.items() if not stream.is_internal}
+
+    assert all(each.streams for each in subscriptions.values())
+    assert published - received == {
+        "child_childcare_support.certification", "corporate_resident_tax.levy",
+        "fixed_asset_tax.levy", "health_management.vaccination", "light_vehicle_tax.vehicle",
+        "school_enrollment.enrollment",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("stream", "items"),
+    [
+        ("national_health_insurance.qualification", {"insured", "acquired_on", "lost_on"}),
+        ("late_elderly_medical.qualification", {"insured", "acquired_on", "lost_on"}),
+        ("long_term_care_insurance.qualification", {"insured", "acquired_on", "lost_on"}),
+        (
+            "national_pension.qualification",
+            {"enrolled", "basic_pension_number", "insured_kind", "kind_changed_on", "acquired_on",
+             "lost_on"},
+        ),
+        ("child_allowance.receipt", {"receiving", "start_month", "end_month"}),
+        ("electoral_roll.registration", {"protected", "registered"}),
+    ],
+)  # fmt: skip
+def test_the_register_takes_what_the_standard_names_and_no_more(
+    catalog: Catalog, stream: str, items: set[str]
+) -> None:
+    """No certificate numbers, no further electoral details (標準仕様書 v1.0 7.2.2)."""
+    assert granted_items(catalog, "resident_registry", stream) == items
+
+
+def test_whoever_has_individual_numbers_has_an_ordinance(catalog: Catalog) -> None:
+    """A few 番号利用事務 systems of the mayor's own, and no others."""
+    having = {
+        system: each.streams["individual_number"]
+        for system, each in load_subscriptions(catalog).items()
+        if "individual_number" in each.streams
+    }
+
+    assert set(having) == {
+        "individual_resident_tax",
+        "national_health_insurance",
+        "child_allowance",
+    }
+    assert all(grant.number_use is not None for grant in having.values())
+
+
+def test_the_fee_is_judged_by_the_municipal_levy_alone(catalog: Catalog) -> None:
+    """Prefectural shares went to the wrong place once (2019-09)."""
+    items = granted_items(catalog, "child_childcare_support", "individual_resident_tax.assessment")
+
+    assert "municipal_income_levy" in items
+    assert not any(name.startswith("prefectural") or name == "income" for name in items)
+    assert "total_income" not in items
+
+
+def test_what_is_not_for_other_businesses_stays(catalog: Catalog) -> None:
+    """他業務参照不可フラグ: every receiver but the register, which gets no more than the link."""
+    for system, each in load_subscriptions(catalog).items():
+        if "nonresident" in each.streams and system != "resident_registry":
+            rules = [str(condition) for condition in each.streams["nonresident"].conditions]
+            assert rules == ["not_for_other_businesses equals false"], system
 
 
 def test_whoever_receives_a_location_hears_of_protection(catalog: Catalog) -> None:

@@ -85,12 +85,12 @@ def test_a_capable_system_shows_its_reason(app: typer.Typer) -> None:
 
 
 def test_list_names_every_system(app: typer.Typer) -> None:
-    """Seventeen, the register without anything to receive."""
+    """Seventeen, the register among them: it receives qualification data."""
     result = CliRunner().invoke(app, ["subscriptions", "list", "--json"])
 
     listed = {each["system"]: each["streams"] for each in json.loads(result.stdout)}
     assert len(listed) == 17
-    assert listed["resident_registry"] == []
+    assert "national_pension.qualification" in listed["resident_registry"]
     assert listed["corporate_resident_tax"] == ["resident"]
 
 

@@ -7,10 +7,11 @@ from datetime import date
 
 import pyarrow as pa
 import pytest
+from pydantic import SecretBytes
 
 from bus.catalog import Catalog, load
 from bus.errors import FieldWithheld, NotEntitled
-from bus.model import Item, Keeping, Sensitivity, Suppression, View
+from bus.model import Item, Keeping, MaskKey, Sensitivity, Suppression, View
 from bus.policy import LEDGER, Subscription, compile_view, ledger_view, load_subscriptions
 
 TODAY = date(2026, 11, 24)
@@ -77,10 +78,10 @@ def test_a_view_is_header_flag_and_what_is_granted(catalog: Catalog) -> None:
 
 
 def test_types_are_the_few_that_stores_know(catalog: Catalog) -> None:
-    """Every column of every shipped view has one of eight types."""
+    """Every column of every shipped view has one of these types."""
     few = {
         pa.string(), pa.int32(), pa.int64(), pa.bool_(), pa.date32(), pa.float64(),
-        pa.timestamp("us", tz="UTC"), pa.list_(pa.string()),
+        pa.timestamp("us", tz="UTC"), pa.list_(pa.string()), pa.list_(pa.date32()),
     }  # fmt: skip
     views = [
         compile_view(each, catalog.stream(stream), TODAY)
@@ -130,8 +131,12 @@ def test_lists_of_records_become_lists(catalog: Catalog) -> None:
         {"event_types": ["resident.moved_in"]},
         {"fields": ["name.full", "birth_date", "protected"]},
         {"suppression": "capable", "suppression_reason": "reason"},
+        {"masks": {"birth_date": "birth_year"}},
+        {"masks": {"name.full": "last_four"}},  # of the same type
+        {"where": [{"field": "sex", "equals": "1"}]},
+        {"mode": "work_list"},
     ],
-    ids=["rows", "columns", "mask"],
+    ids=["rows", "columns", "suppression", "mask", "mask of a text", "conditions", "mode"],
 )
 def test_whatever_a_system_would_see_is_in_the_fingerprint(
     catalog: Catalog, changed: dict[str, object]
@@ -158,7 +163,11 @@ def test_words_are_not_in_the_fingerprint(catalog: Catalog) -> None:
         fields=["protected", "address", "birth_date", "name.full"],
         event_types=["resident.died", "resident.moved_in"],
     )
+    rules = [{"field": "sex", "equals": "1"}, {"field": "relationship", "is_null": False}]
 
+    assert (
+        view_of(catalog, where=rules).fingerprint == view_of(catalog, where=rules[::-1]).fingerprint
+    )
     assert same.fingerprint == view_of(catalog).fingerprint
     assert same == view_of(catalog)
 
@@ -298,3 +307,81 @@ def test_most_systems_withhold(catalog: Catalog) -> None:
 
     assert capable == {"national_health_insurance", "public_assistance"}
     assert all(grants[system].suppression_reason for system in capable)
+
+
+def test_a_mask_changes_the_column_not_its_name(catalog: Catalog) -> None:
+    """The type is what is left; the flag of an unknown date stays, its wording goes."""
+    view = view_of(catalog, masks={"birth_date": "age_band", "address": "town_only"})
+
+    columns = {column.name: column for column in view.columns}
+    assert columns["birth_date"].type == pa.string()
+    assert str(columns["birth_date"].mask) == "age_band"
+    assert columns["birth_date_unknown"].mask is None
+    assert str(columns["birth_date_text"].mask) == "withhold"
+    masked = {name for name, column in columns.items() if column.mask and "address" in name}
+    assert masked == {
+        "address_lot", "address_building", "address_building_kana", "address_postal_code",
+    }  # fmt: skip
+
+
+def test_a_key_is_in_the_fingerprint_by_its_id_alone(catalog: Catalog) -> None:
+    """Another secret under the same id is the same view; another id is another one."""
+    stream, grant = catalog.stream("resident"), subscription(masks={"name.full": "keyed_hash"})
+
+    def fingerprint(name: str, secret: bytes) -> str:
+        key = MaskKey(name, SecretBytes(secret))
+        return compile_view(grant, stream, TODAY, {"child_allowance": key}).fingerprint
+
+    assert fingerprint("a", b"x" * 32) == fingerprint("a", b"y" * 32)
+    assert fingerprint("a", b"x" * 32) != fingerprint("b", b"x" * 32)
+    with pytest.raises(FieldWithheld, match="key"):
+        compile_view(grant, stream, TODAY, {"other": MaskKey("a", SecretBytes(b"x" * 32))})
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"masks": {"sex": "withhold"}},
+        {"masks": {"protected": "withhold"}},
+        {"masks": {"address": "last_four"}},
+        {"where": [{"field": "address.town", "equals": "x"}]},
+        {"where": [{"field": "shoe_size", "equals": "x"}]},
+    ],
+    ids=["not granted", "the flag", "does not fit", "a place", "no item"],
+)
+def test_what_the_check_refuses_makes_no_view_either(
+    catalog: Catalog, changed: dict[str, object]
+) -> None:
+    """The second lock: a subscription that nobody checked."""
+    with pytest.raises(FieldWithheld):
+        view_of(catalog, **changed)
+
+
+def test_a_restricted_item_without_its_ordinance_makes_no_view(catalog: Catalog) -> None:
+    """And one with it says so, for whoever looks at the columns."""
+    known = load_subscriptions(catalog)["child_allowance"]
+    grant = known.streams["individual_number"]
+    stream = catalog.stream("individual_number")
+    bare = known.model_copy(
+        update={"streams": {"individual_number": grant.model_copy(update={"number_use": None})}}
+    )
+
+    assert compile_view(known, stream, TODAY).may_have_restricted
+    with pytest.raises(FieldWithheld, match="ordinance"):
+        compile_view(bare, stream, TODAY)
+
+
+def test_a_location_needs_protection_beside_it(catalog: Catalog) -> None:
+    """A store that hears of no protection could not be held to it."""
+    alone = subscription()
+    alone = alone.model_copy(update={"streams": {"resident": alone.streams["resident"]}})
+
+    with pytest.raises(NotEntitled, match="protection"):
+        compile_view(alone, catalog.stream("resident"), TODAY)
+
+
+def test_notify_only_is_header_and_flag(catalog: Catalog) -> None:
+    """That something happened to a subject, and whether it is protected."""
+    view = view_of(catalog, fields=[], mode="notify_only")
+
+    assert [c.name for c in view.columns if not c.path.startswith("header.")] == ["protected"]
