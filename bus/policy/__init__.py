@@ -11,10 +11,11 @@ from bus.policy.subscriptions import (
     Refusal,
     check_subscriptions,
     load_subscriptions,
+    read_files,
     read_subscription,
     read_subscriptions,
 )
-from bus.policy.views import LEDGER, compile_view, last_day, ledger_view
+from bus.policy.views import LEDGER, columns_of, compile_view, last_day, ledger_view
 
 __all__ = [
     "LEDGER",
@@ -25,6 +26,7 @@ __all__ = [
     "Refusal",
     "Subscription",
     "check_subscriptions",
+    "columns_of",
     "compile_view",
     "diff",
     "last_day",
@@ -32,6 +34,7 @@ __all__ = [
     "load_subscriptions",
     "project",
     "protected_from",
+    "read_files",
     "read_subscription",
     "read_subscriptions",
 ]

@@ -101,6 +101,11 @@ def read_subscriptions(
     if not files:
         expected = "a folder with one .yaml file per system"
         return Reading({}, (), (Fault(code="no-files", expected=expected, file=str(folder)),))
+    return read_files(files, catalog, today=today)
+
+
+def read_files(files: Iterable[Path], catalog: Catalog, *, today: date | None = None) -> Reading:
+    """As :func:`read_subscriptions`, of these files."""
     return joined(
         read_subscription(file.stem, _bytes(file), catalog, today=today) for file in files
     )

@@ -1,0 +1,162 @@
+"""``renkei subscriptions diff``: in words, which system gains or loses what, and on what ground."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bus import app as composition
+from bus import policy
+from bus.catalog import Catalog
+from bus.cli.output import Json, out, show_json
+from bus.errors import ConfigurationError, FilesRefused
+from bus.model import MaskKind
+from bus.policy.diff import Column, Difference, Kind, Subscriptions
+from bus.policy.subscriptions import FOLDER
+
+Old = Annotated[Path, typer.Argument(help="A folder of subscriptions, or one file, as it was.")]
+New = Annotated[Path, typer.Argument(help="The same as it is to be.")]
+_KIND = {
+    Kind.GAINED: "gains the stream",
+    Kind.LOST: "loses the stream",
+    Kind.CHANGED: "goes on receiving",
+}
+
+
+def diff(old: Old, new: New, as_json: Json = False) -> None:
+    """Say what changes from OLD to NEW: which system gains or loses which items of which stream.
+
+    Both must be without faults. Streams and names are those of the schemas in use.
+    """
+    catalog = composition.catalog(composition.settings())
+    found = policy.diff(_read(old, catalog), _read(new, catalog), catalog)
+    if as_json:
+        show_json([plain(each) for each in found])
+        return
+    if not found:
+        out().print("nothing changes")
+    for line in (line for each in found for line in words(each)):
+        out().print(line, markup=False)
+
+
+def plain(difference: Difference) -> dict[str, Any]:
+    """A difference in plain values."""
+    return {
+        "system": difference.system,
+        "system_ja": difference.system_ja,
+        "stream": difference.stream,
+        "stream_ja": difference.stream_ja,
+        "kind": difference.kind.value,
+        "ground": difference.ground,
+        "purpose": difference.purpose,
+        "gained": [_plain(column) for column in difference.gained],
+        "lost": [_plain(column) for column in difference.lost],
+        "masks": [
+            {
+                "field": change.path,
+                "column": change.name,
+                "ja": change.ja,
+                "sensitivity": change.sensitivity.value,
+                "before": change.before,
+                "after": change.after,
+            }
+            for change in difference.masks
+        ],
+        "event_types_gained": list(difference.event_types_gained),
+        "event_types_lost": list(difference.event_types_lost),
+        "conditions_gone": [str(condition) for condition in difference.conditions_gone],
+        "conditions_new": [str(condition) for condition in difference.conditions_new],
+        "suppression": _both(difference.suppression),
+        "mode": _both(difference.mode),
+        "terms": [
+            {"term": term.name, "before": term.before, "after": term.after}
+            for term in difference.terms
+        ],
+        "changes_view": difference.changes_view,
+        "needs_rebuild": difference.needs_rebuild,
+        "removes": list(difference.removes),
+    }
+
+
+def words(difference: Difference) -> Iterator[str]:
+    """A difference as an approver reads it, line by line."""
+    system = f"{difference.system} ({difference.system_ja})"
+    stream = f"{difference.stream} ({difference.stream_ja})"
+    yield f"{system} {_KIND[difference.kind]} {stream}"
+    yield f"  ground   {difference.ground}"
+    yield f"  purpose  {difference.purpose}"
+    yield from _columns("gains", difference.gained)
+    yield from _columns("loses", difference.lost)
+    for change in difference.masks:
+        before, after = _mask(change.before), _mask(change.after)
+        yield f"  mask     {change.path} ({change.ja}): {before} -> {after}"
+    for verb, names in (
+        ("gains", difference.event_types_gained),
+        ("loses", difference.event_types_lost),
+    ):
+        if names:
+            yield f"  {verb}    events {', '.join(names)}"
+    for condition in difference.conditions_gone:
+        yield f"  rows     no longer only where {condition}"
+    for condition in difference.conditions_new:
+        yield f"  rows     only where {condition}"
+    for name, both in (("suppression", difference.suppression), ("mode", difference.mode)):
+        if both is not None:
+            yield f"  {name}: {both[0].value} -> {both[1].value}"
+    for term in difference.terms:
+        yield f"  {term.name}: {term.before or '–'} -> {term.after or '–'}"
+    if difference.needs_rebuild:
+        yield "  needs a rebuild: what the system holds is to be filled anew"
+    if difference.removes:
+        yield f"  leaves what the system holds: {', '.join(difference.removes)}"
+
+
+def _columns(verb: str, columns: Sequence[Column]) -> Iterator[str]:
+    for column in columns:
+        if not column.path.startswith("header."):
+            mask = "" if column.mask is None else f", masked: {column.mask.value}"
+            yield f"  {verb}    {column.path} ({column.ja}), {column.sensitivity.value}{mask}"
+
+
+def _mask(kind: MaskKind | None) -> str:
+    return "none" if kind is None else kind.value
+
+
+def _plain(column: Column) -> dict[str, Any]:
+    return {
+        "field": column.path,
+        "column": column.name,
+        "ja": column.ja,
+        "sensitivity": column.sensitivity.value,
+        "mask": column.mask,
+    }
+
+
+def _both(both: tuple[Any, Any] | None) -> dict[str, str] | None:
+    return None if both is None else {"before": both[0].value, "after": both[1].value}
+
+
+def _read(path: Path, catalog: Catalog) -> Subscriptions:
+    """The subscriptions in a file, a folder of them, or a schemas folder.
+
+    Raises:
+        ConfigurationError: There is none.
+        FilesRefused: They have faults.
+    """
+    if path.is_file():
+        files = [path]
+    else:
+        inner = path / FOLDER
+        files = sorted((inner if inner.is_dir() else path).glob("*.yaml"))
+    if not files:
+        raise ConfigurationError("no subscription is here", file=str(path))
+    reading = policy.read_files(files, catalog)
+    if reading.errors:
+        raise FilesRefused(
+            "the subscriptions have faults",
+            reading.errors, count=len(reading.errors), folder=str(path),
+        )  # fmt: skip
+    return reading.subscriptions
