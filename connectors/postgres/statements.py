@@ -11,9 +11,12 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from bus.errors import ConfigurationError
-from bus.model import Keeping, View, ViewColumn
+from bus.model import Keeping, Mode, View, ViewColumn
 
 APPLIED_AT = "renkei_applied_at"
+CONFIRMED = "renkei_confirmed_version"
+"""In a work list: up to which version the system's clerks have confirmed a row. They write it; the
+sink makes the column and never touches it again."""
 MARK = " (renkei)"  # ends the comment of a column that the sink made
 _NAME_BYTES = 63  # PostgreSQL cuts a longer name off in silence
 
@@ -145,6 +148,8 @@ def make_table(names: Names, view: View) -> list[str]:
         for c in view.columns
     ]
     columns.append(f"{APPLIED_AT} timestamptz NOT NULL DEFAULT clock_timestamp()")
+    if view.mode is Mode.WORK_LIST:
+        columns.append(f"{CONFIRMED} integer")
     columns.append(f"PRIMARY KEY ({_list(view.key)})")
     body = ",\n  ".join(columns)
     return [f"CREATE TABLE {names.table} (\n  {body}\n)", *_comments(names, view.columns)]
@@ -162,7 +167,14 @@ def add_columns(names: Names, view: View, shape: TableShape) -> list[str]:
             f"ALTER TABLE {names.table} ADD COLUMN IF NOT EXISTS {APPLIED_AT}"
             " timestamptz NOT NULL DEFAULT clock_timestamp()"
         )
+    if view.mode is Mode.WORK_LIST:
+        statements.append(f"ALTER TABLE {names.table} ADD COLUMN IF NOT EXISTS {CONFIRMED} integer")
     return [*statements, *_comments(names, missing)]
+
+
+def own_columns(view: View) -> frozenset[str]:
+    """Columns of the table that are the bus's and not the view's."""
+    return frozenset({APPLIED_AT, *([CONFIRMED] if view.mode is Mode.WORK_LIST else [])})
 
 
 def _comments(names: Names, columns: Iterable[ViewColumn]) -> list[str]:

@@ -13,7 +13,7 @@ import psycopg
 from bus.errors import ConfigurationError
 from bus.model import View
 from connectors.postgres import statements
-from connectors.postgres.statements import APPLIED_AT, Names, Statements, TableColumn, TableShape
+from connectors.postgres.statements import Names, Statements, TableColumn, TableShape
 
 Connection = psycopg.Connection[Any]
 
@@ -60,7 +60,7 @@ def _columns(connection: Connection, table: str) -> TableShape:
 
 
 def _is_complete(connection: Connection, names: Names, view: View) -> bool:
-    wanted = {*view.schema.names, APPLIED_AT}
+    wanted = {*view.schema.names, *statements.own_columns(view)}
     return wanted <= shape(connection, names).keys() and bool(_columns(connection, names.position))
 
 
