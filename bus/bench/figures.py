@@ -26,6 +26,8 @@ class Aim:
 AIMS: Mapping[str, Aim] = {
     "view_events_per_s": Aim(800_000),
     "view_over_fastavro": Aim(10),
+    "policy_masked_over_plain": Aim(0.75),
+    "policy_fence_changed_ms": Aim(2, is_most=True),
     "publish_events_per_s": Aim(100_000),
     "deliver_events_per_s": Aim(200_000),
     "postgres_insert_over_ceiling": Aim(0.8),

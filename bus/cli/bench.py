@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bus import app as composition
-from bus.bench import codec, deliver, latency, load, publish, store
+from bus.bench import codec, deliver, latency, load, policy, publish, store
 from bus.bench.figures import AIMS
 from bus.bench.machines import machines
 from bus.cli.local import watching
@@ -27,6 +27,7 @@ class Part(StrEnum):
     """What can be measured."""
 
     CODEC = "codec"
+    POLICY = "policy"
     PUBLISH = "publish"
     DELIVER = "deliver"
     POSTGRES = "postgres"
@@ -54,6 +55,8 @@ def bench(
     figures: dict[str, float] = {}
     if part in (Part.CODEC, Part.ALL):
         figures |= codec.measure(composition.catalog(settings), _step)
+    if part in (Part.POLICY, Part.ALL):
+        figures |= policy.measure(composition.catalog(settings), _step)
     if part is not Part.CODEC:
         stack = composition.local_stack(settings, engines=outer.home / "engines")
         if stack.endpoints() is not None:
@@ -73,12 +76,14 @@ def bench(
 async def _on_engines(part: Part, stack: LocalStack, settings: Settings) -> Mapping[str, float]:
     figures: dict[str, float] = {}
     every = part is Part.ALL
-    if every or part in (Part.PUBLISH, Part.DELIVER, Part.POSTGRES):
+    if every or part in (Part.PUBLISH, Part.DELIVER, Part.POSTGRES, Part.POLICY):
         async with machines(stack, settings, [store.SYSTEM]) as made:
-            if part is not Part.POSTGRES:
+            if every or part in (Part.PUBLISH, Part.DELIVER):
                 figures |= await publish.measure(made.settings, _step)
             if every or part is Part.DELIVER:
                 figures |= await deliver.measure(made.settings, _step)
+            if every or part is Part.POLICY:
+                figures |= await policy.measure_fence(made.settings, _step)
             if every or part is Part.POSTGRES:
                 catalog = composition.catalog(made.settings)
                 figures |= await store.measure(catalog, made.town, _step)
