@@ -123,8 +123,15 @@ def feeds(
 
 
 def refuse(error: BusError, system: str, stream: str | None = None) -> None:
-    """Say what is not delivered; everything else is."""
-    where = {"system": system, **({"stream": stream} if stream is not None else {})}
+    """Say what is not delivered, and where it is to be mended; everything else is."""
+    found = {
+        "stream": stream,
+        "file": error.where.get("file"),
+        "line": error.where.get("line"),
+        "kind": error.where.get("fault"),
+        "name": error.where.get("field"),
+    }
+    where = {name: value for name, value in found.items() if value is not None}
     structlog.get_logger("renkei.deliver").error(
-        "not-delivered", code=error.code, reason=error.message, **where
+        "not-delivered", code=error.code, reason=error.message, system=system, **where
     )

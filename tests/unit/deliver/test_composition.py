@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 from pydantic import SecretBytes, SecretStr
+from structlog.testing import capture_logs
 
 from bus import app
+from bus.app.systems import refuse
 from bus.deliver.fleet import Feed
 from bus.errors import ConfigurationError, NotEntitled, SettingsRefused
 from bus.model import MaskKey, MaskKind
-from bus.policy import Subscription
+from bus.policy import Subscription, read_subscription
 from bus.settings import Settings, SystemConnection
 from bus.testing.lanes import CATALOG, SUBSCRIPTIONS, Town
 from connectors.memory.sink import MemorySink
@@ -154,6 +156,23 @@ def test_a_subscription_to_nothing_delivers_nothing() -> None:
 
     with pytest.raises(NotEntitled):
         fed("child_allowance", {"child_allowance": nothing})
+
+
+def test_what_is_refused_is_said_with_its_place() -> None:
+    """In the log: the system, the stream, the file and the line, and no value."""
+    text = (CATALOG.folder / "subscriptions" / "child_allowance.yaml").read_text(encoding="utf-8")
+    spoilt = text.replace("name.full", "SECRET.full", 1).encode()
+    (refusal,) = read_subscription("child_allowance", spoilt, CATALOG, today=TODAY).refusals
+
+    with capture_logs() as said:
+        refuse(refusal.error, refusal.system, refusal.stream)
+
+    (line,) = said
+    assert (line["event"], line["code"], line["kind"]) == ("not-delivered", "RK-101", "form")
+    assert (line["system"], line["stream"]) == ("child_allowance", "resident")
+    assert line["file"] == "subscriptions/child_allowance.yaml"
+    assert "SECRET" in text.replace("name.full", "SECRET.full").splitlines()[line["line"] - 1]
+    assert "SECRET" not in str(line)
 
 
 KEY = b64encode(b"k" * 32).decode()

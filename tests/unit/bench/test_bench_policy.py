@@ -1,0 +1,24 @@
+"""The bench of policy measures what it says: a mask on every item, and each kind of mask."""
+
+from __future__ import annotations
+
+from bus.bench import policy
+from bus.catalog import load
+from bus.model import MaskKind
+from bus.policy import load_subscriptions
+from bus.policy.leaves import FLAG, covers
+
+
+def test_every_item_of_the_grant_has_a_mask() -> None:
+    """But the flag, which none may have; and no mask is left out."""
+    catalog = load()
+    grant = load_subscriptions(catalog)[policy.SYSTEM].streams["resident"]
+
+    bare = [
+        field
+        for field in grant.fields
+        if field != FLAG and not any(covers(mask, field) for mask in policy.MASKS)
+    ]
+    assert bare == []
+    assert set(policy.MASKS.values()) == set(MaskKind)
+    assert policy._view(catalog, catalog.stream("resident"), policy.MASKS).columns
