@@ -208,7 +208,7 @@ async def _first_load(
                         fault=str(outcome.faults[0]),
                     )  # fmt: skip
                 sent[name] += outcome.published
-    due = [sum(sent[stream] for stream in store.views) for store in stores.stores]
+    due = [sum(sent.get(stream, 0) for stream in store.views) for store in stores.stores]
     until = begin + LOAD_WITHIN_S
     while True:
         _insist_alive(machines.processes)

@@ -87,10 +87,13 @@ def unprotected(
 
 def withholds(grant: Grant, stream: Stream) -> bool:
     """Whether *grant* has a location that is withheld where a subject is under protection."""
-    return grant.suppression is not Suppression.CAPABLE and any(
-        item.sensitivity is Sensitivity.LOCATION and grant.grants(item.path)
-        for item in stream.items
-    )
+    return grant.suppression is not Suppression.CAPABLE and has_location(grant, stream)
+
+
+def has_location(grant: Grant, stream: Stream) -> bool:
+    """Whether *grant* has an item that says where somebody is, masked or not."""
+    known = {item.path: item.sensitivity for item in stream.items}
+    return any(grant.grants(path) and judged(path, known) is Sensitivity.LOCATION for path in known)
 
 
 class _Look:
@@ -171,11 +174,7 @@ class _Look:
                 yield self._fault("unknown-field", key, f"an item of {self._stream.name}", path)
             elif any(covers(o, path) or covers(path, o) for o in grant.fields[:index]):
                 yield self._fault("repeated", key, "a field that is not granted already")
-        has_location = any(
-            item.sensitivity is Sensitivity.LOCATION and grant.grants(item.path)
-            for item in self._stream.items
-        )
-        if has_location and FLAG not in grant.fields:
+        if has_location(grant, self._stream) and FLAG not in grant.fields:
             yield self._fault("flag-missing", whole, f"the item {FLAG} wherever a location is")
 
     def masks(self) -> Iterator[Found]:

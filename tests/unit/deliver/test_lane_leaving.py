@@ -11,6 +11,7 @@ import pytest
 
 from bus.deliver.leaving import part
 from bus.deliver.run import Run
+from bus.deliver.state import LaneName
 from bus.errors import LaneError
 from bus.model import View
 from bus.points import Point
@@ -19,6 +20,7 @@ from bus.policy.grants import Where
 from bus.testing.lanes import CATALOG, SUBSCRIPTIONS, TODAY, Town, hosted
 
 SYSTEM = "child_allowance"
+LANE = LaneName(SYSTEM, "resident", 0)
 ONE, TWO = "000000000000001", "000000000000002"
 UNFIT = "a\x00b"  # the store takes no NUL
 HERE, GONE = "1", "2"
@@ -130,6 +132,29 @@ async def test_leaving_settles_what_is_set_aside(town: Town, sinks, store) -> No
         assert bus.parked() == []
     assert store.versions() == {}
     assert {row["state"] for row in town.read_all("exception")} == {"PARKED", "SUPERSEDED"}
+
+
+async def test_who_left_by_an_event_that_was_set_aside_goes_with_its_retry(
+    town: Town, sinks, store
+) -> None:
+    """Its next try does what the lane would have done; nothing stays parked."""
+    async with hosted(town, sinks, views=RESIDENTS) as bus:
+        await town.publish("resident", ONE, 1, resident_state=HERE)
+        await bus.at(1)
+        await bus.pause(SYSTEM)
+        await bus.paused()
+        left = await town.publish("resident", ONE, 2, resident_state=GONE)
+        event = await bus.shared.parked.refer_to(LANE, "linkage.resident", left, "T-1")
+        await bus.shared.parked.record([event])
+        await bus.resume(SYSTEM)
+        await bus.at(2)
+        assert store.versions() == {ONE: 1}
+
+        await bus.shared.parked.ask_retry([event])
+        bus.shared.parked.lane(LANE).on_news()
+        await bus.until(lambda: not bus.parked())
+
+    assert store.versions() == {}
 
 
 async def test_the_event_type_does_not_matter_for_leaving(town: Town, sinks, store) -> None:
