@@ -773,6 +773,20 @@ class SinkSuite:
         assert_no_value(refused.value, text.replace("\x00", ""))
         assert [row["subject_id"] for row in await rig.stored(view)] == ["good"]
 
+    async def test_an_erasure_may_leave_the_position_where_it_is(self, rig: SinkRig) -> None:
+        """A subject that leaves a view goes before its batch is written; then the batch moves."""
+        view = view_of()
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch_of(view, [person("1"), person("2")]))
+            erased = await sink.apply(batch_of(view, start=2, end=2, erased=[f"{CITY}/1"]))
+            held = await sink.checkpoint(0)
+            await sink.apply(batch_of(view, [person("3")], start=2))
+
+        assert erased.rows == 1
+        assert held is not None
+        assert held.position.offset == 2
+        assert [row["subject_id"] for row in await rig.stored(view)] == ["2", "3"]
+
     @pytest.mark.parametrize("rows", [1, 200])
     async def test_lists_of_every_kind(self, rig: SinkRig, rows: int) -> None:
         """Numbers, flags and days in lists, with nulls among them, and no list at all."""
