@@ -279,6 +279,12 @@ class SinkUnavailable(Unavailable):
     code = "RK-404"
 
 
+class EditionOutdated(SinkUnavailable):
+    """The store stands under a newer edition of its subscription than this process knows of."""
+
+    code = "RK-408"
+
+
 class StoreUnavailable(Unavailable):
     """The bus's own store (ledger) does not answer."""
 
@@ -314,6 +320,12 @@ class PositionForeign(LaneError):
     """A stored position belongs to another cluster, another log, or lies beyond the log's end."""
 
     code = "RK-502"
+
+
+class RebuildBusy(LaneError):
+    """Another process rebuilds the same table now."""
+
+    code = "RK-506"
 
 
 class LaneTooOld(LaneError):

@@ -29,6 +29,8 @@ class Point(StrEnum):
     LANE_RECEIPTED = "lane-receipted"  # receipt acknowledged
     LANE_COMMITTED = "lane-committed"  # offset told to the group
     LANE_PARKED = "lane-parked"  # an event's exception recorded, position not yet moved
+    # a rebuild
+    SINK_MERGED = "sink-merged"  # fresh rows and positions in place inside the open transaction
 
 
 _kill: Callable[[Point], None] | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -12,10 +12,12 @@ from time import perf_counter
 from bus import app
 from bus.broker import Broker
 from bus.catalog.wire import Reader
+from bus.connect import Fresh
 from bus.deliver.clock import SystemClock
 from bus.deliver.delivery import Delivery
 from bus.deliver.fleet import Feed
 from bus.deliver.host import host, shared
+from bus.errors import ConfigurationError
 from bus.model import Applied, Checkpoint, Stream, View, ViewBatch
 from bus.observe.metrics import Metrics
 from bus.policy import compile_view, load_subscriptions
@@ -48,6 +50,12 @@ class Dropping:
 
     async def checkpoint(self, partition: int) -> Checkpoint | None:  # noqa: ARG002 - the port's
         return None
+
+    async def withdraw(self, granted: Collection[str], edition: int) -> Sequence[str]:  # noqa: ARG002 - the port's
+        return ()
+
+    def fresh(self) -> Fresh:
+        raise ConfigurationError("what keeps no rows is not rebuilt")
 
     async def close(self) -> None:
         return

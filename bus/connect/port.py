@@ -7,7 +7,9 @@ rig passes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Protocol
 
 from bus.model import Applied, Checkpoint, View, ViewBatch
@@ -19,9 +21,12 @@ class Sink(Protocol):
     async def open(self, view: View) -> Mapping[int, Checkpoint]:
         """Prepare the store; what it holds of each partition (absent: from the beginning).
 
-        May be called again after :meth:`close`.
+        If the store's table stands under another view, what :func:`bus.connect.taken` names is
+        taken away, and *view* is noted, at once and before anything is written under it. May be
+        called again after :meth:`close`.
 
         Raises:
+            EditionOutdated: The table stands under a newer edition of the subscription.
             ConfigurationError: The store cannot hold this view (wrong rights, altered table).
             SinkUnavailable: The store does not answer.
         """
@@ -36,9 +41,11 @@ class Sink(Protocol):
         time; calls for several partitions may overlap and wait for each other.
 
         Raises:
+            EditionOutdated: The table stands under a newer edition by now; nothing was written.
             LaneLost: The stored position is not ``batch.start``; nothing was written.
             EventRefused: A row of the batch will never fit; nothing was written.
-            ConfigurationError: The store no longer fits the view; nothing was written.
+            ConfigurationError: The store no longer fits the view, or somebody opened it under
+                another view of the same edition; nothing was written.
             SinkUnavailable: The store did not answer; the effect is unknown.
         """
 
@@ -46,5 +53,72 @@ class Sink(Protocol):
         """What the store holds of one partition now; None if nothing. Asked after an apply
         whose effect is unknown, and when a lane is taken over."""
 
+    async def withdraw(self, granted: Collection[str], edition: int) -> Sequence[str]:
+        """Take away all that the store holds of streams that are not *granted*: rows, positions
+        and what a rebuild has filled so far. The names of those streams.
+
+        Needs no :meth:`open`. A stream that a newer edition than *edition* granted stays.
+
+        Raises:
+            ConfigurationError: The store does not let it.
+            SinkUnavailable: The store does not answer.
+        """
+
+    def fresh(self) -> Fresh:
+        """What fills a fresh table beside the one in use. A sink of its own."""
+
     async def close(self) -> None:
         """Let go of the store; safe to call twice, and after a failed open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Swapped:
+    """What became of the table in use when the fresh one took its place."""
+
+    changed: int
+    added: int
+    removed: int
+
+
+class Held(Protocol):
+    """The table in use, which nobody writes meanwhile; it can be read."""
+
+    @property
+    def checkpoints(self) -> Mapping[int, Checkpoint]:
+        """Where its lanes stand."""
+
+    async def swap(self, settled: Collection[str]) -> Swapped:
+        """Put what the fresh table holds, and its positions, in the place of what is in use: all
+        at once. The fresh table is gone then.
+
+        Of the subjects *settled* (keys, ``<municipality_code>/<subject_id>``) a newer row that a
+        lane wrote since the fresh table was made is kept: what was set aside when the fresh table
+        passed it, and applied meanwhile.
+
+        Raises:
+            ConfigurationError: The table in use refuses a row; nothing has changed.
+            SinkUnavailable: The store did not answer; nothing has changed, or all has.
+        """
+
+
+class Fresh(Sink, Protocol):
+    """Fills a fresh table beside the one in use, with positions of its own.
+
+    Opening makes the table, or finds what was filled under the same view. Nobody but the bus can
+    read it. One process at a time has it.
+
+    Raises, in ``open`` as well:
+        RebuildBusy: Another process has it.
+        ConfigurationError: The table in use does not stand under this view, or cannot be rebuilt.
+    """
+
+    def hold(self) -> AbstractAsyncContextManager[Held]:
+        """Keep writers from the table in use, inside.
+
+        Raises:
+            ConfigurationError: It no longer stands under the view that the fresh one is filled for.
+            SinkUnavailable: The store does not answer, or a writer does not end.
+        """
+
+    async def drop(self) -> None:
+        """Drop the fresh table; the next :meth:`open` begins anew."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
-from bus.connect import Sink
+from bus.connect import Fresh, Sink
+from bus.errors import ConfigurationError
 from bus.ledger.store import prepare
 from bus.model import Applied, Checkpoint, View, ViewBatch
 
@@ -48,6 +49,14 @@ class _LedgerSink:
 
     async def checkpoint(self, partition: int) -> Checkpoint | None:
         return await self._sink.checkpoint(partition)
+
+    async def withdraw(self, granted: Collection[str], edition: int) -> Sequence[str]:
+        """Nothing: what the ledger has of a stream that is gone is still a record."""
+        del granted, edition
+        return ()
+
+    def fresh(self) -> Fresh:
+        raise ConfigurationError("the ledger is a history; it is not rebuilt")
 
     async def close(self) -> None:
         await self._sink.close()

@@ -1,6 +1,7 @@
 """Values that cross seams. No I/O, nothing of Kafka, PostgreSQL or HTTP."""
 
 from bus.model.change import Change, ChangeRecord, PartialDate, event_key
+from bus.model.edition import OF_THE_FILES, Edition, digest_of
 from bus.model.fault import Fault, Severity
 from bus.model.mask import Comparable, Comparison, Condition, Mask, MaskKey, MaskKind, Mode
 from bus.model.operation import Operation, OperationState
@@ -18,6 +19,7 @@ from bus.model.view import (
 )
 
 __all__ = [
+    "OF_THE_FILES",
     "Applied",
     "Change",
     "ChangeRecord",
@@ -25,6 +27,7 @@ __all__ = [
     "Comparable",
     "Comparison",
     "Condition",
+    "Edition",
     "ExceptionState",
     "Fault",
     "Item",
@@ -48,6 +51,7 @@ __all__ = [
     "View",
     "ViewBatch",
     "ViewColumn",
+    "digest_of",
     "event_key",
     "multirange",
 ]

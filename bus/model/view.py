@@ -55,6 +55,7 @@ class View:
     conditions: tuple[Condition, ...] = ()  # all must hold; who leaves them leaves the store
     mode: Mode = Mode.AUTO_APPLY
     may_have_restricted: bool = False  # a 番号利用事務 with its ordinance
+    edition: int = 0  # which edition of the subscription it is of; decides nothing of what is seen
 
     @property
     def key(self) -> tuple[str, ...]:

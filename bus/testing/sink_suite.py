@@ -12,13 +12,22 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Protocol
+from hashlib import sha256
+from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
 import pytest
 
 from bus.connect import Sink
-from bus.errors import EventRefused, LaneLost, SinkUnavailable
+from bus.errors import (
+    BusError,
+    ConfigurationError,
+    EditionOutdated,
+    EventRefused,
+    LaneLost,
+    RebuildBusy,
+    SinkUnavailable,
+)
 from bus.model import (
     Checkpoint,
     Keeping,
@@ -35,6 +44,7 @@ from bus.points import Point
 from bus.testing.corpus import HOSTILE_TEXT, REFUSED_TEXT
 
 Row = dict[str, Any]
+S = TypeVar("S", bound=Sink)
 
 CITY = "011002"
 TOPIC_PREFIX = "linkage."
@@ -87,6 +97,11 @@ def view_of(
     stream: str = "resident",
     keeping: Keeping = Keeping.STATE,
     extra: Sequence[tuple[str, pa.DataType]] = (),
+    *,
+    locations: Sequence[str] = (),
+    suppression: Suppression = Suppression.WITHHOLD,
+    event_types: Sequence[str] = (),
+    edition: int = 0,
 ) -> View:
     """A view with every type that views have, and *extra* columns at its end."""
     log = _LOG if keeping is Keeping.HISTORY else ()
@@ -95,7 +110,7 @@ def view_of(
             name=name,
             path=name,
             type=kind,
-            sensitivity=Sensitivity.PERSONAL,
+            sensitivity=Sensitivity.LOCATION if name in locations else Sensitivity.PERSONAL,
             is_nullable=name not in _REQUIRED | dict(_LOG).keys(),
         )
         for name, kind in (*_COLUMNS, *log, *extra)
@@ -105,9 +120,10 @@ def view_of(
         stream=stream,
         keeping=keeping,
         columns=columns,
-        event_types=frozenset(),
-        suppression=Suppression.WITHHOLD,
-        fingerprint=f"{len(extra):064d}",
+        event_types=frozenset(event_types),
+        suppression=suppression,
+        fingerprint=sha256(repr((extra, locations, suppression, event_types)).encode()).hexdigest(),
+        edition=edition,
     )
 
 
@@ -172,7 +188,7 @@ def batch_of(
 
 
 @contextlib.asynccontextmanager
-async def opened(sink: Sink, view: View) -> AsyncIterator[Sink]:
+async def opened(sink: S, view: View) -> AsyncIterator[S]:
     """*sink*, open, and closed at the end whatever happens."""
     try:
         await sink.open(view)
@@ -829,18 +845,305 @@ class SinkSuite:
         assert (first["subject_id"], first.get("former_name")) == ("0", None)
         assert (second["former_name"], second["tags"]) == ("佐藤", ["a"])
 
-    async def test_a_view_may_lose_a_column(self, rig: SinkRig) -> None:
-        """A grant that was withdrawn: new rows come without, and a rewritten row loses it."""
-        wider = view_of(extra=[("former_name", pa.string())])
+    @pytest.mark.parametrize("rows", [1, 200])
+    async def test_a_column_that_a_view_loses_is_emptied_at_once(
+        self, rig: SinkRig, rows: int
+    ) -> None:
+        """A grant that was withdrawn: no row waits for its next event to be rid of it."""
+        wider = view_of(extra=[("former_name", pa.string()), ("tags", TEXTS)])
+        people = [
+            person(f"{at:03d}", name="a", former_name="佐藤", tags=["a"]) for at in range(rows)
+        ]
         async with opened(rig.sink(), wider) as sink:
-            await sink.apply(batch_of(wider, [person("1", former_name="佐藤")]))
+            await sink.apply(batch_of(wider, people))
 
+        view = view_of(edition=1)
+        async with opened(rig.sink(), view) as sink:
+            found = await rig.stored(wider)
+            await sink.apply(batch_of(view, [person("x")], start=rows))
+
+        assert len(found) == rows
+        assert {(r["name"], r.get("former_name"), str(r.get("tags"))) for r in found} == {
+            ("a", None, "None")
+        }
+        assert len(await rig.stored(view)) == rows + 1
+
+    async def test_a_column_that_is_masked_otherwise_is_emptied(self, rig: SinkRig) -> None:
+        """What it holds was not masked so; new rows have what the new mask leaves, of its type."""
+        before = view_of(extra=[("born", pa.date32()), ("town", pa.string())])
+        now = view_of(extra=[("born", pa.int32()), ("town", pa.string())], edition=1)
+        async with opened(rig.sink(), before) as sink:
+            row = person("1", born=date(1990, 4, 1), town="a")
+            await sink.apply(batch_of(before, [row]))
+
+        async with opened(rig.sink(), now) as sink:
+            await sink.apply(batch_of(now, [person("2", born=1990, town="b")], start=1))
+
+        assert [(r["born"], r["town"]) for r in await rig.stored(now)] == [
+            (None, "a"), (1990, "b"),
+        ]  # fmt: skip
+
+    async def test_locations_go_with_the_trust(self, rig: SinkRig) -> None:
+        """A system that suppressed addresses itself, and no longer may, keeps none of them."""
+        capable = view_of(locations=["name"], suppression=Suppression.CAPABLE)
+        withholds = view_of(locations=["name"], edition=1)
+        async with opened(rig.sink(), capable) as sink:
+            await sink.apply(batch_of(capable, [person("1", name="somewhere", income=5)]))
+
+        async with opened(rig.sink(), withholds):
+            (row,) = await rig.stored(withholds)
+        async with opened(rig.sink(), view_of(
+            locations=["name"], suppression=Suppression.CAPABLE, edition=2)
+        ) as sink:  # fmt: skip
+            checkpoint = await sink.checkpoint(0)
+
+        assert (row["name"], row["income"]) == (None, 5)
+        assert checkpoint is not None
+
+    async def test_rows_of_events_that_are_no_longer_selected_go(self, rig: SinkRig) -> None:
+        """A view that loses rows, by the type of the event that wrote them."""
+        both = view_of(event_types=["resident.moved_in", "resident.died"])
+        one = view_of(event_types=["resident.moved_in"], edition=1)
+        rows = [person("1"), person("2", event_type="resident.died")]
+        async with opened(rig.sink(), both) as sink:
+            await sink.apply(batch_of(both, rows))
+
+        async with opened(rig.sink(), one) as sink:
+            checkpoint = await sink.checkpoint(0)
+
+        assert [row["subject_id"] for row in await rig.stored(one)] == ["1"]
+        assert checkpoint is not None
+        assert checkpoint.position.offset == 2
+
+    @pytest.mark.parametrize("rows", [1, 200])
+    async def test_an_older_edition_is_turned_away(self, rig: SinkRig, rows: int) -> None:
+        """A process that has not heard of the new edition can bring nothing back; it waits."""
+        old = view_of(extra=[("former_name", pa.string())])
+        new = view_of(edition=1)
+        people = [person(f"{at:03d}", former_name="佐藤") for at in range(rows)]
+        async with opened(rig.sink(), old) as late:
+            await late.apply(batch_of(old, people))
+            async with opened(rig.sink(), new) as sink:
+                with pytest.raises(EditionOutdated):
+                    await late.apply(batch_of(old, people, start=rows))
+                with pytest.raises(EditionOutdated):
+                    await late.apply(batch_of(old, start=rows, erased=[f"{CITY}/000"]))
+                with pytest.raises(EditionOutdated):
+                    await rig.sink().open(old)
+                await sink.apply(batch_of(new, [person("x")], start=rows))
+
+        stored = await rig.stored(old)
+        assert [row.get("former_name") for row in stored] == [None] * (rows + 1)
+
+    async def test_two_views_of_one_edition_do_not_take_turns(self, rig: SinkRig) -> None:
+        """Processes of two releases: the one that opened first stops, and says so."""
+        old, new = view_of(), view_of(extra=[("former_name", pa.string())])
+        async with opened(rig.sink(), old) as first:
+            async with opened(rig.sink(), new) as second:
+                with pytest.raises(ConfigurationError):
+                    await first.apply(batch_of(old, [person("1")]))
+                await second.apply(batch_of(new, [person("1", former_name="佐藤")]))
+
+        assert [row["former_name"] for row in await rig.stored(new)] == ["佐藤"]
+
+    async def test_a_stream_that_is_withdrawn_leaves_nothing(self, rig: SinkRig) -> None:
+        """Rows and positions go; what is still granted stays; granted again, it starts anew."""
+        kept, gone = view_of("household"), view_of()
+        for view in (kept, gone):
+            async with opened(rig.sink(), view) as sink:
+                await sink.apply(batch_of(view, [person("1")]))
+
+        assert list(await rig.sink().withdraw({"household"}, 1)) == ["resident"]
+        assert list(await rig.sink().withdraw({"household"}, 1)) == []
+
+        assert await rig.stored(gone) == []
+        assert len(await rig.stored(kept)) == 1
+        with pytest.raises(EditionOutdated):
+            await rig.sink().open(gone)
+        async with opened(rig.sink(), view_of(edition=2)) as sink:
+            assert await sink.checkpoint(0) is None
+
+    async def test_a_newer_grant_is_not_withdrawn(self, rig: SinkRig) -> None:
+        """By a process that does not know of it yet."""
+        view = view_of(edition=2)
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch_of(view, [person("1")]))
+
+        assert list(await rig.sink().withdraw((), 1)) == []
+        assert len(await rig.stored(view)) == 1
+
+    async def test_an_empty_store_has_nothing_to_withdraw(self, rig: SinkRig) -> None:
+        """Not even the bus's own tables."""
+        assert list(await rig.sink().withdraw((), 1)) == []
+
+    # -- a rebuild
+
+    @pytest.mark.parametrize("rows", [2, 200])
+    async def test_a_fresh_table_takes_the_place_of_the_one_in_use(
+        self, rig: SinkRig, rows: int
+    ) -> None:
+        """Rows that were missing come, others go, positions and receipt with them; until then
+        nobody sees any of it."""
+        view = view_of()
+        old = [person("gone", 9), *(person(f"{at:03d}", name="old") for at in range(rows))]
+        new = [person(f"{at:03d}", name="new") for at in range(rows)] + [person("new")]
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch_of(view, old, end=400))
+            before = await rig.stored(view)
+            fresh = sink.fresh()
+            async with opened(fresh, view):
+                batch = batch_of(view, new, end=400)
+                await fresh.apply(batch)
+                assert await rig.stored(view) == before
+                async with fresh.hold() as held:
+                    assert held.checkpoints[0].position.offset == 400
+                    swapped = await held.swap(())
+            after = await rig.stored(view)
+            checkpoint = await sink.checkpoint(0)
+            await sink.apply(batch_of(view, [person("next")], start=400))
+
+        assert (swapped.changed, swapped.added, swapped.removed) == (rows, 1, 1)
+        assert [(r["subject_id"], r["name"]) for r in after] == [
+            *((f"{at:03d}", "new") for at in range(rows)), ("new", None),
+        ]  # fmt: skip
+        assert checkpoint is not None
+        assert checkpoint.receipt == batch.receipt
+        assert len(await rig.stored(view)) == rows + 2
+
+    async def test_a_lane_of_before_the_swap_is_lost(self, rig: SinkRig) -> None:
+        """It learns that its position has moved, and asks again."""
         view = view_of()
         async with opened(rig.sink(), view) as sink:
-            await sink.apply(batch_of(view, [person("1", 2)], start=1))
+            await sink.apply(batch_of(view, [person("1")]))
+            async with opened(sink.fresh(), view) as fresh:
+                await fresh.apply(batch_of(view, [person("1")], end=7))
+                async with fresh.hold() as held:
+                    await held.swap(())
+            with pytest.raises(LaneLost):
+                await sink.apply(batch_of(view, [person("2")], start=1))
 
-        (row,) = await rig.stored(wider)
-        assert (row["version"], row.get("former_name")) == (2, None)
+    async def test_nobody_writes_while_the_table_is_held(self, rig: SinkRig) -> None:
+        """Whoever comes waits, and is turned away if it was swapped meanwhile."""
+        view = view_of()
+        async with opened(rig.sink(), view) as sink, opened(rig.sink(), view) as other:
+            await sink.apply(batch_of(view, [person("1")]))
+            async with opened(sink.fresh(), view) as fresh:
+                async with fresh.hold() as held:
+                    late = asyncio.ensure_future(
+                        other.apply(batch_of(view, [person("late")], start=1))
+                    )
+                    await asyncio.sleep(0.2)
+                    assert not late.done()
+                    await fresh.apply(batch_of(view, [person("1")], end=5))
+                    await held.swap(())
+            with pytest.raises(LaneLost):
+                await late
+
+        assert [row["subject_id"] for row in await rig.stored(view)] == ["1"]
+
+    async def test_a_table_that_is_let_go_of_is_as_it_was(self, rig: SinkRig) -> None:
+        """Held and not swapped: the lanes go on."""
+        view = view_of()
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch_of(view, [person("1")]))
+            async with opened(sink.fresh(), view) as fresh:
+                async with fresh.hold():
+                    pass
+                await sink.apply(batch_of(view, [person("2")], start=1))
+
+        assert len(await rig.stored(view)) == 2
+
+    async def test_a_rebuild_is_taken_up_where_it_was_left(self, rig: SinkRig) -> None:
+        """The next process finds what was filled, with its positions; or drops it."""
+        view = view_of()
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch_of(view, [person("1")], end=9))
+            async with opened(sink.fresh(), view) as fresh:
+                await fresh.apply(batch_of(view, [person("1")], end=5))
+            async with opened(rig.sink().fresh(), view) as again:
+                found = await again.checkpoint(0)
+                await again.drop()
+            async with opened(rig.sink().fresh(), view) as anew:
+                dropped = await anew.checkpoint(0)
+
+        assert found is not None
+        assert found.position.offset == 5
+        assert dropped is None
+        assert len(await rig.stored(view)) == 1
+
+    async def test_two_processes_do_not_rebuild_one_table(self, rig: SinkRig) -> None:
+        """The second is told so; another table is its own."""
+        view, other = view_of(), view_of("household")
+        async with opened(rig.sink(), view) as sink, opened(rig.sink(), other):
+            async with opened(sink.fresh(), view):
+                second = rig.sink().fresh()
+                with pytest.raises(RebuildBusy):
+                    await second.open(view)
+                await second.close()
+                async with opened(rig.sink().fresh(), other):
+                    pass
+            async with opened(rig.sink().fresh(), view):
+                pass
+
+    async def test_what_is_filled_goes_when_the_view_changes(self, rig: SinkRig) -> None:
+        """It may hold what the new view does not show; it can neither be filled on nor swapped."""
+        view = view_of(extra=[("former_name", pa.string())])
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch_of(view, [person("1")]))
+            async with opened(sink.fresh(), view) as fresh:
+                await fresh.apply(batch_of(view, [person("1", former_name="a")]))
+                async with opened(rig.sink(), view_of(edition=1)):
+                    pass
+                with pytest.raises(BusError):
+                    await fresh.apply(batch_of(view, [person("2")], start=1))
+                with pytest.raises(ConfigurationError):
+                    async with fresh.hold():
+                        pass
+            again = rig.sink().fresh()
+            with pytest.raises(ConfigurationError):
+                await again.open(view)
+            await again.close()
+
+    async def test_what_was_settled_meanwhile_is_kept(self, rig: SinkRig) -> None:
+        """An event that was set aside when the fresh table passed it, and applied since."""
+        view = view_of()
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch_of(view, [person("old", 5), person("1"), person("2")]))
+            async with opened(sink.fresh(), view) as fresh:
+                await fresh.apply(batch_of(view, [person("1")], end=3))
+                settled = [person("1", 2, name="tried again"), person("2", 2)]
+                await sink.apply(batch_of(view, settled, start=3, end=3))
+                async with fresh.hold() as held:
+                    await held.swap([f"{CITY}/old", f"{CITY}/1", f"{CITY}/2"])
+
+        assert [(r["subject_id"], r["version"], r["name"]) for r in await rig.stored(view)] == [
+            ("1", 2, "tried again"), ("2", 2, None),
+        ]  # fmt: skip
+
+    async def test_a_swap_that_is_cut_short_never_was(self, rig: SinkRig) -> None:
+        """Rows and positions in use are what they were, and the fresh table waits."""
+        view = view_of()
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch_of(view, [person("1", name="old")]))
+            async with opened(sink.fresh(), view) as fresh:
+                await fresh.apply(batch_of(view, [person("1", name="new")]))
+                with rig.killing(Point.SINK_MERGED), pytest.raises(Killed):
+                    async with fresh.hold() as held:
+                        await held.swap(())
+                assert [row["name"] for row in await rig.stored(view)] == ["old"]
+                async with fresh.hold() as held:
+                    await held.swap(())
+
+        assert [row["name"] for row in await rig.stored(view)] == ["new"]
+
+    async def test_a_history_is_not_rebuilt(self, rig: SinkRig) -> None:
+        """It is not the newest state of anything."""
+        view = view_of(keeping=Keeping.HISTORY)
+        async with opened(rig.sink(), view) as sink:
+            fresh = sink.fresh()
+            with pytest.raises(ConfigurationError):
+                await fresh.open(view)
+            await fresh.close()
 
 
 def assert_no_value(error: BaseException, *values: str) -> None:

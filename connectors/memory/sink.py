@@ -8,15 +8,26 @@ Like most databases it refuses text with a NUL character, so that parking can be
 
 from __future__ import annotations
 
+import asyncio
 import copy
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf
 
-from bus.errors import EventRefused, LaneLost, SinkUnavailable
+from bus.connect import FRESH, Fresh, Held, Standing, Swapped, is_behind, taken
+from bus.errors import (
+    ConfigurationError,
+    EditionOutdated,
+    EventRefused,
+    LaneLost,
+    RebuildBusy,
+    SinkUnavailable,
+)
 from bus.model import Applied, Checkpoint, Keeping, View, ViewBatch
 from bus.points import Point
 
@@ -30,6 +41,13 @@ class MemoryStore:
 
     tables: dict[str, Table] = field(default_factory=dict)  # by stream
     checkpoints: dict[tuple[str, int], Checkpoint] = field(default_factory=dict)
+    standings: dict[str, Standing] = field(default_factory=dict)  # by stream
+    written: dict[tuple[str, tuple[Any, ...]], datetime] = field(default_factory=dict)
+    rebuilt: set[str] = field(default_factory=set)  # streams that somebody rebuilds now
+    since: dict[str, datetime] = field(default_factory=dict)  # when a fresh table was made
+    writing: defaultdict[str, asyncio.Lock] = field(
+        default_factory=lambda: defaultdict(asyncio.Lock)
+    )  # by table
     is_away: bool = False
     on_point: Callable[[Point], None] = lambda _: None  # what it raises is a crash at that step
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -39,13 +57,24 @@ class MemoryStore:
         table = self.tables.get(stream, {})
         return [copy.deepcopy(table[key]) for key in sorted(table)]
 
+    def checkpoints_of(self, stream: str) -> dict[int, Checkpoint]:
+        """A stream's checkpoints, by partition."""
+        return {p: held for (name, p), held in self.checkpoints.items() if name == stream}
+
+    def forget(self, stream: str) -> None:
+        """Drop a stream's rows and checkpoints, and what it stands under."""
+        self.tables.pop(stream, None)
+        self.standings.pop(stream, None)
+        for partition in self.checkpoints_of(stream):
+            del self.checkpoints[stream, partition]
+
 
 class MemoryOptions(BaseModel):
     """Options of a memory sink: the store it works on, by default one of its own."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
-    store: MemoryStore = Field(default_factory=MemoryStore)
+    store: InstanceOf[MemoryStore] = Field(default_factory=MemoryStore)
 
 
 class MemorySink:
@@ -59,34 +88,89 @@ class MemorySink:
 
     async def open(self, view: View) -> Mapping[int, Checkpoint]:
         self._reach_store()
+        async with self._store.writing[view.stream]:
+            self._stand(view)
         self._view = view
-        self._store.tables.setdefault(view.stream, {})
-        return {
-            partition: checkpoint
-            for (stream, partition), checkpoint in self._store.checkpoints.items()
-            if stream == view.stream
-        }
+        self._store.tables.setdefault(self._key, {})
+        return self._store.checkpoints_of(self._key)
 
     async def apply(self, batch: ViewBatch) -> Applied:
-        self._reach_store()
-        checkpoint = self._moved(batch)
-        self._store.on_point(Point.SINK_MOVED)
-        table = dict(self._store.tables[batch.view.stream])
-        rows = _erase(table, batch) if batch.erased else _write(table, batch)
-        self._store.on_point(Point.SINK_WRITTEN)
-        self._store.tables[batch.view.stream] = table
-        self._store.checkpoints[batch.view.stream, batch.partition] = checkpoint
-        self._store.on_point(Point.SINK_COMMITTED)
-        return Applied(rows, checkpoint.applied_at)
+        async with self._store.writing[self._key]:
+            self._reach_store()
+            self._insist_on_view(batch.view)
+            checkpoint = self._moved(batch)
+            self._store.on_point(Point.SINK_MOVED)
+            table = dict(self._store.tables[self._key])
+            rows = _erase(table, batch) if batch.erased else _write(table, batch)
+            self._store.on_point(Point.SINK_WRITTEN)
+            for key, row in table.items():
+                if self._store.tables[self._key].get(key) is not row:
+                    self._store.written[self._key, key] = checkpoint.applied_at
+            self._store.tables[self._key] = table
+            self._store.checkpoints[self._key, batch.partition] = checkpoint
+            self._store.on_point(Point.SINK_COMMITTED)
+            return Applied(rows, checkpoint.applied_at)
 
     async def checkpoint(self, partition: int) -> Checkpoint | None:
         self._reach_store()
         if self._view is None:
             raise SinkUnavailable("the store is not open", partition=partition)
-        return self._store.checkpoints.get((self._view.stream, partition))
+        return self._store.checkpoints.get((self._key, partition))
+
+    async def withdraw(self, granted: Collection[str], edition: int) -> Sequence[str]:
+        self._reach_store()
+        store, gone = self._store, []
+        for stream in sorted(store.standings.keys() - set(granted)):
+            async with store.writing[stream]:
+                standing = store.standings[stream]
+                is_held = standing.fingerprint and not stream.endswith(FRESH)
+                if is_held and standing.edition <= edition:
+                    store.forget(stream)
+                    store.forget(stream + FRESH)
+                    store.standings[stream] = Standing.nothing(edition)
+                    gone.append(stream)
+        return gone
+
+    def fresh(self) -> Fresh:
+        return MemoryFresh(MemoryOptions(store=self._store))
 
     async def close(self) -> None:
         self._view = None
+
+    @property
+    def _key(self) -> str:
+        """What the store calls the table."""
+        return "" if self._view is None else self._view.stream
+
+    def _stand(self, view: View) -> None:
+        """Make the table stand under *view*, and give up what that does not show."""
+        store, stream = self._store, view.stream
+        before = store.standings.get(stream)
+        if not is_behind(before, view):
+            return
+        gone = taken(before, view)
+        if gone.everything:
+            store.forget(stream)
+        if before is not None and before.fingerprint != view.fingerprint:
+            store.forget(stream + FRESH)
+        store.tables[stream] = {
+            key: row | dict.fromkeys(name for name in gone.columns if name in row)
+            for key, row in store.tables.get(stream, {}).items()
+            if row.get("event_type") not in gone.event_types
+        }
+        store.standings[stream] = Standing.of(view)
+
+    def _insist_on_view(self, view: View) -> None:
+        if self._view is None:
+            raise SinkUnavailable("the store is not open")
+        now = self._store.standings.get(self._key)
+        where = {"system": view.system, "stream": view.stream, "edition": view.edition}
+        if now is None or now.edition < view.edition:
+            raise SinkUnavailable("the table is to be opened anew", **where)
+        if now.edition > view.edition:
+            raise EditionOutdated("the table stands under a newer edition", **where)
+        if now.fingerprint != view.fingerprint:
+            raise ConfigurationError("the table was opened under another view", **where)
 
     def _reach_store(self) -> None:
         if self._store.is_away:
@@ -96,7 +180,7 @@ class MemorySink:
         """The lane's next checkpoint; a replay keeps the position that is there."""
         if self._view is None:
             raise SinkUnavailable("the store is not open", partition=batch.partition)
-        stored = self._store.checkpoints.get((batch.view.stream, batch.partition))
+        stored = self._store.checkpoints.get((self._key, batch.partition))
         here = stored.position.offset if stored else 0
         log = (batch.end.cluster_id, batch.end.topic)
         if here != batch.start or (
@@ -112,6 +196,93 @@ class MemorySink:
         is_replay = stored is not None and batch.end.offset == batch.start
         position = stored.position if stored and is_replay else batch.end
         return Checkpoint(position=position, receipt=batch.receipt, applied_at=self._store.clock())
+
+
+class MemoryFresh(MemorySink):
+    """A table beside the one in use."""
+
+    @property
+    def _key(self) -> str:
+        return super()._key + FRESH
+
+    def _stand(self, view: View) -> None:
+        store, key = self._store, view.stream + FRESH
+        if view.keeping is not Keeping.STATE:
+            raise ConfigurationError("a history is not rebuilt", stream=view.stream)
+        if self._view is None:
+            if view.stream in store.rebuilt:
+                raise RebuildBusy("somebody else rebuilds this table now", stream=view.stream)
+            store.rebuilt.add(view.stream)
+        _insist(store, view)
+        standing = store.standings.get(key)
+        if standing is None or standing.fingerprint != view.fingerprint:
+            store.forget(key)
+            store.standings[key] = Standing.of(view)
+            store.since[key] = store.clock()
+
+    @asynccontextmanager
+    async def hold(self) -> AsyncIterator[Held]:
+        self._reach_store()
+        if self._view is None:
+            raise SinkUnavailable("the store is not open")
+        async with self._store.writing[self._view.stream]:
+            _insist(self._store, self._view)
+            yield _HeldTable(self._store, self._view)
+
+    async def drop(self) -> None:
+        self._store.forget(self._key)
+
+    async def close(self) -> None:
+        if self._view is not None:
+            self._store.rebuilt.discard(self._view.stream)
+        await super().close()
+
+
+class _HeldTable:
+    """A table that nobody writes, and how the fresh one takes its place."""
+
+    def __init__(self, store: MemoryStore, view: View) -> None:
+        self._store = store
+        self._view = view
+        self.checkpoints = store.checkpoints_of(view.stream)
+
+    async def swap(self, settled: Collection[str]) -> Swapped:
+        store, stream, key = self._store, self._view.stream, self._view.stream + FRESH
+        before, fresh = store.tables.get(stream, {}), dict(store.tables.get(key, {}))
+        for row_key, row in before.items():
+            is_kept = "/".join(map(str, row_key)) in settled and self._is_newer(row_key)
+            if is_kept and row["version"] > fresh.get(row_key, {"version": -1})["version"]:
+                fresh[row_key] = row
+        store.on_point(Point.SINK_MERGED)
+        moved = {(stream, p): held for p, held in store.checkpoints_of(key).items()}
+        store.forget(key)
+        for partition in store.checkpoints_of(stream):
+            del store.checkpoints[stream, partition]
+        store.checkpoints.update(moved)
+        store.tables[stream] = fresh
+        both = before.keys() & fresh.keys()
+        return Swapped(
+            changed=sum(before[each] != fresh[each] for each in both),
+            added=len(fresh) - len(both),
+            removed=len(before) - len(both),
+        )
+
+    def _is_newer(self, row_key: tuple[Any, ...]) -> bool:
+        """Whether a lane wrote the row since the fresh table was made."""
+        written = self._store.written.get((self._view.stream, row_key))
+        return written is not None and written >= self._store.since[self._view.stream + FRESH]
+
+
+def _insist(store: MemoryStore, view: View) -> None:
+    """The table in use must show what the fresh one is filled with."""
+    now = store.standings.get(view.stream)
+    if now is None or now.fingerprint != view.fingerprint:
+        raise ConfigurationError(
+            "the system's table does not stand under the view that is in force;"
+            " have it delivered to first",
+            system=view.system,
+            stream=view.stream,
+        )
 
 
 def _write(table: Table, batch: ViewBatch) -> int:

@@ -3,7 +3,8 @@
 One table per stream. A view that keeps state has one row per subject, newest version wins; one
 that keeps history has one row per event. Rows, position and receipt are written in one
 transaction: a crash leaves all or none. A position moves only from the value the batch starts at,
-so a second owner of the lane, however it came about, is turned away and writes nothing.
+so a second owner of the lane, however it came about, is turned away and writes nothing. So is one
+that works under another view than the table stands under (:mod:`connectors.postgres.standing`).
 
 All work of one sink happens in one thread of its own, one batch after the other; a store that
 hangs holds up nobody else.
@@ -12,7 +13,7 @@ hangs holds up nobody else.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,10 +26,17 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import BaseModel, ConfigDict, SecretStr
 
-from bus.errors import ConfigurationError, EventRefused, LaneLost, SinkUnavailable
+from bus.connect import Fresh
+from bus.errors import (
+    ConfigurationError,
+    EditionOutdated,
+    EventRefused,
+    LaneLost,
+    SinkUnavailable,
+)
 from bus.model import Applied, Checkpoint, Position, Receipt, View, ViewBatch
 from bus.points import Point, passed
-from connectors.postgres import serverlog, statements, tables
+from connectors.postgres import serverlog, standing, statements, tables
 from connectors.postgres.faults import translated
 from connectors.postgres.writers import BulkWriter, SmallWriter, Writer, connect
 
@@ -93,6 +101,14 @@ class PostgresSink:
     async def checkpoint(self, partition: int) -> Checkpoint | None:
         return await self._run(partial(self._checkpoint, partition))
 
+    async def withdraw(self, granted: Collection[str], edition: int) -> Sequence[str]:
+        return await asyncio.to_thread(self._withdraw, granted, edition)
+
+    def fresh(self) -> Fresh:
+        from connectors.postgres.fresh import FreshTable  # which is a sink itself
+
+        return FreshTable(self._options)
+
     async def close(self) -> None:
         thread, self._thread = self._thread, None
         if thread is None:
@@ -117,20 +133,28 @@ class PostgresSink:
 
     def _open(self, view: View) -> dict[int, Checkpoint]:
         self._close()
-        options = self._options
-        names = statements.Names.of(view, options.schema_name, options.table_prefix)
+        names = self._names(view)
         with translated(system=view.system, stream=view.stream):
-            connection = connect(self._conninfo(view))
+            connection = connect(self._conninfo(view.system, view.stream))
             try:
                 serverlog.insist_on_silence(connection, view)
-                shape, sql = tables.prepare(connection, names, view)
-                rows = connection.execute(sql.positions, (view.stream,)).fetchall()
+                shape, sql = self._prepare(connection, names, view)
+                rows = connection.execute(sql.positions, (names.stream,)).fetchall()
             except BaseException:
                 connection.close()
                 raise
             self._opened = _Opened(view, names, shape, sql)
             self._small = SmallWriter(connection, sql)
-        return {row[0]: _checkpoint(row) for row in rows}
+        return {row[0]: checkpoint_of(row) for row in rows}
+
+    def _names(self, view: View) -> statements.Names:
+        options = self._options
+        return statements.Names.of(view.stream, options.schema_name, options.table_prefix)
+
+    def _prepare(
+        self, connection: tables.Connection, names: statements.Names, view: View
+    ) -> tuple[statements.TableShape, statements.Statements]:
+        return tables.prepare(connection, names, view)
 
     def _apply(self, batch: ViewBatch) -> Applied:
         where = {"stream": batch.view.stream, "partition": batch.partition, "start": batch.start}
@@ -149,6 +173,7 @@ class PostgresSink:
                 self._drop_writers()
             raise
         if applied is None:
+            self._insist_on_view(batch.view)
             raise LaneLost(
                 "somebody else moved this lane",
                 stream=batch.view.stream,
@@ -161,9 +186,9 @@ class PostgresSink:
     def _checkpoint(self, partition: int) -> Checkpoint | None:
         opened = self._need_open()
         with translated(stream=opened.view.stream, partition=partition):
-            parameters = (opened.view.stream, partition)
+            parameters = (opened.names.stream, partition)
             row = self._session().connection.execute(opened.sql.checkpoint, parameters).fetchone()
-        return _checkpoint(row) if row else None
+        return checkpoint_of(row) if row else None
 
     def _close(self) -> None:
         self._drop_writers()
@@ -188,17 +213,52 @@ class PostgresSink:
                 table=opened.names.table,
             )
 
+    def _insist_on_view(self, view: View) -> None:
+        """A batch was turned away: somebody may have opened the table under another view."""
+        opened = self._need_open()
+        now = standing.of(self._session().connection, opened.names)
+        if now is not None and now.fingerprint == view.fingerprint:
+            return
+        where = {"system": view.system, "stream": view.stream, "edition": view.edition}
+        if now is None or now.edition < view.edition:
+            raise SinkUnavailable("the table is to be opened anew", **where)
+        if now.edition > view.edition:
+            raise EditionOutdated(
+                "the store stands under a newer edition of the subscription than is known here",
+                **where,
+                stored=now.edition,
+            )
+        raise ConfigurationError(
+            "the table was opened under another view: by a process of another release, or with"
+            " other subscriptions",
+            **where,
+        )
+
+    def _withdraw(self, granted: Collection[str], edition: int) -> Sequence[str]:
+        options = self._options
+        with translated():
+            connection = connect(self._conninfo("withdraw", ""))
+            try:
+                return standing.withdraw(
+                    connection, options.schema_name, options.table_prefix, granted, edition
+                )
+            finally:
+                connection.close()
+
     # -- connections
 
-    def _conninfo(self, view: View) -> str:
+    def _conninfo(self, system: str, stream: str) -> str:
         """The URI with what it does not say itself about the line."""
         uri = self._options.uri.get_secret_value()
         try:
             own = conninfo_to_dict(uri)
         except psycopg.ProgrammingError:  # the message would repeat the URI, password and all
             raise ConfigurationError("the database's URI cannot be used") from None
-        extra = _LINE | {"application_name": f"renkei {view.system} {view.stream}"}
+        extra = _LINE | {"application_name": f"renkei {system} {stream}".strip()}
         return make_conninfo(uri, **{k: v for k, v in extra.items() if k not in own})
+
+    def _conninfo_of(self, opened: _Opened) -> str:
+        return self._conninfo(opened.view.system, opened.view.stream)
 
     def _need_open(self) -> _Opened:
         if self._opened is None:
@@ -211,7 +271,7 @@ class PostgresSink:
         if self._small is not None and self._small.connection.closed:
             self._small = None
         if self._small is None:
-            self._small = SmallWriter(connect(self._conninfo(opened.view)), opened.sql)
+            self._small = SmallWriter(connect(self._conninfo_of(opened)), opened.sql)
         return self._small
 
     def _writer(self, batch: ViewBatch) -> Writer:
@@ -223,7 +283,7 @@ class PostgresSink:
             return self._session()
         self._bulk_used = monotonic()
         if self._bulk is None:
-            self._bulk = BulkWriter(self._conninfo(opened.view), opened.sql)
+            self._bulk = BulkWriter(self._conninfo_of(opened), opened.sql)
         return self._bulk
 
     def _drop_writers(self) -> None:
@@ -234,7 +294,7 @@ class PostgresSink:
         self._small = self._bulk = None
 
 
-def _checkpoint(row: tuple[Any, ...]) -> Checkpoint:
+def checkpoint_of(row: tuple[Any, ...]) -> Checkpoint:
     partition, cluster_id, topic, offset, last_event_id, receipt, applied_at = row
     return Checkpoint(
         position=Position(

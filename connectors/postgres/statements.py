@@ -5,11 +5,12 @@ No value is ever part of the text: the server's log of statements shows none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
+from bus.connect import FRESH
 from bus.errors import ConfigurationError
 from bus.model import Keeping, Mode, View, ViewColumn
 
@@ -85,20 +86,36 @@ TableShape = Mapping[str, TableColumn]
 
 @dataclass(frozen=True)
 class Names:
-    """Quoted names of what a sink works on."""
+    """What a sink works on: names, quoted, and what it calls itself in the bus's own tables."""
 
     schema: str
     table: str
     position: str
+    views: str
+    stream: str
+    beside_table: str
 
     @classmethod
-    def of(cls, view: View, schema: str, prefix: str) -> Names:
-        """The names for *view*; refuses those that PostgreSQL would cut off."""
+    def of(cls, stream: str, schema: str, prefix: str) -> Names:
+        """The names for *stream*; refuses those that PostgreSQL would cut off."""
         quoted = identifier(schema)
-        table = identifier(prefix + view.stream.replace(".", "_"))
+
+        def named(name: str) -> str:
+            return f"{quoted}.{identifier(prefix + name)}"
+
         return cls(
-            quoted, f"{quoted}.{table}", f"{quoted}.{identifier(prefix + 'renkei_position')}"
+            schema=quoted,
+            table=named(stream.replace(".", "_")),
+            position=named("renkei_position"),
+            views=named("renkei_view"),
+            stream=stream,
+            beside_table=named(stream.replace(".", "_") + FRESH),
         )
+
+    @property
+    def beside(self) -> Names:
+        """The names of the fresh table that a rebuild fills."""
+        return replace(self, table=self.beside_table, stream=self.stream + FRESH)
 
 
 def identifier(name: str) -> str:
@@ -138,6 +155,17 @@ CREATE TABLE IF NOT EXISTS {names.position} (
   applied_at timestamptz NOT NULL,
   PRIMARY KEY (stream, partition)
 ) WITH (fillfactor = 50)"""
+
+
+def make_views(names: Names) -> str:
+    return f"""\
+CREATE TABLE IF NOT EXISTS {names.views} (
+  stream text PRIMARY KEY,
+  fingerprint text NOT NULL,
+  edition bigint NOT NULL,
+  stands jsonb NOT NULL,
+  since timestamptz NOT NULL
+)"""
 
 
 def make_table(names: Names, view: View) -> list[str]:
@@ -213,10 +241,12 @@ def _holds(wanted: str, found: str, is_exact: bool) -> bool:
 class Statements:
     """What one open sink says to the server."""
 
+    stream: str  # what the table is called in the bus's own tables
     positions: str  # $1 stream
     checkpoint: str  # $1 stream, $2 partition
+    lock: str  # before a transaction of several statements: nobody changes the view meanwhile
     move: str  # see _move; gives the time of applying
-    apply_rows: str  # $1 to $8 as _move, $9 JSON array of rows; see _together
+    apply_rows: str  # $1 to $9 as _move, $10 JSON array of rows; see _together
     erase: str  # $1 municipality codes, $2 subject ids
     make_inbox: str
     write_inbox: str
@@ -229,7 +259,7 @@ INBOX = "renkei_inbox"
 def for_view(names: Names, view: View, shape: TableShape) -> Statements:
     """All statements for *view* on a table of *shape* in which :func:`misfits` found no fault."""
     columns = view.schema.names
-    upsert = _on_conflict(view, [n for n, c in shape.items() if c.is_ours and n not in columns])
+    upsert = _on_conflict(view)
     insert = f"INSERT INTO {names.table} AS stored ({_list([*columns, APPLIED_AT])})\nSELECT "
     from_json = f"{_list(columns)}, {{}}\nFROM json_populate_recordset(NULL::{names.table}, {{}})"
     # The time of applying goes through the inbox too: what is selected is then the inbox's row as
@@ -241,11 +271,13 @@ def for_view(names: Names, view: View, shape: TableShape) -> Statements:
         f" FROM {names.position} WHERE stream = $1"
     )
     return Statements(
+        stream=names.stream,
         positions=checkpoint,
         checkpoint=f"{checkpoint} AND partition = $2",
+        lock=f"LOCK TABLE {names.table} IN ROW EXCLUSIVE MODE",
         move=_move(names),
         apply_rows=_together(
-            names, f"{insert}{from_json.format(_MOVED_AT, '$9::json')}, moved\n{upsert}"
+            names, f"{insert}{from_json.format(_MOVED_AT, '$10::json')}, moved\n{upsert}"
         ),
         erase=(
             f"DELETE FROM {names.table} AS stored"
@@ -284,15 +316,20 @@ SELECT (SELECT renkei_moved_at FROM moved), (SELECT count(*) FROM written)"""
 def _move(names: Names) -> str:
     """Move a lane from $8 to $5, or insert it if $8 is 0; no row if it is not there.
 
-    $1 stream, $2 partition, $3 cluster, $4 topic, $5 end, $6 last event id, $7 receipt, $8 start.
+    $1 stream, $2 partition, $3 cluster, $4 topic, $5 end, $6 last event id, $7 receipt, $8 start,
+    $9 the view's fingerprint: no row if the table stands under another view.
     A replay ($5 = $8) leaves the position as it is and changes the receipt.
+
+    Whoever changes the view locks the table first. A statement that writes rows as well has its
+    own lock on the table before it looks, so it sees the view as it is then.
     """
     return f"""\
 INSERT INTO {names.position} AS stored
   (stream, partition, cluster_id, topic, "offset", last_event_id, receipt, applied_at)
 SELECT $1::text, $2::integer, $3::text, $4::text, $5::bigint, $6::text, $7::jsonb, clock_timestamp()
-WHERE $8::bigint = 0
-  OR EXISTS (SELECT FROM {names.position} WHERE stream = $1::text AND partition = $2::integer)
+WHERE EXISTS (SELECT FROM {names.views} WHERE stream = $1::text AND fingerprint = $9::text)
+  AND ($8::bigint = 0
+  OR EXISTS (SELECT FROM {names.position} WHERE stream = $1::text AND partition = $2::integer))
 ON CONFLICT (stream, partition) DO UPDATE SET
   last_event_id = CASE WHEN stored."offset" = excluded."offset"
                   THEN stored.last_event_id ELSE excluded.last_event_id END,
@@ -305,12 +342,11 @@ WHERE stored."offset" = $8::bigint
 RETURNING applied_at"""
 
 
-def _on_conflict(view: View, retired: Sequence[str]) -> str:
+def _on_conflict(view: View) -> str:
     if view.keeping is Keeping.HISTORY:
         return f"ON CONFLICT ({_list(view.key)}) DO NOTHING"
     values = [n for n in view.schema.names if n not in view.key]
     sets = [f"{identifier(n)} = excluded.{identifier(n)}" for n in values]
-    sets += [f"{identifier(n)} = NULL" for n in retired]
     sets.append(f"{APPLIED_AT} = excluded.{APPLIED_AT}")
     return (
         f"ON CONFLICT ({_list(view.key)}) DO UPDATE SET\n  {', '.join(sets)}\n"

@@ -10,25 +10,39 @@ from typing import Any
 
 import psycopg
 
+from bus.connect import is_behind
 from bus.errors import ConfigurationError
 from bus.model import View
-from connectors.postgres import statements
+from connectors.postgres import standing, statements
 from connectors.postgres.statements import Names, Statements, TableColumn, TableShape
 
 Connection = psycopg.Connection[Any]
 
 
 def prepare(connection: Connection, names: Names, view: View) -> tuple[TableShape, Statements]:
-    """Make the tables of *view* if they are missing, and try whether rows could be written.
+    """Make the tables of *view* if they are missing, take away what it no longer shows, and try
+    whether rows could be written.
 
     Raises:
+        EditionOutdated: The table stands under a newer edition of the subscription.
         ConfigurationError: A column's type would change what the view delivers.
         psycopg.Error: A right, a key or a column is missing.
     """
     with connection.transaction():
-        if not _is_complete(connection, names, view):
+        if not _is_complete(connection, names, view) or is_behind(
+            standing.of(connection, names), view
+        ):
             connection.execute(statements.LOCK_SCHEMA, (names.schema,))
             _make(connection, names, view)
+            standing.stand(connection, names, view, shape(connection, names))
+    return fit(connection, names, view)
+
+
+def fit(connection: Connection, names: Names, view: View) -> tuple[TableShape, Statements]:
+    """The shape of a table that is there, and what is said to it, tried out.
+
+    Raises as :func:`prepare`.
+    """
     found = shape(connection, names)
     wrong = statements.misfits(view, found)
     if wrong:
@@ -61,7 +75,9 @@ def _columns(connection: Connection, table: str) -> TableShape:
 
 def _is_complete(connection: Connection, names: Names, view: View) -> bool:
     wanted = {*view.schema.names, *statements.own_columns(view)}
-    return wanted <= shape(connection, names).keys() and bool(_columns(connection, names.position))
+    return wanted <= shape(connection, names).keys() and all(
+        _columns(connection, table) for table in (names.position, names.views)
+    )
 
 
 def _make(connection: Connection, names: Names, view: View) -> None:
@@ -71,6 +87,8 @@ def _make(connection: Connection, names: Names, view: View) -> None:
         connection.execute(statements.make_schema(names))
     if not _columns(connection, names.position):
         connection.execute(statements.make_positions(names))
+    if not _columns(connection, names.views):
+        connection.execute(statements.make_views(names))
     found = shape(connection, names)
     add, make = statements.add_columns, statements.make_table
     for statement in add(names, view, found) if found else make(names, view):

@@ -61,7 +61,7 @@ class SmallWriter:
             moved_at = self._move(batch)
             return None if moved_at is None else Applied(0, moved_at)
         moved_at, rows = self._one(
-            self._sql.apply_rows, (*_move_of(batch), json_rows(newest(batch)))
+            self._sql.apply_rows, (*self._move_of(batch), json_rows(newest(batch)))
         ) or (None, 0)
         return None if moved_at is None else Applied(rows, moved_at)
 
@@ -70,6 +70,7 @@ class SmallWriter:
         keys = [key.split("/", 1) for key in batch.erased if "/" in key]
         keys = [key for key in keys if "\x00" not in "".join(key)]  # in no table
         with self.connection.transaction():
+            self.connection.execute(self._sql.lock)
             moved_at = self._move(batch)
             if moved_at is None:
                 return None
@@ -77,8 +78,16 @@ class SmallWriter:
             return Applied(self.connection.execute(self._sql.erase, gone).rowcount, moved_at)
 
     def _move(self, batch: ViewBatch) -> datetime | None:
-        moved = self._one(self._sql.move, _move_of(batch))
+        moved = self._one(self._sql.move, self._move_of(batch))
         return moved[0] if moved else None
+
+    def _move_of(self, batch: ViewBatch) -> tuple[object, ...]:
+        """The parameters of the move."""
+        end = batch.end
+        return (
+            self._sql.stream, Int4(batch.partition), end.cluster_id, end.topic, Int8(end.offset),
+            end.last_event_id, receipt_json(batch), Int8(batch.start), batch.view.fingerprint,
+        )  # fmt: skip
 
     def _one(self, statement: str, parameters: tuple[object, ...]) -> tuple[Any, ...] | None:
         return self.connection.execute(statement, parameters, prepare=True).fetchone()
@@ -107,6 +116,7 @@ class BulkWriter:
     def apply(self, batch: ViewBatch) -> Applied | None:
         self._cursor.execute(BEGIN)
         try:
+            self._cursor.execute(self._sql.lock)
             moved_at = self._move(batch)
             if moved_at is None:
                 self._cursor.execute("ROLLBACK")
@@ -123,7 +133,7 @@ class BulkWriter:
     def _move(self, batch: ViewBatch) -> datetime | None:
         end = batch.end
         parameters = {
-            "stream": pa.array([batch.view.stream]),
+            "stream": pa.array([self._sql.stream]),
             "partition": pa.array([batch.partition], pa.int32()),
             "cluster_id": pa.array([end.cluster_id]),
             "topic": pa.array([end.topic]),
@@ -131,6 +141,7 @@ class BulkWriter:
             "last_event_id": pa.array([end.last_event_id], pa.string()),
             "receipt": pa.array([receipt_json(batch)]),
             "start": pa.array([batch.start], pa.int64()),
+            "view": pa.array([batch.view.fingerprint]),
         }
         self._cursor.execute(self._sql.move, pa.record_batch(parameters))
         moved = self._cursor.fetchone()
@@ -161,15 +172,6 @@ def connect(conninfo: str) -> psycopg.Connection[Any]:
         connection.close()
         raise
     return connection
-
-
-def _move_of(batch: ViewBatch) -> tuple[object, ...]:
-    """The parameters of the move, for psycopg."""
-    end = batch.end
-    return (
-        batch.view.stream, Int4(batch.partition), end.cluster_id, end.topic,
-        Int8(end.offset), end.last_event_id, receipt_json(batch), Int8(batch.start),
-    )  # fmt: skip
 
 
 def receipt_json(batch: ViewBatch) -> str:

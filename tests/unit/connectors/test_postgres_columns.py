@@ -77,7 +77,7 @@ def test_a_type_without_a_home_is_refused() -> None:
     view = view_of(extra=[("nanoseconds", pa.timestamp("ns"))])
 
     with pytest.raises(ConfigurationError) as refused:
-        statements.make_table(Names.of(view, "linkage", ""), view)
+        statements.make_table(Names.of(view.stream, "linkage", ""), view)
 
     assert refused.value.where["column"] == "nanoseconds"
 

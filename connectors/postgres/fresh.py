@@ -1,0 +1,226 @@
+"""A fresh table beside the one in use, and how it takes its place (``renkei rebuild``).
+
+The fresh table is filled as any other, by the same statements, with positions of its own in
+``renkei_position``. It is made like the table in use, constraints and indexes included, so that a
+row which that would refuse is found while it is filled; and every right on it that somebody else
+would have (by default privileges) is revoked before anybody could see it.
+
+It takes the place of the table in use by being merged into it, in one transaction: rows that it
+lacks are deleted, rows that differ are written over, and its positions become the table's. Nothing
+of the table itself changes hands: rights, triggers, indexes, views on it and columns of the
+system's own stay as they are. Readers see the old rows or the new ones.
+
+An advisory lock, held by the session that fills, keeps a second process out. A process that dies
+leaves a table that the next one takes up where it stands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from bus.connect import Held, Standing, Swapped
+from bus.errors import ConfigurationError, EventRefused, RebuildBusy, SinkUnavailable
+from bus.model import Checkpoint, Keeping, View
+from bus.points import Point, passed
+from connectors.postgres import standing, tables
+from connectors.postgres.faults import translated
+from connectors.postgres.sink import PostgresSink, checkpoint_of
+from connectors.postgres.statements import (
+    APPLIED_AT,
+    LOCK_SCHEMA,
+    Names,
+    Statements,
+    TableShape,
+    identifier,
+    type_of,
+)
+from connectors.postgres.writers import SmallWriter, connect
+
+ALONE = "SELECT pg_try_advisory_lock(hashtextextended('renkei rebuild:' || $1, 0))"
+
+STRANGERS = """\
+SELECT DISTINCT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(r.rolname) END
+FROM pg_class c CROSS JOIN aclexplode(c.relacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
+WHERE c.oid = to_regclass($1) AND a.grantee <> c.relowner"""
+"""Who else has any right on a table."""
+
+
+class FreshTable(PostgresSink):
+    """A sink whose table nobody reads yet."""
+
+    def _names(self, view: View) -> Names:
+        return super()._names(view).beside
+
+    def _prepare(
+        self, connection: tables.Connection, names: Names, view: View
+    ) -> tuple[TableShape, Statements]:
+        if view.keeping is not Keeping.STATE:
+            raise ConfigurationError("a history is not rebuilt", stream=view.stream)
+        live = super()._names(view)
+        alone = connection.execute(ALONE, (live.table,)).fetchone()
+        if alone != (True,):
+            raise RebuildBusy("another process rebuilds this table now", **_where(view))
+        with connection.transaction():
+            connection.execute(LOCK_SCHEMA, (live.schema,))
+            _insist(connection, live, view)
+            before = standing.of(connection, names)
+            if before is None or before.fingerprint != view.fingerprint:
+                standing.forget_fresh(connection, live)
+                _make(connection, live, view)
+        return tables.fit(connection, names, view)
+
+    def _session(self) -> SmallWriter:
+        """A session of its own has the lock: with another one, it must be had anew."""
+        if self._small is None or self._small.connection.closed:
+            raise SinkUnavailable("the fresh table is to be opened anew")
+        return super()._session()
+
+    @asynccontextmanager
+    async def hold(self) -> AsyncIterator[Held]:
+        opened = self._need_open()
+        held = await asyncio.to_thread(
+            _HeldTable.of, self._conninfo_of(opened), super()._names(opened.view), opened.view
+        )
+        try:
+            yield held
+        finally:
+            await asyncio.to_thread(held.let_go)
+
+    async def drop(self) -> None:
+        await self._run(self._drop)
+
+    def _drop(self) -> None:
+        opened = self._need_open()
+        with translated(**_where(opened.view)):
+            connection = self._session().connection
+            with connection.transaction():
+                standing.forget_fresh(connection, super()._names(opened.view))
+
+
+class _HeldTable:
+    """A session that keeps writers from the table in use."""
+
+    def __init__(self, connection: tables.Connection, live: Names, view: View) -> None:
+        self._connection = connection
+        self._live = live
+        self._view = view
+        rows = connection.execute(
+            'SELECT partition, cluster_id, topic, "offset", last_event_id, receipt, applied_at'
+            f" FROM {live.position} WHERE stream = $1 ORDER BY partition FOR UPDATE",
+            (live.stream,),
+        ).fetchall()
+        self.checkpoints: Mapping[int, Checkpoint] = {row[0]: checkpoint_of(row) for row in rows}
+
+    @classmethod
+    def of(cls, conninfo: str, live: Names, view: View) -> _HeldTable:
+        with translated(**_where(view)):
+            connection = connect(conninfo)
+            try:
+                connection.execute("BEGIN")
+                standing.lock(connection, live)
+                _insist(connection, live, view)
+                return cls(connection, live, view)
+            except BaseException:
+                connection.close()
+                raise
+
+    async def swap(self, settled: Collection[str]) -> Swapped:
+        try:
+            return await asyncio.to_thread(self._swap, settled)
+        except EventRefused as error:
+            raise ConfigurationError(
+                "the table refuses what was filled for it; nothing has changed", **error.where
+            ) from None
+
+    def _swap(self, settled: Collection[str]) -> Swapped:
+        connection, live, view = self._connection, self._live, self._view
+        with translated(**_where(view)):
+            merge = _Merge(live, view, tables.shape(connection, live))
+            keys = [key.split("/", 1) for key in settled if "/" in key and "\x00" not in key]
+            parted = [k[0] for k in keys], [k[1] for k in keys]
+            connection.execute(merge.keep, (*parted, live.beside.stream))
+            removed = connection.execute(merge.remove).rowcount
+            changed = connection.execute(merge.change).rowcount
+            added = connection.execute(merge.add).rowcount
+            for statement in merge.positions:
+                connection.execute(statement, (live.stream, live.beside.stream))
+            standing.forget_fresh(connection, live)
+            passed(Point.SINK_MERGED)
+            connection.execute("COMMIT")
+        return Swapped(changed=changed, added=added, removed=removed)
+
+    def let_go(self) -> None:
+        """End the session; what was not committed is undone."""
+        self._connection.close()
+
+
+class _Merge:
+    """The statements that put the fresh table in the place of the table in use."""
+
+    def __init__(self, live: Names, view: View, shape: TableShape) -> None:
+        table, fresh = live.table, live.beside.table
+        names = [identifier(column.name) for column in view.columns]
+        values = [name for column, name in zip(view.columns, names, strict=True)
+                  if column.name not in view.key]  # fmt: skip
+        same = " AND ".join(f"f.{k} = l.{k}" for k in map(identifier, view.key))
+        plain = {c.name for c in view.columns if shape[c.name].type == type_of(c)}
+        compared = [c for c in view.columns if c.name not in view.key]
+
+        def row(alias: str) -> str:  # not every type that reads a text can be compared
+            return ", ".join(
+                f"{alias}.{identifier(c.name)}{'' if c.name in plain else '::text'}"
+                for c in compared
+            )
+
+        listed = ", ".join(names)
+        self.keep = f"""\
+INSERT INTO {fresh} AS stored ({listed}, {APPLIED_AT})
+SELECT {", ".join(f"l.{name}" for name in names)}, l.{APPLIED_AT} FROM {table} l
+JOIN unnest($1::text[], $2::text[]) AS settled (municipality_code, subject_id)
+  USING (municipality_code, subject_id)
+WHERE l.{APPLIED_AT} >= (SELECT since FROM {live.views} WHERE stream = $3)
+ON CONFLICT (municipality_code, subject_id) DO UPDATE SET
+  {", ".join(f"{name} = excluded.{name}" for name in [*values, APPLIED_AT])}
+WHERE stored.version < excluded.version"""
+        self.remove = f"DELETE FROM {table} l WHERE NOT EXISTS (SELECT FROM {fresh} f WHERE {same})"
+        sets = [*(f"{n} = f.{n}" for n in values), f"{APPLIED_AT} = clock_timestamp()"]
+        self.change = (
+            f"UPDATE {table} l SET {', '.join(sets)} FROM {fresh} f"
+            f" WHERE {same} AND ROW({row('l')}) IS DISTINCT FROM ROW({row('f')})"
+        )
+        self.add = (
+            f"INSERT INTO {table} ({listed}, {APPLIED_AT})"
+            f" SELECT {', '.join(f'f.{name}' for name in names)}, clock_timestamp()"
+            f" FROM {fresh} f WHERE NOT EXISTS (SELECT FROM {table} l WHERE {same})"
+        )
+        self.positions = (
+            f"DELETE FROM {live.position} WHERE stream = $1 AND $2::text <> ''",
+            f"UPDATE {live.position} SET stream = $1 WHERE stream = $2",
+        )
+
+
+def _make(connection: tables.Connection, live: Names, view: View) -> None:
+    """Make the fresh table, for the bus's eyes alone."""
+    beside = live.beside
+    connection.execute(f"CREATE TABLE {beside.table} (LIKE {live.table} INCLUDING ALL)")
+    for (stranger,) in connection.execute(STRANGERS, (beside.table,)).fetchall():
+        connection.execute(f"REVOKE ALL ON {beside.table} FROM {stranger}")
+    standing.note(connection, beside, Standing.of(view))
+
+
+def _insist(connection: tables.Connection, live: Names, view: View) -> None:
+    """The table in use must show what the fresh one is filled with."""
+    now = standing.of(connection, live)
+    if now is None or now.fingerprint != view.fingerprint:
+        raise ConfigurationError(
+            "the system's table does not stand under the view that is in force;"
+            " have it delivered to first",
+            **_where(view),
+        )
+
+
+def _where(view: View) -> dict[str, Any]:
+    return {"system": view.system, "stream": view.stream}

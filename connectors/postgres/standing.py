@@ -1,0 +1,163 @@
+"""The view that a table stands under (``renkei_view``), and what it gives up with another.
+
+A view is changed in one transaction: the table is locked against writers, what the new view does
+not show is taken away, and the new view is noted. A crash leaves the old values with the old
+view, or neither. Readers are not held up, and see the one or the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+import psycopg
+
+from bus.connect import FRESH, Standing, Taken, is_behind, taken
+from bus.model import View
+from connectors.postgres.statements import Names, TableShape, identifier, misfits, type_of
+
+Connection = psycopg.Connection[Any]
+
+
+def of(connection: Connection, names: Names) -> Standing | None:
+    """The view that the table stands under; None if it was never said."""
+    if not _is_there(connection, names.views):
+        return None
+    row = connection.execute(
+        f"SELECT stands FROM {names.views} WHERE stream = $1", (names.stream,)
+    ).fetchone()
+    return None if row is None else Standing.read(row[0])
+
+
+def stand(connection: Connection, names: Names, view: View, shape: TableShape) -> None:
+    """Make the table of *shape* stand under *view*; inside the caller's transaction.
+
+    Raises:
+        EditionOutdated: The table stands under a newer edition.
+    """
+    before = of(connection, names)
+    if not is_behind(before, view):
+        return
+    lock(connection, names)
+    gone = taken(before, view) if before is not None else _unsaid(view, shape)
+    _take(connection, names, gone, shape)
+    is_empty = gone.everything or (before is not None and not before.columns)
+    emptied = shape.keys() if is_empty else gone.columns
+    _retype(connection, names, view, emptied, shape)
+    if before is not None and before.fingerprint != view.fingerprint:
+        forget_fresh(connection, names)
+    note(connection, names, Standing.of(view))
+
+
+def lock(connection: Connection, names: Names) -> None:
+    """Keep writers out until the transaction ends, and let readers in."""
+    connection.execute(f"LOCK TABLE {names.table} IN SHARE ROW EXCLUSIVE MODE")
+
+
+def note(connection: Connection, names: Names, standing: Standing) -> None:
+    """Say under which view the table stands from now on."""
+    connection.execute(
+        f"""\
+INSERT INTO {names.views} AS stored (stream, fingerprint, edition, stands, since)
+VALUES ($1, $2, $3, $4::jsonb, clock_timestamp())
+ON CONFLICT (stream) DO UPDATE SET fingerprint = excluded.fingerprint,
+  edition = excluded.edition, stands = excluded.stands, since = excluded.since""",
+        (names.stream, standing.fingerprint, standing.edition, standing.text),
+    )
+
+
+def withdraw(
+    connection: Connection, schema: str, prefix: str, granted: Collection[str], edition: int
+) -> list[str]:
+    """Take away all that the schema holds of streams that are not *granted*; which they were.
+
+    A stream that somebody granted in a newer edition is left alone.
+    """
+    own = Names.of("renkei_view", schema, prefix)
+    if not _is_there(connection, own.views):
+        return []
+    rows = connection.execute(
+        f"SELECT stream FROM {own.views} WHERE edition <= $1 AND fingerprint <> '' ORDER BY stream",
+        (edition,),
+    ).fetchall()
+    held = [stream for (stream,) in rows if not stream.endswith(FRESH)]
+    return [
+        stream
+        for stream in held
+        if stream not in granted
+        and _withdrawn(connection, Names.of(stream, schema, prefix), edition)
+    ]
+
+
+def forget_fresh(connection: Connection, names: Names) -> None:
+    """Drop what a rebuild has filled so far beside the table."""
+    beside = names.beside
+    connection.execute(f"DROP TABLE IF EXISTS {beside.table}")
+    for table in (names.position, names.views):
+        connection.execute(f"DELETE FROM {table} WHERE stream = $1", (beside.stream,))
+
+
+def _withdrawn(connection: Connection, names: Names, edition: int) -> bool:
+    with connection.transaction():
+        if _is_there(connection, names.table):
+            lock(connection, names)
+        before = of(connection, names)
+        if before is None or before.edition > edition:
+            return False
+        forget_fresh(connection, names)
+        if _is_there(connection, names.table):
+            connection.execute(f"DELETE FROM {names.table}")
+        connection.execute(f"DELETE FROM {names.position} WHERE stream = $1", (names.stream,))
+        note(connection, names, Standing.nothing(edition))
+    return True
+
+
+def _unsaid(view: View, shape: TableShape) -> Taken:
+    """A table from before its view was noted: columns that the sink made and the view lacks."""
+    names = set(view.schema.names)
+    return Taken(tuple(n for n, column in shape.items() if column.is_ours and n not in names))
+
+
+def _take(connection: Connection, names: Names, gone: Taken, shape: TableShape) -> None:
+    if gone.everything:
+        connection.execute(f"DELETE FROM {names.table}")
+        connection.execute(f"DELETE FROM {names.position} WHERE stream = $1", (names.stream,))
+        return
+    if gone.event_types:
+        connection.execute(
+            f"DELETE FROM {names.table} WHERE event_type = ANY($1::text[])",
+            (sorted(gone.event_types),),
+        )
+    columns = [identifier(name) for name in gone.columns if name in shape]
+    if columns:
+        connection.execute(
+            f"UPDATE {names.table} SET {_each(columns, '= NULL', ', ')}"
+            f" WHERE {_each(columns, 'IS NOT NULL', ' OR ')}"
+        )
+
+
+def _retype(
+    connection: Connection,
+    names: Names,
+    view: View,
+    emptied: Collection[str],
+    shape: TableShape,
+) -> None:
+    """Give columns of the sink's own that were emptied the type of their new mask."""
+    unfit = set(misfits(view, shape))
+    for column in view.columns:
+        if column.name in unfit and column.name in emptied and shape[column.name].is_ours:
+            kind = type_of(column)
+            connection.execute(
+                f"ALTER TABLE {names.table} ALTER COLUMN {identifier(column.name)}"
+                f" TYPE {kind} USING NULL::{kind}"
+            )
+
+
+def _each(columns: Iterable[str], what: str, between: str) -> str:
+    return between.join(f"{column} {what}" for column in columns)
+
+
+def _is_there(connection: Connection, table: str) -> bool:
+    row = connection.execute("SELECT to_regclass($1) IS NOT NULL", (table,)).fetchone()
+    return row == (True,)
