@@ -96,6 +96,12 @@ class SettingsRefused(ConfigurationError):
         self.faults = tuple(faults)
 
 
+class EditionOvertaken(ConfigurationError):
+    """Somebody else applied an edition of the same subscription first."""
+
+    code = "RK-107"
+
+
 class Untrusted(ConfigurationError):
     """Whoever answers cannot prove to be whom we mean to talk to."""
 

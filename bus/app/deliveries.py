@@ -10,21 +10,21 @@ from datetime import timedelta
 
 import structlog
 
-from bus.app.configured import catalog, this_day
+from bus.app.configured import catalog
+from bus.app.entitling import Entitling
 from bus.app.keys import seals
 from bus.app.mask_keys import mask_keys
 from bus.app.outside import connect, registry
-from bus.app.systems import connections, feeds, refuse
+from bus.app.systems import connections
 from bus.broker import Broker
 from bus.catalog.memory import keep_freed
 from bus.catalog.wire import Reader
 from bus.deliver.clock import SystemClock
 from bus.deliver.delivery import Delivery
-from bus.deliver.fleet import Feed
 from bus.deliver.host import host, ill, observe, shared
 from bus.deliver.reading import Remembering
 from bus.deliver.shared import Shared
-from bus.errors import BusError, ConfigurationError, LaneError, PolicyError, RegistryUnavailable
+from bus.errors import LaneError, RegistryUnavailable
 from bus.observe import http
 from bus.observe.metrics import Metrics
 from bus.policy import LEDGER, read_subscriptions
@@ -42,45 +42,14 @@ async def delivering(
         PolicyError: No system has a subscription of which a view can be made.
     """
     streams = catalog(settings)
-    reading = read_subscriptions(streams, settings.schemas)
-    keys = mask_keys(settings)
+    files = read_subscriptions(streams, settings.schemas)
     chosen = connections(settings, systems)
-    today = this_day()
     keep_freed()
     async with AsyncExitStack() as stack:
         known = await stack.enter_async_context(registry(settings))
         bare = {name: Reader(stream, streams, known) for name, stream in streams.streams.items()}
         await _prime(bare.values())
         readers = {name: Remembering(reader) for name, reader in bare.items()}
-        fed: dict[str, list[Feed]] = {}
-        refusals: list[BusError] = []
-        undelivered: dict[tuple[str, str | None], str] = {}
-
-        def refused(error: BusError, system: str, stream: str | None = None) -> None:
-            undelivered[system, stream] = error.code
-            refuse(error, system, stream)
-
-        for refusal in reading.refusals:
-            if refusal.system in chosen:
-                refused(refusal.error, refusal.system, refusal.stream)
-        for system, connection in chosen.items():
-            try:
-                fed[system] = feeds(
-                    system,
-                    connection,
-                    streams,
-                    reading.subscriptions,
-                    readers,
-                    today,
-                    refused,
-                    keys,
-                )
-            except (PolicyError, ConfigurationError) as error:
-                if (system, None) not in undelivered:  # else its file was refused, and says why
-                    refused(error, system)
-                refusals.append(error)
-        if not fed:
-            raise refusals[0]
         both = await stack.enter_async_context(
             shared(
                 broker=cluster,
@@ -93,20 +62,23 @@ async def delivering(
                 seals=seals(settings),
             )
         )
-        both.lanes.undelivered.update(undelivered)
-        yield (
-            both,
-            [
-                Delivery(
-                    system,
-                    feeds,
-                    both,
-                    sends_receipts=system != LEDGER,
-                    gather=settings.ledger_gather if system == LEDGER else timedelta(),
-                )
-                for system, feeds in fed.items()
-            ],
-        )
+        entitling = Entitling(streams, files, chosen, readers, both, mask_keys(settings))
+        deliveries = []
+        for system in chosen:
+            fed, withdraw = entitling.of(system)
+            delivery = Delivery(
+                system,
+                fed,
+                both,
+                sends_receipts=system != LEDGER,
+                gather=settings.ledger_gather if system == LEDGER else timedelta(),
+                withdraw=withdraw,
+            )
+            entitling.follow(delivery)
+            deliveries.append(delivery)
+        if not any(delivery.fleet.topics for delivery in deliveries):
+            raise entitling.refusals[0]
+        yield both, deliveries
 
 
 async def _prime(readers: Iterable[Reader]) -> None:

@@ -83,7 +83,11 @@ class Consumer(Protocol):
         on_assigned: Callable[[Sequence[Place]], Awaitable[None]],
         on_revoked: Callable[[Sequence[Place]], Awaitable[None]],
     ) -> None:
-        """Join the group; the callbacks run while the group settles, before further fetches."""
+        """Join the group; the callbacks run while the group settles, before further fetches.
+
+        May be called again, with other topics and the same callbacks: all partitions are taken
+        back, and dealt anew. Until then nothing is assigned.
+        """
 
     async def assign(self, places: Sequence[Place]) -> None:
         """Read exactly these partitions, without a group's help."""

@@ -17,7 +17,7 @@ import structlog
 
 from bus.backoff import BackOff
 from bus.broker import Consumer, Place, group_of
-from bus.deliver.fleet import Feed, Fleet
+from bus.deliver.fleet import Feed, Fleet, Withdraw
 from bus.deliver.shared import Shared
 from bus.deliver.state import LaneState
 from bus.errors import BusError, Reaction
@@ -38,6 +38,7 @@ class Delivery:
         *,
         sends_receipts: bool = True,
         gather: timedelta = timedelta(),
+        withdraw: Withdraw | None = None,
     ) -> None:
         self.system = system
         self._shared = shared
@@ -53,8 +54,10 @@ class Delivery:
             self._log,
             sends_receipts=sends_receipts,
             gather=gather,
+            withdraw=withdraw,
         )
         self._was_assigned = False
+        self._subscribed: list[str] = []
         self._fetching: asyncio.Task[None] | None = None
         self._is_stopping = False
 
@@ -70,6 +73,7 @@ class Delivery:
             ConfigurationError: A topic is missing, or the broker refuses us.
         """
         self._shared.operations.listen(self.system, self.fleet.instruct)
+        self.fleet.begin_withdrawal()
         committing = asyncio.create_task(self.fleet.telling.run())
         self._fetching = asyncio.create_task(self._join_and_fetch(once))
         if self._is_stopping:
@@ -88,6 +92,10 @@ class Delivery:
             await asyncio.wait({committing})
             await self.fleet.close()
 
+    def switch(self, feeds: Sequence[Feed], withdraw: Withdraw | None) -> None:
+        """As :meth:`Fleet.switch`; batches in hand are finished before."""
+        self.fleet.switch(feeds, withdraw)
+
     def stop(self) -> None:
         """Finish the batches in hand and end; :meth:`run` then returns."""
         self._is_stopping = True
@@ -97,12 +105,18 @@ class Delivery:
     async def _join_and_fetch(self, once: bool) -> None:
         settings = self._shared.settings
         back_off = BackOff(settings.retry_first, settings.retry_most)
-        is_joined = False
+        has_started = False
         while True:
             try:
-                if not is_joined:
-                    await self._join()
-                    is_joined = True
+                if not has_started:
+                    await self._consumer.start()
+                    has_started = True
+                if not await self._is_subscribed():
+                    if once:
+                        return  # there is nothing that it may have
+                    self.fleet.room.clear()
+                    await self.fleet.room.wait()
+                    continue
                 if await self._fetch(once):
                     return
             except BusError as error:
@@ -114,9 +128,17 @@ class Delivery:
             else:
                 back_off.reset()
 
-    async def _join(self) -> None:
-        await self._consumer.start()
-        await self._consumer.subscribe(self.fleet.topics, self._on_assigned, self.fleet.release)
+    async def _is_subscribed(self) -> bool:
+        """Whether anything is read; subscribes to what the system may have by now.
+
+        A system that may have nothing more stays in its group, and its partitions are not read.
+        """
+        topics = self.fleet.topics
+        if topics and topics != self._subscribed:
+            await self.fleet.leave()
+            await self._consumer.subscribe(topics, self._on_assigned, self.fleet.release)
+            self._subscribed = topics
+        return bool(self._subscribed)
 
     async def _on_assigned(self, places: Sequence[Place]) -> None:
         self._was_assigned = True

@@ -4,18 +4,25 @@ A lane that an operator pauses finishes the batch in hand and ends, and its part
 unread; when all of a stream's have, the store is let go of. When it is to go on, or when one that
 stopped is to try again, a new lane is opened: it asks its store where it stands, like any other,
 so that nothing of before has to be remembered.
+
+What a system may have can change meanwhile (:meth:`Fleet.switch`). The lanes of a stream whose
+view is another finish the batch in hand and end; when all of them have, new ones open under the
+new view, and the store gives up what that does not show before anything is written under it. What
+the system holds of streams that it may no longer have at all is taken away then.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta, timezone
 from functools import partial
 from typing import Any
 
+from bus.backoff import BackOff
 from bus.broker import Consumer, Fetched, Place
 from bus.catalog.reading import Reads
 from bus.connect import Sink
@@ -23,7 +30,7 @@ from bus.deliver.lane import Lane
 from bus.deliver.shared import Shared, SharedSink
 from bus.deliver.state import LaneName, LaneState, LaneStatus
 from bus.deliver.telling import Telling
-from bus.errors import BusError, NotEntitled
+from bus.errors import BusError, NotEntitled, Reaction
 from bus.model import Operation, OperationState, View
 from bus.observe.logs import describe
 
@@ -44,6 +51,10 @@ class Feed:
     """The last day on which the subscription lets this stream out."""
 
 
+Withdraw = Callable[[], Awaitable[Sequence[str]]]
+"""Takes away what a system's store holds of streams that it may no longer have; which they were."""
+
+
 class Fleet:
     """All lanes of one system that this process owns, and such as have ended here."""
 
@@ -57,12 +68,18 @@ class Fleet:
         *,
         sends_receipts: bool,
         gather: timedelta,
+        withdraw: Withdraw | None = None,
     ) -> None:
         self.system = system
         self.room = asyncio.Event()
         """Set when a lane has room again, or has ended."""
         self.telling = Telling(consumer, shared.clock, log)
         self._feeds = {feed.topic: feed for feed in feeds}
+        self._streams = {feed.topic: feed.view.stream for feed in feeds}  # ever fed
+        self._switching: Counter[str] = Counter()  # topics whose lanes end for others to open
+        self._turns: dict[str, asyncio.Lock] = {}
+        self._withdraw = withdraw
+        self._withdrawing: asyncio.Task[None] | None = None
         self._shared = shared
         self._consumer = consumer
         self._log = log
@@ -78,7 +95,7 @@ class Fleet:
     @property
     def topics(self) -> list[str]:
         """What the system's streams are in."""
-        return list(self._feeds)
+        return sorted(self._feeds)
 
     @property
     def states(self) -> list[LaneState]:
@@ -137,10 +154,14 @@ class Fleet:
             self._owned.add(place)
             self._consumer.pause(place)
             self._consumer.seek(place, 0)  # the lane will say where
-            if (pause := self._pause_of(place)) is not None:
-                self._stand(place, pause)
-            else:
-                self._open(place)
+            self._begin(place)
+
+    def _begin(self, place: Place) -> None:
+        """A lane, unless an operator wants it to stand."""
+        if (pause := self._pause_of(place)) is not None:
+            self._stand(place, pause)
+        else:
+            self._open(place)
 
     async def release(self, places: Sequence[Place]) -> None:
         """Somebody else may have them now, and what has stopped or is paused is theirs to tell."""
@@ -177,6 +198,8 @@ class Fleet:
 
     def _open(self, place: Place) -> None:
         """Begin a new lane, which asks its store where it stands."""
+        if place[0] in self._switching or place[0] not in self._feeds:
+            return  # it is opened when the others have ended, or not at all
         if self._has_expired(place):
             self._stop(place, NotEntitled("the subscription has expired"))
             return
@@ -198,7 +221,7 @@ class Fleet:
     def instruct(self, operation: Operation) -> None:
         """An operator has spoken: pause the lanes of a stream, or have them all go on."""
         for place in sorted(self._owned):
-            if self._feeds[place[0]].view.stream != operation.stream:
+            if self._streams[place[0]] != operation.stream:
                 continue
             lane, task = self._lanes.get(place, (None, None))
             is_at_work = task is not None and not task.done()
@@ -213,6 +236,106 @@ class Fleet:
                     sink.renew()
                 self._open(place)
         self.room.set()
+
+    def switch(self, feeds: Sequence[Feed], withdraw: Withdraw | None) -> None:
+        """The system may have *feeds* from now on, and nothing else.
+
+        Args:
+            feeds: What it may have and can be fed.
+            withdraw: None where what it may have is not known: then nothing is taken away.
+        """
+        before, self._feeds = self._feeds, {feed.topic: feed for feed in feeds}
+        self._streams |= {feed.topic: feed.view.stream for feed in feeds}
+        self._today = None  # days may have changed as well
+        changing = []
+        for topic, was in before.items():
+            now = self._feeds.get(topic)
+            sink = self._sinks.get(topic)
+            if now is not None and sink is not None and sink.fingerprint == now.view.fingerprint:
+                sink.stand(now.view)
+            if now is None or was.view.fingerprint != now.view.fingerprint:
+                self._switching[topic] += 1
+                changing.append(self._beside(self._change(topic)))
+            elif was.expires_on != now.expires_on:
+                self._open_expired(topic)
+        for place in sorted(self._owned):
+            if place[0] not in before and place not in self.at_work:
+                self._begin(place)  # it was left a while ago, and is still ours
+        self._withdraw = withdraw
+        self.begin_withdrawal(changing)
+        self.room.set()
+
+    async def _change(self, topic: str) -> None:
+        """End the lanes of a stream, then open new ones as its feed is by then."""
+        async with self._turns.setdefault(topic, asyncio.Lock()):
+            sink, feed = self._sinks.get(topic), self._feeds.get(topic)
+            is_so = sink is not None and feed is not None
+            if not (is_so and sink.fingerprint == feed.view.fingerprint):  # type: ignore[union-attr]
+                await self._end_all(topic)
+                if (sink := self._sinks.pop(topic, None)) is not None:
+                    await self._release(sink)
+            self._switching[topic] -= 1
+            if self._switching[topic]:
+                return  # there is news already, and somebody who will see to it
+            del self._switching[topic]
+            for place in sorted(place for place in self._owned if place[0] == topic):
+                if topic not in self._feeds:
+                    self._lanes.pop(place, None)
+                    self._state(place).status = LaneStatus.RELEASED
+                elif place not in self.at_work:
+                    self._begin(place)
+        self.room.set()
+
+    async def _end_all(self, topic: str) -> None:
+        """Have the lanes of a stream finish the batch in hand and end."""
+        for place in self._owned:
+            if place[0] == topic:
+                self._consumer.pause(place)
+        while lanes := [lane for place, lane in self._lanes.items() if place[0] == topic]:
+            left = {task for _, task in lanes if not task.done()}
+            if not left:
+                return
+            for lane, task in lanes:
+                if task in left:
+                    _end(lane, task)
+            await asyncio.wait(left, timeout=_LOOK_AGAIN.total_seconds())
+
+    def _open_expired(self, topic: str) -> None:
+        """A grant's last day is another: what had stopped for it may go on."""
+        for place in sorted(self._owned):
+            state = self._state(place)
+            if place[0] == topic and (state.status, state.code) == (
+                LaneStatus.STOPPED, NotEntitled.code,
+            ):  # fmt: skip
+                self._begin(place)
+
+    def begin_withdrawal(self, after: Sequence[asyncio.Task[None]] = ()) -> None:
+        """Take away what the store holds and may no longer; again until it is done."""
+        if self._withdrawing is not None:
+            self._withdrawing.cancel()
+        self._shared.lanes.not_withdrawn.pop(self.system, None)
+        if (withdraw := self._withdraw) is not None:
+            self._withdrawing = self._beside(self._take_away(withdraw, after))
+
+    async def _take_away(self, withdraw: Withdraw, after: Sequence[asyncio.Task[None]]) -> None:
+        if after:
+            await asyncio.wait(after)
+        settings, owed = self._shared.settings, self._shared.lanes.not_withdrawn
+        back_off = BackOff(settings.retry_first, settings.retry_most)
+        while True:
+            try:
+                gone = await withdraw()
+            except BusError as error:
+                owed[self.system] = error.code
+                self._log.error("not-withdrawn", code=error.code, reason=error.message)
+                if error.reaction is not Reaction.RETRY:
+                    return
+                await self._shared.clock.sleep(back_off.next())
+            else:
+                owed.pop(self.system, None)
+                for stream in gone:
+                    self._log.warning("stream-withdrawn", stream=stream)
+                return
 
     def _see_out(self, lane: Lane, task: asyncio.Task[None]) -> None:
         """End a lane; while its store is away it has nothing in hand that is worth waiting for."""
@@ -231,13 +354,19 @@ class Fleet:
         except BusError as error:
             self._log.warning("not-closed", code=error.code)
 
-    def _beside(self, work: Coroutine[Any, Any, None]) -> None:
+    def _beside(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._ending.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._log.error("fleet-defect", **describe(error))
 
     def _pause_of(self, place: Place) -> Operation | None:
-        return self._shared.operations.pause_of(self.system, self._feeds[place[0]].view.stream)
+        return self._shared.operations.pause_of(self.system, self._streams[place[0]])
 
     def _stand(self, place: Place, pause: Operation) -> None:
         """The lane is paused: nothing is read for it, nothing applied."""
@@ -260,6 +389,8 @@ class Fleet:
                 self._say_stopped(place, error)
             else:
                 self._say_defect(place, error)
+        elif is_ours and place[0] in self._switching:
+            pass  # others are opened when the last has ended
         elif is_ours and lane.state.status is not LaneStatus.STOPPED:
             if (pause := self._pause_of(place)) is not None:
                 self._stand(place, pause)
@@ -284,16 +415,17 @@ class Fleet:
         self._shared.operations.stopped(self._name(place), DEFECT, state.offset)
 
     def _name(self, place: Place) -> LaneName:
-        return LaneName(self.system, self._feeds[place[0]].view.stream, place[1])
+        return LaneName(self.system, self._streams[place[0]], place[1])
 
     def _state(self, place: Place) -> LaneState:
         return self._shared.lanes.of(*self._name(place))
 
     def _log_of(self, place: Place) -> Any:
-        return self._log.bind(stream=self._feeds[place[0]].view.stream, partition=place[1])
+        return self._log.bind(stream=self._streams[place[0]], partition=place[1])
 
     def _has_expired(self, place: Place) -> bool:
-        last, now = self._feeds[place[0]].expires_on, self._shared.clock.now()
+        feed, now = self._feeds.get(place[0]), self._shared.clock.now()
+        last = None if feed is None else feed.expires_on
         return last is not None and now.astimezone(JAPAN).date() > last
 
     def stop_expired(self) -> None:
@@ -323,6 +455,8 @@ class Fleet:
 
     async def close(self) -> None:
         """Leave the group and let go of the stores; whoever does not answer is left."""
+        if self._withdrawing is not None:
+            self._withdrawing.cancel()
         closing = [asyncio.ensure_future(self._consumer.close())]
         closing += [asyncio.ensure_future(sink.close()) for sink in self._sinks.values()]
         within = self._shared.settings.stop_within.total_seconds() * 0.2

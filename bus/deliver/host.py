@@ -16,6 +16,7 @@ from bus.broker import Broker
 from bus.catalog.reading import Reads
 from bus.deliver.clock import Clock
 from bus.deliver.delivery import Delivery
+from bus.deliver.editions import Editions
 from bus.deliver.fence import Fence
 from bus.deliver.internal import Ids, InternalTopic
 from bus.deliver.operations import Operations
@@ -82,6 +83,11 @@ async def shared(
         )
         stack.push_async_callback(operations.close)
         await wait.until(operations.start, "operations")
+        editions = Editions(
+            broker, internal("subscription"), streams["subscription"], readers["subscription"]
+        )
+        stack.push_async_callback(editions.close)
+        await wait.until(editions.start, "subscriptions")
         fence = Fence(broker, streams["protection"], readers["protection"])
         stack.push_async_callback(fence.close)
         await wait.until(fence.start, "protection")
@@ -91,6 +97,7 @@ async def shared(
             fence=fence,
             parked=parked,
             operations=operations,
+            editions=editions,
             receipts=receipts,
             seals=seals or Seals(),
             lanes=Lanes(),
@@ -162,6 +169,7 @@ def ill(shared: Shared) -> list[str]:
         f"{system}/{stream or '*'} not delivered {code}"
         for (system, stream), code in shared.lanes.undelivered.items()
     ]
+    refused += [f"{s} not withdrawn {code}" for s, code in shared.lanes.not_withdrawn.items()]
     return refused + [
         f"{state.system}/{state.stream}/{state.partition} {state.status} {state.code or ''}".strip()
         for state in shared.lanes.all.values()
@@ -195,7 +203,11 @@ async def _stop_when(stop: asyncio.Event, deliveries: Sequence[Delivery]) -> Non
 async def follow(shared: Shared) -> None:
     """See what operators ask for, within about a second; say what is set aside for too long."""
     overdue = Overdue(shared)
-    follows = {"exceptions": shared.parked.catch_up, "operations": shared.operations.catch_up}
+    follows = {
+        "exceptions": shared.parked.catch_up,
+        "operations": shared.operations.catch_up,
+        "subscriptions": shared.editions.catch_up,
+    }
     while True:
         await shared.clock.sleep(LOOK_FOR_NEWS_EVERY)
         for name, catch_up in follows.items():

@@ -203,12 +203,16 @@ class Lane:
         run = run.from_offset(self._mover.position.offset)
         if not run.offsets:
             return
-        async with self._kit.sink.large if len(run) >= LARGE else nullcontext():
-            for is_erasure, part in split_erasures(run):
-                await (self._erase(part) if is_erasure else self._deliver(part))
+        await self._carry(run)
         self.state.oldest_ms = self._queue[0].timestamps_ms[0] if self._queue else None
         self._lost_back_off.reset()
         self._has_news = self._has_news or self._replay.is_postponed
+
+    async def _carry(self, run: Run) -> None:
+        """Events in log order, from bytes into the store."""
+        async with self._kit.sink.large if len(run) >= LARGE else nullcontext():
+            for is_erasure, part in split_erasures(run):
+                await (self._erase(part) if is_erasure else self._deliver(part))
 
     async def _deliver(self, run: Run) -> None:
         """Events that say something: through the view into the store.

@@ -32,6 +32,11 @@ class Mover:
         self.position = kit.at(0)
 
     @property
+    def chain(self) -> str:
+        """Of the last receipt."""
+        return self._chain
+
+    @property
     def owes(self) -> bool:
         """Whether a receipt is under way."""
         return self._unsettled is not None

@@ -36,6 +36,8 @@ class SetAside:
         self._by_subject: dict[str, dict[int, ParkedEvent]] = {}
         self._keys: frozenset[bytes] | None = None
         self._offsets: set[int] = set()
+        self.ever: set[str] = set()
+        """The subjects of which anything was ever set aside, as far as the stream says."""
         self.on_news: Callable[[], None] = _nobody
 
     def __bool__(self) -> bool:
@@ -86,6 +88,7 @@ class SetAside:
 
     def put(self, event: ParkedEvent) -> None:
         """Take in the newest state of an event."""
+        self.ever.add(event.subject)
         if event.is_open:
             self._by_subject.setdefault(event.subject, {})[event.offset] = event
             self._offsets.add(event.offset)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from bus.broker import Broker
 from bus.connect import Sink
 from bus.deliver.clock import Clock
+from bus.deliver.editions import Editions
 from bus.deliver.fence import Fence
 from bus.deliver.operations import Operations
 from bus.deliver.parked import ParkedIndex
@@ -34,6 +35,7 @@ class Shared:
     fence: Fence
     parked: ParkedIndex
     operations: Operations
+    editions: Editions
     receipts: Receipts
     seals: Seals
     lanes: Lanes
@@ -65,6 +67,15 @@ class SharedSink:
     async def apply(self, batch: ViewBatch) -> Applied:
         """Apply one batch; others wait."""
         return await self._alone(self._apply(batch))
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the view that the store is opened under."""
+        return self._view.fingerprint
+
+    def stand(self, view: View) -> None:
+        """The same view, of another edition: for when the store is opened the next time."""
+        self._view = view
 
     def renew(self) -> None:
         """Have the store opened anew before the next call: somebody may have mended it."""

@@ -75,6 +75,8 @@ class Lanes:
         self._states: dict[LaneName, LaneState] = {}
         self.undelivered: dict[tuple[str, str | None], str] = {}
         """What has no lane though it was asked for: (system, stream or all of them) -> code."""
+        self.not_withdrawn: dict[str, str] = {}
+        """Systems whose store still holds streams that it may no longer have -> code."""
 
     def of(self, system: str, stream: str, partition: int) -> LaneState:
         """The state of one lane; made where there is none."""

@@ -5,6 +5,7 @@ Pure functions over values and columns. What a system may see is decided here an
 
 from bus.policy.diff import Difference, diff
 from bus.policy.grants import Grant, Subscription
+from bus.policy.inforce import InForce, in_force
 from bus.policy.projection import Projected, project, protected_from
 from bus.policy.subscriptions import (
     Reading,
@@ -21,6 +22,7 @@ __all__ = [
     "LEDGER",
     "Difference",
     "Grant",
+    "InForce",
     "Projected",
     "Reading",
     "Refusal",
@@ -29,6 +31,7 @@ __all__ = [
     "columns_of",
     "compile_view",
     "diff",
+    "in_force",
     "last_day",
     "ledger_view",
     "load_subscriptions",

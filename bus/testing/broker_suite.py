@@ -516,6 +516,28 @@ class BrokerSuite:
         assert not first.owned & second.owned
         assert [word for word, _ in first.told] == ["assigned", "revoked", "assigned"]
 
+    async def test_a_member_may_want_other_topics(
+        self, rig: BrokerRig, broker: Broker, topic: str, producer: Producer, stack: AsyncExitStack
+    ) -> None:
+        """All is taken back first; then it is told what it owns of the new ones, and reads it."""
+        other = rig.name("suite")
+        await broker.create_topics([TopicSpec(other, 1, 1, {})])
+        await producer.send([Message(topic, 0, b"k", b"v"), Message(other, 0, b"k", b"v")])
+        member = Member(await stack.enter_async_context(opened(broker.consumer(rig.name("g")))))
+        everything = {(topic, p) for p in range(3)}
+        try:
+            await member.join(topic)
+            await until(lambda: member.owned == everything and member.read, member)
+            await member.join(topic, other)
+            both = everything | {(other, 0)}
+            await until(lambda: member.owned == both and (other, 0, 0) in member.read, member)
+            await member.join(other)
+            await until(lambda: member.owned == {(other, 0)}, member)
+        finally:
+            await rig.remove(other)
+
+        assert [word for word, _ in member.told] == ["assigned", "revoked"] * 2 + ["assigned"]
+
     async def test_who_stays_takes_over(
         self, rig: BrokerRig, broker: Broker, topic: str, producer: Producer, stack: AsyncExitStack
     ) -> None:

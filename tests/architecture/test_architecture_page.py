@@ -59,7 +59,9 @@ def test_it_has_every_crash_point() -> None:
     """The table of section 8 is the code's list."""
     table = PAGE.partition("## 8.")[2].partition("## 9.")[0]
 
-    assert set(re.findall(r"`((?:relay|lane|sink)-[a-z]+)`", table)) == {p.value for p in Point}
+    assert set(re.findall(r"`((?:relay|lane|sink|rebuild)-[a-z]+)`", table)) == {
+        p.value for p in Point
+    }
 
 
 def test_it_has_every_setting() -> None:

@@ -99,7 +99,8 @@ class KafkaConsumer:
         if self._group is None:
             raise ConfigurationError("a consumer without a group cannot subscribe")
         await self._cluster.known(topics)
-        self._membership = _Membership(self._started(), on_assigned, on_revoked)
+        if self._membership is None:
+            self._membership = _Membership(self._started(), on_assigned, on_revoked)
         self._started().subscribe(list(topics), listener=self._membership)
 
     async def assign(self, places: Sequence[Place]) -> None:

@@ -1,0 +1,96 @@
+"""What each receiving system may have while a process delivers to it, as its policy changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+
+from bus.app.configured import this_day
+from bus.app.systems import feeds, refuse, sink
+from bus.catalog import Catalog
+from bus.catalog.reading import Reads
+from bus.deliver.delivery import Delivery
+from bus.deliver.fleet import Feed, Withdraw
+from bus.deliver.shared import Shared
+from bus.errors import BusError, ConfigurationError, PolicyError
+from bus.model import MaskKey
+from bus.policy import LEDGER, InForce, Reading, in_force
+from bus.settings import SystemConnection
+
+
+class Entitling:
+    """Feeds the systems of one process what is in force, and again when that changes.
+
+    What is refused is said aloud, and stands among what is not delivered; the rest goes on.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        files: Reading,
+        connections: Mapping[str, SystemConnection],
+        readers: Mapping[str, Reads],
+        shared: Shared,
+        keys: Mapping[str, MaskKey],
+    ) -> None:
+        self._catalog = catalog
+        self._files = files
+        self._connections = connections
+        self._readers = readers
+        self._shared = shared
+        self._keys = keys
+        self.refusals: list[BusError] = []
+
+    def of(self, system: str) -> tuple[list[Feed], Withdraw | None]:
+        """What the system may have now, and how the rest is taken from its store."""
+        undelivered = self._shared.lanes.undelivered
+        for known in [key for key in undelivered if key[0] == system]:
+            del undelivered[known]
+        found = in_force(
+            system, self._files, self._shared.editions.newest.get(system), self._catalog
+        )
+        if system != LEDGER:
+            for stream, error in found.refused:
+                self._refuse(error, system, stream)
+        subscriptions = {} if found.subscription is None else {system: found.subscription}
+        try:
+            fed = feeds(
+                system,
+                self._connections[system],
+                self._catalog,
+                subscriptions,
+                self._readers,
+                this_day(),
+                self._refuse,
+                self._keys,
+            )
+        except (PolicyError, ConfigurationError) as error:
+            if not any(key[0] == system for key in undelivered):  # else it was said for each
+                self._refuse(error, system)
+            self.refusals.append(error)
+            fed = []
+        under = [replace(f, view=replace(f.view, edition=found.edition)) for f in fed]
+        return under, self._withdrawal(system, found)
+
+    def follow(self, delivery: Delivery) -> None:
+        """Have *delivery* switch whenever its system's policy changes."""
+
+        def switch() -> None:
+            delivery.switch(*self.of(delivery.system))
+
+        self._shared.editions.listen(delivery.system, switch)
+
+    def _withdrawal(self, system: str, found: InForce) -> Withdraw | None:
+        granted = found.granted
+        if system == LEDGER or granted is None:
+            return None
+        try:
+            store = sink(self._connections[system])()
+        except ConfigurationError:
+            return None  # which was said: nothing can be fed either
+        return partial(store.withdraw, granted, found.edition)
+
+    def _refuse(self, error: BusError, system: str, stream: str | None = None) -> None:
+        self._shared.lanes.undelivered[system, stream] = error.code
+        refuse(error, system, stream)

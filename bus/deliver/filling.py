@@ -1,0 +1,138 @@
+"""Fill one partition of a fresh table from the log: a lane without a group, up to a given offset.
+
+It decodes, fences, views, sets aside and applies as every lane does, and its receipts are a chain
+of their own, from the log's beginning. What is set aside it leaves out; it tries nothing again.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable
+from datetime import timedelta
+
+from bus.broker import Consumer, Place
+from bus.catalog.reading import Reads
+from bus.deliver.lane import Lane
+from bus.deliver.run import Run
+from bus.deliver.shared import Shared, SharedSink
+from bus.errors import BrokerUnavailable, BusError
+from bus.model import Position, View
+from bus.model.receipt import NO_PREVIOUS
+
+MOST_RECORDS = 10_000
+_STEP = timedelta(seconds=1)  # longest single wait for records that must be there
+_PATIENCE = 20  # such waits before the broker counts as away
+
+
+class Filling(Lane):
+    """Carries one partition into the fresh table, for as long as it is told to."""
+
+    def __init__(
+        self,
+        view: View,
+        place: Place,
+        *,
+        sink: SharedSink,
+        reader: Reads,
+        consumer: Consumer,
+        shared: Shared,
+        on_events: Callable[[int], None],
+    ) -> None:
+        super().__init__(
+            view,
+            place,
+            sink=sink,
+            reader=reader,
+            reading=_Alone(consumer, place),
+            shared=shared,
+            sends_receipts=True,
+            gather=timedelta(),
+        )
+        self.consumer = consumer
+        self._on_events = on_events
+        self._is_placed = False
+
+    @property
+    def position(self) -> Position:
+        """Where the fresh table stands."""
+        return self._mover.position
+
+    @property
+    def chain(self) -> str:
+        """Of the last receipt."""
+        return self._mover.chain
+
+    async def stand(self) -> None:
+        """Take up what the fresh table says."""
+        kit = self._kit
+        held = await self._patience.persist(lambda: kit.sink.checkpoint(kit.place[1]))
+        self._is_placed = False
+        if held is None:
+            self._mover.stand(kit.at(0), NO_PREVIOUS)
+            return
+        self._mover.stand(held.position, held.receipt.chain)
+        await kit.shared.receipts.send(held.receipt, held.applied_at)
+
+    async def fill(self, end: Position) -> None:
+        """Apply everything before *end*; the fresh table then stands there."""
+        persist, kit = self._patience.persist, self._kit
+        while self.position.offset < end.offset:
+            await persist(kit.shared.parked.catch_up)
+            run = await persist(lambda: self._next(end.offset))
+            if run is None:
+                await self._mover.move(kit.no_rows, end)
+            else:
+                self._mover.begin()
+                await self._carry(run)
+                self._on_events(len(run))
+        await self._mover.settle()
+
+    async def _next(self, end: int) -> Run | None:
+        """What comes next before *end*; None if there is nothing left of it."""
+        consumer, place = self.consumer, self._kit.place
+        try:
+            if not self._is_placed:
+                begin = (await consumer.beginning_offsets([place]))[place]
+                consumer.seek(place, max(self.position.offset, begin))
+                self._is_placed = True
+            for _ in range(_PATIENCE):
+                if await consumer.position(place) >= end:
+                    return None
+                for found in await consumer.fetch(MOST_RECORDS, _STEP):
+                    within = bisect_left(found.offsets, end)
+                    if within < len(found.offsets):
+                        self._is_placed = False  # what was read too far is read again
+                    run = Run(found.offsets, found.keys, found.values).part(0, within)
+                    return run if run.offsets else None
+        except BusError:
+            self._is_placed = False
+            raise
+        raise BrokerUnavailable("the log does not give what it has", topic=place[0])
+
+
+class _Alone:
+    """What a lane asks of a consumer that nobody else reads from."""
+
+    def __init__(self, consumer: Consumer, place: Place) -> None:
+        self._consumer = consumer
+        self._place = place
+
+    async def ends(self) -> tuple[int, int]:
+        begin = await self._consumer.beginning_offsets([self._place])
+        end = await self._consumer.end_offsets([self._place])
+        return begin[self._place], end[self._place]
+
+    def seek(self, offset: int) -> None:
+        self._consumer.seek(self._place, offset)
+
+    def pause(self) -> None:
+        """It reads when it wants to."""
+
+    def resume(self) -> None:
+        """It reads when it wants to."""
+
+    def done(self, offset: int) -> None:
+        """There is no group to be told."""
+
+    def has_room(self) -> None:
+        """Nobody feeds it."""

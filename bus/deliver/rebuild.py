@@ -1,0 +1,242 @@
+"""Rebuild what a system holds of one stream: a fresh table, filled from the log, in its place.
+
+The fresh table is filled beside the one in use, which goes on serving: it is read and delivered to
+as before. When the fresh one has nearly come to where the lanes stand, they are held, it is filled
+up to exactly there, and it takes the place of the table in use, positions and all, in one
+transaction. Nothing of a lane is lost: it goes on from where it stood. One that stands still
+because it was away too long (RK-503) is taken to the log's end instead, and can be opened again.
+
+What the log no longer has cannot be rebuilt: of a subject whose newest selected event compaction
+took, there is no row then, as in the store of a system that starts today.
+
+A rebuild that was cut off is taken up where the fresh table stands. That one is dropped if it
+cannot be trusted: filled from another log, or so long ago that it may have missed an erasure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+
+from bus.backoff import BackOff
+from bus.broker import Place
+from bus.catalog.reading import Reads
+from bus.connect import Fresh, Held, Sink, Swapped
+from bus.deliver.filling import Filling
+from bus.deliver.shared import Shared, SharedSink
+from bus.deliver.state import LaneName
+from bus.errors import BusError, ConfigurationError, EditionOutdated, Reaction
+from bus.model import Checkpoint, Position, View
+from bus.points import Point, passed
+
+T = TypeVar("T")
+_log = structlog.get_logger("renkei.deliver")
+NEAR = 500  # events that may be left to fill while the lanes are held
+_ROUNDS = 20  # of catching up with lanes that go on, before they are held all the same
+Progress = Callable[[int, int], None]
+"""Told how many events of how many are in the fresh table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What a rebuild did."""
+
+    events: int  # of the log, that the fresh table was filled with
+    swapped: Swapped | None  # None: the store's answer was lost, and it had been done
+
+
+class Rebuild:
+    """The rebuild of one stream of one system, in a process of its own."""
+
+    def __init__(
+        self,
+        view: View,
+        topic: str,
+        *,
+        reader: Reads,
+        sink: Sink,
+        shared: Shared,
+        progress: Progress = lambda *_: None,
+    ) -> None:
+        self._view = view
+        self._topic = topic
+        self._reader = reader
+        self._live = sink
+        self._shared = shared
+        self._progress = progress
+        self._back_off = BackOff(shared.settings.retry_first, shared.settings.retry_most)
+        self._fresh: Fresh = sink.fresh()
+        self._table = SharedSink(self._fresh, view)
+        self._fillings: dict[int, Filling] = {}
+        self._events = 0
+        self._total = 0
+
+    async def run(self) -> Rebuilt:
+        """Fill, and put in place.
+
+        Raises:
+            RebuildBusy: Another process rebuilds this table.
+            ConfigurationError: There is nothing to rebuild, or the table cannot be.
+            LaneLost: Somebody else filled the same fresh table.
+            BusError: Anything that stops a lane.
+        """
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._live.close)
+            stack.push_async_callback(self._table.close)
+            held = dict(await self._persist(lambda: self._live.open(self._view)))
+            if not held:
+                raise ConfigurationError(
+                    "nothing was ever delivered of this stream; there is nothing to rebuild",
+                    system=self._view.system, stream=self._view.stream,
+                )  # fmt: skip
+            await self._make_fillings(stack, sorted(held))
+            await self._take_up()
+            await self._catch_up(held)
+            passed(Point.REBUILD_FILLED)
+            swapped = await self._put_in_place()
+        return Rebuilt(self._events, swapped)
+
+    # -- filling
+
+    async def _make_fillings(self, stack: AsyncExitStack, partitions: list[int]) -> None:
+        for partition in partitions:
+            place: Place = (self._topic, partition)
+            consumer = self._shared.broker.consumer(client_id="renkei-rebuild")
+            stack.push_async_callback(consumer.close)
+            await consumer.start()
+            await consumer.assign([place])
+            self._fillings[partition] = Filling(
+                self._view,
+                place,
+                sink=self._table,
+                reader=self._reader,
+                consumer=consumer,
+                shared=self._shared,
+                on_events=self._count,
+            )
+
+    async def _take_up(self) -> None:
+        """Stand where the fresh table was left, or drop it and begin anew."""
+        for partition in self._fillings:
+            found = await self._persist(lambda p=partition: self._table.checkpoint(p))  # type: ignore[misc]
+            if found is not None and await self._is_foreign(found):
+                _log.warning("rebuild-begins-anew", **self._where, partition=partition)
+                await self._fresh.drop()
+                self._table.renew()
+                break
+        for filling in self._fillings.values():
+            await filling.stand()
+
+    async def _is_foreign(self, found: Checkpoint) -> bool:
+        position, shared = found.position, self._shared
+        if (position.cluster_id, position.topic) != (shared.cluster_id, self._topic):
+            return True
+        begin, end = await self._ends(position.partition)
+        is_old = shared.clock.now() - found.applied_at > shared.settings.compaction_lag
+        return is_old or not begin <= position.offset <= end
+
+    async def _catch_up(self, held: Mapping[int, Checkpoint]) -> None:
+        """Fill up to where the lanes stand, again while they go on, until little is left."""
+        for _ in range(_ROUNDS):
+            ends = {p: await self._end_of(p, held.get(p)) for p in self._fillings}
+            left = {
+                p: max(ends[p].offset - f.position.offset, 0) for p, f in self._fillings.items()
+            }
+            self._total = self._events + sum(left.values())
+            for partition, filling in self._fillings.items():
+                await filling.fill(ends[partition])
+            if sum(left.values()) <= NEAR:
+                return
+            held = {
+                p: found
+                for p in self._fillings
+                if (found := await self._persist(lambda p=p: self._live.checkpoint(p))) is not None  # type: ignore[misc]
+            }
+
+    async def _end_of(self, partition: int, held: Checkpoint | None) -> Position:
+        """Where the fresh table must stand: where the lane does, if that one can go on."""
+        begin, end = await self._ends(partition)
+        shared = self._shared
+        if held is not None:
+            position = held.position
+            is_old = shared.clock.now() - held.applied_at > shared.settings.compaction_lag
+            is_ours = (position.cluster_id, position.topic) == (shared.cluster_id, self._topic)
+            if is_ours and not is_old and begin <= position.offset <= end:
+                return position
+        return Position(
+            cluster_id=shared.cluster_id, topic=self._topic, partition=partition, offset=end
+        )
+
+    # -- taking its place
+
+    async def _put_in_place(self) -> Swapped | None:
+        while True:
+            try:
+                async with self._fresh.hold() as held:
+                    return await self._swap(held)
+            except BusError as error:
+                if error.reaction is not Reaction.RETRY or isinstance(error, EditionOutdated):
+                    raise
+                _log.warning("rebuild-waits", code=error.code, **self._where)
+                await self._shared.clock.sleep(self._back_off.next())
+            if await self._is_done():
+                return None
+
+    async def _swap(self, held: Held) -> Swapped:
+        for partition, filling in self._fillings.items():
+            lane = held.checkpoints.get(partition)
+            await filling.fill(await self._end_of(partition, lane))
+            if lane is not None:  # the store will have forgotten it: it may not have been sent
+                await self._shared.receipts.send(lane.receipt, lane.applied_at)
+        await self._shared.parked.catch_up()
+        swapped = await held.swap(self._ever_set_aside())
+        passed(Point.REBUILD_SWAPPED)
+        return swapped
+
+    async def _is_done(self) -> bool:
+        """Whether a swap was done whose answer was lost: the fresh table is gone then, and what
+        is found in its place has just been made."""
+        filled = any(filling.position.offset for filling in self._fillings.values())
+        self._table.renew()
+        for filling in self._fillings.values():
+            await filling.stand()
+        if not filled or any(filling.position.offset for filling in self._fillings.values()):
+            return False
+        await self._fresh.drop()
+        return True
+
+    def _ever_set_aside(self) -> set[str]:
+        name = self._view.system, self._view.stream
+        lanes = [self._shared.parked.lane(LaneName(*name, p)) for p in self._fillings]
+        return {subject for lane in lanes for subject in lane.ever}
+
+    # -- what does not answer
+
+    async def _persist(self, act: Callable[[], Awaitable[T]]) -> T:
+        while True:
+            try:
+                return await act()
+            except BusError as error:
+                if error.reaction is not Reaction.RETRY or isinstance(error, EditionOutdated):
+                    raise
+                _log.warning("rebuild-waits", code=error.code, **self._where)
+                await self._shared.clock.sleep(self._back_off.next())
+
+    async def _ends(self, partition: int) -> tuple[int, int]:
+        place: Place = (self._topic, partition)
+        consumer = self._fillings[partition].consumer
+        begin = await self._persist(lambda: consumer.beginning_offsets([place]))
+        end = await self._persist(lambda: consumer.end_offsets([place]))
+        return begin[place], end[place]
+
+    def _count(self, events: int) -> None:
+        self._events += events
+        self._progress(self._events, max(self._total, self._events))
+
+    @property
+    def _where(self) -> dict[str, str]:
+        return {"system": self._view.system, "stream": self._view.stream}

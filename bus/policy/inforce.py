@@ -1,0 +1,58 @@
+"""What of a subscription is in force: the edition that was applied last, else the file.
+
+An edition that cannot be used puts nothing in force, and does not bring the file back: what
+somebody decided last is not known then, and may have been less.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bus.catalog import Catalog
+from bus.errors import BusError, NotEntitled
+from bus.model import OF_THE_FILES, Edition
+from bus.policy.grants import Subscription
+from bus.policy.subscriptions import Reading, read_subscription
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """One system's subscription, and what of it is refused."""
+
+    subscription: Subscription | None  # good grants alone
+    edition: int  # 0: the file's
+    refused: tuple[tuple[str | None, BusError], ...]  # (stream, or None for the system, why)
+
+    @property
+    def granted(self) -> frozenset[str] | None:
+        """The streams that it names, those refused for a fault included; None: not known."""
+        if self.subscription is None:
+            return None
+        return frozenset(self.subscription.streams) | {s for s, _ in self.refused if s is not None}
+
+
+def in_force(
+    system: str, files: Reading, said: Edition | BusError | None, catalog: Catalog
+) -> InForce:
+    """What is in force of *system*.
+
+    Args:
+        system: The receiving system.
+        files: What the installation's files grant.
+        said: The newest edition, or why it cannot be used; None if there is none.
+        catalog: The streams that may be granted.
+    """
+    if isinstance(said, BusError):
+        return InForce(None, OF_THE_FILES, ((None, said),))
+    edition, reading = OF_THE_FILES, files
+    if said is not None:
+        edition = said.sequence
+        reading = read_subscription(system, said.text.encode(), catalog)
+    refused: list[tuple[str | None, BusError]] = [
+        (refusal.stream, refusal.error) for refusal in reading.refusals if refusal.system == system
+    ]
+    found = reading.subscriptions.get(system)
+    if found is None and not any(stream is None for stream, _ in refused):
+        missing = NotEntitled("there is no subscription of this system", system=system)
+        refused.append((None, missing))
+    return InForce(found, edition, tuple(refused))
