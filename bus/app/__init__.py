@@ -19,9 +19,11 @@ from bus.app.deliveries import delivering, run_deliveries
 from bus.app.keys import sealed, sealed_streams, seals
 from bus.app.mask_keys import mask_keys
 from bus.app.monitoring import run_monitor, throughput
-from bus.app.operating import operations, operator, parked_events, received
+from bus.app.operating import editions, operations, operator, parked_events, received
 from bus.app.outside import broker, connect, registry
 from bus.app.publishing import example_faults, outboxes, publisher, run_relays
+from bus.app.rebuilding import rebuilding
+from bus.app.simulating import simulate
 from bus.app.systems import connections, feeds, sink
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "connect",
     "connections",
     "delivering",
+    "editions",
     "example_faults",
     "feeds",
     "granted",
@@ -42,6 +45,7 @@ __all__ = [
     "parked_events",
     "private_use",
     "publisher",
+    "rebuilding",
     "received",
     "registry",
     "run_deliveries",
@@ -52,6 +56,7 @@ __all__ = [
     "seals",
     "settings",
     "settings_and_origins",
+    "simulate",
     "sink",
     "standings",
     "this_day",

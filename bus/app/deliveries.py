@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
@@ -17,7 +17,9 @@ from bus.app.mask_keys import mask_keys
 from bus.app.outside import connect, registry
 from bus.app.systems import connections
 from bus.broker import Broker
+from bus.catalog import Catalog
 from bus.catalog.memory import keep_freed
+from bus.catalog.reading import Reads
 from bus.catalog.wire import Reader
 from bus.deliver.clock import SystemClock
 from bus.deliver.delivery import Delivery
@@ -32,18 +34,11 @@ from bus.settings import Settings
 
 
 @asynccontextmanager
-async def delivering(
-    settings: Settings, cluster: Broker, systems: Sequence[str] = ()
-) -> AsyncIterator[tuple[Shared, list[Delivery]]]:
-    """The deliveries of *systems* in this process, ready for :func:`bus.deliver.host.host`.
-
-    Raises:
-        ConfigurationError: No system can be hosted as it is configured.
-        PolicyError: No system has a subscription of which a view can be made.
-    """
+async def sharing(
+    settings: Settings, cluster: Broker
+) -> AsyncIterator[tuple[Catalog, Mapping[str, Reads], Shared]]:
+    """What the systems of a process share: the streams, who reads them, and the rest."""
     streams = catalog(settings)
-    files = read_subscriptions(streams, settings.schemas)
-    chosen = connections(settings, systems)
     keep_freed()
     async with AsyncExitStack() as stack:
         known = await stack.enter_async_context(registry(settings))
@@ -62,7 +57,23 @@ async def delivering(
                 seals=seals(settings),
             )
         )
-        entitling = Entitling(streams, files, chosen, readers, both, mask_keys(settings))
+        yield streams, readers, both
+
+
+@asynccontextmanager
+async def delivering(
+    settings: Settings, cluster: Broker, systems: Sequence[str] = ()
+) -> AsyncIterator[tuple[Shared, list[Delivery]]]:
+    """The deliveries of *systems* in this process, ready for :func:`bus.deliver.host.host`.
+
+    Raises:
+        ConfigurationError: No system can be hosted as it is configured.
+        PolicyError: No system has a subscription of which a view can be made.
+    """
+    chosen, keys = connections(settings, systems), mask_keys(settings)
+    async with sharing(settings, cluster) as (streams, readers, both):
+        files = read_subscriptions(streams, settings.schemas)
+        entitling = Entitling(streams, files, chosen, readers, both, keys)
         deliveries = []
         for system in chosen:
             fed, withdraw = entitling.of(system)

@@ -13,6 +13,7 @@ from bus.backoff import BackOff
 from bus.broker import Broker
 from bus.catalog.wire import Reader
 from bus.deliver.clock import SystemClock
+from bus.deliver.editions import Editions
 from bus.deliver.internal import InternalTopic
 from bus.deliver.operations import Operations
 from bus.deliver.parked import ParkedIndex
@@ -53,6 +54,22 @@ async def operations(settings: Settings) -> AsyncIterator[Operations]:
             yield operated
         finally:
             await operated.close()
+
+
+@asynccontextmanager
+async def editions(settings: Settings) -> AsyncIterator[Editions]:
+    """The editions of subscriptions, as their stream says now.
+
+    Raises:
+        Unavailable: Broker or registry does not answer.
+    """
+    async with _internal(settings, "subscription") as (cluster, topic, stream, reader):
+        applied = Editions(cluster, topic, stream, reader)
+        try:
+            await applied.start()
+            yield applied
+        finally:
+            await applied.close()
 
 
 @asynccontextmanager

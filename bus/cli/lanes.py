@@ -64,7 +64,7 @@ def pause(
     resume`. Nothing is lost meanwhile: events wait in the log. What is paused already stays as it
     is.
     """
-    said = asyncio.run(_pause(system, stream, checked_reason(reason), _who(by), dry=dry_run))
+    said = asyncio.run(_pause(system, stream, checked_reason(reason), who(by), dry=dry_run))
     _say("would pause" if dry_run else "paused", said, as_json=as_json)
 
 
@@ -76,7 +76,7 @@ def resume(
     as_json: Json = False,
 ) -> None:
     """Have paused streams go on, and lanes that had stopped try again, without a restart."""
-    said = asyncio.run(_resume(system, stream, _who(by), dry=dry_run))
+    said = asyncio.run(_resume(system, stream, who(by), dry=dry_run))
     _say("would go on" if dry_run else "told to go on", said, as_json=as_json)
 
 
@@ -125,7 +125,12 @@ def document(operation: Operation) -> dict[str, Any]:
     }
 
 
-def _who(by: str | None) -> str:
+def who(by: str | None) -> str:
+    """Who gives a command.
+
+    Raises:
+        ConfigurationError: The name is blank, too long, or no single line of text.
+    """
     return _line("--by", composition.operator() if by is None else by, LONGEST_NAME)
 
 

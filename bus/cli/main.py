@@ -27,6 +27,7 @@ MODULES = (
     "monitor",
     "lanes",
     "parked",
+    "rebuild",
     "schemas",
     "streams",
     "keys",

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from bus import app as composition
 from bus.catalog import Catalog
-from bus.cli import policydiff
+from bus.cli import policyapply, policydiff, policysimulate
 from bus.cli.output import Json, err, out, show_json
 from bus.errors import ConfigurationError, FilesRefused, PolicyError
 from bus.model import MaskKey, Mode, Sensitivity, Stream, Suppression
@@ -42,10 +42,12 @@ System = Annotated[
 def register(app: typer.Typer) -> None:
     """Add the group to the command line."""
     group = typer.Typer(no_args_is_help=True, help="What each system may receive, and why.")
+    group.command("apply")(policyapply.apply)
     group.command("check")(check)
     group.command("diff")(policydiff.diff)
     group.command("list")(list_all)
     group.command("show")(show)
+    group.command("simulate")(policysimulate.simulate)
     app.add_typer(group, name="subscriptions")
 
 
