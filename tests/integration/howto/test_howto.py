@@ -19,12 +19,13 @@ from psycopg import errors, sql
 from bus.broker.topics import Shape, specs
 from bus.catalog.registry import Registry
 from bus.deliver.clock import SystemClock
+from bus.deliver.rebuild import Rebuild
 from bus.deliver.state import LaneStatus
 from bus.local.endpoints import Endpoints
 from bus.publish.outbox import Relay, upkeep
 from bus.publish.publisher import Publisher
 from bus.settings import Settings
-from bus.testing.lanes import CATALOG, Town, hosted
+from bus.testing.lanes import CATALOG, Town, hosted, view_of
 from bus.testing.on_kafka import own_topics
 from bus.testing.outbox import QUICK, Outbox, until
 from bus.testing.own_topics import OwnTopics
@@ -197,9 +198,10 @@ async def test_the_core_system_can_do_nothing_else(site: Site) -> None:
 
 
 async def test_the_receiving_systems_page_holds(site: Site, broker: OwnTopics) -> None:
-    """With the page's rights alone: delivered, read by the system's role, rebuilt in a pause."""
+    """With the page's rights alone: delivered, read by the system's role, left alone in a pause,
+    and rebuilt."""
     page = "connect-a-receiving-system.md"
-    rights, question, rebuild = blocks(page, "sql")
+    rights, question = blocks(page, "sql")
     (settings,) = blocks(page, "yaml")
     options = yaml.safe_load(settings)["systems"]["child_allowance"]["options"]
     site.run(rights)
@@ -222,13 +224,19 @@ async def test_the_receiving_systems_page_holds(site: Site, broker: OwnTopics) -
         await bus.pause("child_allowance")
         await bus.paused()
         await _let_go_of(site)
-        site.run(rebuild)
         await bus.resume("child_allowance")
         await bus.until(lambda: bus.lane().status is LaneStatus.RUNNING, 30)
-        await bus.at(len(numbers), seconds=30)
+        rebuilt = await Rebuild(
+            view_of("child_allowance", "resident"),
+            "linkage.resident",
+            reader=town.reader("resident"),
+            sink=PostgresSink(sink),
+            shared=bus.shared,
+        ).run()
         again = read()
     await town.producer.close()
 
+    assert rebuilt.events == len(numbers)
     assert sorted(row[0] for row in found) == numbers
     assert all(began - timedelta(seconds=5) <= row[-1] for row in found)
     assert [row[:-1] for row in sorted(again)] == [row[:-1] for row in sorted(found)]
