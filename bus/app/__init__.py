@@ -4,7 +4,7 @@ It alone reads the environment and knows the connectors. There is a module for e
 process does; commands call what is named here.
 """
 
-from bus.app.answers import ledger, standings
+from bus.app.answers import entitled, ledger, standings
 from bus.app.configured import (
     catalog,
     granted,
@@ -33,6 +33,7 @@ __all__ = [
     "connections",
     "delivering",
     "editions",
+    "entitled",
     "example_faults",
     "feeds",
     "granted",

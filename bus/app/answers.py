@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
@@ -30,7 +30,20 @@ async def standings(settings: Settings, broker: KafkaBroker, ledger: Ledger) -> 
     streams = catalog(settings)
     receiving = {
         system: [streams.stream(name) for name in sorted(mine)]
-        for system, mine in granted(settings, this_day()).items()
+        for system, mine in (await entitled(settings, ledger)).items()
         if mine
     }
     return await standings_of(broker, ledger, receiving, now=now)
+
+
+async def entitled(
+    settings: Settings, ledger: Ledger
+) -> Mapping[str, Mapping[str, frozenset[str]]]:
+    """System -> stream -> event types, of every grant in force today: by the editions that the
+    ledger knows, and the files of the systems that nobody has applied anything for.
+
+    Raises:
+        ConfigurationError: There is no ledger in this database.
+        StoreUnavailable: The database does not answer.
+    """
+    return granted(settings, this_day(), await ledger.editions())

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from datetime import date, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from bus import settings as settings_tree
@@ -14,12 +15,15 @@ from bus.broker.topics import Shape, specs
 from bus.catalog import Catalog
 from bus.catalog import load as load_catalog
 from bus.deliver.fleet import JAPAN
-from bus.model import Severity
-from bus.policy import read_subscriptions
+from bus.errors import BusError
+from bus.model import Edition, Severity
+from bus.policy import in_force, read_subscriptions
 from bus.settings import Settings
 
 if TYPE_CHECKING:
     from bus.local.stack import LocalStack
+
+_NOTHING_APPLIED: Mapping[str, Edition | BusError] = MappingProxyType({})
 
 
 def settings(overrides: Mapping[str, Any] | None = None) -> Settings:
@@ -77,20 +81,32 @@ def this_day() -> date:
     return datetime.now(JAPAN).date()
 
 
-def granted(settings: Settings, today: date) -> dict[str, dict[str, frozenset[str]]]:
+def granted(
+    settings: Settings, today: date, editions: Mapping[str, Edition | BusError] = _NOTHING_APPLIED
+) -> dict[str, dict[str, frozenset[str]]]:
     """System -> stream -> event types, of every grant in force; systems without any included.
 
     Of a grant with conditions on the record none is there: whether an event fits them is in no
     ledger, so that nobody can say from there that it is missing.
 
+    Args:
+        settings: Where the files are.
+        today: The day on which a grant must be in force.
+        editions: What was applied, by system; the files hold for the others.
+
     Raises:
         FilesRefused: The schema files have faults. A faulty subscription grants nothing.
     """
+    streams = catalog(settings)
+    files = read_subscriptions(streams)
+    systems = sorted(files.subscriptions.keys() | editions.keys())
+    found = {s: in_force(s, files, editions.get(s), streams).subscription for s in systems}
     return {
         system: {
             stream: frozenset() if grant.where else frozenset(grant.event_types)
             for stream, grant in subscription.streams.items()
             if grant.is_in_force(today)
         }
-        for system, subscription in read_subscriptions(catalog(settings)).subscriptions.items()
+        for system, subscription in found.items()
+        if subscription is not None
     }

@@ -10,6 +10,7 @@ from typing import Any
 
 from bus.access import kafka_security
 from bus.app.configured import catalog, granted, this_day
+from bus.app.operating import editions
 from bus.app.outside import broker, connect, registry
 from bus.catalog.wire import Reader
 from bus.errors import ConfigurationError
@@ -33,11 +34,6 @@ async def run_monitor(settings: Settings) -> None:
         raise ConfigurationError("the monitor needs Faust: install renkei[monitor]") from error
 
     streams = catalog(settings)
-    expected: dict[str, set[str]] = {}
-    for system, views in granted(settings, this_day()).items():
-        for stream in views:
-            if system in settings.systems or not settings.systems:
-                expected.setdefault(stream, set()).add(system)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -47,6 +43,12 @@ async def run_monitor(settings: Settings) -> None:
         if cluster is None:
             return
         metrics = Metrics()
+        async with editions(settings) as applied:
+            expected: dict[str, set[str]] = {}
+            for system, views in granted(settings, this_day(), applied.newest).items():
+                for stream in views:
+                    if system in settings.systems or not settings.systems:
+                        expected.setdefault(stream, set()).add(system)
         monitor = Monitor(
             cluster,
             settings.need("kafka"),

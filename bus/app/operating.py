@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from bus.app.configured import catalog, granted, this_day
@@ -17,8 +17,8 @@ from bus.deliver.editions import Editions
 from bus.deliver.internal import InternalTopic
 from bus.deliver.operations import Operations
 from bus.deliver.parked import ParkedIndex
-from bus.errors import ConfigurationError
-from bus.model import Stream
+from bus.errors import BusError, ConfigurationError
+from bus.model import Edition, Stream
 from bus.policy import LEDGER
 from bus.settings import Settings
 
@@ -97,15 +97,18 @@ def operator() -> str:
         return f"uid {os.getuid()}"
 
 
-def received(settings: Settings, system: str) -> list[str]:
-    """The streams that a system receives today; the ledger receives all.
+def received(
+    settings: Settings, system: str, applied: Mapping[str, Edition | BusError]
+) -> list[str]:
+    """The streams that a system receives today, *applied* by editions or by its file; the ledger
+    receives all.
 
     Raises:
         ConfigurationError: There is no such system.
     """
     if system == LEDGER:
         return sorted(catalog(settings).streams)
-    known = granted(settings, this_day())
+    known = granted(settings, this_day(), applied)
     if system not in known:
         raise ConfigurationError("there is no such system", system=system)
     return sorted(known[system])

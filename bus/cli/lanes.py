@@ -141,12 +141,23 @@ def _line(option: str, text: str, longest: int) -> str:
     return said
 
 
+async def received_by(system: str) -> list[str]:
+    """The streams that a system receives today.
+
+    Raises:
+        ConfigurationError: There is no such system.
+    """
+    settings = composition.settings()
+    async with composition.editions(settings) as applied:
+        return composition.received(settings, system, applied.newest)
+
+
 async def _standing(system: str | None) -> list[Operation]:
     settings = composition.settings()
     async with composition.operations(settings) as operated:
         found = operated.standing(system)
     if system is not None and not found:
-        composition.received(settings, system)  # a slip of the pen is no empty list
+        await received_by(system)  # a slip of the pen is no empty list
     return found
 
 
@@ -157,7 +168,7 @@ async def _pause(
     async with composition.operations(settings) as operated:
         wanted = [
             _word(system, name, OperationState.PAUSED, operator, note)
-            for name in _streams(composition.received(settings, system), system, stream)
+            for name in _streams(await received_by(system), system, stream)
             if operated.pause_of(system, name) is None
         ]
         if not dry:
@@ -168,7 +179,7 @@ async def _pause(
 async def _resume(system: str, stream: str | None, operator: str, *, dry: bool) -> list[Operation]:
     settings = composition.settings()
     async with composition.operations(settings) as operated:
-        known = _standing_or_received(operated, system)
+        known = await _standing_or_received(operated, system)
         wanted = [
             _word(system, name, OperationState.RUNNING, operator)
             for name in _streams(known, system, stream)
@@ -178,11 +189,11 @@ async def _resume(system: str, stream: str | None, operator: str, *, dry: bool) 
     return wanted
 
 
-def _standing_or_received(operated: Operations, system: str) -> list[str]:
+async def _standing_or_received(operated: Operations, system: str) -> list[str]:
     """Also a stream whose grant has ended meanwhile can be taken off its pause."""
     standing = {operation.stream for operation in operated.standing(system)}
     try:
-        return sorted(standing | {*composition.received(composition.settings(), system)})
+        return sorted(standing | {*await received_by(system)})
     except ConfigurationError:
         if not standing:
             raise

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from bus import app as composition
-from bus.cli.lanes import Reason, System, checked_reason
+from bus.cli.lanes import Reason, System, checked_reason, received_by
 from bus.cli.output import DryRun, Json, out, show_json
 from bus.cli.reach import duration
 from bus.deliver.overdue import overdue_after
@@ -118,13 +118,13 @@ def dismiss(
 
 async def _open(system: str | None) -> list[ParkedEvent]:
     async with composition.parked_events(composition.settings()) as index:
-        return _of(index, system)
+        return await _of(index, system)
 
 
 async def _add(lane: LaneName, offset: int, note: str, *, dry_run: bool) -> ParkedEvent:
     settings = composition.settings()
     topic = composition.catalog(settings).stream(lane.stream).topic
-    if lane.stream not in composition.received(settings, lane.system):
+    if lane.stream not in await received_by(lane.system):
         raise ConfigurationError("the system does not receive this stream", **lane._asdict())
     async with composition.operations(settings) as operated:
         standing = operated.standing(lane.system)
@@ -140,7 +140,7 @@ async def _retry(
     system: str, subjects: Sequence[str] | None, *, dry_run: bool
 ) -> Sequence[ParkedEvent]:
     async with composition.parked_events(composition.settings()) as index:
-        events = _parked(_of(index, system), subjects)
+        events = _parked(await _of(index, system), subjects)
         return events if dry_run else await index.ask_retry(events)
 
 
@@ -148,15 +148,15 @@ async def _dismiss(
     system: str, subjects: Sequence[str] | None, note: str, *, dry_run: bool
 ) -> Sequence[ParkedEvent]:
     async with composition.parked_events(composition.settings()) as index:
-        events = _parked(_of(index, system), subjects)
+        events = _parked(await _of(index, system), subjects)
         return events if dry_run else await index.dismiss(events, note)
 
 
-def _of(index: ParkedIndex, system: str | None) -> list[ParkedEvent]:
+async def _of(index: ParkedIndex, system: str | None) -> list[ParkedEvent]:
     """What is set aside in *system*, which must be one that receives, or has received."""
     events = index.open_events(system)
     if system is not None and not events:
-        composition.received(composition.settings(), system)  # a slip of the pen is no empty list
+        await received_by(system)  # a slip of the pen is no empty list
     return events
 
 

@@ -53,8 +53,8 @@ def show(change_id: ChangeId, is_watching: Watch = False, as_json: Json = False)
 
 async def _show(change_id: str, *, is_watching: bool, is_drawn: bool) -> Reach:
     settings = composition.settings()
-    granted = composition.granted(settings, composition.this_day())
     async with composition.ledger(settings) as ledger:
+        granted = await composition.entitled(settings, ledger)
 
         async def look() -> Reach:
             return await ledger.reach(change_id, granted)

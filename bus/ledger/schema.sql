@@ -59,6 +59,19 @@ CREATE TABLE IF NOT EXISTS ledger.event_operation (
   PRIMARY KEY (log_partition, log_offset)
 );
 
+CREATE TABLE IF NOT EXISTS ledger.event_subscription (
+  system text NOT NULL,
+  sequence integer NOT NULL,
+  text text NOT NULL,
+  digest text NOT NULL,
+  applied_by text NOT NULL,
+  applied_at timestamptz NOT NULL,
+  log_partition integer NOT NULL,
+  log_offset bigint NOT NULL,
+  renkei_applied_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (log_partition, log_offset)
+);
+
 DO $$ BEGIN  -- version 2 of the exception stream; a ledger of before has the table without it
   IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'ledger.event_exception'::regclass
                  AND attname = 'since' AND NOT attisdropped) THEN

@@ -161,3 +161,11 @@ def make_union(streams: Sequence[str]) -> sql.Composed:
     ]
     body = sql.SQL("\nUNION ALL ").join(parts)
     return sql.SQL("CREATE OR REPLACE VIEW ledger.event AS\n{body}").format(body=body)
+
+
+EDITIONS = """
+SELECT DISTINCT ON (system) system, sequence, text, digest, applied_by, applied_at
+FROM ledger.event_subscription
+ORDER BY system, sequence DESC, log_partition, log_offset
+"""
+"""The newest edition of each system; of two with one number, the one that the log has first."""

@@ -15,7 +15,7 @@ from bus.connect.libpq import refusal
 from bus.errors import ConfigurationError, StoreUnavailable
 from bus.ledger import statements
 from bus.ledger.reach import Entitlements, EventStanding, Reach, reach_of
-from bus.model import Operation, OperationState
+from bus.model import Edition, Operation, OperationState
 
 SCHEMA = "ledger"
 TABLE_PREFIX = "event_"
@@ -150,6 +150,26 @@ class Ledger:
     async def standing(self) -> list[Operation]:
         """Pauses in force, and lanes that have stopped, by system and stream."""
         return [_operation(row) for row in await self._ask(statements.STANDING, {})]
+
+    async def editions(self) -> Mapping[str, Edition]:
+        """The edition in force of each system for which one was ever applied.
+
+        Raises:
+            ConfigurationError: There is no ledger in this database.
+            StoreUnavailable: The database does not answer.
+        """
+        rows = await self._ask(statements.EDITIONS, {})
+        return {
+            row[0]: Edition(
+                system=row[0],
+                sequence=row[1],
+                text=row[2],
+                digest=row[3],
+                applied_by=row[4],
+                applied_at=row[5],
+            )
+            for row in rows
+        }
 
     async def _ask(self, question: str, about: Mapping[str, object]) -> list[tuple[Any, ...]]:
         with _translated():

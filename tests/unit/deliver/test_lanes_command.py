@@ -18,6 +18,7 @@ from bus.errors import ConfigurationError
 from bus.model import Operation, OperationState
 from bus.settings import Settings
 from bus.testing.lanes import SUBSCRIPTIONS
+from bus.testing.policies import nothing_applied
 
 RECEIVED = set(SUBSCRIPTIONS["child_allowance"].streams)
 AT = datetime(2026, 11, 24, 9, tzinfo=UTC)
@@ -68,6 +69,7 @@ def operated(monkeypatch: pytest.MonkeyPatch) -> Operated:
         yield made
 
     monkeypatch.setattr(composition, "operations", opened)
+    monkeypatch.setattr(composition, "editions", nothing_applied)
     monkeypatch.setattr(composition, "settings", Settings)
     monkeypatch.setattr(composition, "operator", lambda: "me")
     return made

@@ -20,6 +20,7 @@ from bus.deliver.state import LaneName
 from bus.errors import BusError, ConfigurationError
 from bus.model import ExceptionState, Operation, OperationState, ParkedEvent
 from bus.settings import Settings
+from bus.testing.policies import nothing_applied
 
 ONE, TWO = "131016/000000012345674", "131016/123456789012340"
 
@@ -88,6 +89,7 @@ def index(monkeypatch: pytest.MonkeyPatch) -> Index:
 
     monkeypatch.setattr(composition, "parked_events", opened)
     monkeypatch.setattr(composition, "operations", opened)
+    monkeypatch.setattr(composition, "editions", nothing_applied)
     monkeypatch.setattr(composition, "settings", Settings)
     return made
 
