@@ -132,6 +132,14 @@ class PostgresSink:
     # -- in the thread
 
     def _open(self, view: View) -> dict[int, Checkpoint]:
+        try:
+            return self._opened_for(view)
+        except EventRefused as error:  # no event: what the view may not show cannot be taken away
+            raise ConfigurationError(
+                "the table refuses to give up what its view no longer shows", **error.where
+            ) from None
+
+    def _opened_for(self, view: View) -> dict[int, Checkpoint]:
         self._close()
         names = self._names(view)
         with translated(system=view.system, stream=view.stream):

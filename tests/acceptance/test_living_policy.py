@@ -33,9 +33,9 @@ WIDE = ["name.full", "address", "protected"]
 KILLED_AT = (
     "lane-viewed",
     "sink-moved",
-    "sink-written:2",
-    "sink-committed:2",
-    "lane-receipted:3",
+    "sink-written",
+    "sink-committed",
+    "lane-receipted",
     "rebuild-filled",
     "sink-merged",
 )

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from bus import points
-from bus.errors import BusError, EditionOutdated
+from bus.errors import ConfigurationError, EditionOutdated
 from bus.points import Point
 from bus.testing.sink_suite import batch_of, opened, person, view_of
 from connectors.postgres.sink import SMALL_ROWS
@@ -84,7 +84,7 @@ async def test_a_change_that_is_cut_short_never_was(database: str) -> None:
             " CREATE TRIGGER no BEFORE UPDATE ON linkage.resident"
             " FOR EACH ROW EXECUTE FUNCTION linkage.no()",
         )
-        with pytest.raises(BusError):
+        with pytest.raises(ConfigurationError):
             await sink_at(database).open(NEW)
         stands = values(database, "SELECT edition FROM linkage.renkei_view")
         found = values(database, HELD)
@@ -110,7 +110,7 @@ async def test_a_column_that_may_not_be_empty_stops_its_lanes(database: str) -> 
     async with opened(sink_at(database), OLD) as old:
         await old.apply(batch_of(OLD, [person("1", former_name="a")]))
     execute(database, "ALTER TABLE linkage.resident ALTER former_name SET NOT NULL")
-    with pytest.raises(BusError):
+    with pytest.raises(ConfigurationError):
         await sink_at(database).open(NEW)
     with psycopg.connect(database) as connection:
         assert connection.execute(HELD).fetchall() == [(1, 1)]
