@@ -201,7 +201,7 @@ async def test_the_receiving_systems_page_holds(site: Site, broker: OwnTopics) -
     """With the page's rights alone: delivered, read by the system's role, left alone in a pause,
     and rebuilt."""
     page = "connect-a-receiving-system.md"
-    rights, question = blocks(page, "sql")
+    _work_list, rights, question = blocks(page, "sql")
     (settings,) = blocks(page, "yaml")
     options = yaml.safe_load(settings)["systems"]["child_allowance"]["options"]
     site.run(rights)
