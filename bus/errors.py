@@ -288,7 +288,7 @@ class SinkUnavailable(Unavailable):
 class EditionOutdated(SinkUnavailable):
     """The store stands under a newer edition of its subscription than this process knows of."""
 
-    code = "RK-408"
+    code = "RK-409"
 
 
 class StoreUnavailable(Unavailable):

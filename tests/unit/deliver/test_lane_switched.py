@@ -260,7 +260,7 @@ async def test_a_lane_of_a_process_that_has_not_heard_waits(town: Town, sinks, s
         await newer.open(ahead)
         await town.publish("resident", ONE, 2)
         await bus.until(lambda: bus.lane().status is LaneStatus.RETRYING)
-        assert bus.lane().code == "RK-407"
+        assert bus.lane().code == "RK-409"
         assert store.versions() == {ONE: 1}
         await policies.apply(SYSTEM, NARROW)
         await bus.until(lambda: store.versions() == {ONE: 2})
