@@ -103,10 +103,12 @@ def death(municipality: Municipality, at: datetime, person: Person | None = None
     return municipality.enter(at, "DEATH", _today(at), parts)
 
 
-def moves_in(municipality: Municipality, at: datetime) -> Change:
+def moves_in(
+    municipality: Municipality, at: datetime, family: families.Family | None = None
+) -> Change:
     """A household moves in from elsewhere in Japan (国内転入)."""
     make = municipality.make
-    family = families.some_family(municipality.random)
+    family = family or families.some_family(municipality.random)
     household = make.household(families.Family(family.roles))
     household.version = 0
     day = known(_day_before(municipality, at, 13))

@@ -21,6 +21,7 @@ from bus.errors import SchemaUnknown
 from bus.model import Change, ChangeRecord, Nature, Stream
 from bus.publish.identity import event_id_of
 from bus.testing.municipality.making import JAPAN, Maker, families_for
+from bus.testing.municipality.offices import MAKERS, Hall
 from bus.testing.municipality.places import Places
 from bus.testing.municipality.subjects import (
     RESIDENT,
@@ -32,9 +33,10 @@ from bus.testing.municipality.subjects import (
     Subject,
 )
 
-SOURCE = "resident_registry"
 STREAMS = ("protection", "resident", "household")
 """In the order in which a first load hands them over: who is protected comes first."""
+ALL_STREAMS = (*STREAMS, *MAKERS)
+"""The register's, and those of all other systems."""
 LOADED_AT = datetime(2026, 4, 1, 9, tzinfo=JAPAN)
 _LATELY = 8  # changes whose households are left in peace
 _TRIES = 200
@@ -54,7 +56,7 @@ class Part:
 
 
 class Municipality:
-    """A municipality's residents, households and protections.
+    """A municipality's residents, households and protections, and what other systems hold of them.
 
     Args:
         seed: The same seed, population and code give the same municipality.
@@ -75,29 +77,35 @@ class Municipality:
         self.protections: dict[str, Protection] = {}
         self._lately: deque[set[str]] = deque(maxlen=_LATELY)
         self._settle(population)
+        self.hall = Hall(
+            f"{seed}/{population}/{code}", code, at, self.places,
+            self.persons, self.households, self.protections, MAKERS,
+        )  # fmt: skip
 
     def subjects(self, stream: str) -> Sequence[Subject]:
         """Everybody and everything that *stream* is about, in the order of a first load.
 
         Raises:
-            SchemaUnknown: The register has no such stream.
+            SchemaUnknown: No system here has such a stream.
         """
         held: dict[str, Callable[[], Sequence[Subject]]] = {
             "protection": lambda: list(self.protections.values()),
             "resident": lambda: self.persons,
             "household": lambda: self.households,
         }
-        if stream not in held:
-            raise SchemaUnknown("the register has no such stream", stream=stream)
-        return held[stream]()
+        if stream in held:
+            return held[stream]()
+        if stream not in MAKERS:
+            raise SchemaUnknown("no system of the municipality has this stream", stream=stream)
+        return self.hall.holdings(stream)
 
-    def changes(self) -> Iterator[Change]:
+    def changes(self, streams: Sequence[str] = STREAMS) -> Iterator[Change]:
         """The first load: each subject's newest entry as a change of its own.
 
         To be taken before anything else happens: of an entry that is part of a larger change
         there is no change of its own.
         """
-        for stream in STREAMS:
+        for stream in streams:
             for subject in self.subjects(stream):
                 if subject.entry.size != 1:
                     raise ValueError("the first load comes before any other change")
@@ -107,7 +115,7 @@ class Municipality:
         """The same as columns: each subject's newest entry, in the stream's own Arrow schema.
 
         Raises:
-            SchemaUnknown: The register has no such stream.
+            SchemaUnknown: No system here has such a stream.
         """
         record = pa.struct(list(arrow_schema(stream.latest)))
         subjects = iter(self.subjects(stream.name))
@@ -138,7 +146,8 @@ class Municipality:
                 index,
                 part.cancels,
             )
-        self._lately.append(set().union(*(part.subject.households for part in parts)))
+        if touched := set().union(*(part.subject.households for part in parts)):
+            self._lately.append(touched)
         return self._change([part.subject for part in parts])
 
     def residents(self) -> list[Person]:
@@ -184,7 +193,7 @@ class Municipality:
             change_id=entry.change_id,
             change_size=len(subjects),
             municipality_code=self.code,
-            source=SOURCE,
+            source=subjects[0].source,
             reason=entry.reason,
             notified_on=entry.notified_on,
             processed_at=entry.processed_at,
@@ -222,16 +231,16 @@ class Municipality:
             "effective_date": entry.effective,
             "notified_on": entry.notified_on,
             "processed_at": entry.processed_at,
-            "source": SOURCE,
+            "source": subject.source,
             "cancels": entry.cancels,
         }
         return {"header": header, **subject.body()}
 
 
 def _as_json(value: Any) -> Any:
-    """*value* as JSON has it: dates as text."""
+    """*value* as JSON has it: dates and times as text."""
     if isinstance(value, dict):
         return {name: _as_json(part) for name, part in value.items()}
     if isinstance(value, list):
         return [_as_json(part) for part in value]
-    return value.isoformat() if isinstance(value, date) else value
+    return value.isoformat() if isinstance(value, date) else value  # a datetime is a date, too

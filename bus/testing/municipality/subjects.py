@@ -56,13 +56,14 @@ class Entry:
 
 @dataclass(slots=True, kw_only=True)
 class Subject:
-    """What persons, households and protections have in common."""
+    """What persons, households, protections and the records of other systems have in common."""
 
     number: str
     version: int = 1
     entry: Entry = field(repr=False)
 
     stream = ""
+    source = "resident_registry"
 
     @property
     def households(self) -> set[str]:
