@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from bus.app.configured import catalog, private_use
@@ -46,6 +47,15 @@ def _bounds(settings: Settings, system: str) -> Bounds:
     return Bounds(frozenset(said.sources or (system,)), municipalities)
 
 
+def provided_by(catalog: Catalog, sources: Collection[str]) -> list[str]:
+    """The streams that any of these systems publishes: whose versions their relay must know."""
+    return [
+        name
+        for name, stream in catalog.streams.items()
+        if not stream.is_internal and not set(sources).isdisjoint(stream.providers)
+    ]
+
+
 async def run_relays(settings: Settings, systems: Sequence[str] = ()) -> None:
     """Send the outboxes of *systems* (none: all of the settings) until SIGTERM or SIGINT.
 
@@ -73,7 +83,7 @@ async def run_relays(settings: Settings, systems: Sequence[str] = ()) -> None:
             return
         metrics, keys = Metrics(), seals(settings)
 
-        def publisher(guard: Callable[[], None]) -> Publisher:
+        def publisher(bounds: Bounds, guard: Callable[[], None]) -> Publisher:
             return Publisher(
                 streams,
                 known,
@@ -81,17 +91,16 @@ async def run_relays(settings: Settings, systems: Sequence[str] = ()) -> None:
                 guard=guard,
                 max_message_bytes=settings.max_message_bytes,
                 private_use=private_use(settings),
-                learn=[name for name, s in streams.streams.items() if not s.is_internal],
+                learn=provided_by(streams, bounds.sources),
                 seals=keys,
                 metrics=metrics,
             )
 
-        relays = [
-            Relay(
-                system, uri, publisher, bounds=_bounds(settings, system), pace=pace, metrics=metrics
-            )
-            for system, uri in uris.items()
-        ]
+        relays = []
+        for system, uri in uris.items():
+            bounds = _bounds(settings, system)
+            make = partial(publisher, bounds)
+            relays.append(Relay(system, uri, make, bounds=bounds, pace=pace, metrics=metrics))
         if settings.http_port is not None:
             await stack.enter_async_context(
                 http.serving(http.build(metrics), settings.http_host, settings.http_port)

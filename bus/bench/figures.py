@@ -36,6 +36,7 @@ AIMS: Mapping[str, Aim] = {
     "latency_p99_ms": Aim(1_000, is_most=True),
     "load_deliveries_per_s": Aim(60_000),
     "load_rss_mb": Aim(700, is_most=True),
+    "family_over_load": Aim(0.8),
 }
 
 

@@ -41,7 +41,8 @@ async def machines(
         town = await asyncio.to_thread(
             towns.build, endpoints.database, sorted(systems or receiving)
         )
-        town.write_settings(settings.home / "run" / "systems.yaml")
+        run = settings.home / "run"
+        town.write_settings(run / "systems.yaml", **towns.make_keys(run))
         await upkeep.install(towns.CORE, town.core)
         mine = app.settings({"home": settings.home})
         async with app.broker(mine) as cluster, app.registry(mine) as known:

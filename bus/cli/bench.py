@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bus import app as composition
-from bus.bench import codec, deliver, latency, load, policy, publish, store
+from bus.bench import codec, deliver, family, latency, load, policy, publish, store
 from bus.bench.figures import AIMS
 from bus.bench.machines import machines
 from bus.cli.local import watching
@@ -43,6 +43,12 @@ def register(app: typer.Typer) -> None:
 
 def bench(
     part: Annotated[Part, typer.Argument(help="What to measure.")] = Part.ALL,
+    is_family: Annotated[
+        bool,
+        typer.Option(
+            "--family", help="With load: also every stream into all systems; takes minutes."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Measure speed on the real engines, each figure with its ceiling.
@@ -64,7 +70,7 @@ def bench(
         with watching() as progress:
             stack.fetch(progress)
         try:
-            figures |= asyncio.run(_on_engines(part, stack, settings))
+            figures |= asyncio.run(_on_engines(part, stack, settings, is_family=is_family))
         finally:
             shutil.rmtree(settings.home, ignore_errors=True)
     if as_json:
@@ -73,7 +79,9 @@ def bench(
         out().print(_table(figures))
 
 
-async def _on_engines(part: Part, stack: LocalStack, settings: Settings) -> Mapping[str, float]:
+async def _on_engines(
+    part: Part, stack: LocalStack, settings: Settings, *, is_family: bool
+) -> Mapping[str, float]:
     figures: dict[str, float] = {}
     every = part is Part.ALL
     if every or part in (Part.PUBLISH, Part.DELIVER, Part.POSTGRES, Part.POLICY):
@@ -90,8 +98,14 @@ async def _on_engines(part: Part, stack: LocalStack, settings: Settings) -> Mapp
     if every or part is Part.LOAD:
         async with machines(stack, settings, load.SYSTEMS) as made:
             figures |= await load.measure(made, _step)
+        if is_family:
+            async with machines(stack, settings) as made:
+                figures |= await family.measure(made, _step)
+            ratio = figures["family_rows_per_s"] / figures["load_deliveries_per_s"]
+            figures["family_over_load"] = ratio
     if every or part is Part.LATENCY:
-        async with machines(stack, settings) as made:
+        systems = latency.receiving(composition.catalog(settings))
+        async with machines(stack, settings, systems) as made:
             figures |= await latency.measure(made, _step)
     return figures
 

@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     population: Annotated[
-        int, typer.Option(min=500, max=4_000_000, help="Residents of the synthetic municipality.")
+        int, typer.Option(min=1_000, max=4_000_000, help="Residents of the synthetic municipality.")
     ] = POPULATION,
     as_json: Json = False,
     keep: Annotated[
@@ -50,11 +50,12 @@ def demo(
         ),
     ] = None,
 ) -> None:
-    """Enter changes into a core system and watch each arrive in sixteen systems.
+    """Enter changes into seventeen systems and watch each arrive wherever it must.
 
     Starts the engines on a data folder of its own (demo, within RENKEI_HOME), loads a synthetic
     municipality through the bus, and stops everything at the end. The exit status is 0 if every
-    change arrived everywhere and the ledger says the same as the databases.
+    change arrived everywhere, the ledger says the same as the databases, and every system
+    published and received.
     """
     outer = composition.settings()
     settings = Settings(home=outer.home / "demo", maven=outer.maven, schemas=outer.schemas)
@@ -149,7 +150,7 @@ class _Shown:
     def loading(self, done: int, total: int) -> None:
         if self._task is None:
             self._bars.start()
-            self._task = self._bars.add_task("into sixteen databases", total=total)
+            self._task = self._bars.add_task("into all databases", total=total)
         self._bars.update(self._task, completed=done)
 
     def loaded(self, load: FirstLoad, population: int) -> None:
@@ -159,7 +160,9 @@ class _Shown:
     def scene(self, number: int, count: int, scene: Scene, change: Change) -> None:
         self._out.print()
         self._out.print(
-            screen.change_title(number, count, scene.ja, scene.what, len(change.records))
+            screen.change_title(
+                number, count, scene.ja, scene.what, change.source, len(change.records)
+            )
         )
         if self._out.is_terminal:
             self._live = Live(console=self._out, auto_refresh=False)

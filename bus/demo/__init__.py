@@ -1,1 +1,1 @@
-"""The main job, shown: a synthetic municipality, a core system, sixteen receiving systems."""
+"""The main job, shown: a synthetic municipality, and seventeen systems that publish and receive."""

@@ -38,16 +38,17 @@ class SideBySide:
 
 @dataclass(frozen=True, slots=True)
 class ChangeShown:
-    """One change of the demo, from the clerk's commit to the sixteen stores."""
+    """One change of the demo, from the clerk's commit to the stores of whoever is to have it."""
 
     change_id: str
     kind: str
     ja: str
+    source: str  # the system that made it
     events: int
     expected: int
     arrivals: Sequence[Arrival]
-    ledger_applied: int  # what the ledger says of the same change
-    compared: SideBySide
+    ledger_applied: int  # what the ledger says of the same change and systems
+    compared: SideBySide | None
 
     @property
     def applied(self) -> int:
@@ -60,18 +61,46 @@ class ChangeShown:
         times = [arrival.after_ms for arrival in self.arrivals]
         return (
             round(max(t for t in times if t is not None), 1)
-            if all(t is not None for t in times)
+            if times and all(t is not None for t in times)
             else None
         )
 
 
 @dataclass(frozen=True, slots=True)
 class FirstLoad:
-    """The synthetic municipality, loaded through the bus into sixteen systems."""
+    """The synthetic municipality, loaded through the bus into all systems."""
 
     events: int
     deliveries: int
+    databases: int
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A system that received: what its own database holds at the end."""
+
+    system: str
+    ja: str
+    is_neighbour: bool  # beside the seventeen
+    streams: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Provided:
+    """A system that published: what its own outbox says was sent, and what others hold of it."""
+
+    system: str
+    is_neighbour: bool  # beside the seventeen
+    sent: int  # changes in its own outbox that Kafka has acknowledged
+    rows_elsewhere: int  # rows of those changes in other systems' databases
+    systems_reached: int
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether something of it was sent and has arrived elsewhere."""
+        return self.sent > 0 and self.rows_elsewhere > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +110,23 @@ class DemoResult:
     population: int
     first_load: FirstLoad
     changes: Sequence[ChangeShown]
+    received: Sequence[Received]
+    provided: Sequence[Provided]
     next_steps: Mapping[str, str]  # where to look next: what -> command
 
     @property
     def is_whole(self) -> bool:
-        """Whether every change is everywhere, and databases and ledger say the same of each."""
-        return all(
-            change.applied == change.expected == change.ledger_applied for change in self.changes
+        """Whether every change is everywhere, and databases and ledger say the same of each.
+
+        And whether every system that took part has shown that it did.
+        """
+        return (
+            all(
+                change.applied == change.expected == change.ledger_applied
+                for change in self.changes
+            )
+            and all(each.rows for each in self.received)
+            and all(each.is_proved for each in self.provided)
         )
 
     @classmethod
@@ -98,17 +137,19 @@ class DemoResult:
                 **change
                 | {
                     "arrivals": [Arrival(**arrival) for arrival in change["arrivals"]],
-                    "compared": SideBySide(
-                        change["compared"]["left"],
-                        change["compared"]["right"],
-                        [Compared(**row) for row in change["compared"]["rows"]],
-                    ),
+                    "compared": _compared(change["compared"]),
                 }
             )
             for change in record["changes"]
         ]
-        load = FirstLoad(**record["first_load"])
-        return cls(record["population"], load, changes, record["next_steps"])
+        return cls(
+            record["population"],
+            FirstLoad(**record["first_load"]),
+            changes,
+            [Received(**each) for each in record["received"]],
+            [Provided(**each) for each in record["provided"]],
+            record["next_steps"],
+        )
 
     def document(self) -> Mapping[str, Any]:
         """The object that ``renkei demo --json`` prints."""
@@ -119,6 +160,7 @@ class DemoResult:
                 {
                     "change_id": change.change_id,
                     "kind": change.kind,
+                    "source": change.source,
                     "expected": change.expected,
                     "applied": change.applied,
                     "ledger_applied": change.ledger_applied,
@@ -126,4 +168,20 @@ class DemoResult:
                 }
                 for change in self.changes
             ],
+            "received": [_entry(each) for each in self.received if not each.is_neighbour],
+            "provided": [_entry(each) for each in self.provided if not each.is_neighbour],
+            "neighbours": {
+                "received": [_entry(each) for each in self.received if each.is_neighbour],
+                "provided": [_entry(each) for each in self.provided if each.is_neighbour],
+            },
         }
+
+
+def _entry(side: Received | Provided) -> Mapping[str, Any]:
+    return {name: value for name, value in asdict(side).items() if name != "is_neighbour"}
+
+
+def _compared(record: Mapping[str, Any] | None) -> SideBySide | None:
+    if record is None:
+        return None
+    return SideBySide(record["left"], record["right"], [Compared(**row) for row in record["rows"]])

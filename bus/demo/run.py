@@ -1,14 +1,15 @@
-"""The main job, from empty machines to the proof that a change arrived in sixteen systems.
+"""The main job, from empty machines to the proof that each change arrived wherever it must.
 
 Everything in it is the product itself, used as an installation would: engines, topics and schemas
 by their commands' functions, relay, delivery and monitor as processes of their own, the first
-load through the publisher, and every change by a transaction of the core system.
+load through the publisher, and every change by a transaction of the system that makes it, into
+the outbox in its own database.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,9 +18,11 @@ from time import perf_counter
 from typing import Protocol
 from urllib.parse import urlsplit
 
+import psycopg
+
 from bus import app
 from bus.broker import topics
-from bus.demo.result import Arrival, ChangeShown, DemoResult, FirstLoad
+from bus.demo.result import Arrival, ChangeShown, DemoResult, FirstLoad, Provided, Received
 from bus.demo.sight import LEFT, compare
 from bus.demo.stores import Stores, opened
 from bus.demo.story import Scene, scenes
@@ -31,6 +34,8 @@ from bus.publish.outbox import upkeep
 from bus.settings import Settings
 from bus.testing import town as towns
 from bus.testing.municipality import Municipality
+from bus.testing.municipality.register import ALL_STREAMS
+from bus.testing.neighbours import NEIGHBOURS, add_neighbours
 from bus.testing.processes import Process, running
 from bus.testing.register import Register
 
@@ -38,8 +43,10 @@ SEED = 20_260_401
 CHANGE_WITHIN_S = 30.0
 LOAD_WITHIN_S = 1_800.0
 LEDGER_WITHIN_S = 15.0
-STREAMS = ("protection", "resident", "household")
 COMMANDS = ("deliver", "relay run", "monitor run")
+SENT = """
+SELECT count(*) FROM renkei.outbox WHERE change_id = ANY(%s::uuid[]) AND sent_at IS NOT NULL
+"""
 
 
 class Screen(Protocol):
@@ -75,6 +82,14 @@ class Machines:
     town: towns.Town
     processes: Mapping[str, Process]
     ports: Mapping[str, int]  # where each process serves its metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A change that was entered: which, and by whom."""
+
+    change: Change
+    change_id: str
 
 
 async def run(
@@ -113,17 +128,19 @@ async def run(
         stores = await stack.enter_async_context(opened(machines.town.systems, names, views))
         screen.step("a synthetic municipality")
         people = Municipality(seed, population)
-        register = Register(machines.town.core)
-        stack.callback(register.close)
-        register.install()
-        register.load(people.changes())
+        offices = {name: Register(uri) for name, uri in machines.town.outboxes.items()}
+        for office in offices.values():
+            stack.callback(office.close)
+            office.install()
+        offices[towns.CORE].load(people.changes())
         load = await _first_load(machines, people, stores, screen)
         screen.loaded(load, population)
-        shown = []
+        shown, told = [], []
         story = list(scenes(people))
         for number, scene in enumerate(story, 1):
             change = scene.make(datetime.now(UTC))
-            entered = register.enter(change)
+            entered = offices[change.source].enter(change)
+            told.append(Told(change, entered.change_id))
             screen.scene(number, len(story), scene, change)
             arrivals: Sequence[Arrival] = []
             async for arrivals in stores.watch(change, entered.committed_at, CHANGE_WITHIN_S):
@@ -134,11 +151,18 @@ async def run(
                     change_id=entered.change_id,
                     kind=scene.kind,
                     ja=scene.ja,
+                    source=change.source,
                     events=len(change.records),
                     expected=len(arrivals),
                     arrivals=arrivals,
-                    ledger_applied=await _ledger_says(machines, entered.change_id, len(arrivals)),
-                    compared=await compare(stores, scene.shows(change), change, catalog),
+                    ledger_applied=await _ledger_says(
+                        machines, entered.change_id, [each.system for each in arrivals]
+                    ),
+                    compared=(
+                        await compare(stores, scene.shows(change), change, catalog)
+                        if scene.shows
+                        else None
+                    ),
                 )
             )
             screen.shown(shown[-1])
@@ -146,6 +170,20 @@ async def run(
             population=population,
             first_load=load,
             changes=shown,
+            received=[
+                Received(
+                    store.system,
+                    store.ja,
+                    store.system in NEIGHBOURS,
+                    len(store.views),
+                    await store.rows(),
+                )
+                for store in stores.stores
+            ],
+            provided=[
+                await _provided(system, uri, told, stores, is_neighbour=system not in subscriptions)
+                for system, uri in sorted(machines.town.outboxes.items())
+            ],
             next_steps=_next_steps(machines, shown),
         )
         screen.end(result)
@@ -157,17 +195,22 @@ async def run(
 @asynccontextmanager
 async def _machines(settings: Settings, screen: Screen) -> AsyncIterator[Machines]:
     """Databases, topics and schemas made; relay, delivery and monitor running."""
-    screen.step("sixteen databases and a core system")
-    superuser = settings.need("database")
-    subscriptions = load_subscriptions(app.catalog(settings), settings.schemas)
+    screen.step("a database for each system, with an outbox for what it publishes")
+    superuser, catalog = settings.need("database"), app.catalog(settings)
+    schemas = add_neighbours(catalog.folder, settings.home / "schemas")
+    subscriptions = load_subscriptions(catalog, schemas)
     systems = sorted(name for name, found in subscriptions.items() if found.streams)
-    town = await asyncio.to_thread(towns.build, superuser, systems)
-    await upkeep.install(towns.CORE, town.core)
+    publishing = sorted({name for s in catalog.streams.values() for name in s.providers})
+    town = await asyncio.to_thread(towns.build, superuser, systems, publishing=publishing)
+    for system, uri in town.outboxes.items():
+        await upkeep.install(system, uri)
     ports = {command.split()[0]: free_port() for command in COMMANDS}
     town.write_settings(
         settings.home / "run" / "systems.yaml",
         database=town.ledger,  # as its own role, not as the superuser that made it
         monitor_port=ports["monitor"],
+        schemas=str(schemas),
+        **towns.make_keys(settings.home / "run"),
     )
     settings = app.settings({"home": settings.home})
     screen.step("topics and schemas")
@@ -196,10 +239,10 @@ async def _first_load(
     """Everybody through the bus into every system's database, counted there."""
     catalog = app.catalog(machines.settings)
     begin = perf_counter()
-    sent = dict.fromkeys(STREAMS, 0)
+    sent = dict.fromkeys(ALL_STREAMS, 0)
     screen.step("first load")
     async with app.publisher(machines.settings) as publisher:
-        for name in STREAMS:
+        for name in ALL_STREAMS:
             stream = catalog.stream(name)
             async for outcome in publisher.publish_batches(stream, people.columns(stream)):
                 if outcome.refused:
@@ -208,7 +251,7 @@ async def _first_load(
                         fault=str(outcome.faults[0]),
                     )  # fmt: skip
                 sent[name] += outcome.published
-    due = [sum(sent.get(stream, 0) for stream in store.views) for store in stores.stores]
+    due = [sum(sent[stream] for stream in store.views) for store in stores.stores]
     until = begin + LOAD_WITHIN_S
     while True:
         _insist_alive(machines.processes)
@@ -220,18 +263,40 @@ async def _first_load(
             raise EngineError("the first load did not arrive in time; see the logs in the home")
         await asyncio.sleep(0.1)
     seconds = perf_counter() - begin
-    return FirstLoad(sum(sent.values()), await stores.rows(), round(seconds, 2))
+    return FirstLoad(sum(sent.values()), await stores.rows(), len(stores.stores), round(seconds, 2))
 
 
-async def _ledger_says(machines: Machines, change_id: str, wanted: int) -> int:
-    """How many systems have the change as the ledger sees it, given a moment to hear of it."""
+async def _provided(
+    system: str, uri: str, told: Sequence[Told], stores: Stores, *, is_neighbour: bool
+) -> Provided:
+    """What its own outbox says that *system* has sent, and how much of that others hold."""
+    mine = [each for each in told if each.change.source == system]
+    by_stream: dict[str, set[str]] = {}
+    for each in mine:
+        for record in each.change.records:
+            by_stream.setdefault(record.stream, set()).add(each.change_id)
+    others = [store for store in stores.stores if store.system != system]
+    rows = [await store.rows_of(by_stream) for store in others]
+    async with await psycopg.AsyncConnection.connect(uri) as connection:
+        cursor = await connection.execute(SENT, ([each.change_id for each in mine],))
+        row = await cursor.fetchone()
+    return Provided(system, is_neighbour, row[0] if row else 0, sum(rows), sum(map(bool, rows)))
+
+
+async def _ledger_says(machines: Machines, change_id: str, systems: Collection[str]) -> int:
+    """How many of *systems* have the change as the ledger sees it, given a moment to hear of it.
+
+    What a condition on the record keeps from a system is handed over to it all the same, as the
+    ledger sees it, which knows no record: so it is asked of those that are to have it.
+    """
     granted = app.granted(machines.settings, app.this_day())
     until = perf_counter() + LEDGER_WITHIN_S
     async with app.ledger(machines.settings) as ledger:
         while True:
             reach = await ledger.reach(change_id, granted)
-            if (reach.is_whole and reach.applied >= wanted) or perf_counter() > until:
-                return reach.applied
+            applied = sum(s.state.has_it for s in reach.systems if s.system in systems)
+            if (reach.is_whole and applied >= len(systems)) or perf_counter() > until:
+                return applied
             await asyncio.sleep(0.05)
 
 

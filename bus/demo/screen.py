@@ -21,7 +21,7 @@ def lights(arrivals: Sequence[Arrival]) -> Table:
     table = Table.grid(padding=(0, 1))
     for _ in range(2):
         table.add_column(width=1)
-        table.add_column(width=25, no_wrap=True)
+        table.add_column(width=26, no_wrap=True)
         table.add_column(width=9, justify="right", no_wrap=True)
     half = (len(arrivals) + 1) // 2
     for row in range(half):
@@ -38,18 +38,19 @@ def _light(arrival: Arrival) -> list[RenderableType]:
     return [mark, arrival.system, took]
 
 
-def change_title(number: int, count: int, ja: str, what: str, events: int) -> Text:
-    """``2/6 出生 a birth: 2 events, one change``."""
+def change_title(number: int, count: int, ja: str, what: str, source: str, events: int) -> Text:
+    """``12/28 出生 a child is born``, and below it ``2 events from resident_registry``."""
     plural = "event" if events == 1 else "events"
     text = Text()
     text.append(f"{number}/{count} ", style="bold")
     text.append(f"{ja} ", style="bold cyan")
-    text.append(f"{what}: {events} {plural}, one change")
+    text.append(f"{what}\n")
+    text.append(f"{events} {plural} from {source}", style="dim")
     return text
 
 
 def change_end(change: ChangeShown) -> Text:
-    """``16 of 16 applied, the last after 84 ms; the ledger says 16``."""
+    """``17 of 17 applied, the last after 84 ms; the ledger says 17``."""
     whole = change.applied == change.expected
     text = Text()
     text.append(
@@ -81,7 +82,9 @@ def load_line(load: FirstLoad, population: int) -> Text:
     """What the first load was, in two lines."""
     text = Text()
     text.append(f"{population:,} residents", style="bold")
-    text.append(f": {load.events:,} events in, {load.deliveries:,} rows in 16 databases\n")
+    text.append(
+        f": {load.events:,} events in, {load.deliveries:,} rows in {load.databases} databases\n"
+    )
     rate = load.deliveries / max(load.seconds, 1e-9)
     text.append(f"first load in {load.seconds:,.1f} s, {rate:,.0f} rows/s")
     return text
@@ -92,13 +95,15 @@ def summary(result: DemoResult) -> Group:
     head = Text("Renkei 連携\n", style="bold cyan")
     table = Table(width=WIDTH, show_edge=False, pad_edge=False, header_style="bold")
     table.add_column("change", ratio=1, no_wrap=True)
-    table.add_column("applied in", justify="right", no_wrap=True)
+    table.add_column("from", no_wrap=True)
+    table.add_column("applied", justify="right", no_wrap=True)
     table.add_column("ledger", justify="right", no_wrap=True)
     table.add_column("slowest", justify="right", no_wrap=True)
     for change in result.changes:
         whole = change.applied == change.expected
         table.add_row(
-            f"{change.ja} {change.kind}",
+            change.ja,
+            change.source,
             Text(f"{change.applied} of {change.expected}", style="green" if whole else "red"),
             str(change.ledger_applied),
             "—" if change.slowest_ms is None else f"{change.slowest_ms:,.0f} ms",
@@ -107,4 +112,28 @@ def summary(result: DemoResult) -> Group:
     for what, command in result.next_steps.items():
         steps.append(f"  {what}\n", style="not bold dim")
         steps.append(f"    {command}\n", style="not bold")
-    return Group(head, load_line(result.first_load, result.population), Text(), table, steps)
+    return Group(
+        head,
+        load_line(result.first_load, result.population),
+        Text(),
+        table,
+        Text(),
+        both_ways(result),
+        steps,
+    )
+
+
+def both_ways(result: DemoResult) -> Text:
+    """How many systems received and how many published, as their own databases show."""
+    received = [each.is_neighbour for each in result.received if each.rows]
+    provided = [each.is_neighbour for each in result.provided if each.is_proved]
+    lines = []
+    for neighbours, what in (
+        (received, "received rows into their own databases"),
+        (provided, "published from their own outboxes, and it arrived"),
+    ):
+        count = len(neighbours) - sum(neighbours)
+        line = Text(f"{count} systems", style="bold")
+        line.append(f" and {sum(neighbours)} neighbours {what}", style="not bold")
+        lines.append(line)
+    return Text("\n").join(lines)

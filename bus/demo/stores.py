@@ -1,12 +1,12 @@
-"""The sixteen receiving databases, asked directly: what is counted owes nothing to the ledger."""
+"""The receiving databases, asked directly: what is counted owes nothing to the ledger."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import psycopg
@@ -15,7 +15,7 @@ from psycopg.rows import dict_row
 
 from bus.demo.result import Arrival
 from bus.errors import EngineError
-from bus.model import Change, ChangeRecord, View
+from bus.model import Change, ChangeRecord, Comparison, Condition, View
 
 SCHEMA = "linkage"
 POLL_SECONDS = 0.02
@@ -24,6 +24,8 @@ _ARRIVED = """
 SELECT renkei_applied_at FROM {table}
 WHERE municipality_code = %s AND subject_id = %s AND version >= %s
 """
+
+_OF_CHANGES = "SELECT count(*) FROM {table} WHERE change_id = ANY(%s)"
 
 
 @dataclass(slots=True)
@@ -43,6 +45,7 @@ class Store:
             for record in change.records
             if record.stream in self.views
             and record.event_type in self.views[record.stream].event_types
+            and all(_holds(each, record) for each in self.views[record.stream].conditions)
         ]
 
     async def arrived(self, change: Change) -> datetime | None:
@@ -67,6 +70,18 @@ class Store:
             for stream in self.views:
                 cursor = await self.connection.execute(
                     sql.SQL("SELECT count(*) FROM {}").format(_table(stream))
+                )
+                row = await cursor.fetchone()
+                total += row[0] if row else 0
+        return total
+
+    async def rows_of(self, change_ids: Mapping[str, Collection[str]]) -> int:
+        """How many rows its tables hold of the events of these changes, given by stream."""
+        total = 0
+        async with self.lock:
+            for stream in change_ids.keys() & self.views.keys():
+                cursor = await self.connection.execute(
+                    sql.SQL(_OF_CHANGES).format(table=_table(stream)), (list(change_ids[stream]),)
                 )
                 row = await cursor.fetchone()
                 total += row[0] if row else 0
@@ -168,6 +183,21 @@ async def opened(
         raise EngineError(
             "the systems' database does not answer any more; its log says why: logs/postgres.log"
         ) from None
+
+
+def _holds(condition: Condition, record: ChangeRecord) -> bool:
+    """Whether what the record says fulfils a condition of a view; its body is JSON."""
+    value: Any = record.body
+    for name in condition.path.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    wanted = [each.isoformat() if isinstance(each, date) else each for each in condition.values]
+    match condition.comparison:
+        case Comparison.IS_NULL:
+            return (value is None) == wanted[0]
+        case Comparison.AT_LEAST:
+            return value is not None and value >= wanted[0]
+        case Comparison.EQUALS | Comparison.IN:
+            return value is not None and value in wanted
 
 
 def _table(stream: str) -> sql.Identifier:

@@ -27,8 +27,9 @@ from bus.local.folder import Folder
 SUPERUSER = "renkei"
 DATABASE = "renkei"
 REGISTRY = "registry"
-MAX_CONNECTIONS = 300
-"""Sixteen systems with several streams each, the ledger, the registry's pool, and people."""
+MAX_CONNECTIONS = 1_000
+"""Two for each stream of each system (some 110 of seventeen, 27 of the ledger) and process that
+delivers, two for each outbox, the registry's pool, and people."""
 
 
 class Postgres:

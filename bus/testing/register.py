@@ -1,4 +1,4 @@
-"""A resident register in miniature: a core system with tables of its own.
+"""A core system in miniature, with tables of its own: the resident register, or any other.
 
 It knows nothing of Kafka. In the transaction that changes its tables it calls the one SQL
 function ``renkei.publish_change``; that is all a core system needs to do. Its ``entry`` table

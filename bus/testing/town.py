@@ -1,5 +1,5 @@
-"""A municipality's machines in small: one database and role for each receiving system, and one
-for the core system that publishes, on one PostgreSQL server.
+"""A municipality's machines in small: one database and role for each system, on one PostgreSQL
+server. A system that publishes has its outbox in a database of its own.
 
 Used by the demo, the bench and the acceptance tests; nothing of it ships in a running process.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -16,6 +17,9 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import psycopg
 import yaml
 from psycopg import sql
+
+from bus.sealing import file as keyfile
+from bus.sealing.ring import new_key
 
 CORE = "resident_registry"
 
@@ -25,8 +29,13 @@ class Town:
     """Where each system's database is; URIs carry passwords."""
 
     systems: Mapping[str, str]  # receiving system -> URI, as its own role
-    core: str  # URI of the core system's database, as its own role
+    outboxes: Mapping[str, str]  # publishing system -> URI, as its own role
     ledger: str  # URI of the bus's own database
+
+    @property
+    def core(self) -> str:
+        """URI of the register's database, as its own role."""
+        return self.outboxes[CORE]
 
     def settings(self) -> dict[str, Any]:
         """The part of a settings file that names these databases."""
@@ -35,7 +44,7 @@ class Town:
                 system: {"connector": "postgres", "options": {"uri": uri}}
                 for system, uri in self.systems.items()
             },
-            "outboxes": {CORE: self.core},
+            "outboxes": dict(self.outboxes),
         }
 
     def write_settings(self, file: Path, **more: Any) -> Path:
@@ -49,22 +58,43 @@ class Town:
         return file
 
 
-def build(superuser_uri: str, systems: Sequence[str], prefix: str = "") -> Town:
+def make_keys(folder: Path) -> dict[str, Any]:
+    """A key of the town's own to seal 個人番号 with, and the setting that names its file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "seal-keys"
+    path.unlink(missing_ok=True)
+    keyfile.add(path, new_key(None, datetime.now(UTC)))
+    return {"seal_keys_file": str(path)}
+
+
+def build(
+    superuser_uri: str,
+    systems: Sequence[str],
+    prefix: str = "",
+    publishing: Sequence[str] = (),
+) -> Town:
     """Make the databases and roles, or make them anew; each role owns one database.
 
     Args:
         superuser_uri: A PostgreSQL server where databases may be made.
         systems: The receiving systems.
         prefix: Before each database's and role's name, so that several towns fit on one server.
+        publishing: The systems that publish, each from the database that it receives into. By
+            default the register alone, from a database apart.
     """
     with psycopg.connect(superuser_uri, autocommit=True) as connection:
         uris = {
             system: _own_database(connection, superuser_uri, f"{prefix}{system}")
             for system in systems
         }
-        core = _own_database(connection, superuser_uri, f"{prefix}core_{CORE}")
+        outboxes = {
+            system: uris[system]
+            if system in uris and publishing
+            else _own_database(connection, superuser_uri, f"{prefix}core_{system}")
+            for system in publishing or (CORE,)
+        }
         ledger = _own_database(connection, superuser_uri, f"{prefix}ledger")
-    return Town(uris, core, ledger)
+    return Town(uris, outboxes, ledger)
 
 
 def demolish(superuser_uri: str, prefix: str) -> None:

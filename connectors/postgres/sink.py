@@ -46,6 +46,7 @@ BULK_IDLE_S = 30.0  # then the second connection of a sink that has caught up is
 
 # A server that is gone without a word is noticed: by the time a connection takes, by keep-alives,
 # and by data that nobody acknowledges.
+_LONGEST_NAME = 63  # bytes that PostgreSQL keeps of a name
 _LINE = {
     "connect_timeout": 10,
     "keepalives_idle": 10,
@@ -75,6 +76,11 @@ class _Opened:
     names: statements.Names
     shape: statements.TableShape
     sql: statements.Statements
+
+
+def line_name(system: str, stream: str) -> str:
+    """How PostgreSQL knows a line; a longer name it would cut, and tell our log so."""
+    return f"renkei {system} {stream}".strip()[:_LONGEST_NAME]
 
 
 class PostgresSink:
@@ -262,7 +268,7 @@ class PostgresSink:
             own = conninfo_to_dict(uri)
         except psycopg.ProgrammingError:  # the message would repeat the URI, password and all
             raise ConfigurationError("the database's URI cannot be used") from None
-        extra = _LINE | {"application_name": f"renkei {system} {stream}".strip()}
+        extra = _LINE | {"application_name": line_name(system, stream)}
         return make_conninfo(uri, **{k: v for k, v in extra.items() if k not in own})
 
     def _conninfo_of(self, opened: _Opened) -> str:

@@ -16,11 +16,18 @@ from bus.demo.result import (
     Compared,
     DemoResult,
     FirstLoad,
+    Provided,
+    Received,
     SideBySide,
 )
 from bus.demo.story import scenes
 from bus.testing.municipality import Municipality
 
+COMPARED = SideBySide(
+    "child_allowance",
+    "public_assistance",
+    [Compared("address", "住所", None, "筑土八幡町 ８０１番地 第二筑土八幡町７０４号室")],
+)
 RECORD = Path(__file__).parents[3] / "docs" / "demo.json"
 
 
@@ -30,23 +37,33 @@ def change(*, applied: int = 16, ledger: int = 16) -> ChangeShown:
         Arrival(f"individual_resident_tax_{n}"[:24], "個人住民税", n < applied, 83.4 + n)
         for n in range(16)
     ]
-    withheld = Compared("address", "住所", None, "筑土八幡町 ８０１番地 第二筑土八幡町７０４号室")
     return ChangeShown(
         change_id="01a20cb4-5b56-7efe-acb3-800c47160460",
         kind="protected_person_moves",
         ja="転居（支援措置）",
+        source="resident_registry",
         events=3,
         expected=16,
         arrivals=arrivals,
         ledger_applied=ledger,
-        compared=SideBySide("child_allowance", "public_assistance", [withheld]),
+        compared=COMPARED,
     )
 
 
-def result(*changes: ChangeShown) -> DemoResult:
-    """A whole run."""
+def result(*changes: ChangeShown, rows: int = 900, elsewhere: int = 4) -> DemoResult:
+    """A run: whole, unless a system has no rows or nothing of it arrived elsewhere."""
     steps = {"has a change arrived?": "renkei reach show 01a20cb4-5b56-7efe-acb3-800c47160460"}
-    return DemoResult(10_000, FirstLoad(15_000, 210_000, 9.5), changes, steps)
+    return DemoResult(
+        10_000,
+        FirstLoad(15_000, 210_000, 17, 9.5),
+        changes,
+        [Received("child_allowance", "児童手当", False, 7, rows)],
+        [
+            Provided("child_allowance", False, 1, elsewhere, 3),
+            Provided("calendar", True, 2, 4, 3),
+        ],
+        steps,
+    )
 
 
 def printed(what: RenderableType) -> str:
@@ -60,8 +77,16 @@ def printed(what: RenderableType) -> str:
     "what",
     [
         screen.lights(change().arrivals),
-        screen.side_by_side(change().compared),
+        screen.side_by_side(COMPARED),
         screen.change_end(change()),
+        screen.change_title(
+            28,
+            28,
+            "定置場（支援措置）",
+            "the vehicle follows, and tells nobody where",
+            "national_health_insurance",
+            2,
+        ),
         screen.summary(result(change())),
     ],
 )
@@ -83,7 +108,7 @@ def test_a_light_does_not_hang_on_colour() -> None:
 
 def test_a_withheld_address_says_so_and_shows_nothing() -> None:
     """The left system has no address; the right one has."""
-    row = printed(screen.side_by_side(change().compared))
+    row = printed(screen.side_by_side(COMPARED))
 
     assert "— withheld" in row
     assert row.count("８０１番地") == 1
@@ -94,6 +119,22 @@ def test_a_run_is_whole_only_if_stores_and_ledger_agree() -> None:
     assert result(change()).is_whole
     assert not result(change(applied=15)).is_whole
     assert not result(change(ledger=15)).is_whole
+
+
+def test_a_run_is_whole_only_if_everybody_took_part() -> None:
+    """A system without rows, or one whose change arrived nowhere, has not shown anything."""
+    assert not result(change(), rows=0).is_whole
+    assert not result(change(), elsewhere=0).is_whole
+    assert "1 systems and 0 neighbours received" in printed(screen.both_ways(result(change())))
+
+
+def test_neighbours_stand_apart_in_the_document() -> None:
+    """``provided`` and ``received`` are of the seventeen."""
+    said = result(change()).document()
+
+    assert [each["system"] for each in said["provided"]] == ["child_allowance"]
+    assert [each["system"] for each in said["neighbours"]["provided"]] == ["calendar"]
+    assert said["changes"][0]["source"] == "resident_registry"
 
 
 def test_the_record_gives_the_result_back(tmp_path: Path) -> None:
@@ -109,7 +150,7 @@ def test_the_record_gives_the_result_back(tmp_path: Path) -> None:
 
 def test_the_readmes_picture_is_what_the_demo_draws_now() -> None:
     """The picture is the record of a real run, drawn by today's code, of today's story."""
-    kinds = [scene.kind for scene in scenes(Municipality(1, 600))]
+    kinds = [scene.kind for scene in scenes(Municipality(1, 1_500))]
     record = picture.load(RECORD)
 
     assert [shown.kind for shown in record.changes] == kinds

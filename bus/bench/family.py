@@ -1,0 +1,97 @@
+"""A first load of every stream into all seventeen systems, each as its own subscription says.
+
+Beside it, in the same run, stands the load of :mod:`bus.bench.load`: residents into four systems.
+What is compared is rows a second, whatever kind of row.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from time import perf_counter
+
+import psycopg
+from psycopg import sql
+
+from bus import app
+from bus.bench.machines import Machines, reached
+from bus.policy import load_subscriptions
+from bus.testing.municipality import Municipality
+from bus.testing.municipality.register import ALL_STREAMS
+from bus.testing.processes import Process, running
+
+SEED = 20_260_401
+RESIDENTS = 100_000
+WITHIN_S = 900.0
+SAMPLE_S = 0.5
+_TABLES = """
+SELECT table_name FROM information_schema.columns
+WHERE table_schema = 'linkage' AND column_name = 'renkei_applied_at'
+AND table_name NOT LIKE 'renkei_%'
+"""
+
+
+async def measure(
+    machines: Machines, step: Callable[[str], None], residents: int = RESIDENTS
+) -> Mapping[str, float]:
+    """``family_rows_per_s`` from the first row to the last, and how many of both there were."""
+    settings = machines.settings
+    catalog = app.catalog(settings)
+    sent = {}
+    step("making everybody, as seventeen systems know them")
+    town = Municipality(SEED, residents)
+    async with app.publisher(settings) as publisher:
+        for name in ALL_STREAMS:
+            stream = catalog.stream(name)
+            step(f"publishing {name}")
+            sent[name] = 0
+            async for outcome in publisher.publish_batches(stream, town.columns(stream)):
+                assert not outcome.refused, outcome.faults[0]
+                sent[name] += outcome.published
+    granted = load_subscriptions(catalog, settings.schemas)
+    due = {
+        uri: sum(sent[stream] for stream in granted[system].streams)
+        for system, uri in machines.town.systems.items()
+    }
+    step("delivering to seventeen systems")
+    log = settings.home / "logs" / "bench-family.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    arguments = ["deliver", *(p for system in machines.town.systems for p in ("--system", system))]
+    with running(arguments, {"RENKEI_HOME": str(settings.home)}, log) as process:
+        await _until_loaded(process, due)
+    rows, first, last = _written(list(due))
+    seconds = (last - first).total_seconds()
+    return {
+        "family_rows_per_s": rows / seconds,
+        "family_rows": rows,
+        "family_events": sum(sent.values()),
+        "family_seconds": seconds,
+    }
+
+
+async def _until_loaded(process: Process, due: Mapping[str, int]) -> None:
+    until = perf_counter() + WITHIN_S
+    while True:
+        if process.poll() is not None or perf_counter() > until:
+            raise RuntimeError(f"the load did not arrive; see {process.log}")
+        if all([await asyncio.to_thread(reached, uri) >= most for uri, most in due.items()]):
+            return
+        await asyncio.sleep(SAMPLE_S)
+
+
+def _written(uris: Sequence[str]) -> tuple[int, datetime, datetime]:
+    """Rows in all tables of all systems; when the first and the last was written, by the store."""
+    rows, times = 0, list[datetime]()
+    for uri in uris:
+        with psycopg.connect(uri, autocommit=True) as connection:
+            for (table,) in connection.execute(_TABLES).fetchall():
+                found = connection.execute(
+                    sql.SQL(
+                        "SELECT count(*), min(renkei_applied_at), max(renkei_applied_at) FROM {}"
+                    ).format(sql.Identifier("linkage", table))
+                ).fetchone()
+                if found is not None and found[0]:
+                    rows += found[0]
+                    times += found[1:]
+    return rows, min(times), max(times)
