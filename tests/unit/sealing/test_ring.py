@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 import pytest
 
 from bus.errors import KeysUnusable
-from bus.sealing.ring import KeyRing, is_key_id, new_key
+from bus.sealing.ring import Key, KeyRing, is_key_id, new_key
 
 AT = datetime(2026, 11, 24, 5, 6, tzinfo=UTC)
-OLD, NEW = new_key("old", AT), new_key("new", AT)
+OLD, NEW = Key("old", bytes(range(32)), AT), Key("new", bytes(range(32, 64)), AT)
 
 
 def test_what_was_written_is_read() -> None:

@@ -16,10 +16,10 @@ import pytest
 from bus.errors import ConfigurationError, KeysUnavailable, KeysUnusable, Reaction
 from bus.sealing import CommandSource, FileSource, Seals
 from bus.sealing import file as key_file
-from bus.sealing.ring import Key, new_key
+from bus.sealing.ring import Key
 
 AT = datetime(2026, 11, 24, tzinfo=UTC)
-OLD, NEW = new_key("old", AT), new_key("new", AT)
+OLD, NEW = Key("old", bytes(range(32)), AT), Key("new", bytes(range(32, 64)), AT)
 
 
 @pytest.fixture

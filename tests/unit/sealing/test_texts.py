@@ -117,6 +117,7 @@ def test_a_text_that_was_altered_does_not_open(place: int) -> None:
         sealed() + "=",
         "2026-11." + "é" * 16 + "." + "A" * 38,
     ],
+    ids=range(11),  # a sealed text is another in each process that collects
 )
 def test_what_is_no_sealed_text_does_not_open(text: str) -> None:
     """Cut off, plain, or with something beside it."""
@@ -144,7 +145,11 @@ def test_a_key_that_is_not_there_is_said() -> None:
     assert raised.value.reaction is Reaction.STOP
 
 
-@pytest.mark.parametrize("text", [NUMBER, sealed()[:-3], "2031." + "A" * 16 + "." + "B" * 38])
+@pytest.mark.parametrize(
+    "text",
+    [NUMBER, sealed()[:-3], "2031." + "A" * 16 + "." + "B" * 38],
+    ids=["plain", "cut", "of another key"],
+)
 def test_an_error_holds_nothing_of_the_text(text: str) -> None:
     """Somebody may have published the number itself."""
     with pytest.raises(BusError) as raised:
