@@ -309,6 +309,12 @@ class KeysUnavailable(Unavailable):
     code = "RK-407"
 
 
+class FenceBehind(Unavailable):
+    """The store knows of a newer protection than the batch was masked under: mask it again."""
+
+    code = "RK-408"
+
+
 class LaneError(BusError):
     """A lane must not go on; let go of it, never merge."""
 

@@ -16,8 +16,8 @@ from bus.catalog import Catalog
 from bus.catalog.columns import decode, encode
 from bus.catalog.memory import keep_freed
 from bus.catalog.single import decode_one
-from bus.model import Stream, View
-from bus.policy import compile_view, load_subscriptions, project, protected_from
+from bus.model import Protected, Stream, View
+from bus.policy import Search, compile_view, load_subscriptions, project
 
 SYSTEM = "child_allowance"
 BATCH = 10_000
@@ -35,7 +35,8 @@ def measure(catalog: Catalog, step: Callable[[str], None]) -> Mapping[str, float
     rows = resident_rows(catalog, BATCH * BATCHES)
     payloads = [encode(stream.latest, batch) for batch in rows]
     view = _view(catalog, stream)
-    keys = _some_keys(rows[0])
+    held = _some_keys(rows[0])
+    search = Search(Protected(persons=held))
 
     def view_all() -> None:
         for number, batch in enumerate(payloads):
@@ -44,7 +45,7 @@ def measure(catalog: Catalog, step: Callable[[str], None]) -> Mapping[str, float
             project(
                 view,
                 records,
-                protected=protected_from(records, keys),
+                protected=search.rows(records, stream.located),
                 partition=0,
                 offsets=offsets,
             )
@@ -64,7 +65,6 @@ def measure(catalog: Catalog, step: Callable[[str], None]) -> Mapping[str, float
 
     step("the same, row by row")
     few = payloads[0][:LOOP_EVENTS]
-    held = {key for key in keys.to_pylist() if key is not None}
     times = [seconds(lambda: _row_by_row(stream, view, few, held)) for _ in range(3)]
     row_rate = len(few) / statistics.median(times)
     return {
@@ -83,17 +83,17 @@ def _view(catalog: Catalog, stream: Stream) -> View:
     return compile_view(subscription, stream, date.today())  # noqa: DTZ011 - expiry is a local date
 
 
-def _some_keys(rows: pa.RecordBatch) -> pa.StringArray:
+def _some_keys(rows: pa.RecordBatch) -> frozenset[str]:
     """Keys of some residents, as if they were under protection."""
     header = rows.column("header")
     codes = pc.struct_field(header, "municipality_code").to_pylist()
     subjects = pc.struct_field(header, "subject_id").to_pylist()
     picked = range(0, rows.num_rows, max(1, rows.num_rows // PROTECTED_KEYS))
-    return pa.array([f"{codes[i]}/{subjects[i]}" for i in picked], pa.string())
+    return frozenset(f"{codes[i]}/{subjects[i]}" for i in picked)
 
 
 def _row_by_row(
-    stream: Stream, view: View, payloads: Sequence[bytes], protected: set[str]
+    stream: Stream, view: View, payloads: Sequence[bytes], protected: frozenset[str]
 ) -> list[dict[str, Any]]:
     """The same rows as one would write it with fastavro and a loop."""
     plan = [(c.name, c.path.split("."), c.sensitivity.value == "location") for c in view.columns]

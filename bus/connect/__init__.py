@@ -2,6 +2,7 @@
 
 from bus.connect.port import Fresh, Held, Sink, Swapped
 from bus.connect.standing import FRESH, Standing, Taken, is_behind, taken
+from bus.connect.withheld import Withheld
 
 __all__ = [
     "FRESH",
@@ -11,6 +12,7 @@ __all__ = [
     "Standing",
     "Swapped",
     "Taken",
+    "Withheld",
     "is_behind",
     "taken",
 ]

@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from bus.model import Applied, Checkpoint, View, ViewBatch
+from bus.model import Applied, Checkpoint, ToRestore, View, ViewBatch
 
 
 class Sink(Protocol):
@@ -40,8 +40,19 @@ class Sink(Protocol):
         of a view that keeps state; a history stays what it was. One sink applies one batch at a
         time; calls for several partitions may overlap and wait for each other.
 
+        A batch of the protection stream carries who is under protection by now. In the same
+        transaction their locations go, and their flag is set, in every table of this store that
+        withholds (of whatever stream, filled by whatever process), and the rows whose locations
+        may be shown again are written down (see :meth:`to_restore`). From then on a batch that was
+        masked under less than this store's protection lanes have passed is refused.
+
+        A batch that restores rewrites rows of the same version, and no other; what was written
+        down of its keys is done with.
+
         Raises:
             EditionOutdated: The table stands under a newer edition by now; nothing was written.
+            FenceBehind: The batch was masked under an older word on who is under protection than
+                the store has; nothing was written. Mask it again.
             LaneLost: The stored position is not ``batch.start``; nothing was written.
             EventRefused: A row of the batch will never fit; nothing was written.
             ConfigurationError: The store no longer fits the view, or somebody opened it under
@@ -66,6 +77,13 @@ class Sink(Protocol):
 
     def fresh(self) -> Fresh:
         """What fills a fresh table beside the one in use. A sink of its own."""
+
+    async def to_restore(self) -> ToRestore:
+        """Which rows of this view lost their locations to a protection that covers them no longer.
+
+        Raises:
+            SinkUnavailable: The store does not answer.
+        """
 
     async def close(self) -> None:
         """Let go of the store; safe to call twice, and after a failed open."""

@@ -5,11 +5,15 @@ stream and publisher. So a lane that has fetched events with a location waits fo
 :meth:`Fence.catch_up`, which asks for the end of ``linkage.protection`` after the call and reads
 up to there; only then are the events masked. Order in the log decides, no clocks.
 
-In doubt a subject is protected: an event of the protection stream that cannot be read, or is of
-another schema, protects the subject that its key names. An erased subject is forgotten.
+A protection covers its subject, whoever shares the address (``shared_with``) and whoever lives in
+the same household. It ends by an event that says so and never by a date: what ``ends_on`` says is
+not read. In doubt a subject is protected: an event of the protection stream that cannot be read,
+or is of another schema, protects the subject that its key names. An erased subject is forgotten.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,20 +23,26 @@ from bus.catalog.reading import Reads, read_what_can_be
 from bus.deliver.run import subject_of
 from bus.deliver.tail import Tail
 from bus.errors import SchemaMismatch
-from bus.model import Stream
-from bus.policy import protected_from
+from bus.model import HOUSEHOLD, Protected, Stream
+from bus.policy import Search
 
 ENDED = "ENDED"
+NOBODY = Protected()
 
 
 class Fence:
-    """The subjects under protection (支援措置), kept from the stream *protection*."""
+    """Everybody under protection (支援措置), kept from the stream *protection*."""
 
     def __init__(self, broker: Broker, stream: Stream, reader: Reads) -> None:
         self._reader = reader
         self._tail = Tail(broker, stream.topic, self._take)
-        self._subjects: set[str] = set()
-        self._keys: pa.StringArray | None = None
+        self._said: dict[str, Protected] = {}  # by the subject of the record
+        self._all: Protected | None = NOBODY
+        self._search: Search | None = None
+        self.released: dict[int, int] = {}
+        """By partition: the offset after the last event that protects somebody no longer."""
+        self.listeners: set[Callable[[], None]] = set()
+        """Called about once a second, for whoever waits for a protection to have ended."""
 
     async def start(self) -> None:
         """Learn everything that the stream holds.
@@ -51,14 +61,46 @@ class Fence:
         """
         await self._tail.catch_up()
 
-    def protected(self, records: pa.RecordBatch) -> pa.BooleanArray:
-        """Per row, whether its subject is under protection."""
-        if not self._subjects:
-            return pa.array([False] * records.num_rows, pa.bool_())
-        if self._keys is None:
-            self._keys = pa.array(sorted(self._subjects), pa.string())
-        found: pa.BooleanArray = protected_from(records, self._keys)
-        return found
+    async def follow(self) -> None:
+        """Catch up, and have those look who wait for a protection to have ended.
+
+        Raises:
+            Unavailable: Broker or registry does not answer.
+        """
+        await self.catch_up()
+        for listener in list(self.listeners):
+            listener()
+
+    @property
+    def reached(self) -> Mapping[int, int]:
+        """Offsets of the stream, by partition, up to which everything is known now."""
+        return self._tail.reached
+
+    @property
+    def everybody(self) -> Protected:
+        """Who is under protection as far as is known now."""
+        if self._all is None:
+            said = self._said.values()
+            self._all = Protected(
+                frozenset().union(*(each.persons for each in said)),
+                frozenset().union(*(each.households for each in said)),
+            )
+        return self._all
+
+    def protected(
+        self, records: pa.RecordBatch, located: Sequence[str] = ("header.subject_id",)
+    ) -> pa.BooleanArray:
+        """Per row, whether it may say where somebody under protection is.
+
+        Args:
+            records: Columns of a stream's newest schema.
+            located: Paths to the ids of all persons whose location a record may say.
+        """
+        if not self._said:
+            return pa.repeat(pa.scalar(False), records.num_rows)
+        if self._search is None:
+            self._search = Search(self.everybody)
+        return self._search.rows(records, located)
 
     async def close(self) -> None:
         """Let go of the stream; safe to call twice."""
@@ -67,31 +109,55 @@ class Fence:
     async def _take(self, fetched: Fetched) -> None:
         values = [value for value in fetched.values if value is not None]
         readable = await read_what_can_be(self._reader, values, refuse=(SchemaMismatch,))
-        by_value = iter(self._said(readable.records) if readable.records is not None else ())
+        by_value = iter(_said(readable.records) if readable.records is not None else ())
         unreadable = dict(readable.refused)
         index = 0
-        for key, value in zip(fetched.keys, fetched.values, strict=True):
+        for offset, key, value in zip(fetched.offsets, fetched.keys, fetched.values, strict=True):
             if value is None:
-                self._subjects.discard(subject_of(key))
-                continue
-            if index in unreadable:
-                self._subjects.add(subject_of(key))
+                said = (subject_of(key), NOBODY)
+            elif index in unreadable:
+                # in doubt whoever was covered before still is
+                before = self._said.get(subject_of(key), NOBODY)
+                said = (
+                    subject_of(key),
+                    Protected(before.persons | {subject_of(key)}, before.households),
+                )
+                index += 1
             else:
-                subject, is_protected = next(by_value)
-                (self._subjects.add if is_protected else self._subjects.discard)(subject)
-            index += 1
-        self._keys = None
+                said = next(by_value)
+                index += 1
+            if self._replace(*said):
+                self.released[fetched.partition] = offset + 1
+        self._all = self._search = None
 
-    @staticmethod
-    def _said(records: pa.RecordBatch) -> list[tuple[str, bool]]:
-        header = records.column("header")
-        subjects = zip(
-            pc.struct_field(header, "municipality_code").to_pylist(),
-            pc.struct_field(header, "subject_id").to_pylist(),
-            strict=True,
+    def _replace(self, subject: str, now: Protected) -> bool:
+        """Take in what is said of *subject* now; whether it covers somebody no longer."""
+        before = self._said.pop(subject, NOBODY)
+        if now:
+            self._said[subject] = now
+        return not (before.persons <= now.persons and before.households <= now.households)
+
+
+def _said(records: pa.RecordBatch) -> list[tuple[str, Protected]]:
+    """Of each record its subject, and whom it protects."""
+    header = records.column("header")
+    rows = zip(
+        pc.struct_field(header, "municipality_code").to_pylist(),
+        pc.struct_field(header, "subject_id").to_pylist(),
+        records.column("status").to_pylist(),
+        records.column("shared_with").to_pylist(),
+        records.column(HOUSEHOLD).to_pylist(),
+        strict=True,
+    )
+    return [
+        (
+            f"{municipality}/{subject}",
+            NOBODY
+            if status == ENDED
+            else Protected(
+                frozenset(f"{municipality}/{person}" for person in (subject, *(shared or ()))),
+                frozenset([f"{municipality}/{household}"] if household else []),
+            ),
         )
-        status = records.column("status").to_pylist()
-        return [
-            (f"{municipality}/{subject}", held != ENDED)
-            for (municipality, subject), held in zip(subjects, status, strict=True)
-        ]
+        for municipality, subject, status, shared, household in rows
+    ]

@@ -201,12 +201,14 @@ async def _stop_when(stop: asyncio.Event, deliveries: Sequence[Delivery]) -> Non
 
 
 async def follow(shared: Shared) -> None:
-    """See what operators ask for, within about a second; say what is set aside for too long."""
+    """See what operators ask for and whose protection has ended, within about a second; say what
+    is set aside for too long."""
     overdue = Overdue(shared)
     follows = {
         "exceptions": shared.parked.catch_up,
         "operations": shared.operations.catch_up,
         "subscriptions": shared.editions.catch_up,
+        "protection": shared.fence.follow,
     }
     while True:
         await shared.clock.sleep(LOOK_FOR_NEWS_EVERY)

@@ -28,6 +28,7 @@ from bus.deliver.moving import Mover
 from bus.deliver.opening import Opening
 from bus.deliver.patience import Patience
 from bus.deliver.replay import Replay
+from bus.deliver.restoring import Restoring
 from bus.deliver.run import Rows, Run, event_id, joined, split_erasures
 from bus.deliver.shared import Shared, SharedSink
 from bus.deliver.state import LaneState, LaneStatus
@@ -57,9 +58,10 @@ class Lane:
         self._kit = kit
         self._patience = Patience(kit)
         self._viewer = Viewer(kit, self._patience)
-        self._mover = Mover(kit, self._patience, sends_receipts=sends_receipts)
+        self._mover = Mover(kit, self._patience, self._viewer, sends_receipts=sends_receipts)
         self._aside = Aside(kit, self._patience)
         self._replay = Replay(kit, self._patience, self._viewer, self._mover, self._aside)
+        self._restoring = Restoring(kit, self._patience, self._viewer, self._mover)
         self._sends_receipts = sends_receipts
         self._gather_for = gather
         self._lost_back_off = BackOff(shared.settings.retry_first, shared.settings.retry_most)
@@ -94,6 +96,7 @@ class Lane:
             and not self._mover.owes
             and not self._wake.is_set()
             and not self._has_news
+            and not self._restoring.is_due
         )
 
     @property
@@ -119,6 +122,7 @@ class Lane:
     async def run(self) -> None:
         """Deliver until told to leave. Raises what stops the lane."""
         self._kit.set_aside.on_news = self._on_news
+        self._kit.shared.fence.listeners.add(self._look_again)
         try:
             while not self._is_leaving:
                 try:
@@ -127,6 +131,7 @@ class Lane:
                 except LaneLost as error:
                     await self._let_go(error)
         finally:
+            self._kit.shared.fence.listeners.discard(self._look_again)
             self._patience.is_open = False
 
     async def _open(self) -> None:
@@ -172,6 +177,8 @@ class Lane:
             if self._has_news:
                 self._has_news = False
                 await self._replay.try_due()
+            elif self._restoring.is_due:
+                await self._restoring.try_due()
             elif self._queue:
                 await self._gather()
                 await self._step()
@@ -282,6 +289,10 @@ class Lane:
     def _on_news(self) -> None:
         self._has_news = True
         self._wake.set()
+
+    def _look_again(self) -> None:
+        if self._restoring.look_again():
+            self._wake.set()
 
     def _drop_queue(self) -> None:
         self._queue, self._queued, self.state.oldest_ms = [], 0, None

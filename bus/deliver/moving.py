@@ -8,23 +8,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
+from dataclasses import replace
 from time import monotonic
 
 from bus.deliver.kit import LARGE, Kit
 from bus.deliver.patience import Patience
 from bus.deliver.run import Rows, digest, ranges
-from bus.errors import BusError, LaneError, Reaction, Unavailable
-from bus.model import Applied, Position, Receipt, ViewBatch
+from bus.deliver.viewing import Viewer
+from bus.errors import BusError, FenceBehind, LaneError, Reaction, Unavailable
+from bus.model import Applied, Position, Protected, Receipt, ViewBatch
 from bus.model.receipt import NO_PREVIOUS
 from bus.points import Point, passed
+
+PROTECTION = "protection"
 
 
 class Mover:
     """Where one lane stands, the chain of its receipts, and the receipt that is owed."""
 
-    def __init__(self, kit: Kit, patience: Patience, *, sends_receipts: bool) -> None:
+    def __init__(
+        self, kit: Kit, patience: Patience, viewer: Viewer, *, sends_receipts: bool
+    ) -> None:
         self._kit = kit
         self._patience = patience
+        self._viewer = viewer
         self._sends_receipts = sends_receipts
         self._started = 0.0  # when the batch in hand was taken up
         self._chain = NO_PREVIOUS
@@ -54,8 +61,21 @@ class Mover:
         """A batch is taken up: from here its time counts."""
         self._started = monotonic()
 
-    async def move(self, rows: Rows, end: Position, erased: tuple[str, ...] = ()) -> None:
+    async def move(
+        self,
+        rows: Rows,
+        end: Position,
+        erased: tuple[str, ...] = (),
+        restored: tuple[str, ...] = (),
+    ) -> None:
         """Make *rows* durable and the position *end*; the receipt is then on its way.
+
+        Args:
+            rows: Seen by the view, and, where it withholds, masked. If the store knows of a newer
+                protection, they are masked again.
+            end: Where the lane stands then; where it stands now, for a replay.
+            erased: Keys of subjects whose rows must go.
+            restored: Keys of subjects whose rows, as they stand in the store, these are anew.
 
         Raises:
             EventRefused: The store refuses a row; nothing was written.
@@ -84,9 +104,12 @@ class Mover:
             records=rows.records,
             receipt=receipt,
             erased=erased,
+            masked_under=rows.masked_under,
+            protected=await self._protected(),
+            restored=restored,
         )
         await self.settle()
-        applied = await self._applied(batch)
+        applied = await self._applied(batch, rows)
         self.position, self._chain = end, receipt.chain
         sent = (
             kit.shared.receipts.send(receipt, applied.applied_at) if self._sends_receipts else None
@@ -124,12 +147,24 @@ class Mover:
         self._unsettled = None
         self._kit.reading.done(offset)
 
-    async def _applied(self, batch: ViewBatch) -> Applied:
-        """Apply, again and again while the store is away; it may have committed unheard."""
+    async def _protected(self) -> Protected | None:
+        """For the lanes of the protection stream: who is under protection by now."""
+        if self._kit.view.stream != PROTECTION:
+            return None
+        fence = self._kit.shared.fence
+        await self._patience.persist(fence.catch_up)
+        return fence.everybody
+
+    async def _applied(self, batch: ViewBatch, rows: Rows) -> Applied:
+        """Apply, again and again while the store is away; it may have committed unheard.
+
+        A store that knows of a newer protection than the rows were masked under has written
+        nothing: they are masked again.
+        """
         sink, is_unknown = self._kit.sink, False
 
         async def once() -> Applied:
-            nonlocal is_unknown
+            nonlocal is_unknown, batch, rows
             if is_unknown:
                 held = await sink.checkpoint(batch.partition)
                 if held is not None and held.receipt.chain == batch.receipt.chain:
@@ -137,6 +172,10 @@ class Mover:
                 is_unknown = False
             try:
                 return await sink.apply(batch)
+            except FenceBehind:
+                rows = await self._viewer.anew(rows)
+                batch = replace(batch, records=rows.records, masked_under=rows.masked_under)
+                raise
             except Unavailable:
                 is_unknown = True
                 raise

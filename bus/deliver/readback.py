@@ -6,7 +6,8 @@ follows, so the newest record of the subject is looked for and stands in: a whol
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -47,6 +48,40 @@ async def read_back(broker: Broker, place: Place, wanted: Mapping[int, str]) -> 
     finally:
         await consumer.close()
     return ReadBack(found, stand_ins)
+
+
+async def read_subjects(broker: Broker, place: Place, subjects: Container[str], end: int) -> Run:
+    """Every event of *subjects* that one partition holds before *end*, in log order.
+
+    What lies before an erasure of its subject is left out, and the erasure too.
+
+    Raises:
+        BrokerUnavailable: The broker does not answer.
+    """
+    consumer = broker.consumer(client_id="renkei-read-back")
+    found: dict[int, _Record] = {}
+    by_key: dict[bytes | None, list[int]] = {}
+    try:
+        await consumer.start()
+        await consumer.assign([place])
+        begin = (await consumer.beginning_offsets([place]))[place]
+        if begin < end:
+            consumer.seek(place, begin)
+        while begin < end and (run := await _next_run(consumer, place, end)) is not None:
+            for offset, key, value in zip(run.offsets, run.keys, run.values, strict=True):
+                if offset >= end or subject_of(key) not in subjects:
+                    continue
+                if value is None:
+                    for gone in by_key.pop(key, ()):
+                        del found[gone]
+                else:
+                    found[offset] = (key, value)
+                    by_key.setdefault(key, []).append(offset)
+            await asyncio.sleep(0)
+    finally:
+        await consumer.close()
+    offsets = sorted(found)
+    return Run(offsets, [found[o][0] for o in offsets], [found[o][1] for o in offsets])
 
 
 async def _read(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -63,6 +63,8 @@ class Rows:
     offsets: Sequence[int]
     keys: Sequence[bytes | None]
     values: Sequence[bytes]
+    masked_under: Mapping[int, int] | None = None
+    """Where the view is fenced: offsets of the protection stream that the mask knows of."""
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -74,6 +76,7 @@ class Rows:
             self.offsets[first:last],
             self.keys[first:last],
             self.values[first:last],
+            self.masked_under,
         )
 
     def halves(self) -> list[Rows]:
@@ -92,6 +95,7 @@ class Rows:
             [self.offsets[index] for index in indices],
             [self.keys[index] for index in indices],
             [self.values[index] for index in indices],
+            self.masked_under,
         )
 
 

@@ -17,7 +17,7 @@ from bus.deliver.parked import ParkedIndex
 from bus.deliver.receipts import Receipts
 from bus.deliver.state import Lanes
 from bus.errors import SinkUnavailable
-from bus.model import Applied, Checkpoint, View, ViewBatch
+from bus.model import Applied, Checkpoint, ToRestore, View, ViewBatch
 from bus.observe.metrics import Metrics
 from bus.sealing import Seals
 from bus.settings import Settings
@@ -68,6 +68,10 @@ class SharedSink:
         """Apply one batch; others wait."""
         return await self._alone(self._apply(batch))
 
+    async def to_restore(self) -> ToRestore:
+        """Which rows may be shown with their locations again."""
+        return await self._alone(self._to_restore())
+
     @property
     def fingerprint(self) -> str:
         """Of the view that the store is opened under."""
@@ -108,6 +112,10 @@ class SharedSink:
     async def _apply(self, batch: ViewBatch) -> Applied:
         await self._open()
         return await self._sink.apply(batch)
+
+    async def _to_restore(self) -> ToRestore:
+        await self._open()
+        return await self._sink.to_restore()
 
     async def _open(self) -> None:
         if not self._is_open:

@@ -75,6 +75,11 @@ class Tail:
             self._waiting.add_done_callback(self._ended)
         await asyncio.shield(self._waiting)
 
+    @property
+    def reached(self) -> Mapping[int, int]:
+        """By partition: the offset up to which everything has been taken in."""
+        return {partition: offset for (_, partition), offset in self._next.items()}
+
     async def close(self) -> None:
         """Let go of the topic; safe to call twice."""
         for task in list(self._rounds):

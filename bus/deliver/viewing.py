@@ -19,8 +19,7 @@ from bus.deliver.leaving import part
 from bus.deliver.patience import Patience
 from bus.deliver.run import Rows, Run
 from bus.deliver.unsealing import Unsealing
-from bus.deliver.waiting import flag_of
-from bus.errors import BusError
+from bus.errors import BusError, LaneError
 from bus.points import Point, passed
 from bus.policy import project
 
@@ -40,7 +39,7 @@ class Viewer:
     def __init__(self, kit: Kit, patience: Patience) -> None:
         self._kit = kit
         self._patience = patience
-        self._has_flag = flag_of(kit.view) is not None
+        self._has_flag = kit.view.flag_column is not None
         self._unsealing = Unsealing(kit.view, kit.shared.seals)
 
     async def read(self, run: Run, *, refuse: tuple[type[BusError], ...] = ()) -> Readable:
@@ -69,11 +68,24 @@ class Viewer:
         passed(Point.LANE_VIEWED)
         return seen
 
+    async def anew(self, rows: Rows) -> Rows:
+        """*rows* again, which were seen before, masked as of now."""
+        run = Run(rows.offsets, rows.keys, rows.values)
+        readable = await self.read(run)
+        if readable.records is None or readable.refused:
+            raise LaneError("an event that was read can be read no longer", **self._kit.where)
+        again = (await self._projected(run, readable.records)).rows
+        if list(again.offsets) != list(rows.offsets):
+            raise LaneError("a view shows other events than it did", **self._kit.where)
+        return again
+
     async def _projected(self, run: Run, records: pa.RecordBatch) -> Seen:
-        kit, protected = self._kit, None
+        kit, protected, masked_under = self._kit, None, None
         if self._has_flag:
-            await self._patience.persist(kit.shared.fence.catch_up)
-            protected = kit.shared.fence.protected(records)
+            fence = kit.shared.fence
+            await self._patience.persist(fence.catch_up)
+            protected = fence.protected(records, kit.view.located)
+            masked_under = fence.reached if kit.view.is_fenced else None
         see = partial(
             project,
             kit.view,
@@ -88,7 +100,7 @@ class Viewer:
             kit.shared.metrics.filtered(*kit.labels, len(run) - len(seen.kept))
             kept = run.picked(cast("list[int]", seen.kept.to_pylist()))
         values = cast("Sequence[bytes]", kept.values)  # erasures were split off
-        rows, leaving = Rows(seen.records, kept.offsets, kept.keys, values), None
+        rows, leaving = Rows(seen.records, kept.offsets, kept.keys, values, masked_under), None
         if seen.outside is not None and len(seen.outside):
             parted = part(
                 run,

@@ -17,9 +17,8 @@ from datetime import datetime
 from bus.deliver.parked import SetAside
 from bus.deliver.run import Rows, event_id, subject_of
 from bus.errors import SubjectWaiting
-from bus.model import ExceptionState, Keeping, ParkedEvent, View
+from bus.model import ExceptionState, ParkedEvent, View
 
-FLAG = "protected"
 Reference = Callable[[str, int, str | None, ExceptionState, str], ParkedEvent]
 """Makes an exception of (subject, offset, event id, state, code)."""
 
@@ -33,11 +32,6 @@ class Waiting:
     superseded: int
 
 
-def flag_of(view: View) -> str | None:
-    """The column of *view* that says that a subject is under protection, if it has one."""
-    return next((column.name for column in view.columns if column.path == FLAG), None)
-
-
 def look(
     rows: Rows, view: View, set_aside: SetAside, reference: Reference, now: datetime
 ) -> Waiting | None:
@@ -45,7 +39,7 @@ def look(
     touched = _touched(rows, set_aside)
     if not touched:
         return None
-    flag = flag_of(view) if view.keeping is Keeping.STATE else None
+    flag = view.flag_column if view.is_fenced else None
     flags = None if flag is None else rows.records.column(flag)
     is_held = [False] * len(rows)
     ahead: dict[str, dict[int, ParkedEvent]] = {}  # what is open of a subject as the rows go by

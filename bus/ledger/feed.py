@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from bus.connect import Fresh, Sink
 from bus.errors import ConfigurationError
 from bus.ledger.store import prepare
-from bus.model import Applied, Checkpoint, View, ViewBatch
+from bus.model import Applied, Checkpoint, ToRestore, View, ViewBatch
 
 
 class LedgerFeed:
@@ -57,6 +57,9 @@ class _LedgerSink:
 
     def fresh(self) -> Fresh:
         raise ConfigurationError("the ledger is a history; it is not rebuilt")
+
+    async def to_restore(self) -> ToRestore:
+        return await self._sink.to_restore()
 
     async def close(self) -> None:
         await self._sink.close()

@@ -5,6 +5,7 @@ from bus.model.edition import OF_THE_FILES, Edition, digest_of
 from bus.model.fault import Fault, Severity
 from bus.model.mask import Comparable, Comparison, Condition, Mask, MaskKey, MaskKind, Mode
 from bus.model.operation import Operation, OperationState
+from bus.model.protection import FLAG, HOUSEHOLD, Protected, ToRestore
 from bus.model.receipt import ExceptionState, ParkedEvent, Receipt, multirange
 from bus.model.stream import Item, Nature, SchemaVersion, Sensitivity, Stream
 from bus.model.view import (
@@ -19,6 +20,8 @@ from bus.model.view import (
 )
 
 __all__ = [
+    "FLAG",
+    "HOUSEHOLD",
     "OF_THE_FILES",
     "Applied",
     "Change",
@@ -42,12 +45,14 @@ __all__ = [
     "ParkedEvent",
     "PartialDate",
     "Position",
+    "Protected",
     "Receipt",
     "SchemaVersion",
     "Sensitivity",
     "Severity",
     "Stream",
     "Suppression",
+    "ToRestore",
     "View",
     "ViewBatch",
     "ViewColumn",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -9,6 +10,7 @@ from enum import StrEnum
 import pyarrow as pa
 
 from bus.model.mask import Condition, Mask, Mode
+from bus.model.protection import FLAG, HOUSEHOLD, Protected
 from bus.model.receipt import Receipt
 from bus.model.stream import Sensitivity
 
@@ -56,6 +58,39 @@ class View:
     mode: Mode = Mode.AUTO_APPLY
     may_have_restricted: bool = False  # a 番号利用事務 with its ordinance
     edition: int = 0  # which edition of the subscription it is of; decides nothing of what is seen
+    located: tuple[str, ...] = ("header.subject_id",)
+    """Paths, in the stream's record, to the ids of all persons whose location it may say."""
+
+    @property
+    def locations(self) -> tuple[str, ...]:
+        """Names of the columns that say where somebody is."""
+        return tuple(c.name for c in self.columns if c.sensitivity is Sensitivity.LOCATION)
+
+    @property
+    def is_fenced(self) -> bool:
+        """Whether its rows say, in a store that keeps state, who is under protection: then they
+        follow every protection there, without a new event of theirs."""
+        return self.keeping is Keeping.STATE and self.flag_column is not None
+
+    @property
+    def withheld(self) -> tuple[str, ...]:
+        """Names of the columns that are empty in the rows of protected persons."""
+        return () if self.suppression is Suppression.CAPABLE else self.locations
+
+    @property
+    def located_columns(self) -> tuple[str, ...]:
+        """Names of the columns by which a store finds the rows that say where somebody is."""
+        return tuple(column.name for column in self.columns if column.path in self.located)
+
+    @property
+    def flag_column(self) -> str | None:
+        """The column that says that a subject is under protection."""
+        return next((column.name for column in self.columns if column.path == FLAG), None)
+
+    @property
+    def household_column(self) -> str | None:
+        """The column by which a store finds the rows of whoever shares a household."""
+        return next((column.name for column in self.columns if column.path == HOUSEHOLD), None)
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -112,6 +147,11 @@ class ViewBatch:
     filtering leave holes, positions have none. ``records`` may be empty: the position moves all
     the same. ``erased`` holds Kafka keys (``<municipality_code>/<subject_id>``) whose rows must
     go; a batch has records or erased keys, not both. A replay has ``start == end.offset``.
+
+    ``masked_under`` is set where the view is fenced: offsets of the protection stream, by
+    partition, up to which the mask knows who is protected. ``protected`` is set in batches of the
+    protection stream: who is under protection by now. ``restored`` holds keys of rows that are
+    restored by this replay: its records are versions that the store has, seen anew.
     """
 
     view: View
@@ -121,6 +161,9 @@ class ViewBatch:
     records: pa.RecordBatch
     receipt: Receipt
     erased: tuple[str, ...] = ()
+    masked_under: Mapping[int, int] | None = None
+    protected: Protected | None = None
+    restored: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ Pure functions over values and columns. What a system may see is decided here an
 from bus.policy.diff import Difference, diff
 from bus.policy.grants import Grant, Subscription
 from bus.policy.inforce import InForce, in_force
-from bus.policy.projection import Projected, project, protected_from
+from bus.policy.projection import Projected, project
+from bus.policy.protection import Search
 from bus.policy.subscriptions import (
     Reading,
     Refusal,
@@ -26,6 +27,7 @@ __all__ = [
     "Projected",
     "Reading",
     "Refusal",
+    "Search",
     "Subscription",
     "check_subscriptions",
     "columns_of",
@@ -36,7 +38,6 @@ __all__ = [
     "ledger_view",
     "load_subscriptions",
     "project",
-    "protected_from",
     "read_files",
     "read_subscription",
     "read_subscriptions",

@@ -7,7 +7,7 @@ whatever of a file has the right form, so that one run finds all there is to men
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
@@ -18,6 +18,8 @@ from bus.catalog import Catalog
 from bus.catalog.columns import arrow_schema
 from bus.catalog.documents import Document, Place
 from bus.model import (
+    FLAG,
+    HOUSEHOLD,
     Comparison,
     Condition,
     Fault,
@@ -28,7 +30,7 @@ from bus.model import (
     Suppression,
 )
 from bus.policy.grants import Grant, NumberLaw, Subscription, Zone
-from bus.policy.leaves import FLAG, HEADER, Leaf, base_of, covers, leaves_of
+from bus.policy.leaves import HEADER, Leaf, base_of, covers, leaves_of
 from bus.policy.masking import FITS, effect
 
 SOON = timedelta(days=60)
@@ -94,6 +96,18 @@ def has_location(grant: Grant, stream: Stream) -> bool:
     """Whether *grant* has an item that says where somebody is, masked or not."""
     known = {item.path: item.sensitivity for item in stream.items}
     return any(grant.grants(path) and judged(path, known) is Sensitivity.LOCATION for path in known)
+
+
+def unfindable(stream: Stream, shown: Container[str]) -> list[str]:
+    """Items beyond what is *shown* by which a store finds the rows that say where somebody is.
+
+    A protection that starts takes locations out of what a store has already, or at least sets the
+    flag: by the ids of all whose location a row may say, and by the household. Whoever has the
+    location, but not those, would go on holding it.
+    """
+    has_household = any(item.path == HOUSEHOLD for item in stream.items)
+    needed = (*stream.located, HOUSEHOLD) if has_household else stream.located
+    return [path for path in needed if not _is_header(path) and path not in shown]
 
 
 class _Look:
@@ -176,6 +190,15 @@ class _Look:
                 yield self._fault("repeated", key, "a field that is not granted already")
         if has_location(grant, self._stream) and FLAG not in grant.fields:
             yield self._fault("flag-missing", whole, f"the item {FLAG} wherever a location is")
+        if has_location(grant, self._stream):
+            shown = [
+                leaf.path
+                for leaf in self._leaves
+                if grant.grants(leaf.path) and not any(covers(m, leaf.path) for m in grant.masks)
+            ]
+            for path in unfindable(self._stream, shown):
+                expected = "also, unmasked, whose location it is: a protection finds the rows by it"
+                yield self._fault("persons-missing", whole, expected, path)
 
     def masks(self) -> Iterator[Found]:
         """Faults of the masks: each is of something granted, once, and fits it."""

@@ -16,8 +16,6 @@ import pyarrow as pa
 from bus.errors import ConfigurationError
 
 HEADER = "header"
-FLAG = "protected"
-"""The item that says that a subject is under protection, wherever a stream has a location."""
 _PARTIAL_DATE = {"date", "unknown", "text"}
 
 

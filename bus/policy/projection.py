@@ -19,15 +19,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bus.errors import FieldWithheld, SchemaMismatch
-from bus.model import Mask, Sensitivity, Suppression, View, ViewColumn
+from bus.model import FLAG, Mask, Sensitivity, Suppression, View, ViewColumn
 from bus.policy.conditions import holding
-from bus.policy.leaves import FLAG
 from bus.policy.masks import Column, fiscal_years, masked, numbered, withhold
 from bus.policy.views import OFFSET, PARTITION
 
 _EVENT_TYPE = "header.event_type"
-_MUNICIPALITY = "header.municipality_code"
-_SUBJECT = "header.subject_id"
 _PROCESSED_AT = "header.processed_at"
 _SHOWN = (Sensitivity.PLAIN, Sensitivity.PERSONAL, Sensitivity.LOCATION)
 
@@ -54,8 +51,8 @@ def project(
     Args:
         view: A view of the stream that *records* belong to.
         records: Columns of the stream's newest schema, one row per event.
-        protected: Per row, whether the subject is under protection as far as the log says;
-            needed by every view that carries the flag. Null counts as protected.
+        protected: Per row, whether it says where somebody under protection is, as far as the
+            log says; needed by every view that carries the flag. Null counts as protected.
         partition: Where the rows come from in the log.
         offsets: Per row, its offset in the log.
 
@@ -90,25 +87,6 @@ def project(
                 columns[index] = withhold(columns[index], where)
     outside = None if holds is None else _rows_of(pc.invert(holds))
     return Projected(plan.batch(columns), kept, outside)
-
-
-def protected_from(records: pa.RecordBatch, keys: pa.StringArray) -> Column:
-    """Per row, whether its subject is among *keys* (``<municipality_code>/<subject_id>``).
-
-    Subject ids alone are looked up first, which nearly always says no for the whole batch; the
-    rows' own keys are made only if that said yes somewhere.
-    """
-    subjects = _leaf(records, _SUBJECT)
-    found: Column = pc.is_in(subjects, value_set=_parts_of(keys))
-    if found.true_count:
-        own = pc.binary_join_element_wise(_leaf(records, _MUNICIPALITY), subjects, "/")
-        found = pc.is_in(own, value_set=keys)
-    return found
-
-
-def _parts_of(keys: pa.StringArray) -> Column:
-    """Both parts of every key; of one that is no such key, what there is."""
-    return pc.list_flatten(pc.split_pattern(keys, pattern="/", max_splits=1))
 
 
 def _selected(view: View, records: pa.RecordBatch, holds: Column | None) -> Column:

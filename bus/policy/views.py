@@ -22,6 +22,7 @@ from bus.catalog.columns import arrow_schema
 from bus.catalog.load import INDIVIDUAL_NUMBERS
 from bus.errors import FieldWithheld, NotEntitled
 from bus.model import (
+    FLAG,
     Condition,
     Keeping,
     Mask,
@@ -34,9 +35,9 @@ from bus.model import (
     View,
     ViewColumn,
 )
-from bus.policy.check import PROTECTION, judged, withholds
+from bus.policy.check import PROTECTION, judged, unfindable, withholds
 from bus.policy.grants import Grant, Subscription
-from bus.policy.leaves import FLAG, HEADER, Leaf, covers, leaves_of
+from bus.policy.leaves import HEADER, Leaf, covers, leaves_of
 from bus.policy.masking import effect, left_of
 
 LEDGER = "ledger"
@@ -93,6 +94,7 @@ def compile_view(
         raise FieldWithheld("a restricted item has no ordinance", field=restricted[0], **where)
     if stream.has_location and not any(column.path == FLAG for column in columns):
         raise FieldWithheld("a stream with a location has no protection flag", **where)
+    _refuse_unfindable(stream, columns, where)
     for column in columns:
         mask = column.mask
         if mask is not None and mask.kind is MaskKind.KEYED_HASH and mask.key is None:
@@ -302,8 +304,22 @@ def _view(
         conditions=conditions,
         mode=mode,
         may_have_restricted=may_have_restricted,
+        located=stream.located,
     )
     return replace(view, fingerprint=_fingerprint(view, stream))
+
+
+def _refuse_unfindable(
+    stream: Stream, columns: Sequence[ViewColumn], where: Mapping[str, str]
+) -> None:
+    if not any(column.sensitivity is Sensitivity.LOCATION for column in columns):
+        return
+    for path in unfindable(stream, {c.path for c in columns if c.mask is None}):
+        raise FieldWithheld(
+            "a location is granted without the ids by which its rows are found under protection",
+            field=path,
+            **where,
+        )
 
 
 def _refuse_doubles(stream: Stream, columns: Sequence[ViewColumn]) -> None:
@@ -343,6 +359,7 @@ def _fingerprint(view: View, stream: Stream) -> str:
         ],
         "suppression": view.suppression.value,
         "mode": view.mode.value,
+        "located": list(view.located),
     }  # fmt: skip
     text = json.dumps(said, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

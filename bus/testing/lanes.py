@@ -288,6 +288,7 @@ class Hosted:
         """See at once what an operator asked for."""
         await self.shared.parked.catch_up()
         await self.shared.operations.catch_up()
+        await self.shared.fence.follow()
 
     async def pause(self, system: str, stream: str = "resident", note: str = "T-1") -> None:
         """An operator pauses a stream, and the process hears of it; its lanes may not stand yet."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from typing import Any, Protocol, TypeVar
@@ -24,6 +25,7 @@ from bus.errors import (
     ConfigurationError,
     EditionOutdated,
     EventRefused,
+    FenceBehind,
     LaneLost,
     RebuildBusy,
     SinkUnavailable,
@@ -32,9 +34,11 @@ from bus.model import (
     Checkpoint,
     Keeping,
     Position,
+    Protected,
     Receipt,
     Sensitivity,
     Suppression,
+    ToRestore,
     View,
     ViewBatch,
     ViewColumn,
@@ -183,6 +187,49 @@ def batch_of(
             rows=len(rows),
             digest=f"{start:064d}",
             previous=previous,
+        ),
+    )
+
+
+def fenced_view(
+    stream: str = "light_vehicle_tax.vehicle", suppression: Suppression = Suppression.WITHHOLD
+) -> View:
+    """A view with the flag, two locations, and persons and households whose they are."""
+    extra = (
+        ("protected", pa.bool_(), Sensitivity.PERSONAL, "protected"),
+        ("kept_at_lot", pa.string(), Sensitivity.LOCATION, "kept_at.lot"),
+        ("kept_at_code", pa.int32(), Sensitivity.LOCATION, "kept_at.code"),
+        ("owner_id", pa.string(), Sensitivity.PERSONAL, "owner_id"),
+        ("co_owners_id", TEXTS, Sensitivity.PERSONAL, "co_owners.id"),
+        ("household_number", pa.string(), Sensitivity.PERSONAL, "household_number"),
+    )
+    columns = tuple(ViewColumn(n, path, kind, said) for n, kind, said, path in extra)
+    return replace(
+        view_of(stream),
+        columns=(*view_of(stream).columns, *columns),
+        suppression=suppression,
+        located=("owner_id", "co_owners.id"),
+    )
+
+
+def vehicle(subject_id: str, version: int = 1, **values: object) -> Row:
+    """A row of :func:`fenced_view`: nobody of it is under protection."""
+    row = {"protected": False, "kept_at_lot": "１番２号", "kept_at_code": 7, "owner_id": "o"}
+    return person(subject_id, version, **(row | values))
+
+
+def protection_of(
+    *persons: str, start: int = 0, partition: int = 0, households: Sequence[str] = ()
+) -> ViewBatch:
+    """A batch of the protection stream, after which *persons* are under protection."""
+    batch = batch_of(
+        view_of("protection"), [person("p", start + 1)], start=start, partition=partition
+    )
+    return replace(
+        batch,
+        protected=Protected(
+            frozenset(f"{CITY}/{one}" for one in persons),
+            frozenset(f"{CITY}/{one}" for one in households),
         ),
     )
 
@@ -666,6 +713,142 @@ class SinkSuite:
 
         with pytest.raises(SinkUnavailable):
             await sink.apply(batch_of(view, [person("1")]))
+
+    # -- protection
+
+    async def test_a_protection_takes_locations_out(self, rig: SinkRig) -> None:
+        """By owner, by one of several, by household; of other tables than its own; at once."""
+        view = fenced_view()
+        async with opened(rig.sink(), view) as sink:
+            rows = [
+                vehicle("1", owner_id="a"),
+                vehicle("2", co_owners_id=["x", "a"]),
+                vehicle("3", household_number="h"),
+                vehicle("4", owner_id=None),
+                vehicle("5", owner_id="a", municipality_code="131016"),
+            ]
+            await sink.apply(batch_of(view, rows))
+        async with opened(rig.sink(), view_of("protection")) as sink:
+            applied = await sink.apply(protection_of("a", households=["h"]))
+
+        assert applied.rows == 1
+        found = {
+            row["subject_id"]: (row["protected"], row["kept_at_lot"], row["kept_at_code"])
+            for row in await rig.stored(view)
+        }
+        gone, there = (True, None, None), (False, "１番２号", 7)
+        assert found == {"1": gone, "2": gone, "3": gone, "4": there, "5": there}
+
+    async def test_a_capable_system_is_given_the_flag(self, rig: SinkRig) -> None:
+        """Its locations stay; that it may not show them it knows at once."""
+        view = fenced_view(suppression=Suppression.CAPABLE)
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch_of(view, [vehicle("1", owner_id="a")]))
+        async with opened(rig.sink(), view_of("protection")) as sink:
+            await sink.apply(protection_of("a"))
+
+        (row,) = await rig.stored(view)
+        assert (row["protected"], row["kept_at_lot"]) == (True, "１番２号")
+
+    async def test_a_system_that_became_capable_keeps_its_locations(self, rig: SinkRig) -> None:
+        """What an earlier view withheld is noted no longer."""
+        for suppression in Suppression:
+            async with opened(rig.sink(), fenced_view(suppression=suppression)):
+                pass
+        view = fenced_view(suppression=Suppression.CAPABLE)
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch_of(view, [vehicle("1", owner_id="a")]))
+        async with opened(rig.sink(), view_of("protection")) as sink:
+            await sink.apply(protection_of("a"))
+
+        assert [row["kept_at_lot"] for row in await rig.stored(view)] == ["１番２号"]
+
+    @pytest.mark.parametrize("rows", [1, 200])
+    async def test_what_was_masked_under_too_little_is_refused(
+        self, rig: SinkRig, rows: int
+    ) -> None:
+        """A batch that does not know of a protection that is applied here is to be masked again."""
+        view = fenced_view()
+        async with opened(rig.sink(), view_of("protection")) as sink:
+            await sink.apply(protection_of("a"))
+            await sink.apply(protection_of("a", partition=2))
+        batch = batch_of(view, [vehicle(f"{at:04d}") for at in range(rows)])
+        async with opened(rig.sink(), view) as sink:
+            for masked_under in (None, {}, {0: 1}, {0: 0, 2: 1}, {1: 9}):
+                with pytest.raises(FenceBehind):
+                    await sink.apply(replace(batch, masked_under=masked_under))
+            assert await sink.checkpoint(0) is None
+            applied = await sink.apply(replace(batch, masked_under={0: 1, 1: 0, 2: 5}))
+            with pytest.raises(LaneLost):
+                await sink.apply(replace(batch, masked_under={0: 1, 1: 0, 2: 5}))
+
+        assert applied.rows == len(await rig.stored(view)) == rows
+
+    async def test_an_end_writes_down_what_may_come_back(self, rig: SinkRig) -> None:
+        """Rows that nobody covers any more; the same versions, seen anew, and no others."""
+        view = fenced_view()
+        rows = [vehicle("1", 3, owner_id="a"), vehicle("2", 1, owner_id="b")]
+        sink, protection = rig.sink(), rig.sink()
+        async with opened(sink, view), opened(protection, view_of("protection")):
+            await sink.apply(batch_of(view, rows))
+            await protection.apply(protection_of("a", "b"))
+            assert await sink.to_restore() == ToRestore({0: 1}, {})
+            await protection.apply(protection_of("b", start=1))
+            assert await sink.to_restore() == ToRestore({0: 2}, {f"{CITY}/1": 3})
+
+            anew = [vehicle("1", 2, name="older"), vehicle("1", 3), vehicle("2", 2)]
+            batch = batch_of(view, anew, start=2, end=2)
+            batch = replace(batch, restored=(f"{CITY}/1",))
+            with pytest.raises(FenceBehind):
+                await sink.apply(replace(batch, masked_under={0: 1}))
+            applied = await sink.apply(replace(batch, masked_under={0: 2}))
+            assert applied.rows == 1
+            assert (await sink.to_restore()).rows == {}
+            checkpoint = await sink.checkpoint(0)
+
+        assert checkpoint is not None
+        assert checkpoint.receipt == batch.receipt
+        assert [
+            (row["version"], row["protected"], row["kept_at_lot"], row["name"])
+            for row in await rig.stored(view)
+        ] == [(3, False, "１番２号", None), (1, True, None, None)]
+
+    async def test_what_is_gone_need_not_come_back(self, rig: SinkRig) -> None:
+        """A subject that was erased meanwhile is done with like any other."""
+        view = fenced_view()
+        sink, protection = rig.sink(), rig.sink()
+        async with opened(sink, view), opened(protection, view_of("protection")):
+            await sink.apply(batch_of(view, [vehicle("1", owner_id="a", protected=True)]))
+            await protection.apply(protection_of())
+            await sink.apply(batch_of(view, start=1, erased=[f"{CITY}/1"]))
+            assert (await sink.to_restore()).rows == {f"{CITY}/1": 0}
+            batch = batch_of(view, start=2, end=2)
+            await sink.apply(replace(batch, restored=(f"{CITY}/1",)))
+            assert (await sink.to_restore()).rows == {}
+
+    async def test_a_protection_that_is_turned_away_takes_nothing(self, rig: SinkRig) -> None:
+        """A second owner of the protection lane changes nothing of other tables either."""
+        view = fenced_view()
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch_of(view, [vehicle("1", owner_id="a")]))
+        async with opened(rig.sink(), view_of("protection")) as sink:
+            with pytest.raises(LaneLost):
+                await sink.apply(protection_of("a", start=5))
+
+        assert [row["protected"] for row in await rig.stored(view)] == [False]
+
+    async def test_an_erased_protection_is_applied_like_another(self, rig: SinkRig) -> None:
+        """Its row goes, and whoever it covered may be shown again."""
+        view = fenced_view()
+        sink, protection = rig.sink(), rig.sink()
+        async with opened(sink, view), opened(protection, view_of("protection")):
+            await sink.apply(batch_of(view, [vehicle("1", owner_id="a")]))
+            await protection.apply(protection_of("a"))
+            erased = batch_of(view_of("protection"), start=1, erased=[f"{CITY}/p"])
+            await protection.apply(replace(erased, protected=Protected()))
+
+            assert (await sink.to_restore()).rows == {f"{CITY}/1": 1}
+        assert await rig.stored(view_of("protection")) == []
 
     # -- values
 

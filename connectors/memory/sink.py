@@ -19,17 +19,19 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf
 
-from bus.connect import FRESH, Fresh, Held, Standing, Swapped, is_behind, taken
+from bus.connect import FRESH, Fresh, Held, Standing, Swapped, Withheld, is_behind, taken
 from bus.errors import (
     ConfigurationError,
     EditionOutdated,
     EventRefused,
+    FenceBehind,
     LaneLost,
     RebuildBusy,
     SinkUnavailable,
 )
-from bus.model import Applied, Checkpoint, Keeping, View, ViewBatch
+from bus.model import Applied, Checkpoint, Keeping, Protected, ToRestore, View, ViewBatch
 from bus.points import Point
+from connectors.memory.suppression import restorable, suppress
 
 Row = dict[str, Any]
 Table = dict[tuple[Any, ...], Row]
@@ -48,6 +50,9 @@ class MemoryStore:
     writing: defaultdict[str, asyncio.Lock] = field(
         default_factory=lambda: defaultdict(asyncio.Lock)
     )  # by table
+    withheld: dict[str, Withheld] = field(default_factory=dict)  # by stream
+    fence: dict[int, int] = field(default_factory=dict)  # protection lane -> its position
+    taken: set[tuple[str, tuple[Any, ...]]] = field(default_factory=set)  # to be restored
     is_away: bool = False
     on_point: Callable[[Point], None] = lambda _: None  # what it raises is a crash at that step
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -92,22 +97,30 @@ class MemorySink:
             self._stand(view)
         self._view = view
         self._store.tables.setdefault(self._key, {})
+        self._note(view)
         return self._store.checkpoints_of(self._key)
 
     async def apply(self, batch: ViewBatch) -> Applied:
         async with self._store.writing[self._key]:
             self._reach_store()
             self._insist_on_view(batch.view)
+            self._insist_on_fence(batch)
             checkpoint = self._moved(batch)
             self._store.on_point(Point.SINK_MOVED)
-            table = dict(self._store.tables[self._key])
-            rows = _erase(table, batch) if batch.erased else _write(table, batch)
+            stream, before = self._key, self._store.tables
+            tables = before | {stream: dict(before[stream])}
+            rows = _applied(tables[stream], batch)
+            taken = self._store.taken - {(stream, _key_of(key)) for key in batch.restored}
+            if batch.protected is not None:
+                taken |= self._suppress(tables, batch.protected)
             self._store.on_point(Point.SINK_WRITTEN)
-            for key, row in table.items():
-                if self._store.tables[self._key].get(key) is not row:
-                    self._store.written[self._key, key] = checkpoint.applied_at
-            self._store.tables[self._key] = table
-            self._store.checkpoints[self._key, batch.partition] = checkpoint
+            for key, row in tables[stream].items():
+                if before[stream].get(key) is not row:
+                    self._store.written[stream, key] = checkpoint.applied_at
+            self._store.tables, self._store.taken = tables, taken
+            self._store.checkpoints[stream, batch.partition] = checkpoint
+            if batch.protected is not None:
+                self._store.fence[batch.partition] = checkpoint.position.offset
             self._store.on_point(Point.SINK_COMMITTED)
             return Applied(rows, checkpoint.applied_at)
 
@@ -133,6 +146,15 @@ class MemorySink:
 
     def fresh(self) -> Fresh:
         return MemoryFresh(MemoryOptions(store=self._store))
+
+    async def to_restore(self) -> ToRestore:
+        self._reach_store()
+        if self._view is None:
+            raise SinkUnavailable("the store is not open")
+        table = self._store.tables[self._key]
+        keys = sorted(key for stream, key in self._store.taken if stream == self._key)
+        rows = {"/".join(key): table[key]["version"] if key in table else 0 for key in keys}
+        return ToRestore(dict(self._store.fence), rows)
 
     async def close(self) -> None:
         self._view = None
@@ -171,6 +193,38 @@ class MemorySink:
             raise EditionOutdated("the table stands under a newer edition", **where)
         if now.fingerprint != view.fingerprint:
             raise ConfigurationError("the table was opened under another view", **where)
+
+    def _note(self, view: View) -> None:
+        """Let whoever applies a protection know what of this table is withheld."""
+        withheld, noted = Withheld.of(view), self._store.withheld.get(self._key)
+        if withheld is None:
+            self._store.withheld.pop(self._key, None)
+        else:
+            self._store.withheld[self._key] = withheld if noted is None else withheld.after(noted)
+
+    def _insist_on_fence(self, batch: ViewBatch) -> None:
+        """Refuse what was masked before the newest protection that is applied here."""
+        if not (batch.view.is_fenced and batch.records.num_rows):
+            return
+        for partition, reached in self._store.fence.items():
+            if (batch.masked_under or {}).get(partition, 0) < reached:
+                raise FenceBehind(
+                    "the store knows of a newer protection than the batch was masked under",
+                    stream=batch.view.stream,
+                    partition=batch.partition,
+                )
+
+    def _suppress(
+        self, tables: dict[str, Table], protected: Protected
+    ) -> set[tuple[str, tuple[Any, ...]]]:
+        """Take locations out of all *tables*; which rows may have theirs back."""
+        taken = set()
+        for stream, withheld in self._store.withheld.items():
+            if stream not in tables:
+                continue
+            tables[stream] = suppress(tables[stream], withheld, protected)
+            taken |= {(stream, key) for key in restorable(tables[stream], withheld, protected)}
+        return taken
 
     def _reach_store(self) -> None:
         if self._store.is_away:
@@ -260,6 +314,7 @@ class _HeldTable:
             del store.checkpoints[stream, partition]
         store.checkpoints.update(moved)
         store.tables[stream] = fresh
+        store.taken = {(stream if table == key else table, row) for table, row in store.taken}
         both = before.keys() & fresh.keys()
         return Swapped(
             changed=sum(before[each] != fresh[each] for each in both),
@@ -285,6 +340,28 @@ def _insist(store: MemoryStore, view: View) -> None:
         )
 
 
+def _applied(table: Table, batch: ViewBatch) -> int:
+    """Make the batch's effect on *table*; how many rows changed."""
+    if batch.restored:
+        return _rewrite(table, batch)
+    return _erase(table, batch) if batch.erased else _write(table, batch)
+
+
+def _rewrite(table: Table, batch: ViewBatch) -> int:
+    """Put the batch's rows in the place of those of the same version."""
+    changed = 0
+    for row in batch.records.to_pylist():
+        key = tuple(row[name] for name in batch.view.key)
+        if key in table and table[key]["version"] == row["version"]:
+            table[key] = row
+            changed += 1
+    return changed
+
+
+def _key_of(key: str) -> tuple[str, ...]:
+    return tuple(key.split("/", 1))
+
+
 def _write(table: Table, batch: ViewBatch) -> int:
     """Put the batch's rows into *table*; how many changed it."""
     changed = 0
@@ -306,7 +383,7 @@ def _erase(table: Table, batch: ViewBatch) -> int:
     """Take erased subjects out of a state table; a history stays what it was."""
     if batch.view.keeping is Keeping.HISTORY:
         return 0
-    keys = {tuple(key.split("/", 1)) for key in batch.erased}
+    keys = {_key_of(key) for key in batch.erased}
     return sum(table.pop(key, None) is not None for key in keys)
 
 

@@ -25,7 +25,7 @@ from bus.connect import Held, Standing, Swapped
 from bus.errors import ConfigurationError, EventRefused, RebuildBusy, SinkUnavailable
 from bus.model import Checkpoint, Keeping, View
 from bus.points import Point, passed
-from connectors.postgres import standing, tables
+from connectors.postgres import standing, suppression, tables
 from connectors.postgres.faults import translated
 from connectors.postgres.sink import PostgresSink, checkpoint_of
 from connectors.postgres.statements import (
@@ -70,6 +70,7 @@ class FreshTable(PostgresSink):
             if before is None or before.fingerprint != view.fingerprint:
                 standing.forget_fresh(connection, live)
                 _make(connection, live, view)
+            suppression.note(connection, names, view)
         return tables.fit(connection, names, view)
 
     def _session(self) -> SmallWriter:

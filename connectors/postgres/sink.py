@@ -34,9 +34,9 @@ from bus.errors import (
     LaneLost,
     SinkUnavailable,
 )
-from bus.model import Applied, Checkpoint, Position, Receipt, View, ViewBatch
+from bus.model import Applied, Checkpoint, Position, Receipt, ToRestore, View, ViewBatch
 from bus.points import Point, passed
-from connectors.postgres import serverlog, standing, statements, tables
+from connectors.postgres import serverlog, standing, statements, suppression, tables
 from connectors.postgres.faults import translated
 from connectors.postgres.writers import BulkWriter, SmallWriter, Writer, connect
 
@@ -115,6 +115,9 @@ class PostgresSink:
 
         return FreshTable(self._options)
 
+    async def to_restore(self) -> ToRestore:
+        return await self._run(self._to_restore)
+
     async def close(self) -> None:
         thread, self._thread = self._thread, None
         if thread is None:
@@ -158,7 +161,7 @@ class PostgresSink:
                 connection.close()
                 raise
             self._opened = _Opened(view, names, shape, sql)
-            self._small = SmallWriter(connection, sql)
+            self._small = SmallWriter(connection, names, sql)
         return {row[0]: checkpoint_of(row) for row in rows}
 
     def _names(self, view: View) -> statements.Names:
@@ -203,6 +206,13 @@ class PostgresSink:
             parameters = (opened.names.stream, partition)
             row = self._session().connection.execute(opened.sql.checkpoint, parameters).fetchone()
         return checkpoint_of(row) if row else None
+
+    def _to_restore(self) -> ToRestore:
+        opened = self._need_open()
+        if not opened.view.is_fenced:
+            return ToRestore({}, {})
+        with translated(system=opened.view.system, stream=opened.view.stream):
+            return suppression.to_restore(self._session().connection, opened.names)
 
     def _close(self) -> None:
         self._drop_writers()
@@ -285,12 +295,13 @@ class PostgresSink:
         if self._small is not None and self._small.connection.closed:
             self._small = None
         if self._small is None:
-            self._small = SmallWriter(connect(self._conninfo_of(opened)), opened.sql)
+            connection = connect(self._conninfo_of(opened))
+            self._small = SmallWriter(connection, opened.names, opened.sql)
         return self._small
 
     def _writer(self, batch: ViewBatch) -> Writer:
         opened = self._need_open()
-        if batch.records.num_rows <= SMALL_ROWS:
+        if batch.records.num_rows <= SMALL_ROWS or batch.protected is not None or batch.restored:
             if self._bulk is not None and monotonic() - self._bulk_used > BULK_IDLE_S:
                 self._bulk.close()
                 self._bulk = None

@@ -92,6 +92,9 @@ class Names:
     table: str
     position: str
     views: str
+    fence: str
+    withheld: str
+    restore: str
     stream: str
     beside_table: str
 
@@ -108,6 +111,9 @@ class Names:
             table=named(stream.replace(".", "_")),
             position=named("renkei_position"),
             views=named("renkei_view"),
+            fence=named("renkei_fence"),
+            withheld=named("renkei_withheld"),
+            restore=named("renkei_restore"),
             stream=stream,
             beside_table=named(stream.replace(".", "_") + FRESH),
         )
@@ -246,7 +252,10 @@ class Statements:
     checkpoint: str  # $1 stream, $2 partition
     lock: str  # before a transaction of several statements: nobody changes the view meanwhile
     move: str  # see _move; gives the time of applying
-    apply_rows: str  # $1 to $9 as _move, $10 JSON array of rows; see _together
+    guard: str | None  # $1 cluster, $2 protection offsets; no row: masked under too little
+    apply_rows: str  # $1 to $9 as _move, $10 JSON array of rows, $11 as guard's $2; see _together
+    write_rows: str  # $1 JSON array of rows, $2 time of applying
+    rewrite_rows: str  # the same, for rows of the version that is stored
     erase: str  # $1 municipality codes, $2 subject ids
     make_inbox: str
     write_inbox: str
@@ -266,6 +275,7 @@ def for_view(names: Names, view: View, shape: TableShape) -> Statements:
     # it stands, and PostgreSQL need not take it apart (a tenth of the whole cost).
     cast = ", ".join(_cast(column, shape[column.name].type) for column in view.columns)
     inbox = ", ".join(f"{identifier(c.name)} {type_of(c)}" for c in view.columns)
+    is_fenced = view.is_fenced
     checkpoint = (
         'SELECT partition, cluster_id, topic, "offset", last_event_id, receipt, applied_at'
         f" FROM {names.position} WHERE stream = $1"
@@ -276,9 +286,14 @@ def for_view(names: Names, view: View, shape: TableShape) -> Statements:
         checkpoint=f"{checkpoint} AND partition = $2",
         lock=f"LOCK TABLE {names.table} IN ROW EXCLUSIVE MODE",
         move=_move(names),
+        guard=_guard(names, "$1", "$2") if is_fenced else None,
         apply_rows=_together(
-            names, f"{insert}{from_json.format(_MOVED_AT, '$10::json')}, moved\n{upsert}"
+            names,
+            f"{insert}{from_json.format(_MOVED_AT, '$10::json')}, moved\n{upsert}",
+            _guard(names, "$3", "$11") if is_fenced else None,
         ),
+        write_rows=f"{insert}{from_json.format('$2::timestamptz', '$1::json')}\n{upsert}",
+        rewrite_rows=_rewrite(names, view),
         erase=(
             f"DELETE FROM {names.table} AS stored"
             " USING unnest($1::text[], $2::text[]) AS gone (municipality_code, subject_id)"
@@ -295,25 +310,54 @@ def for_view(names: Names, view: View, shape: TableShape) -> Statements:
 _MOVED_AT = "moved.renkei_moved_at"
 
 
-def _together(names: Names, writing: str) -> str:
+def _together(names: Names, writing: str, guard: str | None) -> str:
     """One statement that moves a lane and, only if it moved, does *writing*, which joins with
-    ``moved``. It gives the time of applying (null: not moved) and how many rows were changed.
+    ``moved``. It gives the time of applying (null: not moved), how many rows were changed, and
+    whether *guard* let it.
 
     One statement is one transaction: all of it is there or nothing. It costs a third of a
     transaction of several statements, mostly in turns between the client's threads (measured).
     It also has one snapshot, from before it waited for another owner of the lane. An upsert sees
     past that, a DELETE does not: erasures are a statement of their own, after the move.
     """
+    guarded = f"guard AS (\n{guard}),\n" if guard else ""
+    move = _move(names, "EXISTS (SELECT FROM guard)" if guard else "true")
     return f"""\
-WITH moved AS (
-{_move(names)} AS renkei_moved_at),
+WITH {guarded}moved AS (
+{move} AS renkei_moved_at),
 written AS (
 {writing}
 RETURNING 1)
-SELECT (SELECT renkei_moved_at FROM moved), (SELECT count(*) FROM written)"""
+SELECT (SELECT renkei_moved_at FROM moved), (SELECT count(*) FROM written),
+  {"EXISTS (SELECT FROM guard)" if guard else "true"}"""
 
 
-def _move(names: Names) -> str:
+def _guard(names: Names, cluster: str, masked_under: str) -> str:
+    """A row, locked against protections, if rows were masked under all that is applied here.
+
+    Who waits for a protection sees the row as that leaves it, and asks again of that.
+    """
+    return f"""\
+SELECT 1 FROM {names.fence}
+WHERE cluster_id IS DISTINCT FROM {cluster}::text OR NOT EXISTS (
+  SELECT FROM jsonb_each_text(reached) AS applied (partition, "offset")
+  WHERE applied."offset"::bigint
+    > coalesce(({masked_under}::jsonb ->> applied.partition)::bigint, 0))
+FOR SHARE"""
+
+
+def _rewrite(names: Names, view: View) -> str:
+    """Rows as they are seen now in the place of the same versions as they were seen before."""
+    values = [identifier(n) for n in view.schema.names if n not in view.key]
+    same = [identifier(n) for n in (*view.key, "version") if n in view.schema.names]
+    sets = [f"{name} = anew.{name}" for name in values]
+    return f"""\
+UPDATE {names.table} AS stored SET {", ".join(sets)}, {APPLIED_AT} = $2::timestamptz
+FROM json_populate_recordset(NULL::{names.table}, $1::json) AS anew
+WHERE {" AND ".join(f"stored.{name} = anew.{name}" for name in same)}"""
+
+
+def _move(names: Names, only_if: str = "true") -> str:
     """Move a lane from $8 to $5, or insert it if $8 is 0; no row if it is not there.
 
     $1 stream, $2 partition, $3 cluster, $4 topic, $5 end, $6 last event id, $7 receipt, $8 start,
@@ -327,7 +371,8 @@ def _move(names: Names) -> str:
 INSERT INTO {names.position} AS stored
   (stream, partition, cluster_id, topic, "offset", last_event_id, receipt, applied_at)
 SELECT $1::text, $2::integer, $3::text, $4::text, $5::bigint, $6::text, $7::jsonb, clock_timestamp()
-WHERE EXISTS (SELECT FROM {names.views} WHERE stream = $1::text AND fingerprint = $9::text)
+WHERE {only_if}
+  AND EXISTS (SELECT FROM {names.views} WHERE stream = $1::text AND fingerprint = $9::text)
   AND ($8::bigint = 0
   OR EXISTS (SELECT FROM {names.position} WHERE stream = $1::text AND partition = $2::integer))
 ON CONFLICT (stream, partition) DO UPDATE SET

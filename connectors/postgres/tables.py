@@ -13,7 +13,7 @@ import psycopg
 from bus.connect import is_behind
 from bus.errors import ConfigurationError
 from bus.model import View
-from connectors.postgres import standing, statements
+from connectors.postgres import standing, statements, suppression
 from connectors.postgres.statements import Names, Statements, TableColumn, TableShape
 
 Connection = psycopg.Connection[Any]
@@ -35,6 +35,7 @@ def prepare(connection: Connection, names: Names, view: View) -> tuple[TableShap
             connection.execute(statements.LOCK_SCHEMA, (names.schema,))
             _make(connection, names, view)
             standing.stand(connection, names, view, shape(connection, names))
+        suppression.note(connection, names, view)
     return fit(connection, names, view)
 
 
@@ -76,7 +77,8 @@ def _columns(connection: Connection, table: str) -> TableShape:
 def _is_complete(connection: Connection, names: Names, view: View) -> bool:
     wanted = {*view.schema.names, *statements.own_columns(view)}
     return wanted <= shape(connection, names).keys() and all(
-        _columns(connection, table) for table in (names.position, names.views)
+        _columns(connection, table)
+        for table in (names.position, names.views, *suppression.tables_of(names, view))
     )
 
 
@@ -89,6 +91,9 @@ def _make(connection: Connection, names: Names, view: View) -> None:
         connection.execute(statements.make_positions(names))
     if not _columns(connection, names.views):
         connection.execute(statements.make_views(names))
+    for table, making in suppression.tables_of(names, view).items():
+        if not _columns(connection, table):
+            connection.execute(making)
     found = shape(connection, names)
     add, make = statements.add_columns, statements.make_table
     for statement in add(names, view, found) if found else make(names, view):

@@ -22,9 +22,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg.types.numeric import Int4, Int8
 
+from bus.errors import FenceBehind
 from bus.model import Applied, Keeping, Receipt, ViewBatch
 from bus.points import Point, passed
-from connectors.postgres.statements import APPLIED_AT, BEGIN, INBOX, SESSION, Statements
+from connectors.postgres import suppression
+from connectors.postgres.statements import APPLIED_AT, BEGIN, INBOX, SESSION, Names, Statements
 
 TIME = pa.timestamp("us", tz="UTC")
 CANCEL_S = 3.0
@@ -50,32 +52,68 @@ class Writer(Protocol):
 class SmallWriter:
     """A few rows or none, in one prepared statement, or an erasure: psycopg."""
 
-    def __init__(self, connection: psycopg.Connection[Any], statements: Statements) -> None:
+    def __init__(
+        self, connection: psycopg.Connection[Any], names: Names, statements: Statements
+    ) -> None:
+        self._names = names
         self._sql = statements
         self.connection = connection
 
     def apply(self, batch: ViewBatch) -> Applied | None:
+        if batch.protected is not None or batch.restored:
+            return self._step_by_step(batch)
         if batch.erased and batch.view.keeping is Keeping.STATE:
             return self._erase(batch)
         if not batch.records.num_rows:
             moved_at = self._move(batch)
             return None if moved_at is None else Applied(0, moved_at)
-        moved_at, rows = self._one(
-            self._sql.apply_rows, (*self._move_of(batch), json_rows(newest(batch)))
-        ) or (None, 0)
+        parameters = (*self._move_of(batch), json_rows(newest(batch)))
+        if self._sql.guard is not None:
+            parameters = (*parameters, masked_json(batch))
+        moved_at, rows, is_let = self._one(self._sql.apply_rows, parameters) or (None, 0, True)
+        if not is_let:
+            raise behind(batch)
         return None if moved_at is None else Applied(rows, moved_at)
+
+    def _step_by_step(self, batch: ViewBatch) -> Applied | None:
+        """A protection, or rows that are restored: in several statements, so that each sees what
+        was written while the one before it waited."""
+        connection, names = self.connection, self._names
+        with connection.transaction():
+            connection.execute(self._sql.lock)
+            if batch.records.num_rows and self._sql.guard is not None:
+                self._insist_on_fence(batch, self._sql.guard)
+            moved_at = self._move(batch)
+            if moved_at is None:
+                return None
+            if batch.protected is not None:
+                suppression.apply(connection, names, batch, batch.protected)
+            rows = self._written(batch, moved_at)
+            if batch.restored:
+                suppression.done(connection, names, batch.restored)
+            return Applied(rows, moved_at)
+
+    def _insist_on_fence(self, batch: ViewBatch, guard: str) -> None:
+        if self._one(guard, (batch.end.cluster_id, masked_json(batch))) is None:
+            raise behind(batch)
+
+    def _written(self, batch: ViewBatch, moved_at: datetime) -> int:
+        if batch.erased:
+            return self.connection.execute(self._sql.erase, _keys_of(batch)).rowcount
+        statement, records = self._sql.write_rows, newest(batch)
+        if batch.restored:
+            statement, records = self._sql.rewrite_rows, batch.records
+        return self.connection.execute(statement, (json_rows(records), moved_at)).rowcount
 
     def _erase(self, batch: ViewBatch) -> Applied | None:
         """Two statements, so that the second sees what was written while the first waited."""
-        keys = [key.split("/", 1) for key in batch.erased if "/" in key]
-        keys = [key for key in keys if "\x00" not in "".join(key)]  # in no table
         with self.connection.transaction():
             self.connection.execute(self._sql.lock)
             moved_at = self._move(batch)
             if moved_at is None:
                 return None
-            gone = ([key[0] for key in keys], [key[1] for key in keys])
-            return Applied(self.connection.execute(self._sql.erase, gone).rowcount, moved_at)
+            erased = self.connection.execute(self._sql.erase, _keys_of(batch))
+            return Applied(erased.rowcount, moved_at)
 
     def _move(self, batch: ViewBatch) -> datetime | None:
         moved = self._one(self._sql.move, self._move_of(batch))
@@ -117,6 +155,8 @@ class BulkWriter:
         self._cursor.execute(BEGIN)
         try:
             self._cursor.execute(self._sql.lock)
+            if self._sql.guard is not None:
+                self._insist_on_fence(batch, self._sql.guard)
             moved_at = self._move(batch)
             if moved_at is None:
                 self._cursor.execute("ROLLBACK")
@@ -129,6 +169,15 @@ class BulkWriter:
             self._cursor.execute("ROLLBACK")
             raise
         return Applied(rows, moved_at)
+
+    def _insist_on_fence(self, batch: ViewBatch, guard: str) -> None:
+        parameters = {
+            "cluster_id": pa.array([batch.end.cluster_id]),
+            "masked_under": pa.array([masked_json(batch)]),
+        }
+        self._cursor.execute(guard, pa.record_batch(parameters))
+        if self._cursor.fetchone() is None:
+            raise behind(batch)
 
     def _move(self, batch: ViewBatch) -> datetime | None:
         end = batch.end
@@ -172,6 +221,28 @@ def connect(conninfo: str) -> psycopg.Connection[Any]:
         connection.close()
         raise
     return connection
+
+
+def _keys_of(batch: ViewBatch) -> tuple[list[str], list[str]]:
+    """Municipalities and numbers of the erased subjects, side by side."""
+    keys = [key.split("/", 1) for key in batch.erased if "/" in key]
+    keys = [key for key in keys if "\x00" not in "".join(key)]  # in no table
+    return [key[0] for key in keys], [key[1] for key in keys]
+
+
+def masked_json(batch: ViewBatch) -> str:
+    """The protection offsets that the batch was masked under; without any it knows of none."""
+    return json.dumps({str(at): offset for at, offset in (batch.masked_under or {}).items()})
+
+
+def behind(batch: ViewBatch) -> FenceBehind:
+    """What is said of a batch that was masked under too little."""
+    return FenceBehind(
+        "the store knows of a newer protection than the batch was masked under",
+        system=batch.view.system,
+        stream=batch.view.stream,
+        partition=batch.partition,
+    )
 
 
 def receipt_json(batch: ViewBatch) -> str:

@@ -73,7 +73,7 @@ class PostgresRig:
         )
         if view.keeping is Keeping.HISTORY:
             key = sql.SQL("log_partition, log_offset")
-        table = sql.Identifier(self.schema, view.stream)
+        table = sql.Identifier(self.schema, view.stream.replace(".", "_"))
         query = sql.SQL("SELECT {} FROM {} ORDER BY {}").format(columns, table, key)
         with psycopg.connect(self.uri, row_factory=dict_row) as connection:
             return connection.execute(query).fetchall()

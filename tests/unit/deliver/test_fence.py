@@ -13,7 +13,7 @@ from bus.deliver.fence import Fence
 from bus.errors import BrokerUnavailable, ConfigurationError, RegistryUnavailable
 from bus.testing.lanes import CATALOG, Town, hosted
 
-ONE, TWO = "000000000000001", "000000000000002"
+ONE, TWO, THREE = (f"00000000000000{number}" for number in (1, 2, 3))
 ADDRESS = "address_lot"
 
 
@@ -56,6 +56,81 @@ async def test_knows_what_was_there_before(town: Town) -> None:
 
     assert await is_protected(town, fence, ONE, TWO) == [True, False]
     await fence.close()
+
+
+async def test_whoever_shares_the_address(town: Town, fence: Fence) -> None:
+    """The others whom a protection names are covered as long as it names them."""
+    await town.publish("protection", ONE, 1, shared_with=[TWO, THREE])
+    assert await is_protected(town, fence, ONE, TWO, THREE) == [True, True, True]
+    await town.publish("protection", ONE, 2, shared_with=[TWO])
+    assert await is_protected(town, fence, ONE, TWO, THREE) == [True, True, False]
+    await town.publish("protection", TWO, 1)
+    await town.publish("protection", ONE, 3, status="ENDED", shared_with=[TWO])
+    assert await is_protected(town, fence, ONE, TWO, THREE) == [False, True, False]
+
+
+async def test_whoever_lives_in_the_household(town: Town, fence: Fence) -> None:
+    """Everybody whose record names the household of a protected person."""
+    await town.publish("protection", ONE, 1, household_number=TWO)
+    values = [
+        town.value("resident", subject, 1, household_number=number)
+        for subject, number in (("000000000000007", TWO), ("000000000000008", THREE))
+    ]
+    records = await town.reader("resident").read(values)
+    await fence.catch_up()
+    assert fence.protected(records).to_pylist() == [True, False]
+    await town.publish("protection", ONE, 2, status="ENDED")
+    await fence.catch_up()
+    assert fence.protected(records).to_pylist() == [False, False]
+
+
+async def test_the_end_date_passing_lifts_nothing(town: Town, fence: Fence) -> None:
+    """A protection whose year is over years ago protects; only an event ends it."""
+    await town.publish("protection", ONE, 1, started_on="2019-04-01", ends_on="2020-03-31")
+    assert await is_protected(town, fence, ONE) == [True]
+
+
+async def test_somebody_who_never_lived_here(town: Town, fence: Fence) -> None:
+    """By another municipality's notice, provisionally; no snapshot of a resident is needed."""
+    await town.publish(
+        "protection", ONE, 1, status="PROVISIONAL", from_other_municipality=True, suppresses=[]
+    )
+    assert await is_protected(town, fence, ONE, TWO) == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("items", "is_release"),
+    [
+        ({"status": "ENDED"}, True),
+        ({"shared_with": [TWO]}, False),
+        ({"household_number": THREE}, False),
+        ({"shared_with": []}, True),
+        ({"household_number": None}, True),
+    ],
+)
+async def test_what_releases_somebody_is_noted(
+    town: Town, fence: Fence, items: dict[str, Any], is_release: bool
+) -> None:
+    """Whoever is covered no longer may be shown again: by an end, or by being left out."""
+    before = {"shared_with": [TWO], "household_number": THREE}
+    await town.publish("protection", ONE, 1, **before)
+    await fence.catch_up()
+    assert fence.released == {}
+
+    await town.publish("protection", ONE, 2, **(before | items))
+    await fence.catch_up()
+
+    assert fence.released == ({0: 2} if is_release else {})
+    assert fence.reached == {0: 2}
+
+
+async def test_one_that_cannot_be_read_releases_nobody(town: Town, fence: Fence) -> None:
+    """Whoever was covered before still is."""
+    await town.publish("protection", ONE, 1, shared_with=[TWO])
+    await town.append("protection", ONE, b"garbage")
+
+    assert await is_protected(town, fence, ONE, TWO) == [True, True]
+    assert fence.released == {}
 
 
 async def test_in_doubt_protected(town: Town, fence: Fence) -> None:
@@ -135,7 +210,7 @@ async def test_callers_share_a_round_trip_but_never_an_older_answer(
     await asyncio.gather(*early, late)
 
     assert asked == 2
-    assert fence._subjects == {f"131016/{ONE}"}
+    assert fence.everybody.persons == {f"131016/{ONE}"}
 
 
 async def test_an_address_is_withheld_from_then_on(town: Town, sinks, store) -> None:

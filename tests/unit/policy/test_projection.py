@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from bus.errors import FieldWithheld, SchemaMismatch
 from bus.model import Keeping, Sensitivity, Suppression, View, ViewColumn
-from bus.policy import project, protected_from
+from bus.policy import project
 
 EVENT_TYPES = ("resident.moved_in", "resident.died", "resident.born")
 TIMES = st.datetimes(timezones=st.just(UTC))
@@ -366,23 +366,6 @@ def test_nothing_is_copied_that_need_not_be() -> None:
     )
 
     assert projected.records.column("address_town").buffers()[2].address == own
-
-
-@pytest.mark.parametrize(
-    ("keys", "expected"),
-    [
-        ([], [False, False, False]),
-        (["131041/2"], [False, True, False]),
-        (["011002/2"], [False, False, False]),
-        (["2", "131041/131041/3", "", "/3"], [False, False, False]),
-        (["131041/1", "131041/3", "131041/9"], [True, False, True]),
-    ],
-)
-def test_protected_from_keys(keys: list[str], expected: list[bool]) -> None:
-    """A subject is a number in a municipality; the same number elsewhere is somebody else."""
-    batch = batch_of(("1", False, "a"), ("2", False, "b"), ("3", False, "c"))
-
-    assert protected_from(batch, pa.array(keys, pa.string())).to_pylist() == expected
 
 
 def test_dates_survive() -> None:

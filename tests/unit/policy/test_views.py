@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 
@@ -34,7 +35,7 @@ def subscription(**resident: object) -> Subscription:
     grant = {
         **USUAL,
         "event_types": ["resident.moved_in", "resident.died"],
-        "fields": ["name.full", "birth_date", "address", "protected"],
+        "fields": ["household_number", "name.full", "birth_date", "address", "protected"],
         **resident,
     }
     protection = {
@@ -67,10 +68,10 @@ def test_a_view_is_header_flag_and_what_is_granted(catalog: Catalog) -> None:
         "municipality_code", "subject_id", "version", "event_id", "event_type", "nature",
         "change_id", "change_size", "change_index", "reason", "effective_date",
         "effective_date_unknown", "effective_date_text", "notified_on", "processed_at", "source",
-        "cancels", "protected", "name_full", "birth_date", "birth_date_unknown",
-        "birth_date_text", "address_municipality_code", "address_town_code",
-        "address_prefecture", "address_municipality", "address_town", "address_lot",
-        "address_building", "address_building_kana", "address_postal_code",
+        "cancels", "protected", "household_number", "name_full", "birth_date",
+        "birth_date_unknown", "birth_date_text", "address_municipality_code",
+        "address_town_code", "address_prefecture", "address_municipality", "address_town",
+        "address_lot", "address_building", "address_building_kana", "address_postal_code",
     ]  # fmt: skip
     assert view.keeping is Keeping.STATE
     assert view.key == ("municipality_code", "subject_id")
@@ -160,7 +161,7 @@ def test_words_are_not_in_the_fingerprint(catalog: Catalog) -> None:
     same = view_of(
         catalog,
         approver="another",
-        fields=["protected", "address", "birth_date", "name.full"],
+        fields=["protected", "address", "birth_date", "name.full", "household_number"],
         event_types=["resident.died", "resident.moved_in"],
     )
     rules = [{"field": "sex", "equals": "1"}, {"field": "relationship", "is_null": False}]
@@ -249,6 +250,46 @@ def test_the_stricter_word_counts(catalog: Catalog) -> None:
     view = compile_view(subscription(), replace(stream, items=(*stream.items, whole)), TODAY)
 
     assert {c.name: c.sensitivity for c in view.columns}["name_full"] is Sensitivity.LOCATION
+
+
+def test_a_location_without_the_household_is_refused(catalog: Catalog) -> None:
+    """A store could not find the rows of whoever shares a protected person's household."""
+    with pytest.raises(FieldWithheld, match="without the ids") as refused:
+        view_of(catalog, fields=["name.full", "address", "protected"])
+
+    assert refused.value.where["field"] == "household_number"
+    view_of(catalog, fields=["name.full", "protected"])
+    capable = {"suppression": "capable", "suppression_reason": "it writes to the person"}
+    with pytest.raises(FieldWithheld, match="without the ids"):
+        view_of(catalog, fields=["name.full", "address", "protected"], **capable)
+
+
+def test_a_location_without_the_ids_of_all_whose_it_is_is_refused(catalog: Catalog) -> None:
+    """A levy's address is also that of a co-owner, whom the store must be able to find."""
+    levy = catalog.stream("fixed_asset_tax.levy")
+    named = ["taxpayer_subject_id", "tax_agent_subject_id", "co_owners.subject_id"]
+    for left_out in named:
+        fields = [path for path in (*named, "mailing_address", "protected") if path != left_out]
+        with pytest.raises(FieldWithheld) as refused:
+            compile_view(_only(levy.name, fields, levy.event_types), levy, TODAY)
+        assert refused.value.where["field"] == left_out
+
+    whole = _only(levy.name, [*named, "mailing_address", "protected"], levy.event_types)
+    view = compile_view(whole, levy, TODAY)
+    assert set(view.located_columns) == {
+        "taxpayer_subject_id", "tax_agent_subject_id", "co_owners_subject_id",
+    }  # fmt: skip
+    assert view.is_fenced
+    assert view.withheld == view.locations
+
+
+def _only(stream: str, fields: list[str], event_types: Sequence[str]) -> Subscription:
+    """A subscription to one stream, beside what is usual."""
+    usual = subscription()
+    grant = usual.streams["resident"].model_copy(
+        update={"fields": tuple(fields), "event_types": tuple(event_types)}
+    )
+    return usual.model_copy(update={"streams": {**usual.streams, stream: grant}})
 
 
 def test_a_location_without_the_flag_is_refused(catalog: Catalog) -> None:

@@ -1,0 +1,55 @@
+"""What a store must know of a table to take protected persons' locations out of it.
+
+A protection is applied by one lane, the tables are filled by others, in other processes even. So
+each notes in the store, when it opens, by which columns rows are found and which of them go. In
+the table of a capable system none go, and the flag alone is set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from bus.model import View
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """Columns of one table, by name."""
+
+    locations: frozenset[str]  # emptied; none of a capable system
+    flag: str  # set
+    located: frozenset[str]  # ids of all whose location a row may say
+    households: frozenset[str]  # household numbers
+
+    @classmethod
+    def of(cls, view: View) -> Withheld | None:
+        """What a protection changes in a table of *view*; None if nothing."""
+        if not view.is_fenced or view.flag_column is None:
+            return None
+        household = view.household_column
+        return cls(
+            locations=frozenset(view.withheld),
+            flag=view.flag_column,
+            located=frozenset(view.located_columns),
+            households=frozenset([household] if household else []),
+        )
+
+    def after(self, noted: Withheld) -> Withheld:
+        """This, where *noted* was said before: both, because a table may be written under two
+        views while processes are renewed. A system that became capable keeps its locations."""
+        return Withheld(
+            self.locations and self.locations | noted.locations,
+            self.flag,
+            self.located | noted.located,
+            self.households | noted.households,
+        )
+
+    def among(self, columns: Collection[str]) -> Withheld:
+        """What of it the table still has."""
+        return Withheld(
+            self.locations & frozenset(columns),
+            self.flag,
+            self.located & frozenset(columns),
+            self.households & frozenset(columns),
+        )

@@ -1,0 +1,125 @@
+"""Give rows their locations back after a protection has ended, from the log.
+
+What a store took out, or never got, is not kept anywhere but in the log. When a protection ends,
+its system's store writes down which rows may be shown again (:meth:`bus.connect.Sink.to_restore`),
+and each lane reads the events that those rows hold once more, sees them through its view behind
+the fence as it is now, and rewrites them: rows of exactly the version that the store has, so that
+nothing that was set aside, dismissed or left out comes in this way. It is a delivery like any
+other and has its receipt, that of a replay.
+
+A lane looks when it opens, and when the fence knows of a release that its system's own protection
+lanes have not been seen to pass. Others go on meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from bus.broker.partitioner import partition_of
+from bus.deliver.kit import Kit
+from bus.deliver.moving import Mover
+from bus.deliver.patience import Patience
+from bus.deliver.readback import read_subjects
+from bus.deliver.run import Rows, subject_of
+from bus.deliver.viewing import Viewer
+from bus.errors import BusError, Reaction, SchemaMismatch
+
+AT_ONCE = 500  # rows that are restored in one transaction
+
+
+class Restoring:
+    """What one lane still has to give back."""
+
+    def __init__(self, kit: Kit, patience: Patience, viewer: Viewer, mover: Mover) -> None:
+        self._kit = kit
+        self._patience = patience
+        self._viewer = viewer
+        self._mover = mover
+        self._seen: Mapping[int, int] | None = None  # releases that are done with
+        self._may_look = True
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to ask the store."""
+        return self._may_look and self._is_wanted
+
+    def look_again(self) -> bool:
+        """A second has passed: whether there is still something to ask the store for."""
+        self._may_look = self._is_wanted
+        return self._may_look
+
+    @property
+    def _is_wanted(self) -> bool:
+        return self._kit.view.is_fenced and self._seen != self._kit.shared.fence.released
+
+    async def try_due(self) -> None:
+        """Restore what the store says; done when its protection lanes have passed every release."""
+        self._may_look = False
+        released = dict(self._kit.shared.fence.released)
+        found = await self._patience.persist(self._kit.sink.to_restore)
+        if mine := await self._mine(found.rows):
+            await self._restore(mine)
+        if all(found.reached.get(at, 0) >= offset for at, offset in released.items()):
+            self._seen = released
+
+    async def _mine(self, rows: Mapping[str, int]) -> Mapping[str, int]:
+        """Those of *rows* whose events are in this lane's partition."""
+        if not rows:
+            return rows
+        topic, partition = self._kit.place
+        counts = await self._patience.persist(lambda: self._kit.shared.broker.partitions([topic]))
+        keys = list(rows)
+        places = partition_of([key.encode() for key in keys], counts[topic])
+        return {key: rows[key] for key, at in zip(keys, places, strict=True) if at == partition}
+
+    async def _restore(self, wanted: Mapping[str, int]) -> None:
+        """Rewrite the rows *wanted* (key -> version that the store has)."""
+        rows = await self._rows(wanted)
+        keys = list(wanted)
+        pieces = [keys[at : at + AT_ONCE] for at in range(0, len(keys), AT_ONCE)]
+        restored = 0
+        while pieces:
+            piece = pieces.pop()
+            mine = rows.without([subject_of(key) not in piece for key in rows.keys])
+            try:
+                await self._mover.move(mine, self._mover.position, restored=tuple(piece))
+            except BusError as error:
+                if error.reaction is not Reaction.PARK:
+                    raise
+                if len(piece) == 1:
+                    self._kit.log.error("not-restored", code=error.code)
+                else:
+                    middle = len(piece) // 2
+                    pieces += [piece[middle:], piece[:middle]]
+            else:
+                restored += len(mine)
+        await self._mover.settle()
+        self._kit.log.info("rows-restored", rows=restored)
+
+    async def _rows(self, wanted: Mapping[str, int]) -> Rows:
+        """The events that the store's rows hold, seen as of now."""
+        kit, end = self._kit, self._mover.position.offset
+        run = await self._patience.persist(
+            lambda: read_subjects(kit.shared.broker, kit.place, wanted, end)
+        )
+        is_open = [
+            kit.set_aside.at(subject_of(key), offset) is None
+            for key, offset in zip(run.keys, run.offsets, strict=True)
+        ]
+        run = run.picked([index for index, is_it in enumerate(is_open) if is_it])
+        readable = await self._viewer.read(run, refuse=(SchemaMismatch,))
+        rows = (await self._viewer.see(run, readable)).rows
+        return rows.without(_others(rows, wanted))
+
+
+def _others(rows: Rows, wanted: Mapping[str, int]) -> Sequence[bool]:
+    """Per row, whether it is not the first of the version that the store has."""
+    seen: set[str] = set()
+    others = []
+    for key, version in zip(rows.keys, rows.records.column("version").to_pylist(), strict=True):
+        subject = subject_of(key)
+        is_it = wanted[subject] == version and subject not in seen
+        if is_it:
+            seen.add(subject)
+        others.append(not is_it)
+    return others

@@ -1,0 +1,89 @@
+"""Which rows of a batch say where a protected person is.
+
+A row counts if any person whose location it may say is under protection or shares the address of
+one, or if it names the household of one. Ids alone are looked up first, which nearly always says
+no for the whole batch; keys of municipality and id are made only if that said yes somewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bus.errors import SchemaMismatch
+from bus.model import HOUSEHOLD, Protected
+from bus.policy.masks import Column, numbered
+
+_MUNICIPALITY = "header.municipality_code"
+
+
+class Search:
+    """A :class:`~bus.model.Protected`, ready to be looked for in batches."""
+
+    def __init__(self, protected: Protected) -> None:
+        self._persons = _Keys(protected.persons)
+        self._households = _Keys(protected.households)
+
+    def rows(self, records: pa.RecordBatch, located: Sequence[str]) -> pa.BooleanArray:
+        """Per row of *records*, whether it must not say a location.
+
+        Args:
+            records: Columns of a stream's newest schema, one row per event.
+            located: Paths to the ids of all persons whose location a record may say.
+
+        Raises:
+            SchemaMismatch: A column that *located* names is not there.
+        """
+        found = [self._persons.rows(records, path) for path in located]
+        if records.schema.get_field_index(HOUSEHOLD) >= 0:
+            found.append(self._households.rows(records, HOUSEHOLD))
+        together: Column = None
+        for rows in found:
+            if rows is not None:
+                together = rows if together is None else pc.or_(together, rows)
+        return pa.repeat(pa.scalar(False), records.num_rows) if together is None else together
+
+
+class _Keys:
+    """Some ``<municipality_code>/<id>`` and what of them is looked for first."""
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        self._keys = pa.array(sorted(keys), pa.string())
+        # both parts of every key; of one that is no such key, what there is
+        self._parts: Column = pc.list_flatten(
+            pc.split_pattern(self._keys, pattern="/", max_splits=1)
+        )
+
+    def rows(self, records: pa.RecordBatch, path: str) -> Column:
+        """Per row, whether an id at *path* is among the keys; None if none is."""
+        if not len(self._keys):
+            return None
+        ids, parents = _values(records, path)
+        found: Column = pc.is_in(ids, value_set=self._parts)
+        if not found.true_count:
+            return None
+        codes, _ = _values(records, _MUNICIPALITY)
+        own = pc.binary_join_element_wise(
+            codes if parents is None else codes.take(parents), ids, "/"
+        )
+        hits: Column = pc.is_in(own, value_set=self._keys)
+        if parents is None:
+            return hits
+        rows = parents.filter(hits).cast(pa.int64())
+        return pc.is_in(numbered(records.num_rows), value_set=rows)
+
+
+def _values(records: pa.RecordBatch, path: str) -> tuple[Column, Column]:
+    """What stands at *path*; behind a list all that is in it, with the row of each."""
+    head, *rest = path.split(".")
+    if records.schema.get_field_index(head) < 0:
+        raise SchemaMismatch("the batch has not the columns that the view reads", column=path)
+    column: Column = records.column(head)
+    parents: Column = None
+    if pa.types.is_list(column.type):
+        parents, column = pc.list_parent_indices(column), column.flatten()
+    for part in rest:
+        column = pc.struct_field(column, part)
+    return column, parents
