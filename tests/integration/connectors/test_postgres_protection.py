@@ -1,0 +1,235 @@
+"""A protection against whoever writes the person's address at the same moment, in PostgreSQL.
+
+The store's part alone: the sinks of a system's lanes, each with a connection of its own, and the
+sink of its protection lane. What the lanes do about it is in ``tests/integration/deliver``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+import psycopg
+import pytest
+from pydantic import SecretStr
+
+from bus.connect import Sink
+from bus.errors import ConfigurationError, FenceBehind
+from bus.model import ViewBatch
+from bus.testing.sink_suite import batch_of, fenced_view, opened, protection_of, vehicle, view_of
+from connectors.postgres import statements, suppression
+from connectors.postgres.sink import SMALL_ROWS, PostgresOptions, PostgresSink
+
+pytestmark = pytest.mark.service
+
+STREAMS = ("light_vehicle_tax.vehicle", "nonresident", "school_enrollment.enrollment")
+SEEN = "SELECT count(*) FROM linkage.{} WHERE owner_id = 'a' AND kept_at_lot IS NOT NULL"
+
+
+def sink_at(uri: str) -> PostgresSink:
+    """A sink of its own, as another process has it."""
+    return PostgresSink(PostgresOptions(uri=SecretStr(uri)))
+
+
+def execute(uri: str, statement: str) -> None:
+    """Do *statement* as the receiving system's own people."""
+    with psycopg.connect(uri, autocommit=True) as connection:
+        connection.execute(statement.encode())
+
+
+def seen(uri: str) -> int:
+    """Rows of the protected person, in all tables, that say a location."""
+    with psycopg.connect(uri, autocommit=True) as connection:
+        tables = [stream.replace(".", "_") for stream in STREAMS]
+        counts = [connection.execute(SEEN.format(t).encode()).fetchone() for t in tables]
+    return sum(count[0] for count in counts if count)
+
+
+def address_of_a(stream: str, start: int, rows: int) -> ViewBatch:
+    """A batch that has the address of *a*, masked when nobody was protected."""
+    view = fenced_view(stream)
+    people = [vehicle(f"{start}-{n}", owner_id="a") for n in range(rows)]
+    return replace(batch_of(view, people, start=start), masked_under={})
+
+
+async def race(uri: str, turn: int, dice: Random) -> None:
+    """A protection of *a* and writers of *a*'s address at once; then none of it is there."""
+    async with AsyncExitStack() as stack:
+        sinks: list[tuple[str, Sink]] = []
+        for stream in STREAMS:
+            sink = sink_at(uri)
+            await stack.enter_async_context(opened(sink, fenced_view(stream)))
+            sinks.append((stream, sink))
+        protection = sink_at(uri)
+        await stack.enter_async_context(opened(protection, view_of("protection")))
+        held = await protection.checkpoint(0)
+        at = held.position.offset if held else 0
+
+        async def write(stream: str, sink: Sink) -> None:
+            start = 0
+            while True:
+                await asyncio.sleep(dice.random() / 200)
+                rows = dice.choice([1, 1, 3, SMALL_ROWS + 1])
+                try:
+                    await sink.apply(address_of_a(stream, start, rows))
+                except FenceBehind:
+                    return
+                start += rows
+
+        async def protect() -> None:
+            await asyncio.sleep(dice.random() / 50)
+            await protection.apply(protection_of("a", start=at))
+            assert seen(uri) == 0, f"turn {turn}: just after the start was applied"
+
+        await asyncio.gather(protect(), *(write(*each) for each in sinks))
+        assert seen(uri) == 0, f"turn {turn}"
+
+
+@pytest.mark.slow
+async def test_whatever_the_order_the_address_is_gone(database: str) -> None:
+    """Writers of three tables, few rows and many, against the start: once that is applied, the
+    address is in no table, and no batch that was masked before is taken any more."""
+    for turn in range(60):
+        await race(database, turn, Random(turn))
+        execute(database, "DROP SCHEMA linkage CASCADE")
+
+
+@contextmanager
+def without(name: str, place: Any, value: Callable[..., Any]) -> Iterator[None]:
+    """Inside, a mechanism is not there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(place, name, value)
+        yield
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("removed", ["the guard", "the removal"])
+async def test_the_race_is_lost_without(database: str, removed: str) -> None:
+    """Each mechanism taken away is noticed: the race above is no empty one."""
+
+    def nothing(*_: object) -> None:
+        return
+
+    def guard(_names: object, cluster: str, masked_under: str) -> str:
+        return f"SELECT 1 WHERE {cluster}::text IS NOT NULL OR {masked_under}::text IS NULL"
+
+    mechanisms = {
+        "the guard": ("_guard", statements, guard),
+        "the removal": ("_suppress", suppression, nothing),
+    }
+
+    async def races() -> None:
+        for turn in range(20):
+            async with asyncio.timeout(5):
+                await race(database, turn, Random(turn))
+            execute(database, "DROP SCHEMA linkage CASCADE")
+
+    with without(*mechanisms[removed]), pytest.raises((AssertionError, TimeoutError)):
+        await races()
+
+
+SLOW = """
+CREATE FUNCTION linkage.slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+  IF new.name = 'slow' THEN PERFORM pg_sleep(0.7); END IF; RETURN new; END $$;
+CREATE TRIGGER slow BEFORE INSERT ON linkage.nonresident
+  FOR EACH ROW EXECUTE FUNCTION linkage.slow()"""
+
+
+@pytest.mark.parametrize("rows", [1, SMALL_ROWS + 1])
+async def test_a_start_takes_what_was_written_while_it_waited(database: str, rows: int) -> None:
+    """The writer came first and is slow: the protection behind it sees its rows."""
+    view = fenced_view("nonresident")
+    async with opened(sink_at(database), view) as writer:
+        execute(database, SLOW)
+        people = [vehicle(f"{n}", owner_id="a", name="slow" if not n else "") for n in range(rows)]
+        writing = asyncio.ensure_future(writer.apply(batch_of(view, people)))
+        await asyncio.sleep(0.3)
+        async with opened(sink_at(database), view_of("protection")) as protection:
+            await protection.apply(protection_of("a"))
+        await writing
+
+    with psycopg.connect(database) as connection:
+        found = connection.execute(
+            "SELECT count(*), count(kept_at_lot), bool_and(protected) FROM linkage.nonresident"
+        ).fetchone()
+    assert found == (rows, 0, True)
+
+
+@pytest.mark.parametrize("rows", [1, SMALL_ROWS + 1])
+async def test_a_writer_that_waited_for_a_start_is_refused(database: str, rows: int) -> None:
+    """The protection came first and is slow: the writer behind it sees how far it has come."""
+    view = fenced_view("nonresident")
+    people = [vehicle(f"{n}", owner_id="a") for n in range(rows)]
+    async with (
+        opened(sink_at(database), view) as writer,
+        opened(sink_at(database), view_of("protection")) as protection,
+    ):
+        execute(database, SLOW.replace("nonresident", "protection"))
+        start = protection_of("a")
+        slow = start.records.set_column(
+            start.records.schema.get_field_index("name"), "name", [["slow"]]
+        )
+        protecting = asyncio.ensure_future(protection.apply(replace(start, records=slow)))
+        await asyncio.sleep(0.3)
+        with pytest.raises(FenceBehind):
+            await writer.apply(replace(batch_of(view, people), masked_under={}))
+        await protecting
+
+
+async def test_a_table_that_does_not_let_go_stops_the_protection_lane(database: str) -> None:
+    """A table of the system's own that insists on an address is a person's work."""
+    view = fenced_view("nonresident")
+    async with opened(sink_at(database), view) as writer:
+        await writer.apply(batch_of(view, [vehicle("1", owner_id="a")]))
+    execute(database, "ALTER TABLE linkage.nonresident ALTER kept_at_lot SET NOT NULL")
+    async with opened(sink_at(database), view_of("protection")) as protection:
+        with pytest.raises(ConfigurationError) as refused:
+            await protection.apply(protection_of("a"))
+        assert await protection.checkpoint(0) is None
+
+    assert refused.value.where["column"] == "kept_at_lot"
+
+
+async def test_a_table_that_is_gone_is_passed_over(database: str) -> None:
+    """What was noted of a table that the system has dropped holds up no protection."""
+    views = [fenced_view(stream) for stream in STREAMS[:2]]
+    for view in views:
+        async with opened(sink_at(database), view) as writer:
+            await writer.apply(batch_of(view, [vehicle("1", owner_id="a")]))
+    execute(database, "DROP TABLE linkage.light_vehicle_tax_vehicle")
+    execute(database, "ALTER TABLE linkage.nonresident DROP household_number")
+    async with opened(sink_at(database), view_of("protection")) as protection:
+        await protection.apply(protection_of("a"))
+
+    assert _rows(database, "SELECT protected, kept_at_lot FROM linkage.nonresident") == [
+        (True, None)
+    ]
+
+
+async def test_protections_of_another_cluster_are_of_no_account(database: str) -> None:
+    """A log that was replaced, with all positions deleted, counts from its own beginning."""
+    view = fenced_view("nonresident")
+    async with opened(sink_at(database), view_of("protection")) as protection:
+        await protection.apply(protection_of("a", start=0))
+    execute(database, "DELETE FROM linkage.renkei_position")
+    row = [vehicle("1", owner_id="b")]
+    async with opened(sink_at(database), view) as writer:
+        another = batch_of(view, row, cluster_id="another")
+        await writer.apply(replace(another, masked_under={}))
+    async with opened(sink_at(database), view_of("protection")) as protection:
+        start = protection_of("b")
+        end = replace(start.end, cluster_id="another", offset=1, partition=3)
+        await protection.apply(replace(start, end=end, partition=3))
+
+    assert _rows(database, "SELECT cluster_id, reached FROM linkage.renkei_fence") == [
+        ("another", {"3": 1})
+    ]
+
+
+def _rows(uri: str, question: str) -> Sequence[tuple[Any, ...]]:
+    with psycopg.connect(uri) as connection:
+        return connection.execute(question.encode()).fetchall()
