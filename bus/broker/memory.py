@@ -351,6 +351,10 @@ class _Group:
             await self._deal()
 
     async def leave(self, member: MemoryConsumer) -> None:
+        """Go; the others are dealt what was the member's, also if it does not wait for that."""
+        await asyncio.shield(asyncio.ensure_future(self._leave(member)))
+
+    async def _leave(self, member: MemoryConsumer) -> None:
         async with self._changing:
             if member in self._members:
                 self._members.remove(member)

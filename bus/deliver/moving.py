@@ -7,6 +7,7 @@ receipt of the one before it is acknowledged.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from time import monotonic
@@ -21,6 +22,7 @@ from bus.model.receipt import NO_PREVIOUS
 from bus.points import Point, passed
 
 PROTECTION = "protection"
+_MASKED_AT_ONCE = 10  # times that a batch is masked again before the lane takes breath
 
 
 class Mover:
@@ -159,7 +161,7 @@ class Mover:
         """Apply, again and again while the store is away; it may have committed unheard.
 
         A store that knows of a newer protection than the rows were masked under has written
-        nothing: they are masked again.
+        nothing: they are masked again, at once, because the next protection may be on its way.
         """
         sink, is_unknown = self._kit.sink, False
 
@@ -170,15 +172,18 @@ class Mover:
                 if held is not None and held.receipt.chain == batch.receipt.chain:
                     return Applied(len(batch.records), held.applied_at)
                 is_unknown = False
-            try:
-                return await sink.apply(batch)
-            except FenceBehind:
+            for tries in itertools.count(1):
+                try:
+                    return await sink.apply(batch)
+                except FenceBehind:
+                    if tries > _MASKED_AT_ONCE:
+                        raise
+                except Unavailable:
+                    is_unknown = True
+                    raise
                 rows = await self._viewer.anew(rows)
                 batch = replace(batch, records=rows.records, masked_under=rows.masked_under)
-                raise
-            except Unavailable:
-                is_unknown = True
-                raise
+            raise AssertionError("unreachable")
 
         return await self._patience.persist(once)
 

@@ -125,10 +125,7 @@ class Town:
         """One event, framed; ``schema=1`` writes it with that version of the schema."""
         written_with = items.pop("schema", len(CATALOG.stream(stream).versions))
         schema = CATALOG.stream(stream).versions[written_with - 1]
-        record = self.record(stream, subject, version, **items)
-        return frame(
-            self.registry.number(schema), [encode_one(schema, _filled(schema.schema, record))]
-        )[0]
+        return self.framed(schema, self.record(stream, subject, version, **items))
 
     def record(self, stream: str, subject: str, version: int, **items: Any) -> dict[str, Any]:
         """One record, header and all."""
@@ -152,6 +149,11 @@ class Town:
             "cancels": None,
         }
         return {"header": header, **body(stream, **items)}
+
+    def framed(self, schema: SchemaVersion, record: Mapping[str, Any]) -> bytes:
+        """A record as an event's bytes; what it leaves out has its default."""
+        encoded = encode_one(schema, _filled(schema.schema, record))
+        return frame(self.registry.number(schema), [encoded])[0]
 
     async def publish(
         self, stream: str, subject: str, version: int, *, partition: int = 0, **items: Any
@@ -325,13 +327,13 @@ async def hosted(
     sinks: dict[str, Callable[[View], Any]],
     *,
     streams: Sequence[str] = ("resident",),
-    views: Mapping[str, View] | None = None,
+    views: Callable[[str, str], View] = view_of,
     seals: Seals | None = None,
 ) -> AsyncIterator[Hosted]:
     """Run the systems of *sinks* (system -> what makes a sink) until the block ends.
 
     Args:
-        views: By system, in place of what its subscription says of its only stream.
+        views: Of a system and a stream; by default what the subscription says.
         seals: The keys of the process.
     """
     async with AsyncExitStack() as stack:
@@ -354,7 +356,7 @@ async def hosted(
                 [
                     Feed(view, CATALOG.stream(name).topic, readers[name], _maker(make, view))
                     for name in streams
-                    for view in [(views or {}).get(system) or view_of(system, name)]
+                    for view in [views(system, name)]
                 ],
                 both,
                 sends_receipts=system != "ledger",

@@ -37,7 +37,9 @@ def bus(town: Town, sinks: Any) -> Callable[..., Any]:
 
     def run(pocket: Pocket | None, view: View = VIEW) -> Any:
         seals = Seals(pocket) if pocket is not None else Seals()
-        return hosted(town, sinks, streams=(STREAM,), views={SYSTEM: view}, seals=seals)
+        return hosted(
+            town, sinks, streams=(STREAM,), views=lambda _system, _stream: view, seals=seals
+        )
 
     return run
 

@@ -1,0 +1,287 @@
+"""A race of protections against publishers, and a judge of it that knows nothing of the product.
+
+A *family* has four persons and rows in five streams that say where they are: as the subject, as
+whoever a number is linked to, as co-owner, user and guardian, and by the household. Publishers
+send new versions of all rows, and the register starts, changes and ends protections, all in a
+seeded order; whoever runs the race disturbs the lanes meanwhile.
+
+The judge keeps what was published and when, by a counter: *begun* before an append is asked for,
+*acknowledged* after it has returned. It reads the stores' rows alone, and how far the store says
+that its protection lanes are. A row may say no location if a protection covers it that is applied
+in this store, or that was acknowledged before the row's own event was begun, unless a later word
+on the same protection, begun by now, covers it no longer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from bus.broker.partitioner import partition_of
+from bus.model import Suppression, View
+from bus.policy import compile_view
+from bus.testing.changes import MUNICIPALITY, body
+from bus.testing.lanes import CATALOG, SUBSCRIPTIONS, TODAY, Town
+
+SYSTEM = "child_allowance"
+STREAMS = (
+    "resident", "nonresident", "fixed_asset_tax.levy", "light_vehicle_tax.vehicle",
+    "school_enrollment.enrollment",
+)  # fmt: skip
+PLACES = {
+    "resident": ("address_lot", "previous_address_lot"),
+    "nonresident": ("address_lot",),
+    "fixed_asset_tax.levy": ("mailing_address_lot",),
+    "light_vehicle_tax.vehicle": ("kept_at_lot", "owner_address_lot"),
+    "school_enrollment.enrollment": ("school",),
+}
+"""By stream: columns that are never empty in what is published here."""
+_EXAMPLES = Path(__file__).parents[3] / "schemas" / "streams"
+_ADDRESS = body("resident")["address"]
+_NUL = "a\x00b"  # no store of these tests takes it
+
+Row = tuple[str, str]  # stream, subject
+Rows = Callable[[str], Iterator[Mapping[str, Any]]]  # of a stream, in a store
+Reached = Callable[[int], int]  # protection lane -> its position in a store
+
+
+def view_of(system: str, stream: str) -> View:
+    """Everything of a stream, with locations withheld."""
+    grants = SUBSCRIPTIONS[SYSTEM].streams
+    items = [item.path for item in CATALOG.stream(stream).items]
+    fields = tuple(dict.fromkeys(p.partition(".")[0] for p in items if p.split(".")[0] != "header"))
+    grant = grants["resident"].model_copy(
+        update={
+            "fields": fields,
+            "event_types": CATALOG.stream(stream).event_types,
+            "suppression": Suppression.WITHHOLD,
+        }
+    )
+    granted = {**grants, stream: grant}
+    subscription = SUBSCRIPTIONS[SYSTEM].model_copy(update={"system": system, "streams": granted})
+    return compile_view(subscription, CATALOG.stream(stream), TODAY)
+
+
+@dataclass
+class Said:
+    """One word on a protection: whom it covers, and when and where it was appended."""
+
+    persons: frozenset[str]
+    household: str | None
+    begun: float
+    acknowledged: float = math.inf
+    partition: int = -1
+    offset: int = -1
+
+
+@dataclass
+class Published:
+    """One version of a row: whose location it says, and when it was appended."""
+
+    persons: frozenset[str]
+    household: str | None
+    begun: float
+    is_refused: bool
+    family: int
+
+    def is_covered(self, said: Said) -> bool:
+        """Whether a protection is about this row."""
+        shares = said.household is not None and said.household == self.household
+        return shares or bool(said.persons & self.persons)
+
+
+@dataclass
+class Judge:
+    """What was published, and what must not be seen."""
+
+    events: dict[tuple[str, str, int], Published] = field(default_factory=dict)
+    protections: defaultdict[int, list[list[Said]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    newest: dict[Row, int] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+    looks: int = 0
+    _time: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def now(self) -> int:
+        """Later than every earlier answer."""
+        return next(self._time)
+
+    def look(self, rows: Rows, reached: Reached) -> None:
+        """Note every location that a store shows and must not."""
+        now = self.now()
+        self.looks += 1
+        for stream, columns in PLACES.items():
+            for row in rows(stream):
+                if all(row[name] is None for name in columns):
+                    continue
+                event = self.events[stream, row["subject_id"], row["version"]]
+                if self._is_forbidden(event, now, reached):
+                    self.failures.append(f"{stream} {row['subject_id']} v{row['version']} at {now}")
+
+    def is_settled(self, rows: Rows) -> list[str]:
+        """What is not yet as it must be in the end: newest versions, seen or withheld."""
+        wrong = []
+        held = {(s, row["subject_id"]): row for s in STREAMS for row in rows(s)}
+        for (stream, subject), version in self.newest.items():
+            row, event = held.get((stream, subject)), self.events[stream, subject, version]
+            parked = any(self.events[stream, subject, v].is_refused for v in range(1, version + 1))
+            if parked:
+                continue
+            covered = any(event.is_covered(word[-1]) for word in self.protections[event.family])
+            is_there = row is not None and all(row[c] is not None for c in PLACES[stream])
+            is_right = row is not None and (row["version"], row["protected"], is_there) == (
+                version, covered, not covered,
+            )  # fmt: skip
+            if not is_right:
+                wrong.append(f"{stream} {subject}")
+        return wrong
+
+    def _is_forbidden(self, event: Published, now: int, reached: Reached) -> bool:
+        for words in self.protections[event.family]:
+            for index, said in enumerate(words):
+                if not event.is_covered(said) or said.offset < 0:
+                    continue
+                is_applied = reached(said.partition) > said.offset
+                if not is_applied and event.begun < said.acknowledged:
+                    continue
+                later = words[index + 1 :]
+                if not any(w.begun <= now and not event.is_covered(w) for w in later):
+                    return True
+        return False
+
+
+class Family:
+    """One family's rows and its protection, published in an order of its own."""
+
+    def __init__(self, number: int, town: Town, judge: Judge, dice: Random) -> None:
+        self.number = number
+        self._town = town
+        self._judge = judge
+        self._dice = dice
+        ids = [f"{number:08d}000000{kind}" for kind in range(10)]
+        self._protected, self._shares, self._lives_there, self._outsider = ids[:4]
+        self._home, self._elsewhere = ids[4:6]
+        p, o = self._protected, self._outsider
+        self._rows: list[tuple[Row, frozenset[str], str | None, dict[str, Any]]] = [
+            self._resident(p, self._home),
+            self._resident(self._shares, self._elsewhere),
+            self._resident(self._lives_there, self._home),
+            self._resident(o, self._elsewhere + "1"),
+            self._row("nonresident", ids[6], {p}, linked_to=p, linked_source=True),
+            self._row(
+                "fixed_asset_tax.levy", ids[7], {o, p}, taxpayer_subject_id=o,
+                co_owners=[{**_example("fixed_asset_tax.levy", "co_owners"), "subject_id": s}
+                           for s in (o, p)],
+            ),
+            self._row(
+                "light_vehicle_tax.vehicle", ids[8], {o, p}, owner_subject_id=o, user_subject_id=p
+            ),
+            self._row("school_enrollment.enrollment", ids[9], {p}, guardian_subject_id=p),
+        ]  # fmt: skip
+
+    async def live(self) -> None:
+        """Publish everything."""
+        await asyncio.gather(
+            self._protect(),
+            *(self._publish(row, persons, home, items) for row, persons, home, items in self._rows),
+        )
+
+    def _resident(self, subject: str, household: str) -> Any:
+        return ("resident", subject), frozenset([subject]), household, {
+            **body("resident"), "household_number": household, "previous_address": _ADDRESS
+        }  # fmt: skip
+
+    def _row(self, stream: str, subject: str, persons: set[str], **items: Any) -> Any:
+        own = {subject} if "header.subject_id" in CATALOG.stream(stream).located else set()
+        return (stream, subject), frozenset(persons | own), None, {**_example(stream), **items}
+
+    async def _pause(self) -> None:
+        for _ in range(self._dice.choice([0, 0, 1, 3, 10, 60])):
+            await asyncio.sleep(0)
+
+    async def _publish(
+        self, row: Row, persons: frozenset[str], household: str | None, items: dict[str, Any]
+    ) -> None:
+        judge, (stream, subject) = self._judge, row
+        last = self._dice.randint(1, 4)
+        for version in range(1, last + 1):
+            await self._pause()
+            is_refused = version > 1 and self._dice.random() < 0.05
+            named = dict(items)
+            if is_refused:  # something that the store does not take
+                name = next(n for n in ("plate", "taxpayer_name", "school", "name") if n in items)
+                named[name] = {**items["name"], "full": _NUL} if name == "name" else _NUL
+            event = Published(persons, household, judge.now(), is_refused, self.number)
+            judge.events[stream, subject, version] = event
+            judge.newest[row] = version
+            await self._append(stream, subject, version, named)
+
+    async def _protect(self) -> None:
+        words: list[Said] = []
+        self._judge.protections[self.number].append(words)
+        start = frozenset([self._protected, self._shares])
+        nobody = Said(frozenset(), None, 0)
+        for version in range(1, self._dice.choice([1, 1, 2, 3, 4]) + 1):
+            await self._pause()
+            kind = "start" if not words else self._dice.choice(["start", "less", "end", "end"])
+            said = {
+                "start": Said(start, self._home, self._judge.now()),
+                "less": Said(frozenset([self._protected]), None, self._judge.now()),
+                "end": Said(nobody.persons, None, self._judge.now()),
+            }[kind]
+            words.append(said)
+            items = {
+                "status": "ENDED"
+                if kind == "end"
+                else self._dice.choice(["ACTIVE", "PROVISIONAL"]),
+                "shared_with": sorted(said.persons - {self._protected}),
+                "household_number": said.household,
+                "ends_on": "2020-03-31",  # lifts nothing
+                "started_on": "2019-04-01",
+            }
+            said.partition, said.offset = await self._append(
+                "protection", self._protected, version, body("protection", **items)
+            )
+            said.acknowledged = self._judge.now()
+
+    async def _append(
+        self, stream: str, subject: str, version: int, items: Mapping[str, Any]
+    ) -> tuple[int, int]:
+        known = CATALOG.stream(stream)
+        header = {
+            **_example(stream, "header"),
+            "event_id": f"{stream}/{subject}/{version}",
+            "event_type": known.event_types[0],
+            "municipality_code": MUNICIPALITY,
+            "subject_id": subject,
+            "version": version,
+            "processed_at": datetime(2026, 11, 24, tzinfo=UTC),
+        }
+        value = self._town.framed(known.latest, {**items, "header": header})
+        (partition,) = partition_of([f"{MUNICIPALITY}/{subject}".encode()], self._town.partitions)
+        return partition, await self._town.append(stream, subject, value, partition=partition)
+
+
+def _example(stream: str, part: str | None = None) -> Any:
+    """A valid body with every location filled in; or one part of the record."""
+    if part == "co_owners":
+        return {"name": None, "share": "1/2", "representative": False}
+    known = "nonresident" if part == "header" else stream
+    record = json.loads((_EXAMPLES / known / "examples" / "valid" / "first.json").read_text())
+    header = record.pop("header")
+    if part == "header":
+        return header
+    for field_name in ("address", "mailing_address", "owner_address", "kept_at"):
+        if field_name in record:
+            record[field_name] = _ADDRESS
+    return {**record, **({"school": "霞が関小学校"} if "school" in record else {})}

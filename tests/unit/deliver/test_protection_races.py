@@ -1,0 +1,200 @@
+"""Thousands of orders: once a protection is applied in a store, the address is not in it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+import pytest
+
+import bus.deliver.delivery as delivery
+import bus.deliver.fence as fence
+import bus.policy.protection as searching
+import connectors.memory.sink as memory
+import tests.unit.deliver.protection_race as races
+from bus.deliver.fence import Fence
+from bus.model import View
+from bus.points import Point
+from bus.testing.lanes import Hosted, Town, hosted
+from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
+from tests.unit.deliver.protection_race import STREAMS, SYSTEM, Family, Judge, view_of
+
+ALL = (*STREAMS, "protection")
+FAMILIES = 100
+
+
+class Race:
+    """One town, one store, and everything that can disturb its lanes."""
+
+    def __init__(self, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.dice = Random(seed)
+        self.judge = Judge()
+        self.store = MemoryStore()
+        self.town = Town(partitions=2)
+        self.town.settings = self.town.settings.model_copy(
+            update={"idle_wait": timedelta(milliseconds=5)}
+        )
+        self._patch = monkeypatch
+        self._is_over = False
+        self.store.on_point = self._look
+
+    async def run(self, families: int) -> None:
+        """Let all happen, then wait until everything is as it must be in the end."""
+        await self.town.build()
+        lives = [Family(n, self.town, self.judge, self.dice) for n in range(families)]
+        async with AsyncExitStack() as stack:
+            first = await stack.enter_async_context(self._process())
+            troubles = [self._pauses(first), self._outages(), self._tries(first)]
+            troubles += [self._takeovers(), self._two_owners()]
+            running = [asyncio.create_task(self._until_over(trouble)) for trouble in troubles]
+            await asyncio.gather(*(family.live() for family in lives))
+            for _ in range(self.dice.randint(1, 20)):
+                await asyncio.sleep(0.001)
+            self._is_over = True
+            await asyncio.gather(*running)
+            self.store.is_away = False
+            for stream in ALL:
+                await first.resume(SYSTEM, stream)
+            await self._settled(first)
+        assert self.judge.looks > families
+        assert self.judge.failures == []
+
+    async def _settled(self, bus: Hosted) -> None:
+        wrong: list[str] = []
+        try:
+            async with asyncio.timeout(15):
+                while wrong := self.judge.is_settled(self._rows):
+                    assert self.judge.failures == []
+                    await bus.news()
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            lanes = [f"{s.stream}/{s.partition} {s.status} {s.offset} {s.code}" for s in bus.lanes]
+            taken = len(self.store.taken)
+            raise AssertionError(f"not settled: {wrong[:5]}, {lanes}, {taken}") from None
+
+    def _rows(self, stream: str) -> Any:
+        return list(self.store.tables.get(stream, {}).values())
+
+    def _reached(self, partition: int) -> int:
+        checkpoint = self.store.checkpoints.get(("protection", partition))
+        return checkpoint.position.offset if checkpoint else 0
+
+    def _look(self, point: Point) -> None:
+        if point is Point.SINK_COMMITTED:
+            self.judge.look(self._rows, self._reached)
+
+    def _process(self) -> Any:
+        sinks = {SYSTEM: lambda _view: _sink(self.store)}
+        return hosted(self.town, sinks, streams=ALL, views=races.view_of)
+
+    async def _until_over(self, trouble: Callable[[], Any]) -> None:
+        while not self._is_over:
+            await trouble()
+            for _ in range(self.dice.randint(1, 40)):
+                await asyncio.sleep(0)
+
+    def _pauses(self, bus: Hosted) -> Callable[[], Any]:
+        async def pause() -> None:
+            stream = self.dice.choice(ALL)
+            await bus.pause(SYSTEM, stream)
+            await asyncio.sleep(self.dice.random() / 100)
+            await bus.resume(SYSTEM, stream)
+
+        return pause
+
+    def _outages(self) -> Callable[[], Any]:
+        async def be_away() -> None:
+            self.store.is_away = self.dice.random() < 0.3
+            await asyncio.sleep(0)
+
+        return be_away
+
+    def _tries(self, bus: Hosted) -> Callable[[], Any]:
+        async def try_again() -> None:
+            await bus.news()
+            if parked := bus.parked():
+                await bus.shared.parked.ask_retry([self.dice.choice(parked)])
+            await asyncio.sleep(0.002)
+
+        return try_again
+
+    def _takeovers(self) -> Callable[[], Any]:
+        """Another process joins the group and leaves it again: lanes go from one to the other."""
+
+        async def take_over() -> None:
+            async with self._process():
+                await asyncio.sleep(self.dice.random() / 20)
+
+        return take_over
+
+    def _two_owners(self) -> Callable[[], Any]:
+        """A process that does not know of the others owns every lane, too."""
+
+        async def own_as_well() -> None:
+            with self._patch.context() as patch:
+                patch.setattr(delivery, "group_of", lambda system: f"another.{system}")
+                other = self._process()
+                await other.__aenter__()
+            await asyncio.sleep(self.dice.random() / 20)
+            await other.__aexit__(None, None, None)
+
+        return own_as_well
+
+
+def _sink(store: MemoryStore) -> MemorySink:
+    return MemorySink(MemoryOptions(store=store))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(20))
+async def test_the_address_is_never_seen_again(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two thousand families, each in an order of its own, five streams, every kind of trouble."""
+    await Race(seed, monkeypatch).run(FAMILIES)
+
+
+async def _asks_nobody(_fence: Fence) -> None:
+    await asyncio.sleep(0)
+
+
+def _lets_all(*_: object) -> None:
+    return
+
+
+def _takes_nothing(table: Any, *_: object) -> Any:
+    return table
+
+
+class _WithoutHouseholds(searching.Search):
+    def __init__(self, protected: Any) -> None:
+        super().__init__(protected)
+        self._households = searching._Keys(())
+
+
+def _only_the_subject(system: str, stream: str) -> View:
+    return replace(view_of(system, stream), located=("header.subject_id",))
+
+
+MECHANISMS: dict[str, tuple[Any, str, Any]] = {
+    "the fence asks": (Fence, "catch_up", _asks_nobody),
+    "the store checks": (MemorySink, "_insist_on_fence", _lets_all),
+    "the store takes out": (memory, "suppress", _takes_nothing),
+    "the household counts": (fence, "Search", _WithoutHouseholds),
+    "whoever is named counts": (races, "view_of", _only_the_subject),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+async def test_without_a_mechanism_it_is_seen(
+    mechanism: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each part of the protection is needed: taken away, the judge sees an address."""
+    monkeypatch.setattr(*MECHANISMS[mechanism])
+    with pytest.raises(AssertionError):
+        for seed in range(10):
+            await Race(seed, monkeypatch).run(FAMILIES)
