@@ -195,6 +195,10 @@ async def test_without_a_mechanism_it_is_seen(
 ) -> None:
     """Each part of the protection is needed: taken away, the judge sees an address."""
     monkeypatch.setattr(*MECHANISMS[mechanism])
-    with pytest.raises(AssertionError):
+
+    async def races() -> None:
         for seed in range(10):
             await Race(seed, monkeypatch).run(FAMILIES)
+
+    with pytest.raises(AssertionError):
+        await races()
