@@ -7,12 +7,14 @@ records are of one municipality needs no rule: a change says it once.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 
 from bus.model import Change, ChangeRecord, Fault, Nature
 from bus.publish.identity import is_uuid7
 
+PROTECTION = "protection"
 _PROTECTING = ("protection.started", "protection.extended")
+_PERSONS = ("resident", "nonresident")
 
 
 def check_whole(change: Change, streams: Container[str]) -> list[Fault]:
@@ -76,12 +78,19 @@ def _versions(change: Change) -> Iterator[Fault]:
 
 
 def _protection(change: Change) -> Iterator[Fault]:
-    """Where a protection starts, the same change's snapshot of that person says so."""
-    protected = {
-        record.subject_id
-        for record in change.records
-        if record.stream == "protection" and record.event_type in _PROTECTING
-    }
+    """What a change says of a protection and of the persons under it goes together."""
+    words = [record for record in change.records if record.stream == PROTECTION]
+    yield from _flags(change, words)
+    yield from _snapshots(change)
+
+
+def _flags(change: Change, words: Sequence[ChangeRecord]) -> Iterator[Fault]:
+    """Where a protection starts, the same change's snapshots of whoever it covers say so."""
+    protected: set[object] = set()
+    for word in words:
+        if word.event_type in _PROTECTING:
+            shared = word.body.get("shared_with")
+            protected |= {word.subject_id, *(shared if isinstance(shared, list) else ())}
     for index, record in enumerate(change.records):
         if _has_flag(record) and record.subject_id in protected and not record.body["protected"]:
             yield Fault(
@@ -90,6 +99,31 @@ def _protection(change: Change) -> Iterator[Fault]:
                 record=index,
                 field="protected",
                 item="支援措置対象者フラグ",
+            )
+
+
+def _snapshots(change: Change) -> Iterator[Fault]:
+    """A protection comes with the person's snapshot, flagged or no longer.
+
+    Somebody from another municipality's notice has none here. A start that is a change by itself
+    is a first load, which publishes each subject alone; the fence and the stores withhold from it
+    on all the same.
+    """
+    persons = {record.subject_id for record in change.records if record.stream in _PERSONS}
+    for index, record in enumerate(change.records):
+        is_alone = len(change.records) == 1 and record.event_type == "protection.started"
+        is_exempt = (
+            record.stream != PROTECTION
+            or record.nature is Nature.CANCELLATION
+            or record.body.get("from_other_municipality") is True
+        )
+        if not (is_exempt or is_alone or record.subject_id in persons):
+            yield Fault(
+                code="protection-alone",
+                expected="the person's snapshot in the same change, flagged as the protection says",
+                record=index,
+                field="subject_id",
+                item="宛名番号",
             )
 
 

@@ -277,11 +277,14 @@ def _example(stream: str, part: str | None = None) -> Any:
     if part == "co_owners":
         return {"name": None, "share": "1/2", "representative": False}
     known = "nonresident" if part == "header" else stream
-    record = json.loads((_EXAMPLES / known / "examples" / "valid" / "first.json").read_text())
+    file = min((_EXAMPLES / known / "examples" / "valid").glob("*.json"))
+    record = json.loads(file.read_text(encoding="utf-8"))
     header = record.pop("header")
     if part == "header":
         return header
     for field_name in ("address", "mailing_address", "owner_address", "kept_at"):
         if field_name in record:
             record[field_name] = _ADDRESS
-    return {**record, **({"school": "霞が関小学校"} if "school" in record else {})}
+    if "school" in record:
+        record["school"] = "霞が関小学校"
+    return {**record, "protected": False}

@@ -234,3 +234,32 @@ def test_a_snapshot_says_what_the_protection_beside_it_says(event_type: str) -> 
     assert whole(protection, flagged, other) == set()
     assert whole(protection, record()) == {("protection-flag", "protected")}
     assert whole(record("protection", event_type="protection.ended"), record()) == set()
+
+
+def test_whoever_shares_the_address_is_flagged_too() -> None:
+    """Of those whom a protection names beside its subject, if the change has their records."""
+    protection = record("protection", body=body("protection", shared_with=["10"]))
+    flagged = record(body=body("resident", protected=True))
+    shares = record(subject_id="10", body=body("resident", protected=True))
+
+    assert whole(protection, flagged, shares) == set()
+    assert whole(protection, flagged, record(subject_id="10")) == {("protection-flag", "protected")}
+    assert whole(protection, flagged, record(subject_id="20")) == set()
+
+
+def test_a_protection_comes_with_the_persons_snapshot() -> None:
+    """A start, an extension and an end; a start alone is a first load, somebody from elsewhere
+    has no snapshot here."""
+    alone = {("protection-alone", "subject_id")}
+    other = record(subject_id="10")
+    for event_type in ("protection.started", "protection.extended", "protection.ended"):
+        word = record("protection", event_type=event_type)
+        assert whole(word, other) == alone
+        assert whole(word) == (set() if event_type == "protection.started" else alone)
+        assert whole(word, record(body=body("resident", protected=True))) == set()
+        elsewhere = {**word, "body": body("protection", from_other_municipality=True)}
+        assert whole(elsewhere) == whole(elsewhere, other) == set()
+        assert whole({**word, "nature": "CANCELLATION"}, other) == set()
+    nonresident = {**record(), "stream": "nonresident", "body": {"protected": True}}
+    extended = record("protection", event_type="protection.extended")
+    assert whole(extended, nonresident) == {("unknown-stream", "stream")}  # not in this test's
