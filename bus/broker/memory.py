@@ -345,6 +345,10 @@ class _Group:
         self._changing = asyncio.Lock()
 
     async def join(self, member: MemoryConsumer) -> None:
+        """Come; once the others have begun to give up theirs, it is dealt to the end."""
+        await asyncio.shield(asyncio.ensure_future(self._join(member)))
+
+    async def _join(self, member: MemoryConsumer) -> None:
         async with self._changing:
             if member not in self._members:
                 self._members.append(member)

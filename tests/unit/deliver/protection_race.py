@@ -58,7 +58,13 @@ def view_of(system: str, stream: str) -> View:
     """Everything of a stream, with locations withheld."""
     grants = SUBSCRIPTIONS[SYSTEM].streams
     items = [item.path for item in CATALOG.stream(stream).items]
-    fields = tuple(dict.fromkeys(p.partition(".")[0] for p in items if p.split(".")[0] != "header"))
+    fields = tuple(
+        dict.fromkeys(
+            path if path.startswith("co_owners.s") else path.partition(".")[0]
+            for path in items
+            if path.split(".")[0] not in ("header", "co_owners") or path.startswith("co_owners.s")
+        )
+    )
     grant = grants["resident"].model_copy(
         update={
             "fields": fields,
