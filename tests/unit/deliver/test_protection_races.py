@@ -197,12 +197,12 @@ MECHANISMS: dict[str, tuple[Any, str, Any]] = {
 async def test_without_a_mechanism_it_is_seen(
     mechanism: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each part of the protection is needed: taken away, the judge sees an address."""
+    """Each part is needed: taken away, an address is seen, or lanes wait for ever."""
     monkeypatch.setattr(*MECHANISMS[mechanism])
 
     async def races() -> None:
         for seed in range(10):
             await Race(seed, monkeypatch).run(FAMILIES)
 
-    with pytest.raises(AssertionError, match="was seen"):
+    with pytest.raises(AssertionError, match=r"was seen|not settled"):
         await races()
