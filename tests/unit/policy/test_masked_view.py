@@ -26,7 +26,7 @@ TODAY = date(2026, 11, 24)
 SYSTEM = "child_allowance"
 SECRET = b"s" * 32
 MASKS = {
-    "household_number": MaskKind.KEYED_HASH,
+    "name.kana": MaskKind.KEYED_HASH,
     "name.full": MaskKind.LAST_FOUR,
     "name.alias": MaskKind.PRESENT,
     "birth_date": MaskKind.AGE_BAND,
@@ -122,9 +122,9 @@ def expected(row: dict[str, Any], protected: bool) -> dict[str, Any]:
     address = None if hidden else row["address"]
     full, alias = row["name"]["full"], row["name"]["alias"]
     since = row["became_resident_on"] or {"date": None, "unknown": None}
-    number = row["household_number"].encode()
+    kana = row["name"]["kana"].encode()
     return {
-        "household_number": hmac.new(SECRET, number, hashlib.sha256).hexdigest(),
+        "name_kana": hmac.new(SECRET, kana, hashlib.sha256).hexdigest(),
         "name_full": full[-4:] if len(full) > 4 else None,
         "name_alias": alias not in (None, ""),
         "birth_date": band(row),
