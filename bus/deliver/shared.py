@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from bus.broker import Broker
@@ -111,6 +111,8 @@ class SharedSink:
 
     async def _apply(self, batch: ViewBatch) -> Applied:
         await self._open()
+        if batch.view.fingerprint == self._view.fingerprint:  # the same, of whatever edition
+            batch = replace(batch, view=self._view)
         return await self._sink.apply(batch)
 
     async def _to_restore(self) -> ToRestore:

@@ -26,15 +26,15 @@ UNFIT = "a\x00b"  # the store takes no NUL
 HERE, GONE = "1", "2"
 
 
-def residents(**changed: Any) -> dict[str, View]:
+def residents(**changed: Any) -> Callable[[str, str], View]:
     """What child_allowance sees, of those alone who are residents now."""
     subscription = SUBSCRIPTIONS[SYSTEM]
     rule = Where.model_validate({"field": "resident_state", "equals": HERE})
     grant = subscription.streams["resident"].model_copy(update={"where": (rule,)})
     streams = {**subscription.streams, "resident": grant}
     narrowed = subscription.model_copy(update={"streams": streams})
-    view = compile_view(narrowed, CATALOG.stream("resident"), TODAY)
-    return {SYSTEM: replace(view, **changed)}
+    view = replace(compile_view(narrowed, CATALOG.stream("resident"), TODAY), **changed)
+    return lambda _system, _stream: view
 
 
 RESIDENTS = residents()

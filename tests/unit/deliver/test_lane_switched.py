@@ -19,7 +19,9 @@ from tests.unit.deliver.test_lane_paused import Slow
 SYSTEM = "child_allowance"
 ONE, TWO = "000000000000001", "000000000000002"
 NARROW = text_of(SYSTEM, fields_are("resident", "name.full", "protected"))
-WIDE = text_of(SYSTEM, fields_are("resident", "name", "birth_date", "address", "protected"))
+WIDE = text_of(
+    SYSTEM, fields_are("resident", "household_number", "name", "birth_date", "address", "protected")
+)
 
 
 async def test_a_lost_column_is_gone_before_anything_follows(town: Town, sinks, store) -> None:
@@ -123,6 +125,22 @@ async def test_a_stream_that_is_granted_is_subscribed(town: Town, sinks, store) 
         await bus.at(2)
 
     assert [row["subject_id"] for row in store.rows("household")] == [TWO]
+    assert store.versions() == {ONE: 2}
+
+
+async def test_an_edition_of_the_same_view_outlives_an_outage(town: Town, sinks, store) -> None:
+    """The store is opened anew under it; the lane, which began under the one before, goes on."""
+    async with hosted(town, sinks) as bus:
+        policies = Policies(town, bus, sinks, ["resident"])
+        await town.publish("resident", ONE, 1)
+        await bus.at(1)
+        await policies.apply(SYSTEM, text_of(SYSTEM))
+        store.is_away = True
+        await town.publish("resident", ONE, 2)
+        await bus.until(lambda: bus.lane().code is not None)
+        store.is_away = False
+        await bus.at(2)
+
     assert store.versions() == {ONE: 2}
 
 

@@ -23,7 +23,9 @@ from connectors.memory.sink import MemoryOptions, MemorySink
 SYSTEM = "child_allowance"
 ONE, TWO, THREE = "000000000000001", "000000000000002", "000000000000003"
 NARROW = text_of(SYSTEM, fields_are("resident", "name.full", "protected"))
-WIDE = text_of(SYSTEM, fields_are("resident", "name.full", "address", "protected"))
+WIDE = text_of(
+    SYSTEM, fields_are("resident", "household_number", "name.full", "address", "protected")
+)
 
 
 def rebuild_of(
