@@ -24,6 +24,7 @@ from bus.model import Fault
 from bus.sealing import CommandSource, FileSource, KeySource
 from bus.settings import PREFIX, Settings
 
+_KEY_BYTES = 32
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _FOR_TLS = ("kafka_ca", "kafka_certificate", "kafka_key")
 _FOR_LOGIN = ("kafka_user", "kafka_password", "kafka_password_file")
@@ -100,6 +101,22 @@ def seal_keys(settings: Settings) -> KeySource | None:
     if command is not None:
         return CommandSource(command.get_secret_value())
     return FileSource(file) if file is not None else None
+
+
+def erasure_key(settings: Settings) -> bytes:
+    """The key by which erasures are known.
+
+    Raises:
+        ConfigurationError: None is set.
+        SettingsRefused: Its file cannot be used.
+    """
+    faults: list[Fault] = []
+    key = _secret(settings.need("erasure_key_file"), "erasure_key_file", faults).encode()
+    if not faults and len(key) < _KEY_BYTES:
+        faults.append(setting_fault("erasure_key_file", "unusable", f"{_KEY_BYTES} bytes or more"))
+    if faults:
+        raise SettingsRefused("the key of erasures cannot be used", faults, count=len(faults))
+    return key
 
 
 def is_loopback(host: str) -> bool:

@@ -253,6 +253,13 @@ class FieldWithheld(PolicyError):
     reaction = Reaction.STOP
 
 
+class ErasureRefused(PolicyError):
+    """A subject may not be erased now: somebody would learn by it what they must not."""
+
+    code = "RK-303"
+    reaction = Reaction.STOP
+
+
 class Unavailable(BusError):
     """Something outside did not answer."""
 

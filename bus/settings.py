@@ -131,9 +131,15 @@ class Settings(BaseModel):
     """File of the keys that seal 個人番号, readable by its owner only; absent: no such keys."""
     seal_keys_command: SecretStr | None = None
     """Command that prints the keys instead: the client of a key service. Run without a shell."""
+    provision_retention: timedelta = timedelta(days=2557)
+    """How long ``renkei ledger prune`` keeps what was given to whom: seven years."""
+    erasure_key_file: Path | None = None
+    """File with the key by which erasures are known, for its owner only; 32 bytes or more."""
 
     outbox_keep: timedelta = timedelta(days=7)
     """How long an outbox keeps rows that were sent."""
+    refused_keep: timedelta | None = None
+    """How long an outbox keeps refused changes; absent: until somebody settles them."""
     relay_lease: timedelta = timedelta(seconds=12)
     """How long other relays wait after a leader was killed; a send may take two thirds of it."""
 

@@ -5,6 +5,7 @@ process does; commands call what is named here.
 """
 
 from bus.app.answers import entitled, ledger, standings
+from bus.app.auditing import anchor, prune_ledger, verify
 from bus.app.configured import (
     catalog,
     granted,
@@ -16,17 +17,20 @@ from bus.app.configured import (
     topic_specs,
 )
 from bus.app.deliveries import delivering, run_deliveries
+from bus.app.erasing import open_erasing
 from bus.app.keys import sealed, sealed_streams, seals
 from bus.app.mask_keys import mask_keys
 from bus.app.monitoring import run_monitor, throughput
 from bus.app.operating import editions, operations, operator, parked_events, received
 from bus.app.outside import broker, connect, registry
+from bus.app.providing import period, provided, provisions_of
 from bus.app.publishing import example_faults, outboxes, publisher, run_relays
 from bus.app.rebuilding import rebuilding
 from bus.app.simulating import simulate
 from bus.app.systems import connections, feeds, sink
 
 __all__ = [
+    "anchor",
     "broker",
     "catalog",
     "connect",
@@ -40,11 +44,16 @@ __all__ = [
     "ledger",
     "local_stack",
     "mask_keys",
+    "open_erasing",
     "operations",
     "operator",
     "outboxes",
     "parked_events",
+    "period",
     "private_use",
+    "provided",
+    "provisions_of",
+    "prune_ledger",
     "publisher",
     "rebuilding",
     "received",
@@ -63,4 +72,5 @@ __all__ = [
     "this_day",
     "throughput",
     "topic_specs",
+    "verify",
 ]

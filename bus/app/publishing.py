@@ -69,6 +69,7 @@ async def run_relays(settings: Settings, systems: Sequence[str] = ()) -> None:
         lease=settings.relay_lease,
         send_within=send_within,
         keep=settings.outbox_keep,
+        refused_keep=settings.refused_keep,
         retry_first=settings.retry_first,
         retry_most=settings.retry_most,
         stop_within=settings.stop_within,

@@ -25,6 +25,7 @@ from bus.deliver.parked import ParkedIndex
 from bus.deliver.receipts import Receipts
 from bus.deliver.shared import Shared
 from bus.deliver.state import Lanes, LaneStatus
+from bus.deliver.views import Views
 from bus.errors import BusError, Reaction
 from bus.model import Stream
 from bus.observe.logs import describe
@@ -88,6 +89,9 @@ async def shared(
         )
         stack.push_async_callback(editions.close)
         await wait.until(editions.start, "subscriptions")
+        views = Views(broker, internal("view"), streams["view"], readers["view"])
+        stack.push_async_callback(views.close)
+        await wait.until(views.start, "views")
         fence = Fence(broker, streams["protection"], readers["protection"])
         stack.push_async_callback(fence.close)
         await wait.until(fence.start, "protection")
@@ -98,6 +102,7 @@ async def shared(
             parked=parked,
             operations=operations,
             editions=editions,
+            views=views,
             receipts=receipts,
             seals=seals or Seals(),
             lanes=Lanes(),

@@ -1,4 +1,4 @@
-"""The bus's own streams (receipts, exceptions, operations): append records, read them back."""
+"""The bus's own streams (receipts, exceptions, operations, views, erasures): append, read back."""
 
 from __future__ import annotations
 

@@ -111,6 +111,8 @@ class Mover:
             restored=restored,
         )
         await self.settle()
+        if self._sends_receipts:
+            await self._patience.persist(lambda: kit.shared.views.record(kit.view))
         applied = await self._applied(batch, rows)
         self.position, self._chain = end, receipt.chain
         sent = (

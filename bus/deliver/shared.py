@@ -16,6 +16,7 @@ from bus.deliver.operations import Operations
 from bus.deliver.parked import ParkedIndex
 from bus.deliver.receipts import Receipts
 from bus.deliver.state import Lanes
+from bus.deliver.views import Views
 from bus.errors import SinkUnavailable
 from bus.model import Applied, Checkpoint, ToRestore, View, ViewBatch
 from bus.observe.metrics import Metrics
@@ -36,6 +37,7 @@ class Shared:
     parked: ParkedIndex
     operations: Operations
     editions: Editions
+    views: Views
     receipts: Receipts
     seals: Seals
     lanes: Lanes

@@ -36,7 +36,8 @@ CREATE TABLE IF NOT EXISTS ledger.{table} (
   PRIMARY KEY (log_partition, log_offset)
 );
 CREATE INDEX IF NOT EXISTS {by_change} ON ledger.{table} (change_id);
-CREATE INDEX IF NOT EXISTS {by_subject} ON ledger.{table} (subject_id, version)
+CREATE INDEX IF NOT EXISTS {by_subject} ON ledger.{table} (subject_id, version);
+CREATE INDEX IF NOT EXISTS {by_prefix} ON ledger.{table} (subject_id text_pattern_ops)
 """
 
 EVENTS_OF_A_CHANGE = """
@@ -146,6 +147,7 @@ def make_events(stream: str) -> sql.Composed:
         table=sql.Identifier(table),
         by_change=sql.Identifier(f"{table}_change"),
         by_subject=sql.Identifier(f"{table}_subject"),
+        by_prefix=sql.Identifier(f"{table}_prefix"),
     )
 
 

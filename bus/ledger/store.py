@@ -53,7 +53,7 @@ async def prepare(uri: str, streams: Sequence[str]) -> None:
         ConfigurationError: The role may not, or the database holds something else.
         StoreUnavailable: The database does not answer.
     """
-    async with _connected(uri) as connection, connection.transaction():
+    async with connected(uri) as connection, connection.transaction():
         await connection.execute(statements.LOCK)
         await connection.execute(statements.MAKE_SCHEMA)
         for stream in sorted(streams):
@@ -67,7 +67,7 @@ class Ledger:
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
-        self._connection: psycopg.AsyncConnection[tuple[object, ...]] | None = None
+        self._connection: psycopg.AsyncConnection[tuple[Any, ...]] | None = None
 
     async def close(self) -> None:
         """Let go of the connection; safe to call twice."""
@@ -95,8 +95,8 @@ class Ledger:
             "streams": [stream for _, stream, _ in entitled],
             "types": [event_type for _, _, event_type in entitled],
         }
-        events = await self._ask(statements.EVENTS_OF_A_CHANGE, about)
-        rows = await self._ask(statements.REACH, about) if events else []
+        events = await self.ask(statements.EVENTS_OF_A_CHANGE, about)
+        rows = await self.ask(statements.REACH, about) if events else []
         return reach_of(
             change_id,
             size=max((event[4] for event in events), default=None),
@@ -129,7 +129,7 @@ class Ledger:
             "streams": [stream for _, stream, _ in lanes],
             "partitions": [partition for _, _, partition in lanes],
         }
-        rows = await self._ask(statements.LANES, about)
+        rows = await self.ask(statements.LANES, about)
         return {
             (system, stream, partition): LaneReceipts(applied_at, reached)
             for system, stream, partition, applied_at, reached in rows
@@ -137,19 +137,19 @@ class Ledger:
 
     async def rows_lately(self, window: timedelta) -> Mapping[tuple[str, str], int]:
         """Rows applied within *window*, by (system, stream)."""
-        rows = await self._ask(statements.ROWS_LATELY, {"window": window})
+        rows = await self.ask(statements.ROWS_LATELY, {"window": window})
         return {(system, stream): count for system, stream, count in rows}
 
     async def open_exceptions(self) -> Mapping[tuple[str, str], OpenExceptions]:
         """What is set aside and not closed, by (system, stream)."""
-        rows = await self._ask(statements.OPEN_EXCEPTIONS, {})
+        rows = await self.ask(statements.OPEN_EXCEPTIONS, {})
         return {
             (system, stream): OpenExceptions(count, since) for system, stream, count, since in rows
         }
 
     async def standing(self) -> list[Operation]:
         """Pauses in force, and lanes that have stopped, by system and stream."""
-        return [_operation(row) for row in await self._ask(statements.STANDING, {})]
+        return [_operation(row) for row in await self.ask(statements.STANDING, {})]
 
     async def editions(self) -> Mapping[str, Edition]:
         """The edition in force of each system for which one was ever applied.
@@ -158,7 +158,7 @@ class Ledger:
             ConfigurationError: There is no ledger in this database.
             StoreUnavailable: The database does not answer.
         """
-        rows = await self._ask(statements.EDITIONS, {})
+        rows = await self.ask(statements.EDITIONS, {})
         return {
             row[0]: Edition(
                 system=row[0],
@@ -171,8 +171,16 @@ class Ledger:
             for row in rows
         }
 
-    async def _ask(self, question: str, about: Mapping[str, object]) -> list[tuple[Any, ...]]:
-        with _translated():
+    async def ask(
+        self, question: str | sql.Composed, about: Mapping[str, object]
+    ) -> list[tuple[Any, ...]]:
+        """The rows that answer *question*.
+
+        Raises:
+            ConfigurationError: There is no ledger in this database.
+            StoreUnavailable: The database does not answer.
+        """
+        with translated():
             if self._connection is None or self._connection.closed:
                 self._connection = await psycopg.AsyncConnection.connect(
                     self._uri, autocommit=True, connect_timeout=_CONNECT_TIMEOUT
@@ -197,8 +205,9 @@ def _operation(row: Sequence[Any]) -> Operation:
 
 
 @asynccontextmanager
-async def _connected(uri: str) -> AsyncIterator[psycopg.AsyncConnection[tuple[object, ...]]]:
-    with _translated():
+async def connected(uri: str) -> AsyncIterator[psycopg.AsyncConnection[tuple[Any, ...]]]:
+    """A connection for one task; what it raises is in the bus's words."""
+    with translated():
         async with await psycopg.AsyncConnection.connect(
             uri, connect_timeout=_CONNECT_TIMEOUT
         ) as connection:
@@ -206,7 +215,7 @@ async def _connected(uri: str) -> AsyncIterator[psycopg.AsyncConnection[tuple[ob
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
     """What psycopg can raise, as the bus's errors. Its messages may quote values: not repeated."""
     try:
         yield

@@ -11,6 +11,7 @@ from bus.model.stream import Item, Nature, SchemaVersion, Sensitivity, Stream
 from bus.model.view import (
     Applied,
     Checkpoint,
+    Ground,
     Keeping,
     Position,
     Suppression,
@@ -33,6 +34,7 @@ __all__ = [
     "Edition",
     "ExceptionState",
     "Fault",
+    "Ground",
     "Item",
     "Keeping",
     "Mask",

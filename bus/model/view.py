@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 
 import pyarrow as pa
@@ -43,6 +43,18 @@ class ViewColumn:
     is_sealed: bool = False  # in the log; opened for a view that has the column, after projection
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """On what ground something is given (根拠): what a receipt's reader asks for, years later."""
+
+    legal_basis: str
+    number_use: str = ""  # 番号利用事務 and its ordinance; empty where there is no 個人番号
+    purpose: str
+    approver: str
+    approved_on: date
+    expires_on: date
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """What results from subscription x stream: a flat schema, a row filter, masks (ビュー)."""
@@ -60,6 +72,11 @@ class View:
     edition: int = 0  # which edition of the subscription it is of; decides nothing of what is seen
     located: tuple[str, ...] = ("header.subject_id",)
     """Paths, in the stream's record, to the ids of all persons whose location it may say."""
+    statement: str = ""  # the text that ``fingerprint`` is the digest of
+    ground: Ground | None = None  # None: the bus's own
+    schema_version: int = 0
+    system_ja: str = ""
+    stream_ja: str = ""
 
     @property
     def locations(self) -> tuple[str, ...]:

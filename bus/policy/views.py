@@ -2,9 +2,9 @@
 
 A view is compiled from a reviewed subscription and the stream's newest schema, and is a value:
 the same two give the same fingerprint on every machine, and any change of what a system would
-see gives another. A key is in it by its id alone. Whatever is not understood is not let out: an
-item without a sensitivity, a restricted item without its ordinance, a location without the flag
-that protects it, a mask without its key.
+see, or of the ground on which it may, gives another. A key is in it by its id alone. Whatever is
+not understood is not let out: an item without a sensitivity, a restricted item without its
+ordinance, a location without the flag that protects it, a mask without its key.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from bus.errors import FieldWithheld, NotEntitled
 from bus.model import (
     FLAG,
     Condition,
+    Ground,
     Keeping,
     Mask,
     MaskKey,
@@ -111,6 +112,19 @@ def compile_view(
         conditions=_conditions(grant, stream, where),
         mode=grant.mode,
         may_have_restricted=bool(restricted),
+        system_ja=subscription.ja,
+        ground=_ground(grant),
+    )
+
+
+def _ground(grant: Grant) -> Ground:
+    return Ground(
+        legal_basis=str(grant.legal_basis),
+        number_use="" if grant.number_use is None else str(grant.number_use),
+        purpose=grant.purpose,
+        approver=grant.approver,
+        approved_on=grant.approved_on,
+        expires_on=grant.expires_on,
     )
 
 
@@ -291,6 +305,8 @@ def _view(
     conditions: tuple[Condition, ...] = (),
     mode: Mode = Mode.AUTO_APPLY,
     may_have_restricted: bool = False,
+    system_ja: str = "",
+    ground: Ground | None = None,
 ) -> View:
     _refuse_doubles(stream, columns)
     view = View(
@@ -305,8 +321,13 @@ def _view(
         mode=mode,
         may_have_restricted=may_have_restricted,
         located=stream.located,
+        ground=ground,
+        schema_version=stream.latest.version,
+        system_ja=system_ja,
+        stream_ja=stream.ja,
     )
-    return replace(view, fingerprint=_fingerprint(view, stream))
+    said = _statement(view, stream)
+    return replace(view, statement=said, fingerprint=hashlib.sha256(said.encode()).hexdigest())
 
 
 def _refuse_unfindable(
@@ -335,12 +356,13 @@ def _refuse_doubles(stream: Stream, columns: Sequence[ViewColumn]) -> None:
         seen[column.name] = column.path
 
 
-def _fingerprint(view: View, stream: Stream) -> str:
-    """SHA-256 in hex of everything that decides what the system would see.
+def _statement(view: View, stream: Stream) -> str:
+    """Everything that decides what the system would see, and on what ground: canonical JSON.
 
-    Japanese names are labels and decide nothing; they are left out. A key is named by its id.
+    Its SHA-256 is the view's fingerprint, so that a receipt says both. Japanese names are labels
+    and decide nothing; they are left out. A key is named by its id.
     """
-    said = {
+    said: dict[str, object] = {
         "system": view.system,
         "stream": stream.name,
         "schema": stream.latest.fingerprint,
@@ -361,8 +383,16 @@ def _fingerprint(view: View, stream: Stream) -> str:
         "mode": view.mode.value,
         "located": list(view.located),
     }  # fmt: skip
-    text = json.dumps(said, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    if view.ground is not None:
+        said["ground"] = {
+            "legal_basis": view.ground.legal_basis,
+            "number_use": view.ground.number_use,
+            "purpose": view.ground.purpose,
+            "approver": view.ground.approver,
+            "approved_on": view.ground.approved_on.isoformat(),
+            "expires_on": view.ground.expires_on.isoformat(),
+        }
+    return json.dumps(said, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 def _is_header(path: str) -> bool:

@@ -338,7 +338,7 @@ def unquiet(where: Where, today: date) -> Iterator[str]:
         return
     grants = read_grants(where.subscriptions, today)
     streams = {stream for granted in grants.values() for stream in granted}
-    own = ("receipt", "exception", "operation")
+    own = ("receipt", "exception", "operation", "view", "erasure")
     topics = [f"linkage.{stream}" for stream in (*sorted(streams), *own)]
     owed = set()
     ends = ends_of(where.kafka, topics)

@@ -42,7 +42,16 @@ OF_RESIDENTS = {"family_moves", "birth", "death", "protected_person_moves", "cor
 HELPS = [
     *([], ["demo"], ["publish"], ["deliver"], ["relay"], ["relay", "refused"], ["reach"]),
     *(["monitor"], ["parked"], ["schemas"], ["subscriptions"], ["topics"], ["local"]),
-    *(["settings"], ["status"], ["throughput"], ["doctor"], ["bench"]),
+    *(
+        ["provisions"],
+        ["ledger"],
+        ["erase"],
+        ["settings"],
+        ["status"],
+        ["throughput"],
+        ["doctor"],
+        ["bench"],
+    ),
 ]
 ASKED = {  # what has --json and changes nothing -> its exit status
     "status": 0,
@@ -61,6 +70,10 @@ ASKED = {  # what has --json and changes nothing -> its exit status
     "topics apply --dry-run": 0,
     "local status": 0,
     "settings show": 0,
+    "provisions by child_allowance": 0,
+    "ledger verify": 0,
+    "ledger anchor": 0,
+    "ledger prune --dry-run": 0,
     "reach show CHANGE": 0,
     "reach show 01900000-0000-7000-8000-000000000000": 3,
 }

@@ -87,6 +87,7 @@ class Pace:
     send_within: timedelta = timedelta(seconds=8)  # acknowledged or given up; the producer's bound
     stand_by: timedelta = timedelta(seconds=1)  # how often a standby asks
     keep: timedelta = timedelta(days=7)  # how long sent rows stay
+    refused_keep: timedelta | None = None  # how long refused ones do; None: until settled
     prune_rows: int = 1_000  # how many go at once
     prune_every: timedelta = timedelta(minutes=1)
     retry_first: timedelta = timedelta(milliseconds=200)
@@ -318,13 +319,19 @@ class Relay:
                 await connection.execute(statements.REFUSE, told)
 
     async def _prune(self, connection: Connection) -> None:
-        """Delete a batch of rows that were sent long ago, now and then."""
+        """Delete a batch of rows that were sent, or refused, too long ago, now and then."""
         if monotonic() < self._prune_at:
             return
-        limits = {"keep": self._pace.keep, "rows": self._pace.prune_rows}
+        limits: dict[str, object] = {"keep": self._pace.keep, "rows": self._pace.prune_rows}
         with translated(self.system):
-            cursor = await connection.execute(statements.PRUNE, limits)
-        if cursor.rowcount < self._pace.prune_rows:
+            sent = (await connection.execute(statements.PRUNE, limits)).rowcount
+            refused = 0
+            if self._pace.refused_keep is not None:
+                limits["keep"] = self._pace.refused_keep
+                refused = (await connection.execute(statements.PRUNE_REFUSED, limits)).rowcount
+        if refused:
+            self._log.warning("outbox-refused-pruned", changes=refused)
+        if max(sent, refused) < self._pace.prune_rows:
             self._prune_at = monotonic() + self._pace.prune_every.total_seconds()
 
     async def _insist(self, act: Callable[[], Awaitable[T]]) -> T:

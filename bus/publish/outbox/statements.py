@@ -49,6 +49,13 @@ DELETE FROM renkei.outbox WHERE seq IN (
 )
 """
 
+PRUNE_REFUSED = """
+DELETE FROM renkei.outbox_refused WHERE seq IN (
+    SELECT seq FROM renkei.outbox_refused
+    WHERE refused_at < clock_timestamp() - %(keep)s ORDER BY refused_at LIMIT %(rows)s
+)
+"""
+
 # Free, run out, or already ours: a holder's name is used by one process only.
 TAKE_LEASE = """
 UPDATE renkei.relay_lease

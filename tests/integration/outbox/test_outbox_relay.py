@@ -430,6 +430,27 @@ async def test_prunes_what_was_sent_long_ago(outbox: Outbox) -> None:
     assert outbox.sent()[-1] == ("1", 26)
 
 
+async def test_prunes_what_was_refused_long_ago_only_if_it_may(outbox: Outbox) -> None:
+    """Without the setting a refused change stays until somebody settles it."""
+    outbox.publish(change("1", 1, refuse=True), change("2", 1, refuse=True))
+    count = "SELECT count(*) FROM renkei.outbox_refused"
+    async with outbox.relaying():
+        await until(lambda: outbox.rows(count) == [(2,)])
+    with outbox.connect() as session:
+        long_ago = "refused_at = refused_at - interval '99 days'"
+        session.execute(f"UPDATE renkei.outbox_refused SET {long_ago} WHERE seq = 1")
+
+    outbox.publish(change("3", 1))
+    async with outbox.relaying():
+        await until(lambda: outbox.pending() == 0)
+    assert outbox.rows(count) == [(2,)]
+    pruning = outbox.relay(pace=replace(QUICK, refused_keep=timedelta(days=90)))
+    async with outbox.relaying(pruning):
+        await until(lambda: outbox.rows(count) == [(1,)])
+
+    assert outbox.rows("SELECT seq FROM renkei.outbox_refused") == [(2,)]
+
+
 async def test_takes_batches_that_fit_into_memory(outbox: Outbox) -> None:
     """Large changes go in small batches, and none is left to the poll."""
     big = "x" * 20_000

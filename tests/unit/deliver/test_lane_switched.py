@@ -85,7 +85,7 @@ async def test_the_batch_in_hand_is_finished_under_the_view_it_was_seen_by(
 
 
 async def test_the_same_view_of_another_edition_disturbs_nobody(town: Town, sinks, store) -> None:
-    """Another purpose is no other view: the lane goes on; opened again, it is of the edition."""
+    """A reason beside the rule is no other view: the lane goes on, and later is of the edition."""
     await town.publish("resident", ONE, 1)
     async with hosted(town, sinks) as bus:
         policies = Policies(town, bus, sinks, ["resident"])
@@ -94,7 +94,7 @@ async def test_the_same_view_of_another_edition_disturbs_nobody(town: Town, sink
         (lane,) = delivery.fleet.at_work.values()
 
         def change(streams: dict[str, Any]) -> None:
-            streams["resident"]["purpose"] = "another one"
+            streams["resident"]["suppression_reason"] = "another one"
 
         await policies.apply(SYSTEM, text_of(SYSTEM, change))
         await town.publish("resident", ONE, 2)
@@ -104,6 +104,27 @@ async def test_the_same_view_of_another_edition_disturbs_nobody(town: Town, sink
         await bus.paused()
         await bus.resume(SYSTEM)
         await bus.until(lambda: store.standings["resident"].edition == 1)
+
+
+async def test_another_ground_is_another_view(town: Town, sinks, store) -> None:
+    """The lane switches, and each receipt says on which ground it was: both are recorded."""
+    await town.publish("resident", ONE, 1)
+    async with hosted(town, sinks) as bus:
+        policies = Policies(town, bus, sinks, ["resident"])
+        await bus.at(1)
+
+        def change(streams: dict[str, Any]) -> None:
+            streams["resident"]["purpose"] = "another one"
+
+        await policies.apply(SYSTEM, text_of(SYSTEM, change))
+        await bus.until(lambda: store.standings["resident"].edition == 1)
+        await town.publish("resident", ONE, 2)
+        await bus.at(2)
+
+    purposes = {view["fingerprint"]: view["purpose"] for view in town.read_all("view")}
+    first, *_, last = [receipt["view"] for receipt in town.read_all("receipt")]
+    assert purposes[first] != purposes[last] == "another one"
+    assert store.versions() == {ONE: 2}
 
 
 async def test_a_stream_that_is_granted_is_subscribed(town: Town, sinks, store) -> None:

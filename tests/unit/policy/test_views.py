@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
@@ -136,14 +138,40 @@ def test_lists_of_records_become_lists(catalog: Catalog) -> None:
         {"masks": {"name.full": "last_four"}},  # of the same type
         {"where": [{"field": "sex", "equals": "1"}]},
         {"mode": "work_list"},
+        {"legal_basis": [{"law": "another law"}]},
+        {"purpose": "another purpose"},
+        {"approver": "another"},
+        {"approved_on": date(2026, 4, 2)},
+        {"expires_on": date(2028, 3, 31)},
     ],
-    ids=["rows", "columns", "suppression", "mask", "mask of a text", "conditions", "mode"],
+    ids=[
+        "rows",
+        "columns",
+        "suppression",
+        "mask",
+        "mask of a text",
+        "conditions",
+        "mode",
+        "law",
+        "purpose",
+        "approver",
+        "approval",
+        "expiry",
+    ],
 )
 def test_whatever_a_system_would_see_is_in_the_fingerprint(
     catalog: Catalog, changed: dict[str, object]
 ) -> None:
-    """A receipt names the view by its fingerprint, years later too."""
+    """A receipt names the view and its ground by one fingerprint, years later too."""
     assert view_of(catalog, **changed).fingerprint != view_of(catalog).fingerprint
+
+
+def test_a_fingerprint_is_the_digest_of_the_views_statement(catalog: Catalog) -> None:
+    """Whoever has the statement can check it, without this program."""
+    view = view_of(catalog)
+
+    assert hashlib.sha256(view.statement.encode()).hexdigest() == view.fingerprint
+    assert json.loads(view.statement)["ground"]["expires_on"] == view.ground.expires_on.isoformat()
 
 
 def test_a_new_schema_version_gives_a_new_fingerprint(catalog: Catalog) -> None:
@@ -157,10 +185,10 @@ def test_a_new_schema_version_gives_a_new_fingerprint(catalog: Catalog) -> None:
 
 
 def test_words_are_not_in_the_fingerprint(catalog: Catalog) -> None:
-    """Another approver, or the order in which fields are written, is the same view."""
+    """The order in which fields are written, or a reason beside the rule, is the same view."""
     same = view_of(
         catalog,
-        approver="another",
+        suppression_reason="another",
         fields=["protected", "address", "birth_date", "name.full", "household_number"],
         event_types=["resident.died", "resident.moved_in"],
     )
@@ -319,7 +347,7 @@ def test_the_ledger_sees_identifiers_only(catalog: Catalog, stream: str) -> None
     assert view.event_types == frozenset()
 
 
-@pytest.mark.parametrize("stream", ["receipt", "exception", "operation"])
+@pytest.mark.parametrize("stream", ["receipt", "exception", "operation", "erasure"])
 def test_the_ledger_keeps_internal_streams_whole(catalog: Catalog, stream: str) -> None:
     """They are the bus's own words about itself."""
     view = ledger_view(catalog.stream(stream))

@@ -1,0 +1,212 @@
+"""Erase a subject: what is done, and what cannot be reached, from all that these settings know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pyarrow as pa
+
+from bus.access import erasure_key
+from bus.app.answers import entitled, ledger
+from bus.app.configured import catalog
+from bus.app.outside import broker, registry
+from bus.app.providing import whose
+from bus.broker import Broker
+from bus.catalog import Catalog
+from bus.catalog.registry import Registry
+from bus.catalog.wire import Reader
+from bus.deliver.clock import SystemClock
+from bus.deliver.erasing import Erasures
+from bus.deliver.fence import Fence
+from bus.deliver.internal import InternalTopic
+from bus.errors import ErasureRefused
+from bus.ledger import Ledger
+from bus.ledger.erasable import Erasable, KnownKey
+from bus.ledger.provided import Period, Provided
+from bus.ledger.provisions import Provision
+from bus.ledger.subjects import PersonsStreams, persons_streams
+from bus.model import Operation, Stream, event_key
+from bus.model.erasure import Erasure, ErasureState, subject_digest
+from bus.settings import Settings
+
+_LAST = "protection"  # what masks is erased after what it masks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copies:
+    """What one system was given of a stream."""
+
+    system: str
+    stream: str
+    events: int
+    has_lane: bool  # whether its lane takes the row out; otherwise somebody must
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErasurePlan:
+    """What an erasure does, and what it does not."""
+
+    municipality_code: str
+    digest: str
+    keys: Sequence[tuple[Stream, str]]  # streams and the Kafka keys in them
+    known: Mapping[str, int]  # events by stream, as far as the ledger has them
+    before: Erasure | None
+    is_done: bool  # erased already, and nothing has come since
+    copies: Sequence[Copies]
+    set_aside: Mapping[tuple[str, str], int]  # settled by the erasure
+    standing: Sequence[Operation]  # lanes that erase only when they go on
+    naming: Sequence[Stream]  # whose records may name the subject under another number
+    outboxes: Sequence[str]  # core systems that hold changes of their own
+
+
+class Erasing:
+    """One erasure, opened to be planned and done."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        streams: Catalog,
+        asked: Ledger,
+        erasures: Erasures,
+        fence: Fence,
+    ) -> None:
+        self._settings = settings
+        self._streams = streams
+        self._asked = asked
+        self._erasures = erasures
+        self._fence = fence
+
+    async def plan(self, subject: str) -> ErasurePlan:
+        """What erasing *subject* would do.
+
+        Raises:
+            ConfigurationError: The number is of no municipality, or of several; no key is set.
+            ErasureRefused: The subject is under protection.
+        """
+        where = persons_streams(self._streams.streams.values())
+        provided = Provided(self._asked)
+        municipality, number = await whose(provided, subject, where)
+        if self._is_protected(municipality, number):
+            raise ErasureRefused(
+                "the subject is under protection (支援措置): erased, others' records would show"
+                " where it is; end the protection first"
+            )
+        digest = subject_digest(erasure_key(self._settings), municipality, number)
+        erasable = Erasable(self._asked)
+        known = await erasable.keys(municipality, number, where)
+        keys = self._keys(municipality, number, where, known)
+        before = self._erasures.of(digest)
+        given = await provided.of_subject(municipality, number, where, Period())
+        names = {stream.name for stream, _ in keys}
+        return ErasurePlan(
+            municipality_code=municipality,
+            digest=digest,
+            keys=keys,
+            known={
+                name: sum(key.events for key in known if key.stream == name)
+                for name in sorted({key.stream for key in known})
+            },
+            before=before,
+            is_done=before is not None and _covers(before, known),
+            copies=await self._copies(given.provisions),
+            set_aside=await erasable.set_aside(sorted({key for _, key in keys})),
+            standing=[o for o in await self._asked.standing() if o.stream in names],
+            naming=[self._streams.stream(name) for name in where.naming],
+            outboxes=sorted(self._settings.outboxes),
+        )
+
+    async def erase(self, plan: ErasurePlan, *, operator: str, reason: str) -> Erasure:
+        """Do it.
+
+        Raises:
+            Unavailable: Something does not answer; erasing again finishes it.
+        """
+        begun = Erasure(
+            subject_digest=plan.digest,
+            municipality_code=plan.municipality_code,
+            state=ErasureState.BEGUN,
+            streams=tuple(stream.name for stream, _ in plan.keys),
+            at=datetime.now(UTC),
+            operator=operator,
+            reason=reason,
+        )
+        return await self._erasures.erase(begun, plan.keys)
+
+    def _is_protected(self, municipality: str, number: str) -> bool:
+        header = [{"municipality_code": municipality, "subject_id": number}]
+        records = pa.RecordBatch.from_pylist([{"header": each} for each in header])
+        return bool(self._fence.protected(records)[0].as_py())
+
+    def _keys(
+        self, municipality: str, number: str, where: PersonsStreams, known: Sequence[KnownKey]
+    ) -> list[tuple[Stream, str]]:
+        """Every stream of persons, whether the ledger has an event there or not: it may be behind.
+        Of numbers that only begin with the person's, those that are known."""
+        wanted = {(name, number) for name in where.own}
+        wanted |= {(key.stream, key.subject_id) for key in known}
+        return [
+            (self._streams.stream(name), event_key(municipality, each))
+            for name, each in sorted(wanted, key=lambda pair: (pair[0] == _LAST, pair))
+        ]
+
+    async def _copies(self, given: Sequence[Provision]) -> list[Copies]:
+        now = await entitled(self._settings, self._asked)
+        counts: dict[tuple[str, str], int] = {}
+        for provision in given:
+            pair = (provision.system, provision.stream)
+            counts[pair] = counts.get(pair, 0) + 1
+        return [
+            Copies(
+                system=system,
+                stream=stream,
+                events=events,
+                has_lane=stream in now.get(system, {}) and system in self._settings.systems,
+            )
+            for (system, stream), events in sorted(counts.items())
+        ]
+
+
+def _covers(before: Erasure, known: Sequence[KnownKey]) -> bool:
+    """Whether nothing of the subject was published since it was erased."""
+    if before.state is not ErasureState.ERASED:
+        return False
+    first: dict[tuple[str, int], int] = {}
+    for stream, partition, offset in zip(
+        before.streams, before.partitions, before.offsets, strict=True
+    ):
+        first[stream, partition] = min(offset, first.get((stream, partition), offset))
+    return all(key.offset < first.get((key.stream, key.partition), -1) for key in known)
+
+
+async def open_erasing(stack: AsyncExitStack, settings: Settings) -> Erasing:
+    """What an erasure needs, until *stack* ends.
+
+    Raises:
+        Unavailable: Database, broker or registry does not answer.
+    """
+    erasure_key(settings)  # before anything is opened
+    streams = catalog(settings)
+    known: Registry = await stack.enter_async_context(registry(settings))
+    cluster: Broker = await stack.enter_async_context(broker(settings))
+    asked = await stack.enter_async_context(ledger(settings))
+    producer = cluster.producer(client_id="renkei-eraser")
+    await producer.start()
+    stack.push_async_callback(producer.close)
+    own, protection = streams.stream("erasure"), streams.stream("protection")
+    erasures = Erasures(
+        cluster,
+        producer,
+        InternalTopic(cluster, producer, known, own),
+        own,
+        Reader(own, streams, known),
+        SystemClock(),
+    )
+    stack.push_async_callback(erasures.close)
+    await erasures.start()
+    fence = Fence(cluster, protection, Reader(protection, streams, known))
+    stack.push_async_callback(fence.close)
+    await fence.start()
+    return Erasing(settings, streams, asked, erasures, fence)

@@ -1,0 +1,76 @@
+"""Who was given what: the ledger's answers, with the streams and the days of these settings."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import date, datetime, time, timedelta
+
+from bus.access import erasure_key
+from bus.app.answers import ledger
+from bus.app.configured import catalog
+from bus.deliver.fleet import JAPAN
+from bus.errors import ConfigurationError
+from bus.ledger.provided import Period, Provided
+from bus.ledger.provisions import Provisions
+from bus.ledger.subjects import PersonsStreams, persons_streams
+from bus.model.erasure import subject_digest
+from bus.settings import Settings
+
+
+@asynccontextmanager
+async def provided(settings: Settings) -> AsyncIterator[Provided]:
+    """The ledger of these settings, to be asked about provisions."""
+    async with ledger(settings) as asked:
+        yield Provided(asked)
+
+
+def period(first: date | None, last: date | None) -> Period:
+    """From the first day to the end of the last, in Japan.
+
+    Raises:
+        ConfigurationError: They are the wrong way round.
+    """
+    if first is not None and last is not None and first > last:
+        raise ConfigurationError("--from is no later than --to")
+    whole = Period()
+    return Period(
+        whole.first if first is None else datetime.combine(first, time(), JAPAN),
+        whole.after if last is None else datetime.combine(last + timedelta(days=1), time(), JAPAN),
+    )
+
+
+async def provisions_of(
+    settings: Settings, asked: Provided, subject: str, stream: str | None, when: Period
+) -> Provisions:
+    """What was given of *subject*.
+
+    Args:
+        subject: ``<municipality>/<number>``, or the number where one municipality has it.
+        stream: Look for the very number in this stream; None: for a person's, wherever it is.
+
+    Raises:
+        ConfigurationError: The number is of no municipality, or of several.
+        SchemaUnknown: There is no such stream.
+    """
+    streams = catalog(settings)
+    where = persons_streams(streams.streams.values())
+    if stream is not None:
+        where = PersonsStreams((streams.stream(stream).name,), (), ())
+    municipality, number = await whose(asked, subject, where)
+    digest = None
+    if settings.erasure_key_file is not None:
+        digest = subject_digest(erasure_key(settings), municipality, number)
+    return await asked.of_subject(municipality, number, where, when, digest)
+
+
+async def whose(asked: Provided, subject: str, where: PersonsStreams) -> tuple[str, str]:
+    """Municipality and number of *subject*.
+
+    Raises:
+        ConfigurationError: It says none, and the ledger knows none, or several.
+    """
+    municipality, _, number = subject.rpartition("/")
+    if not number or not number.isprintable() or " " in number:
+        raise ConfigurationError("a subject is <municipality>/<number>, or the number")
+    return municipality or await asked.municipality_of(number, where), number

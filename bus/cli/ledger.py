@@ -1,0 +1,244 @@
+"""``renkei ledger``: is it what it was, where does it end, what may go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from bus import app as composition
+from bus.cli.output import DryRun, Json, err, out, show_json
+from bus.errors import ConfigurationError
+from bus.ledger.anchor import Anchor
+from bus.ledger.anchor import read as read_anchor
+from bus.ledger.audit import Choice, Step, Verdict
+from bus.ledger.chains import Finding
+from bus.ledger.prune import Pruned
+
+WRONG = 4  # exit status: the ledger is not what it was
+_SHOWN = 50
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group to the command line."""
+    group = typer.Typer(no_args_is_help=True, help="The record of what was given: proved and kept.")
+    group.command()(verify)
+    group.command()(anchor)
+    group.command()(prune)
+    app.add_typer(group, name="ledger")
+
+
+def verify(
+    system: Annotated[str | None, typer.Option(help="Only this receiving system.")] = None,
+    stream: Annotated[str | None, typer.Option(help="Only this stream.")] = None,
+    anchor_file: Annotated[
+        Path | None, typer.Option("--anchor", help="An anchor of before: is it still in there?")
+    ] = None,
+    without_log: Annotated[
+        bool, typer.Option("--without-log", help="Check the chains alone, without Kafka.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Verify the ledger: chains, what the log has of it, and digests of what was delivered.
+
+    The exit status is 0 if all is as it was, and 4 if a row was changed, removed, added or moved;
+    each is named.
+    """
+    before = None if anchor_file is None else _read(anchor_file)
+    with _progress() as step:
+        verdict = asyncio.run(
+            composition.verify(
+                composition.settings(),
+                Choice(system, stream),
+                step,
+                anchor=before,
+                with_log=not without_log,
+            )
+        )
+    if as_json:
+        show_json(document(verdict, before))
+    else:
+        _print(verdict, before, with_log=not without_log)
+    if not verdict.is_good:
+        raise typer.Exit(WRONG)
+
+
+def anchor(as_json: Json = False) -> None:
+    """Print where every chain of receipts ends, and the digest of that, to be kept elsewhere."""
+    found = asyncio.run(composition.anchor(composition.settings()))
+    if not as_json:
+        out().print(str(found), end="", markup=False, soft_wrap=True)
+        return
+    show_json(
+        {
+            "at": found.at.isoformat(),
+            "digest": found.digest,
+            "heads": [
+                {
+                    "system": head.system,
+                    "stream": head.stream,
+                    "partition": head.partition,
+                    "end": head.end,
+                    "chain": head.chain,
+                    "place": f"{head.log_partition}/{head.log_offset}",
+                }
+                for head in found.heads
+            ],
+        }
+    )
+
+
+def prune(dry_run: DryRun = False, as_json: Json = False) -> None:
+    """Take from the ledger what is older than RENKEI_PROVISION_RETENTION; chains stay provable."""
+    settings = composition.settings()
+    done = asyncio.run(composition.prune_ledger(settings, is_dry=dry_run))
+    if as_json:
+        show_json(
+            {
+                "before": done.before.isoformat(),
+                "receipts": done.receipts,
+                "events": done.events,
+                "exceptions": done.exceptions,
+                "operations": done.operations,
+                "dry_run": dry_run,
+            }
+        )
+    else:
+        out().print(_told(done, "would take" if dry_run else "took"))
+
+
+def document(verdict: Verdict, anchor: Anchor | None) -> dict[str, Any]:
+    """A verdict for machines."""
+    return {
+        "good": verdict.is_good,
+        "lanes": verdict.lanes,
+        "receipts": verdict.receipts,
+        "repeats": verdict.repeats,
+        "chains": verdict.chains,
+        "forks": verdict.forks,
+        "in_log": verdict.in_log,
+        "no_longer_in_log": verdict.no_longer_in_log,
+        "unreadable_in_log": verdict.unreadable,
+        "digests": verdict.digests,
+        "compacted": verdict.compacted,
+        "events": verdict.events,
+        "events_compacted": verdict.events_compacted,
+        "views": verdict.views,
+        "unrecorded_views": list(verdict.unrecorded_views),
+        "false_views": [{"view": v, "what": w} for v, w in verdict.false_views.items()],
+        "pruned_before": verdict.pruned_before and verdict.pruned_before.isoformat(),
+        "anchor": None
+        if anchor is None
+        else {
+            "at": anchor.at.isoformat(),
+            "heads": len(anchor.heads),
+            "pruned": verdict.pruned_heads,
+            "lost": [str(head) for head in verdict.lost_heads],
+        },
+        "findings": [
+            {
+                "kind": finding.kind.value,
+                "system": finding.system or None,
+                "stream": finding.stream,
+                "partition": finding.partition,
+                "start": finding.start,
+                "end": finding.end,
+                "place": f"{finding.place[0]}/{finding.place[1]}",
+                "what": finding.what,
+            }
+            for finding in verdict.findings
+        ],
+    }
+
+
+def _print(verdict: Verdict, anchor: Anchor | None, *, with_log: bool) -> None:
+    say = out().print
+    say(_counts(verdict, anchor, with_log=with_log))
+    for head in verdict.lost_heads[:_SHOWN]:
+        lane = f"{head.system}/{head.stream}/{head.partition}"
+        say(f"lost: {lane} up to {head.end}", style="bold red", markup=False)
+    for view, what in verdict.false_views.items():
+        say(f"view {view}: {what}", style="bold red", markup=False)
+    for finding in verdict.findings[:_SHOWN]:
+        say(_line(finding), style="bold red", markup=False)
+    if len(verdict.findings) > _SHOWN:
+        say(f"and {len(verdict.findings) - _SHOWN:,} more: --json has them")
+    say("all is as it was" if verdict.is_good else "the ledger is not what it was")
+
+
+def _counts(verdict: Verdict, anchor: Anchor | None, *, with_log: bool) -> Table:
+    """What was looked at, a line each."""
+    counted: list[tuple[int, str]] = [
+        (verdict.receipts, f"receipts of {verdict.lanes:,} lanes in {verdict.chains:,} chains"),
+        (verdict.repeats, "of them sent twice"),
+        (verdict.forks, "of them after a store was restored"),
+    ]
+    if with_log:
+        counted += [
+            (verdict.in_log, "receipts are so in the log"),
+            (verdict.no_longer_in_log, "receipts are older than the log"),
+            (verdict.digests, "receipts delivered what the log has"),
+            (verdict.compacted, "receipts of which compaction took some"),
+            (verdict.events, "events are so in the log"),
+            (verdict.events_compacted, "events are not in the log any more"),
+        ]
+    counted += [
+        (verdict.views, "views with a recorded ground"),
+        (len(verdict.unrecorded_views), "views without one"),
+    ]
+    if anchor is not None:
+        lost, gone = len(verdict.lost_heads), verdict.pruned_heads
+        counted += [
+            (len(anchor.heads) - lost - gone, f"heads of the anchor of {anchor.at:%Y-%m-%d}"),
+            (gone, "heads that retention took since"),
+            (lost, "heads that are lost"),
+        ]
+    table = Table("", "", box=None, pad_edge=False, show_header=False)
+    table.columns[0].justify = "right"
+    for count, what in counted:
+        table.add_row(f"{count:,}", what)
+    if verdict.pruned_before is not None:
+        table.add_row(
+            "", f"retention took what was applied before {verdict.pruned_before:%Y-%m-%d}"
+        )
+    return table
+
+
+def _line(finding: Finding) -> str:
+    place = f"{finding.place[0]}/{finding.place[1]}"
+    if not finding.system:
+        return f"{finding.kind.value}: {finding.stream} {place}: {finding.what}"
+    lane = f"{finding.system}/{finding.stream}/{finding.partition}"
+    span = f"{finding.start}-{finding.end}"
+    return f"{finding.kind.value}: {lane} {span} (receipt {place}): {finding.what}"
+
+
+def _told(done: Pruned, what: str) -> str:
+    events = sum(done.events.values())
+    return (
+        f"{what} {done.receipts:,} receipts, {events:,} events, {done.exceptions:,} exceptions,\n"
+        f"{done.operations:,} operations from before {done.before:%Y-%m-%d}"
+    )
+
+
+def _read(file: Path) -> Anchor:
+    try:
+        return read_anchor(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError("cannot read the anchor", file=str(file)) from error
+
+
+@contextmanager
+def _progress() -> Iterator[Step]:
+    """How far it is, on a terminal; nothing where stderr is none."""
+    console = err()
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    with console.status("…") as status:
+        yield status.update

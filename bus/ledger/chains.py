@@ -1,0 +1,188 @@
+"""Whether the receipts of a lane are the chain that the lane made (連鎖). Pure.
+
+Each receipt names the chain value of the one before it and starts where that one ended. A lane has
+a chain for each time that it was built: each begins at offset 0 with :data:`NO_PREVIOUS`. Where a
+store was restored from a copy two receipts follow the same one. A receipt may stand twice, for a
+lane sends its last one again whenever it opens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from bus.model import Receipt
+from bus.model.receipt import NO_PREVIOUS
+
+
+class FindingKind(StrEnum):
+    """What is wrong with a row of the ledger."""
+
+    CHANGED = "changed"  # it does not say what was said
+    REMOVED = "removed"  # it was said, and is not there
+    ADDED = "added"  # it is there, and was not said
+    MOVED = "moved"  # it stands at another place than it was said at
+    BROKEN = "broken"  # it follows a receipt that is not there, or starts elsewhere
+    CONTENT = "content"  # the log holds other events than were delivered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptRow:
+    """A receipt as the ledger, or the receipts' log, has it, and its place there."""
+
+    receipt: Receipt
+    chain: str
+    applied_at: datetime
+    cluster_id: str
+    is_replay: bool
+    log_partition: int
+    log_offset: int
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Where it was said in the receipts' log."""
+        return self.log_partition, self.log_offset
+
+    @property
+    def said(self) -> tuple[object, ...]:
+        """Everything that it says, without where."""
+        return (self.receipt, self.chain, self.applied_at, self.cluster_id, self.is_replay)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One row that is not as it should be."""
+
+    kind: FindingKind
+    system: str
+    stream: str
+    partition: int
+    start: int
+    end: int
+    place: tuple[int, int]  # in the receipts' log
+    what: str
+    follows: str = ""  # the chain value of the receipt that it does not follow well
+
+    @classmethod
+    def of(cls, kind: FindingKind, row: ReceiptRow, what: str, follows: str = "") -> Finding:
+        """A finding about *row*."""
+        receipt = row.receipt
+        return cls(
+            kind=kind,
+            system=receipt.system,
+            stream=receipt.stream,
+            partition=receipt.partition,
+            start=receipt.start,
+            end=receipt.end,
+            place=row.place,
+            what=what,
+            follows=follows,
+        )
+
+
+@dataclass(slots=True)
+class LaneVerdict:
+    """What was found of one lane."""
+
+    receipts: int = 0
+    repeats: int = 0
+    chains: int = 0
+    forks: int = 0  # receipts that follow one which another follows already: a restored store
+    findings: list[Finding] = field(default_factory=list)
+
+
+def check_lane(rows: Sequence[ReceiptRow], heads: Mapping[str, int]) -> LaneVerdict:
+    """Check the receipts of one lane.
+
+    Args:
+        rows: All that the ledger has of it, in the order of the receipts' log.
+        heads: Chain value -> end, of receipts that retention took and that others may follow.
+    """
+    verdict = LaneVerdict()
+    ends: dict[str, int | None] = dict(heads)
+    first: dict[str, tuple[int, int]] = {}
+    for row in rows:
+        is_true = _itself(row) is None
+        for chain in (row.chain, row.receipt.chain):
+            if is_true or chain not in ends:
+                ends[chain] = row.receipt.end if is_true else None
+            first.setdefault(chain, row.place)
+    seen: set[str] = set(heads)
+    times: set[tuple[str, datetime]] = set()
+    followed: set[str] = set()
+    for row in rows:
+        verdict.receipts += 1
+        problem = _itself(row)
+        if problem is None and (row.chain, row.applied_at) in times:
+            verdict.repeats += 1
+            continue
+        if problem is None:
+            problem = _before(row, ends, first, seen)
+        if problem is not None:
+            verdict.findings.append(problem)
+        elif row.receipt.previous == NO_PREVIOUS:
+            verdict.chains += 1
+        elif row.chain not in seen:
+            verdict.forks += row.receipt.previous in followed
+            followed.add(row.receipt.previous)
+        seen.update((row.chain, row.receipt.chain))
+        times.add((row.chain, row.applied_at))
+    return verdict
+
+
+def _itself(row: ReceiptRow) -> Finding | None:
+    if row.chain != row.receipt.chain:
+        return Finding.of(FindingKind.CHANGED, row, "its chain value is not that of what it says")
+    if row.is_replay != (row.receipt.start == row.receipt.end):
+        return Finding.of(FindingKind.CHANGED, row, "whether it is a replay is not what it says")
+    return None
+
+
+def _before(
+    row: ReceiptRow,
+    ends: Mapping[str, int | None],
+    first: Mapping[str, tuple[int, int]],
+    seen: set[str],
+) -> Finding | None:
+    receipt = row.receipt
+    if receipt.previous == NO_PREVIOUS:
+        if receipt.start != 0:
+            what = "it begins a chain, and not at offset 0"
+            return Finding.of(FindingKind.BROKEN, row, what)
+        return None
+    if receipt.previous not in ends:
+        if row.chain in seen:  # retention took it; a lane that opened sent it again
+            return None
+        what = f"the receipt before it, which ended at {receipt.start}, is not there"
+        return Finding.of(FindingKind.BROKEN, row, what, receipt.previous)
+    end = ends[receipt.previous]  # None: that one is not what it was, and is named itself
+    if end is not None and end != receipt.start:
+        what = f"it starts elsewhere than the receipt before it ended: {end}"
+        return Finding.of(FindingKind.BROKEN, row, what, receipt.previous)
+    if receipt.previous not in seen:
+        place = first[receipt.previous]
+        what = f"it stands before the receipt that it follows: {place[0]}/{place[1]}"
+        return Finding.of(FindingKind.MOVED, row, what, receipt.previous)
+    return None
+
+
+def settle(
+    in_chains: Iterable[Finding], in_log: Iterable[Finding], said: set[str]
+) -> list[Finding]:
+    """One finding for each row: what the log shows explains what the chains show.
+
+    Args:
+        in_chains: What the chains by themselves showed.
+        in_log: What the comparison with the log showed, and with what it delivered.
+        said: Chain values of what the log has and the ledger has otherwise, or not at all.
+    """
+    named = list(in_log)
+    places = {finding.place for finding in named}
+    kept = [
+        finding
+        for finding in in_chains
+        if finding.place not in places and finding.follows not in said
+    ]
+    return sorted([*kept, *named], key=lambda f: (f.system, f.stream, f.partition, f.place))

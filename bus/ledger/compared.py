@@ -1,0 +1,75 @@
+"""The ledger's receipts against those in the receipts' log, place by place. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from bus.ledger.chains import Finding, FindingKind, ReceiptRow
+
+
+@dataclass(slots=True)
+class Compared:
+    """What differs, so far; settled at the end, when what has only moved is known."""
+
+    same: int = 0
+    _held: list[ReceiptRow] = field(default_factory=list)  # in the ledger, not so in the log
+    _said: list[ReceiptRow] = field(default_factory=list)  # in the log, not so in the ledger
+
+    def take(self, held: Iterable[ReceiptRow], said: Iterable[ReceiptRow]) -> None:
+        """Compare one stretch of one partition's log; both sides hold all that is in it."""
+        by_place = {row.place: row for row in said}
+        for row in held:
+            told = by_place.pop(row.place, None)
+            if told is not None and told.said == row.said:
+                self.same += 1
+                continue
+            self._held.append(row)
+            if told is not None:
+                self._said.append(told)
+        self._said += by_place.values()
+
+    @property
+    def chains(self) -> set[str]:
+        """The chain values of what the log has and the ledger has not, or has otherwise."""
+        return {row.chain for row in self._said}
+
+    def findings(self) -> list[Finding]:
+        """One for each row that differs, named as the log has it."""
+        found: list[Finding] = []
+        missing = {row.place: row for row in self._said}
+        moved: dict[tuple[object, ...], ReceiptRow] = {}
+        for row in self._said:
+            moved.setdefault(row.said, row)
+        left = []
+        for row in self._held:
+            origin = moved.get(row.said)
+            if origin is None:
+                left.append(row)
+                continue
+            del moved[row.said]
+            missing.pop(origin.place, None)
+            what = f"it was said at {origin.place[0]}/{origin.place[1]} of the receipts' log"
+            found.append(Finding.of(FindingKind.MOVED, row, what))
+        for row in left:
+            told = missing.pop(row.place, None)
+            if told is None:
+                what = "the receipts' log does not have it"
+                found.append(Finding.of(FindingKind.ADDED, row, what))
+            else:
+                wrong = ", ".join(_differences(row, told))
+                found.append(Finding.of(FindingKind.CHANGED, told, f"not as it was said: {wrong}"))
+        for row in missing.values():
+            what = "it was said, and is not there"
+            found.append(Finding.of(FindingKind.REMOVED, row, what))
+        return found
+
+
+def _differences(held: ReceiptRow, said: ReceiptRow) -> list[str]:
+    own = ("chain", "applied_at", "cluster_id", "is_replay")
+    wrong = [name for name in own if getattr(held, name) != getattr(said, name)]
+    names = type(held.receipt).__dataclass_fields__
+    return [
+        *(n for n in names if getattr(held.receipt, n) != getattr(said.receipt, n)),
+        *wrong,
+    ]

@@ -1,0 +1,101 @@
+"""Whether the log still holds what receipts say was delivered: their digests, over its bytes.
+
+The log of a stream's partition is read once, and the receipts of all systems are carried along
+it. Compaction leaves holes: a receipt can be checked only if every offset that it delivered is
+still there; the others are counted. Pure.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bus.broker import Fetched
+from bus.ledger.chains import Finding, FindingKind, ReceiptRow
+
+_STRETCH = re.compile(r"\[(\d+),(\d+)\)")
+
+
+def stretches(delivered: str) -> list[tuple[int, int]]:
+    """The ranges of an ``int8multirange``'s text: first offset, and the one after the last."""
+    return [(int(first), int(end)) for first, end in _STRETCH.findall(delivered)]
+
+
+@dataclass(slots=True)
+class _Open:
+    """A receipt while the log is read along it."""
+
+    row: ReceiptRow
+    ranges: Sequence[tuple[int, int]]
+    hashed: Any = field(default_factory=hashlib.sha256)
+    found: int = 0
+
+    @property
+    def end(self) -> int:
+        return self.ranges[-1][1]
+
+    @property
+    def wanted(self) -> int:
+        return sum(end - first for first, end in self.ranges)
+
+    def take(self, fetched: Fetched) -> None:
+        offsets = fetched.offsets
+        for first, end in self.ranges:
+            if end <= offsets[0] or first > offsets[-1]:
+                continue
+            low, high = bisect_left(offsets, first), bisect_left(offsets, end)
+            self.found += high - low
+            self.hashed.update(b"".join(value or b"" for value in fetched.values[low:high]))
+
+
+@dataclass(slots=True)
+class Delivered:
+    """The receipts of one partition of a stream, held against its log."""
+
+    checked: int = 0
+    compacted: int = 0  # receipts that could not be checked: not all of it is in the log
+    findings: list[Finding] = field(default_factory=list)
+    _open: list[_Open] = field(default_factory=list)
+
+    def add(self, row: ReceiptRow) -> None:
+        """Carry *row* along; they come by their first delivered offset, ascending."""
+        self._open.append(_Open(row, stretches(row.receipt.delivered)))
+
+    def take(self, fetched: Fetched) -> None:
+        """Go on along the log; every receipt that begins within *fetched* was added before."""
+        if not fetched.offsets:
+            return
+        for each in self._open:
+            each.take(fetched)
+        self.passed(fetched.offsets[-1] + 1)
+
+    def passed(self, offset: int) -> None:
+        """The log before *offset* was read."""
+        still = []
+        for each in self._open:
+            if each.end > offset:
+                still.append(each)
+            else:
+                self._close(each)
+        self._open = still
+
+    def finish(self) -> None:
+        """The log was read to its end; what a receipt claims beyond it, or of a log that is not
+        there, cannot be so."""
+        for each in self._open:
+            what = "it delivered offsets that the log does not have, and never had"
+            self.findings.append(Finding.of(FindingKind.CONTENT, each.row, what))
+        self._open = []
+
+    def _close(self, each: _Open) -> None:
+        if each.found != each.wanted:
+            self.compacted += 1
+            return
+        self.checked += 1
+        if each.hashed.hexdigest() != each.row.receipt.digest:
+            what = "the log holds other events than it delivered"
+            self.findings.append(Finding.of(FindingKind.CONTENT, each.row, what))

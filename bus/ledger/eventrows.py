@@ -1,0 +1,85 @@
+"""The ledger's rows of events against the streams' logs: whose event lies at which offset. Pure.
+
+Compaction takes events from the log, never from the ledger: rows whose event is gone are counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bus.ledger.chains import Finding, FindingKind
+
+Row = Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class EventRows:
+    """One partition of one stream, compared a stretch at a time."""
+
+    stream: str
+    partition: int
+    reached: int  # how far the ledger is
+    below: int  # retention took some of what lies before
+    same: int = 0
+    compacted: int = 0
+    findings: list[Finding] = field(default_factory=list)
+
+    def take(
+        self,
+        held: Sequence[Row],
+        said: Mapping[int, Row],
+        *,
+        there: Collection[int],
+        unreadable: Collection[int],
+    ) -> None:
+        """Compare one stretch of the log.
+
+        Args:
+            held: The ledger's rows in it.
+            said: What the log says, by offset.
+            there: All offsets that the log has in it, erasures included.
+            unreadable: Those that cannot be read, and so are in no ledger.
+        """
+        missing = dict(said)
+        for row in held:
+            offset = row["log_offset"]
+            told = missing.pop(offset, None)
+            if told is not None:
+                wrong = [name for name in told if told[name] != row[name]]
+                if wrong:
+                    self._find(FindingKind.CHANGED, offset, f"not as in the log: {_list(wrong)}")
+                else:
+                    self.same += 1
+            elif offset in there:
+                if offset not in unreadable:
+                    self._find(FindingKind.ADDED, offset, "the log has no such event there")
+            else:
+                self.compacted += 1
+        for offset in missing:
+            if self.below <= offset < self.reached:
+                self._find(FindingKind.REMOVED, offset, "it is in the log, and is not there")
+
+    def beyond(self, held: Sequence[Row]) -> None:
+        """What the ledger has beyond the log's end."""
+        for row in held:
+            self._find(FindingKind.ADDED, row["log_offset"], "it lies beyond the log's end")
+
+    def _find(self, kind: FindingKind, offset: int, what: str) -> None:
+        self.findings.append(
+            Finding(
+                kind=kind,
+                system="",
+                stream=self.stream,
+                partition=self.partition,
+                start=offset,
+                end=offset + 1,
+                place=(self.partition, offset),
+                what=f"the event's row: {what}",
+            )
+        )
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(names)

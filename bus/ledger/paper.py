@@ -1,0 +1,200 @@
+"""An answer to hand out: what was given of one subject, as a page and as a table.
+
+For a person who asks (開示請求). Numbers and names of items only: no value of any item is in the
+ledger. What the record cannot say is said.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+from html import escape
+
+from bus.ledger.provisions import GivenItem, Provision, Provisions, RecordedView
+
+JAPAN = timezone(timedelta(hours=9))
+_HEAD = (
+    ("番号", "No."),
+    ("提供日時", "Given at"),
+    ("提供先", "Given to"),
+    ("記録", "Record"),
+    ("識別番号", "Kept under"),
+    ("履歴番号", "Version"),
+    ("異動", "Event"),
+    ("根拠", "Ground"),
+)
+_STYLE = """
+body{font:10.5pt/1.6 "Noto Sans CJK JP","Hiragino Sans","Yu Gothic",sans-serif;margin:2em}
+table{border-collapse:collapse;width:100%}th,td{border:1px solid #888;padding:.25em .5em;
+text-align:left;vertical-align:top}th{background:#eee}small{color:#555}dt{font-weight:bold}
+section{break-inside:avoid}tr{break-inside:avoid}thead{display:table-header-group}
+@page{size:A4;margin:15mm}"""
+
+
+def notes(answer: Provisions) -> list[tuple[str, str]]:
+    """What a reader must know of the answer, in Japanese and in English."""
+    said = [
+        (
+            "この記録は、連携基盤が各業務システムの保管庫へ引き渡したことを示すものです。引渡し後に各システムが"
+            "作成したファイルや帳票は含みません。",
+            "The record says what the bus handed to each system's own store. Files and printouts"
+            " made from that store afterwards are not in it.",
+        )
+    ]
+    if any(view.may_withhold for view in answer.views.values()):
+        said.append(
+            (
+                "「抑止」とある提供先には、支援措置の対象である間、所在に関する項目（※）は引き渡されません。"
+                "どの提供で抑止されたかは、この記録には残りません。",
+                "Where it says withheld, items of location (※) are not handed over while measures"
+                " of protection are in force. Of which provisions that was, the record does not"
+                " say.",
+            )
+        )
+    if any(provision.view not in answer.views for provision in answer.provisions):
+        said.append(
+            (
+                "根拠が「記録なし」の提供は、根拠の記録を始める前のものです。",
+                "Where the ground is not recorded, it was given before grounds were.",
+            )
+        )
+    if answer.naming:
+        names = "、".join(answer.naming)
+        said.append(
+            (
+                f"他の番号（世帯番号、車両管理番号など）で管理される記録に氏名等が含まれる場合は、その番号で"
+                f"照会してください：{names}",
+                "Records kept under another number (a household's, a vehicle's) may name the"
+                f" person: ask for those numbers too: {', '.join(answer.naming)}",
+            )
+        )
+    if answer.erasure is not None:
+        day = _when(answer.erasure.at)
+        what = ("消去済み", "erased") if answer.erasure.is_done else ("消去未完了", "erasure begun")
+        said.append((f"{day} {what[0]}", f"{what[1]} on {day}"))
+    return said
+
+
+def rows(answer: Provisions) -> list[tuple[str, ...]]:
+    """The table's rows, one for each provision, oldest first."""
+    marks = grounds(answer)
+    return [
+        (
+            str(number),
+            _when(provision.given_at),
+            _system(provision, answer),
+            _stream(provision, answer),
+            provision.subject_id,
+            str(provision.version),
+            provision.event_type.rpartition(".")[2],
+            marks.get(provision.view, "記録なし / not recorded"),
+        )
+        for number, provision in enumerate(answer.provisions, start=1)
+    ]
+
+
+def grounds(answer: Provisions) -> dict[str, str]:
+    """A short mark for each recorded view, in the order in which they first occur."""
+    first = dict.fromkeys(p.view for p in answer.provisions if p.view in answer.views)
+    return {view: f"[{number}]" for number, view in enumerate(first, start=1)}
+
+
+def as_csv(answer: Provisions) -> str:
+    """The table, with the ground written out in each row; for UTF-8 with a mark of order."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    more = ("根拠法令 Legal basis", "利用目的 Purpose", "承認者 Approver", "提供項目 Items")
+    writer.writerow([*(f"{ja} {en}" for ja, en in _HEAD), *more])
+    for provision, row in zip(answer.provisions, rows(answer), strict=True):
+        view = answer.views.get(provision.view)
+        told = ("", "", "", "")
+        if view is not None:
+            told = (view.legal_basis, view.purpose, view.approver, "、".join(_items(view)))
+        writer.writerow([*row, *told])
+    return text.getvalue()
+
+
+def as_html(answer: Provisions, *, made_at: datetime, period: str) -> str:
+    """One page that prints on A4."""
+    marks = grounds(answer)
+    head = "".join(f"<th>{ja}<br><small>{en}</small></th>" for ja, en in _HEAD)
+    body = "\n".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>"
+        for row in rows(answer)
+    )
+    facts = (
+        ("市区町村コード Municipality", answer.municipality_code),
+        ("識別番号 Number", answer.subject_id),
+        ("対象期間 Period", period),
+        ("作成日時 Made at", _when(made_at)),
+        ("提供件数 Provisions", f"{len(answer.provisions):,}"),
+    )
+    return "\n".join(
+        (
+            '<!doctype html>\n<html lang="ja"><head><meta charset="utf-8">',
+            f"<title>提供記録 Record of provisions</title><style>{_STYLE}</style></head><body>",
+            "<h1>提供記録 <small>Record of provisions</small></h1>",
+            _facts(facts),
+            "<h2>提供の一覧 <small>Provisions</small></h2>",
+            f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>",
+            "<h2>根拠と提供項目 <small>Grounds and items</small></h2>",
+            *(_section(mark, answer.views[view]) for view, mark in marks.items()),
+            "<h2>注記 <small>Notes</small></h2><ul>",
+            *(f"<li>{escape(ja)}<br><small>{escape(en)}</small></li>" for ja, en in notes(answer)),
+            "</ul></body></html>\n",
+        )
+    )
+
+
+def _section(mark: str, view: RecordedView) -> str:
+    facts = (
+        ("提供先 Given to", f"{view.system_ja} ({view.system})"),
+        ("記録 Record", f"{view.stream_ja} ({view.stream} v{view.schema_version})"),
+        ("根拠法令 Legal basis", view.legal_basis),
+        *((("番号利用事務 Use of 個人番号", view.number_use),) if view.number_use else ()),
+        ("利用目的 Purpose", view.purpose),
+        ("承認者 Approver", f"{view.approver} {view.approved_on} – {view.expires_on}"),
+        ("抑止 Under protection", suppression_of(view)),
+        ("提供項目 Items", "、".join(_items(view))),
+    )
+    return f"<section><h3>{mark}</h3>{_facts(facts)}</section>"
+
+
+def _facts(facts: Sequence[tuple[str, str]]) -> str:
+    listed = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in facts)
+    return f"<dl>{listed}</dl>"
+
+
+def suppression_of(view: RecordedView) -> str:
+    """What becomes of a protected person's location, in both languages."""
+    if not any(item.is_location for item in view.items):
+        return "所在に関する項目なし / no location"
+    if view.may_withhold:
+        return "抑止（※を除く） / withheld (without ※)"
+    return "抑止せず提供 / given, to be suppressed by the system"
+
+
+def _items(view: RecordedView) -> Sequence[str]:
+    """The items of the record; the envelope (who, when, which version) is the same everywhere."""
+    return [_item(item) for item in view.items if not item.is_header]
+
+
+def _item(item: GivenItem) -> str:
+    mark = "※" if item.is_location else ""
+    return f"{item.ja or item.path}{mark}" + (f"（{item.mask}）" if item.mask else "")
+
+
+def _system(provision: Provision, answer: Provisions) -> str:
+    view = answer.views.get(provision.view)
+    return provision.system if view is None else f"{view.system_ja} {provision.system}"
+
+
+def _stream(provision: Provision, answer: Provisions) -> str:
+    view = answer.views.get(provision.view)
+    return provision.stream if view is None else f"{view.stream_ja} {provision.stream}"
+
+
+def _when(at: datetime) -> str:
+    return f"{at.astimezone(JAPAN):%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,142 @@
+"""Provisions (提供): what was given to whom, when, on what ground, and which items.
+
+Values and pure functions. A provision is one event handed to one system: an offset that lies in
+the delivered ranges of a receipt, under the view that the receipt names. Whatever a view left
+out, compaction took, or was set aside, is in no range and so was not provided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from bus.model import Sensitivity, Suppression
+
+
+@dataclass(frozen=True, slots=True)
+class GivenItem:
+    """One item of a view."""
+
+    name: str
+    path: str
+    ja: str
+    sensitivity: str
+    mask: str  # empty: as it is
+
+    @property
+    def is_header(self) -> bool:
+        """Whether it is of the envelope (who, when, which version) and not of the record."""
+        return self.path.startswith("header.")
+
+    @property
+    def is_location(self) -> bool:
+        """Whether it says where a person is."""
+        return self.sensitivity == Sensitivity.LOCATION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedView:
+    """What a fingerprint means, as it was recorded when something was first given under it."""
+
+    fingerprint: str
+    system: str
+    system_ja: str
+    stream: str
+    stream_ja: str
+    schema_version: int
+    items: tuple[GivenItem, ...]
+    event_types: tuple[str, ...]
+    conditions: tuple[str, ...]
+    suppression: str
+    mode: str
+    legal_basis: str
+    number_use: str  # empty: no 個人番号
+    purpose: str
+    approver: str
+    approved_on: date
+    expires_on: date
+    statement: str
+
+    @property
+    def may_withhold(self) -> bool:
+        """Whether a protected person's location is taken out of it.
+
+        A receipt does not say of which rows it was: whether the person was under protection when
+        a row was masked is the protection stream's answer, not the receipt's.
+        """
+        is_withholding = self.suppression == Suppression.WITHHOLD
+        return is_withholding and any(item.is_location for item in self.items)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provision:
+    """One event that one system was given, once."""
+
+    given_at: datetime  # the receiving store's clock
+    system: str
+    stream: str
+    subject_id: str
+    version: int
+    event_type: str
+    event_id: str
+    change_id: str
+    processed_at: datetime
+    partition: int
+    offset: int
+    view: str
+    is_replay: bool  # handed over at a later try
+    receipt: str  # chain value of the receipt that says so
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErasureRecord:
+    """That a subject was erased, as far as it may be told."""
+
+    at: datetime
+    is_done: bool
+    streams: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provisions:
+    """The answer about one subject."""
+
+    municipality_code: str
+    subject_id: str
+    provisions: Sequence[Provision]  # by time
+    views: Mapping[str, RecordedView]  # by fingerprint; absent: given before views were recorded
+    has_protection: bool  # whether the ledger holds a protection event of the subject
+    naming: tuple[str, ...]  # streams whose records may name the subject under another number
+    erasure: ErasureRecord | None = None
+
+    @property
+    def systems(self) -> list[str]:
+        """Who was given something."""
+        return sorted({provision.system for provision in self.provisions})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayOfProvisions:
+    """What one system was given of one stream under one view on one day."""
+
+    day: date  # in Japan
+    stream: str
+    view: str
+    deliveries: int
+    events: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemProvisions:
+    """The answer about one system and a period."""
+
+    system: str
+    days: Sequence[DayOfProvisions]  # by day, stream and view
+    views: Mapping[str, RecordedView]
+
+    @property
+    def events(self) -> int:
+        """How many events, in all."""
+        return sum(day.events for day in self.days)
