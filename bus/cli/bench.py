@@ -13,7 +13,17 @@ from rich.table import Table
 from rich.text import Text
 
 from bus import app as composition
-from bus.bench import codec, deliver, family, latency, load, policy, publish, store
+from bus.bench import (
+    codec,
+    deliver,
+    family,
+    latency,
+    load,
+    policy,
+    provisions,
+    publish,
+    store,
+)
 from bus.bench.figures import AIMS
 from bus.bench.machines import machines
 from bus.cli.local import watching
@@ -33,6 +43,7 @@ class Part(StrEnum):
     POSTGRES = "postgres"
     LATENCY = "latency"
     LOAD = "load"
+    PROVISIONS = "provisions"  # not among all: some minutes and gigabytes
     ALL = "all"
 
 
@@ -54,7 +65,8 @@ def bench(
     """Measure speed on the real engines, each figure with its ceiling.
 
     Works on a data folder of its own (bench, within RENKEI_HOME), deleted afterwards. Machines
-    are noisy: read the ratios. Figures never decide the exit status.
+    are noisy: read the ratios. Figures never decide the exit status. "provisions" is not among
+    "all": it makes a ledger of a hundred million provisions, in some minutes and gigabytes.
     """
     outer = composition.settings()
     settings = Settings(home=outer.home / "bench", maven=outer.maven, schemas=outer.schemas)
@@ -103,6 +115,10 @@ async def _on_engines(
                 figures |= await family.measure(made, _step)
             ratio = figures["family_rows_per_s"] / figures["load_deliveries_per_s"]
             figures["family_over_load"] = ratio
+    if part is Part.PROVISIONS:
+        async with machines(stack, settings, [store.SYSTEM]) as made:
+            catalog, home = composition.catalog(made.settings), made.settings.home
+            figures |= await provisions.measure(catalog, made.town.ledger, home, _step)
     if every or part is Part.LATENCY:
         systems = latency.receiving(composition.catalog(settings))
         async with machines(stack, settings, systems) as made:
