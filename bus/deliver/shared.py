@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from bus.broker import Broker
@@ -64,15 +65,15 @@ class SharedSink:
 
     async def checkpoint(self, partition: int) -> Checkpoint | None:
         """What the store holds of one partition now."""
-        return await self._alone(self._checkpoint(partition))
+        return await self._alone(partial(self._checkpoint, partition))
 
     async def apply(self, batch: ViewBatch) -> Applied:
         """Apply one batch; others wait."""
-        return await self._alone(self._apply(batch))
+        return await self._alone(partial(self._apply, batch))
 
     async def to_restore(self) -> ToRestore:
         """Which rows may be shown with their locations again."""
-        return await self._alone(self._to_restore())
+        return await self._alone(self._to_restore)
 
     @property
     def fingerprint(self) -> str:
@@ -89,23 +90,21 @@ class SharedSink:
 
     async def close(self) -> None:
         """Let go of the store once the call under way has ended; a later call opens it anew."""
-        await self._alone(self._close())
+        await self._alone(self._close)
 
-    async def _alone(self, call: Coroutine[Any, Any, T]) -> T:
+    async def _alone(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
         task = asyncio.ensure_future(self._in_turn(call))
         self._calls.add(task)
         task.add_done_callback(self._ended)
         return await asyncio.shield(task)
 
-    async def _in_turn(self, call: Coroutine[Any, Any, T]) -> T:
+    async def _in_turn(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
         try:
             async with self._turn:
-                return await call
+                return await call()
         except SinkUnavailable:
             self._is_open = False
             raise
-        finally:
-            call.close()  # without effect, unless it was never its turn
 
     async def _checkpoint(self, partition: int) -> Checkpoint | None:
         await self._open()
