@@ -813,6 +813,28 @@ class SinkSuite:
             for row in await rig.stored(view)
         ] == [(3, False, "１番２号", None), (1, True, None, None)]
 
+    async def test_a_fresh_table_is_no_way_round_a_protection(self, rig: SinkRig) -> None:
+        """What a rebuild has filled before the start is emptied too, and refused after it; what
+        may come back after the swap is known of the table in use."""
+        view = fenced_view()
+        sink, protection = rig.sink(), rig.sink()
+        async with opened(sink, view), opened(protection, view_of("protection")):
+            rows = [vehicle("1", owner_id="a"), vehicle("2", owner_id="b")]
+            await sink.apply(batch_of(view, rows))
+            async with opened(sink.fresh(), view) as fresh:
+                await fresh.apply(batch_of(view, rows))
+                await protection.apply(protection_of("a"))
+                late = batch_of(view, [vehicle("3", owner_id="a")], start=2)
+                with pytest.raises(FenceBehind):
+                    await fresh.apply(replace(late, masked_under={}))
+                await protection.apply(protection_of(start=1))
+                async with fresh.hold() as held:
+                    await held.swap(())
+
+            found = [(r["protected"], r["kept_at_lot"]) for r in await rig.stored(view)]
+            assert found == [(True, None), (False, "１番２号")]
+            assert await sink.to_restore() == ToRestore({0: 2}, {f"{CITY}/1": 1})
+
     async def test_what_is_gone_need_not_come_back(self, rig: SinkRig) -> None:
         """A subject that was erased meanwhile is done with like any other."""
         view = fenced_view()
