@@ -94,6 +94,7 @@ class _Drawing:
         if kind == "record" or kind == "named":
             return self.record(depth + 1)
         if kind == "array":
+            before = len(self._defined)
             items = self.type(depth + 1)
             is_array = isinstance(items, dict) and items["type"] == "array"
             if is_array or (
@@ -102,6 +103,7 @@ class _Drawing:
                 and items[1]["type"] == "array"
             ):
                 items = "string"
+                del self._defined[before:]  # nobody may name what is not written out
             return {"type": "array", "items": items}
         if kind == "enum":
             name = self.name()
