@@ -14,8 +14,10 @@ from typing import Any
 from bus.catalog.documents import Document, Place
 from bus.catalog.rules import NAMESPACE
 from bus.model import Fault, Item, Sensitivity
+from bus.model.english import english, english_below
 
-_NAMES = ("x-ja", "x-romaji", "x-naming")
+_NAMES = ("x-ja", "x-romaji", "x-en", "x-naming")
+_HEADER = "header"  # names of its items stand alone
 
 
 class Recursive(Exception):
@@ -80,6 +82,7 @@ class _Group:
     path: str = ""
     ja: str = ""
     romaji: str = ""
+    en: str = ""
     sensitivity: str | None = None
     naming: str = "own"
 
@@ -104,14 +107,16 @@ def items_of(schema: Mapping[str, Any], document: Document) -> tuple[list[Item],
         naming = entry.get("x-naming", group.naming)
         path = f"{group.path}.{entry['name']}" if group.path else entry["name"]
         ja, romaji = entry["x-ja"], entry["x-romaji"]
+        en = english_below(group.en, entry.get("x-en") or english(entry["name"]))
         if naming == "group":
-            ja, romaji = group.ja or ja, group.romaji or romaji
+            ja, romaji, en = group.ja or ja, group.romaji or romaji, group.en or en
         elif naming == "joined" and group.ja:
             ja, romaji = f"{group.ja}_{ja}", f"{group.romaji}_{romaji}"
         sensitivity = entry.get("x-sensitivity", group.sensitivity)
         inner = _record_in(entry["type"], types)
         if inner is not None:
-            record(inner, _Group(path, ja, romaji, sensitivity), place)
+            en = "" if path == _HEADER else en
+            record(inner, _Group(path, ja, romaji, en, sensitivity), place)
             return
         if sensitivity is None:
             expected = "x-sensitivity of the item or of its group"
@@ -122,7 +127,9 @@ def items_of(schema: Mapping[str, Any], document: Document) -> tuple[list[Item],
             for name, content in entry.items()
             if name.startswith("x-") and name not in (*_NAMES, "x-sensitivity", "x-item-id")
         }
-        items.append(Item(path, ja, romaji, Sensitivity(sensitivity), entry.get("x-item-id"), kept))
+        items.append(
+            Item(path, ja, romaji, Sensitivity(sensitivity), entry.get("x-item-id"), kept, en)
+        )
 
     record(schema, _Group(), ())
     return [_subject(item, schema) for item in items], faults
@@ -138,6 +145,7 @@ def _subject(item: Item, schema: Mapping[str, Any]) -> Item:
         item,
         ja=subject["x-ja"],
         romaji=subject["x-romaji"],
+        en=subject.get("x-en", item.en),
         properties={**item.properties, **properties},
     )
 

@@ -15,10 +15,12 @@ from bus.catalog.codes import CodeList, read_list
 from bus.catalog.compatibility import can_read
 from bus.catalog.documents import Document, read
 from bus.catalog.single import fingerprint_of
+from bus.catalog.systems import read_systems
 from bus.errors import FilesRefused, SchemaUnknown
-from bus.model import Fault, Item, SchemaVersion, Sensitivity, Stream
+from bus.model import Fault, Item, SchemaVersion, Sensitivity, Stream, System
 
 SHIPPED = Path(__file__).resolve().parents[2] / "schemas"
+SYSTEMS = "systems.yaml"
 RELEASED = "released.yaml"  # fingerprints of versions that events have been written with
 INDIVIDUAL_NUMBERS = "individual_number"  # the one stream that may hold what is restricted
 
@@ -29,10 +31,11 @@ _TYPE_FILE = re.compile(r"[a-z][a-z0-9_]*\.avsc")
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """Every stream and code list there is. Immutable; knows its schemas by fingerprint."""
+    """Every stream, code list and listed system. Immutable; knows its schemas by fingerprint."""
 
     streams: Mapping[str, Stream]
     codes: Mapping[str, CodeList]
+    systems: Mapping[str, System]  # in the order of the list
     folder: Path
     _versions: Mapping[str, SchemaVersion] = field(repr=False)
 
@@ -80,7 +83,7 @@ def load(folder: Path | None = None) -> Catalog:
         for stream in reading.streams.values()
         for version in stream.versions
     }
-    return Catalog(reading.streams, reading.codes, reading.folder, versions)
+    return Catalog(reading.streams, reading.codes, reading.systems, reading.folder, versions)
 
 
 def check(folder: Path | None = None) -> list[Fault]:
@@ -99,6 +102,7 @@ class _Reading:
         self.codes: dict[str, CodeList] = {}
         self.types: dict[str, Document] = {}
         self.streams: dict[str, Stream] = {}
+        self.systems: dict[str, System] = {}
         self._code_names: set[str] = set()
 
     def all(self) -> None:
@@ -106,6 +110,7 @@ class _Reading:
             expected = "a folder with streams, types and codes"
             self.faults.append(Fault(code="folder", expected=expected, file=str(self.folder)))
             return
+        self._read_systems()
         self._read_codes()
         self._read_types()
         for folder in sorted((self.folder / "streams").iterdir()):
@@ -122,6 +127,11 @@ class _Reading:
     def _files(self, name: str, pattern: str) -> Iterator[Path]:
         folder = self.folder / name
         return iter(sorted(folder.glob(pattern))) if folder.is_dir() else iter(())
+
+    def _read_systems(self) -> None:
+        if (document := self._document(self.folder / SYSTEMS)) is not None:
+            self.systems, faults = read_systems(document)
+            self.faults += faults
 
     def _read_codes(self) -> None:
         for path in self._files("codes", "*.yaml"):
@@ -162,6 +172,7 @@ class _Reading:
             if document is None:
                 return
             faults = rules.check_stream(document, folder.name, self._type_names, self._code_names)
+            faults = faults or self._unknown_providers(document)
             self.faults += faults
             if faults or set(self.types) != self._type_names:
                 return
@@ -184,6 +195,14 @@ class _Reading:
                 tuple(value.get("x-providers", ())),
                 _persons(value),
             )
+
+    def _unknown_providers(self, document: Document) -> list[Fault]:
+        expected = f"systems of {SYSTEMS}"
+        return [
+            document.fault("unknown-system", ("x-providers", index), expected, field="x-providers")
+            for index, name in enumerate(document.value.get("x-providers", ()))
+            if name not in self.systems
+        ]
 
     def _versions_in(self, folder: Path) -> list[tuple[int, Path]]:
         found: list[tuple[int, Path]] = []

@@ -38,6 +38,7 @@ _ITEM_ID = re.compile(r"[0-9]{8}")
 _FORM = re.compile(r"(X|N|9)([1-9][0-9]{0,3}|\([1-9][0-9]?\))|DATE|TIME|YEAR")
 _EVENT_TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*\.[a-z]+(_[a-z]+)*")
 _LONGEST_NAME = 63  # a column's name in PostgreSQL
+_OF_SUBJECT = {"x-ja", "x-romaji", "x-en", "x-check", "x-max-length"}
 
 
 def _is_text(value: object) -> bool:
@@ -75,9 +76,10 @@ def _is_paths(value: object) -> bool:
 def _is_subject(value: object) -> bool:
     return (
         isinstance(value, dict)
-        and {"x-ja", "x-romaji"} <= set(value) <= {"x-ja", "x-romaji", "x-check", "x-max-length"}
+        and {"x-ja", "x-romaji"} <= set(value) <= _OF_SUBJECT
         and _is_text(value["x-ja"])
         and _is_text(value["x-romaji"])
+        and ("x-en" not in value or _is_text(value["x-en"]))
         and ("x-check" not in value or _is_check(value["x-check"]))
         and ("x-max-length" not in value or _is_count(value["x-max-length"]))
     )
@@ -88,6 +90,7 @@ Rule = tuple[Callable[[object], bool], str]
 FIELD_PROPERTIES: Mapping[str, Rule] = {
     "x-ja": (_is_text, "the item's Japanese name"),
     "x-romaji": (_is_text, "the item's romanised name"),
+    "x-en": (_is_text, "the item's English name, where the field's own name reads badly"),
     "x-item-id": (_matches(_ITEM_ID), "a データ項目ID: 8 digits"),
     "x-sensitivity": (
         lambda value: value in list(Sensitivity),
@@ -114,6 +117,7 @@ RECORD_PROPERTIES: Mapping[str, Rule] = {
 }
 STREAM_PROPERTIES: Mapping[str, Rule] = {
     **RECORD_PROPERTIES,
+    "x-en": (_is_text, "the stream's English name, where its own name reads badly"),
     "x-subject": (_is_subject, "x-ja and x-romaji (and x-check, x-max-length) of the subject's id"),
     "x-event-types": (_is_texts, "a list of event types"),
     "x-internal": (lambda value: value is True, "true, or absent"),

@@ -8,6 +8,7 @@ from bus.model.operation import Operation, OperationState
 from bus.model.protection import FLAG, HOUSEHOLD, Protected, ToRestore
 from bus.model.receipt import ExceptionState, ParkedEvent, Receipt, multirange
 from bus.model.stream import Item, Nature, SchemaVersion, Sensitivity, Stream
+from bus.model.system import System, SystemKind
 from bus.model.view import (
     Applied,
     Checkpoint,
@@ -54,6 +55,8 @@ __all__ = [
     "Severity",
     "Stream",
     "Suppression",
+    "System",
+    "SystemKind",
     "ToRestore",
     "View",
     "ViewBatch",

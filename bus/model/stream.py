@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from bus.model.english import english
+
 TOPIC_PREFIX = "linkage."
 
 
@@ -43,6 +45,7 @@ class Item:
     sensitivity: Sensitivity
     item_id: str | None = None
     properties: Mapping[str, Any] = field(default_factory=dict)  # x-check, x-codes, x-max-length …
+    en: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,11 @@ class Stream:
     is_internal: bool = False  # receipts, exceptions, operations: the bus about itself
     providers: tuple[str, ...] = ()  # systems that publish it
     persons: tuple[str, ...] = ()  # paths to the ids of all persons whom a record is about
+
+    @property
+    def en(self) -> str:
+        """The stream's English name."""
+        return self.latest.schema.get("x-en") or english(self.name)
 
     @property
     def topic(self) -> str:

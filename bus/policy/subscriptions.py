@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bus.catalog.documents import Document, Place, parse
-from bus.catalog.load import Catalog
+from bus.catalog.load import SYSTEMS, Catalog
 from bus.errors import FilesRefused
 from bus.model import Fault
 from bus.policy.check import Found, dotted, found_in, unprotected
@@ -131,6 +131,7 @@ def read_subscription(
         return _nothing(name, [*faults, document.fault("type", (), "a mapping")])
     found: list[Found] = [((), fault) for fault in faults]
     found += _naming(document, name)
+    found += _listed(document, catalog)
     subscription, shape = _shaped(document)
     found += shape
     if subscription is not None:
@@ -175,6 +176,17 @@ def _naming(document: Document, stem: str) -> list[Found]:
     if isinstance(system, str) and system != stem:
         expected = "the name of the file"
         found.append((place, document.fault("file-name", place, expected, field="system")))
+    return found
+
+
+def _listed(document: Document, catalog: Catalog) -> list[Found]:
+    """Faults of what a subscription repeats of the list of systems; who is not there is free."""
+    named, found = document.value.get("system"), list[Found]()
+    system = catalog.systems.get(named) if isinstance(named, str) else None
+    for key in ("ja", "ministry", "separate_organ") if system else ():
+        if key in document.value and document.value[key] != getattr(system, key):
+            expected = f"what {SYSTEMS} says"
+            found.append(((key,), document.fault("system", (key,), expected, field=key)))
     return found
 
 

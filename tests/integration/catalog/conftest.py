@@ -24,7 +24,7 @@ def catalog() -> Catalog:
         renamed = tuple(replace(version, stream=name) for version in stream.versions)
         streams[name] = replace(stream, name=name, versions=renamed)
         versions.update({version.fingerprint: version for version in renamed})
-    return Catalog(streams, shipped.codes, shipped.folder, versions)
+    return Catalog(streams, shipped.codes, shipped.systems, shipped.folder, versions)
 
 
 @pytest.fixture

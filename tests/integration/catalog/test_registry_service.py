@@ -87,7 +87,7 @@ async def test_an_incompatible_version_is_refused(registry: Registry, catalog: C
     text = json.dumps(schema)
     worse = SchemaVersion(stream.name, 2, schema, text, "0" * 64)
     spoilt = Stream(stream.name, stream.ja, (stream.latest, worse), (), ())
-    wrong = Catalog({stream.name: spoilt}, {}, catalog.folder, {})
+    wrong = Catalog({stream.name: spoilt}, {}, {}, catalog.folder, {})
 
     for dry_run in (True, False):
         with pytest.raises(SchemaIncompatible) as refused:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bus.catalog import Catalog, load
-from bus.catalog.load import SHIPPED
+from bus.catalog.load import SHIPPED, SYSTEMS
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +26,7 @@ def folder(tmp_path: Path) -> Path:
     target = tmp_path / "schemas"
     for name in ("streams", "types", "codes"):
         shutil.copytree(SHIPPED / name, target / name)
+    shutil.copy(SHIPPED / SYSTEMS, target)
     return target
 
 

@@ -35,7 +35,7 @@ def test_check_refuses_with_every_fault(
 ) -> None:
     """The faults travel with the error; --json prints them too."""
     shipped = Path(subscriptions.__file__).parents[2] / "schemas"
-    for part in ("streams", "types", "codes"):
+    for part in ("streams", "types", "codes", "systems.yaml"):
         (tmp_path / part).symlink_to(shipped / part)
     (tmp_path / "subscriptions").mkdir()
     (tmp_path / "subscriptions" / "bad.yaml").write_text("system: good\n", encoding="utf-8")
