@@ -34,11 +34,13 @@ MODULES = (
     "schemas",
     "streams",
     "keys",
+    "systems",
     "subscriptions",
     "topics",
     "local",
     "doctor",
     "bench",
+    "docs",
     "settings",
 )
 

@@ -1,18 +1,18 @@
-"""``renkei streams``: what is published, item by item, and who receives it."""
+"""``renkei streams``: what is published, item by item, by whom, and who receives it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from bus import app as composition
-from bus.catalog import Catalog
 from bus.cli.output import Json, out, show_json
-from bus.model import Stream
-from bus.policy import Subscription, load_subscriptions
+from bus.policy import load_subscriptions
+from bus.reference import Sources, gather
+from bus.reference.told import tell_stream
 
 Name = Annotated[str, typer.Argument(help="A stream, as in `renkei streams list`.")]
 
@@ -26,81 +26,62 @@ def register(app: typer.Typer) -> None:
 
 
 def list_all(as_json: Json = False) -> None:
-    """List the streams, with their versions and how many systems receive each."""
-    catalog, subscriptions = _read()
-    found = [describe(stream, subscriptions) for stream in catalog.streams.values()]
+    """List the streams: their versions, who provides each, and how many systems receive it."""
+    sources = _sources()
+    found = [tell_stream(stream, sources) for stream in sources.catalog.streams.values()]
     if as_json:
         left_out = ("items", "event_types")
         show_json([{k: v for k, v in each.items() if k not in left_out} for each in found])
         return
-    table = Table("Stream", "名称", "Version", "Items", "Received by", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("Stream", overflow="fold", no_wrap=True)
+    for heading in ("名称", "Version", "Items", "Receivers"):
+        table.add_column(heading, overflow="fold")
     for each in found:
-        receivers = "the bus itself" if each["internal"] else f"{len(each['receivers'])} systems"
+        receivers = "the bus" if each["internal"] else str(len(each["receivers"]))
         newest = f"v{each['versions'][-1]['version']}"
         table.add_row(each["stream"], each["ja"], newest, str(len(each["items"])), receivers)
     out().print(table)
 
 
 def show(stream: Name, as_json: Json = False) -> None:
-    """Show STREAM: its versions, event types and items, and who receives it."""
-    catalog, subscriptions = _read()
-    found = describe(catalog.stream(stream), subscriptions)
+    """Show STREAM: its versions, event types and items, who provides it and who receives it."""
+    sources = _sources()
+    found = tell_stream(sources.catalog.stream(stream), sources)
     if as_json:
         show_json(found)
     else:
         _print(found)
 
 
-def describe(stream: Stream, subscriptions: Mapping[str, Subscription]) -> dict[str, Any]:
-    """A stream in plain values: versions ascending, items in the order of the newest version."""
-    return {
-        "stream": stream.name,
-        "ja": stream.ja,
-        "topic": stream.topic,
-        "internal": stream.is_internal,
-        "versions": [
-            {"version": each.version, "fingerprint": each.fingerprint} for each in stream.versions
-        ],
-        "event_types": list(stream.event_types),
-        "items": [
-            {
-                "item": item.path,
-                "ja": item.ja,
-                "romaji": item.romaji,
-                "item_id": item.item_id,
-                "sensitivity": item.sensitivity.value,
-                "codes": item.properties.get("x-codes"),
-            }
-            for item in stream.items
-        ],
-        "receivers": sorted(
-            system for system, each in subscriptions.items() if stream.name in each.streams
-        ),
-    }
-
-
-def _read() -> tuple[Catalog, Mapping[str, Subscription]]:
+def _sources() -> Sources:
     catalog = composition.catalog(composition.settings())
-    return catalog, load_subscriptions(catalog)
+    return gather(catalog, load_subscriptions(catalog))
 
 
 def _print(found: Mapping[str, Any]) -> None:
     versions = ", ".join(f"v{v['version']} {v['fingerprint'][:12]}" for v in found["versions"])
-    out().print(f"{found['stream']}  {found['ja']}", markup=False)
+    out().print(f"{found['stream']}  {found['ja']}  {found['en']}", markup=False)
     out().print(f"topic        {found['topic']}", markup=False)
     out().print(f"versions     {versions}", markup=False)
     if found["event_types"]:
         out().print(f"event types  {', '.join(found['event_types'])}", markup=False)
     if not found["internal"]:
-        out().print(f"received by  {', '.join(found['receivers']) or 'nobody'}", markup=False)
+        receivers = ", ".join(f"{r['system']} ({r['items']})" for r in found["receivers"])
+        out().print(f"provided by  {', '.join(found['providers'])}", markup=False)
+        out().print(f"received by  {receivers or 'nobody'}", markup=False)
     out().print()
-    table = Table("Item", "項目", "Sensitivity", "データ項目ID", "Codes", box=None, pad_edge=False)
-    for item in found["items"]:
-        table.add_row(
-            item["item"],
-            item["ja"],
-            item["sensitivity"],
-            item["item_id"] or "–",
-            item["codes"] or "–",
-        )
-    out().print(table)
+    out().print(_items(found["items"]))
+
+
+def _items(items: Sequence[Mapping[str, Any]]) -> Table:
+    """The items; a column for ids only where one is known."""
+    has_ids = any(item["item_id"] for item in items)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("Item", overflow="fold", no_wrap=True)
+    for heading in ("項目", "English", "Sensitivity", "Codes", *(["データ項目ID"] * has_ids)):
+        table.add_column(heading, overflow="fold")
+    for item in items:
+        row = (item["item"], item["ja"], item["en"], item["sensitivity"], item["codes"] or "–")
+        table.add_row(*row, *([item["item_id"] or "–"] * has_ids))
+    return table

@@ -42,16 +42,9 @@ OF_RESIDENTS = {"family_moves", "birth", "death", "protected_person_moves", "cor
 HELPS = [
     *([], ["demo"], ["publish"], ["deliver"], ["relay"], ["relay", "refused"], ["reach"]),
     *(["monitor"], ["parked"], ["schemas"], ["subscriptions"], ["topics"], ["local"]),
-    *(
-        ["provisions"],
-        ["ledger"],
-        ["erase"],
-        ["settings"],
-        ["status"],
-        ["throughput"],
-        ["doctor"],
-        ["bench"],
-    ),
+    *(["provisions"], ["ledger"], ["erase"]),
+    *(["settings"], ["status"], ["throughput"], ["doctor"], ["bench"], ["streams"], ["systems"]),
+    *(["docs"], ["docs", "build"]),
 ]
 ASKED = {  # what has --json and changes nothing -> its exit status
     "status": 0,
@@ -66,6 +59,8 @@ ASKED = {  # what has --json and changes nothing -> its exit status
     "subscriptions check": 0,
     "subscriptions list": 0,
     f"subscriptions show {SYSTEM}": 0,
+    "systems list": 0,
+    f"systems show {SYSTEM}": 0,
     "topics list": 0,
     "topics apply --dry-run": 0,
     "local status": 0,

@@ -1,0 +1,90 @@
+"""``renkei systems``: who receives what, and who provides it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from bus import app as composition
+from bus.cli.output import Json, out, show_json
+from bus.errors import ConfigurationError
+from bus.policy import load_subscriptions
+from bus.reference import Sources, gather
+from bus.reference.told import tell_system
+from bus.reference.words import KINDS
+
+Name = Annotated[str, typer.Argument(help="A system, as in `renkei systems list`.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group to the command line."""
+    group = typer.Typer(no_args_is_help=True, help="Who receives what, and who provides it.")
+    group.command("list")(list_all)
+    group.command("show")(show)
+    app.add_typer(group, name="systems")
+
+
+def list_all(as_json: Json = False) -> None:
+    """List the systems, and how many streams each receives and provides."""
+    sources = _sources()
+    found = [tell_system(system, sources) for system in sources.systems.values()]
+    if as_json:
+        show_json(found)
+        return
+    table = Table(box=None, pad_edge=False)
+    table.add_column("System", overflow="fold", no_wrap=True)
+    for heading in ("業務", "Kind", "Receives", "Provides"):
+        table.add_column(heading, overflow="fold")
+    for each in found:
+        table.add_row(
+            each["system"],
+            each["ja"],
+            each["kind"].partition("_")[0],
+            str(len(each["receives"]) or "–"),
+            str(len(each["provides"]) or "–"),
+        )
+    out().print(table)
+
+
+def show(system: Name, as_json: Json = False) -> None:
+    """Show SYSTEM: whose it is, what it provides, and what it receives for which purpose."""
+    sources = _sources()
+    if system not in sources.systems:
+        raise ConfigurationError("there is no such system; see: renkei systems list", system=system)
+    found = tell_system(sources.systems[system], sources)
+    if as_json:
+        show_json(found)
+    else:
+        _print(found, sources)
+
+
+def _sources() -> Sources:
+    catalog = composition.catalog(composition.settings())
+    return gather(catalog, load_subscriptions(catalog))
+
+
+def _print(found: dict[str, Any], sources: Sources) -> None:
+    console = out()
+    head = Table(box=None, show_header=False, pad_edge=False)
+    head.add_row("System", f"{found['system']}  {found['ja']}  {found['en']}")
+    head.add_row("Kind", str(KINDS[sources.systems[found["system"]].kind]))
+    head.add_row("Ministry", found["ministry"] or "–")
+    head.add_row("Organ", found["separate_organ"] or "of the mayor's own")
+    head.add_row("Provides", ", ".join(found["provides"]) or "nothing")
+    if not found["receives"]:
+        head.add_row("Receives", "nothing")
+    console.print(head)
+    if not found["receives"]:
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("Receives", "Items", "If protected", "Until"):
+        table.add_column(heading, overflow="fold")
+    table.add_column("目的", overflow="fold")
+    for each in found["receives"]:
+        items = f"{each['items']} of {each['of']}"
+        until = str(each["expires_on"])
+        table.add_row(each["stream"], items, each["suppression"], until, each["purpose"])
+    console.print()
+    console.print(table)

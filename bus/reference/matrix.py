@@ -1,0 +1,28 @@
+"""The matrix of systems and streams: who provides, who receives, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bus.model import Stream, System, SystemKind
+from bus.reference.seen import PROVIDES, Mark, mark
+from bus.reference.sources import Sources
+
+
+def taking_part(sources: Sources) -> tuple[System, ...]:
+    """The columns: the 17 standardised systems, and whoever else provides or receives."""
+    return tuple(
+        each
+        for each in sources.systems.values()
+        if each.kind is SystemKind.STANDARD
+        or sources.provided(each.name)
+        or sources.granted(each.name)
+    )
+
+
+def signs(stream: Stream, sources: Sources) -> Mapping[str, tuple[Mark, ...]]:
+    """System -> the marks in its cell of the row of *stream*."""
+    found: dict[str, tuple[Mark, ...]] = dict.fromkeys(stream.providers, (PROVIDES,))
+    for name, grant in sources.receivers(stream.name).items():
+        found[name] = (*found.get(name, ()), mark(stream, grant))
+    return found
