@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from bus.catalog.columns import arrow_schema
 from bus.model import Item, MaskKind, Sensitivity, Stream, Suppression
 from bus.policy import Grant
-from bus.policy.check import sealed_of
 from bus.policy.leaves import FLAG, HEADER, leaves_of
 from bus.policy.masking import effect
 from bus.reference.words import Words
@@ -89,7 +88,7 @@ def _masks(stream: Stream, grant: Grant) -> dict[str, MaskKind]:
     leaves = leaves_of(arrow_schema(stream.latest))
     found: dict[str, MaskKind] = {}
     for path, kind in grant.masks.items():
-        found |= effect(kind, path, leaves, sealed_of(stream)) or {}
+        found |= effect(kind, path, leaves, frozenset(stream.sealed)) or {}
     return found
 
 

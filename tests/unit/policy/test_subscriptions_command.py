@@ -87,7 +87,7 @@ def test_show_says_masks_rows_and_ordinances(app: typer.Typer) -> None:
 def changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """A schemas folder like the shipped one, with the text of one subscription replaced."""
     shipped = Path(subscriptions.__file__).parents[2] / "schemas"
-    for part in ("streams", "types", "codes"):
+    for part in ("streams", "types", "codes", "systems.yaml"):
         (tmp_path / part).symlink_to(shipped / part)
     shutil.copytree(shipped / "subscriptions", tmp_path / "subscriptions")
     monkeypatch.setenv("RENKEI_SCHEMAS", str(tmp_path))

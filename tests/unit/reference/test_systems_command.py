@@ -26,13 +26,13 @@ def told(app: typer.Typer, *arguments: str, width: int = 80) -> str:
     return result.stdout
 
 
-def test_all_seventeen_provide(app: typer.Typer) -> None:
+def test_all_seventeen_receive_and_provide(app: typer.Typer) -> None:
     """The standardised business systems, told from their neighbours by their kind."""
     found = json.loads(told(app, "list", "--json"))
     standard = [each for each in found if each["kind"] == "standard"]
 
     assert len(standard) == 17
-    assert all(each["provides"] for each in standard)
+    assert all(each["provides"] and each["receives"] for each in standard)
     assert {each["system"] for each in found} == set(reader.systems())
 
 
