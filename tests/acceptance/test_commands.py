@@ -250,8 +250,11 @@ def test_demo(tmp_path: Path) -> None:
         assert change["expected"] == change["applied"] == change["ledger_applied"] > 0, change
         assert change["kind"] not in OF_RESIDENTS or change["expected"] >= 16, change
         assert 0 < change["slowest_ms"] < 60_000
-    seventeen = sorted(file.stem for file in SUBSCRIPTIONS.glob("*.yaml"))
+    listed = json.loads(renkei("systems", "list", "--json", home=home).stdout)
+    standard = [each for each in listed if each["kind"] == "standard"]
+    seventeen = sorted(each["system"] for each in standard)
     assert len(seventeen) == 17
+    assert all(each["receives"] and each["provides"] for each in standard)
     assert [each["system"] for each in found["received"]] == seventeen
     assert [each["system"] for each in found["provided"]] == seventeen
     assert all(each["rows"] > 0 for each in found["received"])
