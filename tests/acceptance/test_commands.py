@@ -23,7 +23,6 @@ from tests.acceptance.installation import (
     DELIVER,
     MONITOR,
     RELAY,
-    SUBSCRIPTIONS,
     Installation,
     run_command,
     wait_until,
