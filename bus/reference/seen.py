@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bus.catalog.columns import arrow_schema
-from bus.model import Item, MaskKind, Sensitivity, Stream, Suppression
+from bus.model import FLAG, Item, MaskKind, Sensitivity, Stream, Suppression
 from bus.policy import Grant
-from bus.policy.leaves import FLAG, HEADER, leaves_of
+from bus.policy.leaves import HEADER, leaves_of
 from bus.policy.masking import effect
 from bus.reference.words import Words
 
