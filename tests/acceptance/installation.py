@@ -10,6 +10,8 @@ import os
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -59,10 +61,7 @@ class Installation:
 
     def build(self, population: int, seed: int) -> None:
         """A new town: empty topics, new databases, a municipality whose load is not yet entered."""
-        self.stop_all()
-        for folder in (self.temporary, self.outputs, self.home / "run", self.home / "logs"):
-            folder.mkdir(parents=True, exist_ok=True)
-        self._delete_topics()
+        self.clear()
         granted = evidence.read_grants(SUBSCRIPTIONS, datetime.now(UTC).date())
         self.town = towns.build(self.engines.database, sorted(granted))
         self.town.write_settings(self.home / "run" / "systems.yaml", database=self.town.ledger)
@@ -79,6 +78,13 @@ class Installation:
             registry=self.engines.registry,
             subscriptions=SUBSCRIPTIONS,
         )
+
+    def clear(self) -> None:
+        """No process, no topic; folders for what will be written."""
+        self.stop_all()
+        for folder in (self.temporary, self.outputs, self.home / "run", self.home / "logs"):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._delete_topics()
 
     def watch_stores(self) -> None:
         """Wait until delivery has made every table, and record all writes from then on."""
@@ -294,3 +300,27 @@ def kill_quietly(process: Process | None) -> None:
     if process is not None:
         with suppress(ProcessLookupError):
             process.kill()
+
+
+def what_pages_say(town: Installation) -> None:
+    """The metrics and the health of every process."""
+    for name, port in town.ports.items():
+        for page in ("metrics", "healthz", "readyz"):
+            text = what_page_says(f"http://127.0.0.1:{port}/{page}")
+            (town.outputs / f"{name}-{page}.txt".replace(" ", "-")).write_bytes(text)
+
+
+def what_page_says(url: str) -> bytes:
+    """The page, once its process serves it."""
+    until = time.monotonic() + 60
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=20) as said:
+                return bytes(said.read())
+        except urllib.error.HTTPError as error:  # not ready: it says why
+            with error:
+                return error.read()
+        except urllib.error.URLError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.2)

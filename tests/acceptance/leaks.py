@@ -16,7 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 from psycopg import sql
 
-_TABLES = """
+TABLES = """
 SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
   AND n.nspname NOT LIKE 'pg\\_toast%'
@@ -62,13 +62,13 @@ def in_databases(
         names = connection.execute("SELECT datname FROM pg_database WHERE NOT datistemplate")
         databases = sorted({name for (name,) in names} - set(without))
         for pid, query in connection.execute(_SAID):
-            yield from _seen(f"session {pid}", (query or "").encode(), canaries)
+            yield from seen(f"session {pid}", (query or "").encode(), canaries)
     for database in databases:
         uri = urlunsplit(urlsplit(superuser_uri)._replace(path=f"/{database}"))
         with psycopg.connect(uri) as connection:
-            for schema, table in connection.execute(_TABLES).fetchall():
-                content = _content(connection, schema, table)
-                yield from _seen(f"{database}.{schema}.{table}", content, canaries)
+            for schema, table in connection.execute(TABLES).fetchall():
+                held = content(connection, schema, table)
+                yield from seen(f"{database}.{schema}.{table}", held, canaries)
 
 
 def in_files(
@@ -78,18 +78,20 @@ def in_files(
     for file in sorted(folder.rglob("*")):
         if any(file.is_relative_to(other) for other in without):
             continue
-        yield from _seen(f"the name of {file}", str(file).encode(), canaries)
+        yield from seen(f"the name of {file}", str(file).encode(), canaries)
         if file.is_file():
-            yield from _seen(str(file), file.read_bytes(), canaries)
+            yield from seen(str(file), file.read_bytes(), canaries)
 
 
-def _content(connection: psycopg.Connection[tuple[object, ...]], schema: str, table: str) -> bytes:
+def content(connection: psycopg.Connection[tuple[object, ...]], schema: str, table: str) -> bytes:
+    """A table as text, whatever its columns are."""
     statement = sql.SQL("COPY (SELECT * FROM {}) TO STDOUT").format(sql.Identifier(schema, table))
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         return b"".join(bytes(piece) for piece in copy)
 
 
-def _seen(place: str, content: bytes, canaries: Sequence[Canary]) -> Iterator[Sighting]:
+def seen(place: str, said: bytes, canaries: Sequence[Canary]) -> Iterator[Sighting]:
+    """Every canary that is in *said*."""
     for each in canaries:
-        if each.token.encode() in content:
+        if each.token.encode() in said:
             yield Sighting(place, each)

@@ -11,9 +11,6 @@ import json
 import os
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -41,6 +38,7 @@ from tests.acceptance.installation import (
     Installation,
     run_command,
     wait_until,
+    what_pages_say,
 )
 from tests.acceptance.leaks import Canary, Sighting, canary, in_databases, in_files
 
@@ -56,8 +54,6 @@ CORE = "core_resident_registry"
 WITHHOLDS = "child_allowance"
 UNMASKED = """
 import sys
-import time
-import urllib.error
 import bus.policy.projection as projection
 projection.withhold = lambda column, where: column
 from bus.cli.main import main
@@ -274,30 +270,6 @@ def what_commands_say(town: Installation, change_id: str) -> None:
         ["local", "logs"],
     ):
         town.renkei(*arguments, expect=None)
-
-
-def what_pages_say(town: Installation) -> None:
-    """The metrics and the health of every process."""
-    for name, port in town.ports.items():
-        for page in ("metrics", "healthz", "readyz"):
-            text = what_page_says(f"http://127.0.0.1:{port}/{page}")
-            (town.outputs / f"{name}-{page}.txt".replace(" ", "-")).write_bytes(text)
-
-
-def what_page_says(url: str) -> bytes:
-    """The page, once its process serves it."""
-    until = time.monotonic() + 60
-    while True:
-        try:
-            with urllib.request.urlopen(url, timeout=20) as said:
-                return bytes(said.read())
-        except urllib.error.HTTPError as error:  # not ready: it says why
-            with error:
-                return error.read()
-        except urllib.error.URLError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.2)
 
 
 def refusals(town: Installation) -> int:

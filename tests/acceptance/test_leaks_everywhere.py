@@ -1,0 +1,453 @@
+"""Every sensitive item of every stream, and every outlet: nothing is where it may not be.
+
+A word of its own stands in each item (:mod:`tests.acceptance.planting`), of persons who are
+protected and of such as are not. What a subscription permits is read here from its file, by a
+reading of its own. Then each mask, filter and fence is taken out, one at a time, and the search
+has to notice.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+from secrets import token_bytes
+from typing import Any
+
+import psycopg
+import pytest
+import yaml
+
+from bus.testing import engines as test_engines
+from bus.testing import town as towns
+from tests.acceptance.evidence import read_topic
+from tests.acceptance.installation import (
+    DELIVER,
+    ROOT,
+    Installation,
+    run_command,
+    wait_until,
+    what_pages_say,
+)
+from tests.acceptance.leaks import TABLES, Sighting, content, in_databases, in_files, seen
+from tests.acceptance.planting import Garden, Planted, newest
+
+pytestmark = [pytest.mark.service, pytest.mark.slow, pytest.mark.timeout(600)]
+SEED = 20_261_124
+MUNICIPALITY = "131016"
+SHIPPED = ROOT / "schemas"
+WATCHER = "watcher"
+"""A system whose subscription uses every mask and filter there is."""
+PLAIN = {"corporate_resident_tax.levy", "household"}
+"""Streams whose sensitive items are numbers of subjects, or that have none."""
+TOWN_ONLY = ("municipality_code", "town_code", "prefecture", "municipality", "town")
+
+EXAMPLES = {
+    "application.received": "identified",
+    "calendar.milestone": "sixty_five",
+    "child_allowance.receipt": "started",
+    "child_childcare_support.certification": "nursery_under_three",
+    "child_rearing_allowance.receipt": "started",
+    "corporate_resident_tax.levy": "final_return",
+    "disability_welfare.certificate": "two_kinds",
+    "electoral_roll.registration": "registered_in_june",
+    "fixed_asset_tax.levy": "owner_alone",
+    "health_management.vaccination": "first_dose",
+    "household": "child_born",
+    "individual_number": "assigned_at_birth",
+    "individual_resident_tax.assessment": "taxed_on_income",
+    "late_elderly_medical.qualification": "reached_seventy_five",
+    "light_vehicle_tax.vehicle": "moped_of_a_resident",
+    "long_term_care_insurance.care_level": "certified_for_the_first_time",
+    "long_term_care_insurance.qualification": "reached_sixty_five",
+    "national_health_insurance.qualification": "left_a_company",
+    "national_pension.qualification": "turned_twenty",
+    "nonresident": "owner_of_land_elsewhere",
+    "protection": "provisional_from_another_municipality",
+    "public_assistance.receipt": "started",
+    "resident": "moved_in",
+    "school_enrollment.enrollment": "enters_school",
+}
+"""The valid example of each stream that a planted record is made from."""
+_YEAR = {"fiscal_year": 2026, "decided_on": "2026-05-01"}
+_MONTHS = {"start_month": "2026-05-01", "end_month": None}
+_HELD = {"lost_on": None}
+GIVEN: Mapping[str, dict[str, Any]] = {
+    "child_allowance.receipt": _MONTHS,
+    "child_rearing_allowance.receipt": _MONTHS,
+    "disability_welfare.certificate": {"certificates.returned_on": None},
+    "electoral_roll.registration": {"struck_off_on": None},
+    "fixed_asset_tax.levy": {**_YEAR, "co_owners": []},
+    "individual_resident_tax.assessment": _YEAR,
+    "late_elderly_medical.qualification": _HELD,
+    "light_vehicle_tax.vehicle": {"disposed_on": None},
+    "long_term_care_insurance.qualification": _HELD,
+    "national_health_insurance.qualification": _HELD,
+    "national_pension.qualification": {**_HELD, "kind_changed_on": None},
+    "public_assistance.receipt": {"suspended_on": None, "ended_on": None},
+}  # fmt: skip
+"""What a stream's rules tie down beside its example: dotted path -> value."""
+
+
+@dataclass(slots=True)
+class Person:
+    """Somebody who turns up in every stream, each time with words of their own."""
+
+    number: str
+    flagged: bool = False  # the records say so themselves
+    fenced: bool = False  # only the protection stream says so
+
+    @property
+    def is_protected(self) -> bool:
+        """Whether a withholding system may not have where they are."""
+        return self.flagged or self.fenced
+
+
+PERSONS = (
+    Person("000000020000018"),
+    Person("000000020000026", flagged=True, fenced=True),
+    Person("000000020000034", fenced=True),
+    Person("000000020000042", flagged=True),
+)
+
+
+@dataclass(slots=True)
+class Run:
+    """A run that is over."""
+
+    town: Installation
+    schemas: Path
+    garden: Garden
+    stores: dict[str, str]
+    changes: int = 0
+
+    def may_see(self, system: str, planted: Planted) -> bool:
+        """Whether the subscription file of *system* lets it have this item of this record."""
+        grant = subscription(self.schemas, system)["streams"].get(planted.stream)
+        record = self.garden.records[planted.stream, planted.subject]
+        if grant is None or record["event_type"] not in grant["event_types"]:
+            return False
+        if not all(holds(each, record["body"]) for each in grant.get("where", ())):
+            return False
+        if not any(covers(path, planted.path) for path in grant.get("fields", ())):
+            return False
+        for path, mask in grant.get("masks", {}).items():
+            if covers(path, planted.path) and not (
+                mask == "town_only" and planted.path.rpartition(".")[2] in TOWN_ONLY
+            ):
+                return False
+        is_hidden = planted.sensitivity == "location" and planted.is_protected
+        return not is_hidden or grant.get("suppression") == "capable"
+
+    def leaks(self, system: str, uri: str) -> list[str]:
+        """What a database holds that its system may not see."""
+        held = tokens_in(uri, self.garden.planted)
+        return [
+            f"{planted.canary.why} in {system}"
+            for planted in self.garden.planted
+            if planted.canary.token in held and not self.may_see(system, planted)
+        ]
+
+    def lacks(self, system: str, uri: str) -> list[str]:
+        """What a system may see and its database does not hold."""
+        held = tokens_in(uri, self.garden.planted)
+        return [
+            f"{planted.canary.why} not in {system}"
+            for planted in self.garden.planted
+            if planted.canary.token not in held and self.may_see(system, planted)
+        ]
+
+
+def subscription(schemas: Path, system: str) -> dict[str, Any]:
+    """A system's file as YAML."""
+    file = schemas / "subscriptions" / f"{system}.yaml"
+    found: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return found
+
+
+def covers(granted: str, path: str) -> bool:
+    """Whether an item is the one granted, or lies in the record granted."""
+    return path == granted or path.startswith(f"{granted}.")
+
+
+def holds(condition: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
+    """Whether a record fulfils one condition of a file."""
+    value: Any = body
+    for part in condition["field"].split("."):
+        value = None if value is None else value[part]
+    if "is_null" in condition:
+        return (value is None) is condition["is_null"]
+    if value is None:
+        return False
+    if "equals" in condition:
+        return bool(value == condition["equals"])
+    if "in" in condition:
+        return value in condition["in"]
+    return bool(value >= condition["at_least"])
+
+
+# -- the run -------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def run(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """All streams published by their providers, received by all systems and by the watcher."""
+    town = installation
+    schemas = tmp_path_factory.mktemp("schemas") / "schemas"
+    shutil.copytree(SHIPPED, schemas)
+    watching(schemas)
+    systems = sorted(file.stem for file in (schemas / "subscriptions").glob("*.yaml"))
+    town.clear()
+    built = towns.build(town.engines.database, systems)
+    built.write_settings(
+        town.home / "run" / "systems.yaml",
+        database=built.ledger,
+        schemas=str(schemas),
+        mask_keys=str(keys_of_masks(town.home / "run" / "mask-keys.yaml", systems)),
+    )
+    made = Run(town, schemas, Garden(schemas, Random(SEED)), dict(built.systems))
+    for command in ("topics apply", "schemas push"):
+        town.renkei(*command.split())
+    publish(made)
+    town.start(DELIVER)
+    wait_until(lambda: not missing(made), 120)
+    for arguments in (["status", "--json"], ["parked", "list", "--json"], ["settings", "show"]):
+        town.renkei(*arguments, expect=None)
+    yield made
+    town.stop_all()
+
+
+def watching(schemas: Path) -> None:
+    """Write the watcher's subscription: everything, and each mask and filter at least once."""
+    streams = {}
+    for folder in sorted((schemas / "streams").iterdir()):
+        schema = newest(folder)
+        if schema.get("x-internal") or folder.name == "individual_number":
+            continue
+        streams[folder.name] = {
+            "event_types": schema["x-event-types"],
+            "fields": [entry["name"] for entry in schema["fields"][1:]],
+            "suppression": "withhold",
+            "legal_basis": [{"law": "試験のための法律"}],
+            "purpose": "漏洩の検査",
+            "approver": "検査担当",
+            "approved_on": datetime(2026, 4, 1, tzinfo=UTC).date(),
+            "expires_on": datetime(2029, 3, 31, tzinfo=UTC).date(),
+        }
+    resident = streams["resident"]
+    resident["masks"] = {
+        "address": "town_only", "birth_date": "birth_year", "name.full": "keyed_hash",
+        "name.kana": "last_four", "name.alias": "withhold", "nationality": "present",
+    }  # fmt: skip
+    resident["fields"] = [each for each in resident["fields"] if each != "residence_status"]
+    streams["nonresident"]["masks"] = {"birth_date": "age_band"}
+    streams["health_management.vaccination"]["event_types"] = [
+        "health_management.vaccination.changed"
+    ]
+    streams["light_vehicle_tax.vehicle"]["where"] = [{"field": "exempt", "equals": True}]
+    content = {
+        "system": WATCHER, "ja": "検査", "business_id": None, "ministry": "総務省",
+        "separate_organ": None, "zone": "individual_number", "streams": streams,
+    }  # fmt: skip
+    file = schemas / "subscriptions" / f"{WATCHER}.yaml"
+    file.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+
+
+def publish(run: Run) -> None:
+    """Protection first; then one record of each stream of each person, by its provider."""
+    lines = [change("protection", person, run) for person in PERSONS if person.fenced] + [
+        change(stream, person, run)
+        for stream in run.garden.streams
+        if stream != "protection"
+        for person in PERSONS
+    ]
+    stdin = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    run.town.renkei("publish", "-", stdin=stdin)
+
+
+def change(stream: str, person: Person, run: Run) -> dict[str, Any]:
+    """A change of one record about *person*."""
+    schema = newest(run.schemas / "streams" / stream)
+    subject, given = tied(stream, person)
+    record = run.garden.record(
+        stream,
+        EXAMPLES[stream],
+        subject,
+        is_protected=person.is_protected,
+        given=GIVEN.get(stream, {}) | given,
+    )
+    if "protected" in record["body"]:
+        record["body"]["protected"] = person.flagged
+    run.changes += 1
+    return {
+        "change_id": f"019d3f00-0000-7000-8000-{run.changes:012d}",
+        "municipality_code": MUNICIPALITY,
+        "source": schema["x-providers"][0],
+        "processed_at": datetime.now(UTC).isoformat(),
+        "records": [record],
+    }
+
+
+def tied(stream: str, person: Person) -> tuple[str, dict[str, Any]]:
+    """The subject id of *person*'s record in a stream, and the items that name the person."""
+    number, last = person.number, person.number[-4:]
+    match stream:
+        case "household":
+            return f"00000003{number[-7:]}", {}
+        case "application.received":
+            return f"A-{last}", {"applicant_subject_id": number, "concerned": []}
+        case "calendar.milestone":
+            return f"{number}-AGE_65", {"person_subject_id": number}
+        case "child_childcare_support.certification" | "school_enrollment.enrollment":
+            return number, {"guardian_subject_id": "000000099999994"}
+        case "fixed_asset_tax.levy":
+            return f"{number}-2026", {"taxpayer_subject_id": number, "tax_agent_subject_id": None}
+        case "individual_resident_tax.assessment":
+            return f"{number}-2026", {"taxpayer_subject_id": number}
+        case "corporate_resident_tax.levy":
+            return f"{number}-186109", {
+                "corporation_subject_id": number,
+                "term_end": "1861-09-30",
+                "term_start": "1861-04-01",
+                "filed_on": None,
+            }
+        case "light_vehicle_tax.vehicle":
+            return f"V-{last}", {"owner_subject_id": number, "user_subject_id": None}
+        case "nonresident":
+            return number, {"linked_to": None}
+    return number, {}
+
+
+def missing(run: Run) -> bool:
+    """Whether some system still lacks what it is to have."""
+    return any(run.lacks(system, uri) for system, uri in run.stores.items())
+
+
+def tokens_in(uri: str, planted: Sequence[Planted]) -> set[str]:
+    """The tokens that any table of a database holds."""
+    canaries = [each.canary for each in planted]
+    with psycopg.connect(uri) as connection:
+        return {
+            sighting.canary.token
+            for schema, table in connection.execute(TABLES).fetchall()
+            for sighting in seen(f"{schema}.{table}", content(connection, schema, table), canaries)
+        }
+
+
+def keys_of_masks(file: Path, systems: Sequence[str]) -> Path:
+    """Keys for the masks that hash, made for this run."""
+    made = {
+        system: {"id": f"{system}-1", "key": b64encode(token_bytes(32)).decode()}
+        for system in systems
+    }
+    file.touch(mode=0o600)
+    file.write_text(yaml.safe_dump(made), encoding="utf-8")
+    return file
+
+
+# -- the search ----------------------------------------------------------------------------
+
+
+def test_every_system_has_what_it_may_have_and_nothing_else(run: Run) -> None:
+    """In the stores of all systems, each item of each record is where the files permit it."""
+    assert len(run.garden.planted) > 400
+    assert {each.stream for each in run.garden.planted} >= set(EXAMPLES) - PLAIN
+    for system, uri in run.stores.items():
+        assert run.lacks(system, uri) == []
+        assert run.leaks(system, uri) == []
+
+
+def test_no_file_and_no_other_database_has_any(run: Run) -> None:
+    """Logs, metrics, outputs, temporary files, the server's log, the ledger, the registry."""
+    town, canaries = run.town, [each.canary for each in run.garden.planted]
+    what_pages_say(town)
+    home = town.home
+    engines = [home / "data" / "kafka", home / "data" / "postgres", home / "engines"]
+    found: list[Sighting] = [
+        *in_databases(town.engines.database, canaries, without=sorted(run.stores)),
+        *in_files(home, canaries, without=engines),
+        *in_files(home / "data" / "postgres" / "log", canaries),
+    ]
+    assert [str(sighting) for sighting in found] == []
+
+
+def test_the_bus_says_nothing_of_them_in_its_own_topics(run: Run) -> None:
+    """Receipts, exceptions, views: identifiers only. 個人番号 is not even in its own topic."""
+    for folder in sorted((run.schemas / "streams").iterdir()):
+        internal = bool(newest(folder).get("x-internal"))
+        if not internal and folder.name != "individual_number":
+            continue
+        said = read_topic(run.town.engines.kafka, f"linkage.{folder.name}").records
+        content = b"".join(value or b"" for *_, value in said)
+        held = [
+            each.canary.why
+            for each in run.garden.planted
+            if (internal or each.sensitivity == "restricted")
+            and each.canary.token.encode() in content
+        ]
+        assert held == []
+
+
+# -- the search notices --------------------------------------------------------------------
+
+_WITHOUT_MASK = """
+import bus.policy.views as views
+real = views.effect
+views.effect = lambda kind, *rest: {{}} if kind.value == "{kind}" else real(kind, *rest)
+"""
+TAKEN_OUT = {
+    **{
+        f"mask {kind}": _WITHOUT_MASK.format(kind=kind)
+        for kind in (
+            "withhold", "birth_year", "age_band", "town_only", "last_four", "keyed_hash", "present",
+        )
+    },
+    "filter of items": """
+import bus.policy.grants as grants
+grants.Grant.grants = lambda self, path: True
+""",
+    "filter of event types": """
+import dataclasses
+import bus.policy.projection as projection
+planned = projection._planned
+projection._planned = lambda view: dataclasses.replace(planned(view), event_types=None)
+""",
+    "filter of rows": """
+import bus.policy.views as views
+views._conditions = lambda *rest: ()
+""",
+    "withholding of locations": """
+import bus.policy.projection as projection
+projection.withhold = lambda column, where: column
+""",
+}  # fmt: skip
+"""What is taken out of delivery, one at a time."""
+_START = """
+import sys
+from bus.cli.main import main
+sys.argv[0] = "renkei"
+main()
+"""
+
+
+@pytest.mark.parametrize("piece", TAKEN_OUT)
+def test_the_search_notices_when_a_piece_is_taken_out(run: Run, piece: str) -> None:
+    """A delivery without it writes what its system may not see, and the search says so."""
+    with test_engines.fresh_database(run.town.engines.database) as uri:
+        stores = {WATCHER: {"connector": "postgres", "options": {"uri": uri}}}
+        environment = {
+            **run.town.environment,
+            "RENKEI_SYSTEMS": yaml.safe_dump(stores),
+            "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+        }
+        command = [sys.executable, "-c", TAKEN_OUT[piece] + _START]
+        done = run_command([*command, "deliver", "--once", "--system", WATCHER], environment)
+        assert done.returncode == 0, done.stderr
+        assert run.leaks(WATCHER, uri)
