@@ -104,6 +104,7 @@ class Grant:
     event_types: frozenset[str]
     fields: tuple[str, ...]
     is_capable: bool  # it gets a protected person's location and suppresses it by itself
+    masks: Mapping[str, str] = field(default_factory=dict)  # item, or record -> what is left
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +166,7 @@ def read_grants(folder: Path, today: date) -> dict[str, dict[str, Grant]]:
                 frozenset(grant["event_types"]),
                 tuple(grant["fields"]),
                 grant["suppression"] == "capable",
+                grant.get("masks", {}),
             )
             for stream, grant in content["streams"].items()
             if grant["approved_on"] <= today <= grant["expires_on"]
@@ -305,14 +307,20 @@ def _read_store(
     with psycopg.connect(uri, row_factory=dict_row) as connection:
         rows = {
             stream: connection.execute(
-                sql.SQL("SELECT * FROM linkage.{}").format(sql.Identifier(stream))
+                sql.SQL("SELECT * FROM linkage.{}").format(sql.Identifier(table_of(stream)))
             ).fetchall()
             for stream in streams
         }
         steps = connection.execute(
             "SELECT stream, subject, operation, before, after FROM audit.step ORDER BY id"
         ).fetchall()
-    return rows, [Step(**step) for step in steps]
+    names = {table_of(stream): stream for stream in streams}
+    return rows, [Step(**{**step, "stream": names[step["stream"]]}) for step in steps]
+
+
+def table_of(stream: str) -> str:
+    """What a stream's table is called."""
+    return stream.replace(".", "_")
 
 
 def _read_ledger(uri: str, streams: Sequence[str], evidence: Evidence) -> None:
@@ -321,7 +329,9 @@ def _read_ledger(uri: str, streams: Sequence[str], evidence: Evidence) -> None:
         evidence.ledger_chains = {chain for (chain,) in chains}
         for stream in streams:
             statement = sql.SQL("SELECT log_partition, log_offset, event_id FROM ledger.{}")
-            found = connection.execute(statement.format(sql.Identifier(f"event_{stream}")))
+            found = connection.execute(
+                statement.format(sql.Identifier(f"event_{table_of(stream)}"))
+            )
             evidence.ledger_events += [(stream, *row) for row in found]
 
 

@@ -98,6 +98,12 @@ class Installation:
             wait_until(has_tables, 60.0)
             evidence.watch_table_steps(self.engines.database, uri)
 
+    @property
+    def receiving(self) -> list[str]:
+        """The systems that receive residents: the register has them itself."""
+        granted = evidence.read_grants(SUBSCRIPTIONS, self.today)
+        return [system for system, streams in granted.items() if "resident" in streams]
+
     def _delete_topics(self) -> None:
         admin = AdminClient({"bootstrap.servers": self.engines.kafka})
 

@@ -150,7 +150,8 @@ class _Planting:
                 made[entry["name"]] = self.given[path]
             elif "x-sum-of" in entry:
                 made[entry["name"]] = sum(made[name] for name in entry["x-sum-of"])
-                self._plant(path, kept, str(made[entry["name"]]))
+                if kept in _SENSITIVE:
+                    self._plant(path, kept, str(made[entry["name"]]))
             else:
                 made[entry["name"]] = self._value(entry, entry["type"], path, kept, held)
         return made

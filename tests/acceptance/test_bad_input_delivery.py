@@ -96,7 +96,7 @@ def town(installation: Installation) -> Iterator[Installation]:
 @pytest.fixture(scope="module")
 def day(town: Installation) -> Day:
     """The whole day, once; the tests look at what came of it."""
-    well = [system for system in town.town.systems if system not in ILL]
+    well = [system for system in town.receiving if system not in ILL]
     settings = town.home / "run" / "systems.yaml"
     right = settings.read_text(encoding="utf-8")
     settings.write_text(with_wrong_password(right), encoding="utf-8")
@@ -104,7 +104,7 @@ def day(town: Installation) -> Day:
     publish(town, version=1)
     wait_until(
         lambda: all(
-            len(town.versions(s)) == len(PEOPLE) for s in town.town.systems if s not in ILL[:2]
+            len(town.versions(s)) == len(PEOPLE) for s in town.receiving if s not in ILL[:2]
         ),
         60,
     )
@@ -120,15 +120,15 @@ def day(town: Installation) -> Day:
     wait_until(lambda: said_of(process.log, "lane-stopped", DROPPED), 30)
     wait_until(lambda: said_of(process.log, "lane-stopped", ALTERED), 30)
     ready, metrics = asked(town, "readyz"), asked(town, "metrics")
-    bad = {system: town.versions(system) for system in town.town.systems if system not in ILL[:2]}
+    bad = {system: town.versions(system) for system in town.receiving if system not in ILL[:2]}
     parked = json.loads(town.renkei("parked", "list", "--json").stdout)
 
     town.stop(DELIVER)
     settings.write_text(right, encoding="utf-8")
     mend(town)
     town.start(DELIVER)
-    wait_until(lambda: all(town.versions(system) == newest for system in town.town.systems), 60)
-    mended = {system: town.versions(system) for system in town.town.systems}
+    wait_until(lambda: all(town.versions(system) == newest for system in town.receiving), 60)
+    mended = {system: town.versions(system) for system in town.receiving}
     town.renkei("parked", "dismiss", well[0], "--all", "--reason", "T-1")
     newest |= {subject(n): 2 for n in GARBLED}
     wait_until(lambda: town.versions(well[0]) == newest, 60)

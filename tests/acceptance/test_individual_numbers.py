@@ -28,9 +28,15 @@ from bus.testing import town as towns
 from bus.testing.changes import change, record
 from bus.testing.sealed import STREAM, number_of, subscription
 from tests.acceptance.evidence import read_topic
-from tests.acceptance.installation import DELIVER, RELAY, ROOT, Installation, wait_until
+from tests.acceptance.installation import (
+    DELIVER,
+    RELAY,
+    ROOT,
+    Installation,
+    wait_until,
+    what_page_says,
+)
 from tests.acceptance.leaks import Canary, Sighting, in_databases, in_files
-from tests.acceptance.test_leaks import what_page_says
 
 pytestmark = [pytest.mark.service, pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -29,7 +29,7 @@ COMMAND = f"deliver --system {SYSTEM} --system {OTHER} --system {LEDGER}"
 PROCESSES = ("deliver-one", "deliver-two")
 PEOPLE = range(1, 301)
 NARROW = ["name.full", "protected"]
-WIDE = ["name.full", "address", "protected"]
+WIDE = ["name.full", "household_number", "address", "protected"]
 KILLED_AT = (
     "lane-viewed",
     "sink-moved",

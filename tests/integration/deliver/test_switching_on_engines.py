@@ -35,7 +35,7 @@ SETS = [
     {"name.full"},
     {"name.full", "household_number", "address.town"},
     {"name.full", "name.kana", "relationship"},
-    {"name.kana", "address.town"},
+    {"name.kana", "household_number", "address.town"},
     set(COLUMNS),
 ]
 

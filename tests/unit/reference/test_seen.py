@@ -35,7 +35,7 @@ def granted(folder: Path) -> dict[str, Any]:
         "masks": {
             "birth_date": "birth_year",
             "address": "town_only",
-            "household_number": "last_four",
+            "name.kana": "last_four",
             "name.roman": "present",
         },
         "where": [
@@ -61,7 +61,7 @@ def test_a_mask_of_a_record_is_said_at_each_item_below(granted: dict[str, Any]) 
     assert masked == {
         "birth_date.date": "birth_year",
         "birth_date.text": "withhold",
-        "household_number": "last_four",
+        "name.kana": "last_four",
         "name.roman": "present",
         "address.lot": "withhold",
         "address.building": "withhold",
@@ -93,7 +93,7 @@ def test_the_pages_say_masks_conditions_and_mode(granted: dict[str, Any]) -> Non
     heading = next(line for line in table.splitlines() if line.startswith("| 項目"))
     column = heading.split("|")[1:-1].index(next(c for c in heading.split("|") if SYSTEM in c))
     cells = {reader.plain(row[0]): row[column] for row in reader.rows(table)}
-    assert cells["household_number"] == "● ◇末尾4文字"
+    assert cells["name.kana"] == "● ◇末尾4文字"
     assert cells["address.lot"] == "◐ ◇非表示"
     assert cells["name.full"] == "●"
     assert cells["sex"] == ""
@@ -115,9 +115,9 @@ def test_json_counts_what_is_masked(granted: dict[str, Any]) -> None:
     ("fields", "suppression", "expected"),
     [
         (["name", "protected"], "withhold", RECEIVES),
-        (["address", "protected"], "withhold", WITHHOLD),
-        (["address", "protected"], "capable", CAPABLE),
-        (["previous_address.country", "protected"], "withhold", WITHHOLD),
+        (["address", "household_number", "protected"], "withhold", WITHHOLD),
+        (["address", "household_number", "protected"], "capable", CAPABLE),
+        (["previous_address.country", "household_number", "protected"], "withhold", WITHHOLD),
         (["name", "protected"], "capable", RECEIVES),
     ],
 )
