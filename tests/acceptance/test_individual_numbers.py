@@ -322,16 +322,6 @@ def test_the_entitled_system_has_every_number(run: Run) -> None:
     assert len(run.numbers) == PEOPLE + PEOPLE // 2 + 12
 
 
-def test_whoever_is_not_entitled_has_what_stands_beside_it(run: Run) -> None:
-    """The same subjects, without the column."""
-    wait_until(lambda: run.held(OTHER, "version").keys() == run.numbers.keys(), 60)
-    with psycopg.connect(run.town.town.systems[OTHER]) as connection:
-        found = connection.execute(
-            "SELECT FROM information_schema.columns WHERE column_name = 'number'"
-        ).fetchone()
-    assert found is None
-
-
 def test_a_number_is_nowhere_else(run: Run) -> None:
     """Not in Kafka, the ledger, another store, a log (the database's included), or a file."""
     assert [str(sighting) for sighting in run.search()] == []
