@@ -72,15 +72,16 @@ def grant() -> dict[str, object]:
     }
 
 
-def subscription(system: str, **of_grant: object) -> Subscription:
+def subscription(catalog: Catalog, system: str, **of_grant: object) -> Subscription:
     """A system that has the number; *of_grant* replaces parts of the grant."""
+    listed = catalog.systems[system]
     return Subscription.model_validate(
         {
             "system": system,
-            "ja": "児童手当",
+            "ja": listed.ja,
             "business_id": None,
-            "ministry": "こども家庭庁",
-            "separate_organ": None,
+            "ministry": listed.ministry,
+            "separate_organ": listed.separate_organ,
             "zone": "individual_number",
             "streams": {STREAM: grant() | of_grant},
         }
@@ -89,4 +90,4 @@ def subscription(system: str, **of_grant: object) -> Subscription:
 
 def entitled(catalog: Catalog, system: str, **of_grant: object) -> View:
     """What that system sees."""
-    return compile_view(subscription(system, **of_grant), catalog.stream(STREAM), TODAY)
+    return compile_view(subscription(catalog, system, **of_grant), catalog.stream(STREAM), TODAY)

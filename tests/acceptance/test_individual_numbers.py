@@ -22,6 +22,7 @@ import pytest
 import yaml
 from confluent_kafka import Producer
 
+from bus.catalog import load
 from bus.errors import KeysUnusable, SealBroken
 from bus.publish.identity import new_change_id
 from bus.testing import town as towns
@@ -195,11 +196,12 @@ def built(installation: Installation) -> Run:
     shutil.copytree(ROOT / "schemas", schemas)
     for file in (schemas / "subscriptions").glob("*.yaml"):
         file.unlink()
+    catalog = load()
     for system, given in (
         (ENTITLED, {}),
         (OTHER, {"fields": ["assigned_on"], "number_use": None}),
     ):
-        text = subscription(system, **given).model_dump(mode="json", by_alias=True)
+        text = subscription(catalog, system, **given).model_dump(mode="json", by_alias=True)
         for grant in text["streams"].values():
             del grant["where"]
             for day in ("approved_on", "expires_on"):
@@ -320,6 +322,16 @@ def test_the_entitled_system_has_every_number(run: Run) -> None:
     """Nothing was lost on the way: not by the new key, nor by anything that went wrong."""
     assert run.held(ENTITLED) == run.numbers
     assert len(run.numbers) == PEOPLE + PEOPLE // 2 + 12
+
+
+def test_whoever_is_not_entitled_has_what_stands_beside_it(run: Run) -> None:
+    """The same subjects, without the column."""
+    wait_until(lambda: run.held(OTHER, "version").keys() == run.numbers.keys(), 60)
+    with psycopg.connect(run.town.town.systems[OTHER]) as connection:
+        found = connection.execute(
+            "SELECT FROM information_schema.columns WHERE column_name = 'number'"
+        ).fetchone()
+    assert found is None
 
 
 def test_a_number_is_nowhere_else(run: Run) -> None:

@@ -28,6 +28,7 @@ pytestmark = pytest.mark.service
 SYSTEMS = ("child_allowance", "individual_resident_tax")
 INTERNAL = ("receipt", "exception", "view")
 PUBLISHED = [name for name, stream in CATALOG.streams.items() if not stream.is_internal]
+END = 10  # of the residents: nine events and an erasure
 ALL = Choice()
 KEY = "log_partition = %(log_partition)s AND log_offset = %(log_offset)s"
 
@@ -99,7 +100,7 @@ async def fed(database: str) -> Fed:
         await bus.shared.parked.ask_retry(events)
         await bus.until(lambda: not bus.shared.parked.open_events())
         await town.append("resident", "1", None)
-        await bus.at(10)
+        await bus.at(END)
     async with hosted(
         town, {"ledger": lambda _: feed.sink()}, streams=("resident", *INTERNAL)
     ) as b:
@@ -109,6 +110,7 @@ async def fed(database: str) -> Fed:
 
 async def _fed(bus: Hosted, town: Town) -> None:
     async with asyncio.timeout(20):
+        await bus.at(END, seconds=20)
         for name in INTERNAL:
             count = len(town.read_all(name))
             await bus.at(count, stream=name, seconds=20)
@@ -288,8 +290,7 @@ async def test_what_compaction_took_is_counted_and_is_no_fault(fed: Fed) -> None
     verdict = await fed.verify()
 
     assert verdict.is_good
-    assert verdict.compacted == 2
-    assert verdict.events_compacted in (0, 1)  # the ledger's own row of it may not be there yet
+    assert (verdict.compacted, verdict.events_compacted) == (2, 1)
     assert verdict.digests == before.digests - 2
 
 
