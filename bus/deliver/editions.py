@@ -21,7 +21,7 @@ import structlog
 from bus.broker import Broker, Fetched
 from bus.catalog.reading import Reads, read_what_can_be
 from bus.deliver.internal import InternalTopic
-from bus.deliver.tail import Tail
+from bus.deliver.tail import Follower
 from bus.errors import (
     BusError,
     ConfigurationError,
@@ -37,33 +37,16 @@ InForce = Edition | BusError
 """What the stream says of a system: its newest edition, or why that cannot be used."""
 
 
-class Editions:
+class Editions(Follower):
     """The newest edition of every system of which the stream says anything."""
 
     def __init__(self, broker: Broker, topic: InternalTopic, stream: Stream, reader: Reads) -> None:
+        super().__init__(broker, stream)
         self._topic = topic
         self._reader = reader
-        self._tail = Tail(broker, stream.topic, self._take)
         self._newest: dict[str, InForce] = {}
         self._sequences: dict[str, int] = {}
         self._listeners: dict[str, Listener] = {}
-
-    async def start(self) -> None:
-        """Learn everything that the stream holds.
-
-        Raises:
-            ConfigurationError: The topic does not exist.
-            Unavailable: Broker or registry does not answer.
-        """
-        await self._tail.start()
-
-    async def catch_up(self) -> None:
-        """Return once everything that was appended before this call is known."""
-        await self._tail.catch_up()
-
-    async def close(self) -> None:
-        """Let go of the stream; safe to call twice."""
-        await self._tail.close()
 
     @property
     def newest(self) -> Mapping[str, InForce]:

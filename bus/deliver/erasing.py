@@ -17,13 +17,13 @@ from bus.broker.partitioner import partition_of
 from bus.catalog.reading import Reads
 from bus.deliver.clock import Clock
 from bus.deliver.internal import InternalTopic, rows_of
-from bus.deliver.tail import Tail
+from bus.deliver.tail import Follower
 from bus.errors import ConfigurationError
 from bus.model import Stream
 from bus.model.erasure import Erasure, ErasureState
 
 
-class Erasures:
+class Erasures(Follower):
     """Every erasure, as far as the stream says, and the making of another."""
 
     def __init__(
@@ -35,26 +35,13 @@ class Erasures:
         reader: Reads,
         clock: Clock,
     ) -> None:
+        super().__init__(broker, stream)
         self._broker = broker
         self._producer = producer
         self._topic = topic
         self._reader = reader
         self._clock = clock
-        self._tail = Tail(broker, stream.topic, self._take)
         self._known: dict[str, Erasure] = {}
-
-    async def start(self) -> None:
-        """Learn everything that the stream holds.
-
-        Raises:
-            ConfigurationError: The topic does not exist.
-            Unavailable: Broker or registry does not answer.
-        """
-        await self._tail.start()
-
-    async def close(self) -> None:
-        """Let go of the stream; safe to call twice."""
-        await self._tail.close()
 
     def of(self, subject_digest: str) -> Erasure | None:
         """The newest word about a subject's erasure."""

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from bus.broker import Broker, Fetched
 from bus.catalog.reading import Reads, read_what_can_be
 from bus.deliver.run import subject_of
-from bus.deliver.tail import Tail
+from bus.deliver.tail import Follower
 from bus.errors import SchemaMismatch
 from bus.model import HOUSEHOLD, Protected, Stream
 from bus.policy import Search
@@ -30,12 +30,12 @@ ENDED = "ENDED"
 NOBODY = Protected()
 
 
-class Fence:
+class Fence(Follower):
     """Everybody under protection (支援措置), kept from the stream *protection*."""
 
     def __init__(self, broker: Broker, stream: Stream, reader: Reads) -> None:
+        super().__init__(broker, stream)
         self._reader = reader
-        self._tail = Tail(broker, stream.topic, self._take)
         self._said: dict[str, Protected] = {}  # by the subject of the record
         self._all: Protected | None = NOBODY
         self._search: Search | None = None
@@ -43,23 +43,6 @@ class Fence:
         """By partition: the offset after the last event that protects somebody no longer."""
         self.listeners: set[Callable[[], None]] = set()
         """Called about once a second, for whoever waits for a protection to have ended."""
-
-    async def start(self) -> None:
-        """Learn everything that the stream holds.
-
-        Raises:
-            ConfigurationError: The topic does not exist.
-            Unavailable: Broker or registry does not answer.
-        """
-        await self._tail.start()
-
-    async def catch_up(self) -> None:
-        """Return once everything that was appended before this call is known.
-
-        Raises:
-            Unavailable: Broker or registry does not answer; nothing may be let through.
-        """
-        await self._tail.catch_up()
 
     async def follow(self) -> None:
         """Catch up, and have those look who wait for a protection to have ended.
@@ -101,10 +84,6 @@ class Fence:
         if self._search is None:
             self._search = Search(self.everybody)
         return self._search.rows(records, located)
-
-    async def close(self) -> None:
-        """Let go of the stream; safe to call twice."""
-        await self._tail.close()
 
     async def _take(self, fetched: Fetched) -> None:
         values = [value for value in fetched.values if value is not None]

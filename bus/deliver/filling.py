@@ -13,15 +13,12 @@ from datetime import timedelta
 from bus.broker import Consumer, Place
 from bus.catalog.reading import Reads
 from bus.deliver.lane import Lane
+from bus.deliver.readback import next_run
 from bus.deliver.run import Run
 from bus.deliver.shared import Shared, SharedSink
-from bus.errors import BrokerUnavailable, BusError
+from bus.errors import BusError
 from bus.model import Position, View
 from bus.model.receipt import NO_PREVIOUS
-
-MOST_RECORDS = 10_000
-_STEP = timedelta(seconds=1)  # longest single wait for records that must be there
-_PATIENCE = 20  # such waits before the broker counts as away
 
 
 class Filling(Lane):
@@ -95,19 +92,16 @@ class Filling(Lane):
                 begin = (await consumer.beginning_offsets([place]))[place]
                 consumer.seek(place, max(self.position.offset, begin))
                 self._is_placed = True
-            for _ in range(_PATIENCE):
-                if await consumer.position(place) >= end:
-                    return None
-                for found in await consumer.fetch(MOST_RECORDS, _STEP):
-                    within = bisect_left(found.offsets, end)
-                    if within < len(found.offsets):
-                        self._is_placed = False  # what was read too far is read again
-                    run = Run(found.offsets, found.keys, found.values).part(0, within)
-                    return run if run.offsets else None
+            run = await next_run(consumer, place, end)
         except BusError:
             self._is_placed = False
             raise
-        raise BrokerUnavailable("the log does not give what it has", topic=place[0])
+        if run is None:
+            return None
+        within = bisect_left(run.offsets, end)
+        if within < len(run):
+            self._is_placed = False  # what was read too far is read again
+        return run.part(0, within) if within else None
 
 
 class _Alone:

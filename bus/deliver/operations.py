@@ -27,7 +27,7 @@ from bus.catalog.reading import Reads
 from bus.deliver.clock import Clock
 from bus.deliver.internal import InternalTopic, rows_of
 from bus.deliver.state import LaneName
-from bus.deliver.tail import Tail
+from bus.deliver.tail import Follower
 from bus.errors import BusError, Reaction
 from bus.model import Operation, OperationState, Stream
 from bus.observe.logs import describe
@@ -37,7 +37,7 @@ _LAST_WORD = timedelta(seconds=1)  # for what is still to be told when the proce
 Listener = Callable[[Operation], None]
 
 
-class Operations:
+class Operations(Follower):
     """How every stream of every system is operated, as far as the stream says."""
 
     def __init__(
@@ -49,11 +49,11 @@ class Operations:
         clock: Clock,
         back_off: BackOff,
     ) -> None:
+        super().__init__(broker, stream)
         self._topic = topic
         self._reader = reader
         self._clock = clock
         self._back_off = back_off
-        self._tail = Tail(broker, stream.topic, self._take)
         self._wanted: dict[tuple[str, str], Operation] = {}
         self._said: dict[LaneName, Operation] = {}
         self._listeners: dict[str, Listener] = {}
@@ -62,19 +62,6 @@ class Operations:
         self._news = asyncio.Event()
         self._all_told = asyncio.Event()
         self._telling: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Learn everything that the stream holds.
-
-        Raises:
-            ConfigurationError: The topic does not exist.
-            Unavailable: Broker or registry does not answer.
-        """
-        await self._tail.start()
-
-    async def catch_up(self) -> None:
-        """Return once everything that was appended before this call is known."""
-        await self._tail.catch_up()
 
     async def close(self) -> None:
         """Tell what is still to be told, if that is quick, and let go; safe to call twice."""
@@ -85,7 +72,7 @@ class Operations:
                     await self._all_told.wait()
             telling.cancel()
             await asyncio.wait({telling})
-        await self._tail.close()
+        await super().close()
 
     # -- what operators want -----------------------------------------------------------------
 

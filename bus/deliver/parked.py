@@ -23,7 +23,7 @@ from bus.deliver.clock import Clock
 from bus.deliver.internal import InternalTopic, rows_of
 from bus.deliver.run import subject_of
 from bus.deliver.state import LaneName
-from bus.deliver.tail import Tail
+from bus.deliver.tail import Follower
 from bus.deliver.unread import key_unread
 from bus.errors import EventUnread
 from bus.model import ExceptionState, ParkedEvent, Stream
@@ -101,36 +101,19 @@ class SetAside:
         self._keys = None
 
 
-class ParkedIndex:
+class ParkedIndex(Follower):
     """What is set aside, in all lanes, as far as the exception stream says."""
 
     def __init__(
         self, broker: Broker, topic: InternalTopic, stream: Stream, reader: Reads, clock: Clock
     ) -> None:
+        super().__init__(broker, stream)
         self._broker = broker
         self._topic = topic
         self._reader = reader
         self._clock = clock
-        self._tail = Tail(broker, stream.topic, self._take)
         self._lanes: defaultdict[LaneName, SetAside] = defaultdict(SetAside)
         self._own: dict[str, int] = {}  # key -> offset of our own newest record, until tailed
-
-    async def start(self) -> None:
-        """Learn everything that the stream holds.
-
-        Raises:
-            ConfigurationError: The topic does not exist.
-            Unavailable: Broker or registry does not answer.
-        """
-        await self._tail.start()
-
-    async def catch_up(self) -> None:
-        """Return once everything that was appended before this call is known."""
-        await self._tail.catch_up()
-
-    async def close(self) -> None:
-        """Let go of the stream; safe to call twice."""
-        await self._tail.close()
 
     def lane(self, name: LaneName) -> SetAside:
         """What is open in one lane; the same object each time."""

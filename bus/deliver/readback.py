@@ -1,4 +1,5 @@
-"""Read events that were set aside again from the log, and whatever stands in for the lost ones.
+"""Read the log again: all of a partition, or events that were set aside and what stands in for
+the lost ones.
 
 Compaction may have taken an event. It only takes one that a later record of the same key
 follows, so the newest record of the subject is looked for and stands in: a whole snapshot.
@@ -7,7 +8,7 @@ follows, so the newest record of the subject is looked for and stands in: a whol
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container, Mapping
+from collections.abc import AsyncIterator, Container, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,7 +16,8 @@ from bus.broker import Broker, Consumer, Place
 from bus.deliver.run import Run, subject_of
 from bus.errors import BrokerUnavailable
 
-_NEAR = 10_000  # records that are read through rather than jumped over
+AT_ONCE = 10_000
+"""Records that are read through rather than jumped over; most that are fetched at once."""
 _STEP = timedelta(seconds=1)
 _PATIENCE = 20
 _Record = tuple[bytes | None, bytes | None]  # key, value
@@ -65,9 +67,7 @@ async def read_subjects(broker: Broker, place: Place, subjects: Container[str], 
         await consumer.start()
         await consumer.assign([place])
         begin = (await consumer.beginning_offsets([place]))[place]
-        if begin < end:
-            consumer.seek(place, begin)
-        while begin < end and (run := await _next_run(consumer, place, end)) is not None:
+        async for run in runs(consumer, place, begin, end):
             for offset, key, value in zip(run.offsets, run.keys, run.values, strict=True):
                 if offset >= end or subject_of(key) not in subjects:
                     continue
@@ -84,6 +84,19 @@ async def read_subjects(broker: Broker, place: Place, subjects: Container[str], 
     return Run(offsets, [found[o][0] for o in offsets], [found[o][1] for o in offsets])
 
 
+async def runs(consumer: Consumer, place: Place, begin: int, end: int) -> AsyncIterator[Run]:
+    """What a partition that is assigned holds from *begin* until it is read up to *end*.
+
+    Raises:
+        BrokerUnavailable: The broker does not answer.
+    """
+    if begin >= end:
+        return
+    consumer.seek(place, begin)
+    while (run := await next_run(consumer, place, end)) is not None:
+        yield run
+
+
 async def _read(
     consumer: Consumer, place: Place, offsets: list[int], end: int
 ) -> dict[int, _Record]:
@@ -93,11 +106,11 @@ async def _read(
     for offset in offsets:
         if offset < next_offset:
             continue  # passed over: either found already or not there any more
-        if next_offset < 0 or offset - next_offset > _NEAR:
+        if next_offset < 0 or offset - next_offset > AT_ONCE:
             consumer.seek(place, offset)
             next_offset = offset
         while next_offset <= offset:
-            run = await _next_run(consumer, place, end)
+            run = await next_run(consumer, place, end)
             if run is None:
                 return found
             next_offset = run.end
@@ -115,10 +128,7 @@ async def _newest(
         first.setdefault(lost[offset], offset)
     newest: dict[str, tuple[int, _Record]] = {}
     start = max(min(lost), begin)
-    if start >= end:
-        return newest
-    consumer.seek(place, start)
-    while (run := await _next_run(consumer, place, end)) is not None:
+    async for run in runs(consumer, place, start, end):
         for offset, key, value in zip(run.offsets, run.keys, run.values, strict=True):
             subject = subject_of(key)
             if subject in first and offset > first[subject]:
@@ -126,11 +136,15 @@ async def _newest(
     return newest
 
 
-async def _next_run(consumer: Consumer, place: Place, end: int) -> Run | None:
-    """The next records; None once the log is read up to *end*."""
+async def next_run(consumer: Consumer, place: Place, end: int) -> Run | None:
+    """The next records of the one partition that is assigned; None once it is read up to *end*.
+
+    Raises:
+        BrokerUnavailable: The broker does not give them.
+    """
     for _ in range(_PATIENCE):
         if await consumer.position(place) >= end:
             return None
-        for fetched in await consumer.fetch(_NEAR, _STEP):
+        for fetched in await consumer.fetch(AT_ONCE, _STEP):
             return Run(fetched.offsets, fetched.keys, fetched.values)
     raise BrokerUnavailable("the log does not give what it has", topic=place[0], partition=place[1])

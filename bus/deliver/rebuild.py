@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -122,8 +123,8 @@ class Rebuild:
     async def _take_up(self) -> None:
         """Stand where the fresh table was left, or drop it and begin anew."""
         for partition in self._fillings:
-            found = await self._persist(lambda p=partition: self._table.checkpoint(p))  # type: ignore[misc]
-            if found is not None and await self._is_foreign(found):
+            found = await self._persist(partial(self._table.checkpoint, partition))
+            if found is not None and not await self._can_go_on(found):
                 _log.warning("rebuild-begins-anew", **self._where, partition=partition)
                 await self._fresh.drop()
                 self._table.renew()
@@ -131,13 +132,14 @@ class Rebuild:
         for filling in self._fillings.values():
             await filling.stand()
 
-    async def _is_foreign(self, found: Checkpoint) -> bool:
+    async def _can_go_on(self, found: Checkpoint) -> bool:
+        """Whether what stands there is of this log, within it, and not away too long."""
         position, shared = found.position, self._shared
         if (position.cluster_id, position.topic) != (shared.cluster_id, self._topic):
-            return True
+            return False
         begin, end = await self._ends(position.partition)
         is_old = shared.clock.now() - found.applied_at > shared.settings.compaction_lag
-        return is_old or not begin <= position.offset <= end
+        return not is_old and begin <= position.offset <= end
 
     async def _catch_up(self, held: Mapping[int, Checkpoint]) -> None:
         """Fill up to where the lanes stand, again while they go on, until little is left."""
@@ -154,21 +156,16 @@ class Rebuild:
             held = {
                 p: found
                 for p in self._fillings
-                if (found := await self._persist(lambda p=p: self._live.checkpoint(p))) is not None  # type: ignore[misc]
+                if (found := await self._persist(partial(self._live.checkpoint, p))) is not None
             }
 
     async def _end_of(self, partition: int, held: Checkpoint | None) -> Position:
         """Where the fresh table must stand: where the lane does, if that one can go on."""
-        begin, end = await self._ends(partition)
-        shared = self._shared
-        if held is not None:
-            position = held.position
-            is_old = shared.clock.now() - held.applied_at > shared.settings.compaction_lag
-            is_ours = (position.cluster_id, position.topic) == (shared.cluster_id, self._topic)
-            if is_ours and not is_old and begin <= position.offset <= end:
-                return position
+        if held is not None and await self._can_go_on(held):
+            return held.position
+        _, end = await self._ends(partition)
         return Position(
-            cluster_id=shared.cluster_id, topic=self._topic, partition=partition, offset=end
+            cluster_id=self._shared.cluster_id, topic=self._topic, partition=partition, offset=end
         )
 
     # -- taking its place
@@ -179,10 +176,7 @@ class Rebuild:
                 async with self._fresh.hold() as held:
                     return await self._swap(held)
             except BusError as error:
-                if error.reaction is not Reaction.RETRY or isinstance(error, EditionOutdated):
-                    raise
-                _log.warning("rebuild-waits", code=error.code, **self._where)
-                await self._shared.clock.sleep(self._back_off.next())
+                await self._wait(error)
             if await self._is_done():
                 return None
 
@@ -221,10 +215,14 @@ class Rebuild:
             try:
                 return await act()
             except BusError as error:
-                if error.reaction is not Reaction.RETRY or isinstance(error, EditionOutdated):
-                    raise
-                _log.warning("rebuild-waits", code=error.code, **self._where)
-                await self._shared.clock.sleep(self._back_off.next())
+                await self._wait(error)
+
+    async def _wait(self, error: BusError) -> None:
+        """Before another try, where one can help; otherwise *error* it is."""
+        if error.reaction is not Reaction.RETRY or isinstance(error, EditionOutdated):
+            raise error
+        _log.warning("rebuild-waits", code=error.code, **self._where)
+        await self._shared.clock.sleep(self._back_off.next())
 
     async def _ends(self, partition: int) -> tuple[int, int]:
         place: Place = (self._topic, partition)

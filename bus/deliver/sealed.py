@@ -9,21 +9,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from typing import cast
 
 import pyarrow as pa
 
 from bus.broker import Broker, Consumer, Place
 from bus.catalog.reading import Reads, read_what_can_be
-from bus.errors import BrokerUnavailable, BusError, LaneError, SchemaMismatch
+from bus.deliver.readback import runs
+from bus.deliver.run import split_erasures
+from bus.errors import BusError, LaneError, SchemaMismatch
 from bus.model import Stream
 from bus.sealing import KeyRing, Seals
 from bus.sealing.seals import unseal_column
 from bus.sealing.texts import key_id_of
-
-_FETCH_RECORDS = 10_000
-_STEP = timedelta(seconds=1)
-_PATIENCE = 20  # such waits before the broker counts as away
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,23 +60,15 @@ async def sealed_in(broker: Broker, stream: Stream, reader: Reads, seals: Seals)
 async def _read(consumer: Consumer, place: Place, reader: Reads, tally: _Tally) -> None:
     await consumer.assign([place])
     end = (await consumer.end_offsets([place]))[place]
-    consumer.seek(place, (await consumer.beginning_offsets([place]))[place])
-    silent = 0
-    while await consumer.position(place) < end:
-        pieces = await consumer.fetch(_FETCH_RECORDS, _STEP)
-        silent = 0 if pieces else silent + 1
-        if silent > _PATIENCE:
-            raise BrokerUnavailable("the log does not give what it has", topic=place[0])
-        for piece in pieces:
-            said = [
-                (offset, value)
-                for offset, value in zip(piece.offsets, piece.values, strict=True)
-                if value is not None
-            ]
-            values = [value for _, value in said]
+    begin = (await consumer.beginning_offsets([place]))[place]
+    async for run in runs(consumer, place, begin, end):
+        for is_erasure, part in split_erasures(run):
+            if is_erasure:
+                continue
+            values = cast("Sequence[bytes]", part.values)
             readable = await read_what_can_be(reader, values, refuse=(SchemaMismatch,))
             if readable.records is not None:
-                offsets = [said[index][0] for index in readable.good]
+                offsets = part.picked(readable.good).offsets
                 tally.take(readable.records, place[1], offsets)
 
 

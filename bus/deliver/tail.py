@@ -13,6 +13,7 @@ from datetime import timedelta
 
 from bus.broker import Broker, Consumer, Fetched, Place
 from bus.errors import BrokerUnavailable, ConfigurationError
+from bus.model import Stream
 
 MOST_RECORDS = 10_000
 _STEP = timedelta(seconds=1)  # longest single wait for records that must be there
@@ -124,3 +125,35 @@ class Tail:
             self._waiting = None
         if not task.cancelled():
             task.exception()
+
+
+class Follower:
+    """What knows everything that one stream says, as far as it has been read."""
+
+    def __init__(self, broker: Broker, stream: Stream) -> None:
+        self._tail = Tail(broker, stream.topic, self._take)
+
+    async def start(self) -> None:
+        """Learn everything that the stream holds.
+
+        Raises:
+            ConfigurationError: The topic does not exist.
+            Unavailable: Broker or registry does not answer.
+        """
+        await self._tail.start()
+
+    async def catch_up(self) -> None:
+        """Return once everything that was appended before this call is known.
+
+        Raises:
+            Unavailable: Broker or registry does not answer; what depends on it has to wait.
+        """
+        await self._tail.catch_up()
+
+    async def close(self) -> None:
+        """Let go of the stream; safe to call twice."""
+        await self._tail.close()
+
+    async def _take(self, fetched: Fetched) -> None:
+        """Take in what was read; given again if it raised."""
+        raise NotImplementedError

@@ -10,26 +10,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import partial
 from itertools import product
 from typing import cast
 
 import pyarrow as pa
 
-from bus.broker import Consumer, Place
 from bus.catalog.reading import Reads, read_what_can_be
+from bus.deliver.readback import runs
 from bus.deliver.run import Run, split_erasures
 from bus.deliver.shared import Shared
-from bus.errors import BrokerUnavailable, SchemaMismatch
+from bus.errors import SchemaMismatch
 from bus.model import Sensitivity, View
 from bus.policy import project
 
-MOST_RECORDS = 10_000
-_STEP = timedelta(seconds=1)
-_PATIENCE = 20
 Progress = Callable[[int, int], None]
 Bits = int
 """One for each compared column that has a value."""
@@ -201,26 +197,14 @@ async def count(
         begin, end = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
         total, before = sum(end[p] - begin[p] for p in places), 0
         for place in places:
-            async for run in _runs(consumer, place, begin[place], end[place]):
+            await consumer.assign([place])
+            async for run in runs(consumer, place, begin[place], end[place]):
                 unreadable += await _take(run, place[1], reader, comparisons, shared)
                 progress(before + run.end - begin[place], total)
             before += end[place] - begin[place]
     finally:
         await consumer.close()
     return unreadable
-
-
-async def _runs(consumer: Consumer, place: Place, begin: int, end: int) -> AsyncIterator[Run]:
-    await consumer.assign([place])
-    consumer.seek(place, begin)
-    silent = 0
-    while await consumer.position(place) < end:
-        found = await consumer.fetch(MOST_RECORDS, _STEP)
-        silent = 0 if found else silent + 1
-        if silent > _PATIENCE:
-            raise BrokerUnavailable("the log does not give what it has", topic=place[0])
-        for piece in found:
-            yield Run(piece.offsets, piece.keys, piece.values)
 
 
 async def _take(

@@ -14,28 +14,19 @@ from typing import Any
 from bus.broker import Broker, Fetched
 from bus.catalog.reading import Reads
 from bus.deliver.internal import InternalTopic, rows_of
-from bus.deliver.tail import Tail
+from bus.deliver.tail import Follower
 from bus.model import Stream, View
 
 
-class Views:
+class Views(Follower):
     """The views that are recorded, as far as this process has had to know."""
 
     def __init__(self, broker: Broker, topic: InternalTopic, stream: Stream, reader: Reads) -> None:
+        super().__init__(broker, stream)
         self._topic = topic
         self._reader = reader
-        self._tail = Tail(broker, stream.topic, self._take)
         self._recorded: set[str] = set()
         self._turn = asyncio.Lock()
-
-    async def start(self) -> None:
-        """Learn everything that the stream holds.
-
-        Raises:
-            ConfigurationError: The topic does not exist.
-            Unavailable: Broker or registry does not answer.
-        """
-        await self._tail.start()
 
     async def record(self, view: View) -> None:
         """Return once *view* is in the stream; asks the broker once per view and process.
@@ -49,14 +40,10 @@ class Views:
             return
         async with self._turn:
             if view.fingerprint not in self._recorded:
-                await self._tail.catch_up()
+                await self.catch_up()
             if view.fingerprint not in self._recorded:
                 await self._topic.append([view.fingerprint], [row_of(view)])
                 self._recorded.add(view.fingerprint)
-
-    async def close(self) -> None:
-        """Let go of the stream; safe to call twice."""
-        await self._tail.close()
 
     async def _take(self, fetched: Fetched) -> None:
         for _, row in await rows_of(self._reader, fetched):
