@@ -66,7 +66,7 @@ def _is_texts(value: object) -> bool:
 
 
 def _is_systems(value: object) -> bool:
-    return _is_texts(value) and all(_matches(_FIELD_NAME)(entry) for entry in value)  # type: ignore[attr-defined]
+    return isinstance(value, list) and bool(value) and all(map(_matches(_FIELD_NAME), value))
 
 
 def _is_paths(value: object) -> bool:

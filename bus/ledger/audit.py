@@ -28,7 +28,7 @@ from bus.ledger.logs import Log, opened
 from bus.ledger.meanings import disagreement
 from bus.ledger.provided import VIEW_COLUMNS, recorded_view
 from bus.ledger.statements import events_table
-from bus.ledger.store import translated
+from bus.ledger.store import connected
 from bus.model import Receipt, Stream, View
 from bus.policy import ledger_view, project
 
@@ -183,25 +183,24 @@ class Audit:
             StoreUnavailable: The database does not answer.
             BrokerUnavailable: The broker does not answer.
         """
-        with translated():
-            async with _snapshot(self._uri) as connection:
-                pruned = await self._pruned(connection)
-                await self._check_chains(connection)
-                await self._check_views(connection)
-                if anchor is not None:
-                    await self._check_anchor(connection, anchor, pruned)
-                if log is not None:
-                    async with opened(log.broker) as reading:
-                        await self._compare(connection, reading, log, pruned)
-                        topics = [stream.topic for stream in log.streams.values()]
-                        counts = await log.broker.partitions(topics)
-                        places = {
-                            stream.name: (stream.topic, counts.get(stream.topic, 0))
-                            for stream in log.streams.values()
-                        }
-                        await self._check_delivered(connection, reading, places)
-                        if self._choice.system is None:
-                            await self._check_events(connection, reading, log, places)
+        async with _snapshot(self._uri) as connection:
+            pruned = await self._pruned(connection)
+            await self._check_chains(connection)
+            await self._check_views(connection)
+            if anchor is not None:
+                await self._check_anchor(connection, anchor, pruned)
+            if log is not None:
+                async with opened(log.broker) as reading:
+                    await self._compare(connection, reading, log, pruned)
+                    topics = [stream.topic for stream in log.streams.values()]
+                    counts = await log.broker.partitions(topics)
+                    places = {
+                        stream.name: (stream.topic, counts.get(stream.topic, 0))
+                        for stream in log.streams.values()
+                    }
+                    await self._check_delivered(connection, reading, places)
+                    if self._choice.system is None:
+                        await self._check_events(connection, reading, log, places)
         settled = settle(self._in_chains, self._in_log, self._said)
         self._verdict.findings = [*settled, *self._in_events[:MOST_FINDINGS]]
         return self._verdict
@@ -453,9 +452,8 @@ async def anchor_of(uri: str, at: datetime) -> Anchor:
         ConfigurationError: There is no ledger in this database.
         StoreUnavailable: The database does not answer.
     """
-    with translated():
-        async with _snapshot(uri) as connection:
-            return Anchor.of([Head(*row) for row in await _all(connection, _ENDS, {})], at)
+    async with _snapshot(uri) as connection:
+        return Anchor.of([Head(*row) for row in await _all(connection, _ENDS, {})], at)
 
 
 _Connection = psycopg.AsyncConnection[tuple[Any, ...]]
@@ -491,7 +489,7 @@ async def _all(
 @asynccontextmanager
 async def _snapshot(uri: str) -> AsyncIterator[_Connection]:
     """One view of the ledger as it is now, whatever is written meanwhile."""
-    async with await psycopg.AsyncConnection.connect(uri, connect_timeout=10) as connection:
+    async with connected(uri) as connection:
         await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
         await connection.set_read_only(True)
         async with connection.transaction():

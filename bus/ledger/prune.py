@@ -21,7 +21,7 @@ import psycopg
 from psycopg import sql
 
 from bus.ledger import statements
-from bus.ledger.store import connected, translated
+from bus.ledger.store import connected
 from bus.model.erasure import subject_digest
 
 _BOUNDS = """
@@ -83,49 +83,47 @@ CREATE TEMPORARY TABLE renkei_needed ON COMMIT DROP AS
 SELECT stream, partition, min(lower(delivered)) AS first
 FROM ledger.event_receipt WHERE NOT isempty(delivered) GROUP BY stream, partition"""
 
-# A subject's newest event stays: it is in the log, and a rebuild would give it again.
-_EVENTS = """
-WITH gone AS (
-  DELETE FROM ledger.{table} AS event
-  WHERE event.renkei_applied_at < %(before)s
-    AND event.log_offset < coalesce((
-      SELECT first FROM renkei_needed AS needed
-      WHERE needed.stream = %(stream)s AND needed.partition = event.log_partition), {last})
-    AND EXISTS (
-      SELECT FROM ledger.{table} AS newer
-      WHERE newer.subject_id = event.subject_id
-        AND newer.municipality_code = event.municipality_code
-        AND newer.log_partition = event.log_partition AND newer.log_offset > event.log_offset)
-  RETURNING log_partition, log_offset),
-marked AS (
-  INSERT INTO ledger.pruned_event AS mark (stream, partition, below)
-  SELECT %(stream)s, log_partition, max(log_offset) + 1 FROM gone GROUP BY log_partition
-  ON CONFLICT (stream, partition) DO UPDATE SET below = greatest(mark.below, excluded.below))
-SELECT count(*) FROM gone"""
-
-# Unless the subject was erased: then it is not in the log any more.
-_OLDEST = """
-SELECT DISTINCT municipality_code, subject_id, log_partition FROM ledger.{table} AS event
-WHERE event.renkei_applied_at < %(before)s
+# Old, and delivered to nobody by a receipt that is kept.
+_IS_OLD = """
+  event.renkei_applied_at < %(before)s
   AND event.log_offset < coalesce((
     SELECT first FROM renkei_needed AS needed
     WHERE needed.stream = %(stream)s AND needed.partition = event.log_partition), {last})"""
 
-_ERASED = """
-WITH gone AS (
-  DELETE FROM ledger.{table} AS event
-  WHERE event.renkei_applied_at < %(before)s
-    AND event.municipality_code = %(municipality)s AND event.subject_id = %(subject)s
-    AND event.log_partition = %(partition)s AND event.log_offset < %(erased)s
-    AND event.log_offset < coalesce((
-      SELECT first FROM renkei_needed AS needed
-      WHERE needed.stream = %(stream)s AND needed.partition = event.log_partition), {last})
+_GONE = "WITH gone AS (DELETE FROM ledger.{table} AS event WHERE" + _IS_OLD
+_MARKED = """
   RETURNING log_partition, log_offset),
 marked AS (
   INSERT INTO ledger.pruned_event AS mark (stream, partition, below)
   SELECT %(stream)s, log_partition, max(log_offset) + 1 FROM gone GROUP BY log_partition
   ON CONFLICT (stream, partition) DO UPDATE SET below = greatest(mark.below, excluded.below))
 SELECT count(*) FROM gone"""
+
+# A subject's newest event stays: it is in the log, and a rebuild would give it again.
+_EVENTS = (
+    _GONE
+    + """
+  AND EXISTS (
+    SELECT FROM ledger.{table} AS newer
+    WHERE newer.subject_id = event.subject_id
+      AND newer.municipality_code = event.municipality_code
+      AND newer.log_partition = event.log_partition AND newer.log_offset > event.log_offset)"""
+    + _MARKED
+)
+
+# Unless the subject was erased: then it is not in the log any more.
+_OLDEST = (
+    "SELECT DISTINCT municipality_code, subject_id, log_partition"
+    " FROM ledger.{table} AS event WHERE" + _IS_OLD
+)
+
+_ERASED = (
+    _GONE
+    + """
+  AND event.municipality_code = %(municipality)s AND event.subject_id = %(subject)s
+  AND event.log_partition = %(partition)s AND event.log_offset < %(erased)s"""
+    + _MARKED
+)
 
 _ERASURES = """
 SELECT municipality_code, subject_digest, streams, partitions, offsets FROM ledger.erasure
@@ -188,26 +186,25 @@ async def prune(
     """
     done = Pruned(before)
     about = {"before": before}
-    with translated():
-        async with connected(uri) as connection:
-            await connection.execute(statements.LOCK)
-            await connection.execute(_BOUNDS, about)
-            await connection.execute(_OLD)
-            done.receipts = (await connection.execute(_DELETE)).rowcount
-            await connection.execute(_REMEMBER)
-            await connection.execute(_FORGET)
-            await connection.execute(_MARK, about)
-            await connection.execute(_NEEDED)
-            erased = await _erased(connection) if erasure_key is not None else {}
-            for stream in streams:
-                gone = await _events(connection, stream, before)
-                if erasure_key is not None and erased:
-                    gone += await _erased_events(connection, stream, before, erased, erasure_key)
-                if gone:
-                    done.events[stream] = gone
-            done.exceptions = (await connection.execute(_EXCEPTIONS, about)).rowcount
-            done.operations = (await connection.execute(_OPERATIONS, about)).rowcount
-            await (connection.rollback() if is_dry else connection.commit())
+    async with connected(uri) as connection:
+        await connection.execute(statements.LOCK)
+        await connection.execute(_BOUNDS, about)
+        await connection.execute(_OLD)
+        done.receipts = (await connection.execute(_DELETE)).rowcount
+        await connection.execute(_REMEMBER)
+        await connection.execute(_FORGET)
+        await connection.execute(_MARK, about)
+        await connection.execute(_NEEDED)
+        erased = await _erased(connection) if erasure_key is not None else {}
+        for stream in streams:
+            gone = await _events(connection, stream, before)
+            if erasure_key is not None and erased:
+                gone += await _erased_events(connection, stream, before, erased, erasure_key)
+            if gone:
+                done.events[stream] = gone
+        done.exceptions = (await connection.execute(_EXCEPTIONS, about)).rowcount
+        done.operations = (await connection.execute(_OPERATIONS, about)).rowcount
+        await (connection.rollback() if is_dry else connection.commit())
     return done
 
 
