@@ -15,7 +15,7 @@ from typing import Any
 
 from bus.broker import Broker, Message, TopicSpec
 from bus.broker.memory import MemoryBroker
-from bus.catalog import load
+from bus.catalog import Catalog, load
 from bus.catalog.single import encode_one
 from bus.catalog.wire import Reader, frame
 from bus.deliver.clock import Clock
@@ -60,10 +60,10 @@ class MovedClock:
 
 
 class FixedRegistry:
-    """Knows every shipped schema under a number of its own; may be away."""
+    """Knows every schema of a catalogue under a number of its own; may be away."""
 
-    def __init__(self) -> None:
-        versions = [v for stream in CATALOG.streams.values() for v in stream.versions]
+    def __init__(self, catalog: Catalog = CATALOG) -> None:
+        versions = [v for stream in catalog.streams.values() for v in stream.versions]
         self.texts = {100 + index: version.text for index, version in enumerate(versions)}
         self._ids = {v.text: 100 + index for index, v in enumerate(versions)}
         self.is_away = False

@@ -16,6 +16,7 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from random import Random
 from secrets import token_bytes
@@ -165,6 +166,7 @@ class Run:
         ]
 
 
+@cache
 def subscription(schemas: Path, system: str) -> dict[str, Any]:
     """A system's file as YAML."""
     file = schemas / "subscriptions" / f"{system}.yaml"

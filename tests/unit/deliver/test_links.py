@@ -28,13 +28,13 @@ from bus.deliver.delivery import Delivery
 from bus.deliver.host import host, shared
 from bus.demo.run import SEED
 from bus.demo.story import scenes
-from bus.model import Change, ChangeRecord, SchemaVersion
+from bus.model import Change, ChangeRecord
 from bus.observe.metrics import Metrics
 from bus.policy import read_subscriptions
 from bus.publish.publisher import Publisher
 from bus.sealing import Seals
 from bus.settings import Settings, SystemConnection
-from bus.testing.lanes import CATALOG, TODAY
+from bus.testing.lanes import CATALOG, TODAY, FixedRegistry
 from bus.testing.municipality import Municipality
 from bus.testing.municipality.register import ALL_STREAMS
 from bus.testing.neighbours import NEIGHBOURS, add_neighbours
@@ -50,19 +50,6 @@ COLLECTION, ATENA, SUPPLEMENT = (
 )
 REGISTER = "resident_registry"
 NOTICE = "family_register.notice"
-
-
-class Registry:
-    """Knows every schema of the folder by number."""
-
-    def __init__(self, catalog: Catalog) -> None:
-        self._versions = [v for stream in catalog.streams.values() for v in stream.versions]
-
-    async def id_of(self, version: SchemaVersion) -> int:
-        return next(n for n, v in enumerate(self._versions, 1) if v.text == version.text)
-
-    async def schema_of(self, schema_id: int) -> str:
-        return self._versions[schema_id - 1].text
 
 
 @dataclass
@@ -110,7 +97,7 @@ def _add_notices(folder: Path) -> None:
 
 
 async def _tell(catalog: Catalog) -> Linked:
-    broker, registry = MemoryBroker(), Registry(catalog)
+    broker, registry = MemoryBroker(), FixedRegistry(catalog)
     await broker.create_topics(
         [TopicSpec(stream.topic, 1, 1, {}) for stream in catalog.streams.values()]
     )
@@ -166,7 +153,7 @@ def _notice(birth: Change) -> Change:
 
 
 async def _deliver(
-    catalog: Catalog, broker: MemoryBroker, registry: Registry
+    catalog: Catalog, broker: MemoryBroker, registry: FixedRegistry
 ) -> Mapping[str, MemoryStore]:
     """Everybody receives what their subscription lets them have, up to the ends of the log."""
     reading = read_subscriptions(catalog)

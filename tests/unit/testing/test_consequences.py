@@ -16,27 +16,15 @@ from bus.broker.memory import MemoryBroker
 from bus.catalog import Catalog, load
 from bus.demo.run import SEED
 from bus.demo.story import scenes
-from bus.model import Change, SchemaVersion
+from bus.model import Change
 from bus.publish.publisher import Publisher
 from bus.sealing import Seals
+from bus.testing.lanes import FixedRegistry
 from bus.testing.municipality import Municipality, consequences, events
 from bus.testing.municipality.register import ALL_STREAMS
 from bus.testing.sealed import Pocket
 
 AT = datetime.fromisoformat("2026-11-24T10:00:00+09:00")
-
-
-class Registry:
-    """Knows the shipped schemas by number."""
-
-    def __init__(self, catalog: Catalog) -> None:
-        self._versions = [v for stream in catalog.streams.values() for v in stream.versions]
-
-    async def id_of(self, version: SchemaVersion) -> int:
-        return next(n for n, v in enumerate(self._versions, 1) if v.text == version.text)
-
-    async def schema_of(self, schema_id: int) -> str:
-        return self._versions[schema_id - 1].text
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +41,7 @@ async def publisher(catalog: Catalog) -> AsyncIterator[Publisher]:
     )
     made = Publisher(
         catalog,
-        Registry(catalog),  # type: ignore[arg-type]
+        FixedRegistry(catalog),  # type: ignore[arg-type]
         broker,
         now=lambda: AT,
         seals=Seals(Pocket("2026")),

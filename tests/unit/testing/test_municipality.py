@@ -19,9 +19,10 @@ from bus.broker import TopicSpec
 from bus.broker.memory import MemoryBroker
 from bus.catalog import Catalog, load
 from bus.errors import ConfigurationError, SchemaUnknown
-from bus.model import Change, Nature, SchemaVersion
+from bus.model import Change, Nature
 from bus.publish.body import Fitter
 from bus.publish.publisher import Publisher
+from bus.testing.lanes import FixedRegistry
 from bus.testing.municipality import Municipality, events
 from bus.testing.municipality.register import LOADED_AT, STREAMS
 
@@ -234,19 +235,6 @@ def test_the_first_load_comes_first(town: Municipality) -> None:
 # -- what happens ---------------------------------------------------------------------------------
 
 
-class Registry:
-    """Knows the shipped schemas by number."""
-
-    def __init__(self, catalog: Catalog) -> None:
-        self._versions = [v for stream in catalog.streams.values() for v in stream.versions]
-
-    async def id_of(self, version: SchemaVersion) -> int:
-        return next(n for n, v in enumerate(self._versions, 1) if v.text == version.text)
-
-    async def schema_of(self, schema_id: int) -> str:
-        return self._versions[schema_id - 1].text
-
-
 @pytest.fixture
 async def publisher(catalog: Catalog) -> AsyncIterator[Publisher]:
     """The real publisher at a cluster in memory."""
@@ -254,7 +242,7 @@ async def publisher(catalog: Catalog) -> AsyncIterator[Publisher]:
     await broker.create_topics(
         [TopicSpec(stream.topic, 2, 1, {}) for stream in catalog.streams.values()]
     )
-    made = Publisher(catalog, Registry(catalog), broker, now=lambda: AT)  # type: ignore[arg-type]
+    made = Publisher(catalog, FixedRegistry(catalog), broker, now=lambda: AT)  # type: ignore[arg-type]
     await made.start()
     yield made
     await made.close()
