@@ -7,8 +7,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import pyarrow as pa
-
 from bus.access import erasure_key
 from bus.app.answers import entitled, ledger
 from bus.app.configured import catalog
@@ -28,11 +26,9 @@ from bus.ledger.erasable import Erasable, KnownKey
 from bus.ledger.provided import Period, Provided
 from bus.ledger.provisions import Provision
 from bus.ledger.subjects import PersonsStreams, persons_streams
-from bus.model import Operation, Stream, event_key
+from bus.model import PROTECTION, Operation, Stream, event_key
 from bus.model.erasure import Erasure, ErasureState, subject_digest
 from bus.settings import Settings
-
-_LAST = "protection"  # what masks is erased after what it masks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,9 +132,7 @@ class Erasing:
         return await self._erasures.erase(begun, plan.keys)
 
     def _is_protected(self, municipality: str, number: str) -> bool:
-        header = [{"municipality_code": municipality, "subject_id": number}]
-        records = pa.RecordBatch.from_pylist([{"header": each} for each in header])
-        return bool(self._fence.protected(records)[0].as_py())
+        return event_key(municipality, number) in self._fence.everybody.persons
 
     def _keys(
         self, municipality: str, number: str, where: PersonsStreams, known: Sequence[KnownKey]
@@ -149,7 +143,7 @@ class Erasing:
         wanted |= {(key.stream, key.subject_id) for key in known}
         return [
             (self._streams.stream(name), event_key(municipality, each))
-            for name, each in sorted(wanted, key=lambda pair: (pair[0] == _LAST, pair))
+            for name, each in sorted(wanted, key=lambda pair: (pair[0] == PROTECTION, pair))
         ]
 
     async def _copies(self, given: Sequence[Provision]) -> list[Copies]:

@@ -51,13 +51,12 @@ async def simulate(
                     by_stream[name].append((difference, Comparison(before, after)))
         simulated: list[Simulated] = []
         for name, compared in sorted(by_stream.items()):
-            topic = catalog.stream(name).topic
 
             def told(read: int, total: int, name: str = name) -> None:
                 progress(name, read, total)
 
             comparisons = [comparison for _, comparison in compared]
-            unreadable = await count(topic, readers[name], comparisons, both, told)
+            unreadable = await count(catalog.stream(name), readers[name], comparisons, both, told)
             simulated += [
                 Simulated(difference, comparison.touched, unreadable)
                 for difference, comparison in compared

@@ -173,7 +173,8 @@ async def measure_fence(settings: Settings, step: Callable[[str], None]) -> Mapp
             asked = perf_counter()
             if is_fenced:
                 await fence.catch_up()
-            protected = fence.protected(records) if is_fenced else _nobody(len(payloads))
+            located = view.located
+            protected = fence.protected(records, located) if is_fenced else _nobody(len(payloads))
             answered = perf_counter()
             _see(view, records, protected)
             return (perf_counter() - begin) * 1_000, (answered - asked) * 1_000

@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from bus.model import Applied, Checkpoint, ToRestore, View, ViewBatch
+from bus.model import Applied, Checkpoint, Protected, ToRestore, View, ViewBatch
 
 
 class Sink(Protocol):
@@ -105,13 +105,14 @@ class Held(Protocol):
     def checkpoints(self) -> Mapping[int, Checkpoint]:
         """Where its lanes stand."""
 
-    async def swap(self, settled: Collection[str]) -> Swapped:
+    async def swap(self, settled: Collection[str], protected: Protected | None = None) -> Swapped:
         """Put what the fresh table holds, and its positions, in the place of what is in use: all
         at once. The fresh table is gone then.
 
         Of the subjects *settled* (keys, ``<municipality_code>/<subject_id>``) a newer row that a
         lane wrote since the fresh table was made is kept: what was set aside when the fresh table
-        passed it, and applied meanwhile.
+        passed it, and applied meanwhile. Of the protection stream *protected* is applied with it,
+        as with a batch (see :meth:`Sink.apply`): from the new positions on.
 
         Raises:
             ConfigurationError: The table in use refuses a row; nothing has changed.

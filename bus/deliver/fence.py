@@ -54,6 +54,15 @@ class Fence(Follower):
         for listener in list(self.listeners):
             listener()
 
+    async def all_by_now(self) -> Protected:
+        """Everybody under protection, once everything appended before this call is known.
+
+        Raises:
+            Unavailable: Broker or registry does not answer.
+        """
+        await self.catch_up()
+        return self.everybody
+
     @property
     def reached(self) -> Mapping[int, int]:
         """Offsets of the stream, by partition, up to which everything is known now."""
@@ -70,9 +79,7 @@ class Fence(Follower):
             )
         return self._all
 
-    def protected(
-        self, records: pa.RecordBatch, located: Sequence[str] = ("header.subject_id",)
-    ) -> pa.BooleanArray:
+    def protected(self, records: pa.RecordBatch, located: Sequence[str]) -> pa.BooleanArray:
         """Per row, whether it may say where somebody under protection is.
 
         Args:

@@ -2,6 +2,7 @@
 
 It decodes, fences, views, sets aside and applies as every lane does, and its receipts are a chain
 of their own, from the log's beginning. What is set aside it leaves out; it tries nothing again.
+Nor does it protect anybody: what it fills is old until it takes the place of what is in use.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ class Filling(Lane):
             shared=shared,
             sends_receipts=True,
             gather=timedelta(),
+            is_in_use=False,
         )
         self.consumer = consumer
         self._on_events = on_events

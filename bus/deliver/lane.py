@@ -53,12 +53,19 @@ class Lane:
         shared: Shared,
         sends_receipts: bool,
         gather: timedelta,
+        is_in_use: bool = True,
     ) -> None:
         kit = Kit.of(view, place, sink=sink, reader=reader, reading=reading, shared=shared)
         self._kit = kit
         self._patience = Patience(kit)
         self._viewer = Viewer(kit, self._patience)
-        self._mover = Mover(kit, self._patience, self._viewer, sends_receipts=sends_receipts)
+        self._mover = Mover(
+            kit,
+            self._patience,
+            self._viewer,
+            sends_receipts=sends_receipts,
+            protects=view.protects and is_in_use,
+        )
         self._aside = Aside(kit, self._patience)
         self._replay = Replay(kit, self._patience, self._viewer, self._mover, self._aside)
         self._restoring = Restoring(kit, self._patience, self._viewer, self._mover)

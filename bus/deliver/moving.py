@@ -21,7 +21,6 @@ from bus.model import Applied, Position, Protected, Receipt, ViewBatch
 from bus.model.receipt import NO_PREVIOUS
 from bus.points import Point, passed
 
-PROTECTION = "protection"
 _MASKED_AT_ONCE = 10  # times that a batch is masked again before the lane takes breath
 
 
@@ -29,12 +28,19 @@ class Mover:
     """Where one lane stands, the chain of its receipts, and the receipt that is owed."""
 
     def __init__(
-        self, kit: Kit, patience: Patience, viewer: Viewer, *, sends_receipts: bool
+        self,
+        kit: Kit,
+        patience: Patience,
+        viewer: Viewer,
+        *,
+        sends_receipts: bool,
+        protects: bool,
     ) -> None:
         self._kit = kit
         self._patience = patience
         self._viewer = viewer
         self._sends_receipts = sends_receipts
+        self._protects = protects
         self._started = 0.0  # when the batch in hand was taken up
         self._chain = NO_PREVIOUS
         self._unsettled: tuple[Awaitable[None] | None, int] | None = None
@@ -152,12 +158,10 @@ class Mover:
         self._kit.reading.done(offset)
 
     async def _protected(self) -> Protected | None:
-        """For the lanes of the protection stream: who is under protection by now."""
-        if self._kit.view.stream != PROTECTION:
+        """What the store's other tables are told: who is under protection by now."""
+        if not self._protects:
             return None
-        fence = self._kit.shared.fence
-        await self._patience.persist(fence.catch_up)
-        return fence.everybody
+        return await self._patience.persist(self._kit.shared.fence.all_by_now)
 
     async def _applied(self, batch: ViewBatch, rows: Rows) -> Applied:
         """Apply, again and again while the store is away; it may have committed unheard.

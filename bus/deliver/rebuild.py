@@ -187,7 +187,9 @@ class Rebuild:
             if lane is not None:  # the store will have forgotten it: it may not have been sent
                 await self._shared.receipts.send(lane.receipt, lane.applied_at)
         await self._shared.parked.catch_up()
-        swapped = await held.swap(self._ever_set_aside())
+        fence = self._shared.fence
+        protected = await self._persist(fence.all_by_now) if self._view.protects else None
+        swapped = await held.swap(self._ever_set_aside(), protected)
         passed(Point.REBUILD_SWAPPED)
         return swapped
 

@@ -23,7 +23,7 @@ from bus.deliver.readback import runs
 from bus.deliver.run import Run, split_erasures
 from bus.deliver.shared import Shared
 from bus.errors import SchemaMismatch
-from bus.model import Sensitivity, View
+from bus.model import Sensitivity, Stream, View
 from bus.policy import project
 
 Progress = Callable[[int, int], None]
@@ -173,13 +173,13 @@ def _is_location(view: View, name: str) -> bool:
 
 
 async def count(
-    topic: str,
+    stream: Stream,
     reader: Reads,
     comparisons: Sequence[Comparison],
     shared: Shared,
     progress: Progress = lambda *_: None,
 ) -> int:
-    """Take all that *topic* holds now into *comparisons*; how many events could not be read.
+    """Take all that *stream* holds now into *comparisons*; how many events could not be read.
 
     Args:
         progress: Told how many offsets of how many were read.
@@ -188,6 +188,7 @@ async def count(
         Unavailable: Broker or registry does not answer.
     """
     await shared.fence.catch_up()
+    topic = stream.topic
     partitions = (await shared.broker.partitions([topic])).get(topic, 0)
     places = [(topic, partition) for partition in range(partitions)]
     consumer = shared.broker.consumer(client_id="renkei-simulate")
@@ -199,7 +200,7 @@ async def count(
         for place in places:
             await consumer.assign([place])
             async for run in runs(consumer, place, begin[place], end[place]):
-                unreadable += await _take(run, place[1], reader, comparisons, shared)
+                unreadable += await _take(run, place[1], stream, reader, comparisons, shared)
                 progress(before + run.end - begin[place], total)
             before += end[place] - begin[place]
     finally:
@@ -208,7 +209,12 @@ async def count(
 
 
 async def _take(
-    run: Run, partition: int, reader: Reads, comparisons: Sequence[Comparison], shared: Shared
+    run: Run,
+    partition: int,
+    stream: Stream,
+    reader: Reads,
+    comparisons: Sequence[Comparison],
+    shared: Shared,
 ) -> int:
     unreadable = 0
     for is_erasure, part in split_erasures(run):
@@ -222,7 +228,7 @@ async def _take(
         if readable.records is None:
             continue
         good, records = part.picked(readable.good), readable.records
-        protected = shared.fence.protected(records)
+        protected = shared.fence.protected(records, stream.located)
         for comparison in comparisons:
             await asyncio.to_thread(partial(comparison.take, good, records, protected, partition))
     return unreadable

@@ -5,7 +5,7 @@ from bus.model.edition import OF_THE_FILES, Edition, digest_of
 from bus.model.fault import Fault, Severity
 from bus.model.mask import Comparable, Comparison, Condition, Mask, MaskKey, MaskKind, Mode
 from bus.model.operation import Operation, OperationState
-from bus.model.protection import FLAG, HOUSEHOLD, Protected, ToRestore
+from bus.model.protection import FLAG, HOUSEHOLD, PROTECTION, Protected, ToRestore
 from bus.model.receipt import ExceptionState, ParkedEvent, Receipt, multirange
 from bus.model.stream import Item, Nature, SchemaVersion, Sensitivity, Stream
 from bus.model.system import System, SystemKind
@@ -25,6 +25,7 @@ __all__ = [
     "FLAG",
     "HOUSEHOLD",
     "OF_THE_FILES",
+    "PROTECTION",
     "Applied",
     "Change",
     "ChangeRecord",

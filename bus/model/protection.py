@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+PROTECTION = "protection"
+"""The stream that says who is under protection."""
 FLAG = "protected"
 """The item that says that a record's subject is under protection."""
 HOUSEHOLD = "household_number"

@@ -10,7 +10,7 @@ from enum import StrEnum
 import pyarrow as pa
 
 from bus.model.mask import Condition, Mask, Mode
-from bus.model.protection import FLAG, HOUSEHOLD, Protected
+from bus.model.protection import FLAG, HOUSEHOLD, PROTECTION, Protected
 from bus.model.receipt import Receipt
 from bus.model.stream import Sensitivity
 
@@ -88,6 +88,12 @@ class View:
         """Whether its rows say, in a store that keeps state, who is under protection: then they
         follow every protection there, without a new event of theirs."""
         return self.keeping is Keeping.STATE and self.flag_column is not None
+
+    @property
+    def protects(self) -> bool:
+        """Whether applying it takes locations out of the store's other tables: it says who is
+        under protection, to a store that keeps state."""
+        return self.keeping is Keeping.STATE and self.stream == PROTECTION
 
     @property
     def withheld(self) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from bus.catalog.documents import Document, Place
 from bus.model import (
     FLAG,
     HOUSEHOLD,
+    PROTECTION,
     Comparison,
     Condition,
     Fault,
@@ -35,7 +36,6 @@ from bus.policy.masking import FITS, effect
 
 SOON = timedelta(days=60)
 """How long before its expiry a grant is warned of."""
-PROTECTION = "protection"
 Found = tuple[Place, Fault]
 """A fault and where it is: what it takes out, a stream or the whole system, follows from that."""
 

@@ -23,6 +23,7 @@ from bus.catalog.load import INDIVIDUAL_NUMBERS
 from bus.errors import FieldWithheld, NotEntitled
 from bus.model import (
     FLAG,
+    PROTECTION,
     Condition,
     Ground,
     Keeping,
@@ -36,7 +37,7 @@ from bus.model import (
     View,
     ViewColumn,
 )
-from bus.policy.check import PROTECTION, judged, unfindable, withholds
+from bus.policy.check import judged, unfindable, withholds
 from bus.policy.grants import Grant, Subscription
 from bus.policy.leaves import HEADER, Leaf, covers, leaves_of
 from bus.policy.masking import effect, left_of

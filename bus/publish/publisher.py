@@ -41,7 +41,7 @@ from bus.catalog.registry import Registry
 from bus.catalog.single import encode_one
 from bus.catalog.wire import frame
 from bus.errors import ChangeRefused, ConfigurationError, SchemaUnknown
-from bus.model import Change, Fault, Nature, Severity, Stream
+from bus.model import PROTECTION, Change, Fault, Nature, Severity, Stream
 from bus.observe.metrics import Metrics
 from bus.publish.batch import ColumnsOutcome, prepare, too_large, version_fault
 from bus.publish.body import Fitter
@@ -54,7 +54,6 @@ from bus.publish.whole import check_whole
 from bus.sealing import KeyRing, Seals
 from bus.sealing.seals import seal_columns, seal_rows
 
-PROTECTION = "protection"
 FEW = 16
 """Up to how many records of a stream are encoded one by one, which is quicker for so few."""
 _OPENS = str(Nature.RECORD)

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
 
-from bus.model import Change, ChangeRecord, Fault, Nature
+from bus.model import PROTECTION, Change, ChangeRecord, Fault, Nature
 from bus.publish.identity import is_uuid7
 
-PROTECTION = "protection"
 _PROTECTING = ("protection.started", "protection.extended")
 _PERSONS = ("resident", "nonresident")
 

@@ -835,6 +835,32 @@ class SinkSuite:
             assert found == [(True, None), (False, "１番２号")]
             assert await sink.to_restore() == ToRestore({0: 2}, {f"{CITY}/1": 1})
 
+    async def test_a_rebuilt_protection_stream_protects_from_its_new_positions(
+        self, rig: SinkRig
+    ) -> None:
+        """What it is filled with on the way says nothing to the other tables; its swap does."""
+        view, protections = fenced_view(), view_of("protection")
+        sink, protection = rig.sink(), rig.sink()
+        async with opened(sink, view), opened(protection, protections):
+            rows = [vehicle("1", owner_id="a"), vehicle("2", owner_id="b")]
+            await sink.apply(batch_of(view, rows))
+            await protection.apply(protection_of("a", start=0))
+            await protection.apply(protection_of("a", start=1))
+            async with opened(protection.fresh(), protections) as fresh:
+                for start in range(3):
+                    filled = replace(protection_of("a", start=start), protected=None)
+                    await fresh.apply(filled)
+                assert (await sink.to_restore()).reached == {0: 2}
+                async with fresh.hold() as held:
+                    everybody = frozenset(f"{CITY}/{one}" for one in "ab")
+                    await held.swap((), Protected(everybody, frozenset()))
+
+            assert (await sink.to_restore()).reached == {0: 3}
+            assert [row["kept_at_lot"] for row in await rig.stored(view)] == [None, None]
+            late = batch_of(view, [vehicle("3", owner_id="b")], start=2)
+            with pytest.raises(FenceBehind):
+                await sink.apply(replace(late, masked_under={0: 2}))
+
     async def test_what_is_gone_need_not_come_back(self, rig: SinkRig) -> None:
         """A subject that was erased meanwhile is done with like any other."""
         view = fenced_view()

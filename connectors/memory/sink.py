@@ -112,7 +112,7 @@ class MemorySink:
             rows = _applied(tables[stream], batch)
             taken = self._store.taken - {(stream, _key_of(key)) for key in batch.restored}
             if batch.protected is not None:
-                taken |= self._suppress(tables, batch.protected)
+                taken |= _suppressed(self._store, tables, batch.protected)
             self._store.on_point(Point.SINK_WRITTEN)
             for key, row in tables[stream].items():
                 if before[stream].get(key) is not row:
@@ -214,18 +214,6 @@ class MemorySink:
                     partition=batch.partition,
                 )
 
-    def _suppress(
-        self, tables: dict[str, Table], protected: Protected
-    ) -> set[tuple[str, tuple[Any, ...]]]:
-        """Take locations out of all *tables*; which rows may have theirs back."""
-        taken = set()
-        for stream, withheld in self._store.withheld.items():
-            if stream not in tables:
-                continue
-            tables[stream] = suppress(tables[stream], withheld, protected)
-            taken |= {(stream, key) for key in restorable(tables[stream], withheld, protected)}
-        return taken
-
     def _reach_store(self) -> None:
         if self._store.is_away:
             raise SinkUnavailable("the store does not answer")
@@ -300,7 +288,7 @@ class _HeldTable:
         self._view = view
         self.checkpoints = store.checkpoints_of(view.stream)
 
-    async def swap(self, settled: Collection[str]) -> Swapped:
+    async def swap(self, settled: Collection[str], protected: Protected | None = None) -> Swapped:
         store, stream, key = self._store, self._view.stream, self._view.stream + FRESH
         before, fresh = store.tables.get(stream, {}), dict(store.tables.get(key, {}))
         for row_key, row in before.items():
@@ -315,6 +303,9 @@ class _HeldTable:
         store.checkpoints.update(moved)
         store.tables[stream] = fresh
         store.taken = {(stream if table == key else table, row) for table, row in store.taken}
+        if protected is not None:
+            store.taken |= _suppressed(store, store.tables, protected)
+            store.fence |= {p: held.position.offset for (_, p), held in moved.items()}
         both = before.keys() & fresh.keys()
         return Swapped(
             changed=sum(before[each] != fresh[each] for each in both),
@@ -326,6 +317,19 @@ class _HeldTable:
         """Whether a lane wrote the row since the fresh table was made."""
         written = self._store.written.get((self._view.stream, row_key))
         return written is not None and written >= self._store.since[self._view.stream + FRESH]
+
+
+def _suppressed(
+    store: MemoryStore, tables: dict[str, Table], protected: Protected
+) -> set[tuple[str, tuple[Any, ...]]]:
+    """Take locations out of all *tables*; which rows may have theirs back."""
+    taken = set()
+    for stream, withheld in store.withheld.items():
+        if stream not in tables:
+            continue
+        tables[stream] = suppress(tables[stream], withheld, protected)
+        taken |= {(stream, key) for key in restorable(tables[stream], withheld, protected)}
+    return taken
 
 
 def _insist(store: MemoryStore, view: View) -> None:

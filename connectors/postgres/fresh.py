@@ -23,7 +23,7 @@ from typing import Any
 
 from bus.connect import Held, Standing, Swapped
 from bus.errors import ConfigurationError, EventRefused, RebuildBusy, SinkUnavailable
-from bus.model import Checkpoint, Keeping, View
+from bus.model import Checkpoint, Keeping, Protected, View
 from bus.points import Point, passed
 from connectors.postgres import standing, suppression, tables
 from connectors.postgres.faults import translated
@@ -108,12 +108,16 @@ class _HeldTable:
         self._connection = connection
         self._live = live
         self._view = view
-        rows = connection.execute(
+        self.checkpoints: Mapping[int, Checkpoint] = self._positions()
+
+    def _positions(self) -> dict[int, Checkpoint]:
+        """Where the lanes of the table in use stand; nobody moves them."""
+        rows = self._connection.execute(
             'SELECT partition, cluster_id, topic, "offset", last_event_id, receipt, applied_at'
-            f" FROM {live.position} WHERE stream = $1 ORDER BY partition FOR UPDATE",
-            (live.stream,),
+            f" FROM {self._live.position} WHERE stream = $1 ORDER BY partition FOR UPDATE",
+            (self._live.stream,),
         ).fetchall()
-        self.checkpoints: Mapping[int, Checkpoint] = {row[0]: checkpoint_of(row) for row in rows}
+        return {row[0]: checkpoint_of(row) for row in rows}
 
     @classmethod
     def of(cls, conninfo: str, live: Names, view: View) -> _HeldTable:
@@ -128,15 +132,15 @@ class _HeldTable:
                 connection.close()
                 raise
 
-    async def swap(self, settled: Collection[str]) -> Swapped:
+    async def swap(self, settled: Collection[str], protected: Protected | None = None) -> Swapped:
         try:
-            return await asyncio.to_thread(self._swap, settled)
+            return await asyncio.to_thread(self._swap, settled, protected)
         except EventRefused as error:
             raise ConfigurationError(
                 "the table refuses what was filled for it; nothing has changed", **error.where
             ) from None
 
-    def _swap(self, settled: Collection[str]) -> Swapped:
+    def _swap(self, settled: Collection[str], protected: Protected | None) -> Swapped:
         connection, live, view = self._connection, self._live, self._view
         with translated(**_where(view)):
             merge = _Merge(live, view, tables.shape(connection, live))
@@ -149,6 +153,9 @@ class _HeldTable:
             for statement in merge.positions:
                 connection.execute(statement, (live.stream, live.beside.stream))
             standing.forget_fresh(connection, live)
+            if protected is not None:
+                ends = [held.position for held in self._positions().values()]
+                suppression.apply(connection, live, ends, protected)
             passed(Point.SINK_MERGED)
             connection.execute("COMMIT")
         return Swapped(changed=changed, added=added, removed=removed)

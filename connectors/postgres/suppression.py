@@ -12,14 +12,15 @@ The row is always there: a lock on a row that is yet to be inserted would hold n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import psycopg
 
 from bus.connect import Withheld
 from bus.errors import ConfigurationError
-from bus.model import Protected, ToRestore, View, ViewBatch
+from bus.model import Position, Protected, ToRestore, View
 from connectors.postgres.statements import (
     APPLIED_AT,
     TABLE_COLUMNS,
@@ -37,7 +38,7 @@ _OWN = "(held.relation = {0}::text OR held.relation = {1}::text AND to_regclass(
 
 def tables_of(names: Names, view: View) -> Mapping[str, str]:
     """The bus's own tables that *view* needs beside its positions, and how each is made."""
-    if not (view.is_fenced or view.stream == "protection"):
+    if not (view.is_fenced or view.protects):
         return {}
     return {
         names.fence: f"""\
@@ -91,19 +92,22 @@ def note(connection: Connection, names: Names, view: View) -> None:
         )
 
 
-def apply(connection: Connection, names: Names, batch: ViewBatch, protected: Protected) -> None:
+def apply(
+    connection: Connection, names: Names, ends: Sequence[Position], protected: Protected
+) -> None:
     """Take out of every table of this store what says where somebody in *protected* is, and write
-    down whose rows may have theirs back. After the batch's position was moved.
+    down whose rows may have theirs back. After the protection lanes were moved to *ends*.
 
     Raises:
         ConfigurationError: A table does not let a location go.
     """
-    end = batch.end
+    reached = {str(end.partition): end.offset for end in ends}
+    cluster_id = ends[0].cluster_id
     connection.execute(
         f"UPDATE {names.fence} SET cluster_id = $1::text,"
         " reached = CASE WHEN cluster_id = $1::text THEN reached ELSE '{}' END"
-        " || jsonb_build_object($2::text, $3::bigint)",
-        (end.cluster_id, str(batch.partition), end.offset),
+        " || $2::jsonb",
+        (cluster_id, json.dumps(reached)),
     )
     keys = (sorted(protected.persons), sorted(protected.households))
     for relation, withheld in _noted(connection, names).items():

@@ -60,10 +60,8 @@ class SmallWriter:
         self.connection = connection
 
     def apply(self, batch: ViewBatch) -> Applied | None:
-        if batch.protected is not None or batch.restored:
+        if batch.protected is not None or batch.restored or _erases(batch):
             return self._step_by_step(batch)
-        if batch.erased and batch.view.keeping is Keeping.STATE:
-            return self._erase(batch)
         if not batch.records.num_rows:
             moved_at = self._move(batch)
             return None if moved_at is None else Applied(0, moved_at)
@@ -76,8 +74,8 @@ class SmallWriter:
         return None if moved_at is None else Applied(rows, moved_at)
 
     def _step_by_step(self, batch: ViewBatch) -> Applied | None:
-        """A protection, or rows that are restored: in several statements, so that each sees what
-        was written while the one before it waited."""
+        """A protection, an erasure, or rows that are restored: in several statements, so that
+        each sees what was written while the one before it waited."""
         connection, names = self.connection, self._names
         with connection.transaction():
             connection.execute(self._sql.lock)
@@ -87,7 +85,7 @@ class SmallWriter:
             if moved_at is None:
                 return None
             if batch.protected is not None:
-                suppression.apply(connection, names, batch, batch.protected)
+                suppression.apply(connection, names, [batch.end], batch.protected)
             rows = self._written(batch, moved_at)
             if batch.restored:
                 suppression.done(connection, names, batch.restored)
@@ -98,22 +96,12 @@ class SmallWriter:
             raise behind(batch)
 
     def _written(self, batch: ViewBatch, moved_at: datetime) -> int:
-        if batch.erased:
+        if _erases(batch):
             return self.connection.execute(self._sql.erase, _keys_of(batch)).rowcount
         statement, records = self._sql.write_rows, newest(batch)
         if batch.restored:
             statement, records = self._sql.rewrite_rows, batch.records
         return self.connection.execute(statement, (json_rows(records), moved_at)).rowcount
-
-    def _erase(self, batch: ViewBatch) -> Applied | None:
-        """Two statements, so that the second sees what was written while the first waited."""
-        with self.connection.transaction():
-            self.connection.execute(self._sql.lock)
-            moved_at = self._move(batch)
-            if moved_at is None:
-                return None
-            erased = self.connection.execute(self._sql.erase, _keys_of(batch))
-            return Applied(erased.rowcount, moved_at)
 
     def _move(self, batch: ViewBatch) -> datetime | None:
         moved = self._one(self._sql.move, self._move_of(batch))
@@ -221,6 +209,11 @@ def connect(conninfo: str) -> psycopg.Connection[Any]:
         connection.close()
         raise
     return connection
+
+
+def _erases(batch: ViewBatch) -> bool:
+    """Whether rows go; a history stays what it was."""
+    return bool(batch.erased) and batch.view.keeping is Keeping.STATE
 
 
 def _keys_of(batch: ViewBatch) -> tuple[list[str], list[str]]:

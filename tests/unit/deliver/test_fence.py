@@ -17,6 +17,9 @@ ONE, TWO, THREE = (f"00000000000000{number}" for number in (1, 2, 3))
 ADDRESS = "address_lot"
 
 
+SUBJECT = ("header.subject_id",)
+
+
 def fence_of(town: Town) -> Fence:
     return Fence(town.broker, CATALOG.stream("protection"), town.reader("protection"))
 
@@ -25,7 +28,7 @@ async def is_protected(town: Town, fence: Fence, *subjects: str) -> list[bool]:
     values = [town.value("resident", subject, 1) for subject in subjects]
     records = await town.reader("resident").read(values)
     await fence.catch_up()
-    return fence.protected(records).to_pylist()
+    return fence.protected(records, SUBJECT).to_pylist()
 
 
 @pytest.fixture
@@ -78,10 +81,10 @@ async def test_whoever_lives_in_the_household(town: Town, fence: Fence) -> None:
     ]
     records = await town.reader("resident").read(values)
     await fence.catch_up()
-    assert fence.protected(records).to_pylist() == [True, False]
+    assert fence.protected(records, SUBJECT).to_pylist() == [True, False]
     await town.publish("protection", ONE, 2, status="ENDED")
     await fence.catch_up()
-    assert fence.protected(records).to_pylist() == [False, False]
+    assert fence.protected(records, SUBJECT).to_pylist() == [False, False]
 
 
 async def test_the_end_date_passing_lifts_nothing(town: Town, fence: Fence) -> None:
@@ -154,8 +157,8 @@ async def test_the_same_number_elsewhere_is_another_person(town: Town, fence: Fe
     )
     elsewhere = records.set_column(records.schema.get_field_index("header"), "header", moved)
 
-    assert fence.protected(records).to_pylist() == [True]
-    assert fence.protected(elsewhere).to_pylist() == [False]
+    assert fence.protected(records, SUBJECT).to_pylist() == [True]
+    assert fence.protected(elsewhere, SUBJECT).to_pylist() == [False]
 
 
 async def test_nothing_passes_while_the_end_is_unknown(town: Town, fence: Fence) -> None:

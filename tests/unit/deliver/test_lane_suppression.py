@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from bus.testing.lanes import Hosted, Town, hosted
+from bus.model import Applied, ViewBatch
+from bus.policy import ledger_view
+from bus.testing.lanes import CATALOG, Hosted, Town, hosted
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 
 ONE, TWO, THREE = (f"00000000000000{number}" for number in (1, 2, 3))
@@ -96,6 +98,28 @@ async def test_who_is_protected_by_another_stays_so(town: Town, sinks, store) ->
         await bus.at(2)
 
         assert held(store, ONE, TWO) == [(1, True, False)] * 2
+
+
+async def test_the_ledger_protects_nobody(town: Town, store) -> None:
+    """It keeps no locations: its lanes of the protection stream are history like any other."""
+    asked: list[ViewBatch] = []
+
+    class Asked(MemorySink):
+        async def apply(self, batch: ViewBatch) -> Applied:
+            asked.append(batch)
+            return await super().apply(batch)
+
+    sinks = {"ledger": lambda _: Asked(MemoryOptions(store=store))}
+    view = ledger_view(CATALOG.stream("protection"))
+    async with hosted(town, sinks, streams=["protection"], views=lambda *_: view) as bus:
+        await town.publish("protection", ONE, 1)
+        await bus.at(1, "protection")
+        await town.append("protection", ONE, None)
+        await bus.at(2, "protection")
+
+    assert [batch.protected for batch in asked] == [None, None]
+    assert store.fence == {}
+    assert len(store.rows("protection")) == 1
 
 
 async def test_the_flag_of_the_record_itself_stays(town: Town, sinks, store) -> None:

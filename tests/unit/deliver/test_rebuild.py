@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from bus.connect import FRESH
+from bus.deliver.filling import Filling
 from bus.deliver.rebuild import Rebuild, Rebuilt
 from bus.deliver.state import LaneStatus
 from bus.errors import ConfigurationError, RebuildBusy, SinkUnavailable
-from bus.model import View
+from bus.model import Position, View
 from bus.points import Point
 from bus.testing.lanes import CATALOG, Hosted, Town, hosted, view_of
 from bus.testing.policies import Policies, fields_are, text_of, tiled
@@ -72,6 +73,30 @@ async def test_a_gained_column_is_filled(town: Town, sinks, store) -> None:
     assert (done.swapped.changed, done.swapped.added, done.swapped.removed) == (2, 0, 0)
     assert all(row["address_town"] for row in store.rows("resident"))
     assert not [name for name in store.tables if name.endswith(FRESH)]
+
+
+async def test_a_rebuild_of_the_protections_says_nothing_older(
+    town: Town, sinks, store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Filled from the log's beginning, it must not make the store believe less than it knows:
+    what was masked under an older protection would be let in."""
+    reached: list[int] = []
+    async with hosted(town, sinks, streams=("resident", "protection")) as bus:
+        for version in (1, 2, 3):
+            await town.publish("protection", ONE, version)
+            await bus.at(version, "protection")
+    fill = Filling.fill
+
+    async def filled(self: Filling, end: Position) -> None:
+        await fill(self, replace(end, offset=1))
+        reached.append(store.fence[0])
+        await fill(self, end)
+
+    monkeypatch.setattr(Filling, "fill", filled)
+    await rebuilt(town, store, view_of(SYSTEM, "protection"))
+
+    assert set(reached) == {3}
+    assert store.fence == {0: 3}
 
 
 async def test_events_flow_meanwhile(sinks, store) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -17,10 +18,10 @@ SYSTEM = "child_allowance"
 ONE, TWO, THREE, FOUR = (f"{number:015d}" for number in range(1, 5))
 
 
-def view(text: str) -> View:
+def view(text: str, stream: str = "resident") -> View:
     reading = read_subscription(SYSTEM, text.encode(), CATALOG)
     assert reading.errors == ()
-    return compile_view(reading.subscriptions[SYSTEM], CATALOG.stream("resident"), TODAY)
+    return compile_view(reading.subscriptions[SYSTEM], CATALOG.stream(stream), TODAY)
 
 
 def of(*fields: str) -> View:
@@ -34,13 +35,15 @@ def with_(change: Callable[[dict[str, Any]], None]) -> View:
     return view(text_of(SYSTEM, changed))
 
 
-async def touched(town: Town, before: View | None, after: View | None) -> Touched:
+async def touched(
+    town: Town, before: View | None, after: View | None, stream: str = "resident"
+) -> Touched:
     comparison = Comparison(before, after)
     async with hosted(town, {}) as bus:
         said: list[tuple[int, int]] = []
         unreadable = await count(
-            "linkage.resident",
-            town.reader("resident"),
+            CATALOG.stream(stream),
+            town.reader(stream),
             [comparison],
             bus.shared,
             lambda *far: said.append(far),
@@ -77,6 +80,35 @@ async def test_nobody_is_touched_who_has_nothing_there(town: Town) -> None:
     found = await touched(town, of("name.full", "relationship"), of("name.full"))
 
     assert (found.rows, found.columns, found.subjects) == (1, {}, 0)
+
+
+async def test_what_is_withheld_is_not_gained(town: Town) -> None:
+    """Whoever of those whom a record names is protected: here the vehicle's owner."""
+    vehicle, owner = "light_vehicle_tax.vehicle", "owner_address"
+
+    def of_vehicles(*more: str) -> View:
+        def change(streams: dict[str, Any]) -> None:
+            streams[vehicle] = streams["resident"] | {
+                "event_types": list(CATALOG.stream(vehicle).event_types),
+                "fields": ["owner_subject_id", "user_subject_id", "protected", *more],
+                "masks": {},
+            }
+
+        return view(text_of(SYSTEM, change), vehicle)
+
+    await town.publish("protection", ONE, 1)
+    file = CATALOG.folder / f"streams/{vehicle}/examples/valid/moped_of_a_resident.json"
+    example = json.loads(file.read_text(encoding="utf-8"))
+    for subject, person in (("V-1", ONE), ("V-2", TWO)):
+        header = town.record("resident", subject, 1, event_type=f"{vehicle}.registered")["header"]
+        people = {"owner_subject_id": person, "user_subject_id": None, "protected": False}
+        record = {**example, **people, "header": header}
+        await town.append(vehicle, subject, town.framed(CATALOG.stream(vehicle).latest, record))
+
+    found = await touched(town, of_vehicles(), of_vehicles(owner), vehicle)
+
+    assert (found.rows, found.subjects) == (2, 1)
+    assert found.columns["owner_address_town"] == Items(1, 0)
 
 
 async def test_rows_by_event_type(town: Town) -> None:
