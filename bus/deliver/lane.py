@@ -236,16 +236,15 @@ class Lane:
         end = run.end
         if unread := self._kit.set_aside.within(run.offsets[0], end):
             run = run.picked([n for n, offset in enumerate(run.offsets) if offset not in unread])
-        readable = await self._viewer.read(run)
-        seen = await self._viewer.see(run, readable)
+        seen = await self._viewer.see(run)
         await self._aside.park(
             [
                 self._aside.refused(run.keys[index], run.offsets[index], None, error)
-                for index, error in readable.refused
+                for index, error in seen.readable.refused
             ]
         )
         await self._leave(seen.leaving)
-        known = _last_event_id(readable, len(run)) if end - 1 not in unread else None
+        known = _last_event_id(seen.readable, len(run)) if end - 1 not in unread else None
         await self._apply(seen.rows, self._kit.at(end, known))
 
     async def _erase(self, run: Run) -> None:

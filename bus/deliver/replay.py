@@ -61,16 +61,15 @@ class Replay:
         trial = Trial(events, back, self._mover.position.offset)
         run = trial.run()
         while run.offsets:
-            readable = await self._viewer.read(run, refuse=(SchemaMismatch,))
-            self._check_same(run, readable, events)
             try:
-                seen = await self._viewer.see(run, readable)
+                seen = await self._viewer.see(run, refuse=(SchemaMismatch,))
             except (SealBroken, SealKeyUnknown) as error:  # of one that was set aside already
                 at = run.offsets.index(error.where["offset"])
                 trial.fail(run.keys[at], run.offsets[at], error)
                 run = run.picked([n for n in range(len(run)) if n != at])
                 continue
-            for index, refused in readable.refused:
+            self._check_same(run, seen.readable, events)
+            for index, refused in seen.readable.refused:
                 trial.fail(run.keys[index], run.offsets[index], refused)
             trial.left_out(set(run.offsets) - set(seen.rows.offsets))
             if len(seen.leaving):

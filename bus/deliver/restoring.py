@@ -107,8 +107,7 @@ class Restoring:
             for key, offset in zip(run.keys, run.offsets, strict=True)
         ]
         run = run.picked([index for index, is_it in enumerate(is_open) if is_it])
-        readable = await self._viewer.read(run, refuse=(SchemaMismatch,))
-        rows = (await self._viewer.see(run, readable)).rows
+        rows = (await self._viewer.see(run, refuse=(SchemaMismatch,))).rows
         return rows.without(_others(rows, wanted))
 
 

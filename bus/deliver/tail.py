@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
+from typing import TypeAlias
 
 from bus.broker import Broker, Consumer, Fetched, Place
 from bus.errors import BrokerUnavailable, ConfigurationError
@@ -18,6 +19,10 @@ from bus.model import Stream
 MOST_RECORDS = 10_000
 _STEP = timedelta(seconds=1)  # longest single wait for records that must be there
 _PATIENCE = 20  # such waits before the broker counts as away
+
+
+Asked: TypeAlias = asyncio.Task[None]
+"""What was asked of a topic; done once the answer is taken in."""
 
 
 class Tail:
@@ -64,17 +69,28 @@ class Tail:
         self._consumer = consumer
         await self.catch_up()
 
-    async def catch_up(self) -> None:
-        """Return once everything that was appended before this call has been taken in.
+    def ask(self) -> Asked:
+        """Begin to catch up with everything that was appended before this call.
 
-        Raises:
-            BrokerUnavailable: The broker does not answer; ask again.
+        For a caller that has other work to do meanwhile; it hands the answer to :meth:`catch_up`,
+        or drops it.
         """
         if self._waiting is None:
             self._waiting = asyncio.create_task(self._read_to_end())
             self._rounds.add(self._waiting)
             self._waiting.add_done_callback(self._ended)
-        await asyncio.shield(self._waiting)
+        return self._waiting
+
+    async def catch_up(self, asked: Asked | None = None) -> None:
+        """Return once everything that was appended before this call has been taken in; of what
+        was *asked*, and did not fail, before that was.
+
+        Raises:
+            BrokerUnavailable: The broker does not answer; ask again.
+        """
+        if asked is None or has_failed(asked):
+            asked = self.ask()
+        await asyncio.shield(asked)
 
     @property
     def reached(self) -> Mapping[int, int]:
@@ -127,6 +143,11 @@ class Tail:
             task.exception()
 
 
+def has_failed(asked: Asked) -> bool:
+    """Whether it has ended without an answer."""
+    return asked.done() and (asked.cancelled() or asked.exception() is not None)
+
+
 class Follower:
     """What knows everything that one stream says, as far as it has been read."""
 
@@ -142,13 +163,18 @@ class Follower:
         """
         await self._tail.start()
 
-    async def catch_up(self) -> None:
-        """Return once everything that was appended before this call is known.
+    def ask(self) -> Asked:
+        """Begin to learn what was appended before this call; see :meth:`Tail.ask`."""
+        return self._tail.ask()
+
+    async def catch_up(self, asked: Asked | None = None) -> None:
+        """Return once everything that was appended before this call, or what was *asked* before
+        it, is known.
 
         Raises:
             Unavailable: Broker or registry does not answer; what depends on it has to wait.
         """
-        await self._tail.catch_up()
+        await self._tail.catch_up(asked)
 
     async def close(self) -> None:
         """Let go of the stream; safe to call twice."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
 
@@ -18,18 +18,22 @@ from bus.deliver.kit import LARGE, Kit
 from bus.deliver.leaving import part
 from bus.deliver.patience import Patience
 from bus.deliver.run import Rows, Run
+from bus.deliver.tail import Asked
 from bus.deliver.unsealing import Unsealing
 from bus.errors import BusError, LaneError
 from bus.points import Point, passed
 from bus.policy import project
+
+_NOBODY = Run([], [], [])
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What a view makes of a run."""
 
+    readable: Readable
     rows: Rows
-    leaving: Run = field(default_factory=lambda: Run([], [], []))
+    leaving: Run
     """Of each subject that no longer fits the view's conditions, its last event."""
 
 
@@ -59,31 +63,41 @@ class Viewer:
                 error.where |= {**self._kit.where, "offset": run.offsets[index]}
             raise
 
-    async def see(self, run: Run, readable: Readable) -> Seen:
-        """What the view shows of the readable events of *run*, masked as of now."""
-        seen = Seen(self._kit.no_rows)
+    async def see(self, run: Run, *, refuse: tuple[type[BusError], ...] = ()) -> Seen:
+        """What the view shows of the readable events of *run*, masked as of this call: *run* was
+        fetched before, so whatever was appended before its events is honoured.
+
+        The fence is asked while the events are decoded; nobody waits for both.
+
+        Raises:
+            BusError: As :meth:`read`; or something sealed cannot be opened.
+        """
+        asked = self._kit.shared.fence.ask() if self._has_flag and len(run) else None
+        readable = await self.read(run, refuse=refuse)
+        rows, leaving = self._kit.no_rows, _NOBODY
         if readable.records is not None:
             readable_run = run.picked(readable.good) if readable.refused else run
-            seen = await self._projected(readable_run, readable.records)
+            rows, leaving = await self._projected(readable_run, readable.records, asked)
         passed(Point.LANE_VIEWED)
-        return seen
+        return Seen(readable, rows, leaving)
 
     async def anew(self, rows: Rows) -> Rows:
         """*rows* again, which were seen before, masked as of now."""
-        run = Run(rows.offsets, rows.keys, rows.values)
-        readable = await self.read(run)
-        if readable.records is None or readable.refused:
+        seen = await self.see(Run(rows.offsets, rows.keys, rows.values))
+        if seen.readable.records is None or seen.readable.refused:
             raise LaneError("an event that was read can be read no longer", **self._kit.where)
-        again = (await self._projected(run, readable.records)).rows
+        again = seen.rows
         if list(again.offsets) != list(rows.offsets):
             raise LaneError("a view shows other events than it did", **self._kit.where)
         return again
 
-    async def _projected(self, run: Run, records: pa.RecordBatch) -> Seen:
+    async def _projected(
+        self, run: Run, records: pa.RecordBatch, asked: Asked | None
+    ) -> tuple[Rows, Run]:
         kit, protected, masked_under = self._kit, None, None
         if self._has_flag:
             fence = kit.shared.fence
-            await self._patience.persist(fence.catch_up)
+            await self._patience.persist(lambda: fence.catch_up(asked))
             protected = fence.protected(records, kit.view.located)
             masked_under = fence.reached if kit.view.is_fenced else None
         see = partial(
@@ -100,7 +114,7 @@ class Viewer:
             kit.shared.metrics.filtered(*kit.labels, len(run) - len(seen.kept))
             kept = run.picked(cast("list[int]", seen.kept.to_pylist()))
         values = cast("Sequence[bytes]", kept.values)  # erasures were split off
-        rows, leaving = Rows(seen.records, kept.offsets, kept.keys, values, masked_under), None
+        rows, leaving = Rows(seen.records, kept.offsets, kept.keys, values, masked_under), _NOBODY
         if seen.outside is not None and len(seen.outside):
             parted = part(
                 run,
@@ -112,8 +126,7 @@ class Viewer:
                 rows = rows.picked(parted.inside)
                 indices = indices.take(pa.array(parted.inside, pa.int64()))
         shown = await self._patience.persist(lambda: self._unsealed(rows, records, indices))
-        rows = replace(rows, records=shown)
-        return Seen(rows) if leaving is None else Seen(rows, leaving)
+        return replace(rows, records=shown), leaving
 
     async def _unsealed(
         self, rows: Rows, records: pa.RecordBatch, indices: pa.Int64Array

@@ -2,7 +2,7 @@
 
 A row counts if any person whose location it may say is under protection or shares the address of
 one, or if it names the household of one. Ids alone are looked up first, which nearly always says
-no for the whole batch; keys of municipality and id are made only if that said yes somewhere.
+no for the whole batch; keys of municipality and id are made only where that said yes.
 """
 
 from __future__ import annotations
@@ -64,15 +64,12 @@ class _Keys:
         found: Column = pc.is_in(ids, value_set=self._parts)
         if not found.true_count:
             return None
+        at = pc.indices_nonzero(found)
+        rows = at if parents is None else parents.take(at)
         codes, _ = _values(records, _MUNICIPALITY)
-        own = pc.binary_join_element_wise(
-            codes if parents is None else codes.take(parents), ids, "/"
-        )
-        hits: Column = pc.is_in(own, value_set=self._keys)
-        if parents is None:
-            return hits
-        rows = parents.filter(hits).cast(pa.int64())
-        return pc.is_in(numbered(records.num_rows), value_set=rows)
+        own = pc.binary_join_element_wise(codes.take(rows), ids.take(at), "/")
+        hits = rows.filter(pc.is_in(own, value_set=self._keys))
+        return pc.is_in(numbered(records.num_rows), value_set=hits.cast(pa.int64()))
 
 
 def _values(records: pa.RecordBatch, path: str) -> tuple[Column, Column]:

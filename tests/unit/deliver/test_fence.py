@@ -216,6 +216,26 @@ async def test_callers_share_a_round_trip_but_never_an_older_answer(
     assert fence.everybody.persons == {f"131016/{ONE}"}
 
 
+async def test_what_was_asked_is_waited_for_and_asked_anew_if_it_failed(
+    town: Town, fence: Fence
+) -> None:
+    """A lane asks while it decodes: what was appended before it asked is known."""
+    await town.publish("protection", ONE, 1)
+    asked = fence.ask()
+    await fence.catch_up(asked)
+    assert fence.everybody.persons == {f"131016/{ONE}"}
+
+    town.memory.is_away = True
+    asked = fence.ask()
+    await asyncio.wait({asked})
+    with pytest.raises(BrokerUnavailable):
+        await fence.catch_up(asked)
+    town.memory.is_away = False
+    await town.publish("protection", TWO, 1)
+    await fence.catch_up(asked)
+    assert fence.everybody.persons == {f"131016/{ONE}", f"131016/{TWO}"}
+
+
 async def test_an_address_is_withheld_from_then_on(town: Town, sinks, store) -> None:
     """Through the whole lane: before protection the address, afterwards the fact alone."""
     async with hosted(town, sinks) as bus:
@@ -278,12 +298,13 @@ async def test_the_races_would_show_a_fence_that_does_not_ask(
 ) -> None:
     """Without the question for the log's end an address gets through: the test above can fail."""
 
-    async def nothing(self: Fence) -> None:
+    async def nothing() -> None:
         return None
 
     async with hosted(town, sinks) as bus:
         await bus.until(lambda: bus.lanes and bus.lane().offset == 0)
-        monkeypatch.setattr(Fence, "catch_up", nothing)
+        monkeypatch.setattr(Fence, "ask", lambda _: None)
+        monkeypatch.setattr(Fence, "catch_up", lambda *_: nothing())
         await town.publish("protection", ONE, 1)
         await town.publish("resident", ONE, 1)
         await bus.at(1)
