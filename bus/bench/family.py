@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from time import perf_counter
 
+import psutil
 import psycopg
 from psycopg import sql
 
@@ -25,6 +26,7 @@ SEED = 20_260_401
 RESIDENTS = 100_000
 WITHIN_S = 900.0
 SAMPLE_S = 0.5
+MB = 1024 * 1024
 _TABLES = """
 SELECT table_name FROM information_schema.columns
 WHERE table_schema = 'linkage' AND column_name = 'renkei_applied_at'
@@ -35,7 +37,9 @@ AND table_name NOT LIKE 'renkei_%'
 async def measure(
     machines: Machines, step: Callable[[str], None], residents: int = RESIDENTS
 ) -> Mapping[str, float]:
-    """``family_rows_per_s`` from the first row to the last, and how many of both there were."""
+    """``family_rows_per_s`` from the first row to the last, how many rows and events there were,
+    and ``family_rss_mb``, the most memory of the delivering process.
+    """
     settings = machines.settings
     catalog = app.catalog(settings)
     sent = {}
@@ -59,7 +63,7 @@ async def measure(
     log.parent.mkdir(parents=True, exist_ok=True)
     arguments = ["deliver", *(p for system in machines.town.systems for p in ("--system", system))]
     with running(arguments, {"RENKEI_HOME": str(settings.home)}, log) as process:
-        await _until_loaded(process, due)
+        most = await _until_loaded(process, due)
     rows, first, last = _written(list(due))
     seconds = (last - first).total_seconds()
     return {
@@ -67,16 +71,20 @@ async def measure(
         "family_rows": rows,
         "family_events": sum(sent.values()),
         "family_seconds": seconds,
+        "family_rss_mb": most / MB,
     }
 
 
-async def _until_loaded(process: Process, due: Mapping[str, int]) -> None:
-    until = perf_counter() + WITHIN_S
+async def _until_loaded(process: Process, due: Mapping[str, int]) -> int:
+    """The most resident memory of the process until every system is that far."""
+    until, most = perf_counter() + WITHIN_S, 0
+    delivering = psutil.Process(process.pid)
     while True:
         if process.poll() is not None or perf_counter() > until:
             raise RuntimeError(f"the load did not arrive; see {process.log}")
-        if all([await asyncio.to_thread(reached, uri) >= most for uri, most in due.items()]):
-            return
+        most = max(most, delivering.memory_info().rss)
+        if all([await asyncio.to_thread(reached, uri) >= end for uri, end in due.items()]):
+            return most
         await asyncio.sleep(SAMPLE_S)
 
 
