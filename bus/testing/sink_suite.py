@@ -1272,6 +1272,23 @@ class SinkSuite:
 
         assert [row["subject_id"] for row in await rig.stored(view)] == ["1"]
 
+    async def test_the_fresh_table_may_be_opened_anew_while_the_other_is_held(
+        self, rig: SinkRig
+    ) -> None:
+        """A store that was away for a moment must not keep a rebuild waiting for itself."""
+        view = view_of()
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch_of(view, [person("1")]))
+            fresh = sink.fresh()
+            async with opened(fresh, view), fresh.hold() as held:
+                again = sink.fresh()
+                await fresh.close()
+                async with asyncio.timeout(5), opened(again, view):
+                    await again.apply(batch_of(view, [person("1"), person("2")], end=1))
+                    await held.swap(())
+
+        assert [row["subject_id"] for row in await rig.stored(view)] == ["1", "2"]
+
     async def test_a_table_that_is_let_go_of_is_as_it_was(self, rig: SinkRig) -> None:
         """Held and not swapped: the lanes go on."""
         view = view_of()

@@ -93,7 +93,7 @@ class MemorySink:
 
     async def open(self, view: View) -> Mapping[int, Checkpoint]:
         self._reach_store()
-        async with self._store.writing[view.stream]:
+        async with self._store.writing[self._table_of(view)]:
             self._stand(view)
         self._view = view
         self._store.tables.setdefault(self._key, {})
@@ -162,7 +162,10 @@ class MemorySink:
     @property
     def _key(self) -> str:
         """What the store calls the table."""
-        return "" if self._view is None else self._view.stream
+        return "" if self._view is None else self._table_of(self._view)
+
+    def _table_of(self, view: View) -> str:
+        return view.stream
 
     def _stand(self, view: View) -> None:
         """Make the table stand under *view*, and give up what that does not show."""
@@ -243,12 +246,11 @@ class MemorySink:
 class MemoryFresh(MemorySink):
     """A table beside the one in use."""
 
-    @property
-    def _key(self) -> str:
-        return super()._key + FRESH
+    def _table_of(self, view: View) -> str:
+        return super()._table_of(view) + FRESH
 
     def _stand(self, view: View) -> None:
-        store, key = self._store, view.stream + FRESH
+        store, key = self._store, self._table_of(view)
         if view.keeping is not Keeping.STATE:
             raise ConfigurationError("a history is not rebuilt", stream=view.stream)
         if self._view is None:

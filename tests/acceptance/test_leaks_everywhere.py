@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -226,8 +226,9 @@ def run(installation: Installation, tmp_path_factory: pytest.TempPathFactory) ->
     town.stop_all()
 
 
-def watching(schemas: Path) -> None:
-    """Write the watcher's subscription: everything, and each mask and filter at least once."""
+def watching(schemas: Path, only: Collection[str] = ()) -> None:
+    """Write the watcher's subscription: everything (or *only* these streams), and each mask and
+    filter at least once."""
     streams = {}
     for folder in sorted((schemas / "streams").iterdir()):
         schema = newest(folder)
@@ -254,6 +255,7 @@ def watching(schemas: Path) -> None:
         "health_management.vaccination.changed"
     ]
     streams["light_vehicle_tax.vehicle"]["where"] = [{"field": "exempt", "equals": True}]
+    streams = {name: grant for name, grant in streams.items() if not only or name in only}
     content = {
         "system": WATCHER, "ja": "検査", "business_id": None, "ministry": "総務省",
         "separate_organ": None, "zone": "individual_number", "streams": streams,
@@ -429,6 +431,11 @@ views._conditions = lambda *rest: ()
 import bus.policy.projection as projection
 projection.withhold = lambda column, where: column
 """,
+    "fence": """
+import pyarrow
+from bus.deliver.fence import Fence
+Fence.protected = lambda _, records, located: pyarrow.repeat(False, records.num_rows)
+""",
 }  # fmt: skip
 """What is taken out of delivery, one at a time."""
 _START = """
@@ -440,9 +447,15 @@ main()
 
 
 @pytest.mark.parametrize("piece", TAKEN_OUT)
-def test_the_search_notices_when_a_piece_is_taken_out(run: Run, piece: str) -> None:
-    """A delivery without it writes what its system may not see, and the search says so."""
+def test_the_search_notices_when_a_piece_is_taken_out(run: Run, piece: str, tmp_path: Path) -> None:
+    """A delivery without it writes what its system may not see, and the search says so.
+
+    The store has the protections before: what comes later is the fence's alone to withhold.
+    """
     run.town.stop(DELIVER)  # or it would have half of the partitions
+    protections = tmp_path / "schemas"
+    shutil.copytree(run.schemas, protections)
+    watching(protections, only={"protection"})
     with test_engines.fresh_database(run.town.engines.database) as uri:
         stores = {WATCHER: {"connector": "postgres", "options": {"uri": uri}}}
         environment = {
@@ -450,7 +463,10 @@ def test_the_search_notices_when_a_piece_is_taken_out(run: Run, piece: str) -> N
             "RENKEI_SYSTEMS": yaml.safe_dump(stores),
             "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
         }
-        command = [sys.executable, "-c", TAKEN_OUT[piece] + _START]
-        done = run_command([*command, "deliver", "--once", "--system", WATCHER], environment)
-        assert done.returncode == 0, done.stderr
+        for schemas, missing in ((protections, ""), (run.schemas, TAKEN_OUT[piece])):
+            done = run_command(
+                [sys.executable, "-c", missing + _START, "deliver", "--once", "--system", WATCHER],
+                {**environment, "RENKEI_SCHEMAS": str(schemas)},
+            )
+            assert done.returncode == 0, done.stderr
         assert run.leaks(WATCHER, uri), done.stdout + done.stderr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from datetime import timedelta
 from random import Random
@@ -18,9 +18,11 @@ import bus.policy.protection as searching
 import connectors.memory.sink as memory
 import tests.unit.deliver.protection_race as races
 from bus.deliver.fence import Fence
+from bus.deliver.rebuild import Rebuild
+from bus.errors import LaneLost, RebuildBusy
 from bus.model import View
 from bus.points import Point
-from bus.testing.lanes import Hosted, Town, hosted
+from bus.testing.lanes import CATALOG, Hosted, Town, hosted
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 from tests.unit.deliver.protection_race import STREAMS, SYSTEM, Family, Judge, view_of
 
@@ -42,6 +44,7 @@ class Race:
         )
         self._patch = monkeypatch
         self._is_over = False
+        self.rebuilt = 0
         self.store.on_point = self._look
 
     async def run(self, families: int) -> None:
@@ -51,18 +54,18 @@ class Race:
         async with AsyncExitStack() as stack:
             first = await stack.enter_async_context(self._process())
             troubles = [self._pauses(first), self._outages(), self._tries(first)]
-            troubles += [self._takeovers(), self._two_owners()]
+            troubles += [self._takeovers(), self._two_owners(), self._rebuilds()]
             running = [asyncio.create_task(self._until_over(trouble)) for trouble in troubles]
             await asyncio.gather(*(family.live() for family in lives))
             for _ in range(self.dice.randint(1, 20)):
                 await asyncio.sleep(0.001)
             self._is_over = True
             await asyncio.gather(*running)
-            self.store.is_away = False
             for stream in ALL:
                 await first.resume(SYSTEM, stream)
             await self._settled(first)
         assert self.judge.looks > families
+        assert self.rebuilt
         self._judge()
 
     def _judge(self) -> None:
@@ -113,8 +116,10 @@ class Race:
 
     def _outages(self) -> Callable[[], Any]:
         async def be_away() -> None:
-            self.store.is_away = self.dice.random() < 0.3
-            await asyncio.sleep(0)
+            self.store.is_away = self.dice.random() < 0.5
+            for _ in range(self.dice.randint(1, 40)):
+                await asyncio.sleep(0)
+            self.store.is_away = False  # a rebuild under way waits for it, however long
 
         return be_away
 
@@ -149,6 +154,28 @@ class Race:
 
         return own_as_well
 
+    def _rebuilds(self) -> Callable[[], Any]:
+        """A stream's table is filled anew from the log and put in the place of the old one."""
+
+        async def rebuild() -> None:
+            stream = CATALOG.stream(self.dice.choice(ALL))
+            if not any(name == stream.name for name, _ in self.store.checkpoints):
+                return  # nothing was delivered of it yet
+            async with hosted(self.town, {}) as bus:
+                made = Rebuild(
+                    races.view_of(SYSTEM, stream.name),
+                    stream.topic,
+                    reader=self.town.reader(stream.name),
+                    sink=_sink(self.store),
+                    shared=bus.shared,
+                    progress=lambda *_: None,
+                )
+                with suppress(RebuildBusy, LaneLost):
+                    await made.run()
+                    self.rebuilt += 1
+
+        return rebuild
+
 
 def _sink(store: MemoryStore) -> MemorySink:
     return MemorySink(MemoryOptions(store=store))
@@ -161,7 +188,7 @@ async def test_the_address_is_never_seen_again(seed: int, monkeypatch: pytest.Mo
     await Race(seed, monkeypatch).run(FAMILIES)
 
 
-async def _asks_nobody(_fence: Fence) -> None:
+async def _asks_nobody(_fence: Fence, _asked: object = None) -> None:
     await asyncio.sleep(0)
 
 
