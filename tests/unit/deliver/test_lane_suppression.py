@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
+
+import pytest
 
 from bus.model import Applied, ViewBatch
 from bus.policy import ledger_view
+from bus.testing.changes import body
 from bus.testing.lanes import CATALOG, Hosted, Town, hosted
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
+from tests.unit.deliver.protection_race import view_of
 
 ONE, TWO, THREE = (f"00000000000000{number}" for number in (1, 2, 3))
 HOME = "000000000000077"
 ADDRESS = "address_lot"
+ADDRESSES = ("CURRENT_ADDRESS", "PREVIOUS_ADDRESS", "REGISTERED_DOMICILE")
 BOTH = ("resident", "protection")
 
 
@@ -44,6 +50,30 @@ async def test_a_start_takes_out_what_is_held(town: Town, sinks, store) -> None:
         await bus.at(1, "protection")
 
         assert held(store, ONE, TWO) == [(1, True, False), (1, False, True)]
+
+
+@pytest.mark.parametrize(
+    "suppresses",
+    [list(some) for count in range(4) for some in itertools.combinations(ADDRESSES, count)],
+    ids="+".join,
+)
+@pytest.mark.parametrize("is_first", [True, False], ids=["protected-first", "protected-later"])
+async def test_whichever_addresses_an_order_names_none_is_shown(
+    town: Town, sinks, store, suppresses: list[str], is_first: bool
+) -> None:
+    """In doubt means all: present, previous, 本籍 and whatever else says where somebody is."""
+    view = view_of("child_allowance", "resident")
+    items = {"previous_address": body("resident")["address"]}
+    assert {"address_lot", "previous_address_lot"} <= set(view.locations)
+    async with hosted(town, sinks, streams=BOTH, views=view_of) as bus:
+        for stream in ("protection", "resident") if is_first else ("resident", "protection"):
+            more = {"suppresses": suppresses} if stream == "protection" else items
+            await town.publish(stream, ONE, 1, **more)
+            await bus.at(1, stream)
+
+    (row,) = store.rows("resident")
+    assert row["protected"]
+    assert {name: row[name] for name in view.locations} == dict.fromkeys(view.locations)
 
 
 async def test_an_end_gives_it_back_from_the_log(town: Town, sinks, store) -> None:
