@@ -16,7 +16,9 @@ import psycopg
 from psycopg import sql
 
 from bus import app
+from bus.bench.load import updated
 from bus.bench.machines import Machines, reached
+from bus.model import PROTECTION
 from bus.policy import load_subscriptions
 from bus.testing.municipality import Municipality
 from bus.testing.municipality.register import ALL_STREAMS
@@ -38,7 +40,8 @@ async def measure(
     machines: Machines, step: Callable[[str], None], residents: int = RESIDENTS
 ) -> Mapping[str, float]:
     """``family_rows_per_s`` from the first row to the last, how many rows and events there were,
-    and ``family_rss_mb``, the most memory of the delivering process.
+    and ``family_rss_mb``, the most memory of the delivering process. Then one protection is said
+    anew: ``family_protected_ms`` from publishing it until all tables of all systems have it.
     """
     settings = machines.settings
     catalog = app.catalog(settings)
@@ -64,7 +67,21 @@ async def measure(
     arguments = ["deliver", *(p for system in machines.town.systems for p in ("--system", system))]
     with running(arguments, {"RENKEI_HOME": str(settings.home)}, log) as process:
         most = await _until_loaded(process, due)
-    rows, first, last = _written(list(due))
+        rows, first, last = _written(list(due))
+        step("a protection is said anew")
+        (protections, *_) = town.columns(catalog.stream(PROTECTION))
+        async with app.publisher(settings) as publisher:
+            anew = updated(protections.slice(0, 1), 1)
+            begin = perf_counter()
+            async for outcome in publisher.publish_batches(catalog.stream(PROTECTION), [anew]):
+                assert outcome.published == 1, outcome.faults
+        protecting = {
+            uri: due[uri] + 1
+            for system, uri in machines.town.systems.items()
+            if PROTECTION in granted[system].streams
+        }
+        await _until_loaded(process, protecting, every_s=0.0)
+        protected_s = perf_counter() - begin
     seconds = (last - first).total_seconds()
     return {
         "family_rows_per_s": rows / seconds,
@@ -72,10 +89,11 @@ async def measure(
         "family_events": sum(sent.values()),
         "family_seconds": seconds,
         "family_rss_mb": most / MB,
+        "family_protected_ms": protected_s * 1_000,
     }
 
 
-async def _until_loaded(process: Process, due: Mapping[str, int]) -> int:
+async def _until_loaded(process: Process, due: Mapping[str, int], every_s: float = SAMPLE_S) -> int:
     """The most resident memory of the process until every system is that far."""
     until, most = perf_counter() + WITHIN_S, 0
     delivering = psutil.Process(process.pid)
@@ -85,7 +103,7 @@ async def _until_loaded(process: Process, due: Mapping[str, int]) -> int:
         most = max(most, delivering.memory_info().rss)
         if all([await asyncio.to_thread(reached, uri) >= end for uri, end in due.items()]):
             return most
-        await asyncio.sleep(SAMPLE_S)
+        await asyncio.sleep(every_s)
 
 
 def _written(uris: Sequence[str]) -> tuple[int, datetime, datetime]:

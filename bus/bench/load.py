@@ -53,7 +53,7 @@ async def measure(machines: Machines, step: Callable[[str], None]) -> Mapping[st
         first, last = zip(*(_times(uri) for uri in uris), strict=True)
         for number in range(1, ROUNDS + 1):
             step(f"everybody changes, round {number} of {ROUNDS}")
-            await _publish(settings, stream, [_updated(batch, number) for batch in rows])
+            await _publish(settings, stream, [updated(batch, number) for batch in rows])
             sizes.append(max(await _until_loaded(process, uris, RESIDENTS * (number + 1))))
     seconds = (max(last) - min(first)).total_seconds()
     return {
@@ -70,8 +70,8 @@ async def _publish(settings: Settings, stream: Stream, batches: Sequence[pa.Reco
             assert not outcome.refused, outcome.faults[0]
 
 
-def _updated(batch: pa.RecordBatch, number: int) -> pa.RecordBatch:
-    """The same residents, so many versions later; events and changes of their own."""
+def updated(batch: pa.RecordBatch, number: int) -> pa.RecordBatch:
+    """The same records, so many versions later; events and changes of their own."""
     header: Any = batch.column("header")
     named = dict(zip((entry.name for entry in header.type), header.flatten(), strict=True))
     named["version"] = pc.add(named["version"], pa.scalar(number, pa.int32()))

@@ -10,12 +10,12 @@ import typer
 
 from bus import app as composition
 from bus import policy
+from bus.app.applying import files_in
 from bus.catalog import Catalog
 from bus.cli.output import Json, out, show_json
-from bus.errors import ConfigurationError, FilesRefused
-from bus.model import MaskKind
+from bus.errors import FilesRefused
+from bus.model import MaskKind, in_header
 from bus.policy.diff import Column, Difference, Kind, Subscriptions
-from bus.policy.subscriptions import FOLDER
 
 Old = Annotated[Path, typer.Argument(help="A folder of subscriptions, or one file, as it was.")]
 New = Annotated[Path, typer.Argument(help="The same as it is to be.")]
@@ -116,7 +116,7 @@ def words(difference: Difference) -> Iterator[str]:
 
 def _columns(verb: str, columns: Sequence[Column]) -> Iterator[str]:
     for column in columns:
-        if not column.path.startswith("header."):
+        if not in_header(column.path):
             mask = "" if column.mask is None else f", masked: {column.mask.value}"
             yield f"  {verb}    {column.path} ({column.ja}), {column.sensitivity.value}{mask}"
 
@@ -146,14 +146,7 @@ def _read(path: Path, catalog: Catalog) -> Subscriptions:
         ConfigurationError: There is none.
         FilesRefused: They have faults.
     """
-    if path.is_file():
-        files = [path]
-    else:
-        inner = path / FOLDER
-        files = sorted((inner if inner.is_dir() else path).glob("*.yaml"))
-    if not files:
-        raise ConfigurationError("no subscription is here", file=str(path))
-    reading = policy.read_files(files, catalog)
+    reading = policy.read_files(files_in([path], path), catalog)
     if reading.errors:
         raise FilesRefused(
             "the subscriptions have faults",

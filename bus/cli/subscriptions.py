@@ -172,7 +172,7 @@ def _described(
     today: date,
     keys: Mapping[str, MaskKey],
 ) -> dict[str, Any]:
-    body = [item for item in stream.items if not item.path.startswith("header.")]
+    body = [item for item in stream.items if not item.is_header]
     granted = [item for item in body if grant.grants(item.path)]
     masks = {c.path: str(c.mask.kind) for c in columns_of(grant, stream) if c.mask is not None}
     view, refused = None, None

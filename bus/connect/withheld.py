@@ -7,7 +7,6 @@ the table of a capable system none go, and the flag alone is set.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from bus.model import View
@@ -43,13 +42,4 @@ class Withheld:
             self.flag,
             self.located | noted.located,
             self.households | noted.households,
-        )
-
-    def among(self, columns: Collection[str]) -> Withheld:
-        """What of it the table still has."""
-        return Withheld(
-            self.locations & frozenset(columns),
-            self.flag,
-            self.located & frozenset(columns),
-            self.households & frozenset(columns),
         )

@@ -80,7 +80,8 @@ class Restoring:
         restored = 0
         while pieces:
             piece = pieces.pop()
-            mine = rows.without([subject_of(key) not in piece for key in rows.keys])
+            asked = set(piece)
+            mine = rows.without([subject_of(key) not in asked for key in rows.keys])
             try:
                 await self._mover.move(mine, self._mover.position, restored=tuple(piece))
             except BusError as error:

@@ -23,7 +23,7 @@ from bus.deliver.readback import runs
 from bus.deliver.run import Run, split_erasures
 from bus.deliver.shared import Shared
 from bus.errors import SchemaMismatch
-from bus.model import Sensitivity, Stream, View
+from bus.model import Stream, View
 from bus.policy import project
 
 Progress = Callable[[int, int], None]
@@ -159,17 +159,13 @@ def _compared(before: View | None, after: View | None) -> list[str]:
         name
         for name in names
         if _shown(one, name) != _shown(other, name)
-        or (is_suppressed_otherwise and _is_location(one, name))
+        or (is_suppressed_otherwise and name in one.locations)
     ]
 
 
 def _shown(view: View, name: str) -> str | None:
     """How *view* shows a column; None if it does not."""
     return next((f"{c.type} {c.mask}" for c in view.columns if c.name == name), None)
-
-
-def _is_location(view: View, name: str) -> bool:
-    return any(c.name == name and c.sensitivity is Sensitivity.LOCATION for c in view.columns)
 
 
 async def count(

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from bus.model import Sensitivity, Suppression
+from bus.model import Sensitivity, Suppression, in_header
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class GivenItem:
     @property
     def is_header(self) -> bool:
         """Whether it is of the envelope (who, when, which version) and not of the record."""
-        return self.path.startswith("header.")
+        return in_header(self.path)
 
     @property
     def is_location(self) -> bool:

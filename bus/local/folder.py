@@ -110,6 +110,13 @@ class Folder:
             write_private(path, key.line + "\n")
         return path
 
+    def ensure_erasure_key(self) -> Path:
+        """The file of the key by which erasures are known, with one of its own at first."""
+        path = self.run / "erasure-key"
+        if not path.exists():
+            write_private(path, secrets.token_urlsafe(32) + "\n")
+        return path
+
     def ensure_password(self) -> str:
         """The password of PostgreSQL's superuser, generated at first."""
         if not self.password.exists():

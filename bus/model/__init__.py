@@ -7,7 +7,15 @@ from bus.model.mask import Comparable, Comparison, Condition, Mask, MaskKey, Mas
 from bus.model.operation import Operation, OperationState
 from bus.model.protection import FLAG, HOUSEHOLD, PROTECTION, Protected, ToRestore
 from bus.model.receipt import ExceptionState, ParkedEvent, Receipt, multirange
-from bus.model.stream import Item, Nature, SchemaVersion, Sensitivity, Stream
+from bus.model.stream import (
+    HEADER,
+    Item,
+    Nature,
+    SchemaVersion,
+    Sensitivity,
+    Stream,
+    in_header,
+)
 from bus.model.system import System, SystemKind
 from bus.model.view import (
     Applied,
@@ -23,6 +31,7 @@ from bus.model.view import (
 
 __all__ = [
     "FLAG",
+    "HEADER",
     "HOUSEHOLD",
     "OF_THE_FILES",
     "PROTECTION",
@@ -64,5 +73,6 @@ __all__ = [
     "ViewColumn",
     "digest_of",
     "event_key",
+    "in_header",
     "multirange",
 ]

@@ -10,6 +10,13 @@ from typing import Any
 from bus.model.english import english
 
 TOPIC_PREFIX = "linkage."
+HEADER = "header"
+"""The item that every event has: who, when, which version, and nothing of the record."""
+
+
+def in_header(path: str) -> bool:
+    """Whether a dotted path leads to an item of the header, which every receiver gets."""
+    return path.startswith(f"{HEADER}.")
 
 
 class Sensitivity(StrEnum):
@@ -46,6 +53,11 @@ class Item:
     item_id: str | None = None
     properties: Mapping[str, Any] = field(default_factory=dict)  # x-check, x-codes, x-max-length …
     en: str = ""
+
+    @property
+    def is_header(self) -> bool:
+        """Whether it is the header's."""
+        return in_header(self.path)
 
 
 @dataclass(frozen=True, slots=True)

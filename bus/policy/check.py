@@ -19,6 +19,7 @@ from bus.catalog.columns import arrow_schema
 from bus.catalog.documents import Document, Place
 from bus.model import (
     FLAG,
+    HEADER,
     HOUSEHOLD,
     PROTECTION,
     Comparison,
@@ -29,9 +30,10 @@ from bus.model import (
     Severity,
     Stream,
     Suppression,
+    in_header,
 )
 from bus.policy.grants import Grant, NumberLaw, Subscription, Zone
-from bus.policy.leaves import HEADER, Leaf, base_of, covers, leaves_of
+from bus.policy.leaves import Leaf, base_of, covers, leaves_of
 from bus.policy.masking import FITS, effect
 
 SOON = timedelta(days=60)
@@ -107,7 +109,7 @@ def unfindable(stream: Stream, shown: Container[str]) -> list[str]:
     """
     has_household = any(item.path == HOUSEHOLD for item in stream.items)
     needed = (*stream.located, HOUSEHOLD) if has_household else stream.located
-    return [path for path in needed if not _is_header(path) and path not in shown]
+    return [path for path in needed if not in_header(path) and path not in shown]
 
 
 class _Look:
@@ -142,7 +144,7 @@ class _Look:
     def _condition(self, key: Place, condition: Condition) -> Iterator[Found]:
         path = condition.path
         leaf = next((leaf for leaf in self._leaves if leaf.path == path), None)
-        if leaf is None or _is_header(path):
+        if leaf is None or in_header(path):
             expected = f"an item of {self._stream.name}, not a record"
             yield self._fault("unknown-field", key, expected, path)
         elif pa.types.is_list(leaf.type):
@@ -181,7 +183,7 @@ class _Look:
             yield self._fault("fields-missing", whole, "fields: at least one")
         for index, path in enumerate(grant.fields):
             key = ("fields", index)
-            if path == HEADER or _is_header(path):
+            if path == HEADER or in_header(path):
                 expected = "an item of the body; the header is always there"
                 yield self._fault("header-field", key, expected, path)
             elif not any(covers(path, leaf.path) for leaf in self._leaves):
@@ -287,10 +289,6 @@ def judged(path: str, known: Mapping[str, Sensitivity]) -> Sensitivity:
 def dotted(place: Place) -> str:
     """A place in a file, as a fault shows it."""
     return ".".join(str(part) for part in place)
-
-
-def _is_header(path: str) -> bool:
-    return path.startswith(f"{HEADER}.")
 
 
 def _found(document: Document, code: str, place: Place, expected: str, field: str) -> Found:

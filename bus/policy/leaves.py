@@ -14,8 +14,8 @@ from typing import Any
 import pyarrow as pa
 
 from bus.errors import ConfigurationError
+from bus.model import HEADER
 
-HEADER = "header"
 _PARTIAL_DATE = {"date", "unknown", "text"}
 
 

@@ -23,6 +23,7 @@ from bus.catalog.load import INDIVIDUAL_NUMBERS
 from bus.errors import FieldWithheld, NotEntitled
 from bus.model import (
     FLAG,
+    HEADER,
     PROTECTION,
     Condition,
     Ground,
@@ -36,10 +37,11 @@ from bus.model import (
     Suppression,
     View,
     ViewColumn,
+    in_header,
 )
 from bus.policy.check import judged, unfindable, withholds
 from bus.policy.grants import Grant, Subscription
-from bus.policy.leaves import HEADER, Leaf, covers, leaves_of
+from bus.policy.leaves import Leaf, covers, leaves_of
 from bus.policy.masking import effect, left_of
 
 LEDGER = "ledger"
@@ -163,7 +165,7 @@ def columns_of(grant: Grant, stream: Stream, key: MaskKey | None = None) -> list
     chosen = [
         column
         for column in columns
-        if _is_header(column.path) or column.path == FLAG or grant.grants(column.path)
+        if in_header(column.path) or column.path == FLAG or grant.grants(column.path)
     ]
     return _masked(chosen, grant, stream, key)
 
@@ -394,10 +396,6 @@ def _statement(view: View, stream: Stream) -> str:
             "expires_on": view.ground.expires_on.isoformat(),
         }
     return json.dumps(said, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-
-
-def _is_header(path: str) -> bool:
-    return path.startswith(f"{HEADER}.")
 
 
 def _upwards(path: str) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from bus.catalog.columns import arrow_schema
 from bus.model import FLAG, Item, MaskKind, Sensitivity, Stream, Suppression
 from bus.policy import Grant
-from bus.policy.leaves import HEADER, leaves_of
+from bus.policy.leaves import leaves_of
 from bus.policy.masking import effect
 from bus.reference.words import Words
 
@@ -53,14 +53,9 @@ CAPABLE = Mark(
 MARKS = (PROVIDES, RECEIVES, WITHHOLD, CAPABLE)
 
 
-def is_header(item: Item) -> bool:
-    """Whether an item is the header's, which every receiver gets."""
-    return item.path.startswith(f"{HEADER}.")
-
-
 def body(stream: Stream) -> list[Item]:
     """The items that a grant is about."""
-    return [item for item in stream.items if not is_header(item)]
+    return [item for item in stream.items if not item.is_header]
 
 
 def seen(stream: Stream, grant: Grant) -> list[Seen]:

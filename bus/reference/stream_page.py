@@ -9,7 +9,7 @@ from bus.model import Item, Sensitivity, Stream
 from bus.reference import markdown as md
 from bus.reference import places
 from bus.reference.leaves import Leaf, leaves_of
-from bus.reference.seen import CAPABLE, WITHHOLD, Mark, Seen, body, is_header, mark, seen
+from bus.reference.seen import CAPABLE, WITHHOLD, Mark, Seen, body, mark, seen
 from bus.reference.sources import Sources
 from bus.reference.versions import added_and_taken
 from bus.reference.words import MASKS, MODES, PROPERTIES, SENSITIVITIES, condition_words
@@ -107,7 +107,8 @@ def _items(stream: Stream) -> Iterator[str]:
     yield from md.table(_ITEM_HEAD, _item_rows(body(stream), leaves))
     yield from _docs(body(stream), leaves)
     yield from ("## ヘッダー Header", "", "全提供先に提供する。 Every receiver gets it whole.", "")
-    yield from md.table(_ITEM_HEAD, _item_rows(filter(is_header, stream.items), leaves))
+    header = [item for item in stream.items if item.is_header]
+    yield from md.table(_ITEM_HEAD, _item_rows(header, leaves))
 
 
 def _item_rows(items: Iterable[Item], leaves: dict[str, Leaf]) -> Iterator[tuple[str, ...]]:

@@ -46,7 +46,6 @@ BULK_IDLE_S = 30.0  # then the second connection of a sink that has caught up is
 
 # A server that is gone without a word is noticed: by the time a connection takes, by keep-alives,
 # and by data that nobody acknowledges.
-_LONGEST_NAME = 63  # bytes that PostgreSQL keeps of a name
 _LINE = {
     "connect_timeout": 10,
     "keepalives_idle": 10,
@@ -80,7 +79,7 @@ class _Opened:
 
 def line_name(system: str, stream: str) -> str:
     """How PostgreSQL knows a line; a longer name it would cut, and tell our log so."""
-    return f"renkei {system} {stream}".strip()[:_LONGEST_NAME]
+    return f"renkei {system} {stream}".strip()[: statements.NAME_BYTES]
 
 
 class PostgresSink:

@@ -19,7 +19,7 @@ CONFIRMED = "renkei_confirmed_version"
 """In a work list: up to which version the system's clerks have confirmed a row. They write it; the
 sink makes the column and never touches it again."""
 MARK = " (renkei)"  # ends the comment of a column that the sink made
-_NAME_BYTES = 63  # PostgreSQL cuts a longer name off in silence
+NAME_BYTES = 63  # PostgreSQL cuts a longer name off in silence
 
 _TYPES: tuple[tuple[pa.DataType, str], ...] = (
     (pa.string(), "text"),
@@ -126,7 +126,7 @@ class Names:
 
 def identifier(name: str) -> str:
     """*name*, quoted."""
-    if not name or "\x00" in name or len(name.encode()) > _NAME_BYTES:
+    if not name or "\x00" in name or len(name.encode()) > NAME_BYTES:
         raise ConfigurationError("PostgreSQL cannot have this name", name=repr(name))
     return '"' + name.replace('"', '""') + '"'
 

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from bus.access import erasure_key
 from bus.errors import DataFolderInUse, EngineError
 from bus.local import folder, ports
 from bus.local.folder import Folder, Lock
 from bus.sealing import KeyRing
+from bus.settings import Settings
 
 
 @pytest.fixture
@@ -23,6 +25,16 @@ def where(tmp_path: Path) -> Folder:
     it = Folder.at(tmp_path / "home")
     it.make()
     return it
+
+
+def test_the_key_of_erasures_is_made_once(where: Folder) -> None:
+    """For the owner alone; with another one nobody would know who was erased."""
+    path = where.ensure_erasure_key()
+    made = path.read_text()
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert where.ensure_erasure_key().read_text() == made
+    settings = Settings(erasure_key_file=path)
+    assert erasure_key(settings) == made.strip().encode()
 
 
 def test_keys_that_seal_are_made_once(where: Folder) -> None:
