@@ -15,7 +15,7 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Protocol, Self
 from urllib.parse import quote
 
 import httpx
@@ -74,6 +74,16 @@ class RegistrySecurity:
 
     context: ssl.SSLContext | None = None
     login: tuple[str, str] | None = field(default=None, repr=False)
+
+
+class SchemaIds(Protocol):
+    """What :class:`Registry` is asked while events flow."""
+
+    async def id_of(self, version: SchemaVersion) -> int:
+        """The id under which a version is registered; see :meth:`Registry.id_of`."""
+
+    async def schema_of(self, schema_id: int) -> str:
+        """The text of the schema with that id; see :meth:`Registry.schema_of`."""
 
 
 class Registry:

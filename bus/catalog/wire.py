@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from bus.catalog.columns import decode, resolve
 from bus.catalog.load import Catalog
-from bus.catalog.registry import Registry
+from bus.catalog.registry import SchemaIds
 from bus.catalog.single import fingerprint_of, units_of
 from bus.errors import EventInvalid, SchemaMismatch, SchemaUnknown
 from bus.model import SchemaVersion, Stream
@@ -53,7 +53,7 @@ class Reader:
     that means another stream's schema stops the lane, one that nobody here knows is parked.
     """
 
-    def __init__(self, stream: Stream, catalog: Catalog, registry: Registry) -> None:
+    def __init__(self, stream: Stream, catalog: Catalog, registry: SchemaIds) -> None:
         self._stream = stream
         self._catalog = catalog
         self._registry = registry

@@ -14,11 +14,12 @@ import structlog
 from bus.backoff import BackOff
 from bus.broker import Broker
 from bus.catalog.reading import Reads
+from bus.catalog.registry import SchemaIds
 from bus.deliver.clock import Clock
 from bus.deliver.delivery import Delivery
 from bus.deliver.editions import Editions
 from bus.deliver.fence import Fence
-from bus.deliver.internal import Ids, InternalTopic
+from bus.deliver.internal import InternalTopic
 from bus.deliver.operations import Operations
 from bus.deliver.overdue import Overdue
 from bus.deliver.parked import ParkedIndex
@@ -42,7 +43,7 @@ LOOK_FOR_NEWS_EVERY = timedelta(seconds=1)
 async def shared(
     *,
     broker: Broker,
-    ids: Ids,
+    ids: SchemaIds,
     streams: Mapping[str, Stream],
     readers: Mapping[str, Reads],
     settings: Settings,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import pyarrow as pa
 import structlog
@@ -12,23 +12,20 @@ from bus.broker import Broker, Fetched, Message, Producer
 from bus.broker.partitioner import partition_of
 from bus.catalog import columns
 from bus.catalog.reading import Reads, read_what_can_be
+from bus.catalog.registry import SchemaIds
 from bus.catalog.wire import frame
 from bus.errors import ConfigurationError, SchemaMismatch
-from bus.model import SchemaVersion, Stream
+from bus.model import Stream
 
 _log = structlog.get_logger("renkei.deliver")
-
-
-class Ids(Protocol):
-    """What :class:`bus.catalog.registry.Registry` knows of ids."""
-
-    async def id_of(self, version: SchemaVersion) -> int: ...
 
 
 class InternalTopic:
     """Encodes rows of an internal stream and appends them, acknowledged by all replicas."""
 
-    def __init__(self, broker: Broker, producer: Producer, registry: Ids, stream: Stream) -> None:
+    def __init__(
+        self, broker: Broker, producer: Producer, registry: SchemaIds, stream: Stream
+    ) -> None:
         self._broker = broker
         self._producer = producer
         self._registry = registry

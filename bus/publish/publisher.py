@@ -37,7 +37,7 @@ from bus.broker.partitioner import partition_of
 from bus.broker.port import ENVELOPE_BYTES, Broker, Portion, Producer
 from bus.catalog import Catalog
 from bus.catalog.columns import encode
-from bus.catalog.registry import Registry
+from bus.catalog.registry import SchemaIds
 from bus.catalog.single import encode_one
 from bus.catalog.wire import frame
 from bus.errors import ChangeRefused, ConfigurationError, SchemaUnknown
@@ -107,7 +107,7 @@ class Publisher:
     def __init__(
         self,
         catalog: Catalog,
-        registry: Registry,
+        registry: SchemaIds,
         broker: Broker,
         *,
         guard: Guard | None = None,

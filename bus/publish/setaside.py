@@ -14,7 +14,7 @@ from typing import Any
 from bus.broker.port import Broker, Place
 from bus.catalog import Catalog
 from bus.catalog.reading import read_what_can_be
-from bus.catalog.registry import Registry
+from bus.catalog.registry import SchemaIds
 from bus.catalog.wire import Reader
 from bus.errors import BrokerUnavailable, SchemaMismatch
 
@@ -24,7 +24,7 @@ _PATIENCE = 20  # such waits before the broker counts as away
 
 
 async def set_aside(
-    broker: Broker, catalog: Catalog, registry: Registry, stream: str, partition: int
+    broker: Broker, catalog: Catalog, registry: SchemaIds, stream: str, partition: int
 ) -> set[int]:
     """Offsets of the partition for which there is an exception, whatever became of it.
 

@@ -20,7 +20,7 @@ from datetime import timedelta
 from bus.broker.port import Broker, Consumer, Fetched, Place
 from bus.catalog import Catalog
 from bus.catalog.reading import read_what_can_be
-from bus.catalog.registry import Registry
+from bus.catalog.registry import SchemaIds
 from bus.catalog.wire import Reader
 from bus.errors import BrokerUnavailable, ConfigurationError, SchemaMismatch
 from bus.model import Stream
@@ -40,7 +40,7 @@ class Tail:
     def __init__(
         self,
         catalog: Catalog,
-        registry: Registry,
+        registry: SchemaIds,
         broker: Broker,
         *,
         patience: timedelta = PATIENCE,

@@ -185,7 +185,7 @@ class Town:
 
     def reader(self, stream: str) -> Reader:
         """A reader that has seen nothing yet."""
-        return Reader(CATALOG.stream(stream), CATALOG, self.registry)  # type: ignore[arg-type]
+        return Reader(CATALOG.stream(stream), CATALOG, self.registry)
 
 
 def _filled(schema: Any, value: Any) -> Any:

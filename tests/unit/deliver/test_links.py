@@ -103,7 +103,7 @@ async def _tell(catalog: Catalog) -> Linked:
     )
     publisher = Publisher(
         catalog,
-        registry,  # type: ignore[arg-type]
+        registry,
         broker,
         now=lambda: AT,
         seals=Seals(Pocket("2026")),
@@ -158,13 +158,10 @@ async def _deliver(
     """Everybody receives what their subscription lets them have, up to the ends of the log."""
     reading = read_subscriptions(catalog)
     assert reading.faults == ()
-    readers = {
-        name: Reader(each, catalog, registry)  # type: ignore[arg-type]
-        for name, each in catalog.streams.items()
-    }
+    readers = {name: Reader(each, catalog, registry) for name, each in catalog.streams.items()}
     stores = {system: MemoryStore() for system in reading.subscriptions}
     async with shared(
-        broker=broker, ids=registry, streams=catalog.streams, readers=readers,  # type: ignore[arg-type]
+        broker=broker, ids=registry, streams=catalog.streams, readers=readers,
         settings=Settings(schemas=catalog.folder, idle_wait=timedelta(milliseconds=20)),
         clock=SystemClock(), metrics=Metrics(), seals=Seals(Pocket("2026")),
     ) as both:  # fmt: skip

@@ -105,7 +105,7 @@ class House:
     async def publisher(self, **options: Any) -> Publisher:
         """A publisher that has started."""
         options.setdefault("now", lambda: self.now)
-        made = Publisher(self.catalog, self.registry, self.broker, **options)  # type: ignore[arg-type]
+        made = Publisher(self.catalog, self.registry, self.broker, **options)
         self.publishers.append(made)
         await made.start()
         return made

@@ -41,7 +41,7 @@ async def publisher(catalog: Catalog) -> AsyncIterator[Publisher]:
     )
     made = Publisher(
         catalog,
-        FixedRegistry(catalog),  # type: ignore[arg-type]
+        FixedRegistry(catalog),
         broker,
         now=lambda: AT,
         seals=Seals(Pocket("2026")),

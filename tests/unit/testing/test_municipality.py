@@ -242,7 +242,7 @@ async def publisher(catalog: Catalog) -> AsyncIterator[Publisher]:
     await broker.create_topics(
         [TopicSpec(stream.topic, 2, 1, {}) for stream in catalog.streams.values()]
     )
-    made = Publisher(catalog, FixedRegistry(catalog), broker, now=lambda: AT)  # type: ignore[arg-type]
+    made = Publisher(catalog, FixedRegistry(catalog), broker, now=lambda: AT)
     await made.start()
     yield made
     await made.close()
