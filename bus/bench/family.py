@@ -16,8 +16,9 @@ import psycopg
 from psycopg import sql
 
 from bus import app
-from bus.bench.load import updated
+from bus.bench.load import MB
 from bus.bench.machines import Machines, reached
+from bus.bench.rows import updated
 from bus.model import PROTECTION
 from bus.policy import load_subscriptions
 from bus.testing.municipality import Municipality
@@ -28,7 +29,6 @@ SEED = 20_260_401
 RESIDENTS = 100_000
 WITHIN_S = 900.0
 SAMPLE_S = 0.5
-MB = 1024 * 1024
 _TABLES = """
 SELECT table_name FROM information_schema.columns
 WHERE table_schema = 'linkage' AND column_name = 'renkei_applied_at'

@@ -10,16 +10,14 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from time import perf_counter
-from typing import Any
 
 import psutil
 import psycopg
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from bus import app
 from bus.bench.machines import Machines, reached
-from bus.bench.rows import resident_rows
+from bus.bench.rows import resident_rows, updated
 from bus.model import Stream
 from bus.settings import Settings
 from bus.testing.processes import Process, running
@@ -68,18 +66,6 @@ async def _publish(settings: Settings, stream: Stream, batches: Sequence[pa.Reco
     async with app.publisher(settings) as publisher:
         async for outcome in publisher.publish_batches(stream, batches):
             assert not outcome.refused, outcome.faults[0]
-
-
-def updated(batch: pa.RecordBatch, number: int) -> pa.RecordBatch:
-    """The same records, so many versions later; events and changes of their own."""
-    header: Any = batch.column("header")
-    named = dict(zip((entry.name for entry in header.type), header.flatten(), strict=True))
-    named["version"] = pc.add(named["version"], pa.scalar(number, pa.int32()))
-    for name in ("event_id", "change_id"):
-        named[name] = pc.binary_replace_slice(named[name], 0, 1, format(number, "x"))
-    updated = pa.StructArray.from_arrays(list(named.values()), fields=list(header.type))
-    place = batch.schema.get_field_index("header")
-    return batch.set_column(place, batch.schema.field(place), updated)
 
 
 async def _until_loaded(process: Process, uris: Sequence[str], events: int) -> list[int]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Sequence
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from bus.catalog import Catalog
 from bus.testing.municipality import Municipality
@@ -20,3 +22,15 @@ def resident_rows(catalog: Catalog, count: int, batch: int = 10_000) -> Sequence
     del town
     gc.collect()  # millions of objects: no later collection should have to walk through them
     return table.slice(0, count).combine_chunks().to_batches(max_chunksize=batch)
+
+
+def updated(batch: pa.RecordBatch, number: int) -> pa.RecordBatch:
+    """The same records, so many versions later; events and changes of their own."""
+    header: Any = batch.column("header")
+    named = dict(zip((entry.name for entry in header.type), header.flatten(), strict=True))
+    named["version"] = pc.add(named["version"], pa.scalar(number, pa.int32()))
+    for name in ("event_id", "change_id"):
+        named[name] = pc.binary_replace_slice(named[name], 0, 1, format(number, "x"))
+    updated = pa.StructArray.from_arrays(list(named.values()), fields=list(header.type))
+    place = batch.schema.get_field_index("header")
+    return batch.set_column(place, batch.schema.field(place), updated)

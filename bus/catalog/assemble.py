@@ -13,11 +13,10 @@ from typing import Any
 
 from bus.catalog.documents import Document, Place
 from bus.catalog.rules import NAMESPACE
-from bus.model import Fault, Item, Sensitivity
+from bus.model import HEADER, Fault, Item, Sensitivity
 from bus.model.english import english, english_below
 
 _NAMES = ("x-ja", "x-romaji", "x-en", "x-naming")
-_HEADER = "header"  # names of its items stand alone
 
 
 class Recursive(Exception):
@@ -115,7 +114,7 @@ def items_of(schema: Mapping[str, Any], document: Document) -> tuple[list[Item],
         sensitivity = entry.get("x-sensitivity", group.sensitivity)
         inner = _record_in(entry["type"], types)
         if inner is not None:
-            en = "" if path == _HEADER else en
+            en = "" if path == HEADER else en  # names of its items stand alone
             record(inner, _Group(path, ja, romaji, en, sensitivity), place)
             return
         if sensitivity is None:

@@ -23,7 +23,7 @@ from bus.deliver.state import LaneState
 from bus.errors import BusError, Reaction
 
 _log = structlog.get_logger("renkei.deliver")
-_SOME_ARE_FULL = timedelta(milliseconds=50)
+_SOME_ARE_FULL = timedelta(milliseconds=50)  # how often the others are looked at meanwhile
 _ONCE_WAIT = timedelta(milliseconds=200)
 
 

@@ -8,6 +8,7 @@ next question, because the answer on its way may be older than what the caller h
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import TypeAlias
@@ -88,7 +89,7 @@ class Tail:
         Raises:
             BrokerUnavailable: The broker does not answer; ask again.
         """
-        if asked is None or has_failed(asked):
+        if asked is None or _has_failed(asked):
             asked = self.ask()
         await asyncio.shield(asked)
 
@@ -143,12 +144,12 @@ class Tail:
             task.exception()
 
 
-def has_failed(asked: Asked) -> bool:
+def _has_failed(asked: Asked) -> bool:
     """Whether it has ended without an answer."""
     return asked.done() and (asked.cancelled() or asked.exception() is not None)
 
 
-class Follower:
+class Follower(ABC):
     """What knows everything that one stream says, as far as it has been read."""
 
     def __init__(self, broker: Broker, stream: Stream) -> None:
@@ -180,6 +181,6 @@ class Follower:
         """Let go of the stream; safe to call twice."""
         await self._tail.close()
 
+    @abstractmethod
     async def _take(self, fetched: Fetched) -> None:
         """Take in what was read; given again if it raised."""
-        raise NotImplementedError
