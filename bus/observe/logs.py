@@ -4,6 +4,7 @@ What may stand in a line is listed here by field name; anything else is withheld
 is cut down to what identifiers are made of. An exception is its class, its code and where it was
 raised: not its message, which may quote a value, and not its locals. Libraries' lines keep their
 logger, place and wording, without the arguments; wording that is not a fixed text is withheld.
+The same line again within a second is counted and not written: ``repeated`` says how often.
 The same holds for defects that nothing caught (:func:`configure` takes ``sys.excepthook``).
 """
 
@@ -13,9 +14,12 @@ import io
 import logging
 import re
 import sys
+import threading
+import time
 import traceback
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import suppress
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TextIO, cast
 
@@ -33,7 +37,8 @@ FIELDS = frozenset(
         "code", "codes", "reason", "reaction", "kind", "kafka", "outcome", "status", "signal",
         # how much and how long
         "events", "rows", "batches", "changes", "receipts", "lanes", "failed", "parked", "waiting",
-        "attempts", "count", "partitions", "bytes", "seconds", "index", "line", "record",
+        "attempts", "count", "repeated", "partitions", "bytes", "seconds", "index", "line",
+        "record",
         # where in the machine
         "host", "port", "pid", "file", "name", "engine",
         # of an error, and of a library's line
@@ -44,6 +49,7 @@ LONGEST = 200
 _NAME = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
 _NO_IDENTIFIER = re.compile(r"[^\x20-\x7e–]+")
 _OURS = ("event", "level", "timestamp", "withheld")
+_AGAIN_WITHIN_S = 1.0
 
 
 def configure(
@@ -52,6 +58,7 @@ def configure(
     to: TextIO | None = None,
     level: int = logging.INFO,
     libraries: int = logging.WARNING,
+    clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Send all logs of this process, libraries' included, to *to* (by default stderr).
 
@@ -62,6 +69,7 @@ def configure(
         to: Where lines go.
         level: From which level on our own lines are written.
         libraries: From which level on libraries are heard.
+        clock: Seconds, by which the same line comes again within one of them or later.
 
     Raises:
         ConfigurationError: There is no such format.
@@ -72,13 +80,14 @@ def configure(
     render: Any = _text
     if log_format == "json":
         render = structlog.processors.JSONRenderer(ensure_ascii=False)
+    once = _Once(render, clock)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _with_exception,
             only_identifiers,
-            render,
+            once,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Losing(stream))),
@@ -91,6 +100,57 @@ def configure(
     root.addHandler(_Libraries(libraries))
     root.setLevel(libraries)
     sys.excepthook = _uncaught
+
+
+class _Once:
+    """Renders a line, unless the same was written less than a second ago: then it is counted.
+
+    How often a line came again is written when the second is over, before whatever is written
+    next. What is counted and never followed by another line is not told.
+    """
+
+    def __init__(self, render: Any, clock: Callable[[], float]) -> None:
+        self._render = render
+        self._clock = clock
+        self._written: dict[str, _Line] = {}  # in the order of their times
+        self._lock = threading.Lock()
+
+    def __call__(self, logger: Any, method: str, event: MutableMapping[str, Any]) -> Any:
+        key = repr(sorted((name, value) for name, value in event.items() if name != "timestamp"))
+        with self._lock:
+            now = self._clock()
+            over = self._over(now)
+            if (line := self._written.get(key)) is not None:
+                line.repeated += 1
+                said = []
+            else:
+                self._written[key] = _Line(now, dict(event))
+                said = [event]
+            again = [
+                {**line.event, "timestamp": event.get("timestamp"), "repeated": line.repeated}
+                for line in over
+                if line.repeated
+            ]
+        lines = [self._render(logger, method, dict(each)) for each in (*again, *said)]
+        if not lines:
+            raise structlog.DropEvent
+        return "\n".join(lines)
+
+    def _over(self, now: float) -> list[_Line]:
+        """The lines whose second is over; the next like them is written."""
+        over = []
+        for key, line in list(self._written.items()):
+            if now - line.at < _AGAIN_WITHIN_S:
+                break
+            over.append(self._written.pop(key))
+        return over
+
+
+@dataclass(slots=True)
+class _Line:
+    at: float
+    event: dict[str, Any]
+    repeated: int = 0
 
 
 class _Losing(io.TextIOBase):

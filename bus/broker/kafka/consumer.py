@@ -165,8 +165,17 @@ class KafkaConsumer:
     async def close(self) -> None:
         """Leave the group, at once; safe to call twice. ``on_revoked`` is not called."""
         consumer, self._consumer = self._consumer, None
-        if consumer is not None:
+        if consumer is None:
+            return
+        try:
             await consumer.stop()
+        except asyncio.CancelledError:
+            # While Kafka is away the library trips over a task that it cancelled itself.
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise
+            for left in consumer._fetcher._pending_tasks:
+                left.cancel()
+            await consumer._client.close()
 
     async def _settle(self) -> None:
         """Announce a new assignment, if there is one, and let it flow."""

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import io
+import logging
 import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import pytest
+import structlog
 from confluent_kafka import Producer as ForeignProducer
 from confluent_kafka.admin import AdminClient
 
@@ -19,11 +23,13 @@ from bus.broker import Message, TopicSpec
 from bus.broker.kafka import KafkaBroker
 from bus.errors import BrokerUnavailable, ConfigurationError, EventTooLarge
 from bus.local.endpoints import Endpoints
+from bus.observe import logs
 from bus.testing.broker_suite import Member, drained, opened, until
 from bus.testing.engines import unique
 
 pytestmark = pytest.mark.service
 PATIENCE = timedelta(seconds=1)
+MANY = 200  # lines of a library
 
 
 class Line:
@@ -34,6 +40,7 @@ class Line:
         self._flows = asyncio.Event()
         self._flows.set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: list[asyncio.StreamWriter] = []
         self.port = 0
 
     async def __aenter__(self) -> Line:
@@ -53,8 +60,15 @@ class Line:
     def speak(self) -> None:
         self._flows.set()
 
+    def cut(self) -> None:
+        """Nobody is there any more: what is open ends, and what is asked for is refused."""
+        self._server.close()
+        for writer in self._writers:
+            writer.close()
+
     async def _joined(self, near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
         far, forth = await asyncio.open_connection(*self._target)
+        self._writers += (forth, back)
         for reader, writer in ((near, forth), (far, back)):
             task = asyncio.create_task(self._carry(reader, writer))
             self._tasks.add(task)
@@ -229,6 +243,7 @@ KILLED = """
 import asyncio, sys
 from datetime import timedelta
 from bus.broker.kafka import KafkaBroker
+from bus.observe import logs
 from bus.testing.broker_suite import Member
 
 async def main(bootstrap, group, topic):
@@ -272,3 +287,55 @@ async def test_a_killed_members_partitions_are_taken_over(
 
     await other.wait()
     assert took < 11
+
+
+async def test_a_broker_that_is_away_does_not_fill_the_log(
+    line: Line, broker: KafkaBroker, topic: str
+) -> None:
+    """What the library says hundreds of times a second is written once in one."""
+    said: list[logging.LogRecord] = []
+    enough = asyncio.Event()
+
+    class Counting(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            said.append(record)
+            if len(said) == MANY:
+                enough.set()
+
+    written, root = io.StringIO(), logging.getLogger()
+    handlers, level, hook = list(root.handlers), root.level, sys.excepthook
+    async with opened(broker.consumer(unique("group"))) as consumer:
+        await consumer.subscribe([topic], *nothing_to_do())
+        await consumer.fetch(10, timedelta(milliseconds=100))
+        logs.configure(to=written)
+        root.addHandler(counting := Counting())
+        try:
+            line.cut()
+            fetching = asyncio.ensure_future(keep_fetching(consumer))
+            async with asyncio.timeout(30):
+                await enough.wait()
+            fetching.cancel()
+        finally:
+            structlog.reset_defaults()
+            root.removeHandler(counting)
+            root.handlers[:], sys.excepthook = handlers, hook
+            root.setLevel(level)
+
+    seconds = said[-1].created - said[0].created
+    places = {(record.module, record.funcName, record.lineno) for record in said}
+    assert len(written.getvalue().splitlines()) <= 2 * len(places) * (seconds + 1)
+    assert len(written.getvalue().splitlines()) < MANY / 2
+
+
+def nothing_to_do() -> tuple[Any, Any]:
+    async def listen(_places: Any) -> None:
+        pass
+
+    return listen, listen
+
+
+async def keep_fetching(consumer: Any) -> None:
+    while True:
+        with suppress(BrokerUnavailable):
+            await consumer.fetch(10, timedelta(milliseconds=100))
+        await asyncio.sleep(0)

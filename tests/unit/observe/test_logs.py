@@ -158,3 +158,49 @@ def test_a_full_disk_loses_lines_and_stops_nobody(written: io.StringIO, log_form
     logging.getLogger("library").error("no room")
 
     assert full.getvalue() == written.getvalue() == ""
+
+
+class Seconds:
+    """A clock that stands until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_same_line_within_a_second_is_counted_and_not_written(written: io.StringIO) -> None:
+    """A library that says the same 36,500 times while Kafka is away fills no disk."""
+    clock = Seconds()
+    logs.configure(to=written, clock=clock)
+    library = logging.getLogger("aiokafka.conn")
+    for attempt in range(1_000):
+        library.error("Unable connect to node with id %s: %s", attempt, CANARY)
+        clock.now += 0.000_5
+    structlog.get_logger().info("lane-open", offset=1)
+    clock.now = 1.0
+    structlog.get_logger().info("lane-open", offset=2)
+    library.error("Unable connect to node with id %s: %s", 7, CANARY)
+
+    lines = [json.loads(line) for line in written.getvalue().splitlines()]
+    assert [(line["event"], line.get("offset"), line.get("repeated")) for line in lines] == [
+        ("library", None, None),
+        ("lane-open", 1, None),
+        ("library", None, 999),
+        ("lane-open", 2, None),
+        ("library", None, None),
+    ]
+    assert CANARY not in written.getvalue()
+
+
+def test_lines_that_differ_are_all_written(written: io.StringIO) -> None:
+    """Another lane, another offset, another level or another place is another line."""
+    logs.configure(to=written, clock=lambda: 0.0)
+    log = structlog.get_logger()
+    for offset in range(50):
+        log.warning("lane-retries", offset=offset)
+    log.error("lane-retries", offset=1)
+    log.warning("lane-retries", offset=1)
+
+    assert len(written.getvalue().splitlines()) == 51
