@@ -35,6 +35,16 @@ def causes(error: BaseException) -> Iterator[BaseException]:
         found = found.__cause__ or found.__context__
 
 
+def is_defect(error: BaseException) -> bool:
+    """Whether nobody meant *error* to be raised: no error of the bus, and no wish to end.
+
+    What native code raises when it gives up (a panic) is no ``Exception``, and counts.
+    """
+    if isinstance(error, BusError):
+        return False
+    return isinstance(error, Exception) or type(error).__module__ == "pyo3_runtime"
+
+
 class BusError(Exception):
     """The root of all deliberate errors; doubt stops.
 

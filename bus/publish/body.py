@@ -135,9 +135,13 @@ def _fit_integer(node: Node) -> Fit:
 
 def _fit_number(node: Node) -> Fit:
     def fit(value: Any, faults: list[Fault], record: int) -> Any:
-        if type(value) not in (int, float) or not math.isfinite(value):
+        try:
+            found = float(value) if type(value) in (int, float) else math.nan
+        except OverflowError:  # JSON's whole numbers have no end
+            found = math.inf
+        if not math.isfinite(found):
             return _unfit("a number", node, faults, record)
-        return float(value)
+        return found
 
     return fit
 

@@ -26,6 +26,7 @@ from typing import BinaryIO, Protocol
 
 from bus.model import Change, Fault
 from bus.publish.identity import change_id_from
+from bus.publish.narrowing import fault_of, is_of_data
 from bus.publish.parse import parse
 from bus.publish.publisher import Outcome
 
@@ -130,15 +131,21 @@ async def _publish(
             expected = f"a line of at most {MOST_LINE_BYTES} bytes"
             parsed.append((line, [Fault(code="too-large", expected=expected)]))
         elif line.data.strip(b" \t\r\n"):
-            parsed.append((line, _change(line.data, line.is_whole, sealed)))
+            try:
+                change = _change(line.data, line.is_whole, sealed)
+            except BaseException as error:
+                if not is_of_data(error):
+                    raise
+                change = [fault_of(error)]
+            parsed.append((line, change))
     outcomes = iter(
         await publisher.publish([change for _, change in parsed if isinstance(change, Change)])
     )
-    for line, change in parsed:
+    for line, found in parsed:
         progress.changes += 1
-        if not isinstance(change, Change):
+        if not isinstance(found, Change):
             progress.refused += 1
-            refused(_refusal(line, change))
+            refused(_refusal(line, found))
             continue
         outcome = next(outcomes)
         for fault in outcome.faults:

@@ -2,10 +2,11 @@
 
 **A change is all or nothing.** Every record is checked before the first is sent, the size of the
 encoded event included; a change with one fault sends none of its records. A refused change does
-not stop others; a later change of the same subject is then refused by its version, so that order
-per subject holds. Only the broker going away in the middle can leave a change half sent. That is
-an exception and not an outcome: whoever called calls again with the same changes, what is in the
-log already is recognised by its event id and passed over, and the rest follows.
+not stop others, not even one that a check breaks at (:mod:`~bus.publish.narrowing`); a later
+change of the same subject is then refused by its version, so that order per subject holds. Only
+the broker going away in the middle can leave a change half sent. That is an exception and not an
+outcome: whoever called calls again with the same changes, what is in the log already is
+recognised by its event id and passed over, and the rest follows.
 
 **Order.** Events of a subject are appended in the order of the changes. Within a change, and as
 far as that allows among the changes of one call, protection goes first and is acknowledged before
@@ -47,6 +48,7 @@ from bus.publish.batch import ColumnsOutcome, prepare, too_large, version_fault
 from bus.publish.body import Fitter
 from bus.publish.check import Checker
 from bus.publish.identity import is_uuid7, new_change_id
+from bus.publish.narrowing import fault_of, narrowed
 from bus.publish.rows import Origin, StreamRows, add_rows, without_repeats
 from bus.publish.tail import Tail
 from bus.publish.versions import Draft, Entries, Standing
@@ -86,6 +88,15 @@ class _Event:
     origin: Origin
     value: bytes
     opens: bool  # its nature is RECORD
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """Some changes' rows by stream, and what is wrong with each change, by its place."""
+
+    faults: Mapping[int, list[Fault]]
+    rows: Mapping[str, StreamRows]
+    batches: Mapping[str, pa.RecordBatch]
 
 
 class Publisher:
@@ -254,7 +265,7 @@ class Publisher:
             else new_change_id(now)
             for change in changes
         ]
-        faults = [check_whole(change, self._streams) for change in changes]
+        faults: list[list[Fault]] = [[] for _ in changes]
         events = await self._ready(changes, ids, faults, now)
         await self._tail.catch_up([self._catalog.stream(name) for name in _streams_of(events)])
         accepted, resent = self._in_line(events, faults)
@@ -281,24 +292,22 @@ class Publisher:
         now: datetime,
     ) -> dict[int, list[_Event]]:
         """The encoded events of each change without an error, by place; adds to *faults*."""
-        named = {record.stream for change in changes for record in change.records}
-        rows = {name: StreamRows() for name in self._streams if name in named}
-        fitters = {name: self._fitter(name) for name in rows}
-        for place, (change, change_id) in enumerate(zip(changes, ids, strict=True)):
-            faults[place] += add_rows(rows, fitters, place, change, change_id)
-        batches = {name: found.batch(self._checker(name).schema) for name, found in rows.items()}
-        for name, found in rows.items():
-            for finding in self._checker(name).find(batches[name], now):
-                for row in dict.fromkeys(finding.rows.to_pylist()):
-                    origin = found.origins[row]
-                    faults[origin.change].append(finding.fault(origin.record))
+        judged = narrowed(
+            range(len(changes)),
+            lambda places: self._judge(places, changes, ids, now),
+            lambda place, error: faults[place].append(fault_of(error)),
+        )
+        for each in judged:
+            for place, found in each.faults.items():
+                faults[place].extend(found)
         ready: dict[int, list[_Event]] = {
             place: [] for place, found in enumerate(faults) if not _is_refused(found)
         }
-        for name, found in rows.items():
-            chosen = [row for row, origin in enumerate(found.origins) if origin.change in ready]
-            for event in await self._encoded(name, batches[name], found, chosen):
-                ready[event.origin.change].append(event)
+        for each in judged:
+            for name, rows in each.rows.items():
+                chosen = [row for row, origin in enumerate(rows.origins) if origin.change in ready]
+                for event in await self._encoded(name, each.batches[name], rows, chosen, faults):
+                    ready[event.origin.change].append(event)
         for place, events in list(ready.items()):
             events.sort(key=lambda event: event.origin.record)
             for event in events:
@@ -308,28 +317,62 @@ class Publisher:
                 del ready[place]
         return ready
 
+    def _judge(
+        self, places: Sequence[int], changes: Sequence[Change], ids: Sequence[str], now: datetime
+    ) -> _Judged:
+        """The rows of the changes at *places*, and what the checks say of them."""
+        faults = {place: check_whole(changes[place], self._streams) for place in places}
+        named = {record.stream for place in places for record in changes[place].records}
+        rows = {name: StreamRows() for name in self._streams if name in named}
+        fitters = {name: self._fitter(name) for name in rows}
+        for place in places:
+            faults[place] += add_rows(rows, fitters, place, changes[place], ids[place])
+        batches = {name: found.batch(self._checker(name).schema) for name, found in rows.items()}
+        for name, found in rows.items():
+            for finding in self._checker(name).find(batches[name], now):
+                for row in dict.fromkeys(finding.rows.to_pylist()):
+                    origin = found.origins[row]
+                    faults[origin.change].append(finding.fault(origin.record))
+        return _Judged(faults, rows, batches)
+
     async def _encoded(
-        self, name: str, batch: pa.RecordBatch, found: StreamRows, chosen: Sequence[int]
+        self,
+        name: str,
+        batch: pa.RecordBatch,
+        found: StreamRows,
+        chosen: Sequence[int],
+        faults: Sequence[list[Fault]],
     ) -> list[_Event]:
-        """The events of the rows that were *chosen*."""
+        """The events of the rows that were *chosen*; adds to *faults* where that cannot be."""
         if not chosen:
             return []
         stream = self._streams[name]
         await self._learn_limit(stream)
         ring = await self._ring(stream)
-        if len(chosen) <= FEW:
-            rows = [found.rows[row] for row in chosen]
-            rows = rows if ring is None else seal_rows(stream, rows, ring)
-            payloads = [encode_one(stream.latest, row) for row in rows]
-        else:
-            if len(chosen) < batch.num_rows:
-                batch = batch.take(pa.array(chosen, pa.int64()))
-            payloads = _columns_encoded(stream, batch, ring)
-        values = frame(await self._schema_id(stream), payloads)
-        return [
-            _Event(stream, found.origins[row], value, found.rows[row]["header"]["nature"] == _OPENS)
-            for row, value in zip(chosen, values, strict=True)
-        ]
+        schema_id = await self._schema_id(stream)
+
+        def encoded(some: Sequence[int]) -> list[_Event]:
+            if len(some) <= FEW:
+                rows = [found.rows[row] for row in some]
+                rows = rows if ring is None else seal_rows(stream, rows, ring)
+                payloads = [encode_one(stream.latest, row) for row in rows]
+            else:
+                whole = len(some) == batch.num_rows
+                records = batch if whole else batch.take(pa.array(some, pa.int64()))
+                payloads = _columns_encoded(stream, records, ring)
+            natures = (found.rows[row]["header"]["nature"] for row in some)
+            return [
+                _Event(stream, found.origins[row], value, nature == _OPENS)
+                for row, value, nature in zip(
+                    some, frame(schema_id, payloads), natures, strict=True
+                )
+            ]
+
+        def is_unfit(row: int, error: BaseException) -> None:
+            origin = found.origins[row]
+            faults[origin.change].append(fault_of(error, origin.record))
+
+        return [event for part in narrowed(chosen, encoded, is_unfit) for event in part]
 
     def _in_line(
         self, events: dict[int, list[_Event]], faults: Sequence[list[Fault]]

@@ -85,11 +85,12 @@ def _protection(change: Change) -> Iterator[Fault]:
 
 def _flags(change: Change, words: Sequence[ChangeRecord]) -> Iterator[Fault]:
     """Where a protection starts, the same change's snapshots of whoever it covers say so."""
-    protected: set[object] = set()
+    protected: set[str] = set()
     for word in words:
         if word.event_type in _PROTECTING:
             shared = word.body.get("shared_with")
-            protected |= {word.subject_id, *(shared if isinstance(shared, list) else ())}
+            named = shared if isinstance(shared, list) else ()  # what is no text is a fault there
+            protected |= {word.subject_id, *(name for name in named if isinstance(name, str))}
     for index, record in enumerate(change.records):
         if _has_flag(record) and record.subject_id in protected and not record.body["protected"]:
             yield Fault(

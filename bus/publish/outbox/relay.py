@@ -19,7 +19,9 @@ behind which one, until an operator puts them back (``renkei relay refused retry
 
 What answers nothing is asked again without end, after a back-off with jitter: the broker and
 the registry while the lease is kept, the database by connecting anew. A setting, a right or a
-schema that cannot work ends the relay with its error.
+schema that cannot work ends the relay with its error. No change does: what it breaks is narrowed
+down to it, and it is refused (:mod:`~bus.publish.narrowing`). A defect that is nobody's change's
+is told, and the relay connects anew after a back-off.
 """
 
 from __future__ import annotations
@@ -39,10 +41,11 @@ from typing import Any, Protocol, TypeVar
 import structlog
 
 from bus.backoff import BackOff
-from bus.errors import BusError, LeaseLost, Reaction, Unavailable
+from bus.errors import LeaseLost, Unavailable, is_defect
 from bus.model import Change, Fault
 from bus.observe.metrics import Metrics
 from bus.points import Point, passed
+from bus.publish.narrowing import fault_of, is_of_data
 from bus.publish.outbox import statements
 from bus.publish.outbox.database import Connection, connect, translated
 from bus.publish.outbox.lease import Lease
@@ -52,6 +55,8 @@ from bus.publish.outbox.upkeep import backlog
 log = structlog.get_logger()
 T = TypeVar("T")
 
+MOST_BROKEN = 3
+"""After so many changes in a row that a defect meets while they are sent, it is not the changes."""
 LET_GO_WITHIN = 2.0  # seconds to tell the database; after that the lease runs out
 
 
@@ -127,6 +132,7 @@ class Relay:
         self._stopping = asyncio.Event()
         self._lease = self._new_lease()
         self._prune_at = 0.0
+        self._broken = 0  # changes in a row that sending failed for, by a defect
 
     def stop(self) -> None:
         """Finish the batch in hand and end; may be called from a signal handler."""
@@ -159,7 +165,11 @@ class Relay:
                     await self._session(back_off)
                 except Unavailable as error:
                     self._log.warning("relay-interrupted", code=error.code, reason=error.message)
-                    await self._sleep(back_off.next().total_seconds())
+                except BaseException as error:
+                    if not is_defect(error):
+                        raise
+                    self._log.error("relay-broke", exc_info=error)
+                await self._sleep(back_off.next().total_seconds())
 
     async def _session(self, back_off: BackOff) -> None:
         """Connect, stand by, lead; until something is lost or the relay is stopped."""
@@ -278,7 +288,12 @@ class Relay:
     ) -> tuple[list[int], list[Refusal]]:
         """Sequence numbers sent, and refusals.
 
-        An error about the data that names no change is narrowed down by halves, in order.
+        An error that names no change, one about data or a defect, is narrowed down by halves, in
+        order.
+
+        Raises:
+            BusError: What is no matter of the changes.
+            Exception: A defect that met one change after another: not theirs either.
         """
         if not changes:
             return [], []
@@ -286,12 +301,15 @@ class Relay:
             outcomes = await self._insist(
                 lambda: publisher.publish([change for _, change in changes])
             )
-        except BusError as error:
-            if error.reaction is not Reaction.PARK:
+            self._broken = 0
+        except BaseException as error:
+            if not is_of_data(error):
                 raise
             if len(changes) == 1:
-                fault = Fault(code=error.code, expected="a change that can be published")
-                return [], [Refusal(changes[0][0], [fault])]
+                self._broken += is_defect(error)
+                if self._broken > MOST_BROKEN:
+                    raise
+                return [], [Refusal(changes[0][0], [fault_of(error)])]
             middle = len(changes) // 2
             first_sent, first_refused = await self._publish(publisher, changes[:middle])
             sent, refused = await self._publish(publisher, changes[middle:])
@@ -372,8 +390,8 @@ class Relay:
         return Lease(holder, length=self._pace.lease, send_within=self._pace.send_within)
 
 
-class _Stopped(Exception):
-    """The relay was asked to stop."""
+class _Stopped(BaseException):
+    """The relay was asked to stop: no error, and so nothing that is looked for in a change."""
 
 
 async def _first(*jobs: Coroutine[Any, Any, None]) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from bus.model import Change, Fault
+from bus.publish.narrowing import fault_of, is_of_data
 from bus.publish.parse import shape_faults
 
 MOST_REASONS = 100  # kept of one change: a broken program's faults repeat themselves
@@ -76,7 +77,7 @@ class Refusal:
                     for name in ("code", "record", "field", "item", "expected")
                     if (value := getattr(fault, name)) is not None
                 }
-                for fault in self.reasons
+                for fault in self.reasons[:MOST_REASONS]
             ],
             ensure_ascii=False,
         )
@@ -95,10 +96,15 @@ def read(
     for row in rows:
         try:
             change = Change.model_validate_json(row.text, strict=True)
+            strange = bounds.faults(change) if bounds is not None else []
         except ValidationError as error:
             refusals.append(Refusal(row.seq, shape_faults(error)[:MOST_REASONS]))
             continue
-        strange = bounds.faults(change) if bounds is not None else []
+        except BaseException as error:
+            if not is_of_data(error):
+                raise
+            refusals.append(Refusal(row.seq, [fault_of(error)]))
+            continue
         if strange:
             refusals.append(Refusal(row.seq, strange))
         else:

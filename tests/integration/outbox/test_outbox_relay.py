@@ -10,7 +10,7 @@ import signal
 import statistics
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -27,8 +27,10 @@ from bus.errors import (
     RegistryUnavailable,
 )
 from bus.model import Change
+from bus.observe.metrics import Metrics
 from bus.points import Point
 from bus.publish.outbox import Bounds, upkeep
+from bus.publish.outbox.relay import MOST_BROKEN
 from bus.testing.outbox import (
     QUICK,
     SYSTEM,
@@ -239,6 +241,54 @@ async def test_an_error_that_names_no_change_is_narrowed_down(outbox: Outbox) ->
     assert outbox.sent() == [(str(n), 1) for n in range(7) if n != 3]
     (refused,) = await upkeep.refused(SYSTEM, outbox.uri)
     assert [reason["code"] for reason in refused.reasons] == [EventTooLarge.code]
+
+
+class Breaking(FilePublisher):
+    """Meets a defect in whole batches in which a subject of ``breaks`` is."""
+
+    breaks: Callable[[str], bool] = staticmethod(lambda subject: subject == "3")
+
+    async def publish(self, changes: Sequence[Change]) -> Sequence[FileOutcome]:
+        if any(self.breaks(one.records[0].subject_id) for one in changes):
+            raise TypeError("unhashable type: 山田")
+        return await super().publish(changes)
+
+
+async def test_a_change_that_breaks_its_sending_ends_no_relay(outbox: Outbox) -> None:
+    """It is found, refused by RK-000 and counted; the log says where, and nothing of it."""
+    outbox.publish(*(change(str(n), 1) for n in range(7)))
+    metrics = Metrics()
+    relay = outbox.relay(publisher=lambda guard: Breaking(outbox.topic, guard), metrics=metrics)
+
+    with structlog.testing.capture_logs() as logs:
+        async with outbox.relaying(relay):
+            await until(lambda: outbox.pending() == 0)
+
+    assert outbox.sent() == [(str(n), 1) for n in range(7) if n != 3]
+    (refused,) = await upkeep.refused(SYSTEM, outbox.uri)
+    assert [reason["code"] for reason in refused.reasons] == ["RK-000"]
+    assert metrics.value("renkei_publish_refused_total", code="RK-000") == 1
+    assert "山田" not in repr(refused)
+    assert "change-breaks-a-check" in {log["event"] for log in logs}
+
+
+async def test_a_defect_that_is_no_changes_refuses_nothing_for_long(outbox: Outbox) -> None:
+    """Where one change after another meets it, they wait, it is told, and goes on when mended."""
+    outbox.publish(*(change(str(n), 1) for n in range(20)))
+    broken = [True]
+
+    class Broken(Breaking):
+        breaks = staticmethod(lambda _: broken[0])
+
+    with structlog.testing.capture_logs() as logs:
+        relay = outbox.relay(publisher=lambda guard: Broken(outbox.topic, guard))
+        async with outbox.relaying(relay):
+            await until(lambda: any(log["event"] == "relay-broke" for log in logs))
+            broken[0] = False
+            await until(lambda: outbox.pending() == 0)
+
+    assert len(outbox.sent()) >= 20 - 2 * MOST_BROKEN
+    assert len(await upkeep.refused(SYSTEM, outbox.uri)) + len(outbox.sent()) == 20
 
 
 @pytest.mark.parametrize("point", [p for p in Point if p.value.startswith("relay-")])

@@ -1,0 +1,66 @@
+"""Whoever a fault is of is found among many: what raises for all is tried with halves of them.
+
+Nothing that somebody hands in may be more than its own refusal. Changes are read, fitted, checked
+and encoded many at a time, because that is quick; where that raises something nobody meant to be
+raised (a defect, in our code or in a library's), or an error that is about data and names no
+change, it is done again with halves, down to the one that raises it alone. That one is refused,
+by the error's code (``RK-000`` for a defect), and told in the log by class and place, never by
+what the error says: that may quote a value. The others go on.
+
+What is no fault of data is not looked for: something that is away, a setting, a wish to end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import structlog
+
+from bus.errors import BusError, Reaction, is_defect
+from bus.model import Fault
+
+log = structlog.get_logger()
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def is_of_data(error: BaseException) -> bool:
+    """Whether *error* may be the doing of what was handed in."""
+    if isinstance(error, BusError):
+        return error.reaction is Reaction.PARK
+    return is_defect(error)
+
+
+def narrowed(
+    many: Sequence[T],
+    act: Callable[[Sequence[T]], R],
+    found: Callable[[T, BaseException], None],
+) -> list[R]:
+    """What *act* makes of *many*, in order: of all at once, or of as many as can be had together.
+
+    Args:
+        act: Has no effect where it raises.
+        found: Told of each one for which *act* raises by itself, and of the error.
+    """
+    if not many:
+        return []
+    try:
+        return [act(many)]
+    except BaseException as error:
+        if not is_of_data(error):
+            raise
+        if len(many) == 1:
+            found(many[0], error)
+            return []
+    middle = len(many) // 2
+    return narrowed(many[:middle], act, found) + narrowed(many[middle:], act, found)
+
+
+def fault_of(error: BaseException, record: int | None = None) -> Fault:
+    """Why a change is refused for which *error* was raised; a defect is also told in the log."""
+    if isinstance(error, BusError):
+        return Fault(code=error.code, expected="a change that can be published", record=record)
+    log.error("change-breaks-a-check", exc_info=error)
+    expected = "a change that can be judged; this one meets a defect of the bus: see its log"
+    return Fault(code=BusError.code, expected=expected, record=record)
