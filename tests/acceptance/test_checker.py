@@ -14,6 +14,7 @@ import pytest
 
 from tests.acceptance.checker import NO_PREVIOUS, chain_value, judge
 from tests.acceptance.evidence import Entry, Evidence, Grant, Logged, Step
+from tests.architecture.source import tree_of
 
 HERE = Path(__file__).parent
 MUNICIPALITY = "131041"
@@ -309,7 +310,7 @@ def test_a_planted_fault_is_found(plant: Callable[[Evidence], None]) -> None:
 @pytest.mark.parametrize("name", ["checker.py", "evidence.py"])
 def test_the_checker_shares_no_code_with_the_product(name: str) -> None:
     """It imports neither ``bus`` nor ``connectors``, so it cannot make the same mistake."""
-    tree = ast.parse((HERE / name).read_text(encoding="utf-8"))
+    tree = tree_of(HERE / name)
     imported = {
         alias.name
         for node in ast.walk(tree)

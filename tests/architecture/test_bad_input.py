@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.architecture.source import tree_of
+
 ROOT = Path(__file__).parents[2]
 FILES = "tests/acceptance/test_bad_input.py"
 DELIVERY = "tests/acceptance/test_bad_input_delivery.py"
@@ -182,7 +184,7 @@ TESTS: dict[str, tuple[str, ...]] = {
 @cache
 def names_of_tests(file: str) -> frozenset[str]:
     """The names of the tests in a file, those of classes included."""
-    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+    tree = tree_of(ROOT / file)
     return frozenset(
         node.name
         for node in ast.walk(tree)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bus.observe.logs import FIELDS
+from tests.architecture.source import tree_of
 
 ROOT = Path(__file__).parents[2]
 LEVELS = {"debug", "info", "warning", "error", "critical", "exception", "log"}
@@ -18,7 +19,7 @@ def log_calls() -> Iterator[tuple[str, ast.Call]]:
     """Calls of ``log.warning(…)`` and its like, wherever the logger is kept."""
     for folder in ("bus", "connectors"):
         for path in sorted((ROOT / folder).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            for node in ast.walk(tree_of(path)):
                 if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
                     continue
                 holder = node.func.value

@@ -6,6 +6,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.architecture.source import tree_of
+
 WHOLE = {"self._way_in.options", "self._on_a_connection"}
 BUS = Path(__file__).parents[2] / "bus"
 
@@ -15,7 +17,7 @@ def calls(beginning: str) -> Iterator[tuple[str, ast.Call]]:
     for path in sorted(BUS.rglob("*.py")):
         if "testing" in path.relative_to(BUS).parts:
             continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree_of(path)):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
                 continue
             if node.func.id.startswith(beginning):

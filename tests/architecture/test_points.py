@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from bus.points import Point
+from tests.architecture.source import tree_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -15,7 +16,7 @@ def passings(folder: Path) -> Counter[str]:
     """How often each ``passed(Point.X)`` stands in the Python files below *folder*."""
     found: Counter[str] = Counter()
     for file in folder.rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree_of(file)):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
                 continue
             if node.func.id != "passed":
