@@ -7,6 +7,7 @@ Everything that its processes write lies below one folder, temporary files inclu
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -14,10 +15,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from random import Random
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import psycopg
 from confluent_kafka import Consumer, Message, TopicPartition
@@ -34,6 +36,7 @@ from tests.acceptance import checker, evidence
 
 ROOT = Path(__file__).parents[2]
 SUBSCRIPTIONS = ROOT / "schemas" / "subscriptions"
+JAPAN = ZoneInfo("Asia/Tokyo")
 RELAY, DELIVER, MONITOR = "relay run", "deliver", "monitor run"
 QUIET_WITHIN_S = 90.0
 COMMAND_WITHIN_S = 60.0
@@ -53,6 +56,7 @@ class Installation:
         self.engines = stack.up(owner=os.getpid())
         self.temporary = home / "tmp"
         self.outputs = home / "outputs"
+        self.logs = home / "logs" / "processes"  # the engines' are beside
         self.processes: dict[str, Process] = {}
         self.ports: dict[str, int] = {}
         self._register: Register | None = None
@@ -62,7 +66,7 @@ class Installation:
     def build(self, population: int, seed: int) -> None:
         """A new town: empty topics, new databases, a municipality whose load is not yet entered."""
         self.clear()
-        granted = evidence.read_grants(SUBSCRIPTIONS, datetime.now(UTC).date())
+        granted = evidence.read_grants(SUBSCRIPTIONS, self.today)
         self.town = towns.build(self.engines.database, sorted(granted))
         self.town.write_settings(self.home / "run" / "systems.yaml", database=self.town.ledger)
         for command in ("relay install resident_registry", "topics apply", "schemas push"):
@@ -80,9 +84,12 @@ class Installation:
         )
 
     def clear(self) -> None:
-        """No process, no topic; folders for what will be written."""
+        """No process, no topic, nothing that the tests before have left; folders for what will
+        be written."""
         self.stop_all()
-        for folder in (self.temporary, self.outputs, self.home / "run", self.home / "logs"):
+        for folder in (self.temporary, self.outputs, self.logs):
+            shutil.rmtree(folder, ignore_errors=True)
+        for folder in (self.temporary, self.outputs, self.logs, self.home / "run"):
             folder.mkdir(parents=True, exist_ok=True)
         self._delete_topics()
 
@@ -127,7 +134,7 @@ class Installation:
         name = name or command
         port = free_port()
         kind = "RENKEI_MONITOR_PORT" if command == MONITOR else "RENKEI_HTTP_PORT"
-        log = self.home / "logs" / f"{name.replace(' ', '-')}.log"
+        log = self.logs / f"{name.replace(' ', '-')}.log"
         given = {**self.environment, kind: str(port), **environment}
         self.processes[name], self.ports[name] = Process(command.split(), given, log), port
         return self.processes[name]
@@ -215,9 +222,9 @@ class Installation:
     # -- judging ---------------------------------------------------------------------------
 
     @property
-    def today(self) -> Any:
-        """The day on which grants are judged."""
-        return datetime.now(UTC).date()
+    def today(self) -> date:
+        """The day on which grants are judged: Japan's, as the product has it."""
+        return datetime.now(JAPAN).date()
 
     def quiet(self, within: float = QUIET_WITHIN_S) -> None:
         """Wait until all that was committed has arrived everywhere and is in the ledger."""

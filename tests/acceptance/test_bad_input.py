@@ -357,7 +357,7 @@ def test_a_bad_change_in_an_outbox_is_set_aside(town: Installation, published: P
     assert [(outbox["pending"], outbox["refused"]) for outbox in standing] == [(0, len(ENTERED))]
     for _, said in ENTERED:
         assert said in listed
-    assert SECRET[:2] not in listed + (town.home / "logs" / "relay-run.log").read_text()
+    assert SECRET[:2] not in listed + (town.logs / "relay-run.log").read_text()
 
 
 # -- words that nobody knows, doors that do not open -----------------------------------------

@@ -185,10 +185,7 @@ def run(installation: Installation) -> Iterator[Run]:
 def built(installation: Installation) -> Run:
     """Two systems: one that has the number, one that has what stands beside it."""
     town = installation
-    town.stop_all()
-    for folder in (town.temporary, town.outputs, town.home / "run", town.home / "logs"):
-        folder.mkdir(parents=True, exist_ok=True)
-    town._delete_topics()
+    town.clear()
     town.town = towns.build(town.engines.database, [ENTITLED, OTHER])
     town.town.write_settings(town.home / "run" / "systems.yaml", database=town.town.ledger)
     schemas = town.home / "schemas"
@@ -359,7 +356,7 @@ def test_both_keys_are_in_the_log(run: Run) -> None:
 
 def test_each_delivery_was_recorded(run: Run) -> None:
     """In receipts, by the view's fingerprint; in the log and the metrics, by rows."""
-    log = (run.town.home / "logs" / "deliver.log").read_text(encoding="utf-8")
+    log = (run.town.logs / "deliver.log").read_text(encoding="utf-8")
     said = [json.loads(line) for line in log.splitlines() if "restricted-delivered" in line]
     assert {line["system"] for line in said} == {ENTITLED}
     assert sum(line["rows"] for line in said) >= len(run.numbers)

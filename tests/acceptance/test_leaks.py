@@ -336,7 +336,11 @@ def test_the_search_looks_there(place: str, run: Run) -> None:
 
 
 def test_the_search_fails_when_the_mask_is_taken_out(run: Run) -> None:
-    """A delivery that masks nothing writes addresses into a store, and the search says so."""
+    """A delivery that masks nothing writes addresses into a store, and the search says so.
+
+    It is alone: a group would deal it no more than its share of the lanes.
+    """
+    run.town.stop(DELIVER)
     with test_engines.fresh_database(run.town.engines.database) as uri:
         stores = {WITHHOLDS: {"connector": "postgres", "options": {"uri": uri}}}
         done = unmasked(run.town, ["deliver", "--once", "--system", WITHHOLDS], stores)

@@ -146,6 +146,7 @@ async def test_nobody_reads_what_is_half_full(town: Town, database: str) -> None
 async def test_events_flow_meanwhile_and_lines_are_cut(town: Town, database: str) -> None:
     """Rebuilt again and again under load, while sessions are killed: the newest of everybody."""
     said, done = Said(), asyncio.Event()
+    await publish(town, said, range(90))
 
     async def flow() -> None:
         turn = 0
@@ -164,8 +165,9 @@ async def test_events_flow_meanwhile_and_lines_are_cut(town: Town, database: str
             )
 
     async with hosted(town, {SYSTEM: lambda _view: sink(database)}) as bus:
+        for partition, end in said.offsets.items():  # there is a table to be rebuilt
+            await bus.at(end, partition=partition, seconds=SOON)
         flowing = asyncio.create_task(flow())
-        await asyncio.sleep(0.5)
         cutting = asyncio.create_task(cut())
         finished = 0
         for _ in range(6):
