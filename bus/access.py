@@ -7,9 +7,7 @@ use, for whoever wrote it meant another one. A password crosses no wire in the c
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -20,12 +18,14 @@ from pydantic import SecretStr
 from bus.broker.security import Login, Mechanism, Protocol, Security
 from bus.catalog.registry import RegistrySecurity
 from bus.errors import SettingsRefused
+from bus.files import objection
+from bus.hosts import is_loopback, stays_here
 from bus.model import Fault
 from bus.sealing import CommandSource, FileSource, KeySource
 from bus.settings import PREFIX, Settings
+from bus.tls import trusting
 
 _KEY_BYTES = 32
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _FOR_TLS = ("kafka_ca", "kafka_certificate", "kafka_key")
 _FOR_LOGIN = ("kafka_user", "kafka_password", "kafka_password_file")
 _Word = TypeVar("_Word", Protocol, Mechanism)
@@ -45,7 +45,8 @@ def kafka_security(settings: Settings) -> Security:
     faults += _half_said(settings, protocol)
     context, login = None, None
     if protocol.is_encrypted:
-        context = _trusting("kafka_ca", settings.kafka_ca, faults)
+        if settings.kafka_ca is not None:
+            context = _trusting("kafka_ca", settings.kafka_ca, faults)
         _show(context, settings, faults)
     if protocol.has_login:
         said, file = settings.kafka_password, settings.kafka_password_file
@@ -68,7 +69,9 @@ def registry_security(settings: Settings) -> RegistrySecurity:
     if settings.registry_ca is not None and not is_encrypted:
         expected = f"{_variable('registry')} to begin with https"
         faults.append(setting_fault("registry_ca", "unused", expected))
-    context = _trusting("registry_ca", settings.registry_ca, faults)
+    context = None
+    if is_encrypted or settings.registry_ca is not None:
+        context = _trusting("registry_ca", settings.registry_ca, faults)
     user = settings.registry_user
     said, file = settings.registry_password, settings.registry_password_file
     login = None
@@ -79,9 +82,8 @@ def registry_security(settings: Settings) -> RegistrySecurity:
     if login is not None and url.username is not None:
         expected = f"a login here or in {_variable('registry_user')}, not both"
         faults.append(setting_fault("registry", "twice", expected))
-    has_login = login is not None or url.username is not None
-    if has_login and not is_encrypted and not is_loopback(url.hostname or ""):
-        faults.append(setting_fault("registry", "in-the-clear", "https, for a password is sent"))
+    if not is_encrypted and not is_loopback(url.hostname or ""):
+        faults.append(setting_fault("registry", "in-the-clear", "https, for it is not here"))
     if faults:
         raise _refused(faults)
     return RegistrySecurity(context, login)
@@ -119,19 +121,6 @@ def erasure_key(settings: Settings) -> bytes:
     return key
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine, by its name alone."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def stays_here(bootstrap: str) -> bool:
-    """Whether all of ``host:port,…`` are this machine."""
-    return all(is_loopback(server.strip().rpartition(":")[0]) for server in bootstrap.split(","))
-
-
 def _half_said(settings: Settings, protocol: Protocol) -> Iterator[Fault]:
     """What is missing for the protocol, and what is there that it would not use."""
     for names, is_used, what in (
@@ -152,9 +141,10 @@ def _half_said(settings: Settings, protocol: Protocol) -> Iterator[Fault]:
             yield setting_fault("kafka_certificate", "missing", "the certificate of the key")
     if protocol.has_login and not settings.kafka_user:
         yield setting_fault("kafka_user", "missing", "the user who logs in")
-    if protocol is Protocol.SASL_PLAINTEXT and not stays_here(settings.kafka or ""):
+    if not protocol.is_encrypted and settings.kafka and not stays_here(settings.kafka):
+        expected = "SASL_SSL" if protocol.has_login else "SSL or SASL_SSL"
         yield setting_fault(
-            "kafka_security", "in-the-clear", "SASL_SSL, for the brokers are not here"
+            "kafka_security", "in-the-clear", f"{expected}, for the brokers are not here"
         )
 
 
@@ -191,13 +181,12 @@ def _secret(file: Path, name: str, faults: list[Fault]) -> str:
 def is_private(file: Path, name: str, faults: list[Fault]) -> bool:
     """Whether the file that the setting *name* names is for its owner's eyes; else a fault more."""
     try:
-        mode = file.stat().st_mode
+        found = objection(file.stat(), is_secret=True)
     except OSError:
-        faults.append(setting_fault(name, "unreadable", "a file that this process can read"))
-        return False
-    if mode & _OTHERS:
-        faults.append(setting_fault(name, "readable-by-others", "a file of mode 0600 or 0400"))
-    return not mode & _OTHERS
+        found = ("unreadable", "a file that this process can read")
+    if found is not None:
+        faults.append(setting_fault(name, *found))
+    return found is None
 
 
 def _show(context: ssl.SSLContext | None, settings: Settings, faults: list[Fault]) -> None:
@@ -207,18 +196,15 @@ def _show(context: ssl.SSLContext | None, settings: Settings, faults: list[Fault
         return
     try:
         # without a word for it, an encrypted key would be asked for on the terminal
-        (context or ssl.create_default_context()).load_cert_chain(certificate, key, password="")
+        (context or trusting(None)).load_cert_chain(certificate, key, password="")
     except (OSError, ValueError):
         expected = "a PEM certificate and its key, not encrypted"
         faults.append(setting_fault("kafka_certificate", "unusable", expected))
 
 
 def _trusting(name: str, ca: Path | None, faults: list[Fault]) -> ssl.SSLContext | None:
-    """Trust in the named authorities and in no other; a host's name is checked."""
-    if ca is None:
-        return None
     try:
-        return ssl.create_default_context(cafile=ca)
+        return trusting(ca)
     except (OSError, ValueError):  # ssl.SSLError is one of the first
         faults.append(setting_fault(name, "unusable", "a file of PEM certificates"))
         return None

@@ -9,18 +9,83 @@ production or absent: then ``renkei local up`` supplies it.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
 
-from bus.errors import ConfigurationError
+from bus.errors import ConfigurationError, SettingsRefused
+from bus.files import objection
+from bus.hosts import MOST_PORTS, is_server
+from bus.model import Fault
+from bus.yamltext import MOST_BYTES, load_yaml, what_is_wrong
 
 PREFIX = "RENKEI_"
+SECRETS = {
+    "database",
+    "kafka_password",
+    "outboxes",
+    "registry_password",
+    "seal_keys_command",
+    "systems",
+}
+"""Settings that hold a secret, or may; so does an address with a login in it. A file that has one
+is for its owner's eyes."""
 FOR_TESTS = {"RENKEI_KILL_AT", "RENKEI_TEST_ENGINES"}  # read elsewhere, never settings
+
+
+def _servers(text: str) -> str:
+    """``host:port,…`` without blanks."""
+    servers = [server.strip() for server in text.split(",")]
+    if not all(is_server(server) for server in servers):
+        raise ValueError(f"host:port, several with commas between, ports of 1 to {MOST_PORTS}")
+    return ",".join(servers)
+
+
+def _web_address(text: str) -> str:
+    """An address of http or https, with a host."""
+    try:
+        url = urlsplit(text)
+        is_one = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:  # a port that is none, a bracket that is not closed
+        is_one = False
+    if not is_one or any(sign.isspace() for sign in text):
+        raise ValueError("http://host:port/path or https://…")
+    return text
+
+
+def _positive(span: timedelta) -> timedelta:
+    if span <= timedelta():
+        raise ValueError("a length of time above zero, such as PT10S or P7D")
+    return span
+
+
+def _not_negative(span: timedelta) -> timedelta:
+    if span < timedelta():
+        raise ValueError("a length of time, such as PT0.2S or PT10S, not below zero")
+    return span
+
+
+Servers = Annotated[str, AfterValidator(_servers)]
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+Span = Annotated[timedelta, AfterValidator(_positive)]
+Wait = Annotated[timedelta, AfterValidator(_not_negative)]
+Port = Annotated[int, Field(ge=1, le=MOST_PORTS)]
+Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
 class SystemConnection(BaseModel):
@@ -58,11 +123,11 @@ class Settings(BaseModel):
 
     home: Path = Field(default_factory=lambda: default_home())  # noqa: PLW0108 - takes no data
     """Where engines, data and logs of the one-machine stack live."""
-    maven: str | None = None
+    maven: WebAddress | None = None
     """Maven repository to fetch engines from; absent: the user's mirror of central, or central."""
     schemas: Path | None = None
     """Folder of streams, codes and subscriptions; by default the one shipped."""
-    kafka: str | None = None
+    kafka: Servers | None = None
     """Bootstrap servers, ``host:port,…``."""
     kafka_security: str = "PLAINTEXT"
     """Kafka's word for how its listener is entered: PLAINTEXT, SSL, SASL_SSL, SASL_PLAINTEXT."""
@@ -79,10 +144,10 @@ class Settings(BaseModel):
     kafka_password: SecretStr | None = None
     kafka_password_file: Path | None = None
     """The password, or a file that holds it and that its owner alone may read."""
-    registry: str | None = None
+    registry: WebAddress | None = None
     """Base URL of the schema registry's Confluent-compatible API."""
     registry_ca: Path | None = None
-    """PEM file of the authorities that may vouch for the registry; absent: those of certifi."""
+    """PEM file of the authorities that may vouch for the registry; absent: this machine's."""
     registry_user: str | None = None
     """Who logs in at the registry."""
     registry_password: SecretStr | None = None
@@ -95,30 +160,30 @@ class Settings(BaseModel):
     systems: dict[str, SystemConnection] = Field(default_factory=dict)
     """Receiving systems and how their stores are reached."""
 
-    replication: int = 1
+    replication: Annotated[int, Field(ge=1, le=32_767)] = 1
     """Replicas of each topic; three in production."""
-    partitions: int = 4
+    partitions: Annotated[int, Field(ge=1, le=10_000)] = 4
     """Partitions of each stream's topic. Fixed once made: order per subject hangs on it."""
-    max_message_bytes: int = 1_000_000
+    max_message_bytes: Annotated[int, Field(ge=1_024, le=2**31 - 1)] = 1_000_000
     """The broker's limit for one event."""
-    compaction_lag: timedelta = timedelta(days=30)
+    compaction_lag: Span = timedelta(days=30)
     """How long every event stays readable before compaction may take older ones."""
 
-    parked_alarm: timedelta | None = None
+    parked_alarm: Span | None = None
     """When what is set aside has been so for too long; absent: two thirds of the compaction lag."""
 
-    fetch_records: int = 10_000
+    fetch_records: Count = 10_000
     """Most events in one batch of a lane: bounds memory and the work lost in a crash."""
-    fetch_bytes: int = 8 * 1024 * 1024
+    fetch_bytes: Count = 8 * 1024 * 1024
     """Most bytes fetched per partition at once."""
-    idle_wait: timedelta = timedelta(seconds=2)
+    idle_wait: Wait = timedelta(seconds=2)
     """How long a fetch may wait for the first event; does not delay an event that comes."""
-    ledger_gather: timedelta = timedelta(milliseconds=250)
+    ledger_gather: Wait = timedelta(milliseconds=250)
     """How long the ledger lets receipts come together: one batch instead of hundreds a second."""
-    retry_first: timedelta = timedelta(milliseconds=200)
-    retry_most: timedelta = timedelta(seconds=30)
+    retry_first: Wait = timedelta(milliseconds=200)
+    retry_most: Wait = timedelta(seconds=30)
     """Back-off of a batch whose store is away: doubles from first to most, with jitter."""
-    stop_within: timedelta = timedelta(seconds=10)
+    stop_within: Span = timedelta(seconds=10)
     """How long a stopping process may finish the batch in hand."""
 
     mask_keys: Path | None = None
@@ -131,24 +196,24 @@ class Settings(BaseModel):
     """File of the keys that seal 個人番号, readable by its owner only; absent: no such keys."""
     seal_keys_command: SecretStr | None = None
     """Command that prints the keys instead: the client of a key service. Run without a shell."""
-    provision_retention: timedelta = timedelta(days=2557)
+    provision_retention: Span = timedelta(days=2557)
     """How long ``renkei ledger prune`` keeps what was given to whom: seven years."""
     erasure_key_file: Path | None = None
     """File with the key by which erasures are known, for its owner only; 32 bytes or more."""
 
-    outbox_keep: timedelta = timedelta(days=7)
+    outbox_keep: Wait = timedelta(days=7)
     """How long an outbox keeps rows that were sent."""
-    refused_keep: timedelta | None = None
+    refused_keep: Span | None = None
     """How long an outbox keeps refused changes; absent: until somebody settles them."""
-    relay_lease: timedelta = timedelta(seconds=12)
+    relay_lease: Span = timedelta(seconds=12)
     """How long other relays wait after a leader was killed; a send may take two thirds of it."""
 
     http_host: str = "127.0.0.1"
-    http_port: int | None = None
+    http_port: Port | None = None
     """Where /metrics, /healthz and /readyz answer; absent: not served."""
-    monitor_port: int | None = None
+    monitor_port: Port | None = None
     """Where the monitor answers, and where ``renkei throughput`` asks; absent: not served."""
-    log_format: str = "json"
+    log_format: Literal["json", "text"] = "json"
     """``json`` or ``text``."""
 
     def need(self, name: str) -> Any:
@@ -214,8 +279,28 @@ def resolve(
     try:
         return Settings.model_validate(values), origins
     except ValidationError as error:
-        names = ", ".join(".".join(str(part) for part in e["loc"]) for e in error.errors())
-        raise ConfigurationError("these settings cannot be used", names=names) from None
+        faults = [_fault(each, origins) for each in error.errors(include_url=False)]
+        raise SettingsRefused("these settings cannot be used", faults, count=len(faults)) from None
+
+
+def _fault(found: ErrorDetails, origins: Mapping[str, str]) -> Fault:
+    """One thing that is wrong: the variable, where it was said and what was expected there."""
+    name, *inside = [str(part) for part in found["loc"]]
+    path = ".".join((f"{PREFIX}{name.upper()}", *inside))
+    said_in = origins.get(name)
+    file = said_in if said_in and not said_in.startswith(PREFIX) else None
+    if found["type"] == "extra_forbidden":
+        return Fault(code="unknown", field=path, file=file, expected=_known(name, inside))
+    expected = found["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    return Fault(code=found["type"].replace("_", "-"), field=path, file=file, expected=expected)
+
+
+def _known(name: str, inside: Sequence[str]) -> str:
+    """What an unknown name may have meant."""
+    near = [] if inside else get_close_matches(name.lower(), Settings.model_fields, 1)
+    if near:
+        return f"a name that there is; {PREFIX}{near[0].upper()} is near"
+    return "a name that there is: renkei settings show"
 
 
 def _written_by_the_stack(home: Path) -> list[Path]:
@@ -225,17 +310,40 @@ def _written_by_the_stack(home: Path) -> list[Path]:
 
 def _yaml(name: str, text: str) -> Any:
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
+        return load_yaml(text)
+    except yaml.YAMLError as error:
         variable = f"{PREFIX}{name.upper()}"
-        raise ConfigurationError("this setting is no YAML", names=variable) from None
+        raise ConfigurationError(
+            "this setting is no YAML that can be used", setting=variable, fault=what_is_wrong(error)
+        ) from None
 
 
 def _read(path: Path) -> dict[str, Any]:
+    shown = str(path)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigurationError("cannot read the settings file", file=str(path)) from error
-    if not isinstance(content, dict):
-        raise ConfigurationError("the settings file holds no mapping", file=str(path))
+        with path.open("rb") as file:
+            there = os.fstat(file.fileno())
+            text = file.read(MOST_BYTES + 1).decode("utf-8")
+        content = load_yaml(text)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise ConfigurationError("cannot read the settings file", file=shown, reason=reason) from (
+            None
+        )
+    except yaml.YAMLError as error:
+        raise ConfigurationError(
+            "the settings file is no YAML that can be used", file=shown, fault=what_is_wrong(error)
+        ) from None
+    if content is None:
+        content = {}
+    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
+        raise ConfigurationError("the settings file holds no mapping", file=shown)
+    secrets = {name for name, value in content.items() if name in SECRETS or "@" in str(value)}
+    found = objection(there, is_secret=bool(secrets))
+    if found is not None:
+        code, expected = found
+        names = ", ".join(sorted(secrets))
+        raise ConfigurationError(
+            f"the settings file is to be {expected}", file=shown, fault=code, secrets=names or None
+        )
     return content

@@ -18,6 +18,7 @@ from bus.access import is_private, setting_fault
 from bus.errors import SettingsRefused
 from bus.model import Fault, MaskKey
 from bus.settings import Settings
+from bus.yamltext import load_yaml
 
 _NAME = "mask_keys"
 _BYTES = 32  # as many as the hash has: fewer would be the weakest part
@@ -43,7 +44,7 @@ def _read(file: Path, faults: list[Fault]) -> dict[str, MaskKey]:
     if not is_private(file, _NAME, faults):
         return {}
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = load_yaml(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         content = None
     if not isinstance(content, dict):

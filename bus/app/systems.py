@@ -9,15 +9,16 @@ from types import MappingProxyType
 
 import structlog
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from bus.catalog import Catalog
 from bus.catalog.reading import Reads
 from bus.connect import Sink
 from bus.deliver.fleet import Feed
-from bus.errors import BusError, ConfigurationError, NotEntitled, PolicyError
+from bus.errors import BusError, ConfigurationError, NotEntitled, PolicyError, SettingsRefused
 from bus.ledger import SCHEMA, TABLE_PREFIX
 from bus.ledger.feed import LedgerFeed
-from bus.model import MaskKey, View
+from bus.model import Fault, MaskKey, View
 from bus.policy import LEDGER, Subscription, compile_view, last_day, ledger_view
 from bus.settings import Settings, SystemConnection
 from connectors import SINKS
@@ -41,11 +42,23 @@ def sink(connection: SystemConnection) -> Callable[[], Sink]:
             error
         )
     except ValidationError as error:
-        names = ", ".join(".".join(str(part) for part in e["loc"]) for e in error.errors())
-        raise ConfigurationError(
-            "these options of a system cannot be used", connector=name, names=names
+        found = error.errors(include_url=False, include_input=False)
+        raise SettingsRefused(
+            "these options of a system cannot be used",
+            [Fault(code=e["type"], field=_path(e["loc"]), expected=_expected(e)) for e in found],
+            connector=name,
         ) from None
     return lambda: made(options)
+
+
+def _path(place: tuple[int | str, ...]) -> str:
+    return ".".join(("options", *(str(part) for part in place)))
+
+
+def _expected(found: ErrorDetails) -> str:
+    if found["type"] == "extra_forbidden":
+        return "an option that this connector has"
+    return found["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
 
 
 def connections(settings: Settings, systems: Sequence[str] = ()) -> dict[str, SystemConnection]:

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from bus.model import Fault
+from bus.yamltext import MOST_BYTES, PlainLoader, expectation
 
 Place = tuple[str | int, ...]
 
@@ -58,7 +59,8 @@ def read(path: Path, shown: str) -> tuple[Document | None, list[Fault]]:
         The document, or None if it cannot be used at all, and its faults.
     """
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(MOST_BYTES + 1)
     except OSError:
         return None, [Fault(code="unreadable", expected="a file that can be read", file=shown)]
     return parse(data, shown, is_yaml=path.suffix == ".yaml")
@@ -66,6 +68,8 @@ def read(path: Path, shown: str) -> tuple[Document | None, list[Fault]]:
 
 def parse(data: bytes, shown: str, *, is_yaml: bool) -> tuple[Document | None, list[Fault]]:
     """As :func:`read`, of what stood in a file."""
+    if len(data) > MOST_BYTES:
+        return None, [Fault(code="too-large", expected=f"{MOST_BYTES:,} bytes at most", file=shown)]
     if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
         expected = "UTF-8 without a byte-order mark"
         return None, [Fault(code="encoding", expected=expected, file=shown, line=1)]
@@ -194,9 +198,9 @@ def _read_yaml(text: str, shown: str) -> tuple[Document | None, list[Fault]]:
     lines: dict[Place, int] = {}
     faults: list[Fault] = []
     try:
-        loader = yaml.SafeLoader(text)
-    except yaml.reader.ReaderError as error:
-        line = text.count("\n", 0, error.position) + 1
+        loader = PlainLoader(text)
+    except yaml.YAMLError as error:
+        line = text.count("\n", 0, getattr(error, "position", 0)) + 1
         return None, [Fault(code="syntax", expected="YAML", file=shown, line=line)]
     try:
         node = loader.get_single_node()
@@ -207,7 +211,7 @@ def _read_yaml(text: str, shown: str) -> tuple[Document | None, list[Fault]]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark is not None else 1
-        return None, [Fault(code="syntax", expected="YAML", file=shown, line=line)]
+        return None, [Fault(code="syntax", expected=expectation(error), file=shown, line=line)]
     finally:
         loader.dispose()
     return Document(shown, value, lines), faults

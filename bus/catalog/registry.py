@@ -32,6 +32,7 @@ from bus.errors import (
     Untrusted,
 )
 from bus.model import SchemaVersion, Stream
+from bus.tls import trusting
 
 COMPATIBILITY = "FULL_TRANSITIVE"
 SECONDS_TO_CONNECT = 3.0
@@ -68,7 +69,7 @@ class RegistrySecurity:
     """How the registry is entered.
 
     Args:
-        context: Whom to trust; None: the authorities that httpx brings along.
+        context: Whom to trust; None: it is not entered by TLS.
         login: User and password.
     """
 
@@ -98,7 +99,7 @@ class Registry:
     ) -> None:
         security = security or RegistrySecurity()
         self._client = httpx.AsyncClient(
-            verify=security.context or True,
+            verify=security.context or trusting(None),
             auth=security.login,
             base_url=base_url.rstrip("/") + "/",
             headers={"Content-Type": _MEDIA, "Accept": f"{_MEDIA}, application/json"},

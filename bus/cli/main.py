@@ -7,6 +7,7 @@ import gc
 import importlib
 import logging
 import os
+import resource
 import sys
 from contextlib import suppress
 
@@ -69,9 +70,17 @@ def build() -> typer.Typer:
     return app
 
 
+def keep_to_ourselves() -> None:
+    """What this process and what it starts write is for its user alone, and no memory is dumped
+    into a file when one of them dies: keys and personal data are in it."""
+    os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
 def main() -> None:
     """Run the command; a deliberate error becomes one line on stderr and its exit status."""
     gc.set_threshold(*COLLECT_AFTER)
+    keep_to_ourselves()
     points.arm(os.environ)
     logs.configure("text", libraries=logging.CRITICAL)  # what runs on configures its own
     try:

@@ -18,6 +18,7 @@ from rich.progress import Progress as Bar
 from bus import app as composition
 from bus.cli.output import DryRun, Json, err, out, show_json
 from bus.errors import ChangeRefused, ConfigurationError
+from bus.files import create_private
 from bus.publish.bulk import Journal, Progress, RefusedLine, load
 from bus.settings import Settings
 
@@ -165,7 +166,7 @@ def _report(path: Path | None) -> Iterator[TextIO | None]:
         yield None
         return
     try:
-        file = path.open("w", encoding="utf-8")
+        file = create_private(path)
     except OSError as error:
         raise ConfigurationError("cannot write the report", file=str(path)) from error
     with file:

@@ -1,14 +1,20 @@
-"""What PostgreSQL's client library says of a connection that failed, in the bus's words.
+"""PostgreSQL's client library: which ways into a database are safe, and why one failed.
 
-It gives no SQLSTATE for that, only words: its own, and the server's in the server's language.
-What is not known here counts as a server that is away: it is tried again.
+Of a connection that failed it gives no SQLSTATE, only words: its own, and the server's in the
+server's language. What is not known here counts as a server that is away: it is tried again.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+
+import psycopg
+from psycopg import pq
+from psycopg.conninfo import conninfo_to_dict
 
 from bus.errors import ConfigurationError, LoginRefused, Untrusted
+from bus.hosts import is_loopback
 
 _DENIED = re.compile(
     r"authentication failed|no password supplied|database \".*\" does not exist"
@@ -20,6 +26,62 @@ _UNPROVEN = re.compile(
     r"certificate verify failed|does not match host name|root certificate file"
     r"|server does not support SSL"
 )
+
+
+VERIFIED = "verify-full"
+
+
+def is_safe(uri: str) -> bool:
+    """Whether a database is on this machine or proves who it is, by TLS.
+
+    What the library takes from its own variables (PGHOST, PGSSLMODE …) counts as it does there.
+    A service's entry may say anything, so the URI itself has to ask for the proof then.
+
+    Args:
+        uri: A URI or keywords and values, as libpq takes them.
+
+    Raises:
+        psycopg.ProgrammingError: It is neither.
+    """
+    given = conninfo_to_dict(uri)
+    if given.get("sslmode") == VERIFIED:
+        return True
+    found = {**_defaults(), **{name: str(value) for name, value in given.items()}}
+    if found.get("service"):
+        return False
+    hosts = (found.get("hostaddr") or found.get("host") or "").split(",")
+    is_here = all(not host or host[0] in "/@" or is_loopback(host) for host in hosts)
+    return is_here or found.get("sslmode") == VERIFIED
+
+
+def insist_on_safety(uri: str, whose: str, **where: object) -> None:
+    """Refuse a database that is elsewhere and would not have to prove who it is.
+
+    Raises:
+        Untrusted: That is so.
+        ConfigurationError: The URI cannot be used.
+    """
+    try:
+        safe = is_safe(uri)
+    except psycopg.ProgrammingError:  # it would quote the URI
+        raise ConfigurationError(
+            f"the URI of {whose} is expected as postgresql://user:password@host:port/database",
+            **where,
+        ) from None
+    if not safe:
+        raise Untrusted(
+            f"{whose} is not on this machine; its URI has to say sslmode={VERIFIED}, and "
+            "sslrootcert=FILE or sslrootcert=system",
+            **where,
+        )
+
+
+def _defaults() -> Mapping[str, str]:
+    return {
+        option.keyword.decode(): option.val.decode()
+        for option in pq.Conninfo.get_defaults()
+        if option.val is not None
+    }
 
 
 def refusal(words: str, whose: str, **where: object) -> ConfigurationError | None:

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from bus.connect.libpq import refusal
+from bus.connect.libpq import insist_on_safety, refusal
 from bus.errors import ConfigurationError, StoreUnavailable
 from bus.ledger import statements
 from bus.ledger.reach import Entitlements, EventStanding, Reach, reach_of
@@ -21,6 +21,7 @@ SCHEMA = "ledger"
 TABLE_PREFIX = "event_"
 """The options of the connector that feeds the ledger: where it writes."""
 
+_WHOSE = "the ledger's database"
 _CONNECT_TIMEOUT = 10
 
 
@@ -182,6 +183,7 @@ class Ledger:
         """
         with translated():
             if self._connection is None or self._connection.closed:
+                insist_on_safety(self._uri, _WHOSE)
                 self._connection = await psycopg.AsyncConnection.connect(
                     self._uri, autocommit=True, connect_timeout=_CONNECT_TIMEOUT
                 )
@@ -207,6 +209,7 @@ def _operation(row: Sequence[Any]) -> Operation:
 @asynccontextmanager
 async def connected(uri: str) -> AsyncIterator[psycopg.AsyncConnection[tuple[Any, ...]]]:
     """A connection for one task; what it raises is in the bus's words."""
+    insist_on_safety(uri, _WHOSE)
     with translated():
         async with await psycopg.AsyncConnection.connect(
             uri, connect_timeout=_CONNECT_TIMEOUT
@@ -226,7 +229,7 @@ def translated() -> Iterator[None]:
     except psycopg.errors.InsufficientPrivilege as error:
         raise ConfigurationError("the ledger's database refuses the right to do this") from error
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        refused = refusal(str(error), "the ledger's database")
+        refused = refusal(str(error), _WHOSE)
         if error.sqlstate is None and refused is not None:
             raise refused from error
         raise StoreUnavailable("the ledger's database does not answer") from error

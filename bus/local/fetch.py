@@ -25,16 +25,19 @@ from pathlib import Path, PurePosixPath
 import httpx
 import stamina
 
-from bus.errors import FetchFailed
+from bus.errors import FetchFailed, causes
 from bus.local import artifacts
 from bus.local.artifacts import Artifact
 from bus.local.maven import Repository
 from bus.local.progress import Progress
+from bus.tls import trusting
 
 AT_ONCE = 4
 ATTEMPTS = 4
 CONNECT_SECONDS = 15.0
 READ_SECONDS = 60.0
+CERTIFICATES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+"""Variables that name a PEM file of authorities, as for pip; without any the machine's count."""
 
 
 def missing(folder: Path, wanted: Sequence[Artifact]) -> list[Artifact]:
@@ -143,11 +146,12 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _client(source: Repository, environment: Mapping[str, str]) -> httpx.Client:
-    bundle = environment.get("PIP_CERT") or environment.get("REQUESTS_CA_BUNDLE")
+    named = next((name for name in CERTIFICATES if environment.get(name)), None)
+    bundle = environment[named] if named else None
     try:
-        verify = ssl.create_default_context(cafile=bundle) if bundle else True
-    except OSError as error:
-        raise FetchFailed("cannot read the certificates", file=bundle) from error
+        verify = trusting(Path(bundle) if bundle else None)
+    except (OSError, ValueError) as error:
+        raise FetchFailed("cannot use the certificates", file=bundle, named_by=named) from error
     return httpx.Client(
         auth=source.credentials,
         verify=verify,
@@ -212,6 +216,13 @@ def _download(part: Path, target: Path, artifact: Artifact, way: _Way) -> None:
             if isinstance(error, httpx.HTTPStatusError)
             else str(error) or type(error).__name__
         )
+        if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes(error)):
+            raise FetchFailed(
+                f"cannot fetch {artifact.file}: who answers is vouched for by nobody whom this "
+                f"machine trusts; name the PEM file of the right authority by {CERTIFICATES[0]}",
+                wanted_from=way.address(artifact),
+                named_by=way.source.named_by,
+            ) from error
         raise FetchFailed(
             f"cannot fetch {artifact.file}: {reason}; set RENKEI_MAVEN to a repository that has "
             "it, or place the file by hand",

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
-import stat
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -19,13 +18,15 @@ from time import monotonic
 from typing import Protocol
 
 from bus.errors import KeysUnavailable, KeysUnusable
+from bus.files import objection
 
 PATIENCE = timedelta(seconds=5)
 """How long a command may take."""
 TRUSTED_FOR = timedelta(minutes=5)
 """How long what a command said is not asked for again."""
 MOST_BYTES = 1024 * 1024
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+"""All that a command is told besides its words; nothing of ours, where other secrets may be."""
 
 
 class KeySource(Protocol):
@@ -70,12 +71,13 @@ class FileSource:
             with os.fdopen(os.open(self._path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
                 there = os.fstat(file.fileno())
                 self._read = _looks(there)
-                if not stat.S_ISREG(there.st_mode):
-                    raise KeysUnusable("this is no file of keys", file=str(self._path))
-                if there.st_mode & _OTHERS:
+                found = objection(there, is_secret=True)
+                if found is not None:
+                    code, expected = found
                     raise KeysUnusable(
-                        "others may read the keys; make the file's mode 0600 or 0400",
+                        f"the file of keys is to be {expected}",
                         file=str(self._path),
+                        fault=code,
                     )
                 text = file.read(MOST_BYTES).decode("ascii")
         except OSError as error:
@@ -91,7 +93,9 @@ class FileSource:
 class CommandSource:
     """A program that prints the keys: the client of a key service, or of a vault.
 
-    It is run as it is, without a shell. What it says on stderr is not looked at.
+    It is run as it is, by its absolute path, without a shell and without our environment: that
+    may hold other secrets, and whoever may change it could choose another program. Nobody but its
+    owner (we or root) may be able to write it. What it says on stderr is not looked at.
     """
 
     def __init__(
@@ -122,8 +126,7 @@ class CommandSource:
             raise KeysUnusable("the command for keys prints no text") from None
 
     async def _run(self) -> bytes:
-        if not self._words:
-            raise KeysUnusable("the command for keys is no command")
+        self._insist_on_program()
         try:
             process = await asyncio.create_subprocess_exec(
                 *self._words,
@@ -131,6 +134,8 @@ class CommandSource:
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,
                 start_new_session=True,  # what it starts ends with it
+                env=_ENVIRONMENT,
+                cwd="/",
             )
         except OSError as error:
             raise KeysUnusable(
@@ -149,6 +154,22 @@ class CommandSource:
         if process.returncode:
             raise KeysUnavailable("the command for keys has failed", status=process.returncode)
         return said
+
+    def _insist_on_program(self) -> None:
+        if not self._words:
+            raise KeysUnusable("the command for keys is no command")
+        program = Path(self._words[0])
+        if not program.is_absolute():
+            raise KeysUnusable("the command for keys is to be named by its absolute path")
+        try:
+            found = objection(program.stat(), is_secret=False)
+        except OSError as error:
+            raise KeysUnusable(
+                "the command for keys cannot be run", reason=error.strerror
+            ) from None
+        if found is not None:
+            code, expected = found
+            raise KeysUnusable(f"the command for keys is to be {expected}", fault=code)
 
 
 def _looks(there: os.stat_result) -> tuple[int, ...]:

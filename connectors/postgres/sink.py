@@ -27,6 +27,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from bus.connect import Fresh
+from bus.connect.libpq import insist_on_safety
 from bus.errors import (
     ConfigurationError,
     EditionOutdated,
@@ -36,7 +37,7 @@ from bus.errors import (
 )
 from bus.model import Applied, Checkpoint, Position, Receipt, ToRestore, View, ViewBatch
 from bus.points import Point, passed
-from connectors.postgres import serverlog, standing, statements, suppression, tables
+from connectors.postgres import line, serverlog, standing, statements, suppression, tables
 from connectors.postgres.faults import translated
 from connectors.postgres.writers import BulkWriter, SmallWriter, Writer, connect
 
@@ -153,6 +154,7 @@ class PostgresSink:
         with translated(system=view.system, stream=view.stream):
             connection = connect(self._conninfo(view.system, view.stream))
             try:
+                line.insist_on_encryption(connection, view)
                 serverlog.insist_on_silence(connection, view)
                 shape, sql = self._prepare(connection, names, view)
                 rows = connection.execute(sql.positions, (names.stream,)).fetchall()
@@ -273,10 +275,8 @@ class PostgresSink:
     def _conninfo(self, system: str, stream: str) -> str:
         """The URI with what it does not say itself about the line."""
         uri = self._options.uri.get_secret_value()
-        try:
-            own = conninfo_to_dict(uri)
-        except psycopg.ProgrammingError:  # the message would repeat the URI, password and all
-            raise ConfigurationError("the database's URI cannot be used") from None
+        insist_on_safety(uri, "the system's database")
+        own = conninfo_to_dict(uri)
         extra = _LINE | {"application_name": line_name(system, stream)}
         return make_conninfo(uri, **{k: v for k, v in extra.items() if k not in own})
 

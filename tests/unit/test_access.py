@@ -124,6 +124,7 @@ def test_what_plain_text_would_leave_out_is_refused(said: Mapping[str, str]) -> 
         "CA: unused: expected RENKEI_KAFKA_SECURITY to be SSL or SASL_SSL",
         "USER: unused: expected RENKEI_KAFKA_SECURITY to be SASL_SSL",
         "PASSWORD: unused: expected RENKEI_KAFKA_SECURITY to be SASL_SSL",
+        "SECURITY: in-the-clear: expected SSL or SASL_SSL, for the brokers are not here",
     ]
 
 
@@ -213,11 +214,15 @@ def test_an_encrypted_key_is_refused_and_not_asked_for(
         ({"PASSWORD": SECRET}, ["_USER: missing: expected the user who logs in"]),
         (
             {"": "http://registry.example", "USER": "renkei", "PASSWORD": SECRET},
-            [": in-the-clear: expected https, for a password is sent"],
+            [": in-the-clear: expected https, for it is not here"],
+        ),
+        (
+            {"": "http://registry.example/apis/ccompat/v7"},
+            [": in-the-clear: expected https, for it is not here"],
         ),
         (
             {"": f"http://renkei:{SECRET}@registry.example"},
-            [": in-the-clear: expected https, for a password is sent"],
+            [": in-the-clear: expected https, for it is not here"],
         ),
         (
             {"": f"https://renkei:{SECRET}@registry.example", "USER": "u", "PASSWORD": SECRET},

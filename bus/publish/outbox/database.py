@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 from psycopg import errors
 
-from bus.connect.libpq import refusal
+from bus.connect.libpq import insist_on_safety, refusal
 from bus.errors import ConfigurationError, SourceUnavailable
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
@@ -25,6 +25,7 @@ async def connect(uri: str, system: str, *, purpose: str) -> Connection:
         ConfigurationError: The URI is unusable, or the database refuses the login.
         SourceUnavailable: Nothing answers.
     """
+    insist_on_safety(uri, "the outbox's database", system=system)
     with translated(system):
         return await psycopg.AsyncConnection.connect(
             uri,

@@ -91,6 +91,7 @@ def test_refused_lines_are_reported(run: Run, cluster: Any, tmp_path: Path) -> N
     )
     file = written(tmp_path / "load.jsonl", [*residents(2), secret, "{"])
     report = tmp_path / "report.jsonl"
+    report.touch(mode=0o644)  # also one that was there
 
     result = run(file, "--json", "--report", str(report))
 
@@ -105,6 +106,7 @@ def test_refused_lines_are_reported(run: Run, cluster: Any, tmp_path: Path) -> N
         ("code-list", "sex", "性別"),
     ]
     assert "line 3: record 0 name.full (氏名): control-character" in result.stderr
+    assert report.stat().st_mode & 0o777 == 0o600
     assert "秘密" not in result.output + report.read_text(encoding="utf-8")
     assert count(cluster) == 2
 

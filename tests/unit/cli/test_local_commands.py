@@ -131,6 +131,8 @@ def test_settings_hide_secrets(home: Path) -> None:
     (where.run / "engines.yaml").write_text(
         f"database: {SECRET}\nregistry: https://me:{SECRET}@r.example/a\n", encoding="utf-8"
     )
+    for file in where.run.iterdir():
+        file.chmod(0o600)
 
     plain, as_json = run("settings", "show"), run("settings", "show", "--json")
 

@@ -186,11 +186,13 @@ def test_keys_are_looked_at_and_not_shown(tmp_path: Path) -> None:
 
     path.write_text(f"{key('k1').line}\n{key('k2').line}\n", encoding="ascii")
     path.chmod(0o640)
-    assert "others may read" in only(checkup.keys(settings)).says
+    assert "readable-by-others" in only(checkup.keys(settings)).says
     path.chmod(0o600)
     assert only(checkup.keys(settings)).says == "2, sealing: k2"
 
-    silent = only(checkup.keys(Settings(seal_keys_command=SecretStr("false"))))
+    silent = only(checkup.keys(Settings(seal_keys_command=SecretStr("/usr/bin/false"))))
     assert (silent.verdict, silent.says.startswith("[RK-407]")) == (Verdict.WARN, True)
-    twice = only(checkup.keys(Settings(seal_keys_file=path, seal_keys_command=SecretStr("false"))))
+    twice = only(
+        checkup.keys(Settings(seal_keys_file=path, seal_keys_command=SecretStr("/usr/bin/false")))
+    )
     assert twice.verdict is Verdict.FAIL

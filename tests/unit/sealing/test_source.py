@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import os
 import sys
@@ -62,7 +63,7 @@ async def test_a_file_that_others_may_read_is_refused(
     write: Callable[..., Path], mode: int
 ) -> None:
     """The group counts."""
-    with pytest.raises(KeysUnusable, match="others may read"):
+    with pytest.raises(KeysUnusable, match="mode 0600 or 0400"):
         await Seals(FileSource(write(OLD, mode=mode))).ring()
 
 
@@ -270,6 +271,51 @@ async def test_a_command_that_does_not_give_keys(
 
     assert OLD.line.split()[1][:16] not in f"{raised.value}"
     assert OLD.line.split()[1][:16] not in "".join(capfd.readouterr())
+
+
+async def test_a_command_is_told_nothing_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our environment may hold passwords; and a PATH of ours would choose its programs."""
+    monkeypatch.setenv("RENKEI_KAFKA_PASSWORD", "tr0ub4dor")
+    monkeypatch.setenv("LD_PRELOAD_NOT", "x")
+    told = tmp_path / "told"
+    said = command(
+        tmp_path,
+        f"import os; open({str(told)!r}, 'w').write(repr((dict(os.environ), os.getcwd())))\n"
+        f"print({OLD.line!r})",
+    )
+
+    await Seals(CommandSource(said)).ring()
+
+    environment, folder = ast.literal_eval(told.read_text())
+    environment.pop("LC_CTYPE", None)  # Python's own
+    assert environment == {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
+    assert folder == "/"
+
+
+async def test_a_command_without_its_path_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever can write a folder of PATH would give us the keys."""
+    program = command(tmp_path, f"print({OLD.line!r})").split()[0]
+    monkeypatch.setenv("PATH", str(Path(program).parent))
+
+    with pytest.raises(KeysUnusable, match="absolute path"):
+        await Seals(CommandSource(Path(program).name)).ring()
+
+
+@pytest.mark.parametrize("mode", [0o775, 0o757])
+async def test_a_command_that_others_may_write_is_refused(tmp_path: Path, mode: int) -> None:
+    """They would say which keys seal."""
+    program = tmp_path / "of-others"
+    program.touch()
+    program.chmod(mode)
+
+    with pytest.raises(KeysUnusable) as raised:
+        await Seals(CommandSource(str(program))).ring()
+
+    assert raised.value.where["fault"] == "writable-by-others"
 
 
 @pytest.mark.parametrize("said", ["/no/such/program", "", "'", "/dev/null"])

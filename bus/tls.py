@@ -1,0 +1,32 @@
+"""Whom TLS connections of this process trust: one floor, whatever Python and OpenSSL think enough.
+
+Without a file of authorities those of the machine count, as its administrator has them.
+"""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+import truststore
+
+FLOOR = ssl.TLSVersion.TLSv1_2
+"""The oldest version that is spoken (RFC 8996 ends what is older)."""
+
+
+def trusting(ca: Path | None) -> ssl.SSLContext:
+    """Trust in the authorities of the file *ca* and in no other; None: in the machine's.
+
+    A host's name is checked.
+
+    Raises:
+        OSError, ValueError: The file cannot be used.
+    """
+    if ca is None:
+        context: ssl.SSLContext = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = FLOOR
+        return context
+    context = ssl.create_default_context(cafile=ca)
+    if context.minimum_version < FLOOR:  # also where it is "whatever there is", as on Debian
+        context.minimum_version = FLOOR
+    return context

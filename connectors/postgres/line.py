@@ -1,0 +1,40 @@
+"""Whether what goes over a session's line could be read along.
+
+The URI alone does not say it: behind this machine's end of a tunnel the database may be anywhere.
+So before a view is opened that shows what is restricted the session itself is asked.
+
+Source: PostgreSQL 18, 27.2.9 "pg_stat_ssl", and 9.27 "inet_client_addr".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+
+from bus.errors import Untrusted
+from bus.model import View
+
+_QUERY = """\
+SELECT coalesce((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), false)
+  OR inet_client_addr() IS NULL
+  OR inet_client_addr() <<= '127.0.0.0/8'::inet OR inet_client_addr() = '::1'::inet"""
+
+
+def insist_on_encryption(connection: psycopg.Connection[Any], view: View) -> None:
+    """Refuse *view*, if it shows what is restricted, over a line that is neither encrypted nor
+    inside one machine, as the server sees it.
+
+    Raises:
+        Untrusted: It is such a line.
+    """
+    if not view.is_restricted:
+        return
+    found = connection.execute(_QUERY).fetchone()
+    if found != (True,):
+        raise Untrusted(
+            "the session with the system's database is not encrypted, and what is restricted would "
+            "go over it; its URI has to say sslmode=verify-full",
+            system=view.system,
+            stream=view.stream,
+        )
