@@ -75,6 +75,7 @@ def _done(feed: Feed, rebuilt: Rebuilt) -> dict[str, Any]:
         "changed": None if swapped is None else swapped.changed,
         "added": None if swapped is None else swapped.added,
         "removed": None if swapped is None else swapped.removed,
+        "kept": None if swapped is None else swapped.kept,
     }
 
 
@@ -85,4 +86,6 @@ def _line(done: dict[str, Any], *, dry: bool) -> str:
     rows = "rows in place"
     if done["changed"] is not None:
         rows = f"{done['changed']:,} changed, {done['added']:,} added, {done['removed']:,} removed"
+        if done["kept"]:
+            rows += f", {done['kept']:,} kept that are newer than what was filled"
     return f"rebuilt {name} from {done['events']:,} events: {rows}"

@@ -96,6 +96,7 @@ class Swapped:
     changed: int
     added: int
     removed: int
+    kept: int  # newer than what the fresh table had, or of a settled subject that it lacked
 
 
 class Held(Protocol):
@@ -109,10 +110,11 @@ class Held(Protocol):
         """Put what the fresh table holds, and its positions, in the place of what is in use: all
         at once. The fresh table is gone then.
 
-        Of the subjects *settled* (keys, ``<municipality_code>/<subject_id>``) a newer row that a
-        lane wrote since the fresh table was made is kept: what was set aside when the fresh table
-        passed it, and applied meanwhile. Of the protection stream *protected* is applied with it,
-        as with a batch (see :meth:`Sink.apply`): from the new positions on.
+        No row goes down: one that is of a higher version than the fresh table's stays as it is. A
+        row that the fresh table lacks goes, but for those of the subjects *settled* (keys,
+        ``<municipality_code>/<subject_id>``): something of them was set aside when the fresh table
+        passed it, and may have been applied meanwhile. Of the protection stream *protected* is
+        applied with it, as with a batch (see :meth:`Sink.apply`): from the new positions on.
 
         Raises:
             ConfigurationError: The table in use refuses a row; nothing has changed.

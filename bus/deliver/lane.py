@@ -29,7 +29,7 @@ from bus.deliver.opening import Opening
 from bus.deliver.patience import Patience
 from bus.deliver.replay import Replay
 from bus.deliver.restoring import Restoring
-from bus.deliver.run import Rows, Run, event_id, joined, split_erasures
+from bus.deliver.run import Rows, Run, event_id, joined, split_erasures, subject_of
 from bus.deliver.shared import Shared, SharedSink
 from bus.deliver.state import LaneState, LaneStatus
 from bus.deliver.viewing import Viewer
@@ -231,7 +231,8 @@ class Lane:
     async def _deliver(self, run: Run) -> None:
         """Events that say something: through the view into the store.
 
-        What is set aside already (by an operator, or before a crash) is passed by unread.
+        What is set aside already (by an operator, or before a crash), or was closed for good when
+        the log was read before, is passed by unread.
         """
         end = run.end
         if unread := self._kit.set_aside.within(run.offsets[0], end):
@@ -244,8 +245,9 @@ class Lane:
             ]
         )
         await self._leave(seen.leaving)
+        await self._leave(self._held_up(seen.returning))
         known = _last_event_id(seen.readable, len(run)) if end - 1 not in unread else None
-        await self._apply(seen.rows, self._kit.at(end, known))
+        await self._apply(seen.rows, self._kit.at(end, known), seen.returning)
 
     async def _erase(self, run: Run) -> None:
         """Erasures. What was set aside of these subjects is settled by them."""
@@ -265,7 +267,13 @@ class Lane:
         if self._mover.position.offset > 0:  # else the store has nothing of this lane yet
             await self._mover.erase(self._kit.no_rows, self._mover.position, leaving.keys)
 
-    async def _apply(self, rows: Rows, end: Position) -> None:
+    def _held_up(self, returning: Run) -> Run:
+        """Of the subjects that leave and come back, those of which something is set aside: what
+        came before they left is settled by it, and what came after may be held up."""
+        of = self._kit.set_aside.of
+        return returning.picked([n for n, key in enumerate(returning.keys) if of(subject_of(key))])
+
+    async def _apply(self, rows: Rows, end: Position, returning: Run) -> None:
         """Apply *rows* and move to *end*, parking on the way what the store refuses."""
         pieces = [rows]
         while pieces:
@@ -282,6 +290,7 @@ class Lane:
                     found = event_id(piece.records, 0)
                     refused = self._aside.refused(piece.keys[0], piece.offsets[0], found, error)
                     await self._aside.park([refused])
+                    await self._leave(self._held_up(returning))
                 else:
                     pieces += piece.halves()
         if self._mover.position.offset < end.offset:

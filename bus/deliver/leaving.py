@@ -1,9 +1,10 @@
 """Subjects that leave a view: the newest event of theirs no longer fits its conditions.
 
 A store must not go on holding whom a view no longer covers, so their rows are erased. Within one
-batch the last event of a subject decides: one that is outside takes the subject out, and what came
-before it in the batch is not delivered at all; one that is inside brings the subject's row, and
-what was outside before it says nothing. So no order between erasing and writing is needed.
+batch the last event of a subject decides: one that is outside takes the subject out, one that is
+inside brings the subject's row. What came before the last that is outside is not delivered at all.
+So no order between erasing and writing is needed, but for who goes and comes back in one batch and
+whose row cannot be written: it goes all the same.
 
 Pure values. Nothing here is called for a view without conditions.
 """
@@ -22,6 +23,7 @@ class Parted:
 
     inside: Sequence[int]  # places in the list of rows that the view shows
     leaving: Run  # of each subject that leaves, its last event
+    returning: Run  # of each that leaves and comes back, the last event that took it out
 
 
 def part(run: Run, shown: Sequence[int], outside: Sequence[int]) -> Parted:
@@ -34,12 +36,10 @@ def part(run: Run, shown: Sequence[int], outside: Sequence[int]) -> Parted:
     """
     last_outside = {run.keys[index]: index for index in outside}
     last_shown = {run.keys[index]: index for index in shown}
-    leaving = sorted(
-        index for key, index in last_outside.items() if last_shown.get(key, -1) < index
-    )
+    taken_out = sorted(last_outside.values())
+    leaving = [index for index in taken_out if last_shown.get(run.keys[index], -1) < index]
+    returning = [index for index in taken_out if last_shown.get(run.keys[index], -1) > index]
     inside = [
-        place
-        for place, index in enumerate(shown)
-        if last_outside.get(run.keys[index], -1) < last_shown[run.keys[index]]
+        place for place, index in enumerate(shown) if last_outside.get(run.keys[index], -1) < index
     ]
-    return Parted(inside, run.picked(leaving))
+    return Parted(inside, run.picked(leaving), run.picked(returning))

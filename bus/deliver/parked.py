@@ -12,10 +12,12 @@ subject is *due* when its parked event is to be tried again, or is gone while ot
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
+from sys import intern
 
 from bus.broker import Broker, Fetched
 from bus.catalog.reading import Reads
@@ -30,14 +32,22 @@ from bus.model import ExceptionState, ParkedEvent, Stream
 
 
 class SetAside:
-    """The open exceptions of one lane."""
+    """The open exceptions of one lane, and what of it was closed for good.
+
+    What an operator dismissed, or something newer superseded, is passed by whenever the log is
+    read again: by a rebuild, or by a lane whose store went back.
+    """
 
     def __init__(self) -> None:
         self._by_subject: dict[str, dict[int, ParkedEvent]] = {}
         self._keys: frozenset[bytes] | None = None
-        self._offsets: set[int] = set()
-        self.ever: set[str] = set()
-        """The subjects of which anything was ever set aside, as far as the stream says."""
+        self._passed_by: list[int] = []  # offsets, ascending
+        self._closed: dict[int, tuple[ExceptionState, str]] = {}  # offset -> how, and its code
+        self.contradicted: dict[int, ParkedEvent] = {}
+        """How what was closed stands, of which somebody then spoke as if it were open. To be said
+        once more by the lane: the newest word is the one that compaction leaves."""
+        self.touched: set[str] = set()
+        """The subjects of which anything was set aside, ever or since :meth:`begin_anew`."""
         self.on_news: Callable[[], None] = _nobody
 
     def __bool__(self) -> bool:
@@ -74,8 +84,13 @@ class SetAside:
         return self._by_subject.get(subject, {}).get(offset)
 
     def within(self, first: int, end: int) -> frozenset[int]:
-        """The offsets from *first* up to before *end* whose events are set aside."""
-        return frozenset(offset for offset in self._offsets if first <= offset < end)
+        """The offsets from *first* up to before *end* whose events are passed by."""
+        offsets = self._passed_by
+        return frozenset(offsets[bisect_left(offsets, first) : bisect_left(offsets, end)])
+
+    def begin_anew(self) -> None:
+        """From now on only what is open, and what comes, counts as touched."""
+        self.touched = set(self._by_subject)
 
     def due(self) -> list[str]:
         """Subjects that are to be tried now."""
@@ -87,18 +102,45 @@ class SetAside:
         ]
 
     def put(self, event: ParkedEvent) -> None:
-        """Take in the newest state of an event."""
-        self.ever.add(event.subject)
+        """Take in the newest state of an event.
+
+        An operator who asks for another try, or dismisses, may not have heard that the event was
+        closed meanwhile, by an erasure say. It stays closed: what is erased does not come back.
+        """
+        known = self._closed.get(event.offset)
+        self.contradicted.pop(event.offset, None)
+        if known is not None and event.state in (ExceptionState.RETRY, ExceptionState.DISMISSED):
+            if event.state is not known[0]:
+                self.contradicted[event.offset] = replace(event, state=known[0], code=known[1])
+            return
+        self.touched.add(event.subject)
+        self._pass_by(event.offset, event.is_passed_by)
         if event.is_open:
+            self._closed.pop(event.offset, None)
             self._by_subject.setdefault(event.subject, {})[event.offset] = event
-            self._offsets.add(event.offset)
         else:
-            self._offsets.discard(event.offset)
+            self._closed[event.offset] = event.state, intern(event.code)
             events = self._by_subject.get(event.subject, {})
             events.pop(event.offset, None)
             if not events:
                 self._by_subject.pop(event.subject, None)
         self._keys = None
+
+    def dismissed_unheard(self, event: ParkedEvent) -> None:
+        """Take in a dismissal that came before our own newest word on the event and was not heard
+        then: a try that failed meanwhile does not undo it."""
+        if self.at(event.subject, event.offset) is not None:
+            self.put(event)
+            self.contradicted[event.offset] = event
+            self.on_news()
+
+    def _pass_by(self, offset: int, is_passed_by: bool) -> None:
+        at = bisect_left(self._passed_by, offset)
+        is_there = self._passed_by[at : at + 1] == [offset]
+        if is_passed_by and not is_there:
+            self._passed_by.insert(at, offset)
+        elif is_there and not is_passed_by:
+            del self._passed_by[at]
 
 
 class ParkedIndex(Follower):
@@ -197,7 +239,7 @@ class ParkedIndex(Follower):
         return replace(event, state=state, at=self._clock.now(), since=event.set_aside_at)
 
     def _put(self, event: ParkedEvent) -> None:
-        self._lanes[LaneName(event.system, event.stream, event.partition)].put(event)
+        self._lanes[lane_of(event)].put(event)
 
     async def _take(self, fetched: Fetched) -> None:
         touched = set()
@@ -208,12 +250,19 @@ class ParkedIndex(Follower):
             if own is not None:
                 if offset >= own:
                     del self._own[key]
+                if offset < own and event.state is ExceptionState.DISMISSED:
+                    self._lanes[lane_of(event)].dismissed_unheard(event)
                 if offset <= own:
                     continue
             self._put(event)
-            touched.add(LaneName(event.system, event.stream, event.partition))
+            touched.add(lane_of(event))
         for name in touched:
             self._lanes[name].on_news()
+
+
+def lane_of(event: ParkedEvent) -> LaneName:
+    """Whose event it is."""
+    return LaneName(event.system, event.stream, event.partition)
 
 
 def key_of(event: ParkedEvent) -> str:

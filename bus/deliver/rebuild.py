@@ -28,6 +28,7 @@ from bus.broker import Place
 from bus.catalog.reading import Reads
 from bus.connect import Fresh, Held, Sink, Swapped
 from bus.deliver.filling import Filling
+from bus.deliver.parked import SetAside
 from bus.deliver.shared import Shared, SharedSink
 from bus.deliver.state import LaneName
 from bus.errors import BusError, ConfigurationError, EditionOutdated, Reaction
@@ -121,7 +122,12 @@ class Rebuild:
             )
 
     async def _take_up(self) -> None:
-        """Stand where the fresh table was left, or drop it and begin anew."""
+        """Stand where the fresh table was left, or drop it and begin anew.
+
+        What was set aside when the fresh table passed it matters until the swap. What another
+        process filled was filled when nobody knows what was; then whatever ever was counts.
+        """
+        await self._persist(self._shared.parked.catch_up)
         for partition in self._fillings:
             found = await self._persist(partial(self._table.checkpoint, partition))
             if found is not None and not await self._can_go_on(found):
@@ -131,6 +137,9 @@ class Rebuild:
                 break
         for filling in self._fillings.values():
             await filling.stand()
+        if not any(filling.position.offset for filling in self._fillings.values()):
+            for lane in self._set_aside():
+                lane.begin_anew()
 
     async def _can_go_on(self, found: Checkpoint) -> bool:
         """Whether what stands there is of this log, within it, and not away too long."""
@@ -189,8 +198,11 @@ class Rebuild:
         await self._shared.parked.catch_up()
         fence = self._shared.fence
         protected = await self._persist(fence.all_by_now) if self._view.protects else None
-        swapped = await held.swap(self._ever_set_aside(), protected)
+        touched = {subject for lane in self._set_aside() for subject in lane.touched}
+        swapped = await held.swap(touched, protected)
         passed(Point.REBUILD_SWAPPED)
+        if swapped.kept:
+            _log.warning("rebuild-kept-newer", **self._where, rows=swapped.kept)
         return swapped
 
     async def _is_done(self) -> bool:
@@ -205,10 +217,9 @@ class Rebuild:
         await self._fresh.drop()
         return True
 
-    def _ever_set_aside(self) -> set[str]:
+    def _set_aside(self) -> list[SetAside]:
         name = self._view.system, self._view.stream
-        lanes = [self._shared.parked.lane(LaneName(*name, p)) for p in self._fillings]
-        return {subject for lane in lanes for subject in lane.ever}
+        return [self._shared.parked.lane(LaneName(*name, p)) for p in self._fillings]
 
     # -- what does not answer
 

@@ -41,6 +41,8 @@ class Replay:
     async def try_due(self) -> None:
         """Try again what is due; what the lane has not come to yet becomes due when it has."""
         set_aside, here = self._kit.set_aside, self._mover.position.offset
+        if contradicted := list(set_aside.contradicted.values()):
+            await self._aside.record(contradicted)
         due = set_aside.due()
         ready = [s for s in due if (set_aside.first(s) or 0) < here]
         self.is_postponed = len(ready) < len(due)
@@ -77,8 +79,17 @@ class Replay:
             await self._apply(seen.rows, trial)
             break
         await self._mover.settle()
-        await self._aside.record(trial.outcome(kit.now()))
+        await self._aside.record(self._said(trial))
         kit.log.info("parked-tried-again", events=len(events), failed=len(trial.failed))
+
+    def _said(self, trial: Trial) -> list[ParkedEvent]:
+        """What became of each; not that it failed, of what was closed while it was tried."""
+        still = self._kit.set_aside
+        return [
+            event
+            for event in trial.outcome(self._kit.now())
+            if not event.is_open or still.at(event.subject, event.offset) is not None
+        ]
 
     async def _apply(self, rows: Rows, trial: Trial) -> None:
         pieces = [rows]

@@ -35,6 +35,8 @@ class Seen:
     rows: Rows
     leaving: Run
     """Of each subject that no longer fits the view's conditions, its last event."""
+    returning: Run
+    """Of each that fits them again by the run's end, the last event that did not."""
 
 
 class Viewer:
@@ -74,12 +76,12 @@ class Viewer:
         """
         asked = self._kit.shared.fence.ask() if self._has_flag and len(run) else None
         readable = await self.read(run, refuse=refuse)
-        rows, leaving = self._kit.no_rows, _NOBODY
+        seen = Seen(readable, self._kit.no_rows, _NOBODY, _NOBODY)
         if readable.records is not None:
             readable_run = run.picked(readable.good) if readable.refused else run
-            rows, leaving = await self._projected(readable_run, readable.records, asked)
+            seen = await self._projected(seen, readable_run, readable.records, asked)
         passed(Point.LANE_VIEWED)
-        return Seen(readable, rows, leaving)
+        return seen
 
     async def anew(self, rows: Rows) -> Rows:
         """*rows* again, which were seen before, masked as of now."""
@@ -92,8 +94,8 @@ class Viewer:
         return again
 
     async def _projected(
-        self, run: Run, records: pa.RecordBatch, asked: Asked | None
-    ) -> tuple[Rows, Run]:
+        self, found: Seen, run: Run, records: pa.RecordBatch, asked: Asked | None
+    ) -> Seen:
         kit, protected, masked_under = self._kit, None, None
         if self._has_flag:
             fence = kit.shared.fence
@@ -114,19 +116,19 @@ class Viewer:
             kit.shared.metrics.filtered(*kit.labels, len(run) - len(seen.kept))
             kept = run.picked(cast("list[int]", seen.kept.to_pylist()))
         values = cast("Sequence[bytes]", kept.values)  # erasures were split off
-        rows, leaving = Rows(seen.records, kept.offsets, kept.keys, values, masked_under), _NOBODY
+        rows = Rows(seen.records, kept.offsets, kept.keys, values, masked_under)
         if seen.outside is not None and len(seen.outside):
             parted = part(
                 run,
                 cast("list[int]", seen.kept.to_pylist()),
                 cast("list[int]", seen.outside.to_pylist()),
             )
-            leaving = parted.leaving
+            found = replace(found, leaving=parted.leaving, returning=parted.returning)
             if len(parted.inside) != len(rows):
                 rows = rows.picked(parted.inside)
                 indices = indices.take(pa.array(parted.inside, pa.int64()))
         shown = await self._patience.persist(lambda: self._unsealed(rows, records, indices))
-        return replace(rows, records=shown), leaving
+        return replace(found, rows=replace(rows, records=shown))
 
     async def _unsealed(
         self, rows: Rows, records: pa.RecordBatch, indices: pa.Int64Array

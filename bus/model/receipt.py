@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from bus.errors import NotEntitled
+
 NO_PREVIOUS = "0" * 64
 
 
@@ -84,6 +86,14 @@ class ParkedEvent:
     def is_open(self) -> bool:
         """Whether the event still waits for somebody."""
         return self.state in (ExceptionState.PARKED, ExceptionState.WAITING, ExceptionState.RETRY)
+
+    @property
+    def is_passed_by(self) -> bool:
+        """Whether whoever reads the log passes the event by unread: it is set aside, or was closed
+        for good and stays so. Not what a later try applied, nor what the view left out then."""
+        if self.is_open or self.state is ExceptionState.SUPERSEDED:
+            return True
+        return self.state is ExceptionState.DISMISSED and self.code != NotEntitled.code
 
 
 def multirange(offsets: Iterable[int]) -> str:

@@ -1352,21 +1352,24 @@ class SinkSuite:
                 await again.open(view)
             await again.close()
 
-    async def test_what_was_settled_meanwhile_is_kept(self, rig: SinkRig) -> None:
-        """An event that was set aside when the fresh table passed it, and applied since."""
+    async def test_no_row_goes_down(self, rig: SinkRig) -> None:
+        """An event that was set aside when the fresh table passed it, and applied before or since;
+        and whatever else is newer than what the log gave. It is told how many."""
         view = view_of()
         async with opened(rig.sink(), view) as sink:
-            await sink.apply(batch_of(view, [person("old", 5), person("1"), person("2")]))
+            rows = [person("old", 5), person("1"), person("2"), person("3"), person("4", 9)]
+            await sink.apply(batch_of(view, rows))
             async with opened(sink.fresh(), view) as fresh:
-                await fresh.apply(batch_of(view, [person("1")], end=3))
+                await fresh.apply(batch_of(view, [person("1"), person("4", 8)], end=3))
                 settled = [person("1", 2, name="tried again"), person("2", 2)]
-                await sink.apply(batch_of(view, settled, start=3, end=3))
+                await sink.apply(batch_of(view, settled, start=5, end=5))
                 async with fresh.hold() as held:
-                    await held.swap([f"{CITY}/old", f"{CITY}/1", f"{CITY}/2"])
+                    swapped = await held.swap([f"{CITY}/1", f"{CITY}/2", f"{CITY}/3"])
 
         assert [(r["subject_id"], r["version"], r["name"]) for r in await rig.stored(view)] == [
-            ("1", 2, "tried again"), ("2", 2, None),
+            ("1", 2, "tried again"), ("2", 2, None), ("3", 1, None), ("4", 9, None),
         ]  # fmt: skip
+        assert (swapped.changed, swapped.removed, swapped.kept) == (0, 1, 4)
 
     async def test_a_swap_that_is_cut_short_never_was(self, rig: SinkRig) -> None:
         """Rows and positions in use are what they were, and the fresh table waits."""

@@ -44,9 +44,7 @@ class MemoryStore:
     tables: dict[str, Table] = field(default_factory=dict)  # by stream
     checkpoints: dict[tuple[str, int], Checkpoint] = field(default_factory=dict)
     standings: dict[str, Standing] = field(default_factory=dict)  # by stream
-    written: dict[tuple[str, tuple[Any, ...]], datetime] = field(default_factory=dict)
     rebuilt: set[str] = field(default_factory=set)  # streams that somebody rebuilds now
-    since: dict[str, datetime] = field(default_factory=dict)  # when a fresh table was made
     writing: defaultdict[str, asyncio.Lock] = field(
         default_factory=lambda: defaultdict(asyncio.Lock)
     )  # by table
@@ -114,9 +112,6 @@ class MemorySink:
             if batch.protected is not None:
                 taken |= _suppressed(self._store, tables, batch.protected)
             self._store.on_point(Point.SINK_WRITTEN)
-            for key, row in tables[stream].items():
-                if before[stream].get(key) is not row:
-                    self._store.written[stream, key] = checkpoint.applied_at
             self._store.tables, self._store.taken = tables, taken
             self._store.checkpoints[stream, batch.partition] = checkpoint
             if batch.protected is not None:
@@ -262,7 +257,6 @@ class MemoryFresh(MemorySink):
         if standing is None or standing.fingerprint != view.fingerprint:
             store.forget(key)
             store.standings[key] = Standing.of(view)
-            store.since[key] = store.clock()
 
     @asynccontextmanager
     async def hold(self) -> AsyncIterator[Held]:
@@ -293,10 +287,14 @@ class _HeldTable:
     async def swap(self, settled: Collection[str], protected: Protected | None = None) -> Swapped:
         store, stream, key = self._store, self._view.stream, self._view.stream + FRESH
         before, fresh = store.tables.get(stream, {}), dict(store.tables.get(key, {}))
+        kept = 0
         for row_key, row in before.items():
-            is_kept = "/".join(map(str, row_key)) in settled and self._is_newer(row_key)
-            if is_kept and row["version"] > fresh.get(row_key, {"version": -1})["version"]:
-                fresh[row_key] = row
+            if row_key in fresh:
+                is_kept = row["version"] > fresh[row_key]["version"]
+            else:
+                is_kept = "/".join(map(str, row_key)) in settled
+            if is_kept:
+                fresh[row_key], kept = row, kept + 1
         store.on_point(Point.SINK_MERGED)
         moved = {(stream, p): held for p, held in store.checkpoints_of(key).items()}
         store.forget(key)
@@ -313,12 +311,8 @@ class _HeldTable:
             changed=sum(before[each] != fresh[each] for each in both),
             added=len(fresh) - len(both),
             removed=len(before) - len(both),
+            kept=kept,
         )
-
-    def _is_newer(self, row_key: tuple[Any, ...]) -> bool:
-        """Whether a lane wrote the row since the fresh table was made."""
-        written = self._store.written.get((self._view.stream, row_key))
-        return written is not None and written >= self._store.since[self._view.stream + FRESH]
 
 
 def _suppressed(

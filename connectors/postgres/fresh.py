@@ -6,9 +6,9 @@ row which that would refuse is found while it is filled; and every right on it t
 would have (by default privileges) is revoked before anybody could see it.
 
 It takes the place of the table in use by being merged into it, in one transaction: rows that it
-lacks are deleted, rows that differ are written over, and its positions become the table's. Nothing
-of the table itself changes hands: rights, triggers, indexes, views on it and columns of the
-system's own stay as they are. Readers see the old rows or the new ones.
+lacks are deleted, rows that differ are written over unless they are newer, and its positions become
+the table's. Nothing of the table itself changes hands: rights, triggers, indexes, views on it and
+columns of the system's own stay as they are. Readers see the old rows or the new ones.
 
 An advisory lock, held by the session that fills, keeps a second process out. A process that dies
 leaves a table that the next one takes up where it stands.
@@ -146,8 +146,8 @@ class _HeldTable:
             merge = _Merge(live, view, tables.shape(connection, live))
             keys = [key.split("/", 1) for key in settled if "/" in key and "\x00" not in key]
             parted = [k[0] for k in keys], [k[1] for k in keys]
-            connection.execute(merge.keep, (*parted, live.beside.stream))
-            removed = connection.execute(merge.remove).rowcount
+            removed = connection.execute(merge.remove, parted).rowcount
+            (kept,) = connection.execute(merge.kept).fetchone() or (0,)
             changed = connection.execute(merge.change).rowcount
             added = connection.execute(merge.add).rowcount
             for statement in merge.positions:
@@ -158,7 +158,7 @@ class _HeldTable:
                 suppression.apply(connection, live, ends, protected)
             passed(Point.SINK_MERGED)
             connection.execute("COMMIT")
-        return Swapped(changed=changed, added=added, removed=removed)
+        return Swapped(changed=changed, added=added, removed=removed, kept=kept)
 
     def let_go(self) -> None:
         """End the session; what was not committed is undone."""
@@ -174,6 +174,7 @@ class _Merge:
         values = [name for column, name in zip(view.columns, names, strict=True)
                   if column.name not in view.key]  # fmt: skip
         same = " AND ".join(f"f.{k} = l.{k}" for k in map(identifier, view.key))
+        newer = "l.version > f.version"
         plain = {c.name for c in view.columns if shape[c.name].type == type_of(c)}
         compared = [c for c in view.columns if c.name not in view.key]
 
@@ -184,20 +185,19 @@ class _Merge:
             )
 
         listed = ", ".join(names)
-        self.keep = f"""\
-INSERT INTO {fresh} AS stored ({listed}, {APPLIED_AT})
-SELECT {", ".join(f"l.{name}" for name in names)}, l.{APPLIED_AT} FROM {table} l
-JOIN unnest($1::text[], $2::text[]) AS settled (municipality_code, subject_id)
-  USING (municipality_code, subject_id)
-WHERE l.{APPLIED_AT} >= (SELECT since FROM {live.views} WHERE stream = $3)
-ON CONFLICT (municipality_code, subject_id) DO UPDATE SET
-  {", ".join(f"{name} = excluded.{name}" for name in [*values, APPLIED_AT])}
-WHERE stored.version < excluded.version"""
-        self.remove = f"DELETE FROM {table} l WHERE NOT EXISTS (SELECT FROM {fresh} f WHERE {same})"
+        lacked = f"NOT EXISTS (SELECT FROM {fresh} f WHERE {same})"
+        self.remove = f"""\
+DELETE FROM {table} l WHERE {lacked} AND NOT EXISTS (
+  SELECT FROM unnest($1::text[], $2::text[]) AS settled (municipality_code, subject_id)
+  WHERE settled.municipality_code = l.municipality_code AND settled.subject_id = l.subject_id)"""
+        self.kept = (
+            f"SELECT count(*) FROM {table} l LEFT JOIN {fresh} f ON {same}"
+            f" WHERE f.version IS NULL OR {newer}"
+        )
         sets = [*(f"{n} = f.{n}" for n in values), f"{APPLIED_AT} = clock_timestamp()"]
         self.change = (
             f"UPDATE {table} l SET {', '.join(sets)} FROM {fresh} f"
-            f" WHERE {same} AND ROW({row('l')}) IS DISTINCT FROM ROW({row('f')})"
+            f" WHERE {same} AND NOT {newer} AND ROW({row('l')}) IS DISTINCT FROM ROW({row('f')})"
         )
         self.add = (
             f"INSERT INTO {table} ({listed}, {APPLIED_AT})"

@@ -211,3 +211,31 @@ def test_part_agrees_with_a_loop(seed: int) -> None:
     for place in found.inside:
         at_once[keys[shown[place]]] = shown[place]
     assert at_once == one_by_one
+    assert not [n for n in found.inside if _is_taken_out(run, words, shown[n])]
+
+
+def _is_taken_out(run: Run, words: list[str], index: int) -> bool:
+    """Whether a later event of the same subject is outside."""
+    return any(
+        word == "outside" and key == run.keys[index]
+        for key, word in zip(run.keys[index:], words[index:], strict=True)
+    )
+
+
+@pytest.mark.parametrize("name", ["a", UNFIT], ids=["taken", "refused"])
+async def test_who_goes_and_comes_back_in_one_batch(town: Town, sinks, store, name: str) -> None:
+    """As in several: what was set aside before is settled by the going; and the row of before is
+    there no more where that of after cannot be written."""
+    await town.publish("resident", ONE, 1, resident_state=HERE)
+    await town.append("resident", ONE, b"\x00no event")
+    async with hosted(town, sinks, views=RESIDENTS) as bus:
+        await bus.at(2)
+    await town.publish("resident", ONE, 2, resident_state=HERE, household_number=UNFIT)
+    await town.publish("resident", ONE, 3, resident_state=GONE)
+    await town.publish("resident", ONE, 4, resident_state=HERE, household_number=name)
+
+    async with hosted(town, sinks, views=RESIDENTS) as bus:
+        await bus.at(5)
+
+        assert store.versions() == ({ONE: 4} if name == "a" else {})
+        assert [event.offset for event in bus.parked()] == ([] if name == "a" else [4])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -13,15 +14,16 @@ import pytest
 from bus.connect import FRESH
 from bus.deliver.filling import Filling
 from bus.deliver.rebuild import Rebuild, Rebuilt
-from bus.deliver.state import LaneStatus
+from bus.deliver.state import LaneName, LaneStatus
 from bus.errors import ConfigurationError, RebuildBusy, SinkUnavailable
-from bus.model import Position, View
+from bus.model import ExceptionState, Position, View
 from bus.points import Point
 from bus.testing.lanes import CATALOG, Hosted, Town, hosted, view_of
 from bus.testing.policies import Policies, fields_are, text_of, tiled
 from connectors.memory.sink import MemoryOptions, MemorySink
 
 SYSTEM = "child_allowance"
+LANE = LaneName(SYSTEM, "resident", 0)
 ONE, TWO, THREE = "000000000000001", "000000000000002", "000000000000003"
 NARROW = text_of(SYSTEM, fields_are("resident", "name.full", "protected"))
 WIDE = text_of(
@@ -278,6 +280,104 @@ async def test_what_is_set_aside_stays_so(town: Town, sinks, store) -> None:
         await bus.until(lambda: not bus.parked())
 
     assert store.versions() == {ONE: 3, TWO: 1}
+
+
+@pytest.mark.parametrize("is_foreign", [False, True], ids=["garbage", "of another schema"])
+async def test_what_was_dismissed_stays_so(town: Town, sinks, store, is_foreign: bool) -> None:
+    """It is passed by, nothing is parked anew, and the version that came after it stays."""
+    value = town.value("household", ONE, 1) if is_foreign else b"\x00no event"
+    await town.publish("resident", ONE, 1)
+    async with hosted(town, sinks) as bus:
+        await bus.at(1)
+        index = bus.shared.parked
+        offset = await town.append("resident", ONE, value)
+        if is_foreign:
+            await bus.stopped()
+            await index.record([await index.refer_to(LANE, "linkage.resident", offset, "T-1")])
+            await bus.resume(SYSTEM)
+        await bus.at(2)
+        await town.publish("resident", ONE, 2)
+        await bus.at(3)
+        await index.dismiss([event for event in bus.parked() if event.offset == offset], "T-1")
+        index.lane(LANE).on_news()
+        await bus.until(lambda: not bus.parked())
+
+        done = await rebuilt(town, store)
+        await bus.news()
+
+        assert (store.versions(), bus.parked()) == ({ONE: 2}, [])
+        await town.publish("resident", ONE, 3)
+        await bus.until(lambda: store.versions() == {ONE: 3})
+
+    assert done.swapped is not None
+    assert (done.swapped.changed, done.swapped.kept) == (0, 0)
+
+
+async def test_what_was_dismissed_stays_so_for_a_store_that_goes_back(
+    town: Town, sinks, store
+) -> None:
+    """Its lane meets the event again, and has no more to do with it than before."""
+    await town.publish("resident", ONE, 1)
+    async with hosted(town, sinks) as bus:
+        await bus.at(1)
+        before = copy.deepcopy((store.tables, store.checkpoints))
+        await town.append("resident", ONE, b"\x00no event")
+        await town.publish("resident", ONE, 2)
+        await bus.at(3)
+        (parked, _) = bus.parked()
+        await bus.shared.parked.dismiss([parked], "T-1")
+        bus.shared.parked.lane(LANE).on_news()
+        await bus.until(lambda: not bus.parked())
+    store.tables, store.checkpoints = before
+
+    async with hosted(town, sinks) as bus:
+        await bus.at(3)
+
+        assert (store.versions(), bus.parked()) == ({ONE: 2}, [])
+
+
+async def test_no_row_goes_down(town: Town, sinks, store) -> None:
+    """What the table has newer than the log gives, nobody knows why, stays, and is told."""
+    await town.publish("resident", ONE, 1)
+    async with hosted(town, sinks) as bus:
+        await bus.at(1)
+    (key,) = store.tables["resident"]
+    store.tables["resident"][key]["version"] = 7
+
+    done = await rebuilt(town, store)
+
+    assert store.versions() == {ONE: 7}
+    assert done.swapped is not None
+    assert done.swapped.kept == 1
+
+
+async def test_a_try_whose_end_is_not_yet_written_down(town: Town, sinks, store) -> None:
+    """The row is there, its exception still open: it does not go, and does not go back."""
+    store.refused.add(ONE)
+    await town.publish("resident", ONE, 1)
+    await town.publish("resident", TWO, 1)
+    async with hosted(town, sinks) as bus:
+        await bus.at(2)
+        store.refused.clear()
+        bus.shared.parked.record = _unheard(bus.shared.parked.record)
+        await bus.shared.parked.ask_retry(bus.parked())
+        bus.shared.parked.lane(LANE).on_news()
+        await bus.until(lambda: store.versions() == {ONE: 1, TWO: 1})
+        await rebuilt(town, store)
+
+        assert store.versions() == {ONE: 1, TWO: 1}
+        assert [event.state for event in bus.parked()] == [ExceptionState.RETRY]
+
+
+def _unheard(record: Any) -> Any:
+    """An index that can be asked for another try, and never hears what came of it."""
+
+    async def only_asked(events: Any) -> None:
+        if any(event.state is not ExceptionState.RETRY for event in events):
+            await asyncio.Event().wait()
+        await record(events)
+
+    return only_asked
 
 
 async def test_what_is_tried_again_meanwhile_is_kept(town: Town, sinks, store) -> None:
