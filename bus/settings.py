@@ -292,7 +292,8 @@ def _fault(found: ErrorDetails, origins: Mapping[str, str]) -> Fault:
     if found["type"] == "extra_forbidden":
         return Fault(code="unknown", field=path, file=file, expected=_known(name, inside))
     expected = found["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    return Fault(code=found["type"].replace("_", "-"), field=path, file=file, expected=expected)
+    code = "unusable" if found["type"] == "value_error" else found["type"].replace("_", "-")
+    return Fault(code=code, field=path, file=file, expected=expected)
 
 
 def _known(name: str, inside: Sequence[str]) -> str:

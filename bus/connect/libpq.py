@@ -54,6 +54,17 @@ def is_safe(uri: str) -> bool:
     return is_here or found.get("sslmode") == VERIFIED
 
 
+def address_of(uri: str) -> str | None:
+    """Which database an error is about: ``host:port/name``, nothing of the login; None if it is
+    no URI."""
+    try:
+        found = {**_defaults(), **conninfo_to_dict(uri)}
+    except psycopg.ProgrammingError:
+        return None
+    place = f"{found.get('host') or found.get('hostaddr') or 'localhost'}:{found.get('port') or ''}"
+    return f"{place.rstrip(':')}/{found.get('dbname') or ''}"
+
+
 def insist_on_safety(uri: str, whose: str, **where: object) -> None:
     """Refuse a database that is elsewhere and would not have to prove who it is.
 

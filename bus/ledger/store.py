@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from bus.connect.libpq import insist_on_safety, refusal
+from bus.connect.libpq import address_of, insist_on_safety, refusal
 from bus.errors import ConfigurationError, StoreUnavailable
 from bus.ledger import statements
 from bus.ledger.reach import Entitlements, EventStanding, Reach, reach_of
@@ -181,7 +181,7 @@ class Ledger:
             ConfigurationError: There is no ledger in this database.
             StoreUnavailable: The database does not answer.
         """
-        with translated():
+        with translated(self._uri):
             if self._connection is None or self._connection.closed:
                 insist_on_safety(self._uri, _WHOSE)
                 self._connection = await psycopg.AsyncConnection.connect(
@@ -210,7 +210,7 @@ def _operation(row: Sequence[Any]) -> Operation:
 async def connected(uri: str) -> AsyncIterator[psycopg.AsyncConnection[tuple[Any, ...]]]:
     """A connection for one task; what it raises is in the bus's words."""
     insist_on_safety(uri, _WHOSE)
-    with translated():
+    with translated(uri):
         async with await psycopg.AsyncConnection.connect(
             uri, connect_timeout=_CONNECT_TIMEOUT
         ) as connection:
@@ -218,8 +218,12 @@ async def connected(uri: str) -> AsyncIterator[psycopg.AsyncConnection[tuple[Any
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """What psycopg can raise, as the bus's errors. Its messages may quote values: not repeated."""
+def translated(uri: str | None = None) -> Iterator[None]:
+    """What psycopg can raise, as the bus's errors. Its messages may quote values: not repeated.
+
+    Args:
+        uri: Of the database, whose address is named if it does not answer.
+    """
     try:
         yield
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction) as error:
@@ -229,9 +233,10 @@ def translated() -> Iterator[None]:
     except psycopg.errors.InsufficientPrivilege as error:
         raise ConfigurationError("the ledger's database refuses the right to do this") from error
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        refused = refusal(str(error), _WHOSE)
+        address = address_of(uri) if uri is not None else None
+        refused = refusal(str(error), _WHOSE, address=address)
         if error.sqlstate is None and refused is not None:
             raise refused from error
-        raise StoreUnavailable("the ledger's database does not answer") from error
+        raise StoreUnavailable("the ledger's database does not answer", address=address) from error
     except psycopg.ProgrammingError as error:
         raise ConfigurationError("the ledger's tables are not as they should be") from error

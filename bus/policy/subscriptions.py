@@ -198,7 +198,6 @@ _EXPECTED = {
     "string_pattern_mismatch": "a name of the right form",
     "date_type": "a date, 2029-03-31",
     "too_short": "at least one entry",
-    "enum": "one of the known words",
     "tuple_type": "a list",
     "dict_type": "a mapping",
     "model_type": "a mapping",
@@ -250,6 +249,8 @@ def _shape(document: Document, error: ValidationError) -> list[Found]:
         expected = _EXPECTED.get(each["type"], each["type"].replace("_", " "))
         if each["type"] == "value_error":
             expected = each["msg"].removeprefix("Value error, ")
+        elif each["type"] in ("enum", "literal_error"):
+            expected = each["msg"].replace("Input should be ", "one of ")
         fault = document.fault(code, place, expected, field=dotted(place))
         found.setdefault((place, code), fault)  # a union says so once for each of its types
     places = [place for place, _ in found]

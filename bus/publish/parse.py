@@ -113,6 +113,8 @@ def _no_constant(_name: str) -> Any:
 def _fault(found: Any) -> Fault:
     """What the model says of one place, in this package's words."""
     kind, place = found["type"], list(found["loc"])
+    if kind == "json_invalid" and "recursion limit" in found["msg"]:
+        return Fault(code="nesting", expected="JSON that is not nested that deeply")
     if kind == "json_invalid":  # it parsed before: half a character is what is left
         return Fault(code="encoding", expected="whole characters; a surrogate stands alone")
     record = None

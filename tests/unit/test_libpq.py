@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bus.connect.libpq import insist_on_safety, is_safe
+from bus.connect.libpq import address_of, insist_on_safety, is_safe
 from bus.errors import ConfigurationError, Untrusted
 
 SECRET = "tr0ub4dor"
@@ -81,3 +81,17 @@ def test_what_is_no_uri_is_not_repeated() -> None:
 
     assert SECRET not in str(refused.value)
     assert refused.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("uri", "address"),
+    [
+        (f"postgresql://u:{SECRET}@db.example:5433/ledger?sslmode=verify-full",
+         "db.example:5433/ledger"),
+        (f"host=127.0.0.1 password={SECRET} dbname=d", "127.0.0.1:5432/d"),
+        (f"postgresql://u:{SECRET}@[::1/d", None),
+    ],
+)  # fmt: skip
+def test_an_error_names_the_address_alone(uri: str, address: str | None) -> None:
+    """Which database it is about, and nothing of the login."""
+    assert address_of(uri) == address

@@ -61,7 +61,9 @@ class WayIn:
             BrokerUnavailable: Nobody answers, or it is not known why it did not work.
         """
         try:
-            with translated(security=self._security.protocol.value):
+            with translated(
+                address=",".join(self._servers), security=self._security.protocol.value
+            ):
                 yield
         except BrokerUnavailable as error:
             refusal = await self._why()

@@ -433,6 +433,16 @@ def test_a_bad_grant_takes_out_its_own_stream_alone(
     assert all(refusal.faults for refusal in reading.refusals)
 
 
+def test_words_that_there_are_are_named(catalog: Catalog) -> None:
+    """Not "one of the known words": whoever mistyped one does not know them."""
+    text = GOOD.replace("withhold", "blur", 1)
+
+    reading = read_subscription("some_system", text.encode(), catalog, today=TODAY)
+
+    (refusal,) = reading.refusals
+    assert [fault.expected for fault in refusal.faults] == ["one of 'withhold' or 'capable'"]
+
+
 def test_a_warning_refuses_nothing(catalog: Catalog) -> None:
     """A grant that ends soon is still in force."""
     text = GOOD.replace("2029-03-31", "2026-12-31")

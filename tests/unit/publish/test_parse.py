@@ -16,6 +16,12 @@ from bus.testing.changes import change, record
 GOOD = json.dumps(change(), ensure_ascii=False).encode()
 
 
+def nested(levels: int) -> bytes:
+    """A change whose body has lists inside lists."""
+    deep = b"[" * levels + b"]" * levels
+    return GOOD.replace(b'"body": {', b'"body": {"deep": ' + deep + b", ")
+
+
 def said(data: bytes, **options: Any) -> list[tuple[str, int | None, str | None]]:
     """Code, record and field of each fault."""
     found = parse(data, **options)
@@ -53,6 +59,8 @@ def test_a_change_is_read() -> None:
         (GOOD.replace("花子".encode(), b"a\tb"), "not-json"),  # a raw control character
         (GOOD.replace("花子".encode(), b"\\ud842"), "encoding"),
         (b"[" * 100_000, "nesting"),
+        (nested(250), "nesting"),  # the model's own parser ends before Python's does
+        (nested(500), "nesting"),
         (b'{"a":' * 100_000, "nesting"),
         (GOOD.replace(b'"version": 1', b'"version": NaN'), "not-json"),
         (GOOD.replace(b'"version": 1', b'"version": -Infinity'), "not-json"),
