@@ -332,6 +332,16 @@ class FenceBehind(Unavailable):
     code = "RK-408"
 
 
+class Unready(Unavailable):
+    """What answers is not as it must be, which may be the middle of a restore or of a deployment.
+
+    Tried again like a store that is away, but not without end: a lane stops on it after
+    ``unready_most``.
+    """
+
+    code = "RK-410"
+
+
 class LaneError(BusError):
     """A lane must not go on; let go of it, never merge."""
 

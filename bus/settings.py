@@ -183,6 +183,9 @@ class Settings(BaseModel):
     retry_first: Wait = timedelta(milliseconds=200)
     retry_most: Wait = timedelta(seconds=30)
     """Back-off of a batch whose store is away: doubles from first to most, with jitter."""
+    unready_most: Span = timedelta(hours=1)
+    """How long a database, a table or a right may be missing, as in the middle of a restore or a
+    deployment, before a lane stops on it."""
     stop_within: Span = timedelta(seconds=10)
     """How long a stopping process may finish the batch in hand."""
 

@@ -13,15 +13,18 @@ import psycopg
 from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict
 
-from bus.errors import ConfigurationError, LoginRefused, Untrusted
+from bus.errors import BusError, ConfigurationError, LoginRefused, Unready, Untrusted
 from bus.hosts import is_loopback
 
 _DENIED = re.compile(
-    r"authentication failed|no password supplied|database \".*\" does not exist"
-    r"|role \".*\" does not exist|no pg_hba\.conf entry|not permitted to log in"
-    r"|permission denied for database"
-    r"|認証に失敗|パスワードが提供されて|は存在しません|pg_hba\.conf|ログインを許可されて"
+    r"authentication failed|no password supplied|認証に失敗|パスワードが提供されて"
 )
+_NOT_YET = re.compile(
+    r"database \".*\" does not exist|role \".*\" does not exist|no pg_hba\.conf entry"
+    r"|not permitted to log in|permission denied for database"
+    r"|は存在しません|pg_hba\.conf|ログインを許可されて|データベース.*へのアクセスが拒否"
+)
+"""A database or a role that is missing or lets nobody in: while one is swapped for another, too."""
 _UNPROVEN = re.compile(
     r"certificate verify failed|does not match host name|root certificate file"
     r"|server does not support SSL"
@@ -95,8 +98,9 @@ def _defaults() -> Mapping[str, str]:
     }
 
 
-def refusal(words: str, whose: str, **where: object) -> ConfigurationError | None:
-    """The error for a connection that will not mend itself; None if it may.
+def refusal(words: str, whose: str, **where: object) -> BusError | None:
+    """The error for a connection that will not mend itself, or not for long; None if the server
+    is away.
 
     Args:
         words: What the library said. It may hold values, so nothing of it is repeated.
@@ -109,5 +113,7 @@ def refusal(words: str, whose: str, **where: object) -> ConfigurationError | Non
             **where,
         )
     if _DENIED.search(words):
-        return LoginRefused(f"{whose} refuses the login, or is not there", **where)
+        return LoginRefused(f"{whose} refuses the login", **where)
+    if _NOT_YET.search(words):
+        return Unready(f"{whose} is not there, or lets us not in yet", **where)
     return None

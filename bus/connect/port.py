@@ -23,12 +23,14 @@ class Sink(Protocol):
 
         If the store's table stands under another view, what :func:`bus.connect.taken` names is
         taken away, and *view* is noted, at once and before anything is written under it. May be
-        called again after :meth:`close`.
+        called again: after :meth:`close` as if for the first time; without it, after a call that
+        failed, what was there must still be there, and is not made anew at once.
 
         Raises:
             EditionOutdated: The table stands under a newer edition of the subscription.
-            ConfigurationError: The store cannot hold this view (wrong rights, altered table).
+            ConfigurationError: The store cannot hold this view (altered table).
             SinkUnavailable: The store does not answer.
+            Unready: Something that must be there is missing: the database, a table, a right.
         """
 
     async def apply(self, batch: ViewBatch) -> Applied:
@@ -58,6 +60,7 @@ class Sink(Protocol):
             ConfigurationError: The store no longer fits the view, or somebody opened it under
                 another view of the same edition; nothing was written.
             SinkUnavailable: The store did not answer; the effect is unknown.
+            Unready: Something that must be there is missing; nothing was written.
         """
 
     async def checkpoint(self, partition: int) -> Checkpoint | None:

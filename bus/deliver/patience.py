@@ -1,5 +1,8 @@
 """Do again, after a back-off and without end, what needs something outside that does not answer.
 
+What may be the middle of a restore or a deployment (:class:`~bus.errors.Unready`) is tried again in
+the same way, but a lane stops on it when it has lasted for too long.
+
 While that lasts the lane counts as stalled: nothing more is fetched for it, and whoever wants it
 to end need not wait for what it has in hand.
 """
@@ -7,13 +10,13 @@ to end need not wait for what it has in hand.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from bus.backoff import BackOff
 from bus.deliver.kit import Kit
 from bus.deliver.state import LaneStatus
-from bus.errors import BusError, Reaction
+from bus.errors import BusError, Reaction, Unready
 
 T = TypeVar("T")
 ALARM_AFTER = timedelta(minutes=1)  # of waiting for the same store or broker
@@ -27,12 +30,14 @@ class Patience:
         self._back_off = BackOff(kit.shared.settings.retry_first, kit.shared.settings.retry_most)
         self.is_open = False
         self.is_stalled = False
+        self._unready_since: datetime | None = None
 
     async def persist(self, act: Callable[[], Awaitable[T]]) -> T:
         """Do it; again, after a back-off, as long as something outside does not answer.
 
         Raises:
-            BusError: Anything whose reaction is not to try again.
+            BusError: Anything whose reaction is not to try again; or something is missing for
+                longer than a restore may take.
         """
         while True:
             try:
@@ -42,6 +47,7 @@ class Patience:
                     raise
                 await self._wait_out(error)
             else:
+                self._unready_since = None
                 if self.is_stalled:
                     self._go_on()
                 return result
@@ -54,6 +60,7 @@ class Patience:
 
     async def _wait_out(self, error: BusError) -> None:
         kit, now = self._kit, self._kit.now()
+        self._insist_on_an_end(error, now)
         kit.state.waits(LaneStatus.RETRYING, error.code, now)
         if not self.is_stalled:
             self.is_stalled = True
@@ -64,6 +71,15 @@ class Patience:
         seconds = round(age.total_seconds(), 1)
         say("lane-retries", code=error.code, reason=error.message, seconds=seconds)
         await kit.shared.clock.sleep(self._back_off.next())
+
+    def _insist_on_an_end(self, error: BusError, now: datetime) -> None:
+        """What is missing for too long is nobody's restore: a person has to look."""
+        if not isinstance(error, Unready):
+            self._unready_since = None
+            return
+        self._unready_since = self._unready_since or now
+        if now - self._unready_since >= self._kit.shared.settings.unready_most:
+            raise error
 
     def _go_on(self) -> None:
         self.is_stalled = False

@@ -31,7 +31,7 @@ from bus.deliver.filling import Filling
 from bus.deliver.parked import SetAside
 from bus.deliver.shared import Shared, SharedSink
 from bus.deliver.state import LaneName
-from bus.errors import BusError, ConfigurationError, EditionOutdated, Reaction
+from bus.errors import BusError, ConfigurationError, EditionOutdated, Reaction, Unready
 from bus.model import Checkpoint, Position, View
 from bus.points import Point, passed
 
@@ -232,7 +232,7 @@ class Rebuild:
 
     async def _wait(self, error: BusError) -> None:
         """Before another try, where one can help; otherwise *error* it is."""
-        if error.reaction is not Reaction.RETRY or isinstance(error, EditionOutdated):
+        if error.reaction is not Reaction.RETRY or isinstance(error, EditionOutdated | Unready):
             raise error
         _log.warning("rebuild-waits", code=error.code, **self._where)
         await self._shared.clock.sleep(self._back_off.next())

@@ -18,7 +18,7 @@ from bus.deliver.parked import ParkedIndex
 from bus.deliver.receipts import Receipts
 from bus.deliver.state import Lanes
 from bus.deliver.views import Views
-from bus.errors import SinkUnavailable
+from bus.errors import SinkUnavailable, Unready
 from bus.model import Applied, Checkpoint, ToRestore, View, ViewBatch
 from bus.observe.metrics import Metrics
 from bus.sealing import Seals
@@ -58,6 +58,7 @@ class SharedSink:
         self._sink = sink
         self._view = view
         self._is_open = False
+        self._is_renewed = True
         self._turn = asyncio.Lock()
         self.large = asyncio.Semaphore(LARGE_AT_ONCE)
         """For lanes to hold from decoding a large batch until it is applied."""
@@ -85,8 +86,9 @@ class SharedSink:
         self._view = view
 
     def renew(self) -> None:
-        """Have the store opened anew before the next call: somebody may have mended it."""
-        self._is_open = False
+        """Have the store opened as if for the first time before the next call: somebody may have
+        mended it."""
+        self._is_open, self._is_renewed = False, True
 
     async def close(self) -> None:
         """Let go of the store once the call under way has ended; a later call opens it anew."""
@@ -102,7 +104,7 @@ class SharedSink:
         try:
             async with self._turn:
                 return await call()
-        except SinkUnavailable:
+        except (SinkUnavailable, Unready):
             self._is_open = False
             raise
 
@@ -122,12 +124,13 @@ class SharedSink:
 
     async def _open(self) -> None:
         if not self._is_open:
-            await self._sink.close()
+            if self._is_renewed:
+                await self._sink.close()
             await self._sink.open(self._view)
-            self._is_open = True
+            self._is_open, self._is_renewed = True, False
 
     async def _close(self) -> None:
-        self._is_open = False
+        self._is_open, self._is_renewed = False, True
         await self._sink.close()
 
     def _ended(self, task: asyncio.Task[Any]) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from bus.connect import Fresh, Sink
-from bus.errors import ConfigurationError
+from bus.errors import ConfigurationError, Unready
 from bus.ledger.store import prepare
 from bus.model import Applied, Checkpoint, ToRestore, View, ViewBatch
 
@@ -32,6 +33,16 @@ class LedgerFeed:
                 await prepare(self._uri, self._streams)
                 self._is_ready = True
 
+    @contextmanager
+    def made(self) -> Iterator[None]:
+        """If something is missing inside, another database may have taken the place of the one
+        that was made ready."""
+        try:
+            yield
+        except Unready:
+            self._is_ready = False
+            raise
+
 
 class _LedgerSink:
     """The connector's sink; while the database is away, opening is what fails and is retried."""
@@ -41,11 +52,13 @@ class _LedgerSink:
         self._feed = feed
 
     async def open(self, view: View) -> Mapping[int, Checkpoint]:
-        await self._feed.make_ready()
-        return await self._sink.open(view)
+        with self._feed.made():
+            await self._feed.make_ready()
+            return await self._sink.open(view)
 
     async def apply(self, batch: ViewBatch) -> Applied:
-        return await self._sink.apply(batch)
+        with self._feed.made():
+            return await self._sink.apply(batch)
 
     async def checkpoint(self, partition: int) -> Checkpoint | None:
         return await self._sink.checkpoint(partition)

@@ -12,7 +12,7 @@ import psycopg
 from psycopg import sql
 
 from bus.connect.libpq import address_of, insist_on_safety, refusal
-from bus.errors import ConfigurationError, StoreUnavailable
+from bus.errors import ConfigurationError, StoreUnavailable, Unready
 from bus.ledger import statements
 from bus.ledger.reach import Entitlements, EventStanding, Reach, reach_of
 from bus.model import Edition, Operation, OperationState
@@ -51,7 +51,8 @@ async def prepare(uri: str, streams: Sequence[str]) -> None:
         streams: The streams whose events it keeps; not the internal ones.
 
     Raises:
-        ConfigurationError: The role may not, or the database holds something else.
+        ConfigurationError: The database holds something else.
+        Unready: The database is not there, or the role may not.
         StoreUnavailable: The database does not answer.
     """
     async with connected(uri) as connection, connection.transaction():
@@ -231,7 +232,7 @@ def translated(uri: str | None = None) -> Iterator[None]:
             "there is no ledger in this database yet: renkei deliver makes it"
         ) from error
     except psycopg.errors.InsufficientPrivilege as error:
-        raise ConfigurationError("the ledger's database refuses the right to do this") from error
+        raise Unready("the ledger's database refuses the right to do this") from error
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         address = address_of(uri) if uri is not None else None
         refused = refusal(str(error), _WHOSE, address=address)

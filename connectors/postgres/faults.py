@@ -16,11 +16,22 @@ import adbc_driver_manager as adbc
 import psycopg
 
 from bus.connect.libpq import refusal
-from bus.errors import BusError, ConfigurationError, EventRefused, SinkUnavailable
+from bus.errors import (
+    BusError,
+    ConfigurationError,
+    EventRefused,
+    LoginRefused,
+    SinkUnavailable,
+    Unready,
+)
 
 _REFUSED_PREFIXES = ("22", "23", "54")  # bad data, broken constraint, beyond a limit of a row
-_UNFIT_PREFIXES = ("0A", "28", "3D", "3F", "42")  # altered table, revoked right, wrong name
+_UNFIT_PREFIXES = ("0A", "28", "42")  # altered table, wrong name
 _AWAY_PREFIXES = ("08", "40", "53", "55", "57", "58")  # away, in the way, or out of room
+_WRONG_PASSWORD = "28P01"
+_UNREADY = ("28000", "3D000", "3F000", "42P01", "42P10", "42501")
+"""What the middle of a restore or a deployment looks like: role, database, schema, table, unique
+key or right that is not there (yet)."""
 _READ_ONLY = "25006"  # a standby that is not (yet) the primary
 _IDLE_TOO_LONG = "25P03"  # our own time limit on a transaction that stands still
 
@@ -28,6 +39,9 @@ _KNOWN = {
     "42501": "the role lacks a right on the table",
     "42703": "the table lacks a column of the view",
     "42P01": "the table is not there",
+    "42P10": "the table lacks its unique key",
+    "3D000": "the database is not there",
+    "3F000": "the schema is not there",
     "53100": "the disk of the database is full",
 }
 """What operators meet most, in words that say what to mend."""
@@ -83,6 +97,10 @@ def _meaning(sqlstate: str | None, *, is_refusal: bool, is_misuse: bool) -> type
         return ConfigurationError if is_misuse else SinkUnavailable
     if sqlstate in (_READ_ONLY, _IDLE_TOO_LONG) or sqlstate.startswith(_AWAY_PREFIXES):
         return SinkUnavailable
+    if sqlstate in _UNREADY:
+        return Unready
+    if sqlstate == _WRONG_PASSWORD:
+        return LoginRefused
     if sqlstate.startswith(_REFUSED_PREFIXES):
         return EventRefused
     return ConfigurationError  # _UNFIT_PREFIXES, and what nobody foresaw: doubt stops
@@ -99,4 +117,6 @@ def _sentence(sqlstate: str | None, meaning: type[BusError]) -> str:
         return "the driver does not take this"
     if meaning is ConfigurationError:
         return "the table, or the rights on it, do not fit the view"
+    if meaning is LoginRefused:
+        return "the database refuses the login"
     return "the database cannot do it now"

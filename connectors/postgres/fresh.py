@@ -54,6 +54,9 @@ class FreshTable(PostgresSink):
     def _names(self, view: View) -> Names:
         return super()._names(view).beside
 
+    def _insist_on_table(self, connection: tables.Connection, names: Names, view: View) -> None:
+        """Nobody but a rebuild makes it or takes it away."""
+
     def _prepare(
         self, connection: tables.Connection, names: Names, view: View
     ) -> tuple[TableShape, Statements]:

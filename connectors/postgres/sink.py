@@ -34,6 +34,7 @@ from bus.errors import (
     EventRefused,
     LaneLost,
     SinkUnavailable,
+    Unready,
 )
 from bus.model import Applied, Checkpoint, Position, Receipt, ToRestore, View, ViewBatch
 from bus.points import Point, passed
@@ -43,6 +44,7 @@ from connectors.postgres.writers import BulkWriter, SmallWriter, Writer, connect
 
 SMALL_ROWS = 50  # above, COPY costs less than JSON (measured: they cross near 60 rows)
 CLOSE_PATIENCE_S = 3.0  # then the batch in hand is undone rather than waited for
+GONE_S = 60.0  # that a table must have been gone before it is made anew under an open sink
 BULK_IDLE_S = 30.0  # then the second connection of a sink that has caught up is given back
 
 # A server that is gone without a word is noticed: by the time a connection takes, by keep-alives,
@@ -95,6 +97,8 @@ class PostgresSink:
         self._small: SmallWriter | None = None
         self._bulk: BulkWriter | None = None
         self._bulk_used = 0.0
+        self._held: str | None = None  # the table that was there when this was last opened
+        self._gone_since: float | None = None
 
     async def open(self, view: View) -> Mapping[int, Checkpoint]:
         if self._thread is None:
@@ -120,6 +124,7 @@ class PostgresSink:
 
     async def close(self) -> None:
         thread, self._thread = self._thread, None
+        self._held = self._gone_since = None
         if thread is None:
             return
         closed = asyncio.get_running_loop().run_in_executor(thread, self._close)
@@ -156,6 +161,7 @@ class PostgresSink:
             try:
                 line.insist_on_encryption(connection, view)
                 serverlog.insist_on_silence(connection, view)
+                self._insist_on_table(connection, names, view)
                 shape, sql = self._prepare(connection, names, view)
                 rows = connection.execute(sql.positions, (names.stream,)).fetchall()
             except BaseException:
@@ -163,7 +169,32 @@ class PostgresSink:
                 raise
             self._opened = _Opened(view, names, shape, sql)
             self._small = SmallWriter(connection, names, sql)
+            self._held, self._gone_since = names.table, None
         return {row[0]: checkpoint_of(row) for row in rows}
+
+    def _insist_on_table(
+        self, connection: tables.Connection, names: statements.Names, view: View
+    ) -> None:
+        """A table that was there and is gone: somebody may be putting it back this very moment,
+        and must not find one of ours in its place.
+
+        One that does not come back is made anew where the store knows nothing of its lanes
+        either, as one that was restored from before the stream was granted.
+        """
+        if self._held != names.table:
+            return
+        gone = tables.gone(connection, names)
+        if gone is None:
+            self._gone_since = None
+            return
+        self._gone_since = self._gone_since or monotonic()
+        if gone.has_positions or monotonic() - self._gone_since < GONE_S:
+            raise Unready(
+                "a table that was there is gone",
+                system=view.system,
+                stream=view.stream,
+                table=gone.table,
+            )
 
     def _names(self, view: View) -> statements.Names:
         options = self._options

@@ -6,6 +6,7 @@ is made, and only then are the rights to make it needed.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -60,6 +61,26 @@ def fit(connection: Connection, names: Names, view: View) -> tuple[TableShape, S
 def shape(connection: Connection, names: Names) -> TableShape:
     """The table's columns now; empty if there is no such table."""
     return _columns(connection, names.table)
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A table that is not there."""
+
+    table: str
+    has_positions: bool  # whether the store says nevertheless that its lanes were delivered to
+
+
+def gone(connection: Connection, names: Names) -> Gone | None:
+    """What is missing of the stream's own table and the positions'; None if both are there."""
+    if not _columns(connection, names.position):
+        return Gone(names.position, has_positions=False)
+    if _columns(connection, names.table):
+        return None
+    row = connection.execute(
+        f"SELECT EXISTS (SELECT FROM {names.position} WHERE stream = $1)", (names.stream,)
+    ).fetchone()
+    return Gone(names.table, has_positions=row == (True,))
 
 
 def differs(view: View, before: TableShape, now: TableShape) -> bool:

@@ -412,18 +412,18 @@ def with_password(uri: str, password: str) -> str:
         (
             "relay run",
             "RENKEI_OUTBOXES",
-            "the outbox's database refuses the login, or is not there",
+            "the outbox's database refuses the login",
         ),
         (
             "relay status",
             "RENKEI_OUTBOXES",
-            "the outbox's database refuses the login, or is not there",
+            "the outbox's database refuses the login",
         ),
-        ("status", "RENKEI_DATABASE", "the ledger's database refuses the login, or is not there"),
+        ("status", "RENKEI_DATABASE", "the ledger's database refuses the login"),
         (
             "deliver --once --system national_pension",
             "RENKEI_SYSTEMS",
-            "the database refuses the login, or is not there",
+            "the database refuses the login",
         ),
     ],
 )

@@ -49,6 +49,7 @@ GARBLED = {21: "truncated", 22: "garbage", 23: "unknown id", 24: "empty"}
 ERASED = 25
 TOPIC = "linkage.resident"
 RETRY_FIRST = "PT0.1S"
+UNREADY_MOST = "PT2S"  # an hour otherwise
 
 DISK_FULL = """
 CREATE FUNCTION linkage.no_room() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -100,7 +101,12 @@ def day(town: Installation) -> Day:
     settings = town.home / "run" / "systems.yaml"
     right = settings.read_text(encoding="utf-8")
     settings.write_text(with_wrong_password(right), encoding="utf-8")
-    process = town.start(DELIVER, RENKEI_SCHEMAS=str(expired(town)), RENKEI_RETRY_FIRST=RETRY_FIRST)
+    process = town.start(
+        DELIVER,
+        RENKEI_SCHEMAS=str(expired(town)),
+        RENKEI_RETRY_FIRST=RETRY_FIRST,
+        RENKEI_UNREADY_MOST=UNREADY_MOST,
+    )
     publish(town, version=1)
     wait_until(
         lambda: all(
@@ -280,9 +286,9 @@ def test_whoever_is_well_has_everything(day: Day) -> None:
 @pytest.mark.parametrize(
     ("system", "event", "code", "reason"),
     [
-        (LOCKED_OUT, "lane-stopped", "RK-104", "the database refuses the login, or is not there"),
+        (LOCKED_OUT, "lane-stopped", "RK-104", "the database refuses the login"),
         (EXPIRED, "not-delivered", "RK-301", "the subscription has expired"),
-        (REVOKED, "lane-stopped", "RK-100", "the role lacks a right on the table"),
+        (REVOKED, "lane-stopped", "RK-410", "the role lacks a right on the table"),
         (DROPPED, "lane-stopped", "RK-100", "the table lacks a column of the view"),
         (ALTERED, "lane-stopped", "RK-100", "the table lacks a column of the view"),
         (FULL, "lane-retries", "RK-404", "the disk of the database is full"),
@@ -298,7 +304,7 @@ def test_who_is_ill_is_told(day: Day, system: str, event: str, code: str, reason
 @pytest.mark.parametrize("system", [LOCKED_OUT, EXPIRED, REVOKED, DROPPED, ALTERED])
 def test_readiness_says_who_waits_for_a_person(day: Day, system: str) -> None:
     """Those that go on by themselves do not; the metrics have them."""
-    code = {EXPIRED: "RK-301", LOCKED_OUT: "RK-104"}.get(system, "RK-100")
+    code = {EXPIRED: "RK-301", LOCKED_OUT: "RK-104", REVOKED: "RK-410"}.get(system, "RK-100")
     reasons = [reason for reason in day.ready if f" {system}/" in reason]
 
     assert reasons

@@ -22,7 +22,14 @@ from psycopg import sql
 from pydantic import SecretStr, ValidationError
 
 from bus import points
-from bus.errors import BusError, ConfigurationError, EventRefused, SinkUnavailable
+from bus.errors import (
+    BusError,
+    ConfigurationError,
+    EventRefused,
+    LoginRefused,
+    SinkUnavailable,
+    Unready,
+)
 from bus.model import Keeping, View
 from bus.points import Point
 from bus.testing.sink_suite import assert_no_value, batch_of, opened, person, view_of
@@ -67,6 +74,14 @@ def role(uri: str, unique_name: str) -> Iterator[tuple[str, str]]:
         execute(uri, f"DROP OWNED BY {unique_name} CASCADE", f"DROP ROLE {unique_name}")
 
 
+MISSING = (
+    "ALTER TABLE linkage.resident DROP CONSTRAINT resident_pkey",
+    "ALTER TABLE linkage.resident RENAME TO elsewhere",
+    "DROP TABLE linkage.renkei_position",
+)
+"""What a restore leaves for a moment; everything else is somebody's alteration."""
+
+
 class TestAnAlteredTable:
     """Somebody changes the table while the sink is open: the lane stops, no event is blamed."""
 
@@ -89,8 +104,9 @@ class TestAnAlteredTable:
         view = view_of()
         async with opened(sink_at(database), view) as sink:
             execute(database, change)
-            with pytest.raises(ConfigurationError) as stopped:
+            with pytest.raises((ConfigurationError, Unready)) as stopped:
                 await sink.apply(batch_of(view, people(rows, name=SECRET)))
+            assert isinstance(stopped.value, Unready) == (change in MISSING)
 
         assert_no_value(stopped.value, SECRET)
         assert values(database, "SELECT to_regclass('linkage.resident')") == [(None,)] or (
@@ -129,6 +145,36 @@ class TestAnAlteredTable:
             await sink.apply(batch_of(view, people(1, 4), start=2))
         assert values(database, "SELECT version, theirs FROM linkage.resident") == [(4, "kept")]
 
+    async def test_what_is_gone_is_not_made_anew_at_once(self, database: str) -> None:
+        """Whoever restores it this moment finds no table of ours in its place; when it is there
+        again, the same sink goes on."""
+        view = view_of()
+        async with opened(sink_at(database), view) as sink:
+            await sink.apply(batch_of(view, people(1)))
+            execute(database, "ALTER SCHEMA linkage RENAME TO aside")
+            for _ in range(2):
+                with pytest.raises(Unready):
+                    await sink.open(view)
+            assert values(database, "SELECT to_regnamespace('linkage')") == [(None,)]
+            execute(database, "ALTER SCHEMA aside RENAME TO linkage")
+            assert await sink.open(view)
+
+    async def test_what_stays_gone_is_made_anew(
+        self, database: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A store from before the stream was granted has neither table nor positions; one that
+        says that its lanes were delivered to is a person's work."""
+        monkeypatch.setattr("connectors.postgres.sink.GONE_S", 0.0)
+        view = view_of()
+        async with opened(sink_at(database), view) as sink:
+            await sink.apply(batch_of(view, people(1)))
+            execute(database, "DROP TABLE linkage.resident")
+            with pytest.raises(Unready):
+                await sink.open(view)
+            execute(database, "DELETE FROM linkage.renkei_position")
+            assert await sink.open(view) == {}
+            await sink.apply(batch_of(view, people(1)))
+
 
 class TestRights:
     """What a sink may do is what its role may do."""
@@ -136,7 +182,7 @@ class TestRights:
     async def test_a_role_with_nothing_is_told_to_ask(self, database: str, unique) -> None:
         """It cannot make its tables and says so on opening."""
         with role(database, unique("r")) as (_, own):
-            with pytest.raises(ConfigurationError):
+            with pytest.raises(Unready):
                 await sink_at(own).open(view_of())
 
     @SIZES
@@ -159,10 +205,10 @@ class TestRights:
 
     @SIZES
     @pytest.mark.parametrize("right", ["INSERT", "UPDATE"])
-    async def test_revoked_stops_the_lane(
+    async def test_revoked_writes_nothing(
         self, database: str, unique, right: str, rows: int
     ) -> None:
-        """A right that is taken away under a running sink: nothing is written, and it stops;
+        """A right that is taken away under a running sink, as in the middle of a deployment;
         given back, the same sink goes on."""
         view = view_of()
         with role(database, unique("r")) as (name, own):
@@ -170,10 +216,10 @@ class TestRights:
             async with opened(sink_at(own), view) as sink:
                 await sink.apply(batch_of(view, people(1)))
                 execute(database, f"REVOKE {right} ON linkage.resident FROM {name}")
-                with pytest.raises(ConfigurationError) as stopped:
+                with pytest.raises(Unready) as stopped:
                     await sink.apply(batch_of(view, people(rows, 2), start=1))
                 assert stopped.value.where["sqlstate"] == "42501"
-                with pytest.raises(ConfigurationError):
+                with pytest.raises(Unready):
                     await sink_at(own).open(view)
                 execute(database, f"GRANT {right} ON linkage.resident TO {name}")
                 await sink.apply(batch_of(view, people(rows, 2), start=1))
@@ -184,19 +230,29 @@ class TestConnecting:
     """The server says no, or says nothing."""
 
     @pytest.mark.parametrize(
-        ("user", "password", "name"),
-        [("renkei", "wrong-pw", None), ("nobody", "wrong-pw", None), (None, None, "no_such_db")],
+        ("user", "password", "name", "meaning"),
+        [
+            ("renkei", "wrong-pw", None, LoginRefused),
+            ("nobody", "wrong-pw", None, LoginRefused),
+            (None, None, "no_such_db", Unready),
+        ],
     )
-    async def test_a_refused_connection_stops(
-        self, database: str, user: str | None, password: str | None, name: str | None
+    async def test_a_refused_connection(
+        self,
+        database: str,
+        user: str | None,
+        password: str | None,
+        name: str | None,
+        meaning: type[BusError],
     ) -> None:
-        """Trying again would not help; the password is in no message."""
+        """A wrong password is a person's work, and is in no message; a database that is missing
+        may be about to be renamed."""
         parts = urlsplit(database)
         if user:
             parts = parts._replace(netloc=f"{user}:{password}@{parts.hostname}:{parts.port}")
         if name:
             parts = parts._replace(path=f"/{name}")
-        with pytest.raises(ConfigurationError) as refused:
+        with pytest.raises(meaning) as refused:
             await sink_at(urlunsplit(parts)).open(view_of())
 
         assert_no_value(refused.value, parts.password or "")
@@ -316,7 +372,7 @@ class TestRefusals:
             ("55P03", SinkUnavailable),
             ("25006", SinkUnavailable),
             ("58030", SinkUnavailable),
-            ("42P01", ConfigurationError),
+            ("42P01", Unready),
             ("0A000", ConfigurationError),
             ("P0001", ConfigurationError),
             ("XX000", ConfigurationError),
@@ -447,7 +503,7 @@ class TestATableOfTheSystemsOwn:
         async with opened(sink_at(database), view):
             pass
         execute(database, "ALTER TABLE linkage.resident DROP CONSTRAINT resident_pkey")
-        with pytest.raises(ConfigurationError):
+        with pytest.raises(Unready):
             await sink_at(database).open(view)
 
     async def test_keeps_its_own_columns_when_the_view_loses_one(self, database: str) -> None:

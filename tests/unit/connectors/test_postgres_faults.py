@@ -5,7 +5,15 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from bus.errors import BusError, EventRefused, LoginRefused, SinkUnavailable, Untrusted
+from bus.errors import (
+    BusError,
+    ConfigurationError,
+    EventRefused,
+    LoginRefused,
+    SinkUnavailable,
+    Unready,
+    Untrusted,
+)
 from bus.testing.sink_suite import assert_no_value
 from connectors.postgres.faults import translated
 
@@ -15,9 +23,12 @@ from connectors.postgres.faults import translated
     [
         ('FATAL:  password authentication failed for user "u"', LoginRefused),
         ('FATAL:  ユーザー"u"のパスワード認証に失敗しました', LoginRefused),
-        ('FATAL:  database "d" does not exist', LoginRefused),
-        ('FATAL:  データベース"d"は存在しません', LoginRefused),
-        ('FATAL:  no pg_hba.conf entry for host "h"', LoginRefused),
+        ('FATAL:  database "d" does not exist', Unready),
+        ('FATAL:  データベース"d"は存在しません', Unready),
+        ('FATAL:  no pg_hba.conf entry for host "h"', Unready),
+        ('FATAL:  role "r" does not exist', Unready),
+        ('FATAL:  role "r" is not permitted to log in', Unready),
+        ('FATAL:  permission denied for database "d"', Unready),
         ("SSL error: certificate verify failed", Untrusted),
         ('server certificate for "a" does not match host name "b"', Untrusted),
         ('root certificate file "/absent" does not exist', Untrusted),
@@ -37,6 +48,34 @@ def test_a_failed_connection_is_told_by_its_words(words: str, meaning: type[BusE
     assert type(raised.value) is meaning
     assert ("refuses the login" in raised.value.message) == (meaning is LoginRefused)
     assert raised.value.where == {"stream": "resident"}
+    assert_no_value(raised.value, "secret")
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "meaning"),
+    [
+        ("3D000", Unready),
+        ("3F000", Unready),
+        ("42P01", Unready),
+        ("42P10", Unready),
+        ("42501", Unready),
+        ("28000", Unready),
+        ("28P01", LoginRefused),
+        ("57P01", SinkUnavailable),
+        ("57P02", SinkUnavailable),
+        ("57P03", SinkUnavailable),
+        ("42703", ConfigurationError),
+        ("XX000", ConfigurationError),
+    ],
+)
+def test_what_may_be_the_middle_of_a_restore_is_tried_again(
+    sqlstate: str, meaning: type[BusError]
+) -> None:
+    """A database that is swapped for another lacks everything for a moment; a password does not."""
+    with pytest.raises(BusError) as raised, translated(stream="resident"):
+        raise psycopg.errors.lookup(sqlstate)("secret")
+
+    assert type(raised.value) is meaning
     assert_no_value(raised.value, "secret")
 
 

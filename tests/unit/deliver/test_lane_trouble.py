@@ -10,7 +10,7 @@ import pytest
 
 from bus.broker.memory import MemoryConsumer
 from bus.deliver.state import LaneStatus
-from bus.errors import ConfigurationError, LaneTooOld, PositionForeign, SchemaMismatch
+from bus.errors import ConfigurationError, LaneTooOld, PositionForeign, SchemaMismatch, Unready
 from bus.model import Applied, ViewBatch
 from bus.testing.lanes import CATALOG, Town, hosted
 from connectors.memory.sink import MemoryOptions, MemorySink
@@ -417,3 +417,58 @@ async def test_one_receipt_at_most_is_owed(
         await bus.at(2)
 
     assert store.versions() == {ONE: 1, TWO: 1}
+
+
+class Swapped(MemorySink):
+    """A store that somebody is putting in place: a table or a right is not there yet."""
+
+    async def apply(self, batch: ViewBatch) -> Applied:
+        if self._store.is_away:
+            raise Unready("the table is not there")
+        return await super().apply(batch)
+
+    def _reach_store(self) -> None:
+        """It answers."""
+
+
+async def test_what_is_missing_in_the_middle_of_a_restore_is_waited_for(
+    town: Town, store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The lane does not stop, it says so aloud after a minute, and goes on by itself."""
+    await town.publish("resident", ONE, 1)
+    store.is_away = True
+    async with hosted(
+        town, {"child_allowance": lambda _: Swapped(MemoryOptions(store=store))}
+    ) as bus:
+        begun = town.clock.now()
+        await bus.until(lambda: town.clock.now() - begun > timedelta(minutes=10))
+        assert (bus.lane().status, bus.lane().code) == (LaneStatus.RETRYING, "RK-410")
+        store.is_away = False
+        await bus.at(1)
+        assert bus.lane().status is LaneStatus.RUNNING
+
+    said = capsys.readouterr().out
+    assert "lane-stopped" not in said
+    assert any("lane-retries" in line and "error" in line for line in said.splitlines())
+
+
+async def test_what_is_missing_for_too_long_stops_every_lane(town: Town, store) -> None:
+    """After the set time, and not before; an operator then has it go on."""
+    await town.publish("resident", ONE, 1)
+    await town.publish("household", ONE, 1)
+    store.is_away = True
+    async with hosted(
+        town,
+        {"child_allowance": lambda _: Swapped(MemoryOptions(store=store))},
+        streams=("resident", "household"),
+    ) as bus:
+        begun = town.clock.now()
+        for stream in ("resident", "household"):
+            stopped = await bus.stopped(stream)
+            assert stopped.code == "RK-410"
+            assert stopped.since is not None
+            assert stopped.since - begun >= town.settings.unready_most
+        store.is_away = False
+        for stream in ("resident", "household"):
+            await bus.resume("child_allowance", stream)
+            await bus.at(1, stream)
