@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import shutil
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -60,24 +62,44 @@ def demo(
     outer = composition.settings()
     settings = Settings(home=outer.home / "demo", maven=outer.maven, schemas=outer.schemas)
     stack = composition.local_stack(settings, engines=outer.home / "engines")
-    if stack.endpoints() is not None:
-        raise DataFolderInUse("a demo is running; end it with Ctrl-C there", home=settings.home)
     shown: Screen = _Quiet() if as_json else _Shown(out(), err())
-    with watching() as progress:
-        stack.fetch(progress)
-        stack.reset()
-        with stack.running(progress):
-            try:
-                result = asyncio.run(_run(settings, population, shown, keep=keep, as_json=as_json))
-            except asyncio.CancelledError:
-                err().print("interrupted; everything is stopped")
-                raise typer.Exit(INTERRUPTED) from None
-    if not keep:
-        shutil.rmtree(settings.home, ignore_errors=True)
+    with alone(settings.home):
+        with watching() as progress:
+            stack.fetch(progress)
+            stack.reset()
+            with stack.running(progress):
+                try:
+                    made = _run(settings, population, shown, keep=keep, as_json=as_json)
+                    result = asyncio.run(made)
+                except asyncio.CancelledError:
+                    err().print("interrupted; everything is stopped")
+                    raise typer.Exit(INTERRUPTED) from None
+        if not keep:
+            shutil.rmtree(settings.home, ignore_errors=True)
     if svg is not None:
         picture.save(result, svg)
     if not result.is_whole:
         raise typer.Exit(INCOMPLETE)
+
+
+@contextmanager
+def alone(home: Path) -> Iterator[None]:
+    """One demo at a time, from its first file to the deletion of its last; the lock ends with the
+    process.
+
+    Raises:
+        DataFolderInUse: Another one is running, or has yet to clear up.
+    """
+    home.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with home.with_suffix(".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DataFolderInUse(
+                "a demo is running, or just ending: end it with Ctrl-C there, and try again",
+                home=home,
+            ) from None
+        yield
 
 
 async def _run(

@@ -14,7 +14,7 @@ from contextlib import suppress
 import typer
 
 from bus import points
-from bus.cli.output import show_error
+from bus.cli.output import err, show_error
 from bus.errors import BusError, ConfigurationError
 from bus.observe import logs
 
@@ -46,6 +46,7 @@ MODULES = (
     "settings",
 )
 
+INTERRUPTED = 130  # exit status, as a shell says it of SIGINT
 COLLECT_AFTER = (100_000, 20, 20)
 """When garbage in cycles is looked for (:func:`gc.set_threshold`).
 
@@ -88,6 +89,9 @@ def main() -> None:
     except BusError as error:
         show_error(error)
         sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        err().print("interrupted")
+        sys.exit(INTERRUPTED)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
