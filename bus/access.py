@@ -20,7 +20,7 @@ from bus.catalog.registry import RegistrySecurity
 from bus.errors import SettingsRefused
 from bus.files import objection
 from bus.hosts import is_loopback, stays_here
-from bus.model import Fault
+from bus.model import Fault, NumberForm
 from bus.sealing import CommandSource, FileSource, KeySource
 from bus.settings import PREFIX, Settings
 from bus.tls import trusting
@@ -229,3 +229,8 @@ def _variable(name: str) -> str:
 
 def _refused(faults: list[Fault]) -> SettingsRefused:
     return SettingsRefused("these settings do not make a safe way in", faults, count=len(faults))
+
+
+def number_form(settings: Settings) -> NumberForm:
+    """How this site writes 宛名番号 and 世帯番号: what may be published."""
+    return NumberForm(settings.number_width, settings.number_padded)

@@ -32,6 +32,7 @@ from bus.errors import ConfigurationError, SettingsRefused
 from bus.files import objection
 from bus.hosts import MOST_PORTS, is_server
 from bus.model import Fault
+from bus.model.number import LONGEST
 from bus.yamltext import MOST_BYTES, load_yaml, what_is_wrong
 
 PREFIX = "RENKEI_"
@@ -194,6 +195,11 @@ class Settings(BaseModel):
     alone may read it. Absent: what such a mask is on is not delivered."""
     private_use_table: str | None = None
     """Version of the site's table of private-use characters (外字); absent: they are refused."""
+
+    number_width: int = Field(default=LONGEST, ge=2, le=LONGEST)
+    """Digits of this site's 宛名番号 and 世帯番号."""
+    number_padded: bool = True
+    """Whether they have zeros in front up to that width; otherwise it is the most they have."""
 
     seal_keys_file: Path | None = None
     """File of the keys that seal 個人番号, readable by its owner only; absent: no such keys."""

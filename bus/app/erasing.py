@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from bus.access import erasure_key
+from bus.access import erasure_key, number_form
 from bus.app.answers import entitled, ledger
 from bus.app.configured import catalog
 from bus.app.outside import broker, registry
@@ -28,6 +28,7 @@ from bus.ledger.provisions import Provision
 from bus.ledger.subjects import PersonsStreams, persons_streams
 from bus.model import PROTECTION, Operation, Stream, event_key
 from bus.model.erasure import Erasure, ErasureState, subject_digest
+from bus.model.number import comparable_key
 from bus.settings import Settings
 
 
@@ -84,7 +85,7 @@ class Erasing:
         """
         where = persons_streams(self._streams.streams.values())
         provided = Provided(self._asked)
-        municipality, number = await whose(provided, subject, where)
+        municipality, number = await whose(provided, subject, where, number_form(self._settings))
         if self._is_protected(municipality, number):
             raise ErasureRefused(
                 "the subject is under protection (支援措置): erased, others' records would show"
@@ -132,7 +133,8 @@ class Erasing:
         return await self._erasures.erase(begun, plan.keys)
 
     def _is_protected(self, municipality: str, number: str) -> bool:
-        return event_key(municipality, number) in self._fence.everybody.persons
+        covered = map(comparable_key, self._fence.everybody.persons)
+        return comparable_key(event_key(municipality, number)) in set(covered)
 
     def _keys(
         self, municipality: str, number: str, where: PersonsStreams, known: Sequence[KnownKey]
@@ -200,7 +202,8 @@ async def open_erasing(stack: AsyncExitStack, settings: Settings) -> Erasing:
     )
     stack.push_async_callback(erasures.close)
     await erasures.start()
-    fence = Fence(cluster, protection, Reader(protection, streams, known))
+    reader = Reader(protection, streams, known)
+    fence = Fence(cluster, protection, reader, number_form(settings))
     stack.push_async_callback(fence.close)
     await fence.start()
     return Erasing(settings, streams, asked, erasures, fence)

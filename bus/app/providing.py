@@ -6,15 +6,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import date, datetime, time, timedelta
 
-from bus.access import erasure_key
+from bus.access import erasure_key, number_form
 from bus.app.answers import ledger
 from bus.app.configured import catalog
 from bus.deliver.fleet import JAPAN
 from bus.errors import ConfigurationError
 from bus.ledger.provided import Period, Provided
 from bus.ledger.provisions import Provisions
-from bus.ledger.subjects import PersonsStreams, persons_streams
+from bus.ledger.subjects import PersonsStreams, persons_streams, stream_of_a_number
+from bus.model import NumberForm
 from bus.model.erasure import subject_digest
+from bus.publish.digits import is_municipality
 from bus.settings import Settings
 
 
@@ -56,16 +58,18 @@ async def provisions_of(
     streams = catalog(settings)
     where = persons_streams(streams.streams.values())
     if stream is not None:
-        where = PersonsStreams((streams.stream(stream).name,), (), ())
-    municipality, number = await whose(asked, subject, where)
+        where = stream_of_a_number(streams.stream(stream))
+    municipality, number = await whose(asked, subject, where, number_form(settings))
     digest = None
     if settings.erasure_key_file is not None:
         digest = subject_digest(erasure_key(settings), municipality, number)
     return await asked.of_subject(municipality, number, where, when, digest)
 
 
-async def whose(asked: Provided, subject: str, where: PersonsStreams) -> tuple[str, str]:
-    """Municipality and number of *subject*.
+async def whose(
+    asked: Provided, subject: str, where: PersonsStreams, form: NumberForm
+) -> tuple[str, str]:
+    """Municipality and number of *subject*, the number in the site's *form*.
 
     Raises:
         ConfigurationError: It says none, and the ledger knows none, or several.
@@ -73,4 +77,9 @@ async def whose(asked: Provided, subject: str, where: PersonsStreams) -> tuple[s
     municipality, _, number = subject.rpartition("/")
     if not number or not number.isprintable() or " " in number:
         raise ConfigurationError("a subject is <municipality>/<number>, or the number")
+    if municipality and not is_municipality(municipality):
+        raise ConfigurationError(
+            "a subject's municipality is a 全国地方公共団体コード of six digits"
+        )
+    number = form.of(number) if where.is_spelled else number
     return municipality or await asked.municipality_of(number, where), number

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+from bus.access import number_form
 from bus.app.configured import catalog, private_use
 from bus.app.keys import seals
 from bus.app.outside import broker, connect, registry
@@ -21,6 +22,7 @@ from bus.model import Fault, Stream
 from bus.observe import http
 from bus.observe.metrics import Metrics
 from bus.publish.check import check_columns
+from bus.publish.digits import is_municipality
 from bus.publish.outbox import Bounds, Pace, Relay, run_together
 from bus.publish.publisher import Publisher
 from bus.settings import Settings
@@ -44,6 +46,11 @@ def outboxes(settings: Settings, systems: Sequence[str] = ()) -> dict[str, str]:
 def _bounds(settings: Settings, system: str) -> Bounds:
     said = settings.outboxes[system]
     municipalities = None if said.municipalities is None else frozenset(said.municipalities)
+    if not all(map(is_municipality, municipalities or ())):
+        raise ConfigurationError(
+            "RENKEI_OUTBOXES: a municipality is a 全国地方公共団体コード of six digits",
+            system=system,
+        )
     return Bounds(frozenset(said.sources or (system,)), municipalities)
 
 
@@ -92,6 +99,7 @@ async def run_relays(settings: Settings, systems: Sequence[str] = ()) -> None:
                 guard=guard,
                 max_message_bytes=settings.max_message_bytes,
                 private_use=private_use(settings),
+                form=number_form(settings),
                 learn=provided_by(streams, bounds.sources),
                 seals=keys,
                 metrics=metrics,
@@ -124,6 +132,7 @@ async def publisher(settings: Settings, *, is_dry: bool = False) -> AsyncIterato
             cluster,
             max_message_bytes=settings.max_message_bytes,
             private_use=private_use(settings),
+            form=number_form(settings),
             seals=seals(settings),
             is_dry=is_dry,
         )

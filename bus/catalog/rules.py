@@ -26,7 +26,7 @@ LOGICAL = {"date": "int", "timestamp-millis": "long", "timestamp-micros": "long"
 CHECKS = frozenset(
     {
         "municipality-code", "individual-number", "corporate-number", "insurer-number", "atena",
-        "postal-code", "uuid", "event-type",
+        "postal-code", "uuid", "event-type", "name", "kana",
     }
 )  # fmt: skip
 

@@ -18,6 +18,7 @@ from bus.deliver.parked import ParkedIndex
 from bus.deliver.state import LaneName
 from bus.errors import ConfigurationError
 from bus.model import ExceptionState, ParkedEvent
+from bus.model.number import comparable_key
 
 Subject = Annotated[
     list[str] | None,
@@ -161,12 +162,14 @@ async def _of(index: ParkedIndex, system: str | None) -> list[ParkedEvent]:
 
 
 def _parked(events: Sequence[ParkedEvent], subjects: Sequence[str] | None) -> list[ParkedEvent]:
-    """The parked among *events*: what waits follows them by itself."""
+    """The parked among *events*: what waits follows them by itself. Subjects are compared by what
+    no spelling of a number changes."""
+    named = None if subjects is None else {comparable_key(subject) for subject in subjects}
     return [
         event
         for event in events
         if event.state is not ExceptionState.WAITING
-        and (subjects is None or event.subject in subjects)
+        and (named is None or comparable_key(event.subject) in named)
     ]
 
 

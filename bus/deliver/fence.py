@@ -16,26 +16,32 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from bus.broker import Broker, Fetched
 from bus.catalog.reading import Reads, read_what_can_be
 from bus.deliver.run import subject_of
 from bus.deliver.tail import Follower
 from bus.errors import SchemaMismatch
-from bus.model import HOUSEHOLD, Protected, Stream
-from bus.policy import Search
+from bus.model import NumberForm, Protected, Stream
+from bus.model.number import AS_SHIPPED
+from bus.policy import Search, coverages
 
-ENDED = "ENDED"
 NOBODY = Protected()
 
 
 class Fence(Follower):
-    """Everybody under protection (支援措置), kept from the stream *protection*."""
+    """Everybody under protection (支援措置), kept from the stream *protection*.
 
-    def __init__(self, broker: Broker, stream: Stream, reader: Reads) -> None:
+    Args:
+        form: How the site writes its numbers.
+    """
+
+    def __init__(
+        self, broker: Broker, stream: Stream, reader: Reads, form: NumberForm = AS_SHIPPED
+    ) -> None:
         super().__init__(broker, stream)
         self._reader = reader
+        self._form = form
         self._said: dict[str, Protected] = {}  # by the subject of the record
         self._all: Protected | None = NOBODY
         self._search: Search | None = None
@@ -95,7 +101,8 @@ class Fence(Follower):
     async def _take(self, fetched: Fetched) -> None:
         values = [value for value in fetched.values if value is not None]
         readable = await read_what_can_be(self._reader, values, refuse=(SchemaMismatch,))
-        by_value = iter(_said(readable.records) if readable.records is not None else ())
+        records = readable.records
+        by_value = iter(() if records is None else coverages(records, self._form))
         unreadable = dict(readable.refused)
         index = 0
         for offset, key, value in zip(fetched.offsets, fetched.keys, fetched.values, strict=True):
@@ -122,28 +129,3 @@ class Fence(Follower):
         if now:
             self._said[subject] = now
         return not (before.persons <= now.persons and before.households <= now.households)
-
-
-def _said(records: pa.RecordBatch) -> list[tuple[str, Protected]]:
-    """Of each record its subject, and whom it protects."""
-    header = records.column("header")
-    rows = zip(
-        pc.struct_field(header, "municipality_code").to_pylist(),
-        pc.struct_field(header, "subject_id").to_pylist(),
-        records.column("status").to_pylist(),
-        records.column("shared_with").to_pylist(),
-        records.column(HOUSEHOLD).to_pylist(),
-        strict=True,
-    )
-    return [
-        (
-            f"{municipality}/{subject}",
-            NOBODY
-            if status == ENDED
-            else Protected(
-                frozenset(f"{municipality}/{person}" for person in (subject, *(shared or ()))),
-                frozenset([f"{municipality}/{household}"] if household else []),
-            ),
-        )
-        for municipality, subject, status, shared, household in rows
-    ]

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import structlog
 
+from bus.access import number_form
 from bus.backoff import BackOff
 from bus.broker import Broker
 from bus.catalog.reading import Reads
@@ -93,7 +94,7 @@ async def shared(
         views = Views(broker, internal("view"), streams["view"], readers["view"])
         stack.push_async_callback(views.close)
         await wait.until(views.start, "views")
-        fence = Fence(broker, streams["protection"], readers["protection"])
+        fence = Fence(broker, streams["protection"], readers["protection"], number_form(settings))
         stack.push_async_callback(fence.close)
         await wait.until(fence.start, "protection")
         yield Shared(

@@ -44,7 +44,7 @@ class Erasable:
         """The numbers under which the ledger has events of the subject, by stream."""
         about = {
             "municipality": municipality_code,
-            "subject": subject_id,
+            "spellings": where.spellings(subject_id),
             "own": [*where.own],
             "derived": [*where.derived],
         }

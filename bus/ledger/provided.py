@@ -24,12 +24,17 @@ from bus.ledger.store import Ledger
 from bus.ledger.subjects import PersonsStreams
 
 EVENTS_OF_A_NUMBER = """
-  SELECT * FROM ledger.event WHERE stream = ANY(%(own)s::text[]) AND subject_id = %(subject)s
-  UNION ALL
   SELECT * FROM ledger.event
-  WHERE stream = ANY(%(derived)s::text[])
-    AND subject_id ~>=~ (%(subject)s || '-') AND subject_id ~<~ (%(subject)s || '.')"""
-"""By two indexes; asked as one condition, it would read the tables."""
+  WHERE stream = ANY(%(own)s::text[]) AND subject_id = ANY(%(spellings)s::text[])
+  UNION ALL
+  SELECT mine.* FROM unnest(%(spellings)s::text[]) AS spelled (number)
+  CROSS JOIN LATERAL (
+    SELECT * FROM ledger.event
+    WHERE stream = ANY(%(derived)s::text[])
+      AND subject_id ~>=~ (number || '-') AND subject_id ~<~ (number || '.')
+  ) AS mine"""
+"""By two indexes; asked as one condition, it would read the tables. The number in all its spellings
+(:func:`bus.model.spellings`): it may have been published before the site's form was kept."""
 
 # Whoever was ever handed something: one step of the index for each system.
 _DELIVERING = """
@@ -66,7 +71,8 @@ ORDER BY municipality_code"""
 
 _HAS_PROTECTION = """
 SELECT EXISTS (SELECT FROM ledger.event WHERE stream = 'protection'
-               AND subject_id = %(subject)s AND municipality_code = %(municipality)s)"""
+               AND subject_id = ANY(%(spellings)s::text[])
+               AND municipality_code = %(municipality)s)"""
 
 VIEW_COLUMNS = """fingerprint, system, system_ja, stream, stream_ja, schema_version,
        columns_name, columns_path, columns_ja, columns_sensitivity, columns_mask, event_types,
@@ -170,7 +176,11 @@ class Provided:
         Raises:
             ConfigurationError: It knows it in none, or in several.
         """
-        about = {"subject": subject_id, "own": [*streams.own], "derived": [*streams.derived]}
+        about = {
+            "spellings": streams.spellings(subject_id),
+            "own": [*streams.own],
+            "derived": [*streams.derived],
+        }
         found = [row[0] for row in await self._ledger.ask(_MUNICIPALITIES, about)]
         if len(found) == 1:
             return str(found[0])
@@ -200,7 +210,7 @@ class Provided:
         """
         about = {
             "municipality": municipality_code,
-            "subject": subject_id,
+            "spellings": streams.spellings(subject_id),
             "own": [*streams.own],
             "derived": [*streams.derived],
             "first": period.first,

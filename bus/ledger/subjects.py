@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bus.model import Stream
+from bus.model import Stream, spellings
 
 _SUBJECT = "header.subject_id"
 _DERIVED = "宛名番号-"  # how the name of such a number tells what it is made of
@@ -23,6 +23,18 @@ class PersonsStreams:
     own: tuple[str, ...]  # the number is the person's
     derived: tuple[str, ...]  # the number begins with the person's
     naming: tuple[str, ...]  # the record may name the person, under another number
+    is_spelled: bool = True  # the number is a 宛名番号 or 世帯番号, of which there are spellings
+
+    def spellings(self, number: str) -> list[str]:
+        """The ways in which *number* may have been written."""
+        return [*spellings(number)] if self.is_spelled else [number]
+
+
+def stream_of_a_number(stream: Stream) -> PersonsStreams:
+    """One stream, in which a number is looked for as its subject."""
+    subject = next((item for item in stream.items if item.path == _SUBJECT), None)
+    is_spelled = subject is not None and subject.properties.get("x-check") == "atena"
+    return PersonsStreams((stream.name,), (), (), is_spelled)
 
 
 def persons_streams(streams: Iterable[Stream]) -> PersonsStreams:

@@ -4,6 +4,7 @@ from bus.model.change import Change, ChangeRecord, PartialDate, event_key
 from bus.model.edition import OF_THE_FILES, Edition, digest_of
 from bus.model.fault import Fault, Severity
 from bus.model.mask import Comparable, Comparison, Condition, Mask, MaskKey, MaskKind, Mode
+from bus.model.number import NumberForm, bare, spellings
 from bus.model.operation import Operation, OperationState
 from bus.model.protection import FLAG, HOUSEHOLD, PROTECTION, Protected, ToRestore
 from bus.model.receipt import ExceptionState, ParkedEvent, Receipt, multirange
@@ -53,6 +54,7 @@ __all__ = [
     "MaskKind",
     "Mode",
     "Nature",
+    "NumberForm",
     "Operation",
     "OperationState",
     "ParkedEvent",
@@ -71,8 +73,10 @@ __all__ = [
     "View",
     "ViewBatch",
     "ViewColumn",
+    "bare",
     "digest_of",
     "event_key",
     "in_header",
     "multirange",
+    "spellings",
 ]

@@ -3,6 +3,7 @@
 Pure functions over values and columns. What a system may see is decided here and nowhere else.
 """
 
+from bus.policy.cases import coverages
 from bus.policy.diff import Difference, diff
 from bus.policy.grants import Grant, Subscription
 from bus.policy.inforce import InForce, in_force
@@ -32,6 +33,7 @@ __all__ = [
     "check_subscriptions",
     "columns_of",
     "compile_view",
+    "coverages",
     "diff",
     "in_force",
     "last_day",

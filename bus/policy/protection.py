@@ -1,8 +1,9 @@
 """Which rows of a batch say where a protected person is.
 
 A row counts if any person whose location it may say is under protection or shares the address of
-one, or if it names the household of one. Ids alone are looked up first, which nearly always says
-no for the whole batch; keys of municipality and id are made only where that said yes.
+one, or if it names the household of one. Numbers are compared by what no spelling changes
+(:mod:`bus.model.number`). They alone are looked up first, which nearly always says no for the whole
+batch; keys of municipality and number are made only where that said yes.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import pyarrow.compute as pc
 
 from bus.errors import SchemaMismatch
 from bus.model import HOUSEHOLD, Protected
+from bus.model.number import LONGEST, comparable, comparable_key
 from bus.policy.masks import Column, numbered
 
 _MUNICIPALITY = "header.municipality_code"
@@ -50,7 +52,7 @@ class _Keys:
     """Some ``<municipality_code>/<id>`` and what of them is looked for first."""
 
     def __init__(self, keys: Iterable[str]) -> None:
-        self._keys = pa.array(sorted(keys), pa.string())
+        self._keys = pa.array(sorted({comparable_key(key) for key in keys}), pa.string())
         # both parts of every key; of one that is no such key, what there is
         self._parts: Column = pc.list_flatten(
             pc.split_pattern(self._keys, pattern="/", max_splits=1)
@@ -61,6 +63,7 @@ class _Keys:
         if not len(self._keys):
             return None
         ids, parents = _values(records, path)
+        ids = comparable_column(ids)
         found: Column = pc.is_in(ids, value_set=self._parts)
         if not found.true_count:
             return None
@@ -70,6 +73,17 @@ class _Keys:
         own = pc.binary_join_element_wise(codes.take(rows), ids.take(at), "/")
         hits = rows.filter(pc.is_in(own, value_set=self._keys))
         return pc.is_in(numbered(records.num_rows), value_set=hits.cast(pa.int64()))
+
+
+def comparable_column(numbers: Column) -> Column:
+    """:func:`bus.model.number.comparable` of each of *numbers*."""
+    if pc.all(pc.ascii_is_decimal(numbers)).as_py() is False:
+        spelled = (None if number is None else comparable(number) for number in numbers.to_pylist())
+        return pa.array(spelled, pa.string())
+    lengths: Column = pc.binary_length(numbers)
+    if {pc.min(lengths).as_py(), pc.max(lengths).as_py()} <= {LONGEST, None}:
+        return numbers  # as nearly all are written
+    return pc.utf8_lpad(pc.ascii_ltrim(numbers, characters="0"), width=LONGEST, padding="0")
 
 
 def _values(records: pa.RecordBatch, path: str) -> tuple[Column, Column]:

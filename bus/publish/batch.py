@@ -19,7 +19,7 @@ from bus.publish.check import Checker
 from bus.publish.finding import Finding
 from bus.publish.kernels import Column
 from bus.publish.kernels import kernels as pc
-from bus.publish.versions import Draft, Entries, Standing
+from bus.publish.versions import HIGHEST_START, Draft, Entries, Standing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +149,7 @@ def version_fault(standing: Standing, record: int) -> Fault:
     """The fault of an event that is not next in line."""
     expected = {
         Standing.GAP: "the subject's next version",
+        Standing.START: f"a subject's first version, at most {HIGHEST_START:,}",
         Standing.REPEAT: "a version that no other event of the subject has",
         Standing.TAKEN: "a change id under which nothing else was sent",
     }[standing]

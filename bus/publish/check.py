@@ -23,7 +23,8 @@ from bus.catalog import Catalog
 from bus.catalog.codes import CodeList
 from bus.catalog.columns import arrow_schema
 from bus.errors import EventInvalid
-from bus.model import Fault, Severity, Stream
+from bus.model import Fault, NumberForm, Severity, Stream
+from bus.model.number import AS_SHIPPED
 from bus.publish import digits, rules, text
 from bus.publish.beside import Unfit, unfit
 from bus.publish.finding import Finding, Records, faults_of
@@ -79,16 +80,23 @@ class Checker:
     Args:
         private_use: What a private-use character (外字) is: an error unless the site has
             declared the version of its table, then a warning.
+        form: How the site writes 宛名番号 and 世帯番号.
     """
 
     def __init__(
-        self, catalog: Catalog, stream: Stream, *, private_use: Severity = Severity.ERROR
+        self,
+        catalog: Catalog,
+        stream: Stream,
+        *,
+        private_use: Severity = Severity.ERROR,
+        form: NumberForm = AS_SHIPPED,
     ) -> None:
         self.stream = stream
         self.tree = tree_of(stream)
         self.schema: pa.Schema = arrow_schema(stream.latest)
         self._codes = catalog.codes
         self._private_use = private_use
+        self._form = form
         self._checks: dict[str, tuple[Check, ...]] = {}
         self._prepare(self.tree)
 
@@ -163,7 +171,7 @@ class Checker:
                 text.with_private_use,
                 self._private_use,
             )
-            yield from _checks_of_text(node, self.stream)
+            yield from _checks_of_text(node, self.stream, self._form)
         elif node.kind == "enum":
             yield Check("code-list", "one of " + ", ".join(node.symbols), _none_of(node.symbols))
         elif node.kind == "date":
@@ -208,7 +216,7 @@ _DIGIT_CHECKS: Mapping[str, tuple[str, Test]] = {
 }
 
 
-def _checks_of_text(node: Node, stream: Stream) -> Iterator[Check]:
+def _checks_of_text(node: Node, stream: Stream, form: NumberForm) -> Iterator[Check]:
     properties = node.properties
     if node.path == "header.source" and stream.providers:
         expected = f"a system that publishes {stream.name}: " + ", ".join(stream.providers)
@@ -220,12 +228,19 @@ def _checks_of_text(node: Node, stream: Stream) -> Iterator[Check]:
     if properties.get("x-form", "").startswith("X"):
         yield Check("half-width", "half-width characters", _is_not_half_width)
     kind = properties.get("x-check", "")
+    if (
+        not kind
+        and "x-codes" not in properties
+        and not properties.get("x-form", "").startswith("N")
+    ):
+        yield Check("blank", "no blank before or behind", text.blank_at_an_end)
     if kind in _DIGIT_CHECKS:
         expected, test = _DIGIT_CHECKS[kind]
         allowed = properties.get("x-allow", ())
         yield Check("check-digit", expected, _unless(test, allowed))
     elif kind == "atena":
         yield Check("empty", "a number", _is_empty)
+        yield Check("number-form", form.expected, partial(digits.not_in_form, form=form))
         yield Check(
             "check-digit",
             "a check digit by modulus 11 (weights 2 to 7), unless issued before the rule",
@@ -234,6 +249,10 @@ def _checks_of_text(node: Node, stream: Stream) -> Iterator[Check]:
         )
     elif kind == "postal-code":
         yield Check("digits", "7 digits without a hyphen", partial(digits.not_digits, width=7))
+    elif kind == "name":
+        yield Check("name", "a name, not numbers alone", text.of_numbers_alone)
+    elif kind == "kana":
+        yield Check("kana", "text with kana", text.without_kana)
     elif kind.startswith("digits:"):
         width = int(kind.removeprefix("digits:"))
         yield Check("digits", f"{width} digits", partial(digits.not_digits, width=width))

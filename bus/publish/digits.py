@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 
+from bus.model import NumberForm
 from bus.publish.kernels import Column, Mask
 from bus.publish.kernels import kernels as pc
 
@@ -92,6 +93,11 @@ def is_municipality_code(text: str) -> bool:
     return int(text[-1]) == (11 - _sum(text[:-1], _MUNICIPALITY) % 11) % 10
 
 
+def is_municipality(text: str) -> bool:
+    """Whether *text* is a 全国地方公共団体コード: six digits, the last of which checks."""
+    return len(text) == 6 and text.isascii() and text.isdecimal() and is_municipality_code(text)
+
+
 def is_individual_number(text: str) -> bool:
     """The rule of :func:`wrong_individual_number` for twelve digits."""
     rest = _sum(text[:-1], _INDIVIDUAL) % 11
@@ -138,6 +144,17 @@ def _each(values: Column, widths: Sequence[int], is_right: Callable[[str], bool]
 def not_digits(values: Column, width: int) -> Mask:
     """Whether each value is anything but *width* ASCII digits."""
     return _not_decimal(values, (width,))
+
+
+def not_in_form(values: Column, form: NumberForm) -> Mask | None:
+    """Whether each value is no number in the site's *form*; one that is empty is not judged."""
+    if form.is_padded:
+        wrong = not_digits(values, form.width)
+    else:
+        wrong = pc.invert(pc.match_substring_regex(values, form.pattern))
+    if not pc.any(wrong).as_py():
+        return None
+    return pc.and_(wrong, pc.greater(pc.binary_length(values), 0))
 
 
 def _numbers(values: Column, widths: Sequence[int]) -> tuple[Column, Mask | None]:

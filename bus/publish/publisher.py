@@ -42,7 +42,8 @@ from bus.catalog.registry import SchemaIds
 from bus.catalog.single import encode_one
 from bus.catalog.wire import frame
 from bus.errors import ChangeRefused, ConfigurationError, SchemaUnknown
-from bus.model import PROTECTION, Change, Fault, Nature, Severity, Stream
+from bus.model import PROTECTION, Change, Fault, Nature, NumberForm, Severity, Stream
+from bus.model.number import AS_SHIPPED
 from bus.observe.metrics import Metrics
 from bus.publish.batch import ColumnsOutcome, prepare, too_large, version_fault
 from bus.publish.body import Fitter
@@ -107,6 +108,7 @@ class Publisher:
         now: The clock, aware.
         max_message_bytes: The limit for one event; no topic's own may be lower.
         private_use: What a private-use character (外字) is, as the checker takes it.
+        form: How the site writes its numbers, as the checker takes it.
         learn: Streams whose topics are read when the publisher starts instead of when the first
             change asks for them.
         seals: The keys for items that must not be in the log as they are; without any, a record
@@ -125,6 +127,7 @@ class Publisher:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         max_message_bytes: int = 1_000_000,
         private_use: Severity = Severity.ERROR,
+        form: NumberForm = AS_SHIPPED,
         learn: Iterable[str] = (),
         seals: Seals | None = None,
         is_dry: bool = False,
@@ -137,6 +140,7 @@ class Publisher:
         self._now = now
         self._max_message_bytes = max_message_bytes
         self._private_use = private_use
+        self._form = form
         self._learn_at_start = tuple(learn)
         self._seals = seals or Seals()
         self._is_dry = is_dry
@@ -485,7 +489,10 @@ class Publisher:
     def _checker(self, name: str) -> Checker:
         if name not in self._checkers:
             self._checkers[name] = Checker(
-                self._catalog, self._streams[name], private_use=self._private_use
+                self._catalog,
+                self._streams[name],
+                private_use=self._private_use,
+                form=self._form,
             )
         return self._checkers[name]
 

@@ -32,6 +32,10 @@ _SHORT = 1024  # bytes up to which one search is quicker than a kernel
 _PRIVATE = r"[\x{e000}-\x{f8ff}\x{f0000}-\x{ffffd}\x{100000}-\x{10fffd}]"
 _PRIVATE_3 = re.compile(rb"\xef[\x80-\xa3]")  # U+F000 to U+F8FF
 _PRIVATE_15 = re.compile(rb"\xf3[\xb0-\xbf]")  # plane 15; other bytes after F3: selectors
+_LETTER = r"\pL"
+_DIGIT = r"\pN"
+_KANA = r"[\p{Hiragana}\p{Katakana}\x{ff66}-\x{ff9d}]"
+_BLANK_AT_AN_END = r"^[\s\x{3000}]|[\s\x{3000}]$"
 _SELECTORS = r"[\x{fe00}-\x{fe0f}\x{e0100}-\x{e01ef}]"
 
 
@@ -71,6 +75,23 @@ def longer_than(values: Column, most: int) -> Mask | None:
         return None
     length = pc.subtract(length, pc.count_substring_regex(values, _SELECTORS))
     return _some(pc.greater(length, most))
+
+
+def of_numbers_alone(values: Column) -> Mask | None:
+    """Which values have digits and not one letter; None if none does."""
+    without = pc.invert(pc.match_substring_regex(values, _LETTER))
+    return _some(pc.and_(without, pc.match_substring_regex(values, _DIGIT)))
+
+
+def without_kana(values: Column) -> Mask | None:
+    """Which values are not empty and have no kana; None if none is so."""
+    without = pc.invert(pc.match_substring_regex(values, _KANA))
+    return _some(pc.and_(without, pc.greater(pc.binary_length(values), 0)))
+
+
+def blank_at_an_end(values: Column) -> Mask | None:
+    """Which values begin or end with a blank; None if none does."""
+    return _found(values, _BLANK_AT_AN_END)
 
 
 def _ends(values: Column) -> tuple[int, int]:

@@ -5,9 +5,9 @@ beginning once and then only what was appended since. It answers two questions o
 is about to be sent.
 
 *Is it the next in line?* The version must be the subject's newest plus one. A subject of which
-nothing is known starts at 1, except that an event of nature RECORD may start anywhere: a first
-load hands over each subject at the version its register has reached. An erased subject is one
-of which nothing is known.
+nothing is known starts at 1, except that an event of nature RECORD may start at any version up to
+``HIGHEST_START``: a first load hands over each subject at the version its register has reached. An
+erased subject is one of which nothing is known.
 
 *Is it there already?* An event that was sent before has the same id (see
 :mod:`bus.publish.identity`) and is silently done. The id of each subject's newest event is kept
@@ -29,6 +29,9 @@ from dataclasses import dataclass
 from enum import Enum
 from operator import xor
 
+HIGHEST_START = 99_999
+"""The highest version at which a subject may begin; far above any register's, and far enough below
+the highest version there is that it has successors."""
 RECENT = 200_000
 """Of how many events a stream's index remembers the id, beside each subject's newest."""
 
@@ -46,6 +49,7 @@ class Standing(Enum):
     DONE = "done"  # in the log already: this very event
     GAP = "version-gap"  # an earlier version is missing
     REPEAT = "version-repeat"  # another event has this version, or a higher one
+    START = "version-start"  # a subject cannot begin so far on
     TAKEN = "event-repeat"  # another event has this id
 
     @property
@@ -160,6 +164,8 @@ class Draft:
             return Standing.REPEAT
         if version != newest + 1 and not (newest == 0 and opens):
             return Standing.GAP
+        if newest == 0 and version > HIGHEST_START:
+            return Standing.START
         self._journal.append((subject, drafted, event))
         self._subjects[subject] = (version, event)
         self._events[event] = subject ^ version
@@ -195,7 +201,9 @@ class Draft:
             newest = word >> _EVENT_BITS
             if newest and word & _EVENT_MASK == event & _EVENT_MASK:
                 return False  # it may be this very event
-            if version != newest + 1 and (newest or not is_opening or version < 1):
+            if version != newest + 1 and (
+                newest or not is_opening or not 1 <= version <= HIGHEST_START
+            ):
                 return False
         return True
 

@@ -89,8 +89,13 @@ _NAMED_CHECKS: Mapping[str, Words] = MappingProxyType(
         "individual-number": Words("個人番号、検査用数字", "individual number, its check digit"),
         "corporate-number": Words("法人番号、検査用数字", "corporate number, its check digit"),
         "insurer-number": Words("保険者番号、検証番号", "insurer number, its check digit"),
-        "atena": Words("宛名番号の形（警告のみ）", "form of an atena number (warns only)"),
+        "atena": Words(
+            "宛名番号の形（団体の設定）、検査用数字（警告のみ）",
+            "the site's form of a number; its check digit (warns only)",
+        ),
         "postal-code": Words("郵便番号7桁", "postal code of seven digits"),
+        "name": Words("数字だけでない名称", "a name, not numbers alone"),
+        "kana": Words("かなを含む", "text with kana"),
         "uuid": Words("UUID", "UUID"),
         "event-type": Words("このストリームのイベント種別", "an event type of this stream"),
     }

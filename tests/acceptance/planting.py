@@ -198,6 +198,8 @@ class _Planting:
 
     def _text(self, entry: dict[str, Any], path: str, sensitivity: str | None, held: Any) -> Any:
         check, most = entry.get("x-check", ""), int(entry.get("x-max-length", 100))
+        prefix = "ロウエイケンサ" if check == "kana" else "漏洩検査"
+        check = "" if check in ("name", "kana") else check
         if check == "individual-number":
             token = individual_number(self.garden.digits(11))
         elif check.startswith("digits:") and int(check.removeprefix("digits:")) >= SHORTEST:
@@ -207,8 +209,8 @@ class _Planting:
         else:
             token = self.garden.token(min(most, 16))
         self._plant(path, sensitivity, token)
-        is_wide = not check and most >= len(token) + 5 and entry.get("x-form", "X")[0] != "X"
-        return f"漏洩検査-{token}" if is_wide else token
+        is_wide = not check and most >= len(token) + 8 and entry.get("x-form", "X")[0] != "X"
+        return f"{prefix}-{token}" if is_wide else token
 
     def _plant(self, path: str, sensitivity: str | None, token: str) -> None:
         assert sensitivity is not None

@@ -30,6 +30,7 @@ from bus.publish.rules.statement import Rule
 HEADER_RULES: tuple[Rule, ...] = (
     header.place_in_change,
     header.processing_time,
+    header.time_of_change_id,
     header.reference_to_earlier_event,
 )
 RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(

@@ -49,6 +49,18 @@ def processing_time(records: Records, now: datetime) -> Iterator[Finding]:
     yield from records.find(early, "processed-at", "a time since 1950", path)
 
 
+def time_of_change_id(records: Records, now: datetime) -> Iterator[Finding]:
+    """A change id is a UUIDv7 and so begins with a time, no later than 処理日時 may be.
+
+    As text, which sorts as the time does.
+    """
+    ids = records.column("header.change_id")
+    latest = round((now + CLOCK_LIMIT).timestamp() * 1000).to_bytes(6, "big").hex()
+    ahead = pc.greater(pc.utf8_slice_codeunits(ids, 0, 13), f"{latest[:8]}-{latest[8:]}")
+    expected = "a UUIDv7 whose time is not in the future"
+    yield from records.find(ahead, "change-id", expected, "header.change_id")
+
+
 def reference_to_earlier_event(records: Records, _now: datetime) -> Iterator[Finding]:
     """What corrects or cancels says which event; nothing else does."""
     cancels, path = records.column("header.cancels"), "header.cancels"

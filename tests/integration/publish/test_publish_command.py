@@ -50,7 +50,7 @@ def run(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 def residents(count: int) -> list[str]:
     """Lines of so many different residents."""
     return [
-        json.dumps(change(record(subject_id=str(number))), ensure_ascii=False)
+        json.dumps(change(record(subject_id=f"{number:015d}")), ensure_ascii=False)
         for number in range(1, count + 1)
     ]
 

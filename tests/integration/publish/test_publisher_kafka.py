@@ -47,9 +47,10 @@ async def test_a_change_arrives_as_it_was(cluster: Any) -> None:
 async def test_publishers_one_after_the_other(cluster: Any) -> None:
     """The next one knows from the log where each subject stands, and doubles nothing."""
     first = [
-        changed(change(record(subject_id=str(n), nature="RECORD", version=3))) for n in range(50)
+        changed(change(record(subject_id=f"{n:015d}", nature="RECORD", version=3)))
+        for n in range(50)
     ]
-    second = [changed(change(record(subject_id=str(n), version=4))) for n in range(50)]
+    second = [changed(change(record(subject_id=f"{n:015d}", version=4))) for n in range(50)]
     async with cluster.publisher() as publisher:
         await publisher.publish(first)
 
@@ -63,7 +64,7 @@ async def test_publishers_one_after_the_other(cluster: Any) -> None:
     versions: dict[str, list[int]] = {}
     for event in events:
         versions.setdefault(event["header"]["subject_id"], []).append(event["header"]["version"])
-    assert versions == {str(number): [3, 4] for number in range(50)}
+    assert versions == {f"{number:015d}": [3, 4] for number in range(50)}
 
 
 async def test_two_publishers_in_turns(cluster: Any) -> None:
@@ -89,7 +90,9 @@ async def test_the_size_that_is_let_through_is_accepted(cluster: Any) -> None:
         sizes = range(5_840, 5_880)
         outcomes = await publisher.publish(
             [
-                changed(change(record("household", subject_id=str(10_000 + n), body=household(n))))
+                changed(
+                    change(record("household", subject_id=f"{10_000 + n:015d}", body=household(n)))
+                )
                 for n in sizes
             ]
         )
@@ -123,7 +126,7 @@ async def test_columns_in_bulk(cluster: Any) -> None:
     def batch(version: int) -> pa.RecordBatch:
         rows, fitters = {"resident": StreamRows()}, {"resident": Fitter(stream)}
         for number in range(1_000):
-            value = record(subject_id=str(number), version=version, nature="RECORD")
+            value = record(subject_id=f"{number:015d}", version=version, nature="RECORD")
             one = changed(change(value))
             add_rows(rows, fitters, number, one, one.change_id or "")
         return rows["resident"].batch(schema)

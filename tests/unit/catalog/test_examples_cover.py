@@ -31,6 +31,8 @@ CODE_OF = {
 }
 CODE_OF_CHECK = {
     "atena": "empty",
+    "name": "name",
+    "kana": "kana",
     "municipality-code": "check-digit",
     "individual-number": "check-digit",
     "corporate-number": "check-digit",

@@ -61,6 +61,19 @@ async def test_knows_what_was_there_before(town: Town) -> None:
     await fence.close()
 
 
+@pytest.mark.parametrize("spelled", ["1", "00000000000001", "1 ", " 000000000000001"])
+async def test_another_spelling_is_the_same_person(town: Town, fence: Fence, spelled: str) -> None:
+    """A protection that was published before the site's form was kept covers the person; and so
+    is a record found that is spelled otherwise than its person's protection."""
+    await town.publish("protection", spelled, 1, shared_with=["2 "], household_number="3")
+    assert await is_protected(town, fence, ONE, TWO, THREE, "0001", "02") == [
+        True, True, False, True, True,
+    ]  # fmt: skip
+    everybody = fence.everybody
+    assert {f"131016/{ONE}", f"131016/{spelled}", f"131016/{TWO}"} <= everybody.persons
+    assert f"131016/{THREE}" in everybody.households
+
+
 async def test_whoever_shares_the_address(town: Town, fence: Fence) -> None:
     """The others whom a protection names are covered as long as it names them."""
     await town.publish("protection", ONE, 1, shared_with=[TWO, THREE])

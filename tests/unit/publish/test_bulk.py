@@ -24,7 +24,7 @@ def line(**fields: Any) -> bytes:
 
 def residents(count: int, first: int = 1) -> bytes:
     """So many lines of different residents."""
-    return b"".join(line(subject_id=str(number)) for number in range(first, first + count))
+    return b"".join(line(subject_id=f"{number:015d}") for number in range(first, first + count))
 
 
 async def loaded(publisher: Any, data: bytes, **options: Any) -> tuple[Progress, list[RefusedLine]]:
@@ -39,20 +39,20 @@ async def loaded(publisher: Any, data: bytes, **options: Any) -> tuple[Progress,
 async def test_every_line_is_published(house: Any) -> None:
     """Lines become events; empty lines are passed over; the last newline may be missing."""
     publisher = await house.publisher()
-    data = b"\n" + residents(3) + b"  \r\n" + line(subject_id="4").rstrip(b"\n")
+    data = b"\n" + residents(3) + b"  \r\n" + line(subject_id="000000000000004").rstrip(b"\n")
 
     progress, refused = await loaded(publisher, data)
 
     assert refused == []
     assert (progress.changes, progress.published, progress.events) == (4, 4, 4)
     assert (progress.lines, progress.offset) == (6, len(data))
-    assert sorted(house.versions()) == [(str(number), 1) for number in range(1, 5)]
+    assert sorted(house.versions()) == [(f"{number:015d}", 1) for number in range(1, 5)]
 
 
 async def test_loading_again_adds_nothing(house: Any) -> None:
     """A line without an id has the same id each time, and so its events."""
     publisher = await house.publisher()
-    data = residents(3) + line(subject_id="1", version=2)
+    data = residents(3) + line(subject_id="000000000000001", version=2)
     await loaded(publisher, data)
 
     progress, refused = await loaded(await house.publisher(), data)
@@ -64,7 +64,9 @@ async def test_loading_again_adds_nothing(house: Any) -> None:
 async def test_a_sealed_item_is_in_no_id(house: Any) -> None:
     """An id from the line's bytes could be tried against every number there is: give one."""
     publisher = await house.publisher(seals=Seals(Pocket("k1")))
-    without = change(record(STREAM, subject_id="1"), record(subject_id="1"))
+    without = change(
+        record(STREAM, subject_id="000000000000001"), record(subject_id="000000000000001")
+    )
     given = without | {"change_id": "019d4be0-0000-7abc-8def-000000000001"}
     data = b"".join(json.dumps(each).encode() + b"\n" for each in (without, given))
 
@@ -81,16 +83,16 @@ async def test_a_bad_line_does_not_stop_the_others(house: Any) -> None:
     """Each is reported by number, with all its faults and the items' names."""
     publisher = await house.publisher()
     spoilt = body("resident", sex="9", address__postal_code="x")
-    sjis = line(subject_id="8").decode().replace("\U000e0100", "").encode("shift_jis")
+    sjis = line(subject_id="000000000000008").decode().replace("\U000e0100", "").encode("shift_jis")
     data = b"".join(
         [
-            line(subject_id="1"),
+            line(subject_id="000000000000001"),
             b"not json\n",
-            line(subject_id="2", body=spoilt),
+            line(subject_id="000000000000002", body=spoilt),
             sjis,
-            line(subject_id="3", version=5),
-            line(subject_id="4", body=body("resident", name__full="山" * 1_000_000)),
-            line(subject_id="5"),
+            line(subject_id="000000000000003", version=5),
+            line(subject_id="000000000000004", body=body("resident", name__full="山" * 1_000_000)),
+            line(subject_id="000000000000005"),
             b'{"municipality_code": "131016", "rec',
         ]
     )
@@ -107,7 +109,7 @@ async def test_a_bad_line_does_not_stop_the_others(house: Any) -> None:
     }
     assert [fault.item for fault in refused[1].faults] == ["性別", "住所_郵便番号"]
     assert (progress.published, progress.refused) == (2, 6)
-    assert sorted(house.versions()) == [("1", 1), ("5", 1)]
+    assert sorted(house.versions()) == [("000000000000001", 1), ("000000000000005", 1)]
     assert "山山" not in json.dumps([found.as_json for found in refused], ensure_ascii=False)
 
 

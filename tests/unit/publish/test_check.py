@@ -64,6 +64,15 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     ({"relationship": "020"}, "code-list", "relationship"),
     ({"relationship": ""}, "code-list", "relationship"),
     ({"household_number": "1" * 16}, "too-long", "household_number"),
+    ({"household_number": "12345674"}, "number-form", "household_number"),
+    ({"household_number": "000000012345674 "}, "number-form", "household_number"),
+    ({"household_number": " 00000012345674"}, "number-form", "household_number"),
+    ({"household_number": "9999-99-99"}, "number-form", "household_number"),
+    ({"name__kana": "0000-00-00"}, "kana", "name.kana"),
+    ({"name__full": "20261129"}, "name", "name.full"),
+    ({"address__municipality": "20261129"}, "name", "address.municipality"),
+    ({"nationality": "392 "}, "blank", "nationality"),
+    ({"residence_status": "\u3000永住"}, "blank", "residence_status"),
     ({"household_number": "１２３"}, "half-width", "household_number"),
     ({"household_number": ""}, "empty", "household_number"),
     ({"birth_date": {"unknown": True}}, "missing", "birth_date.text"),
@@ -111,6 +120,9 @@ RIGHT: list[dict[str, Any]] = [
     {"birth_date": {"date": "1912-07-30", "unknown": False}},  # 明治45.7.30
     {"birth_date": {"date": "1926-12-25", "unknown": False}},  # 大正15.12.25
     {"household_number": "123456789012340"},
+    {"name__kana": "ﾔﾏﾀﾞ ﾀﾛｳ", "name__full": "山田　太郎　"},
+    {"name__kana": "", "name__full": "―"},
+    {"address__municipality": "千代田区２"},
     {"previous_address": {"municipality_code": "999999", "town_code": "9999999"}},
     {"bulk": True},
 ]  # fmt: skip
@@ -125,7 +137,9 @@ def test_a_right_item_passes(judge: Judge, items: dict[str, Any]) -> None:
 def test_a_wrong_atena_number_is_a_warning(judge: Judge) -> None:
     """Old numbers were kept: the check digit advises, and rejects nothing."""
     value = change(
-        record(subject_id="000000012345675", body=body("resident", household_number="12"))
+        record(
+            subject_id="000000012345675", body=body("resident", household_number="000000000000012")
+        )
     )
 
     faults = judge(value)
@@ -159,12 +173,13 @@ def test_faults_inside_lists_name_their_record(judge: Judge) -> None:
     """An entry of a list is looked at as an item is."""
     members = [{"subject_id": "x" * 16}, {"subject_id": "000000012345674", "relationship": "zz"}]
     spoilt = body("household", members=members, head_subject_id=None)
-    wrong = record("household", subject_id="2", body=spoilt)
+    wrong = record("household", subject_id="000000000000002", body=spoilt)
 
     faults = [f for f in judge(change(record("household"), wrong)) if f.is_error]
 
     assert said(faults) == {
         ("too-long", "members.subject_id"),
+        ("number-form", "members.subject_id"),
         ("code-list", "members.relationship"),
     }
     assert {fault.record for fault in faults} == {1}
@@ -237,7 +252,7 @@ def test_half_a_character_is_refused(judge: Judge) -> None:
         ({"event_type": "resident.vanished"}, "event-type", "header.event_type"),
         ({"event_type": "household.changed"}, "event-type", "header.event_type"),
         ({"cancels": "1"}, "uuid", "header.cancels"),
-        ({"subject_id": "１２３"}, "half-width", "header.subject_id"),
+        ({"subject_id": "000000000000１２３"}, "half-width", "header.subject_id"),
         ({"subject_id": ""}, "empty", "header.subject_id"),
         ({"version": 2**31}, "range", "header.version"),
         ({"version": -(10**40)}, "range", "header.version"),

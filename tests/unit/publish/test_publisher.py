@@ -131,7 +131,7 @@ async def test_a_fault_refuses_the_whole_change_and_no_other(house: Any, publish
     outcomes = await publish(
         publisher,
         change(record()),
-        change(record(subject_id="10"), wrong),
+        change(record(subject_id="000000000000010"), wrong),
         change(record("household")),
     )
 
@@ -152,7 +152,7 @@ async def test_later_changes_of_a_refused_subject_are_refused(house: Any, publis
         change(record()),
         change(record(version=2, body=spoilt)),
         change(record(version=3)),
-        change(record(subject_id="10")),
+        change(record(subject_id="000000000000010")),
     )
 
     assert [codes(outcome) for outcome in outcomes] == [[], ["code-list"], ["version-gap"], []]
@@ -167,8 +167,8 @@ async def test_a_gap_in_one_record_holds_back_the_others(house: Any, publish: An
 
     first, second = await publish(
         publisher,
-        change(record(), record(subject_id="10", version=2)),
-        change(record(), record(subject_id="10")),
+        change(record(), record(subject_id="000000000000010", version=2)),
+        change(record(), record(subject_id="000000000000010")),
     )
 
     assert codes(first) == ["version-gap"]
@@ -206,7 +206,7 @@ async def test_what_another_appends_meanwhile_is_not_skipped(
 ) -> None:
     """Passing over its own events, a publisher still reads what lies between them."""
     other = await house.publisher()
-    await publish(other, change(record(subject_id="10")))
+    await publish(other, change(record(subject_id="000000000000010")))
     foreign = house.log("resident")[0]
     house.broker.truncate("linkage.resident", partition_of([foreign[0]], 3)[0], 1)
 
@@ -216,14 +216,14 @@ async def test_what_another_appends_meanwhile_is_not_skipped(
 
     publisher = await house.publisher(guard=guard)
     twin = next(
-        str(number)
+        f"{number:015d}"
         for number in range(11, 99)
-        if partition_of([b"131016/%d" % number], 3) == partition_of([foreign[0]], 3)
+        if partition_of([b"131016/%015d" % number], 3) == partition_of([foreign[0]], 3)
     )
     await publish(publisher, change(record(subject_id=twin)))
     publisher._guard = lambda: None
 
-    (outcome,) = await publish(publisher, change(record(subject_id="10")))
+    (outcome,) = await publish(publisher, change(record(subject_id="000000000000010")))
 
     assert codes(outcome) == ["version-repeat"]
 
@@ -295,7 +295,7 @@ async def test_a_broker_that_goes_away_in_the_middle(
     """Calling again sends exactly what is not there yet."""
     publisher = await house.publisher()
     changes = [
-        change(record(), record(subject_id="10"), change_id=ident(1)),
+        change(record(), record(subject_id="000000000000010"), change_id=ident(1)),
         change(record(version=2), change_id=ident(2)),
     ]
     publisher._producer = Flaky(publisher._producer, appended)
@@ -306,9 +306,9 @@ async def test_a_broker_that_goes_away_in_the_middle(
 
     assert all(outcome.is_published for outcome in outcomes)
     assert sorted(house.versions()) == [
+        ("000000000000010", 1),
         ("000000012345674", 1),
         ("000000012345674", 2),
-        ("10", 1),
     ]
     assert sum(outcome.resent for outcome in outcomes) == appended
 
@@ -428,7 +428,7 @@ async def test_an_erased_subject_starts_anew(house: Any, publish: Any) -> None:
 async def test_an_event_above_the_limit_is_refused_before_sending(house: Any, publish: Any) -> None:
     """It takes its change with it, and nothing else."""
     publisher = await house.publisher(max_message_bytes=2000)
-    members = [{"subject_id": str(number)} for number in range(500)]
+    members = [{"subject_id": f"{number:015d}"} for number in range(500)]
     large = body("household", members=members, member_count=500, head_subject_id=None)
 
     outcomes = await publish(
@@ -483,7 +483,7 @@ async def test_protection_is_acknowledged_before_the_rest(
 
     outcomes = await publish(
         publisher,
-        change(record(subject_id="10")),
+        change(record(subject_id="000000000000010")),
         change(flagged, protection, record("household")),
     )
 
@@ -500,9 +500,9 @@ async def test_protection_does_not_overtake_its_persons_events(house: Any, publi
     outcomes = await publish(
         publisher,
         change(record()),
-        change(record(subject_id="10")),
+        change(record(subject_id="000000000000010")),
         change(record("protection"), flagged),
-        change(record("protection", subject_id="20")),
+        change(record("protection", subject_id="000000000000020")),
     )
 
     assert all(outcome.is_published for outcome in outcomes)
@@ -591,15 +591,17 @@ async def test_columns_are_published_as_changes_are(house: Any, parse: Parse) ->
 
 async def test_rows_of_columns_are_refused_with_their_change(house: Any, parse: Parse) -> None:
     """A row with a fault takes its change along, and a warning is counted."""
-    wrong = record(subject_id="20", body=body("resident", sex="x"))
+    wrong = record(subject_id="000000000000020", body=body("resident", sex="x"))
     records = columns(
         house,
         parse,
         change(record()),
-        change(record(subject_id="10"), wrong),
+        change(record(subject_id="000000000000010"), wrong),
         change(record(version=3)),
         change(record(version=2)),
-        change(record(subject_id="40"), record(subject_id="50", version=2)),
+        change(
+            record(subject_id="000000000000040"), record(subject_id="000000000000050", version=2)
+        ),
     )
     stream = house.catalog.stream("resident")
     publisher = await house.publisher()
@@ -623,7 +625,9 @@ async def test_columns_too_large_for_the_broker(house: Any, parse: Parse) -> Non
     """They are refused one by one, before anything is sent."""
     publisher = await house.publisher(max_message_bytes=600)
     long = body("resident", name__kana="カ" * 100, address__building="ビ" * 300)
-    records = columns(house, parse, change(record(subject_id="10", body=long)), change(record()))
+    records = columns(
+        house, parse, change(record(subject_id="000000000000010", body=long)), change(record())
+    )
 
     outcome = await publisher.publish_columns(house.catalog.stream("resident"), records)
 

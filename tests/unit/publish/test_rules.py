@@ -150,7 +150,7 @@ def test_a_household_holds_together(
     judge: Judge, items: dict[str, Any], expected: set[tuple[str, str]]
 ) -> None:
     """The head is a member or absent, each member comes once, and they are counted."""
-    other = record("household", subject_id="10")
+    other = record("household", subject_id="000000000000010")
 
     faults = judge(change(other, record("household", body=body("household", **items)), other))
 
@@ -160,7 +160,10 @@ def test_a_household_holds_together(
 
 def test_members_of_different_households_do_not_meet(judge: Judge) -> None:
     """The same person in two records of a batch is no repetition."""
-    assert said(judge(change(record("household"), record("household", subject_id="10")))) == set()
+    assert (
+        said(judge(change(record("household"), record("household", subject_id="000000000000010"))))
+        == set()
+    )
 
 
 @pytest.mark.parametrize(
@@ -229,7 +232,7 @@ def test_a_snapshot_says_what_the_protection_beside_it_says(event_type: str) -> 
     """A person whose protection starts is not at once published as unprotected."""
     protection = record("protection", event_type=event_type)
     flagged = record(body=body("resident", protected=True))
-    other = record(subject_id="10")
+    other = record(subject_id="000000000000010")
 
     assert whole(protection, flagged, other) == set()
     assert whole(protection, record()) == {("protection-flag", "protected")}
@@ -238,20 +241,22 @@ def test_a_snapshot_says_what_the_protection_beside_it_says(event_type: str) -> 
 
 def test_whoever_shares_the_address_is_flagged_too() -> None:
     """Of those whom a protection names beside its subject, if the change has their records."""
-    protection = record("protection", body=body("protection", shared_with=["10"]))
+    protection = record("protection", body=body("protection", shared_with=["000000000000010"]))
     flagged = record(body=body("resident", protected=True))
-    shares = record(subject_id="10", body=body("resident", protected=True))
+    shares = record(subject_id="000000000000010", body=body("resident", protected=True))
 
     assert whole(protection, flagged, shares) == set()
-    assert whole(protection, flagged, record(subject_id="10")) == {("protection-flag", "protected")}
-    assert whole(protection, flagged, record(subject_id="20")) == set()
+    assert whole(protection, flagged, record(subject_id="000000000000010")) == {
+        ("protection-flag", "protected")
+    }
+    assert whole(protection, flagged, record(subject_id="000000000000020")) == set()
 
 
 def test_a_protection_comes_with_the_persons_snapshot() -> None:
     """A start, an extension and an end; a start alone is a first load, somebody from elsewhere
     has no snapshot here."""
     alone = {("protection-alone", "subject_id")}
-    other = record(subject_id="10")
+    other = record(subject_id="000000000000010")
     for event_type in ("protection.started", "protection.extended", "protection.ended"):
         word = record("protection", event_type=event_type)
         assert whole(word, other) == alone

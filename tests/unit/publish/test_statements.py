@@ -126,7 +126,7 @@ def test_shares_are_added_exactly(catalog: Catalog) -> None:
     first = value["co_owners"][0]
 
     def shares(*said: str | None) -> dict[str, Any]:
-        owners = [{**first, "subject_id": f"{n}", "representative": False, "share": share}
+        owners = [{**first, "subject_id": f"{n:015d}", "representative": False, "share": share}
                   for n, share in enumerate(said)]  # fmt: skip
         return {**value, "co_owners": owners}
 

@@ -26,6 +26,9 @@ def known(*events: tuple[bytes, int, str]) -> VersionIndex:
         (1, True, Standing.NEXT),
         (2, False, Standing.GAP),
         (7, True, Standing.NEXT),  # a first load
+        (99_999, True, Standing.NEXT),
+        (100_000, True, Standing.START),  # no register is so far on
+        (2_147_483_647, True, Standing.START),  # after which there would be none
         (0, False, Standing.REPEAT),
     ],
 )

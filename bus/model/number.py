@@ -1,0 +1,92 @@
+"""宛名番号 and 世帯番号: the one form that a site writes them in, and what makes two the same.
+
+Vendors' systems write the same number as ``12345674``, ``000000012345674`` or with blanks behind
+it. A site has one form, which is what may be published. Where somebody is looked for, numbers are
+compared by :func:`bare`, which no spelling changes: what was published before the form was kept,
+or under another, is found all the same.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+LONGEST = 15
+"""Characters of a number in 基本データリスト (X15)."""
+_BETWEEN = re.compile(r"[\x00-\x2f\x3a-\x40\x5b-\x60\x7b-\x7f\u2010-\u2015\u2212]")
+"""What is no part of a number, as far as comparing goes: blanks, hyphens and other signs."""
+
+
+@dataclass(frozen=True, slots=True)
+class NumberForm:
+    """How a site writes its numbers.
+
+    ``width`` is how many digits they have, at most 15; where they are not ``is_padded`` with
+    zeros to that width, it is how many they have at most, and none begins with a zero.
+    """
+
+    width: int = LONGEST
+    is_padded: bool = True
+
+    @property
+    def expected(self) -> str:
+        """What a number must be, in words."""
+        if self.is_padded:
+            return f"{self.width} digits, with zeros in front: the site's form of a number"
+        return f"1 to {self.width} digits, without zeros in front: the site's form of a number"
+
+    @property
+    def pattern(self) -> str:
+        """A regular expression of the whole number, as RE2 reads it."""
+        if self.is_padded:
+            return rf"\A[0-9]{{{self.width}}}\z"
+        return rf"\A[1-9][0-9]{{0,{self.width - 1}}}\z"
+
+    def of(self, number: str) -> str:
+        """*number* in the site's form; as it is where it is no number that has one."""
+        digits = bare(number)
+        if not digits.isdecimal() or len(digits) > self.width:
+            return number
+        return digits.zfill(self.width) if self.is_padded else digits
+
+
+AS_SHIPPED = NumberForm()
+"""The form that holds where a site sets none: 15 digits, with zeros in front."""
+
+
+def bare(number: str) -> str:
+    """What of *number* is the same in every spelling: letters and digits from the first that is
+    no zero. Two numbers of one municipality are the same person's if this is the same."""
+    if number.isascii() and number.isdecimal():
+        return number.lstrip("0")
+    return _BETWEEN.sub("", unicodedata.normalize("NFKC", number)).lstrip("0")
+
+
+def comparable(number: str) -> str:
+    """:func:`bare`, with zeros in front to the longest: one text for all spellings."""
+    return bare(number).rjust(LONGEST, "0")
+
+
+def comparable_key(key: str) -> str:
+    """*key*, ``<municipality_code>/<number>``, with the number as one text for all spellings."""
+    municipality, slash, number = key.partition("/")
+    return f"{municipality}/{comparable(number)}" if slash else key
+
+
+def spellings(number: str, longest: int = LONGEST) -> Iterator[str]:
+    """The ways to write *number* with zeros in front and blanks around, the shortest first.
+
+    For stores that find by equality; what else somebody may have put between the digits is not
+    among them.
+    """
+    digits = bare(number)
+    yield number
+    for width in range(max(len(digits), 1), longest + 1):
+        padded = digits.zfill(width)
+        for blanks in range(longest - width + 1):
+            for before in range(blanks + 1):
+                spelled = " " * before + padded + " " * (blanks - before)
+                if spelled != number:
+                    yield spelled
