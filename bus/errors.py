@@ -2,8 +2,8 @@
 
 The class of an error decides the reaction, and nothing else does: **retry** the same batch
 after a back-off, **park** the event and carry on, or **stop** this lane and call somebody.
-Anything that is not a :class:`BusError` is a defect: it stops the lane with its traceback and
-leaves the position where it was.
+Anything that is not a :class:`BusError` is a defect: it stops the lane with its traceback, leaves
+the position where it was, and the lane is opened anew after a while (``bus.observe.tasks``).
 
 A message is one lower-case sentence and never holds a field value; identifiers go into
 ``where``. The code is for searching: ``docs/errors.md`` says what to do about each.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
+from typing import Any
 
 import structlog
 
@@ -106,7 +108,7 @@ async def run_deliveries(
     systems: Sequence[str] = (),
     *,
     once: bool = False,
-    watch: Callable[[Shared], Awaitable[None]] | None = None,
+    watch: Callable[[Shared], Coroutine[Any, Any, None]] | None = None,
     told_to_stop: Callable[[], None] | None = None,
 ) -> None:
     """Deliver to *systems* (none: all of the settings, and the ledger) until SIGTERM or SIGINT.
@@ -135,16 +137,19 @@ async def run_deliveries(
         both, deliveries = await stack.enter_async_context(delivering(settings, cluster, systems))
         observe(both, deliveries)
         if settings.http_port is not None:
-            pages = http.build(both.metrics, ready={"lanes": lambda: ill(both)})
+            ready = {"lanes": lambda: ill(both), "tasks": both.tasks.ill}
+            pages = http.build(both.metrics, ready=ready)
             await stack.enter_async_context(
-                http.serving(pages, settings.http_host, settings.http_port)
+                http.serving(pages, settings.http_host, settings.http_port, both.tasks)
             )
-        watching = asyncio.ensure_future(watch(both)) if watch is not None else None
+        watching = None
+        if watch is not None:
+            watching = both.tasks.keep("progress", partial(watch, both))
         try:
             await host(both, deliveries, stop, once=once)
         finally:
             if watching is not None:
-                watching.cancel()
+                await watching.end()
     if once and (stopped := both.lanes.stopped()):
         raise LaneError("lanes have stopped and wait for a person", lanes=len(stopped))
     if once and (paused := both.lanes.paused()):

@@ -19,6 +19,7 @@ from bus.monitor.recent import read_recent
 from bus.monitor.report import report
 from bus.observe import http
 from bus.observe.metrics import Metrics
+from bus.observe.tasks import Tasks
 from bus.settings import Settings
 
 
@@ -49,6 +50,7 @@ async def run_monitor(settings: Settings) -> None:
                 for stream in views:
                     if system in settings.systems or not settings.systems:
                         expected.setdefault(stream, set()).add(system)
+        tasks = Tasks(metrics, first=settings.retry_first, most=settings.retry_most)
         monitor = Monitor(
             cluster,
             settings.need("kafka"),
@@ -57,13 +59,17 @@ async def run_monitor(settings: Settings) -> None:
             lambda stream: Reader(stream, streams, known),
             expected,
             metrics=metrics,
+            tasks=tasks,
         )
         if settings.monitor_port is not None:
-            ready = {"monitor": lambda: [] if monitor.is_watching else ["not watching yet"]}
+            ready = {
+                "monitor": lambda: [] if monitor.is_watching else ["not watching yet"],
+                "tasks": tasks.ill,
+            }
             pages = http.build(metrics, ready=ready)
             pages.router.routes.append(throughput_page(monitor.report))
             await stack.enter_async_context(
-                http.serving(pages, settings.http_host, settings.monitor_port)
+                http.serving(pages, settings.http_host, settings.monitor_port, tasks)
             )
         await monitor.run(stop)
 

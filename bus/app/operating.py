@@ -19,6 +19,7 @@ from bus.deliver.operations import Operations
 from bus.deliver.parked import ParkedIndex
 from bus.errors import BusError, ConfigurationError
 from bus.model import Edition, Stream
+from bus.observe.tasks import Tasks
 from bus.policy import LEDGER
 from bus.settings import Settings
 
@@ -48,7 +49,7 @@ async def operations(settings: Settings) -> AsyncIterator[Operations]:
     """
     async with _internal(settings, "operation") as (cluster, topic, stream, reader):
         back_off = BackOff(settings.retry_first, settings.retry_most)
-        operated = Operations(cluster, topic, stream, reader, SystemClock(), back_off)
+        operated = Operations(cluster, topic, stream, reader, SystemClock(), back_off, Tasks())
         try:
             await operated.start()
             yield operated

@@ -21,6 +21,7 @@ from bus.errors import ConfigurationError
 from bus.model import Fault, Stream
 from bus.observe import http
 from bus.observe.metrics import Metrics
+from bus.observe.tasks import Tasks
 from bus.publish.check import check_columns
 from bus.publish.digits import is_municipality
 from bus.publish.outbox import Bounds, Pace, Relay, run_together
@@ -110,11 +111,13 @@ async def run_relays(settings: Settings, systems: Sequence[str] = ()) -> None:
             bounds = _bounds(settings, system)
             make = partial(publisher, bounds)
             relays.append(Relay(system, uri, make, bounds=bounds, pace=pace, metrics=metrics))
+        tasks = Tasks(metrics, first=settings.retry_first, most=settings.retry_most)
         if settings.http_port is not None:
+            pages = http.build(metrics, ready={"tasks": tasks.ill})
             await stack.enter_async_context(
-                http.serving(http.build(metrics), settings.http_host, settings.http_port)
+                http.serving(pages, settings.http_host, settings.http_port, tasks)
             )
-        await run_together(relays, stop)
+        await run_together(relays, stop, tasks)
 
 
 @asynccontextmanager

@@ -43,53 +43,60 @@ class Delivery:
         self.system = system
         self._shared = shared
         self._log = _log.bind(system=system)
-        self._consumer: Consumer = shared.broker.consumer(
-            group_of(system), client_id=f"renkei-{system}"
-        )
-        self.fleet = Fleet(
-            system,
-            feeds,
-            shared,
-            self._consumer,
-            self._log,
-            sends_receipts=sends_receipts,
-            gather=gather,
-            withdraw=withdraw,
-        )
-        self._was_assigned = False
-        self._subscribed: list[str] = []
+        self._sends_receipts = sends_receipts
+        self._gather = gather
         self._fetching: asyncio.Task[None] | None = None
         self._is_stopping = False
+        self._join(feeds, withdraw)
 
     @property
     def lanes(self) -> list[LaneState]:
         """The lanes that this process owns now."""
         return self.fleet.states
 
+    def _join(self, feeds: Sequence[Feed], withdraw: Withdraw | None) -> None:
+        """A new member of the group, which owns nothing yet."""
+        self._consumer: Consumer = self._shared.broker.consumer(
+            group_of(self.system), client_id=f"renkei-{self.system}"
+        )
+        self.fleet = Fleet(
+            self.system,
+            feeds,
+            self._shared,
+            self._consumer,
+            self._log,
+            sends_receipts=self._sends_receipts,
+            gather=self._gather,
+            withdraw=withdraw,
+        )
+        self._was_assigned = False
+        self._subscribed: list[str] = []
+
     async def run(self, *, once: bool = False) -> None:
         """Deliver until :meth:`stop`, or, *once*, until all that was there is delivered.
+
+        After it has ended by an error it may be called again: then another member of the group
+        takes up where the stores stand.
 
         Raises:
             ConfigurationError: A topic is missing, or the broker refuses us.
         """
+        if self._fetching is not None:
+            self._join(self.fleet.feeds, self.fleet.withdraw)
         self._shared.operations.listen(self.system, self.fleet.instruct)
         self.fleet.begin_withdrawal()
-        committing = asyncio.create_task(self.fleet.telling.run())
+        committing = self._shared.tasks.keep("offsets", self.fleet.telling.run, system=self.system)
         self._fetching = asyncio.create_task(self._join_and_fetch(once))
         if self._is_stopping:
             self._fetching.cancel()
         try:
-            ended, _ = await asyncio.wait(
-                {self._fetching, committing}, return_when=asyncio.FIRST_COMPLETED
-            )
-            for task in ended:
-                if not task.cancelled():
-                    task.result()
+            await asyncio.wait({self._fetching})
+            if not (self._fetching.cancelled() and self._is_stopping):
+                self._fetching.result()
         finally:
             self._fetching.cancel()
             await self.fleet.leave()
-            committing.cancel()
-            await asyncio.wait({committing})
+            await committing.end()
             await self.fleet.close()
 
     def switch(self, feeds: Sequence[Feed], withdraw: Withdraw | None) -> None:

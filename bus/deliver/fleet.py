@@ -14,8 +14,8 @@ the system holds of streams that it may no longer have at all is taken away then
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, timedelta, timezone
@@ -32,7 +32,7 @@ from bus.deliver.state import LaneName, LaneState, LaneStatus
 from bus.deliver.telling import Telling
 from bus.errors import BusError, NotEntitled, Reaction
 from bus.model import Operation, OperationState, View
-from bus.observe.logs import describe
+from bus.observe.tasks import Kept, Work
 
 _LOOK_AGAIN = timedelta(seconds=1)  # at a lane that is to end
 DEFECT = "RK-000"
@@ -76,10 +76,11 @@ class Fleet:
         self.telling = Telling(consumer, shared.clock, log)
         self._feeds = {feed.topic: feed for feed in feeds}
         self._streams = {feed.topic: feed.view.stream for feed in feeds}  # ever fed
-        self._switching: Counter[str] = Counter()  # topics whose lanes end for others to open
+        self._switching: defaultdict[str, set[object]] = defaultdict(set)
+        """By topic whose lanes end for others to open: those switches that are not done."""
         self._turns: dict[str, asyncio.Lock] = {}
-        self._withdraw = withdraw
-        self._withdrawing: asyncio.Task[None] | None = None
+        self.withdraw = withdraw
+        self._withdrawing: Kept | None = None
         self._shared = shared
         self._consumer = consumer
         self._log = log
@@ -88,7 +89,7 @@ class Fleet:
         self._sinks: dict[str, SharedSink] = {}
         self._owned: set[Place] = set()
         self._lanes: dict[Place, tuple[Lane, asyncio.Task[None]]] = {}  # also such as have ended
-        self._ending: set[asyncio.Task[None]] = set()
+        self._beside: set[Kept] = set()  # what is done beside the lanes, and has an end
         self._targets: Mapping[Place, int] | None = None
         self._today: date | None = None
 
@@ -96,6 +97,11 @@ class Fleet:
     def topics(self) -> list[str]:
         """What the system's streams are in."""
         return sorted(self._feeds)
+
+    @property
+    def feeds(self) -> list[Feed]:
+        """What the system may have and can be fed."""
+        return list(self._feeds.values())
 
     @property
     def states(self) -> list[LaneState]:
@@ -190,6 +196,7 @@ class Fleet:
                 await self.telling.commit()
         for place in places:
             gone = self._lanes.pop(place, None)
+            self._shared.tasks.forget("lane", **self._name(place)._asdict())
             waits_for_a_person = (LaneStatus.STOPPED, LaneStatus.PAUSED)
             if gone is not None and gone[0].state.status not in waits_for_a_person:
                 gone[0].state.status = LaneStatus.RELEASED
@@ -217,6 +224,7 @@ class Fleet:
         task = asyncio.create_task(lane.run())
         self._lanes[place], self._targets = (lane, task), None
         task.add_done_callback(partial(self._lane_ended, place, lane))
+        self._shared.tasks.begun("lane", **self._name(place)._asdict())
 
     def instruct(self, operation: Operation) -> None:
         """An operator has spoken: pause the lanes of a stream, or have them all go on."""
@@ -254,18 +262,20 @@ class Fleet:
             if now is not None and sink is not None and sink.fingerprint == now.view.fingerprint:
                 sink.stand(now.view)
             if now is None or was.view.fingerprint != now.view.fingerprint:
-                self._switching[topic] += 1
-                changing.append(self._beside(self._change(topic)))
+                switch = object()
+                self._switching[topic].add(switch)
+                change = partial(self._change, topic, switch)
+                changing.append(self._see_to("switch", change, self._streams[topic]))
             elif was.expires_on != now.expires_on:
                 self._open_expired(topic)
         for place in sorted(self._owned):
             if place[0] not in before and place not in self.at_work:
                 self._begin(place)  # it was left a while ago, and is still ours
-        self._withdraw = withdraw
+        self.withdraw = withdraw
         self.begin_withdrawal(changing)
         self.room.set()
 
-    async def _change(self, topic: str) -> None:
+    async def _change(self, topic: str, switch: object) -> None:
         """End the lanes of a stream, then open new ones as its feed is by then."""
         async with self._turns.setdefault(topic, asyncio.Lock()):
             sink, feed = self._sinks.get(topic), self._feeds.get(topic)
@@ -274,7 +284,7 @@ class Fleet:
                 await self._end_all(topic)
                 if (sink := self._sinks.pop(topic, None)) is not None:
                     await self._release(sink)
-            self._switching[topic] -= 1
+            self._switching[topic].discard(switch)
             if self._switching[topic]:
                 return  # there is news already, and somebody who will see to it
             del self._switching[topic]
@@ -309,17 +319,19 @@ class Fleet:
             ):  # fmt: skip
                 self._begin(place)
 
-    def begin_withdrawal(self, after: Sequence[asyncio.Task[None]] = ()) -> None:
+    def begin_withdrawal(self, after: Sequence[Kept] = ()) -> None:
         """Take away what the store holds and may no longer; again until it is done."""
         if self._withdrawing is not None:
             self._withdrawing.cancel()
         self._shared.lanes.not_withdrawn.pop(self.system, None)
-        if (withdraw := self._withdraw) is not None:
-            self._withdrawing = self._beside(self._take_away(withdraw, after))
+        if (withdraw := self.withdraw) is not None:
+            self._withdrawing = self._see_to(
+                "withdrawal", partial(self._take_away, withdraw, after)
+            )
 
-    async def _take_away(self, withdraw: Withdraw, after: Sequence[asyncio.Task[None]]) -> None:
+    async def _take_away(self, withdraw: Withdraw, after: Sequence[Kept]) -> None:
         if after:
-            await asyncio.wait(after)
+            await asyncio.wait([kept.outcome for kept in after])
         settings, owed = self._shared.settings, self._shared.lanes.not_withdrawn
         back_off = BackOff(settings.retry_first, settings.retry_most)
         while True:
@@ -345,7 +357,7 @@ class Fleet:
                 _end(lane, task)
                 await asyncio.wait({task}, timeout=_LOOK_AGAIN.total_seconds())
 
-        self._beside(look())
+        self._see_to("pause", look, lane.state.stream)
 
     async def _release(self, sink: SharedSink) -> None:
         """Nobody is at work on the store: have no session in it while it is looked after."""
@@ -354,16 +366,13 @@ class Fleet:
         except BusError as error:
             self._log.warning("not-closed", code=error.code)
 
-    def _beside(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
-        self._ending.add(task)
-        task.add_done_callback(self._ended)
-        return task
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._ending.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._log.error("fleet-defect", **describe(error))
+    def _see_to(self, task: str, work: Work, stream: str | None = None) -> Kept:
+        """Have something done beside the lanes, and again should it fail, until it is."""
+        keep = partial(self._shared.tasks.keep, task, work, until_done=True, system=self.system)
+        kept = keep() if stream is None else keep(stream=stream)
+        self._beside.add(kept)
+        kept.outcome.add_done_callback(lambda _: self._beside.discard(kept))
+        return kept
 
     def _pause_of(self, place: Place) -> Operation | None:
         return self._shared.operations.pause_of(self.system, self._streams[place[0]])
@@ -376,11 +385,14 @@ class Fleet:
         self._log_of(place).info("lane-paused", offset=state.offset)
         at_work = any(p[0] == place[0] and not task.done() for p, (_, task) in self._lanes.items())
         if not at_work and (sink := self._sinks.get(place[0])) is not None:
-            self._beside(self._release(sink))
+            self._see_to("release", partial(self._release, sink), self._streams[place[0]])
 
     def _lane_ended(self, place: Place, lane: Lane, task: asyncio.Task[None]) -> None:
         """A lane that ended by itself has stopped: say so; the others go on."""
-        error = None if task.cancelled() else task.exception()
+        if task.cancelled() and not task.cancelling():
+            error: BaseException | None = asyncio.CancelledError()  # not by us: from within
+        else:
+            error = None if task.cancelled() else task.exception()
         is_ours = place in self._owned and self._lanes.get(place, (None, None))[0] is lane
         if error is not None:
             if is_ours:
@@ -388,7 +400,7 @@ class Fleet:
             if isinstance(error, BusError):
                 self._say_stopped(place, error)
             else:
-                self._say_defect(place, error)
+                self._say_defect(place, lane, error)
         elif is_ours and place[0] in self._switching:
             pass  # others are opened when the last has ended
         elif is_ours and lane.state.status is not LaneStatus.STOPPED:
@@ -408,11 +420,21 @@ class Fleet:
         )
         self._shared.operations.stopped(self._name(place), error.code, offset)
 
-    def _say_defect(self, place: Place, error: BaseException) -> None:
-        state = self._state(place)
+    def _say_defect(self, place: Place, lane: Lane, error: BaseException) -> None:
+        """A defect of ours: a lane that has stopped, and another one after a while."""
+        state, name = self._state(place), self._name(place)
         state.waits(LaneStatus.STOPPED, DEFECT, self._shared.clock.now())
-        self._log_of(place).error("lane-defect", offset=state.offset, **describe(error))
-        self._shared.operations.stopped(self._name(place), DEFECT, state.offset)
+        wait = self._shared.tasks.fell("lane", error, **name._asdict())
+        self._shared.operations.stopped(name, DEFECT, state.offset)
+
+        async def open_again() -> None:
+            await asyncio.sleep(wait.total_seconds())
+            if place in self._owned and self._lanes.get(place, (None, None))[0] is lane:
+                self._begin(place)
+                if self._lanes[place][0] is lane:  # it is paused by now, or has expired
+                    self._shared.tasks.forget("lane", **name._asdict())
+
+        self._see_to("again", open_again, name.stream)
 
     def _name(self, place: Place) -> LaneName:
         return LaneName(self.system, self._streams[place[0]], place[1])
@@ -455,8 +477,8 @@ class Fleet:
 
     async def close(self) -> None:
         """Leave the group and let go of the stores; whoever does not answer is left."""
-        if self._withdrawing is not None:
-            self._withdrawing.cancel()
+        for kept in list(self._beside):
+            kept.cancel()
         closing = [asyncio.ensure_future(self._consumer.close())]
         closing += [asyncio.ensure_future(sink.close()) for sink in self._sinks.values()]
         within = self._shared.settings.stop_within.total_seconds() * 0.2

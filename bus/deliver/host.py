@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -30,8 +31,8 @@ from bus.deliver.state import Lanes, LaneStatus
 from bus.deliver.views import Views
 from bus.errors import BusError, Reaction
 from bus.model import Stream
-from bus.observe.logs import describe
 from bus.observe.metrics import Metrics
+from bus.observe.tasks import Kept, Tasks, errors_of, until_over
 from bus.sealing import Seals
 from bus.settings import Settings
 
@@ -54,6 +55,7 @@ async def shared(
 ) -> AsyncIterator[Shared]:
     """What the systems of one process share, opened; waits for whoever does not answer yet."""
     wait = _Patience(clock, settings)
+    tasks = Tasks(metrics, first=settings.retry_first, most=settings.retry_most)
     async with AsyncExitStack() as stack:
         producer = broker.producer(client_id="renkei-deliver")
         await wait.until(producer.start, "producer")
@@ -68,6 +70,7 @@ async def shared(
             cluster_id,
             clock,
             BackOff(settings.retry_first, settings.retry_most),
+            tasks,
         )
         receipts.start()
         stack.push_async_callback(receipts.close)
@@ -83,6 +86,7 @@ async def shared(
             readers["operation"],
             clock,
             BackOff(settings.retry_first, settings.retry_most),
+            tasks,
         )
         stack.push_async_callback(operations.close)
         await wait.until(operations.start, "operations")
@@ -111,6 +115,7 @@ async def shared(
             clock=clock,
             settings=settings,
             metrics=metrics,
+            tasks=tasks,
         )
 
 
@@ -119,23 +124,39 @@ async def host(
 ) -> None:
     """Run *deliveries* until *stop* is set, or, *once*, until all is delivered.
 
-    A system that cannot run is reported, and the others go on; when all have ended, the first
-    failure is raised.
+    A system whose delivery ends by itself is begun again after a back-off (*once*, it is not), and
+    the others go on. When none of them can run as it is configured, the first failure is raised.
     """
-    following = asyncio.create_task(follow(shared))
-    stopping = asyncio.create_task(_stop_when(stop, deliveries))
-    running = [asyncio.create_task(delivery.run(once=once)) for delivery in deliveries]
-    following.add_done_callback(_say_defect)
+    failures: list[BaseException] = []
+
+    def gives_up(_: BaseException) -> bool:
+        stand = [f.error for f in shared.tasks.fallen if f.task == "delivery"]
+        cannot = [error for error in stand if _stops(error)]
+        failures[:] = cannot
+        return once or len(cannot) == len(deliveries)
+
+    following = follow(shared)
+    running = [
+        shared.tasks.keep(
+            "delivery",
+            partial(delivery.run, once=once),
+            until_done=True,
+            gives_up=gives_up,
+            system=delivery.system,
+        )
+        for delivery in deliveries
+    ]
     try:
-        failures = await _outcomes(deliveries, running)
+        await until_over(running, stop, all_fail=once)
     finally:
-        for delivery in deliveries:
+        for delivery, kept in zip(deliveries, running, strict=True):
             delivery.stop()
-        for task in (following, stopping):
-            task.cancel()
-        await asyncio.wait({following, stopping, *running})
-    if failures:
-        raise failures[0]
+            kept.leave()
+        for kept in following:
+            await kept.end()
+        failed = await errors_of(running)
+    if failed:
+        raise failed[0] if once else failures[0]
 
 
 def observe(shared: Shared, deliveries: Sequence[Delivery]) -> None:
@@ -184,55 +205,39 @@ def ill(shared: Shared) -> list[str]:
     ]
 
 
-async def _outcomes(
-    deliveries: Sequence[Delivery], running: Sequence[asyncio.Task[None]]
-) -> list[BaseException]:
-    failures: list[BaseException] = []
-    names = {task: delivery.system for task, delivery in zip(running, deliveries, strict=True)}
-    pending = set(running)
-    while pending:
-        done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            error = task.exception()
-            if error is not None:
-                code = error.code if isinstance(error, BusError) else type(error).__name__
-                _log.error("system-stopped", system=names[task], code=code)
-                failures.append(error)
-    return failures
-
-
-async def _stop_when(stop: asyncio.Event, deliveries: Sequence[Delivery]) -> None:
-    await stop.wait()
-    for delivery in deliveries:
-        delivery.stop()
-
-
-async def follow(shared: Shared) -> None:
+def follow(shared: Shared) -> list[Kept]:
     """See what operators ask for and whose protection has ended, within about a second; say what
-    is set aside for too long."""
+    is set aside for too long. One task each: what one of them cannot take keeps no other."""
     overdue = Overdue(shared)
-    follows = {
+    follows: Mapping[str, Callable[[], Awaitable[None]]] = {
         "exceptions": shared.parked.catch_up,
         "operations": shared.operations.catch_up,
         "subscriptions": shared.editions.catch_up,
         "protection": shared.fence.follow,
     }
-    while True:
-        await shared.clock.sleep(LOOK_FOR_NEWS_EVERY)
-        for name, catch_up in follows.items():
+
+    async def catch_up(name: str) -> None:
+        while True:
+            await shared.clock.sleep(LOOK_FOR_NEWS_EVERY)
             try:
-                await catch_up()
+                await follows[name]()
             except BusError as error:
                 if error.reaction is not Reaction.RETRY:
                     raise
                 _log.warning("operators-unheard", code=error.code, wants=name)
-        overdue.look()
+
+    async def look() -> None:
+        while True:
+            await shared.clock.sleep(LOOK_FOR_NEWS_EVERY)
+            overdue.look()
+
+    keep = shared.tasks.keep
+    followers = [keep("follower", partial(catch_up, name), wants=name) for name in follows]
+    return [*followers, keep("overdue", look)]
 
 
-def _say_defect(task: asyncio.Task[None]) -> None:
-    """Without it nobody sees what operators ask for: never silently."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        _log.error("operators-unfollowed", **describe(error))
+def _stops(error: BaseException) -> bool:
+    return isinstance(error, BusError) and error.reaction is Reaction.STOP
 
 
 class _Patience:

@@ -9,7 +9,8 @@ applied before it is acknowledged.
 What goes wrong is answered by the class of the error alone. *Retry*: the same batch again after
 a back-off, without end (:mod:`bus.deliver.patience`). *Park*: the batch is halved until the event
 is found; its exception is durable before the position moves past it (:mod:`bus.deliver.aside`).
-*Stop*, and anything that is no ``BusError``: raised to whoever runs the lane; the position stays.
+*Stop*, and anything that is no ``BusError``: raised to whoever runs the lane (who opens another one
+after a defect); the position stays.
 A lane that somebody else moved lets go of what it has in hand and asks its store where it stands.
 """
 

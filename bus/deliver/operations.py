@@ -30,7 +30,7 @@ from bus.deliver.state import LaneName
 from bus.deliver.tail import Follower
 from bus.errors import BusError, Reaction
 from bus.model import Operation, OperationState, Stream
-from bus.observe.logs import describe
+from bus.observe.tasks import Kept, Tasks
 
 _log = structlog.get_logger("renkei.deliver")
 _LAST_WORD = timedelta(seconds=1)  # for what is still to be told when the process ends
@@ -48,8 +48,10 @@ class Operations(Follower):
         reader: Reads,
         clock: Clock,
         back_off: BackOff,
+        tasks: Tasks,
     ) -> None:
         super().__init__(broker, stream)
+        self._tasks = tasks
         self._topic = topic
         self._reader = reader
         self._clock = clock
@@ -61,7 +63,7 @@ class Operations(Follower):
         self._told: dict[LaneName, OperationState] = {}
         self._news = asyncio.Event()
         self._all_told = asyncio.Event()
-        self._telling: asyncio.Task[None] | None = None
+        self._telling: Kept | None = None
 
     async def close(self) -> None:
         """Tell what is still to be told, if that is quick, and let go; safe to call twice."""
@@ -70,8 +72,7 @@ class Operations(Follower):
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_WORD.total_seconds()):
                     await self._all_told.wait()
-            telling.cancel()
-            await asyncio.wait({telling})
+            await telling.end()
         await super().close()
 
     # -- what operators want -----------------------------------------------------------------
@@ -127,13 +128,13 @@ class Operations(Follower):
         self._told[lane] = state
         self._all_told.clear()
         self._news.set()
-        if self._telling is None or self._telling.done():
-            self._telling = asyncio.create_task(self._tell_forever())
-            self._telling.add_done_callback(self._telling_ended)
+        if self._telling is None:
+            self._telling = self._tasks.keep("words", self._tell_forever)
 
     async def _tell_forever(self) -> None:
         while True:
-            await self._news.wait()
+            if not self._untold:
+                await self._news.wait()
             self._news.clear()
             telling = dict(self._untold)
             try:
@@ -150,12 +151,6 @@ class Operations(Follower):
                     del self._untold[lane]
             if not self._untold:
                 self._all_told.set()
-
-    def _telling_ended(self, task: asyncio.Task[None]) -> None:
-        """A defect: the next word begins anew, and nobody waits for this one."""
-        if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("operations-untold", **describe(error))
-        self._all_told.set()
 
     # -- following the stream ----------------------------------------------------------------
 

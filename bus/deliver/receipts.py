@@ -18,6 +18,7 @@ from bus.deliver.clock import Clock
 from bus.deliver.internal import InternalTopic
 from bus.errors import BrokerUnavailable, BusError, Reaction
 from bus.model import Receipt
+from bus.observe.tasks import Kept, Tasks
 
 _log = structlog.get_logger("renkei.deliver")
 _Waiting = tuple[str, dict[str, Any], asyncio.Future[None]]
@@ -32,21 +33,26 @@ class Receipts:
     """Sends receipts in the order given, as many at once as there are."""
 
     def __init__(
-        self, topic: InternalTopic, cluster_id: str, clock: Clock, back_off: BackOff
+        self,
+        topic: InternalTopic,
+        cluster_id: str,
+        clock: Clock,
+        back_off: BackOff,
+        tasks: Tasks,
     ) -> None:
         self._topic = topic
         self._cluster_id = cluster_id
         self._clock = clock
         self._back_off = back_off
+        self._tasks = tasks
         self._waiting: list[_Waiting] = []
-        self._under_way = 0
+        self._under_way: list[_Waiting] = []
         self._news = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._sender: Kept | None = None
 
     def start(self) -> None:
-        """Begin to send."""
-        self._task = asyncio.create_task(self._send_forever())
-        self._task.add_done_callback(self._ended)
+        """Begin to send; a sender that ends by itself goes on with what it had in hand."""
+        self._sender = self._tasks.keep("receipts", self._send_forever)
 
     def send(self, receipt: Receipt, applied_at: datetime) -> asyncio.Future[None]:
         """Send *receipt*; the future is done once it is acknowledged."""
@@ -67,7 +73,7 @@ class Receipts:
             "cluster_id": self._cluster_id,
             "is_replay": receipt.start == receipt.end,
         }
-        if self._task is None or self._task.done():
+        if self._sender is None:
             done.set_exception(BrokerUnavailable("the sender of receipts is closed"))
             return done
         key = lane_key(receipt.system, receipt.stream, receipt.partition)
@@ -78,32 +84,33 @@ class Receipts:
     @property
     def waiting(self) -> int:
         """How many are not acknowledged yet."""
-        return len(self._waiting) + self._under_way
+        return len(self._waiting) + len(self._under_way)
 
     async def close(self) -> None:
         """Stop sending; what was not acknowledged is sent again by whoever opens the lane."""
-        task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait({task})
+        sender, self._sender = self._sender, None
+        if sender is not None:
+            await sender.end()
+        for _, _, done in (*self._under_way, *self._waiting):
+            done.cancel()  # nobody may wait for ever for a sender that is gone
 
     async def _send_forever(self) -> None:
         while True:
-            await self._news.wait()
-            self._news.clear()
-            waiting, self._waiting = self._waiting, []
-            self._under_way = len(waiting)
+            if not self._under_way:
+                await self._news.wait()
+                self._news.clear()
+                self._under_way, self._waiting = self._waiting, []
             try:
-                await self._send(waiting)
+                await self._send(self._under_way)
             except BusError as error:
-                for _, _, done in waiting:
+                for _, _, done in self._under_way:
                     if not done.done():
                         done.set_exception(error)
             else:
-                for _, _, done in waiting:
+                for _, _, done in self._under_way:
                     if not done.done():
                         done.set_result(None)
-            self._under_way = 0
+            self._under_way = []
 
     async def _send(self, waiting: Sequence[_Waiting]) -> None:
         while True:
@@ -119,14 +126,3 @@ class Receipts:
             else:
                 self._back_off.reset()
                 return
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        """Nobody may wait for ever for a sender that is gone."""
-        error = None if task.cancelled() else task.exception()
-        for _, _, done in self._waiting:
-            if done.done():
-                continue
-            if error is None:
-                done.cancel()
-            else:
-                done.set_exception(error)

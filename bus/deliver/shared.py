@@ -21,6 +21,7 @@ from bus.deliver.views import Views
 from bus.errors import SinkUnavailable, Unready
 from bus.model import Applied, Checkpoint, ToRestore, View, ViewBatch
 from bus.observe.metrics import Metrics
+from bus.observe.tasks import Tasks
 from bus.sealing import Seals
 from bus.settings import Settings
 
@@ -45,6 +46,7 @@ class Shared:
     clock: Clock
     settings: Settings
     metrics: Metrics
+    tasks: Tasks
 
 
 class SharedSink:

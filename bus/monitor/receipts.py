@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from bus.catalog.wire import Reader
-from bus.errors import BusError, Reaction
+from bus.errors import BusError, Reaction, SchemaMismatch
 from bus.monitor.windows import Seen
 
 COLUMNS = ("system", "stream", "partition", "end", "rows", "chain", "applied_at", "is_replay")
@@ -16,21 +16,20 @@ COLUMNS = ("system", "stream", "partition", "end", "rows", "chain", "applied_at"
 async def read_receipts(
     reader: Reader, values: Sequence[bytes], told_ms: Sequence[int]
 ) -> tuple[list[Seen], int]:
-    """The receipts in *values*, in order, and how many values are none.
+    """The receipts in *values*, in order, and how many values are none (another stream's, say).
 
     Args:
         told_ms: When the log took each value.
 
     Raises:
         RegistryUnavailable: A schema id was seen for the first time, and the registry is away.
-        SchemaMismatch: The topic holds another stream's records.
     """
     if not values:
         return [], 0
     try:
         batch = await reader.read(values)
     except BusError as error:
-        if error.reaction is not Reaction.PARK:
+        if error.reaction is not Reaction.PARK and not isinstance(error, SchemaMismatch):
             raise
         if len(values) == 1:
             return [], 1

@@ -14,7 +14,7 @@ import structlog
 
 from bus.broker.port import Broker, Consumer, Fetched, Place
 from bus.catalog.wire import Reader
-from bus.errors import BusError, Reaction, Unavailable
+from bus.errors import BusError, Reaction, SchemaMismatch, Unavailable
 from bus.model import Stream
 from bus.monitor.open_changes import MOST_TAIL, OpenChanges
 from bus.monitor.recent import places_of
@@ -73,7 +73,8 @@ async def _begin(
 
 
 async def _take(stream: Stream, reader: Reader, piece: Fetched, changes: OpenChanges) -> None:
-    """Events of one piece; what cannot be read, and what erases, belongs to no change."""
+    """Events of one piece; what cannot be read (as an event of another stream's schema cannot), and
+    what erases, belongs to no change."""
     rows = [
         (value, offset, at / 1e3)
         for value, offset, at in zip(piece.values, piece.offsets, piece.timestamps_ms, strict=True)
@@ -100,9 +101,10 @@ async def _change_ids(reader: Reader, values: Sequence[bytes]) -> list[str | Non
             log.warning("monitor-waits", code=error.code)
             await asyncio.sleep(_WAIT.total_seconds())
         except BusError as error:
-            if error.reaction is not Reaction.PARK:
+            if error.reaction is not Reaction.PARK and not isinstance(error, SchemaMismatch):
                 raise
             if len(values) == 1:
+                log.warning("monitor-passes", code=error.code)
                 return [None]
             middle = len(values) // 2
             first = await _change_ids(reader, values[:middle])

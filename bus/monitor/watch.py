@@ -13,15 +13,17 @@ core (*measured*).
 
 One monitor at a time: two would share the partitions and each see half. A second one waits for
 the first one's session to end and then says so. When Faust gives up (the broker went away for
-too long), the app is thrown away and a new one started.
+too long), or any part of the monitor ends by itself, the app is thrown away and a new one started.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import faust
@@ -40,6 +42,7 @@ from bus.monitor.report import report
 from bus.monitor.streams import follow
 from bus.monitor.windows import MINUTE, Windows, minute_of
 from bus.observe.metrics import Metrics
+from bus.observe.tasks import CameBack, Tasks, errors_of, until_over
 
 GROUP = "renkei.monitor"
 SESSION_SECONDS = 10  # how long a dead monitor holds its partitions
@@ -73,6 +76,7 @@ class Monitor:
         expected: Mapping[str, Collection[str]],
         *,
         metrics: Metrics | None = None,
+        tasks: Tasks | None = None,
         named: Callable[[str], str] = str,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -86,8 +90,11 @@ class Monitor:
         self._named = named
         self._clock = clock
         self._metrics = metrics or Metrics()
+        self._tasks = tasks or Tasks(self._metrics)
+        self._has_watched = False
         self._metrics.before_render(self._show)
         self._inbox: list[_Told] = []
+        self._deaf: BaseException | None = None  # why the agent takes nothing in any more
         self._live: dict[int, int] = {}  # partition -> offset from which receipts are news
         self._forget()
 
@@ -101,11 +108,27 @@ class Monitor:
         return report(self.windows, self.changes, now=self._clock(), last=last)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Watch until *stop* is set.
+        """Watch until *stop* is set; what ends by itself is begun again.
 
         Raises:
-            ConfigurationError: Another monitor runs, or the topics are not there.
+            ConfigurationError: At the start: another monitor runs, or the topics are not there.
         """
+        kept = self._tasks.keep(
+            "monitor", partial(self._go_on, stop), until_done=True, gives_up=self._cannot_start
+        )
+        try:
+            await until_over([kept], stop)
+        finally:
+            kept.leave()
+            errors = await errors_of([kept])
+        if errors:
+            raise errors[0]
+
+    def _cannot_start(self, error: BaseException) -> bool:
+        return isinstance(error, ConfigurationError) and not self._has_watched
+
+    async def _go_on(self, stop: asyncio.Event) -> None:
+        """Watch, and again when the broker was away."""
         pause = FIRST_PAUSE
         while not stop.is_set():
             began = self._clock()
@@ -146,7 +169,7 @@ class Monitor:
 
     async def _start(self, app: Any) -> None:
         await app.start()
-        self._is_watching = True
+        self._is_watching = self._has_watched = True
         log.info("monitor-watches", topic=self._receipt.topic)
         await asyncio.Event().wait()
 
@@ -180,23 +203,23 @@ class Monitor:
         )
 
         async def take(receipts: Any) -> None:
-            async for event in receipts.events():
-                message = event.message
-                if event.value is not None:
-                    self._inbox.append(
-                        (
-                            event.value,
-                            int(message.timestamp * 1_000),
-                            message.topic,
-                            message.partition,
-                            message.offset,
-                        )
-                    )
-                while len(self._inbox) >= MOST_WAITING:  # noqa: ASYNC110 - _decode empties it
-                    await asyncio.sleep(GATHER_SECONDS)
+            try:
+                async for event in receipts.events():
+                    self._take(event)
+                    while len(self._inbox) >= MOST_WAITING:  # noqa: ASYNC110 - _decode empties it
+                        await asyncio.sleep(GATHER_SECONDS)
+            finally:  # Faust would go on without an agent, or with another one after the event
+                self._deaf = sys.exc_info()[1] or CameBack()
 
         app.agent(topic, concurrency=1, name="receipts")(take)
         return app
+
+    def _take(self, event: Any) -> None:
+        message = event.message
+        if event.value is not None:
+            at = int(message.timestamp * 1_000)
+            place = (message.topic, message.partition, message.offset)
+            self._inbox.append((event.value, at, *place))
 
     async def _decode(self) -> None:
         """Turn what the agent took in into windows and positions, many at once."""
@@ -243,8 +266,10 @@ class Monitor:
         self._metrics.open_changes(self.changes.count)
 
     async def _look_after(self, app: Any, stop: asyncio.Event) -> None:
-        """End when told to, or when Faust has given up."""
+        """End when told to, or when Faust or its agent has given up."""
         while not await _stopped_within(stop, 1.0):
+            if self._deaf is not None:
+                raise self._deaf
             if app.crashed or (app.started and app.should_stop):
                 raise BrokerUnavailable("faust gave up; a new app is started")
 
@@ -300,6 +325,7 @@ class Monitor:
         self.windows = Windows()
         self.changes = OpenChanges(self._expected)
         self._inbox = []
+        self._deaf = None
         self._is_watching = False
 
 

@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from bus.errors import ConfigurationError
 from bus.observe.metrics import Metrics
+from bus.observe.tasks import Tasks
 
 Check = Callable[[], Iterable[str]]
 """Reasons why something is not well; none if it is."""
@@ -58,8 +59,12 @@ def build(
 
 
 @asynccontextmanager
-async def serving(app: Starlette, host: str, port: int) -> AsyncIterator[int]:
+async def serving(
+    app: Starlette, host: str, port: int, tasks: Tasks | None = None
+) -> AsyncIterator[int]:
     """Serve *app* beside whatever else runs in this event loop; the port it got (0: any).
+
+    A server that ends by itself is begun again on the same port.
 
     Raises:
         ConfigurationError: The address cannot be used; the port may be taken.
@@ -70,14 +75,28 @@ async def serving(app: Starlette, host: str, port: int) -> AsyncIterator[int]:
         raise ConfigurationError(
             "cannot listen here; the port may be taken", host=host, port=port
         ) from error
-    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
-    server = _Server(config)
-    task = asyncio.create_task(server.serve(sockets=[listening]))
+    server: _Server | None = None
+
+    async def serve() -> None:
+        nonlocal server
+        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
+        server = _Server(config)
+        own = listening.dup()  # which it closes in the ordinary course
+        try:
+            await server.serve(sockets=[own])
+        finally:
+            for each in getattr(server, "servers", ()):
+                each.close()
+            own.close()
+
+    kept = (tasks or Tasks()).keep("pages", serve)
     try:
         yield listening.getsockname()[1]
     finally:
-        server.should_exit = True
-        await task
+        kept.leave()
+        if server is not None:
+            server.should_exit = True
+        await asyncio.wait({kept.outcome})
         listening.close()
 
 

@@ -32,7 +32,7 @@ FIELDS = frozenset(
         # who and where in the bus
         "system", "stream", "topic", "partition", "group", "client", "offset", "start", "end",
         "change_id", "event_id", "version", "view", "edition", "schema_id", "cluster_id",
-        "holder", "wants",
+        "holder", "wants", "task",
         # what happened, as words and codes of ours
         "code", "codes", "reason", "reaction", "kind", "kafka", "outcome", "status", "signal",
         # how much and how long

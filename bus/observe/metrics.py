@@ -89,6 +89,18 @@ DECLARED = (
         Gauge, "renkei_relay_oldest_seconds", "Age of the oldest change not sent.", ("system",)
     ),
     Declared(
+        Counter,
+        "renkei_tasks_restarted_total",
+        "Long-lived tasks that ended by themselves and were begun again.",
+        ("task",),
+    ),
+    Declared(
+        Gauge,
+        "renkei_tasks_ended",
+        "Long-lived tasks that ended by themselves and do not do well again yet.",
+        ("task",),
+    ),
+    Declared(
         Counter, "renkei_observe_failures_total", "Questions for metrics not answered.", ("code",)
     ),
     Declared(Gauge, "renkei_relay_leads", "1 where this process sends the outbox.", ("system",)),
@@ -247,6 +259,16 @@ class Metrics:
     def receipts_read(self, outcome: str, receipts: int) -> None:
         """Receipts ``counted``, ``left-out`` (told twice, or late) or ``unreadable``."""
         self._count("renkei_monitor_receipts_total", receipts, outcome=outcome)
+
+    # --- every process
+
+    def task_restarted(self, task: str) -> None:
+        """A long-lived task that had ended by itself was begun again."""
+        self._count("renkei_tasks_restarted_total", 1, task=task)
+
+    def tasks_ended(self, task: str, count: int) -> None:
+        """So many long-lived tasks of a kind ended by themselves and are not well again."""
+        self._set("renkei_tasks_ended", count, task=task)
 
     # --- looking
 

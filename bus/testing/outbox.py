@@ -29,6 +29,8 @@ import psycopg
 from bus import points
 from bus.errors import BusError
 from bus.model import Change, Fault
+from bus.observe.tasks import Tasks
+from bus.publish.outbox.hosting import run_together
 from bus.publish.outbox.relay import Guard, Pace, Relay
 
 QUICK = Pace(
@@ -194,12 +196,13 @@ class Outbox:
     @asynccontextmanager
     async def relaying(self, relay: Relay | None = None) -> AsyncIterator[Relay]:
         """A relay that runs inside the block and has ended well after it."""
-        relay = relay or self.relay()
-        task = asyncio.create_task(relay.run())
+        relay, stop = relay or self.relay(), asyncio.Event()
+        tasks = Tasks(first=QUICK.retry_first, most=QUICK.retry_most)
+        task = asyncio.create_task(run_together([relay], stop, tasks))
         try:
             yield relay
         finally:
-            relay.stop()
+            stop.set()
             await task
 
 

@@ -4,42 +4,40 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
 
-import structlog
-
-from bus.errors import BusError
+from bus.errors import BusError, Reaction
+from bus.observe.tasks import Tasks, errors_of, until_over
 from bus.publish.outbox.relay import Relay
 
-log = structlog.get_logger()
 
+async def run_together(relays: Sequence[Relay], stop: asyncio.Event, tasks: Tasks) -> None:
+    """Run until *stop* is set; stopping lets each finish its batch.
 
-async def run_together(relays: Sequence[Relay], stop: asyncio.Event) -> None:
-    """Run until *stop* is set or every relay has ended; stopping lets each finish its batch.
+    A relay that ends by itself is begun again after a back-off.
 
     Raises:
-        BusError: The first relay that could not work, once all have ended.
+        BusError: None of them can work as it is configured; the first failure.
     """
-    tasks = [asyncio.create_task(_run(relay)) for relay in relays]
-    stopping = asyncio.create_task(stop.wait())
-    everything = asyncio.gather(*tasks, return_exceptions=True)
-    either: set[asyncio.Future[Any]] = {stopping, everything}
+    failures: list[BaseException] = []
+
+    def gives_up(_: BaseException) -> bool:
+        failures[:] = [f.error for f in tasks.fallen if f.task == "relay" and _stops(f.error)]
+        return len(failures) == len(relays)
+
+    kept = [
+        tasks.keep("relay", relay.run, until_done=True, gives_up=gives_up, system=relay.system)
+        for relay in relays
+    ]
     try:
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        for relay in relays:
-            relay.stop()
-        results = await everything
+        await until_over(kept, stop)
     finally:
-        stopping.cancel()
-        everything.cancel()
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result
+        for relay, each in zip(relays, kept, strict=True):
+            relay.stop()
+            each.leave()
+        failed = await errors_of(kept)
+    if failed:
+        raise failures[0]
 
 
-async def _run(relay: Relay) -> None:
-    try:
-        await relay.run()
-    except BusError as error:
-        log.error("relay-ended", system=relay.system, code=error.code, reason=error.message)
-        raise
+def _stops(error: BaseException) -> bool:
+    return isinstance(error, BusError) and error.reaction is Reaction.STOP

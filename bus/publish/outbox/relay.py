@@ -19,9 +19,9 @@ behind which one, until an operator puts them back (``renkei relay refused retry
 
 What answers nothing is asked again without end, after a back-off with jitter: the broker and
 the registry while the lease is kept, the database by connecting anew. A setting, a right or a
-schema that cannot work ends the relay with its error. No change does: what it breaks is narrowed
-down to it, and it is refused (:mod:`~bus.publish.narrowing`). A defect that is nobody's change's
-is told, and the relay connects anew after a back-off.
+schema that cannot work, and a defect that is nobody's change's, end the relay with the error;
+whoever hosts it begins it again (:mod:`~bus.publish.outbox.hosting`). No change does: what it
+breaks is narrowed down to it, and it is refused (:mod:`~bus.publish.narrowing`).
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ from bus.backoff import BackOff
 from bus.errors import LeaseLost, Unavailable, is_defect
 from bus.model import Change, Fault
 from bus.observe.metrics import Metrics
+from bus.observe.tasks import CameBack
 from bus.points import Point, passed
 from bus.publish.narrowing import fault_of, is_of_data
 from bus.publish.outbox import statements
@@ -101,7 +102,7 @@ class Pace:
 
 
 class Relay:
-    """Sends one core system's outbox. Runs once.
+    """Sends one core system's outbox. May be run again after it ended by an error.
 
     Args:
         uri: The core system's database, reached directly (a pooler that shares sessions
@@ -154,7 +155,7 @@ class Relay:
                 self._log.warning("relay-batch-abandoned")
         finally:
             await _end(stop, work)
-        if not work.cancelled():
+        if not (work.cancelled() and self._stopping.is_set()):
             work.result()
 
     async def _run(self) -> None:
@@ -165,10 +166,6 @@ class Relay:
                     await self._session(back_off)
                 except Unavailable as error:
                     self._log.warning("relay-interrupted", code=error.code, reason=error.message)
-                except BaseException as error:
-                    if not is_defect(error):
-                        raise
-                    self._log.error("relay-broke", exc_info=error)
                 await self._sleep(back_off.next().total_seconds())
 
     async def _session(self, back_off: BackOff) -> None:
@@ -395,7 +392,10 @@ class _Stopped(BaseException):
 
 
 async def _first(*jobs: Coroutine[Any, Any, None]) -> None:
-    """Run jobs side by side until one ends or fails; its error is raised, the others end."""
+    """Run jobs without an end side by side until one fails; its error is raised, the others end.
+
+    One that comes back has failed as well: the relay would be deaf, or without a lease.
+    """
     tasks = [asyncio.create_task(job) for job in jobs]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -403,6 +403,7 @@ async def _first(*jobs: Coroutine[Any, Any, None]) -> None:
         await _end(*tasks)
     for task in done:
         task.result()
+    raise CameBack
 
 
 async def _end(*tasks: asyncio.Task[Any]) -> None:

@@ -226,15 +226,15 @@ async def test_a_pause_reaches_every_process_and_outlives_them(
             await process.until(lambda p=process: {s.status for s in p.lanes} == PAUSED, 10)
 
     async with hosted(town, sinks) as first, hosted(town, sinks) as second:
-        following = [asyncio.create_task(follow(p.shared)) for p in (first, second)]
+        following = [kept for p in (first, second) for kept in follow(p.shared)]
         await first.until(lambda: len(first.lanes) == len(second.lanes) == 1, SOON)
         await publish(town, range(400), 1)
         await first.until(lambda: len(held(database)) == 400, SOON)
         await first.shared.operations.instruct([_word(OperationState.PAUSED)])
         await stand(first, second)
         assert len(first.lanes) == len(second.lanes) == 1
-        for task in following:
-            task.cancel()
+        for kept in following:
+            await kept.end()
     ends = await publish(town, range(600), 2)
 
     async with hosted(town, sinks) as bus:

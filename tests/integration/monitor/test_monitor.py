@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -24,10 +24,13 @@ from bus.catalog.wire import Reader, frame
 from bus.errors import ConfigurationError
 from bus.local.endpoints import Endpoints
 from bus.model import Change, Receipt
+from bus.monitor import streams
+from bus.monitor import watch as monitoring
 from bus.monitor.recent import read_recent
 from bus.monitor.report import report
 from bus.monitor.watch import Monitor
 from bus.observe.metrics import Metrics
+from bus.observe.tasks import Tasks
 from bus.publish.publisher import Publisher
 from bus.testing.changes import change, record
 from bus.testing.on_kafka import own_topics
@@ -250,3 +253,67 @@ async def test_a_second_monitor_says_so(scene: Scene, monkeypatch: pytest.Monkey
         with pytest.raises(ConfigurationError, match="another monitor"):
             await scene.monitor().run(asyncio.Event())
         assert monitor.is_watching
+
+
+class Killed(Exception):
+    """Nobody expects it."""
+
+
+@pytest.mark.parametrize("part", ["decoder", "follower", "agent", "lookout"])
+async def test_a_part_that_is_killed_is_seen_and_begun_again(
+    scene: Scene, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The monitor goes on with what the log has, without anybody's help."""
+    owner, name = {
+        "decoder": (Monitor, "_learn"),
+        "follower": (streams, "_take"),
+        "agent": (Monitor, "_take"),
+        "lookout": (monitoring, "_stopped_within"),
+    }[part]
+    real, armed = getattr(owner, name), []
+
+    def at_once(*args: Any) -> Any:
+        if armed:
+            raise armed.pop()
+        return real(*args)
+
+    async def in_time(*args: Any, **named: Any) -> Any:
+        if armed:
+            raise armed.pop()
+        return await real(*args, **named)
+
+    monkeypatch.setattr(owner, name, at_once if part == "agent" else in_time)
+    await scene.apply("tax", "resident", 1, rows=7)
+    tasks = Tasks(first=timedelta(milliseconds=400))
+    monitor = scene.monitor()
+    monitor._tasks = tasks
+    async with watching(monitor):
+        await until(lambda: rows_in(monitor.report()) == {("tax", "resident"): 7})
+        armed.append(Killed())
+        await scene.apply("tax", "resident", 2, rows=5)
+        await scene.publish(record())
+        await until(lambda: tasks.ill() == ["monitor ended Killed"])
+        await until(lambda: rows_in(monitor.report()) == {("tax", "resident"): 12}, 40)
+        await until(lambda: monitor.changes.count == 1 and not tasks.fallen)
+
+
+async def test_an_event_of_a_foreign_schema_is_passed(scene: Scene) -> None:
+    """Somebody published to the wrong topic: lanes stop there, the monitor goes on watching."""
+    await scene.publish(record())
+    household = CATALOG.stream("household").latest
+    foreign = frame(await scene.registry.id_of(household), [b"x"])[0]
+    producer = scene.broker.producer()
+    await producer.start()
+    await producer.send([Message("linkage.resident", 0, b"131130/000000000000001", foreign)])
+    await producer.close()
+    await scene.append(foreign)
+    tasks = Tasks()
+    monitor = scene.monitor()
+    monitor._tasks = tasks
+    async with watching(monitor):
+        await until(lambda: monitor.changes.count == 1)
+        await scene.apply("tax", "resident", 2, rows=3)
+        await scene.apply("school", "resident", 2, rows=3)
+        await until(lambda: set(rows_in(monitor.report()).values()) == {3})
+        await until(lambda: monitor.changes.count == 0)
+    assert tasks.fallen == []

@@ -283,7 +283,7 @@ async def test_a_defect_that_is_no_changes_refuses_nothing_for_long(outbox: Outb
     with structlog.testing.capture_logs() as logs:
         relay = outbox.relay(publisher=lambda guard: Broken(outbox.topic, guard))
         async with outbox.relaying(relay):
-            await until(lambda: any(log["event"] == "relay-broke" for log in logs))
+            await until(lambda: any(log["event"] == "task-ended" for log in logs))
             broken[0] = False
             await until(lambda: outbox.pending() == 0)
 

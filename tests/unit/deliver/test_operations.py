@@ -13,6 +13,7 @@ from bus.deliver.operations import Operations
 from bus.deliver.state import LaneName
 from bus.errors import ConfigurationError, SchemaUnknown
 from bus.model import Operation, OperationState
+from bus.observe.tasks import Tasks
 from bus.testing.lanes import CATALOG, Town, until
 
 SYSTEM = "child_allowance"
@@ -26,7 +27,7 @@ async def operations_of(town: Town, ids: Any = None) -> Operations:
     topic = InternalTopic(town.broker, producer, ids or town.registry, stream)
     back_off = BackOff(timedelta(milliseconds=1), timedelta(seconds=1))
     reader = town.reader("operation")
-    made = Operations(town.broker, topic, stream, reader, town.clock, back_off)
+    made = Operations(town.broker, topic, stream, reader, town.clock, back_off, Tasks())
     await made.start()
     return made
 

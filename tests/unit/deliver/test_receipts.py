@@ -14,6 +14,7 @@ from bus.deliver.internal import InternalTopic
 from bus.deliver.receipts import Receipts
 from bus.errors import EventTooLarge
 from bus.model import Receipt
+from bus.observe.tasks import Tasks
 from bus.testing.lanes import CATALOG, Town
 
 AT = datetime(2026, 11, 24, 9, 0, 0, 123456, tzinfo=UTC)
@@ -39,7 +40,7 @@ async def receipts(town: Town):
     await producer.start()
     topic = InternalTopic(town.broker, producer, town.registry, CATALOG.stream("receipt"))
     back_off = BackOff(timedelta(milliseconds=1), timedelta(milliseconds=2))
-    made = Receipts(topic, "cluster", town.clock, back_off)
+    made = Receipts(topic, "cluster", town.clock, back_off, Tasks())
     made.start()
     yield made
     await made.close()
@@ -102,7 +103,8 @@ async def test_a_refusal_reaches_whoever_waits(town: Town, monkeypatch) -> None:
     producer = broker.producer()
     await producer.start()
     topic = InternalTopic(broker, producer, town.registry, CATALOG.stream("receipt"))
-    receipts = Receipts(topic, "cluster", town.clock, BackOff(timedelta(1), timedelta(1)))
+    back_off = BackOff(timedelta(1), timedelta(1))
+    receipts = Receipts(topic, "cluster", town.clock, back_off, Tasks())
     receipts.start()
 
     with pytest.raises(EventTooLarge):

@@ -69,7 +69,7 @@ async def test_looking_asks() -> None:
 
 def test_names_and_words() -> None:
     """Every metric is renkei_…, has a sentence, and labels from the closed sets."""
-    labels = {"system", "stream", "status", "state", "code", "outcome"}
+    labels = {"system", "stream", "status", "state", "code", "outcome", "task"}
     for declared in DECLARED:
         assert re.fullmatch(r"renkei(_[a-z]+)+", declared.name)
         assert declared.help.endswith((".", ")."))

@@ -1,0 +1,99 @@
+"""Long-lived work is kept by ``bus.observe.tasks``; what else begins tasks or threads ends by
+itself and has somebody who waits for it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+BEGIN = {
+    "create_task", "ensure_future", "TaskGroup", "run_in_executor", "run_coroutine_threadsafe",
+    "Thread", "Timer", "ThreadPoolExecutor", "ProcessPoolExecutor",
+}  # fmt: skip
+KEEPER = "bus/observe/tasks.py"
+NO_PROCESS = ("bus/testing/", "bus/bench/", "bus/demo/")  # they measure, show and test
+
+SHORT_LIVED = {
+    ("bus/broker/kafka/consumer.py", "on_partitions_revoked"): "awaited there: a rebalance's end",
+    ("bus/broker/kafka/producer.py", "_queue"): "a pump ends with its queue; senders wait for it",
+    ("bus/broker/kafka/producer.py", "_abandon"): "lets go of a producer; awaited by close",
+    ("bus/broker/memory.py", "_revoke"): "for tests",
+    ("bus/broker/memory.py", "join"): "for tests",
+    ("bus/broker/memory.py", "leave"): "for tests",
+    ("bus/cli/demo.py", "_run"): "the demo itself, which the command waits for",
+    ("bus/cli/deliver.py", "_leave_within"): "ends the process",
+    ("bus/deliver/delivery.py", "run"): "the fetching of a delivery, which run awaits",
+    ("bus/deliver/fleet.py", "_open"): "a lane: its end is told to Tasks by _lane_ended",
+    ("bus/deliver/fleet.py", "close"): "awaited there",
+    ("bus/deliver/shared.py", "_alone"): "one call of a store, which a lane awaits",
+    ("bus/deliver/tail.py", "ask"): "one round trip, which whoever asked awaits",
+    ("bus/local/fetch.py", "fetch"): "a download, which the command waits for",
+    ("bus/monitor/watch.py", "_watch"): "the parts of the monitor, awaited there: one ends all",
+    ("bus/publish/outbox/relay.py", "run"): "the relay's work, awaited there",
+    ("bus/publish/outbox/relay.py", "_first"): "the relay's parts, awaited there: one ends all",
+    ("bus/publish/publisher.py", "publish_batches"): "the next piece of one call, awaited there",
+    ("connectors/postgres/sink.py", "open"): "a store's own thread: its calls are awaited",
+    ("connectors/postgres/sink.py", "close"): "one call of a store, awaited there",
+    ("connectors/postgres/sink.py", "_run"): "one call of a store, which a lane awaits",
+}
+"""By file and function: why no keeper is needed."""
+
+KINDS = {
+    "again", "delivery", "follower", "lane", "monitor", "offsets", "overdue", "pages", "pause",
+    "progress", "receipts", "relay", "release", "switch", "withdrawal", "words",
+}  # fmt: skip
+"""Every kind of task: the values of the metrics' label, and what the tests kill."""
+
+
+def calls(tree: ast.AST, inside: str = "") -> Iterator[tuple[str, ast.Call]]:
+    """Every call, and the function of a module or class that it stands in."""
+    for node in ast.iter_child_nodes(tree):
+        name = inside
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not inside:
+            name = node.name
+        if isinstance(node, ast.Call):
+            yield inside, node
+        yield from calls(node, name)
+
+
+def name_of(call: ast.Call) -> str:
+    found = call.func
+    return found.attr if isinstance(found, ast.Attribute) else getattr(found, "id", "")
+
+
+def files() -> Iterator[tuple[str, ast.AST]]:
+    for folder in ("bus", "connectors"):
+        for file in sorted((ROOT / folder).rglob("*.py")):
+            path = file.relative_to(ROOT).as_posix()
+            if path != KEEPER and not path.startswith(NO_PROCESS):
+                yield path, ast.parse(file.read_text(encoding="utf-8"))
+
+
+def test_what_begins_tasks_elsewhere_is_short_lived() -> None:
+    """A new one is kept by ``Tasks.keep``, or stands in the list with its reason."""
+    found = {
+        (path, inside)
+        for path, tree in files()
+        for inside, call in calls(tree)
+        if name_of(call) in BEGIN
+    }
+    assert found == set(SHORT_LIVED)
+
+
+def test_the_kinds_of_tasks_are_known() -> None:
+    """Labels of metrics come from a small closed set."""
+    found = set()
+    for _, tree in files():
+        for _, call in calls(tree):
+            kept = call.args[1] if name_of(call) == "partial" and len(call.args) > 1 else None
+            is_kept = name_of(call) in ("keep", "_see_to", "fell")
+            first = call.args[0] if is_kept and call.args else None
+            for word in (
+                first,
+                kept if kept is not None and "keep" in ast.dump(call.args[0]) else None,
+            ):
+                if isinstance(word, ast.Constant) and isinstance(word.value, str):
+                    found.add(word.value)
+    assert found == KINDS

@@ -1,0 +1,267 @@
+"""Each kind of task of a delivering process, killed from inside: it is seen, begun again, and
+nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from bus.broker import TopicSpec
+from bus.deliver import host as hosting
+from bus.deliver.delivery import Delivery
+from bus.deliver.fence import Fence
+from bus.deliver.fleet import Feed
+from bus.deliver.host import host
+from bus.deliver.internal import InternalTopic
+from bus.deliver.lane import Lane
+from bus.deliver.overdue import Overdue
+from bus.deliver.shared import Shared, SharedSink
+from bus.deliver.telling import Telling
+from bus.errors import ConfigurationError
+from bus.observe import http
+from bus.testing.lanes import Town, view_of
+from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
+from tests.unit.deliver.test_host import feed, opened
+
+SYSTEM = "child_allowance"
+ONE, TWO, THREE = "000000000000001", "000000000000002", "000000000000003"
+
+
+class Killed(Exception):
+    """Nobody expects it."""
+
+
+class Kill:
+    """Raises in place of a method, once, when armed and its turn is reached."""
+
+    def __init__(self, owner: type, name: str, if_so: Callable[..., bool] = lambda *_: True):
+        self._owner, self._name, self._if = owner, name, if_so
+        self.is_armed = False
+        self.has_struck = False
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        real = getattr(self._owner, self._name)
+
+        def method(*args: Any, **named: Any) -> Any:
+            if self.is_armed and self._if(*args):
+                self.is_armed, self.has_struck = False, True
+                raise Killed
+            return real(*args, **named)
+
+        setattr(self._owner, self._name, method)
+        try:
+            yield
+        finally:
+            setattr(self._owner, self._name, real)
+
+
+def appends(stream: str) -> Callable[..., bool]:
+    return lambda topic, *_: topic._stream.name == stream
+
+
+KILLS = {
+    "lane": Kill(Lane, "_carry"),
+    "delivery": Kill(Delivery, "_fetch"),
+    "offsets": Kill(Telling, "commit"),
+    "receipts": Kill(InternalTopic, "append", appends("receipt")),
+    "words": Kill(InternalTopic, "append", appends("operation")),
+    "follower": Kill(Fence, "follow"),
+    "overdue": Kill(Overdue, "look"),
+}
+
+
+async def until(is_so: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not is_so():  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+
+
+def fallen(both: Shared) -> list[str]:
+    return [each.task for each in both.tasks.fallen]
+
+
+@pytest.mark.parametrize("kind", KILLS)
+async def test_what_is_killed_is_seen_and_begun_again(
+    town: Town, store: MemoryStore, kind: str
+) -> None:
+    """Not ready while it is down, ready after; what was published before and after is there, with
+    a receipt for each, and a stop that was to be told is told."""
+    kill = KILLS[kind]
+    stop = asyncio.Event()
+    await town.publish("resident", ONE, 1)
+    with kill.in_place():
+        async with opened(town) as both:
+            delivery = Delivery(SYSTEM, [feed(town, store, SYSTEM)], both)
+            running = asyncio.create_task(host(both, [delivery], stop))
+            await until(lambda: len(store.versions()) == 1)
+            kill.is_armed = True
+            await town.publish("resident", TWO, 1)
+            if kind == "words":
+                both.operations.stopped(next(iter(both.lanes.all)), "RK-000", 7)
+            await until(lambda: fallen(both))
+            assert fallen(both) == [kind]
+            assert "Killed" in both.tasks.ill()[0]
+            await until(lambda: not both.tasks.fallen)
+            assert both.metrics.value("renkei_tasks_restarted_total", task=kind) == 1
+            await town.publish("resident", THREE, 1)
+            await until(lambda: len(store.versions()) == 3)
+            await until(lambda: both.lanes.is_ready and both.receipts.waiting == 0)
+            await both.parked.catch_up()
+            stop.set()
+            await asyncio.wait_for(running, 5)
+
+    assert store.versions() == {ONE: 1, TWO: 1, THREE: 1}
+    assert {row["end"] for row in town.read_all("receipt")} >= {1, 2, 3}
+    assert len(town.read_all("exception")) == 0
+    if kind == "words":
+        assert [row["offset"] for row in town.read_all("operation") if row["code"]] == [7]
+
+
+@pytest.mark.parametrize("name", ["exceptions", "operations", "subscriptions", "protection"])
+async def test_a_follower_that_is_killed_keeps_no_other(
+    town: Town, store: MemoryStore, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each follows on its own; it is begun again as well."""
+    async with opened(town) as both:
+        follower = {
+            "exceptions": (both.parked, "catch_up"),
+            "operations": (both.operations, "catch_up"),
+            "subscriptions": (both.editions, "catch_up"),
+            "protection": (both.fence, "follow"),
+        }[name]
+        real, turns = getattr(*follower), iter([True])
+
+        async def follow() -> None:
+            if next(turns, False):
+                raise Killed
+            await real()
+
+        monkeypatch.setattr(*follower, follow)
+        followers = hosting.follow(both)
+        await until(lambda: both.tasks.ill() == [f"follower {name} ended Killed"])
+        await until(lambda: not both.tasks.fallen)
+        for kept in followers:
+            assert not kept.outcome.done()
+            await kept.end()
+
+
+async def test_a_switch_that_is_killed_is_done_all_the_same(
+    town: Town, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the stream's lanes would never open again."""
+    await town.publish("resident", ONE, 1)
+    stop, real, turns = asyncio.Event(), SharedSink.close, iter([True])
+
+    async def close(sink: SharedSink) -> None:
+        if next(turns, False):
+            raise Killed
+        await real(sink)
+
+    async with opened(town) as both:
+        delivery = Delivery(SYSTEM, [feed(town, store, SYSTEM)], both)
+        running = asyncio.create_task(host(both, [delivery], stop))
+        await until(lambda: len(store.versions()) == 1)
+        monkeypatch.setattr(SharedSink, "close", close)
+        other, second = view_of("electoral_roll", "resident"), type(store)()
+        delivery.switch(
+            [
+                Feed(
+                    other,
+                    "linkage.resident",
+                    town.reader("resident"),
+                    lambda: MemorySink(MemoryOptions(store=second)),
+                )
+            ],
+            None,
+        )
+        await until(lambda: fallen(both) == ["switch"])
+        await until(lambda: second.versions() == {ONE: 1})
+        await until(lambda: not both.tasks.fallen)
+        stop.set()
+        await asyncio.wait_for(running, 5)
+
+
+async def test_a_withdrawal_that_is_killed_is_done_all_the_same(
+    town: Town, store: MemoryStore
+) -> None:
+    """What a system may no longer have goes."""
+    turns, gone = iter([True]), asyncio.Event()
+
+    async def withdraw() -> list[str]:
+        if next(turns, False):
+            raise Killed
+        gone.set()
+        return []
+
+    stop = asyncio.Event()
+    async with opened(town) as both:
+        delivery = Delivery(SYSTEM, [feed(town, store, SYSTEM)], both, withdraw=withdraw)
+        running = asyncio.create_task(host(both, [delivery], stop))
+        await until(lambda: fallen(both) == ["withdrawal"])
+        await asyncio.wait_for(gone.wait(), 5)
+        stop.set()
+        await asyncio.wait_for(running, 5)
+
+
+async def test_a_system_that_cannot_run_is_seen_and_tried_again(
+    town: Town, store: MemoryStore
+) -> None:
+    """Its topic is made later: nobody has to start the process anew."""
+    await town.publish("resident", ONE, 1)
+    stop, late = asyncio.Event(), MemoryStore()
+    async with opened(town) as both:
+        deliveries = [
+            Delivery("electoral_roll", [feed(town, late, "electoral_roll", "linkage.later")], both),
+            Delivery(SYSTEM, [feed(town, store, SYSTEM)], both),
+        ]
+        running = asyncio.create_task(host(both, deliveries, stop))
+        await until(lambda: both.tasks.ill() == ["delivery electoral_roll ended RK-100"])
+        await until(lambda: len(store.versions()) == 1)
+        spec = (await town.broker.partitions(["linkage.resident"]))["linkage.resident"]
+        await town.broker.create_topics([TopicSpec("linkage.later", spec, 1, {})])
+        await until(lambda: not both.tasks.fallen)
+        assert len(deliveries[0].lanes) == spec
+        stop.set()
+        await asyncio.wait_for(running, 5)
+
+
+async def test_the_process_ends_when_nothing_of_it_can_run(town: Town) -> None:
+    """Whoever runs it sees by its status that a person must look."""
+    async with opened(town) as both:
+        deliveries = [
+            Delivery(system, [feed(town, MemoryStore(), system, "linkage.nothing")], both)
+            for system in ("electoral_roll", SYSTEM)
+        ]
+        with pytest.raises(ConfigurationError, match="renkei topics apply"):
+            await asyncio.wait_for(host(both, deliveries, asyncio.Event()), 10)
+
+
+async def test_pages_that_are_killed_are_served_again(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the same port; who asks readiness meanwhile waits, or is turned away."""
+    real, turns = http._Server.main_loop, iter([True])
+    strike = asyncio.Event()
+
+    async def main_loop(server: Any) -> None:
+        if next(turns, False):
+            await strike.wait()
+            raise Killed
+        await real(server)
+
+    monkeypatch.setattr(http._Server, "main_loop", main_loop)
+    async with opened(town) as both:
+        pages = http.build(both.metrics, ready={"tasks": both.tasks.ill})
+        async with http.serving(pages, "127.0.0.1", 0, both.tasks) as port:
+            strike.set()
+            await until(lambda: fallen(both) == ["pages"])
+            await until(lambda: not both.tasks.fallen)
+            async with httpx.AsyncClient(timeout=5) as client:
+                answer = await client.get(f"http://127.0.0.1:{port}/readyz")
+            assert answer.json() == {"status": "ok"}
