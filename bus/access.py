@@ -95,10 +95,22 @@ def seal_keys(settings: Settings) -> KeySource | None:
     Raises:
         SettingsRefused: They name two.
     """
-    file, command = settings.seal_keys_file, settings.seal_keys_command
+    return _keys("seal_keys", settings.seal_keys_file, settings.seal_keys_command)
+
+
+def receipt_keys(settings: Settings) -> KeySource | None:
+    """Where the keys that prove the bus's receipts come from; None if these settings name no place.
+
+    Raises:
+        SettingsRefused: They name two.
+    """
+    return _keys("receipt_keys", settings.receipt_keys_file, settings.receipt_keys_command)
+
+
+def _keys(name: str, file: Path | None, command: SecretStr | None) -> KeySource | None:
     if file is not None and command is not None:
-        expected = f"this or {_variable('seal_keys_file')}, not both"
-        fault = setting_fault("seal_keys_command", "twice", expected)
+        expected = f"this or {_variable(f'{name}_file')}, not both"
+        fault = setting_fault(f"{name}_command", "twice", expected)
         raise SettingsRefused("there are keys from two places", [fault])
     if command is not None:
         return CommandSource(command.get_secret_value())

@@ -148,7 +148,7 @@ class LoginRefused(ConfigurationError):
 
 
 class KeysUnusable(ConfigurationError):
-    """The keys that seal 個人番号 are not set, not in order, or readable by others."""
+    """Keys (of 個人番号, or of receipts) are not set, not in order, or readable by others."""
 
     code = "RK-105"
 
@@ -365,6 +365,12 @@ class RebuildBusy(LaneError):
     """Another process rebuilds the same table now."""
 
     code = "RK-506"
+
+
+class PositionForged(LaneError):
+    """What a store says of a lane is nothing that the bus wrote there: it is not believed."""
+
+    code = "RK-507"
 
 
 class LaneTooOld(LaneError):

@@ -40,6 +40,7 @@ SECRETS = {
     "database",
     "kafka_password",
     "outboxes",
+    "receipt_keys_command",
     "registry_password",
     "seal_keys_command",
     "systems",
@@ -205,6 +206,11 @@ class Settings(BaseModel):
     """File of the keys that seal 個人番号, readable by its owner only; absent: no such keys."""
     seal_keys_command: SecretStr | None = None
     """Command that prints the keys instead: the client of a key service. Run without a shell."""
+    receipt_keys_file: Path | None = None
+    """File of the keys that prove receipts and what was taken from the ledger, readable by its
+    owner only; every process that delivers has the same."""
+    receipt_keys_command: SecretStr | None = None
+    """Command that prints these keys instead. Run without a shell."""
     provision_retention: Span = timedelta(days=2557)
     """How long ``renkei ledger prune`` keeps what was given to whom: seven years."""
     erasure_key_file: Path | None = None

@@ -18,7 +18,7 @@ from bus.app.configured import (
 )
 from bus.app.deliveries import delivering, run_deliveries
 from bus.app.erasing import open_erasing
-from bus.app.keys import sealed, sealed_streams, seals
+from bus.app.keys import proofs, sealed, sealed_streams, seals
 from bus.app.mask_keys import mask_keys
 from bus.app.monitoring import run_monitor, throughput
 from bus.app.operating import editions, operations, operator, parked_events, received
@@ -51,6 +51,7 @@ __all__ = [
     "parked_events",
     "period",
     "private_use",
+    "proofs",
     "provided",
     "provisions_of",
     "prune_ledger",

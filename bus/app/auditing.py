@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from bus.access import erasure_key
 from bus.app.configured import catalog
+from bus.app.keys import proofs
 from bus.app.outside import broker, registry
 from bus.catalog.wire import Reader
 from bus.ledger.anchor import Anchor
@@ -32,9 +33,11 @@ async def verify(
         with_log: Whether it is held against the log as well.
 
     Raises:
+        KeysUnusable: There are no keys that prove receipts.
         Unavailable: Database, broker or registry does not answer.
     """
-    audit = Audit(settings.need("database"), choice, step)
+    ring = await proofs(settings).ring()
+    audit = Audit(settings.need("database"), choice, step, ring)
     if not with_log:
         return await audit.run(None, anchor)
     streams = catalog(settings)

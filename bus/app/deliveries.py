@@ -14,7 +14,7 @@ import structlog
 
 from bus.app.configured import catalog
 from bus.app.entitling import Entitling
-from bus.app.keys import seals
+from bus.app.keys import proofs, seals
 from bus.app.mask_keys import mask_keys
 from bus.app.outside import connect, registry
 from bus.app.systems import connections
@@ -56,6 +56,7 @@ async def sharing(
                 settings=settings,
                 clock=SystemClock(),
                 metrics=Metrics(),
+                proofs=proofs(settings),
                 seals=seals(settings),
             )
         )

@@ -1,13 +1,13 @@
-"""The keys that seal 個人番号, as these settings name them, and what the log holds under each."""
+"""The keys that seal 個人番号, and what the log holds under each; those that prove receipts."""
 
 from __future__ import annotations
 
-from bus.access import seal_keys
+from bus.access import receipt_keys, seal_keys
 from bus.app.configured import catalog
 from bus.app.outside import broker, registry
 from bus.catalog.wire import Reader
 from bus.deliver.sealed import Sealed, sealed_in
-from bus.sealing import Seals
+from bus.sealing import Proofs, Seals
 from bus.settings import Settings
 
 
@@ -18,6 +18,15 @@ def seals(settings: Settings) -> Seals:
         SettingsRefused: They name a file and a command.
     """
     return Seals(seal_keys(settings))
+
+
+def proofs(settings: Settings) -> Proofs:
+    """What proves receipts by the keys of these settings; nothing is read yet.
+
+    Raises:
+        SettingsRefused: They name a file and a command.
+    """
+    return Proofs(receipt_keys(settings))
 
 
 def sealed_streams(settings: Settings) -> list[str]:

@@ -83,6 +83,7 @@ async def measure(settings: Settings, step: Callable[[str], None]) -> Mapping[st
                 settings=settings,
                 clock=SystemClock(),
                 metrics=Metrics(),
+                proofs=app.proofs(settings),
             )
         )
         for number in range(WARM_UP + ROUNDS):

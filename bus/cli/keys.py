@@ -1,10 +1,11 @@
-"""``renkei keys``: the keys that seal 個人番号."""
+"""``renkei keys``: the keys that seal 個人番号, and those that prove receipts."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,19 +15,51 @@ from rich.table import Table
 from bus import app as composition
 from bus.cli.output import DryRun, Json, out, show_json
 from bus.errors import ConfigurationError, SealBroken
+from bus.sealing import Keys
 from bus.sealing import file as key_file
 from bus.sealing.ring import new_key
 from bus.settings import Settings
 
 File = Annotated[
     Path | None,
-    typer.Option("--file", help="The file of keys; by default that of RENKEI_SEAL_KEYS_FILE."),
+    typer.Option("--file", help="The file of keys; by default the one that the settings name."),
+]
+
+
+class Kind(StrEnum):
+    """What keys are for."""
+
+    NUMBERS = "numbers"  # to seal 個人番号
+    RECEIPTS = "receipts"  # to prove receipts
+
+    @property
+    def does(self) -> str:
+        """What the newest key is used for."""
+        return "what is sealed with" if self is Kind.NUMBERS else "what receipts are proved with"
+
+    def file(self, settings: Settings) -> Path | None:
+        """The file that *settings* name."""
+        is_numbers = self is Kind.NUMBERS
+        return settings.seal_keys_file if is_numbers else settings.receipt_keys_file
+
+    def keys(self, settings: Settings) -> Keys:
+        """The keys that *settings* name."""
+        is_numbers = self is Kind.NUMBERS
+        return composition.seals(settings) if is_numbers else composition.proofs(settings)
+
+
+Of = Annotated[
+    Kind,
+    typer.Option("--of", help="Which keys: those of individual numbers, or those of receipts."),
 ]
 
 
 def register(app: typer.Typer) -> None:
     """Add the group to the command line."""
-    group = typer.Typer(no_args_is_help=True, help="The keys that seal 個人番号 in the log.")
+    group = typer.Typer(
+        no_args_is_help=True,
+        help="The keys that seal 個人番号, and those that prove receipts.",
+    )
     group.command()(new)
     group.command("list")(list_all)
     group.command()(check)
@@ -35,21 +68,23 @@ def register(app: typer.Typer) -> None:
 
 def new(
     file: File = None,
+    kind: Of = Kind.NUMBERS,
     key_id: Annotated[
         str | None, typer.Option("--id", help="Its id; by default the day and four digits.")
     ] = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Write a new key behind those of the file; from now on it is what is sealed with.
+    """Write a new key behind those of the file; from now on it is the one that is used.
 
     Processes notice by themselves. Where they have files of their own, give the new file to those
     that deliver first, and to those that publish last.
     """
     settings = composition.settings()
-    path = file or settings.seal_keys_file
+    path = file or kind.file(settings)
     if path is None:
-        raise ConfigurationError("say where: --file, or RENKEI_SEAL_KEYS_FILE")
+        setting = kind.keys(settings).settings[0]
+        raise ConfigurationError(f"say where: --file, or RENKEI_{setting.upper()}")
     key = new_key(key_id, datetime.now(UTC).replace(microsecond=0))
     if dry_run:
         key_file.check(path, key)
@@ -60,13 +95,13 @@ def new(
         show_json(said)
     else:
         verb = "would be" if dry_run else "is"
-        out().print(f"{key.id} {verb} what is sealed with, in {path}", markup=False)
+        out().print(f"{key.id} {verb} {kind.does}, in {path}", markup=False)
 
 
-def list_all(as_json: Json = False) -> None:
-    """List the keys by id, never themselves; the last one is what is sealed with."""
+def list_all(kind: Of = Kind.NUMBERS, as_json: Json = False) -> None:
+    """List the keys by id, never themselves; the last one is the one that is used."""
     settings = composition.settings()
-    ring = asyncio.run(composition.seals(settings).ring())
+    ring = asyncio.run(kind.keys(settings).ring())
     keys = ring.keys.values()
     if as_json:
         show_json(

@@ -69,6 +69,10 @@ class Filling(Lane):
         if held is None:
             self._mover.stand(kit.at(0), NO_PREVIOUS)
             return
+        found = held
+        await self._patience.persist(
+            lambda: kit.shared.testimony.insist(kit.name, kit.place, found)
+        )
         self._mover.stand(held.position, held.receipt.chain)
         await kit.shared.receipts.send(held.receipt, held.applied_at)
 

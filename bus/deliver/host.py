@@ -28,12 +28,13 @@ from bus.deliver.parked import ParkedIndex
 from bus.deliver.receipts import Receipts
 from bus.deliver.shared import Shared
 from bus.deliver.state import Lanes, LaneStatus
+from bus.deliver.testimony import SaidReceipts, Testimony
 from bus.deliver.views import Views
 from bus.errors import BusError, Reaction
 from bus.model import Stream
 from bus.observe.metrics import Metrics
 from bus.observe.tasks import Kept, Tasks, errors_of, until_over
-from bus.sealing import Seals
+from bus.sealing import Proofs, Seals
 from bus.settings import Settings
 
 _log = structlog.get_logger("renkei.deliver")
@@ -51,12 +52,18 @@ async def shared(
     settings: Settings,
     clock: Clock,
     metrics: Metrics,
+    proofs: Proofs,
     seals: Seals | None = None,
 ) -> AsyncIterator[Shared]:
-    """What the systems of one process share, opened; waits for whoever does not answer yet."""
+    """What the systems of one process share, opened; waits for whoever does not answer yet.
+
+    Raises:
+        KeysUnusable: There are no keys that prove receipts.
+    """
     wait = _Patience(clock, settings)
     tasks = Tasks(metrics, first=settings.retry_first, most=settings.retry_most)
     async with AsyncExitStack() as stack:
+        await wait.until(proofs.ring, "keys")
         producer = broker.producer(client_id="renkei-deliver")
         await wait.until(producer.start, "producer")
         stack.push_async_callback(producer.close)
@@ -71,6 +78,7 @@ async def shared(
             clock,
             BackOff(settings.retry_first, settings.retry_most),
             tasks,
+            proofs,
         )
         receipts.start()
         stack.push_async_callback(receipts.close)
@@ -111,6 +119,12 @@ async def shared(
             views=views,
             receipts=receipts,
             seals=seals or Seals(),
+            proofs=proofs,
+            testimony=Testimony(
+                proofs,
+                SaidReceipts(broker, streams["receipt"], readers["receipt"], proofs),
+                cluster_id,
+            ),
             lanes=Lanes(),
             clock=clock,
             settings=settings,

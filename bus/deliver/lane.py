@@ -147,6 +147,9 @@ class Lane:
         kit, persist = self._kit, self._patience.persist
         kit.state.status = LaneStatus.OPENING
         checkpoint = await persist(lambda: kit.sink.checkpoint(kit.place[1]))
+        if checkpoint is not None and self._sends_receipts:
+            held = checkpoint
+            await persist(lambda: kit.shared.testimony.insist(kit.name, kit.place, held))
         await persist(kit.shared.parked.catch_up)
         begin, end = await persist(kit.reading.ends)
         if checkpoint is None:

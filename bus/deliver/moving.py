@@ -14,12 +14,13 @@ from time import monotonic
 
 from bus.deliver.kit import LARGE, Kit
 from bus.deliver.patience import Patience
-from bus.deliver.run import Rows, digest, ranges
+from bus.deliver.run import Rows, ranges
 from bus.deliver.viewing import Viewer
 from bus.errors import BusError, FenceBehind, LaneError, Reaction, Unavailable
 from bus.model import Applied, Position, Protected, Receipt, ViewBatch
 from bus.model.receipt import NO_PREVIOUS
 from bus.points import Point, passed
+from bus.sealing.proofs import digest
 
 _MASKED_AT_ONCE = 10  # times that a batch is masked again before the lane takes breath
 
@@ -90,8 +91,9 @@ class Mover:
             LaneLost: Somebody else moved the lane.
         """
         kit = self._kit
-        is_large = len(rows) >= LARGE
-        said = await asyncio.to_thread(digest, rows.values) if is_large else digest(rows.values)
+        key = (await self._patience.persist(kit.shared.proofs.ring)).current
+        is_large, values = len(rows) >= LARGE, rows.values
+        said = await asyncio.to_thread(digest, key, values) if is_large else digest(key, values)
         receipt = Receipt(
             system=kit.view.system,
             stream=kit.view.stream,
@@ -115,6 +117,7 @@ class Mover:
             masked_under=rows.masked_under,
             protected=await self._protected(),
             restored=restored,
+            proof=await kit.shared.testimony.prove(kit.name, end, receipt),
         )
         await self.settle()
         if self._sends_receipts:
@@ -166,18 +169,28 @@ class Mover:
     async def _applied(self, batch: ViewBatch, rows: Rows) -> Applied:
         """Apply, again and again while the store is away; it may have committed unheard.
 
-        A store that knows of a newer protection than the rows were masked under has written
-        nothing: they are masked again, at once, because the next protection may be on its way.
+        What is tried again is masked anew: a store that is away may be away for long. A store that
+        knows of a newer protection than the rows were masked under has written nothing: they are
+        masked again, at once, because the next protection may be on its way.
         """
         sink, is_unknown = self._kit.sink, False
 
+        async def masked_by_now() -> None:
+            nonlocal batch, rows
+            rows = await self._viewer.anew(rows)
+            batch = replace(batch, records=rows.records, masked_under=rows.masked_under)
+
         async def once() -> Applied:
-            nonlocal is_unknown, batch, rows
+            nonlocal is_unknown
             if is_unknown:
                 held = await sink.checkpoint(batch.partition)
                 if held is not None and held.receipt.chain == batch.receipt.chain:
+                    kit = self._kit
+                    await kit.shared.testimony.insist(kit.name, kit.place, held)
                     return Applied(len(batch.records), held.applied_at)
                 is_unknown = False
+                if batch.view.is_fenced and batch.records.num_rows:
+                    await masked_by_now()
             for tries in itertools.count(1):
                 try:
                     return await sink.apply(batch)
@@ -187,8 +200,7 @@ class Mover:
                 except Unavailable:
                     is_unknown = True
                     raise
-                rows = await self._viewer.anew(rows)
-                batch = replace(batch, records=rows.records, masked_under=rows.masked_under)
+                await masked_by_now()
             raise AssertionError("unreachable")
 
         return await self._patience.persist(once)

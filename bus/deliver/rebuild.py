@@ -142,13 +142,20 @@ class Rebuild:
                 lane.begin_anew()
 
     async def _can_go_on(self, found: Checkpoint) -> bool:
-        """Whether what stands there is of this log, within it, and not away too long."""
+        """Whether what stands there is of this log, within it, not away too long, and the bus's
+        own word."""
         position, shared = found.position, self._shared
         if (position.cluster_id, position.topic) != (shared.cluster_id, self._topic):
             return False
         begin, end = await self._ends(position.partition)
         is_old = shared.clock.now() - found.applied_at > shared.settings.compaction_lag
-        return not is_old and begin <= position.offset <= end
+        return not is_old and begin <= position.offset <= end and await self._is_ours(found)
+
+    async def _is_ours(self, found: Checkpoint) -> bool:
+        """Whether the bus wrote what a store says of one of its lanes."""
+        name = LaneName(self._view.system, self._view.stream, found.position.partition)
+        place: Place = (self._topic, found.position.partition)
+        return await self._persist(lambda: self._shared.testimony.bears_out(name, place, found))
 
     async def _catch_up(self, held: Mapping[int, Checkpoint]) -> None:
         """Fill up to where the lanes stand, again while they go on, until little is left."""
@@ -193,7 +200,8 @@ class Rebuild:
         for partition, filling in self._fillings.items():
             lane = held.checkpoints.get(partition)
             await filling.fill(await self._end_of(partition, lane))
-            if lane is not None:  # the store will have forgotten it: it may not have been sent
+            # the store will have forgotten it: it may not have been sent
+            if lane is not None and await self._is_ours(lane):
                 await self._shared.receipts.send(lane.receipt, lane.applied_at)
         await self._shared.parked.catch_up()
         fence = self._shared.fence

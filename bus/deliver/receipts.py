@@ -7,7 +7,7 @@ together with the next one, so that hundreds of receipts a second cost a few req
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +18,9 @@ from bus.deliver.clock import Clock
 from bus.deliver.internal import InternalTopic
 from bus.errors import BrokerUnavailable, BusError, Reaction
 from bus.model import Receipt
+from bus.model.receipt import proved_of
 from bus.observe.tasks import Kept, Tasks
+from bus.sealing import Proofs, Statement
 
 _log = structlog.get_logger("renkei.deliver")
 _Waiting = tuple[str, dict[str, Any], asyncio.Future[None]]
@@ -27,6 +29,11 @@ _Waiting = tuple[str, dict[str, Any], asyncio.Future[None]]
 def lane_key(system: str, stream: str, partition: int) -> str:
     """The Kafka key of all receipts of one lane: one lane, one order."""
     return f"{system}/{stream}/{partition}"
+
+
+def said_of(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    """What a receipt's proof is of, from its row in the log."""
+    return proved_of(row["chain"], row["applied_at"], row["cluster_id"])
 
 
 class Receipts:
@@ -39,8 +46,10 @@ class Receipts:
         clock: Clock,
         back_off: BackOff,
         tasks: Tasks,
+        proofs: Proofs,
     ) -> None:
         self._topic = topic
+        self._proofs = proofs
         self._cluster_id = cluster_id
         self._clock = clock
         self._back_off = back_off
@@ -115,9 +124,11 @@ class Receipts:
     async def _send(self, waiting: Sequence[_Waiting]) -> None:
         while True:
             try:
-                await self._topic.append(
-                    [key for key, _, _ in waiting], [row for _, row, _ in waiting]
-                )
+                rows = [
+                    {**row, "proof": await self._proofs.prove(Statement.RECEIPT, said_of(row))}
+                    for _, row, _ in waiting
+                ]
+                await self._topic.append([key for key, _, _ in waiting], rows)
             except BusError as error:
                 if error.reaction is not Reaction.RETRY:
                     raise

@@ -143,11 +143,6 @@ def ranges(offsets: Sequence[int]) -> str:
     )
 
 
-def digest(values: Sequence[bytes]) -> str:
-    """SHA-256 in hex of the values, one after the other."""
-    return hashlib.sha256(b"".join(values)).hexdigest()
-
-
 def subject_of(key: bytes | None) -> str:
     """Whom an event is about, as its key says: the key, or a digest of it if it is no such."""
     text = (key or b"").decode("utf-8", "replace")

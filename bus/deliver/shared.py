@@ -17,12 +17,13 @@ from bus.deliver.operations import Operations
 from bus.deliver.parked import ParkedIndex
 from bus.deliver.receipts import Receipts
 from bus.deliver.state import Lanes
+from bus.deliver.testimony import Testimony
 from bus.deliver.views import Views
 from bus.errors import SinkUnavailable, Unready
 from bus.model import Applied, Checkpoint, ToRestore, View, ViewBatch
 from bus.observe.metrics import Metrics
 from bus.observe.tasks import Tasks
-from bus.sealing import Seals
+from bus.sealing import Proofs, Seals
 from bus.settings import Settings
 
 T = TypeVar("T")
@@ -42,6 +43,8 @@ class Shared:
     views: Views
     receipts: Receipts
     seals: Seals
+    proofs: Proofs
+    testimony: Testimony
     lanes: Lanes
     clock: Clock
     settings: Settings

@@ -26,15 +26,17 @@ from bus.ledger.delivered import Delivered
 from bus.ledger.eventrows import EventRows
 from bus.ledger.logs import Log, opened
 from bus.ledger.meanings import disagreement
+from bus.ledger.proved import Proved
 from bus.ledger.provided import VIEW_COLUMNS, recorded_view
 from bus.ledger.statements import events_table
 from bus.ledger.store import connected
 from bus.model import Receipt, Stream, View
 from bus.policy import ledger_view, project
+from bus.sealing import KeyRing
 
 _ROWS = """
 SELECT system, stream, partition, start, "end", delivered::text, view, rows, digest, previous,
-       chain, applied_at, cluster_id, is_replay, log_partition, log_offset
+       chain, applied_at, cluster_id, is_replay, proof, log_partition, log_offset
 FROM ledger.event_receipt"""
 _CHOSEN = """
   (%(system)s::text IS NULL OR system = %(system)s)
@@ -45,6 +47,9 @@ ORDER BY system, stream, partition"""
 _LANE = f"""{_ROWS}
 WHERE system = %(system)s AND stream = %(stream)s AND partition = %(partition)s
 ORDER BY log_partition, log_offset"""
+_PROVED = """
+SELECT log_partition, min(log_offset) FROM ledger.event_receipt
+WHERE proof IS NOT NULL GROUP BY log_partition"""
 _HEADS = """
 SELECT chain, "end" FROM ledger.pruned_head
 WHERE system = %(system)s AND stream = %(stream)s AND partition = %(partition)s"""
@@ -124,6 +129,8 @@ class Verdict:
     repeats: int = 0
     chains: int = 0
     forks: int = 0
+    proved: int = 0  # receipts that are the bus's own by its key
+    unproved: int = 0  # receipts of before there were proofs
     in_log: int = 0  # receipts that are in the log as they are in the ledger
     no_longer_in_log: int = 0  # receipts from before the log's beginning
     unreadable: int = 0  # records in the receipts' log that are no receipts
@@ -157,8 +164,9 @@ class LogSide:
 class Audit:
     """One reading of one ledger."""
 
-    def __init__(self, uri: str, choice: Choice, step: Step) -> None:
+    def __init__(self, uri: str, choice: Choice, step: Step, ring: KeyRing) -> None:
         self._uri = uri
+        self._ring = ring
         self._choice = choice
         self._step = step
         self._verdict = Verdict()
@@ -215,18 +223,23 @@ class Audit:
     async def _check_chains(self, connection: _Connection) -> None:
         lanes = await (await connection.execute(_LANES, self._choice.about)).fetchall()
         verdict = self._verdict
+        proved = Proved(self._ring, dict(await _all(connection, _PROVED, {})))
         for number, (system, stream, partition) in enumerate(lanes, start=1):
             self._step(f"chains: {number:,} of {len(lanes):,} lanes")
             about = {"system": system, "stream": stream, "partition": partition}
             heads: dict[str, int] = dict(await (await connection.execute(_HEADS, about)).fetchall())
             rows = await (await connection.execute(_LANE, about)).fetchall()
-            found = check_lane([_row(row) for row in rows], heads)
+            lane = [_row(row) for row in rows]
+            found = check_lane(lane, heads)
+            proved.take(lane, {finding.place for finding in found.findings})
             verdict.lanes += 1
             verdict.receipts += found.receipts
             verdict.repeats += found.repeats
             verdict.chains += found.chains
             verdict.forks += found.forks
             self._in_chains += found.findings[:MOST_FINDINGS]
+        verdict.proved, verdict.unproved = proved.good, proved.before
+        self._in_chains += proved.findings[:MOST_FINDINGS]
 
     async def _check_views(self, connection: _Connection) -> None:
         used = {row[0] for row in await _all(connection, _VIEWS_USED, self._choice.about)}
@@ -323,7 +336,7 @@ class Audit:
         verdict = self._verdict
         for name, partition in await _all(connection, _PLACES, self._choice.about):
             topic, partitions = places.get(name, ("", 0))
-            delivered = Delivered()
+            delivered = Delivered(self._ring)
             about = {**self._choice.about, "stream": name, "partition": partition}
             async with connection.cursor(name="renkei_delivered") as cursor:
                 cursor.itersize = _AT_ONCE
@@ -459,7 +472,7 @@ async def anchor_of(uri: str, at: datetime) -> Anchor:
 _Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 _SAID = (
     "system", "stream", "partition", "start", "end", "delivered", "view", "rows", "digest",
-    "previous", "chain", "applied_at", "cluster_id", "is_replay",
+    "previous", "chain", "applied_at", "cluster_id", "is_replay", "proof",
 )  # fmt: skip
 
 
@@ -470,8 +483,9 @@ def _row(row: Sequence[Any]) -> ReceiptRow:
         applied_at=row[11],
         cluster_id=row[12],
         is_replay=row[13],
-        log_partition=row[14],
-        log_offset=row[15],
+        proof=row[14],
+        log_partition=row[15],
+        log_offset=row[16],
     )
 
 

@@ -26,6 +26,7 @@ class FindingKind(StrEnum):
     MOVED = "moved"  # it stands at another place than it was said at
     BROKEN = "broken"  # it follows a receipt that is not there, or starts elsewhere
     CONTENT = "content"  # the log holds other events than were delivered
+    UNPROVED = "unproved"  # nothing shows that the bus said it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,7 @@ class ReceiptRow:
     is_replay: bool
     log_partition: int
     log_offset: int
+    proof: str | None = None
 
     @property
     def place(self) -> tuple[int, int]:
@@ -48,7 +50,9 @@ class ReceiptRow:
     @property
     def said(self) -> tuple[object, ...]:
         """Everything that it says, without where."""
-        return (self.receipt, self.chain, self.applied_at, self.cluster_id, self.is_replay)
+        return (
+            self.receipt, self.chain, self.applied_at, self.cluster_id, self.is_replay, self.proof
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,7 +66,7 @@ class Compared:
 
 
 def _differences(held: ReceiptRow, said: ReceiptRow) -> list[str]:
-    own = ("chain", "applied_at", "cluster_id", "is_replay")
+    own = ("chain", "applied_at", "cluster_id", "is_replay", "proof")
     wrong = [name for name in own if getattr(held, name) != getattr(said, name)]
     names = type(held.receipt).__dataclass_fields__
     return [

@@ -7,15 +7,15 @@ still there; the others are counted. Pure.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from bus.broker import Fetched
 from bus.ledger.chains import Finding, FindingKind, ReceiptRow
+from bus.sealing.proofs import Hashing
+from bus.sealing.ring import KeyRing
 
 _STRETCH = re.compile(r"\[(\d+),(\d+)\)")
 
@@ -31,7 +31,7 @@ class _Open:
 
     row: ReceiptRow
     ranges: Sequence[tuple[int, int]]
-    hashed: Any = field(default_factory=hashlib.sha256)
+    hashed: Hashing
     found: int = 0
 
     @property
@@ -56,6 +56,7 @@ class _Open:
 class Delivered:
     """The receipts of one partition of a stream, held against its log."""
 
+    ring: KeyRing
     checked: int = 0
     compacted: int = 0  # receipts that could not be checked: not all of it is in the log
     findings: list[Finding] = field(default_factory=list)
@@ -63,7 +64,8 @@ class Delivered:
 
     def add(self, row: ReceiptRow) -> None:
         """Carry *row* along; they come by their first delivered offset, ascending."""
-        self._open.append(_Open(row, stretches(row.receipt.delivered)))
+        hashed = Hashing(row.receipt.digest, self.ring)
+        self._open.append(_Open(row, stretches(row.receipt.delivered), hashed))
 
     def take(self, fetched: Fetched) -> None:
         """Go on along the log; every receipt that begins within *fetched* was added before."""
@@ -95,7 +97,11 @@ class Delivered:
         if each.found != each.wanted:
             self.compacted += 1
             return
+        if not each.hashed.is_known:
+            what = "its digest was made with a key that is not among the keys here"
+            self.findings.append(Finding.of(FindingKind.UNPROVED, each.row, what))
+            return
         self.checked += 1
-        if each.hashed.hexdigest() != each.row.receipt.digest:
+        if not each.hashed.agrees:
             what = "the log holds other events than it delivered"
             self.findings.append(Finding.of(FindingKind.CONTENT, each.row, what))

@@ -142,6 +142,13 @@ CREATE TABLE IF NOT EXISTS ledger.pruned_event (
   PRIMARY KEY (stream, partition)
 );
 
+DO $$ BEGIN  -- version 2 of the receipts; a ledger of before has the table without it
+  IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'ledger.event_receipt'::regclass
+                 AND attname = 'proof' AND NOT attisdropped) THEN
+    ALTER TABLE ledger.event_receipt ADD COLUMN proof text;
+  END IF;
+END $$;
+
 DO $$ BEGIN  -- version 2 of the exception stream; a ledger of before has the table without it
   IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'ledger.event_exception'::regclass
                  AND attname = 'since' AND NOT attisdropped) THEN

@@ -24,7 +24,7 @@ import httpx
 import psutil
 import psycopg
 
-from bus.access import kafka_security, registry_security, seal_keys
+from bus.access import kafka_security, receipt_keys, registry_security, seal_keys
 from bus.broker.kafka import KafkaBroker
 from bus.catalog.registry import Registry
 from bus.errors import BusError, ConfigurationError, SettingsRefused, Unavailable
@@ -33,7 +33,7 @@ from bus.local.engine import is_free
 from bus.local.fetch import differing, missing
 from bus.local.ports import kept
 from bus.local.stack import LocalStack, Status
-from bus.sealing import Seals
+from bus.sealing import Keys, Proofs, Seals
 from bus.settings import Settings
 from bus.tls import trusting
 
@@ -91,6 +91,7 @@ def examine(stack: LocalStack, outside: Outside) -> list[Finding]:
         *kafka(outside.settings),
         *registry(outside.settings),
         *keys(outside.settings),
+        *proofs(outside.settings),
         *clock(stack, outside),
     ]
 
@@ -221,6 +222,7 @@ def permissions(stack: LocalStack) -> Iterator[Finding]:
         stack.folder.addresses,
         run / "systems.yaml",
         run / "seal-keys",
+        run / "receipt-keys",
     ]
     there = [path for path in secret if path.is_file()]
     bad = [path for path in there if path.stat().st_mode & PRIVATE]
@@ -244,20 +246,29 @@ def registry(settings: Settings) -> Iterator[Finding]:
 
 def keys(settings: Settings) -> Iterator[Finding]:
     """Whether the keys that seal 個人番号 can be had."""
-    name, mend = "seal keys", "docs/howto/keys-for-individual-numbers.md"
+    mend = "docs/howto/keys-for-individual-numbers.md"
+    yield _keys("seal keys", "sealing", mend, lambda: Seals(seal_keys(settings)))
+
+
+def proofs(settings: Settings) -> Iterator[Finding]:
+    """Whether the keys that prove receipts can be had."""
+    mend = "docs/howto/keys-for-receipts.md"
+    yield _keys("receipt keys", "proving", mend, lambda: Proofs(receipt_keys(settings)))
+
+
+def _keys(name: str, does: str, mend: str, make: Callable[[], Keys]) -> Finding:
     try:
-        source = seal_keys(settings)
-        ring = None if source is None else asyncio.run(Seals(source).ring())
+        made = make()
+        ring = asyncio.run(made.ring()) if made.has_source else None
     except SettingsRefused as error:
         says = "; ".join(str(fault) for fault in error.faults)
-        yield Finding(name, Verdict.FAIL, says, "renkei settings show")
+        return Finding(name, Verdict.FAIL, says, "renkei settings show")
     except Unavailable as error:
-        yield Finding(name, Verdict.WARN, str(error), mend)
+        return Finding(name, Verdict.WARN, str(error), mend)
     except ConfigurationError as error:
-        yield Finding(name, Verdict.FAIL, str(error), mend)
-    else:
-        says = "none are named" if ring is None else f"{len(ring.keys)}, sealing: {ring.current.id}"
-        yield Finding(name, Verdict.OK, says)
+        return Finding(name, Verdict.FAIL, str(error), mend)
+    says = "none are named" if ring is None else f"{len(ring.keys)}, {does}: {ring.current.id}"
+    return Finding(name, Verdict.OK, says)
 
 
 def _entered(

@@ -104,7 +104,14 @@ class Folder:
 
     def ensure_seal_keys(self) -> Path:
         """The file of keys that seal 個人番号, with one of its own at first."""
-        path = self.run / "seal-keys"
+        return self._ensure_keys("seal-keys")
+
+    def ensure_receipt_keys(self) -> Path:
+        """The file of keys that prove receipts, with one of its own at first."""
+        return self._ensure_keys("receipt-keys")
+
+    def _ensure_keys(self, name: str) -> Path:
+        path = self.run / name
         if not path.exists():
             key = new_key(None, datetime.now(UTC).replace(microsecond=0))
             write_private(path, key.line + "\n")

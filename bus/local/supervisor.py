@@ -389,6 +389,7 @@ def build(where: Folder, at: ports.Ports, owner: int | None, watch: Progress | N
             "registry": registry.url,
             "database": postgres.uri(),
             "seal_keys_file": str(where.ensure_seal_keys()),
+            "receipt_keys_file": str(where.ensure_receipt_keys()),
             "erasure_key_file": str(where.ensure_erasure_key()),
         }
 

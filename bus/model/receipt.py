@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from bus.errors import NotEntitled
@@ -23,8 +23,10 @@ class Receipt:
     """Lane L applied the offsets ``delivered`` between ``start`` and ``end`` (適用記録).
 
     ``end`` is exclusive. ``delivered`` is PostgreSQL's text of an ``int8multirange``
-    (``{[0,5),[7,9)}``): filtered, compacted and parked offsets are holes. ``digest`` is the
-    SHA-256, in hex, of the delivered events' Kafka values, concatenated in offset order.
+    (``{[0,5),[7,9)}``): filtered, compacted and parked offsets are holes. ``digest`` is of the
+    delivered events' Kafka values, concatenated in offset order: ``hmac-sha256:<key id>:<hex>``, so
+    that without the key nobody can try out what they may have said. Receipts of before say their
+    SHA-256 in hex.
     A replay of parked events has ``start == end``.
     """
 
@@ -47,6 +49,12 @@ class Receipt:
             str(self.end), self.delivered, self.view, str(self.rows), self.digest,
         )  # fmt: skip
         return hashlib.sha256("\x1f".join(said).encode()).hexdigest()
+
+
+def proved_of(chain: str, applied_at: datetime, cluster_id: str) -> tuple[str, str, str]:
+    """What a receipt's proof in the log is of: everything that it states is in its chain value,
+    but for when and in which cluster."""
+    return chain, applied_at.astimezone(UTC).isoformat(timespec="microseconds"), cluster_id
 
 
 class ExceptionState(StrEnum):

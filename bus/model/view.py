@@ -155,11 +155,15 @@ class Position:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """What a store holds of one lane: its position, the receipt of the last batch, and when."""
+    """What a store holds of one lane: its position, the receipt of the last batch, and when.
+
+    Whoever owns the store can write there what they like; ``proof`` is what makes it believed.
+    """
 
     position: Position
     receipt: Receipt
     applied_at: datetime  # aware; the store's own clock
+    proof: str | None = None  # as the batch had it; absent from what was stored without one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +178,8 @@ class ViewBatch:
     ``masked_under`` is set where the view is fenced: offsets of the protection stream, by
     partition, up to which the mask knows who is protected. ``protected`` is set in batches of the
     protection stream: who is under protection by now. ``restored`` holds keys of rows that are
-    restored by this replay: its records are versions that the store has, seen anew.
+    restored by this replay: its records are versions that the store has, seen anew. ``proof`` is
+    kept beside the receipt; a store does not look into it.
     """
 
     view: View
@@ -186,6 +191,7 @@ class ViewBatch:
     erased: tuple[str, ...] = ()
     masked_under: Mapping[int, int] | None = None
     protected: Protected | None = None
+    proof: str | None = None
     restored: tuple[str, ...] = ()
 
 

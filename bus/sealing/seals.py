@@ -1,69 +1,31 @@
-"""Sealing and opening for rows and columns of a stream, with keys that may change meanwhile.
-
-Keys are read when they are first needed, and again where the source says that they may have
-changed or a text names one that is not known. A ring that cannot be read anew (its file is
-being written, its command does not answer) does not take away the keys that are known: they go on
-being used, and it is said. So a key is added, and an old one retired, without a restart.
-"""
+"""Sealing and opening for rows and columns of a stream, with keys that may change meanwhile."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import structlog
 
-from bus.errors import BusError, KeysUnusable
+from bus.errors import BusError
 from bus.model import Stream, event_key
+from bus.sealing.keys import Keys
 from bus.sealing.ring import KeyRing
-from bus.sealing.source import KeySource
 from bus.sealing.texts import belongings, key_id_of, seal, unseal
 
-Column = Any  # pyarrow's stubs know arrays by more types than they share
 _log = structlog.get_logger("renkei.sealing")
+Column = Any  # pyarrow's stubs know arrays by more types than they share
 
 
-class Seals:
-    """One per process: where its keys come from, and the ring as it was last read.
+class Seals(Keys):
+    """The keys that seal, one of these per process."""
 
-    Args:
-        source: None: there are no keys; whoever needs one is refused.
-    """
+    settings = ("seal_keys_file", "seal_keys_command")
 
-    def __init__(self, source: KeySource | None = None) -> None:
-        self._source = source
-        self._ring: KeyRing | None = None
-        self._reading = asyncio.Lock()
-
-    @property
-    def has_source(self) -> bool:
-        """Whether keys come from somewhere."""
-        return self._source is not None
-
-    async def ring(self, needed: Collection[str] = ()) -> KeyRing:
-        """The keys as they are now, read anew if one of *needed* is not known.
-
-        Raises:
-            KeysUnusable: There are none, or they are not in order.
-            KeysUnavailable: Whoever has them does not answer.
-        """
-        source = self._source
-        if source is None:
-            raise KeysUnusable("set RENKEI_SEAL_KEYS_FILE or RENKEI_SEAL_KEYS_COMMAND")
-        async with self._reading:
-            is_lacking = self._ring is None or not self._ring.keys.keys() >= set(needed)
-            if is_lacking or source.has_changed():
-                try:
-                    self._ring = KeyRing.parse(await source.read())
-                except BusError as error:
-                    if self._ring is None or is_lacking:
-                        raise
-                    _log.error("seal-keys-not-reread", code=error.code, reason=error.message)
-            assert self._ring is not None  # it was read, or was there
-            return self._ring
+    def _say_unread(self, error: BusError) -> None:
+        _log.error("seal-keys-not-reread", code=error.code, reason=error.message)
 
 
 def key_ids(texts: Column) -> set[str]:

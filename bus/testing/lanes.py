@@ -9,13 +9,16 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+
+import pyarrow as pa
 
 from bus.broker import Broker, Message, TopicSpec
 from bus.broker.memory import MemoryBroker
 from bus.catalog import Catalog, load
+from bus.catalog.columns import arrow_schema, encode
 from bus.catalog.single import encode_one
 from bus.catalog.wire import Reader, frame
 from bus.deliver.clock import Clock
@@ -23,14 +26,16 @@ from bus.deliver.delivery import Delivery
 from bus.deliver.fleet import Feed
 from bus.deliver.host import shared
 from bus.deliver.shared import Shared
-from bus.deliver.state import LaneState, LaneStatus
+from bus.deliver.state import LaneName, LaneState, LaneStatus
+from bus.deliver.testimony import prove_position
 from bus.errors import RegistryUnavailable, SchemaUnknown
-from bus.model import Operation, OperationState, ParkedEvent, SchemaVersion, View
+from bus.model import Checkpoint, Operation, OperationState, ParkedEvent, SchemaVersion, View
 from bus.observe.metrics import Metrics
 from bus.policy import compile_view, ledger_view, load_subscriptions
-from bus.sealing import Seals
+from bus.sealing import Proofs, Seals
 from bus.settings import Settings
 from bus.testing.changes import MUNICIPALITY, body
+from bus.testing.keys import Pocket
 
 TODAY = date(2026, 11, 24)
 CATALOG = load()
@@ -113,6 +118,7 @@ class Town:
         self.moved = MovedClock()
         self.clock: Clock = self.time or self.moved
         self.producer = self.broker.producer()
+        self.proofs = Proofs(Pocket("town"))
 
     async def build(self) -> None:
         """Make the topics."""
@@ -182,6 +188,38 @@ class Town:
 
         decoded: list[dict[str, Any]] = _now(read())
         return decoded
+
+    async def said(self, stream: str) -> list[dict[str, Any]]:
+        """As :meth:`read_all`, from any broker."""
+        topic, values = CATALOG.stream(stream).topic, list[bytes]()
+        consumer = self.broker.consumer(client_id="renkei-test")
+        await consumer.start()
+        try:
+            for partition in range(self.partitions):
+                place = (topic, partition)
+                await consumer.assign([place])
+                end = (await consumer.end_offsets([place]))[place]
+                consumer.seek(place, 0)
+                while await consumer.position(place) < end:
+                    for piece in await consumer.fetch(10_000, timedelta(seconds=1)):
+                        values += [value for value in piece.values if value is not None]
+        finally:
+            await consumer.close()
+        return (await self.reader(stream).read(values)).to_pylist() if values else []
+
+    def encoded(self, stream: str, rows: Sequence[Mapping[str, Any]]) -> list[bytes]:
+        """Rows of an internal stream as values of its topic."""
+        latest = CATALOG.stream(stream).latest
+        batch = pa.RecordBatch.from_pylist([dict(row) for row in rows], schema=arrow_schema(latest))
+        return frame(self.registry.number(latest), encode(latest, batch))
+
+    async def standing_at(self, held: Checkpoint, **changes: Any) -> Checkpoint:
+        """What the bus would have stored, had the lane of *held* come to another position."""
+        position = replace(held.position, **changes)
+        receipt = replace(held.receipt, end=position.offset)
+        lane = LaneName(receipt.system, receipt.stream, receipt.partition)
+        proof = await prove_position(self.proofs, lane, position, receipt)
+        return replace(held, position=position, receipt=receipt, proof=proof)
 
     def reader(self, stream: str) -> Reader:
         """A reader that has seen nothing yet."""
@@ -329,12 +367,14 @@ async def hosted(
     streams: Sequence[str] = ("resident",),
     views: Callable[[str, str], View] = view_of,
     seals: Seals | None = None,
+    proofs: Proofs | None = None,
 ) -> AsyncIterator[Hosted]:
     """Run the systems of *sinks* (system -> what makes a sink) until the block ends.
 
     Args:
         views: Of a system and a stream; by default what the subscription says.
-        seals: The keys of the process.
+        seals: The keys of the process that seal.
+        proofs: Those that prove receipts; by default the town's.
     """
     async with AsyncExitStack() as stack:
         readers = {name: town.reader(name) for name in CATALOG.streams}
@@ -347,6 +387,7 @@ async def hosted(
                 settings=town.settings,
                 clock=town.clock,
                 metrics=Metrics(),
+                proofs=proofs or town.proofs,
                 seals=seals,
             )
         )

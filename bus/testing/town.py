@@ -59,12 +59,14 @@ class Town:
 
 
 def make_keys(folder: Path) -> dict[str, Any]:
-    """A key of the town's own to seal 個人番号 with, and the setting that names its file."""
+    """Keys of the town's own, to seal 個人番号 and to prove receipts with, and the settings that
+    name their files."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "seal-keys"
-    path.unlink(missing_ok=True)
-    keyfile.add(path, new_key(None, datetime.now(UTC)))
-    return {"seal_keys_file": str(path)}
+    paths = {f"{kind}_keys_file": folder / f"{kind}-keys" for kind in ("seal", "receipt")}
+    for path in paths.values():
+        path.unlink(missing_ok=True)
+        keyfile.add(path, new_key(None, datetime.now(UTC)))
+    return {name: str(path) for name, path in paths.items()}
 
 
 def build(

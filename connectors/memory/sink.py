@@ -235,7 +235,12 @@ class MemorySink:
             )
         is_replay = stored is not None and batch.end.offset == batch.start
         position = stored.position if stored and is_replay else batch.end
-        return Checkpoint(position=position, receipt=batch.receipt, applied_at=self._store.clock())
+        return Checkpoint(
+            position=position,
+            receipt=batch.receipt,
+            applied_at=self._store.clock(),
+            proof=batch.proof,
+        )
 
 
 class MemoryFresh(MemorySink):

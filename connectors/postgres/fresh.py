@@ -27,7 +27,7 @@ from bus.model import Checkpoint, Keeping, Protected, View
 from bus.points import Point, passed
 from connectors.postgres import standing, suppression, tables
 from connectors.postgres.faults import translated
-from connectors.postgres.sink import PostgresSink, checkpoint_of
+from connectors.postgres.sink import PostgresSink, checkpoints_of
 from connectors.postgres.statements import (
     APPLIED_AT,
     LOCK_SCHEMA,
@@ -120,7 +120,7 @@ class _HeldTable:
             f" FROM {self._live.position} WHERE stream = $1 ORDER BY partition FOR UPDATE",
             (self._live.stream,),
         ).fetchall()
-        return {row[0]: checkpoint_of(row) for row in rows}
+        return checkpoints_of(rows)
 
     @classmethod
     def of(cls, conninfo: str, live: Names, view: View) -> _HeldTable:

@@ -13,13 +13,14 @@ hangs holds up nobody else.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 import adbc_driver_manager
 import psycopg
@@ -40,7 +41,7 @@ from bus.model import Applied, Checkpoint, Position, Receipt, ToRestore, View, V
 from bus.points import Point, passed
 from connectors.postgres import line, serverlog, standing, statements, suppression, tables
 from connectors.postgres.faults import translated
-from connectors.postgres.writers import BulkWriter, SmallWriter, Writer, connect
+from connectors.postgres.writers import PROOF, BulkWriter, SmallWriter, Writer, connect
 
 SMALL_ROWS = 50  # above, COPY costs less than JSON (measured: they cross near 60 rows)
 CLOSE_PATIENCE_S = 3.0  # then the batch in hand is undone rather than waited for
@@ -170,7 +171,7 @@ class PostgresSink:
             self._opened = _Opened(view, names, shape, sql)
             self._small = SmallWriter(connection, names, sql)
             self._held, self._gone_since = names.table, None
-        return {row[0]: checkpoint_of(row) for row in rows}
+        return checkpoints_of(rows)
 
     def _insist_on_table(
         self, connection: tables.Connection, names: statements.Names, view: View
@@ -349,16 +350,53 @@ class PostgresSink:
         self._small = self._bulk = None
 
 
+def checkpoints_of(rows: Iterable[tuple[Any, ...]]) -> dict[int, Checkpoint]:
+    """By partition; a row that is of none is nobody's."""
+    return {row[0]: checkpoint_of(row) for row in rows if type(row[0]) is int}
+
+
 def checkpoint_of(row: tuple[Any, ...]) -> Checkpoint:
+    """What a row of ``renkei_position`` says. Whoever owns the table can write there anything: what
+    the bus could not have written is a checkpoint that nobody believes."""
     partition, cluster_id, topic, offset, last_event_id, receipt, applied_at = row
+    if isinstance(receipt, dict):
+        stored = dict(receipt)
+        proof = stored.pop(PROOF, None)
+        if (
+            stored.keys() == _RECEIPT.keys()
+            and all(type(stored[name]) is kind for name, kind in _RECEIPT.items())
+            and all(isinstance(said, str) for said in (cluster_id, topic))
+            and all(said is None or isinstance(said, str) for said in (last_event_id, proof))
+            and type(partition) is type(offset) is int
+            and isinstance(applied_at, datetime)
+            and applied_at.tzinfo is not None
+        ):
+            return Checkpoint(
+                position=Position(
+                    cluster_id=cluster_id,
+                    topic=topic,
+                    partition=partition,
+                    offset=offset,
+                    last_event_id=last_event_id,
+                ),
+                receipt=Receipt(**stored),
+                applied_at=applied_at,
+                proof=proof,
+            )
+    return _unbelievable(partition)
+
+
+_RECEIPT = {name: int if kind is int else str for name, kind in get_type_hints(Receipt).items()}
+
+
+def _unbelievable(partition: Any) -> Checkpoint:
+    """Of no system, of no stream."""
+    partition = partition if type(partition) is int else -1
     return Checkpoint(
-        position=Position(
-            cluster_id=cluster_id,
-            topic=topic,
-            partition=partition,
-            offset=offset,
-            last_event_id=last_event_id,
+        position=Position(cluster_id="", topic="", partition=partition, offset=0),
+        receipt=Receipt(
+            system="", stream="", partition=partition, start=0, end=0, delivered="{}", view="",
+            rows=0, digest="",
         ),
-        receipt=Receipt(**receipt),
-        applied_at=applied_at,
-    )
+        applied_at=datetime.min.replace(tzinfo=UTC),
+    )  # fmt: skip

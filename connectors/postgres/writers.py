@@ -30,6 +30,7 @@ from connectors.postgres.statements import APPLIED_AT, BEGIN, INBOX, SESSION, Na
 
 TIME = pa.timestamp("us", tz="UTC")
 CANCEL_S = 3.0
+PROOF = "proof"  # beside what a receipt states
 _RECEIPT = tuple(entry.name for entry in fields(Receipt))
 
 
@@ -239,9 +240,9 @@ def behind(batch: ViewBatch) -> FenceBehind:
 
 
 def receipt_json(batch: ViewBatch) -> str:
-    """The batch's receipt as the position's row keeps it."""
-    receipt = batch.receipt
-    return json.dumps({name: getattr(receipt, name) for name in _RECEIPT})
+    """The batch's receipt as the position's row keeps it, and its proof beside it."""
+    receipt = {name: getattr(batch.receipt, name) for name in _RECEIPT}
+    return json.dumps(receipt if batch.proof is None else {**receipt, PROOF: batch.proof})
 
 
 def json_rows(records: pa.RecordBatch) -> str:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from bus import settings as settings_tree
 from bus.local.endpoints import Endpoints
+from bus.sealing import file as keyfile
+from bus.sealing.ring import new_key
 from bus.settings import Settings
 from bus.testing.secured import USER, Secured, secured_kafka
 
@@ -30,7 +33,10 @@ def words(secured: Secured, engines: Endpoints, tmp_path: Path) -> Mapping[str, 
     password = tmp_path / "password"
     password.touch(mode=0o600)
     password.write_text(secured.password + "\n", encoding="utf-8")
+    keys = tmp_path / "receipt-keys"
+    keyfile.add(keys, new_key(None, datetime.now(UTC)))
     return {
+        "RENKEI_RECEIPT_KEYS_FILE": str(keys),
         "RENKEI_HOME": str(tmp_path / "home"),
         "RENKEI_REGISTRY": engines.registry,
         "RENKEI_PARTITIONS": "1",

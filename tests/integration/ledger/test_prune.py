@@ -15,11 +15,14 @@ from bus.ledger.prune import prune
 from bus.ledger.store import prepare
 from bus.ledger.subjects import PersonsStreams
 from bus.model.erasure import subject_digest
+from bus.sealing import KeyRing
 from bus.testing import ledgers
+from bus.testing.keys import key
 from bus.testing.ledgers import BEGAN, MUNICIPALITY, Chain
 
 pytestmark = pytest.mark.service
 STREAMS = ["household", "resident"]
+RING = KeyRing.parse(key("town").line)
 YEARS = timedelta(days=365)
 OLD, CUT, YOUNG = BEGAN, BEGAN + 4 * YEARS, BEGAN + 5 * YEARS
 
@@ -31,7 +34,7 @@ def do(uri: str, statement: str, about: Any = None) -> list[Any]:
 
 
 async def alone(uri: str) -> Verdict:
-    return await Audit(uri, Choice(), lambda _: None).run(None)
+    return await Audit(uri, Choice(), lambda _: None, RING).run(None)
 
 
 @pytest.fixture
@@ -231,7 +234,7 @@ async def test_an_anchor_of_before_knows_what_was_taken(filled: str) -> None:
     ledgers.insert(filled, "event_receipt", chain.rows)
 
     await prune(filled, YOUNG + YEARS, STREAMS, is_dry=False)
-    verdict = await Audit(filled, Choice(), lambda _: None).run(None, anchor)
+    verdict = await Audit(filled, Choice(), lambda _: None, RING).run(None, anchor)
 
     assert verdict.is_good, (verdict.lost_heads, verdict.findings)
     assert verdict.pruned_heads == 2

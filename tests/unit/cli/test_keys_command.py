@@ -19,8 +19,9 @@ from bus.errors import BusError, ConfigurationError, KeysUnusable, SealBroken
 from bus.sealing import KeyRing, Seals
 from bus.sealing.seals import seal_rows
 from bus.settings import Settings
+from bus.testing.keys import Pocket, key
 from bus.testing.lanes import CATALOG, Town
-from bus.testing.sealed import STREAM, Pocket, key, number_of
+from bus.testing.sealed import STREAM, number_of
 
 
 @pytest.fixture

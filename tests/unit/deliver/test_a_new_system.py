@@ -64,7 +64,7 @@ async def test_one_file_more_and_the_system_receives(folder: Path, town: Town) -
     feeds = app.feeds("seal_registration", connection, catalog, subscriptions, readers, TODAY)
     async with shared(
         broker=town.broker, ids=town.registry, streams=catalog.streams, readers=readers,
-        settings=Settings(schemas=folder), clock=town.clock, metrics=Metrics(),
+        settings=Settings(schemas=folder), clock=town.clock, metrics=Metrics(), proofs=town.proofs,
     ) as both:  # fmt: skip
         delivery = Delivery("seal_registration", feeds, both)
         hosted = Hosted(both, [delivery])

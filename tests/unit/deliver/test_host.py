@@ -30,6 +30,7 @@ def opened(town: Town):
         settings=town.settings,
         clock=town.clock,
         metrics=Metrics(),
+        proofs=town.proofs,
     )
 
 

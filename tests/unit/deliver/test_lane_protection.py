@@ -194,3 +194,21 @@ async def test_dying_on_the_way(
 
     assert only(store) == (4, True, None)
     assert ends(town) == {1: "SUPERSEDED", 2: "SUPERSEDED"}
+
+
+async def test_a_batch_that_is_tried_again_is_masked_anew(town: Town, sinks, store) -> None:
+    """Whoever keeps a store away cannot have what was seen before a protection handed over after
+    it: the fence is asked at each try."""
+    async with hosted(town, sinks) as bus:
+        await bus.at(await town.publish("resident", TWO, 1) + 1)
+        store.is_away = True
+        end = await town.publish("resident", ONE, 1) + 1
+        tries = len(store.applies)
+        await bus.until(lambda: len(store.applies) > tries)
+        await town.publish("protection", ONE, 1)
+        await bus.news()
+        store.is_away = False
+        await bus.at(end)
+
+    offered = store.applies[-1].records.to_pylist()
+    assert [(row["protected"], row[ADDRESS]) for row in offered] == [(True, None)]

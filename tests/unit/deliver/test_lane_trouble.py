@@ -162,8 +162,7 @@ async def moved(town: Town, sinks, store, **changes: object) -> str | None:
     async with hosted(town, sinks) as bus:
         await bus.at(3)
     held = store.checkpoints["resident", 0]
-    position = replace(held.position, **changes)
-    store.checkpoints["resident", 0] = replace(held, position=position)
+    store.checkpoints["resident", 0] = await town.standing_at(held, **changes)
     await town.publish("resident", TWO, 1)
     async with hosted(town, sinks) as bus:
         state = await bus.stopped()
@@ -248,8 +247,8 @@ async def test_a_second_owner_moved_the_lane(town: Town, sinks, store) -> None:
     async with hosted(town, sinks) as bus:
         await bus.at(1)
         held = store.checkpoints["resident", 0]
-        moved = replace(held.position, offset=2, last_event_id=None)
-        store.checkpoints["resident", 0] = replace(held, position=moved)
+        moved = await town.standing_at(held, offset=2, last_event_id=None)
+        store.checkpoints["resident", 0] = moved
 
         await town.publish("resident", TWO, 1)  # the other owner has moved past this one
         await bus.until(lambda: bus.lane().offset == 2)

@@ -32,13 +32,13 @@ from bus.model import Change, ChangeRecord
 from bus.observe.metrics import Metrics
 from bus.policy import read_subscriptions
 from bus.publish.publisher import Publisher
-from bus.sealing import Seals
+from bus.sealing import Proofs, Seals
 from bus.settings import Settings, SystemConnection
+from bus.testing.keys import Pocket
 from bus.testing.lanes import CATALOG, TODAY, FixedRegistry
 from bus.testing.municipality import Municipality
 from bus.testing.municipality.register import ALL_STREAMS
 from bus.testing.neighbours import NEIGHBOURS, add_neighbours
-from bus.testing.sealed import Pocket
 from connectors.memory.sink import MemoryStore
 
 AT = datetime.fromisoformat("2026-11-24T10:00:00+09:00")
@@ -164,6 +164,7 @@ async def _deliver(
         broker=broker, ids=registry, streams=catalog.streams, readers=readers,
         settings=Settings(schemas=catalog.folder, idle_wait=timedelta(milliseconds=20)),
         clock=SystemClock(), metrics=Metrics(), seals=Seals(Pocket("2026")),
+        proofs=Proofs(Pocket("2026")),
     ) as both:  # fmt: skip
         deliveries = []
         for system, store in stores.items():

@@ -40,7 +40,7 @@ async def receipts(town: Town):
     await producer.start()
     topic = InternalTopic(town.broker, producer, town.registry, CATALOG.stream("receipt"))
     back_off = BackOff(timedelta(milliseconds=1), timedelta(milliseconds=2))
-    made = Receipts(topic, "cluster", town.clock, back_off, Tasks())
+    made = Receipts(topic, "cluster", town.clock, back_off, Tasks(), town.proofs)
     made.start()
     yield made
     await made.close()
@@ -104,7 +104,7 @@ async def test_a_refusal_reaches_whoever_waits(town: Town, monkeypatch) -> None:
     await producer.start()
     topic = InternalTopic(broker, producer, town.registry, CATALOG.stream("receipt"))
     back_off = BackOff(timedelta(1), timedelta(1))
-    receipts = Receipts(topic, "cluster", town.clock, back_off, Tasks())
+    receipts = Receipts(topic, "cluster", town.clock, back_off, Tasks(), town.proofs)
     receipts.start()
 
     with pytest.raises(EventTooLarge):

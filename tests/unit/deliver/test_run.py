@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus.deliver.run import Run, digest, ranges, split_erasures, subject_of
+from bus.deliver.run import Run, ranges, split_erasures, subject_of
 from bus.model import multirange
 
 
@@ -59,8 +59,3 @@ def test_from_an_offset() -> None:
     assert run.from_offset(4).offsets == [5, 9]
     assert run.from_offset(0) is run
     assert run.from_offset(10).offsets == []
-
-
-def test_a_digest_is_of_the_values_in_order() -> None:
-    """SHA-256 of the values one after the other, as docs/delivery.md promises."""
-    assert digest([b"ab", b"c"]) == digest([b"abc"]) != digest([b"c", b"ab"])

@@ -16,7 +16,7 @@ from bus.local.checkup import Finding, Outside, Verdict
 from bus.local.ports import choose
 from bus.local.stack import LocalStack
 from bus.settings import Settings
-from bus.testing.sealed import key
+from bus.testing.keys import key
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_looking_changes_nothing(stack: LocalStack, tmp_path: Path) -> None:
     findings = checkup.examine(stack, Outside(None))
 
     assert not stack.folder.home.exists()
-    assert len({finding.name for finding in findings}) == len(findings) == 14
+    assert len({finding.name for finding in findings}) == len(findings) == 15
     assert all(each.mend for each in findings if each.verdict is Verdict.FAIL)
 
 

@@ -14,7 +14,8 @@ from bus.publish import bulk
 from bus.publish.bulk import Journal, Line, Progress, RefusedLine, batches, lines, load
 from bus.sealing import Seals
 from bus.testing.changes import body, change, record
-from bus.testing.sealed import STREAM, Pocket
+from bus.testing.keys import Pocket
+from bus.testing.sealed import STREAM
 
 
 def line(**fields: Any) -> bytes:

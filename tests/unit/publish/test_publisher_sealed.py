@@ -17,7 +17,8 @@ from bus.publish.publisher import FEW, Outcome
 from bus.sealing import KeyRing, Seals
 from bus.sealing.seals import unseal_column
 from bus.testing.changes import change, record
-from bus.testing.sealed import STREAM, Pocket, key, number_of
+from bus.testing.keys import Pocket, key
+from bus.testing.sealed import STREAM, number_of
 
 Publish = Callable[..., Any]
 

@@ -19,10 +19,10 @@ from bus.demo.story import scenes
 from bus.model import Change
 from bus.publish.publisher import Publisher
 from bus.sealing import Seals
+from bus.testing.keys import Pocket
 from bus.testing.lanes import FixedRegistry
 from bus.testing.municipality import Municipality, consequences, events
 from bus.testing.municipality.register import ALL_STREAMS
-from bus.testing.sealed import Pocket
 
 AT = datetime.fromisoformat("2026-11-24T10:00:00+09:00")
 

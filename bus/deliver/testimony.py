@@ -1,0 +1,205 @@
+"""What a store says of a lane, and why it is believed.
+
+A system's store is its vendor's: whoever owns it can write any position and any receipt into the
+bus's tables there. So each batch carries a proof (:mod:`bus.sealing.proofs`) of the lane, of where
+it stands then and of its receipt, which the store keeps beside the receipt. Whenever a store's word
+is taken, the proof is looked at first. A row of another lane, of another system, or one that was
+edited, has none; an older row of the same lane has: that is a store that went back.
+
+What was stored before there were proofs, by an older release or under keys that are gone, is
+believed if its receipt lies in the receipts' log: the bus said it. So it is for each row that a
+proof does not bear out, and nothing else is needed to take up stores of before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from bus.broker import Broker, Place
+from bus.broker.partitioner import partition_of
+from bus.catalog.reading import Reads, read_what_can_be
+from bus.deliver.readback import runs
+from bus.deliver.receipts import lane_key, said_of
+from bus.deliver.state import LaneName
+from bus.errors import ConfigurationError, PositionForged, SchemaMismatch
+from bus.model import Checkpoint, Position, Receipt, Stream
+from bus.sealing import Proofs, Statement
+
+_FIRST = 10_000  # records that are looked at first, from the log's end; then four times as many
+_log = structlog.get_logger("renkei.deliver")
+
+
+class Testimony:
+    """One per process: proves what is stored, and judges what is read back."""
+
+    def __init__(self, proofs: Proofs, said: SaidReceipts, cluster_id: str) -> None:
+        self._proofs = proofs
+        self._said = said
+        self._cluster_id = cluster_id
+
+    async def prove(self, lane: LaneName, stands_at: Position, receipt: Receipt) -> str:
+        """What the store of *lane* is to keep beside *receipt* when it stands there.
+
+        Raises:
+            KeysUnusable, KeysUnavailable: There are no keys.
+        """
+        return await prove_position(self._proofs, lane, stands_at, receipt)
+
+    async def bears_out(self, lane: LaneName, place: Place, held: Checkpoint) -> bool:
+        """Whether the bus itself wrote what the store of *lane* holds.
+
+        Raises:
+            KeysUnusable, Unavailable: It cannot be told now.
+        """
+        receipt, position = held.receipt, held.position
+        if (receipt.system, receipt.stream, receipt.partition) != lane:
+            return False
+        if (position.partition, position.offset) != (lane.partition, receipt.end):
+            return False
+        said = _said(lane, position, receipt)
+        if await self._proofs.are_of(held.proof, Statement.POSITION, said):
+            return True
+        if (position.cluster_id, position.topic) != (self._cluster_id, place[0]):
+            return False
+        if not await self._said.has(lane, receipt, self._cluster_id):
+            return False
+        where = {"system": lane.system, "stream": lane.stream, "partition": lane.partition}
+        _log.info("position-in-the-log", **where, offset=position.offset)
+        return True
+
+    async def insist(self, lane: LaneName, place: Place, held: Checkpoint) -> None:
+        """As :meth:`bears_out`.
+
+        Raises:
+            PositionForged: It did not.
+        """
+        if not await self.bears_out(lane, place, held):
+            raise PositionForged(
+                "the store's position of this lane was not written by the bus",
+                system=lane.system,
+                stream=lane.stream,
+                partition=lane.partition,
+                offset=held.position.offset,
+            )
+
+
+async def prove_position(
+    proofs: Proofs, lane: LaneName, stands_at: Position, receipt: Receipt
+) -> str:
+    """As :meth:`Testimony.prove`."""
+    return await proofs.prove(Statement.POSITION, _said(lane, stands_at, receipt))
+
+
+def _said(lane: LaneName, position: Position, receipt: Receipt) -> tuple[str | int | None, ...]:
+    """All of it: the receipt by its chain value, which is over everything that it states."""
+    return (
+        lane.system, lane.stream, lane.partition, position.cluster_id, position.topic,
+        position.partition, position.offset, position.last_event_id, receipt.chain,
+    )  # fmt: skip
+
+
+@dataclass(slots=True, eq=False)
+class _Question:
+    """Whether a receipt is in the log."""
+
+    lane: LaneName
+    chain: str
+    cluster_id: str
+    answer: bool | None = None
+
+    def is_said_by(self, row: Mapping[str, Any]) -> bool:
+        lane = (row["system"], row["stream"], row["partition"])
+        return (lane, row["cluster_id"]) == (self.lane, self.cluster_id)
+
+
+class SaidReceipts:
+    """The receipts' log, asked whether it has one. It is read from its end, for all who ask at
+    once: a lane's last receipt lies among the last ones, for it is sent again whenever it opens."""
+
+    def __init__(self, broker: Broker, stream: Stream, reader: Reads, proofs: Proofs) -> None:
+        self._broker = broker
+        self._topic = stream.topic
+        self._reader = reader
+        self._proofs = proofs
+        self._asked: list[_Question] = []
+        self._turn = asyncio.Lock()
+
+    async def has(self, lane: LaneName, receipt: Receipt, cluster_id: str) -> bool:
+        """Whether *receipt* of *lane* was acknowledged there.
+
+        Raises:
+            Unavailable: Broker or registry does not answer.
+        """
+        question = _Question(lane, receipt.chain, cluster_id)
+        self._asked.append(question)
+        try:
+            async with self._turn:
+                if question.answer is None:
+                    await self._answer(list(self._asked))
+        finally:
+            self._asked.remove(question)
+        return bool(question.answer)
+
+    async def _answer(self, asked: Iterable[_Question]) -> None:
+        count = (await self._broker.partitions([self._topic])).get(self._topic)
+        if count is None:
+            raise ConfigurationError(
+                "the topic does not exist; make it with: renkei topics apply", topic=self._topic
+            )
+        parted: dict[int, list[_Question]] = {}
+        for question in asked:
+            (partition,) = partition_of([lane_key(*question.lane).encode()], count)
+            parted.setdefault(partition, []).append(question)
+        for partition, questions in parted.items():
+            await self._look((self._topic, partition), questions)
+
+    async def _look(self, place: Place, questions: list[_Question]) -> None:
+        """From the end backwards, until all is answered or the log has no more."""
+        consumer = self._broker.consumer(client_id="renkei-testimony")
+        open_ones = {question.chain: question for question in questions}
+        try:
+            await consumer.start()
+            await consumer.assign([place])
+            begin = (await consumer.beginning_offsets([place]))[place]
+            end = (await consumer.end_offsets([place]))[place]
+            many = _FIRST
+            while open_ones and end > begin:
+                first = max(begin, end - many)
+                async for run in runs(consumer, place, first, end):
+                    values = [value for value in run.values if value is not None]
+                    for row in await self._rows(values, open_ones):
+                        found = open_ones.get(row["chain"])
+                        if found is not None and found.is_said_by(row):
+                            found.answer = True
+                            del open_ones[row["chain"]]
+                end, many = first, many * 4
+        finally:
+            await consumer.close()
+        for question in questions:
+            question.answer = question.answer or False
+
+    async def _rows(
+        self, values: list[bytes], wanted: Mapping[str, _Question]
+    ) -> list[dict[str, Any]]:
+        """Of the receipts in *values* those with a chain value that is wanted."""
+        readable = await read_what_can_be(self._reader, values, refuse=(SchemaMismatch,))
+        if readable.records is None:
+            return []
+        chains = readable.records.column("chain").to_pylist()
+        rows = [
+            readable.records.slice(index, 1).to_pylist()[0]
+            for index, chain in enumerate(chains)
+            if chain in wanted
+        ]
+        return [row for row in rows if await self._is_the_bus_s(row)]
+
+    async def _is_the_bus_s(self, row: Mapping[str, Any]) -> bool:
+        """A receipt of before there were proofs has none."""
+        if row["proof"] is None:
+            return True
+        return await self._proofs.are_of(row["proof"], Statement.RECEIPT, said_of(row)) is not False

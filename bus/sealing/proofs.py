@@ -1,0 +1,149 @@
+"""Proofs (証明値): what the bus says of its own work, so that nobody else can have said it.
+
+A proof is an HMAC-SHA-256 over a statement, by a key that only the bus's own processes have. It is
+written ``<key id>:<64 hex digits>``. Each kind of statement has a key of its own, derived from the
+site's, so that what proves one thing proves no other. Old keys go on proving what they proved.
+
+A digest of events is keyed in the same way: whoever has the ledger and no key cannot try out
+what an event may have said.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import re
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any
+
+import structlog
+
+from bus.errors import BusError
+from bus.sealing.keys import Keys
+from bus.sealing.ring import ID, Key, KeyRing
+
+_log = structlog.get_logger("renkei.sealing")
+_PROOF = re.compile(rf"({ID}):([0-9a-f]{{64}})")
+_DIGEST = re.compile(rf"hmac-sha256:({ID}):([0-9a-f]{{64}})")
+
+
+class Statement(StrEnum):
+    """What a proof is of."""
+
+    POSITION = "position"  # where a lane stands, in its system's own store
+    RECEIPT = "receipt"  # a receipt, in its log
+    KEEPING = "keeping"  # what was taken from the ledger, or where it ended
+    DIGEST = "digest"  # the events that were delivered
+    CHANGE = "change"  # the id of a change that came without one
+
+
+class Proofs(Keys):
+    """The keys that prove, one of these per process."""
+
+    settings = ("receipt_keys_file", "receipt_keys_command")
+
+    def _say_unread(self, error: BusError) -> None:
+        _log.error("receipt-keys-not-reread", code=error.code, reason=error.message)
+
+    async def prove(self, kind: Statement, said: Sequence[str | int | None]) -> str:
+        """The proof of what is *said*, by the newest key.
+
+        Raises:
+            KeysUnusable, KeysUnavailable: There are no keys yet.
+        """
+        return prove((await self.ring()).current, kind, said)
+
+    async def are_of(self, proof: str | None, kind: Statement, said: Sequence[Any]) -> bool | None:
+        """Whether *proof* proves what is *said*; None if it names no key that is known here.
+
+        Raises:
+            KeysUnusable, KeysUnavailable: There are no keys yet.
+        """
+        name = key_of(proof)
+        if name is None:
+            return None if proof is None else False
+        return proves(await self._with(name), proof, kind, said)
+
+    async def _with(self, name: str) -> KeyRing:
+        """The keys, read anew if *name* is not among them; without it if it is nowhere."""
+        try:
+            return await self.ring((name,))
+        except BusError:
+            return await self.ring()
+
+
+def prove(key: Key, kind: Statement, said: Sequence[str | int | None]) -> str:
+    """The proof, by *key*, of what is *said*: a closed list of texts and numbers."""
+    text = json.dumps(list(said), ensure_ascii=False, separators=(",", ":"))
+    return f"{key.id}:{hmac.digest(key_for(key, kind), text.encode(), 'sha256').hex()}"
+
+
+def proves(ring: KeyRing, proof: str | None, kind: Statement, said: Sequence[Any]) -> bool | None:
+    """As :meth:`Proofs.are_of`, by the keys of *ring*."""
+    name = key_of(proof)
+    if proof is None or name is None:
+        return None if proof is None else False
+    key = ring.keys.get(name)
+    return None if key is None else hmac.compare_digest(prove(key, kind, said), proof)
+
+
+def key_of(proof: str | None) -> str | None:
+    """The id of the key that a proof names; None if it is no proof."""
+    found = None if proof is None else _PROOF.fullmatch(proof)
+    return None if found is None else found[1]
+
+
+def digest(key: Key, values: Sequence[bytes]) -> str:
+    """The keyed digest of events' bytes, one after the other."""
+    return written(key.id, hmac.digest(key_for(key, Statement.DIGEST), b"".join(values), "sha256"))
+
+
+def written(key_id: str, made: bytes) -> str:
+    """A keyed digest as a receipt has it."""
+    return f"hmac-sha256:{key_id}:{made.hex()}"
+
+
+def digest_key_of(said: str) -> str | None:
+    """The id of the key that a receipt's digest was made with; None if with none."""
+    found = _DIGEST.fullmatch(said)
+    return None if found is None else found[1]
+
+
+class Hashing:
+    """Makes a receipt's digest anew, piece by piece, as that one was made.
+
+    Args:
+        said: The digest as the receipt has it; without a key in it, it is plain SHA-256, as
+            receipts had it at first.
+        ring: The keys that are known.
+    """
+
+    def __init__(self, said: str, ring: KeyRing | None) -> None:
+        self._said = said
+        name = digest_key_of(said)
+        key = None if name is None or ring is None else ring.keys.get(name)
+        self.is_known = name is None or key is not None
+        """Whether it can be made: its key is there."""
+        self._made: Any = (
+            hashlib.sha256()
+            if key is None
+            else hmac.new(key_for(key, Statement.DIGEST), digestmod="sha256")
+        )
+        self._name = name
+
+    def update(self, piece: bytes) -> None:
+        """Go on with these bytes."""
+        self._made.update(piece)
+
+    @property
+    def agrees(self) -> bool:
+        """Whether what came is what the digest is of."""
+        made: bytes = self._made.digest()
+        return self._said == (made.hex() if self._name is None else written(self._name, made))
+
+
+def key_for(key: Key, kind: Statement) -> bytes:
+    """The key of one kind of statement."""
+    return hmac.digest(key.secret, f"renkei {kind.value}".encode(), "sha256")

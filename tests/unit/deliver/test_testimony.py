@@ -1,0 +1,191 @@
+"""What a store says of a lane is believed if the bus said it, and not otherwise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bus.deliver.state import LaneStatus
+from bus.errors import PositionForged
+from bus.sealing import Proofs
+from bus.testing.keys import Pocket
+from bus.testing.lanes import Town, hosted
+from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
+
+ONE, TWO = "000000000000001", "000000000000002"
+LANE = ("resident", 0)
+
+
+async def three_events(town: Town, sinks) -> None:
+    async with hosted(town, sinks) as bus:
+        for version in (1, 2, 3):
+            await bus.at(await town.publish("resident", ONE, version) + 1)
+
+
+async def opened(town: Town, sinks, *, proofs: Proofs | None = None) -> str | None:
+    """The code with which the lane stops when it opens; None if it goes on."""
+    async with hosted(town, sinks, proofs=proofs) as bus:
+        await bus.until(
+            lambda: (
+                bus.shared.lanes.stopped()
+                or any(lane.status is LaneStatus.RUNNING for lane in bus.lanes)
+            )
+        )
+        return bus.lane().code
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"offset": 2},
+        {"offset": 2, "last_event_id": None},
+        {"offset": 9},
+        {"partition": 1},
+        {"cluster_id": "another"},
+        {"topic": "linkage.household"},
+    ],
+    ids=str,
+)
+async def test_an_edited_position_is_not_believed(town: Town, sinks, store, changes) -> None:
+    """Forward, back, or of another log: each is told from one that the bus wrote."""
+    await three_events(town, sinks)
+    said = town.read_all("receipt")
+    held = store.checkpoints[LANE]
+    store.checkpoints[LANE] = replace(held, position=replace(held.position, **changes))
+
+    assert await opened(town, sinks) == PositionForged.code
+    assert town.read_all("receipt") == said
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"system": "individual_resident_tax"},
+        {"stream": "household"},
+        {"partition": 1},
+        {"start": 0},
+        {"delivered": "{[0,3)}"},
+        {"view": "0" * 64},
+        {"rows": 999},
+        {"digest": "0" * 64},
+        {"previous": "1" * 64},
+    ],
+    ids=str,
+)
+async def test_an_edited_receipt_is_not_believed(town: Town, sinks, store, changes) -> None:
+    """Nothing of it is published."""
+    await three_events(town, sinks)
+    said = town.read_all("receipt")
+    held = store.checkpoints[LANE]
+    store.checkpoints[LANE] = replace(held, receipt=replace(held.receipt, **changes))
+
+    assert await opened(town, sinks) == PositionForged.code
+    assert town.read_all("receipt") == said
+
+
+async def test_a_receipt_that_is_owed_is_sent_only_if_it_is_proved(
+    town: Town, sinks, store
+) -> None:
+    """It is in no log yet: its proof is all that there is."""
+    await three_events(town, sinks)
+    held = store.checkpoints[LANE]
+    owed = await town.standing_at(held, offset=3)
+    owed = replace(owed, receipt=replace(owed.receipt, rows=7))
+    store.checkpoints[LANE] = replace(owed, proof=None)
+
+    assert await opened(town, sinks) == PositionForged.code
+
+    store.checkpoints[LANE] = await town.standing_at(owed)
+    assert await opened(town, sinks) is None
+    assert town.read_all("receipt")[-1]["rows"] == 7
+
+
+async def test_a_row_of_another_lane_is_not_believed(town: Town) -> None:
+    """Each of two systems' rows is genuine, and neither is in the other's place."""
+    stores = {system: MemoryStore() for system in ("child_allowance", "individual_resident_tax")}
+    sinks = {s: lambda _, s=s: MemorySink(MemoryOptions(store=stores[s])) for s in stores}
+    async with hosted(town, sinks) as bus:
+        end = await town.publish("resident", ONE, 1) + 1
+        await bus.until(lambda: [lane.offset for lane in bus.lanes_of("resident")] == [end, end])
+    mine, theirs = stores.values()
+    mine.checkpoints[LANE] = theirs.checkpoints[LANE]
+
+    async with hosted(town, sinks) as bus:
+        await bus.until(lambda: len(bus.shared.lanes.stopped()) == 1)
+        (stopped,) = bus.shared.lanes.stopped()
+        await bus.until(lambda: any(lane.status is LaneStatus.RUNNING for lane in bus.lanes))
+
+    assert (stopped.system, stopped.code) == ("child_allowance", PositionForged.code)
+
+
+async def test_an_older_row_of_the_same_lane_is_a_store_that_went_back(
+    town: Town, sinks, store
+) -> None:
+    """It is genuine: the lane goes on from there, and what came since is applied again."""
+    async with hosted(town, sinks) as bus:
+        await bus.at(await town.publish("resident", ONE, 1) + 1)
+        older = store.checkpoints[LANE]
+        await bus.at(await town.publish("resident", ONE, 2) + 1)
+    store.checkpoints[LANE] = older
+
+    async with hosted(town, sinks) as bus:
+        await bus.at(2)
+
+    assert [batch.start for batch in store.applied] == [0, 1, 1]
+
+
+@pytest.mark.parametrize("proofs", [None, Proofs(Pocket("another"))], ids=["no-proof", "no-key"])
+async def test_what_was_stored_before_there_were_proofs_is_believed_by_the_log(
+    town: Town, sinks, store, proofs: Proofs | None
+) -> None:
+    """The receipt is in its log: the bus said it. So it is when the site's key is gone; and from
+    the next batch on there is a proof."""
+    await three_events(town, sinks)
+    if proofs is None:
+        store.checkpoints[LANE] = replace(store.checkpoints[LANE], proof=None)
+
+    assert await opened(town, sinks, proofs=proofs) is None
+
+    async with hosted(town, sinks, proofs=proofs) as bus:
+        await bus.at(await town.publish("resident", TWO, 1) + 1)
+    proof = store.checkpoints[LANE].proof
+    assert proof is not None
+    assert proof.startswith("town:" if proofs is None else "another:")
+
+
+async def test_a_receipt_of_long_ago_is_found(
+    town: Town, sinks, store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log is read backwards until it is; here in steps of two records."""
+    monkeypatch.setattr("bus.deliver.testimony._FIRST", 2)
+    async with hosted(town, sinks) as bus:
+        await bus.at(await town.publish("resident", ONE, 1) + 1)
+        older = replace(store.checkpoints[LANE], proof=None)
+        for version in range(2, 30):
+            await bus.at(await town.publish("resident", ONE, version) + 1)
+    store.checkpoints[LANE] = older
+
+    assert await opened(town, sinks) is None
+
+
+async def test_old_keys_go_on_proving(town: Town, sinks, store) -> None:
+    """A key is added and proves from then on; what the old one proved holds while it is there."""
+    keys = Pocket("old")
+    proofs = Proofs(keys)
+    async with hosted(town, sinks, proofs=proofs) as bus:
+        await bus.at(await town.publish("resident", ONE, 1) + 1)
+        keys.hold("old", "new")
+        await bus.at(await town.publish("resident", ONE, 2) + 1)
+
+    first, second = town.read_all("receipt")
+    assert first["proof"].startswith("old:")
+    assert second["proof"].startswith("new:")
+    assert "hmac-sha256:new:" in second["digest"]
+
+
+async def test_without_a_key_nothing_is_delivered(town: Town, sinks) -> None:
+    """It says which settings name one."""
+    with pytest.raises(Exception, match="RENKEI_RECEIPT_KEYS_FILE"):
+        async with hosted(town, sinks, proofs=Proofs()):
+            pass
