@@ -18,7 +18,7 @@ from bus.catalog.registry import Registry
 from bus.catalog.wire import Reader
 from bus.deliver.clock import SystemClock
 from bus.deliver.erasing import Erasures
-from bus.deliver.fence import Fence
+from bus.deliver.fence import RESTS_ON, Fence
 from bus.deliver.internal import InternalTopic
 from bus.errors import ErasureRefused
 from bus.ledger import Ledger
@@ -191,7 +191,7 @@ async def open_erasing(stack: AsyncExitStack, settings: Settings) -> Erasing:
     producer = cluster.producer(client_id="renkei-eraser")
     await producer.start()
     stack.push_async_callback(producer.close)
-    own, protection = streams.stream("erasure"), streams.stream("protection")
+    own = streams.stream("erasure")
     erasures = Erasures(
         cluster,
         producer,
@@ -202,8 +202,8 @@ async def open_erasing(stack: AsyncExitStack, settings: Settings) -> Erasing:
     )
     stack.push_async_callback(erasures.close)
     await erasures.start()
-    reader = Reader(protection, streams, known)
-    fence = Fence(cluster, protection, reader, number_form(settings))
+    readers = {name: Reader(streams.stream(name), streams, known) for name in RESTS_ON}
+    fence = Fence(cluster, streams.streams, readers, number_form(settings))
     stack.push_async_callback(fence.close)
     await fence.start()
     return Erasing(settings, streams, asked, erasures, fence)

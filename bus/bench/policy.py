@@ -33,7 +33,7 @@ from bus.catalog.memory import keep_freed
 from bus.catalog.plain import from_json
 from bus.catalog.single import encode_one
 from bus.catalog.wire import Reader, frame
-from bus.deliver.fence import Fence
+from bus.deliver.fence import RESTS_ON, Fence
 from bus.model import MaskKey, MaskKind, SchemaVersion, Stream, View, event_key
 from bus.policy import compile_view, load_subscriptions, project
 from bus.policy.leaves import leaves_of
@@ -150,7 +150,8 @@ async def measure_fence(settings: Settings, step: Callable[[str], None]) -> Mapp
     async with AsyncExitStack() as stack:
         known = await stack.enter_async_context(app.registry(settings))
         broker = await stack.enter_async_context(app.broker(settings))
-        fence = Fence(broker, protection, Reader(protection, catalog, known))
+        readers = {name: Reader(catalog.stream(name), catalog, known) for name in RESTS_ON}
+        fence = Fence(broker, catalog.streams, readers)
         producer = broker.producer()
         await producer.start()
         stack.push_async_callback(producer.close)

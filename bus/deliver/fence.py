@@ -1,57 +1,101 @@
-"""The protection fence: who is under protection, as far as the log says by now.
+"""The protection fence: who is covered by protections, as far as the logs say by now.
 
 Whoever appends an event after ``protection.started`` was appended must find it masked, whichever
 stream and publisher. So a lane that has fetched events with a location waits for
-:meth:`Fence.catch_up`, which asks for the end of ``linkage.protection`` after the call and reads
-up to there; only then are the events masked. Order in the log decides, no clocks.
+:meth:`Fence.catch_up`, which asks for the ends of the streams that coverage rests on after the
+call and reads up to there; only then are the events masked. Order in the log decides, no clocks.
 
-A protection covers its subject, whoever shares the address (``shared_with``) and whoever lives in
-the same household. It ends by an event that says so and never by a date: what ``ends_on`` says is
-not read. In doubt a subject is protected: an event of the protection stream that cannot be read,
-or is of another schema, protects the subject that its key names. An erased subject is forgotten.
+Coverage rests on ``protection``, on ``household`` (who is a member of which) and on
+``nonresident`` (which numbers are linked); what follows from them is :class:`bus.policy.Closure`.
+A protection ends by an event that says so and never by a date: what ``ends_on`` says is not read.
+In doubt a subject is covered: an event of the protection stream that cannot be read, or is of
+another schema, protects the subject that its key names, and one of the others takes nobody out.
+An erased subject is forgotten.
+
+How far a fence has come is said by log, ``<stream>/<partition>`` -> offset: it is what masks and
+stores are held against.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 
 import pyarrow as pa
+import structlog
 
 from bus.broker import Broker, Fetched
 from bus.catalog.reading import Reads, read_what_can_be
 from bus.deliver.run import subject_of
 from bus.deliver.tail import Follower
 from bus.errors import SchemaMismatch
-from bus.model import NumberForm, Protected, Stream
+from bus.model import PROTECTION, History, NumberForm, Protected, Reached, Stream, Turn
 from bus.model.number import AS_SHIPPED
-from bus.policy import Search, coverages
+from bus.policy import Closure, Search, coverages
 
 NOBODY = Protected()
+MEMBERS, LINKS = "household", "nonresident"
+RESTS_ON = (PROTECTION, MEMBERS, LINKS)
+"""The streams that coverage rests on."""
+
+REMEMBERED = 1_000
+"""Changes of coverage of which it is remembered who was new."""
+
+_log = structlog.get_logger("renkei.deliver")
 
 
 class Fence(Follower):
-    """Everybody under protection (支援措置), kept from the stream *protection*.
+    """Everybody covered by protections (支援措置), kept from the streams that it rests on.
 
     Args:
         form: How the site writes its numbers.
     """
 
     def __init__(
-        self, broker: Broker, stream: Stream, reader: Reads, form: NumberForm = AS_SHIPPED
+        self,
+        broker: Broker,
+        streams: Mapping[str, Stream],
+        readers: Mapping[str, Reads],
+        form: NumberForm = AS_SHIPPED,
     ) -> None:
-        super().__init__(broker, stream)
-        self._reader = reader
+        super().__init__(broker, *(streams[name] for name in RESTS_ON))
+        self._names = {streams[name].topic: name for name in RESTS_ON}
+        self._readers = {name: readers[name] for name in RESTS_ON}
         self._form = form
-        self._said: dict[str, Protected] = {}  # by the subject of the record
+        self._closure = Closure(form)
         self._all: Protected | None = NOBODY
         self._search: Search | None = None
-        self.released: dict[int, int] = {}
-        """By partition: the offset after the last event that protects somebody no longer."""
+        self._has_started = False
+        self._taken: dict[str, int] = {}  # by log: the offset after what was taken in last
+        self._begin: Reached = {}
+        self._turns: list[Turn] = []
+        self.turned: Reached = {}
+        """As of which who is covered changed last: who knows less may take it for another."""
+        self.released: Reached = {}
+        """As of which somebody was covered no longer, for the last time."""
         self.listeners: set[Callable[[], None]] = set()
-        """Called about once a second, for whoever waits for a protection to have ended."""
+        """Called about once a second, for whoever waits for coverage to have changed."""
+
+    async def start(self) -> None:
+        """Learn everything that the streams hold.
+
+        What changed before this process looked is not known, so that whoever remembers an older
+        word than this has to look once.
+
+        Raises:
+            ConfigurationError: A topic does not exist.
+            Unavailable: Broker or registry does not answer.
+        """
+        await super().start()
+        self._closure.settle()
+        self._all = self._search = None
+        self._has_started = True
+        reached = self._begin = self.reached
+        if any(reached[log] for log in reached if log.startswith(f"{PROTECTION}/")):
+            self.turned = self.released = reached
 
     async def follow(self) -> None:
-        """Catch up, and have those look who wait for a protection to have ended.
+        """Catch up, and have those look who wait for coverage to have changed.
 
         Raises:
             Unavailable: Broker or registry does not answer.
@@ -61,7 +105,7 @@ class Fence(Follower):
             listener()
 
     async def all_by_now(self) -> Protected:
-        """Everybody under protection, once everything appended before this call is known.
+        """Everybody who is covered, once everything appended before this call is known.
 
         Raises:
             Unavailable: Broker or registry does not answer.
@@ -70,62 +114,116 @@ class Fence(Follower):
         return self.everybody
 
     @property
-    def reached(self) -> Mapping[int, int]:
-        """Offsets of the stream, by partition, up to which everything is known now."""
-        return self._tail.reached
+    def reached(self) -> Reached:
+        """Offsets, by log, up to which everything is known now."""
+        return {f"{self._names[t]}/{at}": offset for (t, at), offset in self._tail.reached.items()}
 
     @property
     def everybody(self) -> Protected:
-        """Who is under protection as far as is known now."""
+        """Who is covered as far as is known now, and how far that is."""
         if self._all is None:
-            said = self._said.values()
-            self._all = Protected(
-                frozenset().union(*(each.persons for each in said)),
-                frozenset().union(*(each.households for each in said)),
-            )
-        return self._all
+            everybody = self._closure.everybody
+            history = History(self._begin, tuple(self._turns), self.released)
+            self._all = replace(everybody, history=history)
+        return replace(self._all, as_of=self.reached)
+
+    @property
+    def closure(self) -> Closure:
+        """What was said, and why somebody is covered."""
+        return self._closure
 
     def protected(self, records: pa.RecordBatch, located: Sequence[str]) -> pa.BooleanArray:
-        """Per row, whether it may say where somebody under protection is.
+        """Per row, whether it may say where somebody is who is covered.
 
         Args:
             records: Columns of a stream's newest schema.
             located: Paths to the ids of all persons whose location a record may say.
         """
-        if not self._said:
-            return pa.repeat(pa.scalar(False), records.num_rows)
         if self._search is None:
-            self._search = Search(self.everybody)
+            if not (everybody := self.everybody):
+                return pa.repeat(pa.scalar(False), records.num_rows)
+            self._search = Search(everybody)
         return self._search.rows(records, located)
 
     async def _take(self, fetched: Fetched) -> None:
+        name = self._names[fetched.topic]
         values = [value for value in fetched.values if value is not None]
-        readable = await read_what_can_be(self._reader, values, refuse=(SchemaMismatch,))
-        records = readable.records
-        by_value = iter(() if records is None else coverages(records, self._form))
+        readable = await read_what_can_be(self._readers[name], values, refuse=(SchemaMismatch,))
         unreadable = dict(readable.refused)
-        index = 0
-        for offset, key, value in zip(fetched.offsets, fetched.keys, fetched.values, strict=True):
-            if value is None:
-                said = (subject_of(key), NOBODY)
-            elif index in unreadable:
-                # in doubt whoever was covered before still is
-                before = self._said.get(subject_of(key), NOBODY)
-                said = (
-                    subject_of(key),
-                    Protected(before.persons | {subject_of(key)}, before.households),
+        if name == PROTECTION:
+            self._take_protections(fetched, readable.records, unreadable.keys())
+        else:
+            for index, error in readable.refused:
+                at = [n for n, value in enumerate(fetched.values) if value is not None][index]
+                _log.warning(
+                    "coverage-unread",
+                    code=error.code,
+                    topic=fetched.topic,
+                    partition=fetched.partition,
+                    offset=fetched.offsets[at],
                 )
-                index += 1
-            else:
-                said = next(by_value)
-                index += 1
-            if self._replace(*said):
-                self.released[fetched.partition] = offset + 1
-        self._all = self._search = None
+            self._take_ties(name, fetched, readable.records, readable.good)
+        self._taken[f"{name}/{fetched.partition}"] = fetched.offsets[-1] + 1
+        if self._has_started:
+            self._settle()
 
-    def _replace(self, subject: str, now: Protected) -> bool:
-        """Take in what is said of *subject* now; whether it covers somebody no longer."""
-        before = self._said.pop(subject, NOBODY)
-        if now:
-            self._said[subject] = now
-        return not (before.persons <= now.persons and before.households <= now.households)
+    def _settle(self) -> None:
+        before = self._closure.everybody
+        is_more, is_less = self._closure.settle()
+        if not (is_more or is_less):
+            return
+        now, as_of = self._closure.everybody, dict(self.reached) | self._taken
+        self._all = self._search = None
+        self._turns.append(
+            Turn(as_of, now.persons - before.persons, now.households - before.households)
+        )
+        if len(self._turns) > REMEMBERED:
+            self._begin = self._turns.pop(0).as_of
+        self.turned = as_of
+        if is_less:
+            self.released = as_of
+
+    def _take_protections(
+        self, fetched: Fetched, records: pa.RecordBatch | None, unreadable: Collection[int]
+    ) -> None:
+        by_value = iter(() if records is None else coverages(records, self._form))
+        index = 0
+        for key, value in zip(fetched.keys, fetched.values, strict=True):
+            if value is None:
+                self._closure.protection(subject_of(key), NOBODY)
+                continue
+            if index in unreadable:
+                self._closure.protection(subject_of(key), None)
+            else:
+                self._closure.protection(*next(by_value))
+            index += 1
+
+    def _take_ties(
+        self,
+        name: str,
+        fetched: Fetched,
+        records: pa.RecordBatch | None,
+        good: Sequence[int],
+    ) -> None:
+        """In log order: what was said between two erasures is taken in together."""
+        take, gone = {
+            MEMBERS: (self._closure.households, self._closure.household_gone),
+            LINKS: (self._closure.nonresidents, self._closure.nonresident_gone),
+        }[name]
+        if None not in fetched.values:
+            if records is not None:
+                take(records)
+            return
+        known, first, row = set(good), 0, 0
+        index = 0  # among what is no erasure
+        for key, value in zip(fetched.keys, fetched.values, strict=True):
+            if value is not None:
+                row += index in known
+                index += 1
+                continue
+            if records is not None and row > first:
+                take(records.slice(first, row - first))
+            first = row
+            gone(subject_of(key))
+        if records is not None and row > first:
+            take(records.slice(first, row - first))

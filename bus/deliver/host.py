@@ -106,7 +106,7 @@ async def shared(
         views = Views(broker, internal("view"), streams["view"], readers["view"])
         stack.push_async_callback(views.close)
         await wait.until(views.start, "views")
-        fence = Fence(broker, streams["protection"], readers["protection"], number_form(settings))
+        fence = Fence(broker, streams, readers, number_form(settings))
         stack.push_async_callback(fence.close)
         await wait.until(fence.start, "protection")
         yield Shared(

@@ -24,6 +24,7 @@ from bus.backoff import BackOff
 from bus.broker import Fetched, Place
 from bus.catalog.reading import Readable, Reads
 from bus.deliver.aside import Aside
+from bus.deliver.covering import Covering
 from bus.deliver.kit import LARGE, Kit, Reading
 from bus.deliver.moving import Mover
 from bus.deliver.opening import Opening
@@ -70,6 +71,9 @@ class Lane:
         self._aside = Aside(kit, self._patience)
         self._replay = Replay(kit, self._patience, self._viewer, self._mover, self._aside)
         self._restoring = Restoring(kit, self._patience, self._viewer, self._mover)
+        self._covering = Covering(
+            kit, self._patience, self._mover, protects=view.protects and is_in_use
+        )
         self._sends_receipts = sends_receipts
         self._gather_for = gather
         self._lost_back_off = BackOff(shared.settings.retry_first, shared.settings.retry_most)
@@ -105,6 +109,7 @@ class Lane:
             and not self._wake.is_set()
             and not self._has_news
             and not self._restoring.is_due
+            and not self._covering.is_due
         )
 
     @property
@@ -193,6 +198,8 @@ class Lane:
             elif self._queue:
                 await self._gather()
                 await self._step()
+            elif self._covering.is_due:
+                await self._covering.try_due()
             elif self._mover.owes:
                 await self._mover.settle()
             else:
@@ -310,7 +317,8 @@ class Lane:
         self._wake.set()
 
     def _look_again(self) -> None:
-        if self._restoring.look_again():
+        is_due = self._restoring.look_again(), self._covering.look_again()
+        if any(is_due):
             self._wake.set()
 
     def _drop_queue(self) -> None:

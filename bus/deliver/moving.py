@@ -170,15 +170,21 @@ class Mover:
         """Apply, again and again while the store is away; it may have committed unheard.
 
         What is tried again is masked anew: a store that is away may be away for long. A store that
-        knows of a newer protection than the rows were masked under has written nothing: they are
-        masked again, at once, because the next protection may be on its way.
+        knows of newer coverage than the rows were masked under, or than the batch says, has written
+        nothing: it is asked for again, at once, because the next change may be on its way.
         """
         sink, is_unknown = self._kit.sink, False
 
         async def masked_by_now() -> None:
             nonlocal batch, rows
-            rows = await self._viewer.anew(rows)
-            batch = replace(batch, records=rows.records, masked_under=rows.masked_under)
+            if len(rows):
+                rows = await self._viewer.anew(rows)
+            batch = replace(
+                batch,
+                records=rows.records,
+                masked_under=rows.masked_under,
+                protected=await self._protected(),
+            )
 
         async def once() -> Applied:
             nonlocal is_unknown

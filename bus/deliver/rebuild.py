@@ -31,7 +31,14 @@ from bus.deliver.filling import Filling
 from bus.deliver.parked import SetAside
 from bus.deliver.shared import Shared, SharedSink
 from bus.deliver.state import LaneName
-from bus.errors import BusError, ConfigurationError, EditionOutdated, Reaction, Unready
+from bus.errors import (
+    BusError,
+    ConfigurationError,
+    EditionOutdated,
+    FenceBehind,
+    Reaction,
+    Unready,
+)
 from bus.model import Checkpoint, Position, View
 from bus.points import Point, passed
 
@@ -207,7 +214,13 @@ class Rebuild:
         fence = self._shared.fence
         protected = await self._persist(fence.all_by_now) if self._view.protects else None
         touched = {subject for lane in self._set_aside() for subject in lane.touched}
-        swapped = await held.swap(touched, protected)
+        while True:
+            try:
+                swapped = await held.swap(touched, protected)
+            except FenceBehind:  # another process's lane told the store of newer coverage
+                protected = await self._persist(fence.all_by_now)
+            else:
+                break
         passed(Point.REBUILD_SWAPPED)
         if swapped.kept:
             _log.warning("rebuild-kept-newer", **self._where, rows=swapped.kept)

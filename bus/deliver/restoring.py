@@ -7,8 +7,8 @@ the fence as it is now, and rewrites them: rows of exactly the version that the 
 nothing that was set aside, dismissed or left out comes in this way. It is a delivery like any
 other and has its receipt, that of a replay.
 
-A lane looks when it opens, and when the fence knows of a release that its system's own protection
-lanes have not been seen to pass. Others go on meanwhile.
+A lane looks when it opens, and when the fence knows of somebody who is covered no longer, which the
+system's store has not been seen to know. Others go on meanwhile.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from bus.deliver.readback import read_subjects
 from bus.deliver.run import Rows, subject_of
 from bus.deliver.viewing import Viewer
 from bus.errors import BusError, Reaction, SchemaMismatch
+from bus.model import Reached, knows
 
 AT_ONCE = 500  # rows that are restored in one transaction
 
@@ -35,7 +36,7 @@ class Restoring:
         self._patience = patience
         self._viewer = viewer
         self._mover = mover
-        self._seen: Mapping[int, int] | None = None  # releases that are done with
+        self._seen: Reached | None = None  # the release that is done with
         self._may_look = True
 
     @property
@@ -53,13 +54,13 @@ class Restoring:
         return self._kit.view.is_fenced and self._seen != self._kit.shared.fence.released
 
     async def try_due(self) -> None:
-        """Restore what the store says; done when its protection lanes have passed every release."""
+        """Restore what the store says; done when it knows of every release."""
         self._may_look = False
-        released = dict(self._kit.shared.fence.released)
+        released = self._kit.shared.fence.released
         found = await self._patience.persist(self._kit.sink.to_restore)
         if mine := await self._mine(found.rows):
             await self._restore(mine)
-        if all(found.reached.get(at, 0) >= offset for at, offset in released.items()):
+        if knows(found.reached, released):
             self._seen = released
 
     async def _mine(self, rows: Mapping[str, int]) -> Mapping[str, int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bus.broker import Fetched
+from bus.model import Reached
 
 _KEY = re.compile(r"[0-9]{6}/\S{1,64}")
 
@@ -63,8 +64,8 @@ class Rows:
     offsets: Sequence[int]
     keys: Sequence[bytes | None]
     values: Sequence[bytes]
-    masked_under: Mapping[int, int] | None = None
-    """Where the view is fenced: offsets of the protection stream that the mask knows of."""
+    masked_under: Reached | None = None
+    """Where the view is fenced: how far the mask knows the logs that coverage rests on."""
 
     def __len__(self) -> int:
         return len(self.offsets)

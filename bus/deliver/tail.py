@@ -1,4 +1,4 @@
-"""Read a small topic from its beginning and keep up with it, on demand.
+"""Read some topics from their beginnings and keep up with them, on demand.
 
 :meth:`Tail.catch_up` promises that everything appended before the call has been taken in when it
 returns. Callers share round trips: one that comes while an answer is on its way waits for the
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TypeAlias
 
@@ -23,17 +23,18 @@ _PATIENCE = 20  # such waits before the broker counts as away
 
 
 Asked: TypeAlias = asyncio.Task[None]
-"""What was asked of a topic; done once the answer is taken in."""
+"""What was asked of topics; done once the answer is taken in."""
 
 
 class Tail:
-    """Follows *topic*; *take* is given each piece in log order, and again if it raised."""
+    """Follows *topics*; *take* is given each piece, of a partition in log order, and again if it
+    raised."""
 
     def __init__(
-        self, broker: Broker, topic: str, take: Callable[[Fetched], Awaitable[None]]
+        self, broker: Broker, topics: Sequence[str], take: Callable[[Fetched], Awaitable[None]]
     ) -> None:
         self._broker = broker
-        self._topic = topic
+        self._topics = tuple(topics)
         self._take = take
         self._consumer: Consumer | None = None
         self._places: list[Place] = []
@@ -44,18 +45,19 @@ class Tail:
         self._round = asyncio.Lock()
 
     async def start(self) -> None:
-        """Open the topic and take in all that is there.
+        """Open the topics and take in all that is there.
 
         Raises:
-            ConfigurationError: The topic does not exist.
+            ConfigurationError: A topic does not exist.
             BrokerUnavailable: The broker does not answer.
         """
-        count = (await self._broker.partitions([self._topic])).get(self._topic)
-        if count is None:
-            raise ConfigurationError(
-                "the topic does not exist; make it with: renkei topics apply", topic=self._topic
-            )
-        self._places = [(self._topic, partition) for partition in range(count)]
+        counts = await self._broker.partitions(self._topics)
+        for topic in self._topics:
+            if counts.get(topic) is None:
+                raise ConfigurationError(
+                    "the topic does not exist; make it with: renkei topics apply", topic=topic
+                )
+        self._places = [(topic, at) for topic in self._topics for at in range(counts[topic])]
         consumer = self._broker.consumer(client_id="renkei-tail")
         try:
             await consumer.start()
@@ -94,12 +96,16 @@ class Tail:
         await asyncio.shield(asked)
 
     @property
-    def reached(self) -> Mapping[int, int]:
+    def reached(self) -> Mapping[Place, int]:
         """By partition: the offset up to which everything has been taken in."""
-        return {partition: offset for (_, partition), offset in self._next.items()}
+        return dict(self._next)
+
+    @property
+    def _names(self) -> str:
+        return ", ".join(self._topics)
 
     async def close(self) -> None:
-        """Let go of the topic; safe to call twice."""
+        """Let go of the topics; safe to call twice."""
         for task in list(self._rounds):
             task.cancel()
         consumer, self._consumer = self._consumer, None
@@ -111,7 +117,7 @@ class Tail:
             self._waiting = None  # who comes from here on has to ask anew
             consumer = self._consumer
             if consumer is None:
-                raise BrokerUnavailable("this topic is not open", topic=self._topic)
+                raise BrokerUnavailable("these topics are not open", topic=self._names)
             await self._take_pending()
             ends = await consumer.end_offsets(self._places)
             silent = 0
@@ -119,7 +125,7 @@ class Tail:
                 self._pending.extend(await consumer.fetch(MOST_RECORDS, _STEP))
                 silent = 0 if self._pending else silent + 1
                 if silent > _PATIENCE:
-                    raise BrokerUnavailable("the log does not give what it has", topic=self._topic)
+                    raise BrokerUnavailable("the log does not give what it has", topic=self._names)
                 await self._take_pending()
 
     async def _is_behind(self, consumer: Consumer, ends: Mapping[Place, int]) -> bool:
@@ -150,16 +156,16 @@ def _has_failed(asked: Asked) -> bool:
 
 
 class Follower(ABC):
-    """What knows everything that one stream says, as far as it has been read."""
+    """What knows everything that some streams say, as far as they have been read."""
 
-    def __init__(self, broker: Broker, stream: Stream) -> None:
-        self._tail = Tail(broker, stream.topic, self._take)
+    def __init__(self, broker: Broker, *streams: Stream) -> None:
+        self._tail = Tail(broker, [stream.topic for stream in streams], self._take)
 
     async def start(self) -> None:
-        """Learn everything that the stream holds.
+        """Learn everything that the streams hold.
 
         Raises:
-            ConfigurationError: The topic does not exist.
+            ConfigurationError: A topic does not exist.
             Unavailable: Broker or registry does not answer.
         """
         await self._tail.start()
@@ -178,7 +184,7 @@ class Follower(ABC):
         await self._tail.catch_up(asked)
 
     async def close(self) -> None:
-        """Let go of the stream; safe to call twice."""
+        """Let go of the streams; safe to call twice."""
         await self._tail.close()
 
     @abstractmethod

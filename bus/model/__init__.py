@@ -6,7 +6,17 @@ from bus.model.fault import Fault, Severity
 from bus.model.mask import Comparable, Comparison, Condition, Mask, MaskKey, MaskKind, Mode
 from bus.model.number import NumberForm, bare, spellings
 from bus.model.operation import Operation, OperationState
-from bus.model.protection import FLAG, HOUSEHOLD, PROTECTION, Protected, ToRestore
+from bus.model.protection import (
+    FLAG,
+    HOUSEHOLD,
+    PROTECTION,
+    History,
+    Protected,
+    Reached,
+    ToRestore,
+    Turn,
+    knows,
+)
 from bus.model.receipt import ExceptionState, ParkedEvent, Receipt, multirange
 from bus.model.stream import (
     HEADER,
@@ -47,6 +57,7 @@ __all__ = [
     "ExceptionState",
     "Fault",
     "Ground",
+    "History",
     "Item",
     "Keeping",
     "Mask",
@@ -61,6 +72,7 @@ __all__ = [
     "PartialDate",
     "Position",
     "Protected",
+    "Reached",
     "Receipt",
     "SchemaVersion",
     "Sensitivity",
@@ -70,6 +82,7 @@ __all__ = [
     "System",
     "SystemKind",
     "ToRestore",
+    "Turn",
     "View",
     "ViewBatch",
     "ViewColumn",
@@ -77,6 +90,7 @@ __all__ = [
     "digest_of",
     "event_key",
     "in_header",
+    "knows",
     "multirange",
     "spellings",
 ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TypeAlias
 
 PROTECTION = "protection"
 """The stream that says who is under protection."""
@@ -11,26 +12,76 @@ FLAG = "protected"
 """The item that says that a record's subject is under protection."""
 HOUSEHOLD = "household_number"
 """The item by which whoever shares a protected person's household is found."""
+Reached: TypeAlias = Mapping[str, int]
+"""How far the logs are known that coverage rests on: ``<stream>/<partition>`` -> offset."""
+
+
+def knows(told: Reached, as_of: Reached) -> bool:
+    """Whether *told* is as far as *as_of*, in every log."""
+    return all(told.get(log, 0) >= offset for log, offset in as_of.items())
 
 
 @dataclass(frozen=True, slots=True)
 class Protected:
     """Everybody whose location may not be shown.
 
-    Keys are ``<municipality_code>/<id>``: ``persons`` those under protection and those who share
-    their address, ``households`` the households that the protected persons live in.
+    Keys are ``<municipality_code>/<id>``: ``persons`` those under protection, those who share
+    their address and whom they lead to, ``households`` the households that these live in.
+    ``history`` says what that is known from and what was new when; it decides nothing about who
+    is covered.
     """
 
     persons: frozenset[str] = frozenset()
     households: frozenset[str] = frozenset()
+    as_of: Reached = field(default_factory=dict, compare=False)
+    history: History | None = field(default=None, compare=False)
 
     def __bool__(self) -> bool:
         return bool(self.persons or self.households)
+
+    def newly(self, told: Reached | None) -> Protected:
+        """Whoever a store need look for that was told who is covered as of *told*; everybody if
+        that is not known. More than are new, perhaps; nobody that is new is left out."""
+        history = self.history
+        if told is None or history is None or not knows(told, history.begin):
+            return self
+        new = [turn for turn in history.turns if not knows(told, turn.as_of)]
+        return Protected(
+            self.persons & frozenset().union(*(turn.persons for turn in new)),
+            self.households & frozenset().union(*(turn.households for turn in new)),
+            self.as_of,
+        )
+
+    def may_release(self, told: Reached | None) -> bool:
+        """Whether somebody who was covered as of *told* may be covered no longer."""
+        return told is None or self.history is None or not knows(told, self.history.released)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One change of who is covered: who is covered by it that was not before.
+
+    ``as_of`` is how far all logs were known then, not only the one that brought it: whoever knows
+    less of another may not have come to the same.
+    """
+
+    as_of: Reached
+    persons: frozenset[str]
+    households: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What is remembered of how coverage came to be."""
+
+    begin: Reached  # before that nothing is remembered of what was new
+    turns: tuple[Turn, ...]  # since, oldest first
+    released: Reached  # as of which somebody was covered no longer, for the last time
 
 
 @dataclass(frozen=True, slots=True)
 class ToRestore:
     """What a store says of locations that it took out and that may be shown again."""
 
-    reached: Mapping[int, int]  # how far this system's own protection lanes are, by partition
+    reached: Reached  # what the coverage was known from that the store applied last
     rows: Mapping[str, int]  # key of a row -> the version of it that the store holds

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -10,7 +9,7 @@ from enum import StrEnum
 import pyarrow as pa
 
 from bus.model.mask import Condition, Mask, Mode
-from bus.model.protection import FLAG, HOUSEHOLD, PROTECTION, Protected
+from bus.model.protection import FLAG, HOUSEHOLD, PROTECTION, Protected, Reached
 from bus.model.receipt import Receipt
 from bus.model.stream import Sensitivity
 
@@ -175,11 +174,11 @@ class ViewBatch:
     the same. ``erased`` holds Kafka keys (``<municipality_code>/<subject_id>``) whose rows must
     go; a batch has records or erased keys, not both. A replay has ``start == end.offset``.
 
-    ``masked_under`` is set where the view is fenced: offsets of the protection stream, by
-    partition, up to which the mask knows who is protected. ``protected`` is set in batches of the
-    protection stream: who is under protection by now. ``restored`` holds keys of rows that are
-    restored by this replay: its records are versions that the store has, seen anew. ``proof`` is
-    kept beside the receipt; a store does not look into it.
+    ``masked_under`` is set where the view is fenced: how far the mask knows the logs that coverage
+    rests on. ``protected`` is set in batches of the protection stream: who is covered by now.
+    ``restored`` holds keys of rows that are restored by this replay: its records are versions that
+    the store has, seen anew. ``proof`` is kept beside the
+    receipt; a store does not look into it.
     """
 
     view: View
@@ -189,7 +188,7 @@ class ViewBatch:
     records: pa.RecordBatch
     receipt: Receipt
     erased: tuple[str, ...] = ()
-    masked_under: Mapping[int, int] | None = None
+    masked_under: Reached | None = None
     protected: Protected | None = None
     proof: str | None = None
     restored: tuple[str, ...] = ()

@@ -4,6 +4,7 @@ Pure functions over values and columns. What a system may see is decided here an
 """
 
 from bus.policy.cases import coverages
+from bus.policy.closure import Closure, Reason, Relation
 from bus.policy.diff import Difference, diff
 from bus.policy.grants import Grant, Subscription
 from bus.policy.inforce import InForce, in_force
@@ -22,12 +23,15 @@ from bus.policy.views import LEDGER, columns_of, compile_view, last_day, ledger_
 
 __all__ = [
     "LEDGER",
+    "Closure",
     "Difference",
     "Grant",
     "InForce",
     "Projected",
     "Reading",
+    "Reason",
     "Refusal",
+    "Relation",
     "Search",
     "Subscription",
     "check_subscriptions",

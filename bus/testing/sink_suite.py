@@ -31,10 +31,12 @@ from bus.errors import (
     SinkUnavailable,
 )
 from bus.model import (
+    PROTECTION,
     Checkpoint,
     Keeping,
     Position,
     Protected,
+    Reached,
     Receipt,
     Sensitivity,
     Suppression,
@@ -218,10 +220,20 @@ def vehicle(subject_id: str, version: int = 1, **values: object) -> Row:
     return person(subject_id, version, **(row | values))
 
 
+def known_to(offset: int, partition: int = 0) -> dict[str, int]:
+    """How far coverage is known, of one partition of the protection stream."""
+    return {f"{PROTECTION}/{partition}": offset}
+
+
 def protection_of(
-    *persons: str, start: int = 0, partition: int = 0, households: Sequence[str] = ()
+    *persons: str,
+    start: int = 0,
+    partition: int = 0,
+    households: Sequence[str] = (),
+    as_of: Reached | None = None,
 ) -> ViewBatch:
-    """A batch of the protection stream, after which *persons* are under protection."""
+    """A batch of the protection stream, after which *persons* are covered, as of the batch's end
+    if no more is said."""
     batch = batch_of(
         view_of("protection"), [person("p", start + 1)], start=start, partition=partition
     )
@@ -230,6 +242,7 @@ def protection_of(
         protected=Protected(
             frozenset(f"{CITY}/{one}" for one in persons),
             frozenset(f"{CITY}/{one}" for one in households),
+            as_of=known_to(start + 1, partition) if as_of is None else as_of,
         ),
     )
 
@@ -771,16 +784,19 @@ class SinkSuite:
         view = fenced_view()
         async with opened(rig.sink(), view_of("protection")) as sink:
             await sink.apply(protection_of("a"))
-            await sink.apply(protection_of("a", partition=2))
+            both = known_to(1) | known_to(1, 2)
+            await sink.apply(protection_of("a", partition=2, as_of=both))
         batch = batch_of(view, [vehicle(f"{at:04d}") for at in range(rows)])
         async with opened(rig.sink(), view) as sink:
-            for masked_under in (None, {}, {0: 1}, {0: 0, 2: 1}, {1: 9}):
+            too_little = (known_to(1), known_to(0) | known_to(1, 2), known_to(9, 1))
+            for masked_under in (None, {}, *too_little):
                 with pytest.raises(FenceBehind):
                     await sink.apply(replace(batch, masked_under=masked_under))
             assert await sink.checkpoint(0) is None
-            applied = await sink.apply(replace(batch, masked_under={0: 1, 1: 0, 2: 5}))
+            enough = replace(batch, masked_under=known_to(1) | known_to(0, 1) | known_to(5, 2))
+            applied = await sink.apply(enough)
             with pytest.raises(LaneLost):
-                await sink.apply(replace(batch, masked_under={0: 1, 1: 0, 2: 5}))
+                await sink.apply(enough)
 
         assert applied.rows == len(await rig.stored(view)) == rows
 
@@ -792,16 +808,16 @@ class SinkSuite:
         async with opened(sink, view), opened(protection, view_of("protection")):
             await sink.apply(batch_of(view, rows))
             await protection.apply(protection_of("a", "b"))
-            assert await sink.to_restore() == ToRestore({0: 1}, {})
+            assert await sink.to_restore() == ToRestore(known_to(1), {})
             await protection.apply(protection_of("b", start=1))
-            assert await sink.to_restore() == ToRestore({0: 2}, {f"{CITY}/1": 3})
+            assert await sink.to_restore() == ToRestore(known_to(2), {f"{CITY}/1": 3})
 
             anew = [vehicle("1", 2, name="older"), vehicle("1", 3), vehicle("2", 2)]
             batch = batch_of(view, anew, start=2, end=2)
             batch = replace(batch, restored=(f"{CITY}/1",))
             with pytest.raises(FenceBehind):
-                await sink.apply(replace(batch, masked_under={0: 1}))
-            applied = await sink.apply(replace(batch, masked_under={0: 2}))
+                await sink.apply(replace(batch, masked_under=known_to(1)))
+            applied = await sink.apply(replace(batch, masked_under=known_to(2)))
             assert applied.rows == 1
             assert (await sink.to_restore()).rows == {}
             checkpoint = await sink.checkpoint(0)
@@ -833,7 +849,7 @@ class SinkSuite:
 
             found = [(r["protected"], r["kept_at_lot"]) for r in await rig.stored(view)]
             assert found == [(True, None), (False, "１番２号")]
-            assert await sink.to_restore() == ToRestore({0: 2}, {f"{CITY}/1": 1})
+            assert await sink.to_restore() == ToRestore(known_to(2), {f"{CITY}/1": 1})
 
     async def test_a_rebuilt_protection_stream_protects_from_its_new_positions(
         self, rig: SinkRig
@@ -850,16 +866,68 @@ class SinkSuite:
                 for start in range(3):
                     filled = replace(protection_of("a", start=start), protected=None)
                     await fresh.apply(filled)
-                assert (await sink.to_restore()).reached == {0: 2}
+                assert (await sink.to_restore()).reached == known_to(2)
                 async with fresh.hold() as held:
                     everybody = frozenset(f"{CITY}/{one}" for one in "ab")
-                    await held.swap((), Protected(everybody, frozenset()))
+                    await held.swap((), Protected(everybody, as_of=known_to(3)))
 
-            assert (await sink.to_restore()).reached == {0: 3}
+            assert (await sink.to_restore()).reached == known_to(3)
             assert [row["kept_at_lot"] for row in await rig.stored(view)] == [None, None]
             late = batch_of(view, [vehicle("3", owner_id="b")], start=2)
             with pytest.raises(FenceBehind):
-                await sink.apply(replace(late, masked_under={0: 2}))
+                await sink.apply(replace(late, masked_under=known_to(2)))
+
+    async def test_coverage_changes_without_the_protection_stream(self, rig: SinkRig) -> None:
+        """Somebody joins a household, or leaves it: the lane stays where it is, the rows follow,
+        and what was masked before is refused."""
+        view, joined = fenced_view(), {"household/3": 7}
+        sink, protection = rig.sink(), rig.sink()
+        async with opened(sink, view), opened(protection, view_of("protection")):
+            rows = [vehicle("1", owner_id="a"), vehicle("2", owner_id="b")]
+            await sink.apply(batch_of(view, rows))
+            await protection.apply(protection_of("a"))
+            standing = batch_of(view_of("protection"), start=1, end=1)
+            both = protection_of("a", "b", as_of=known_to(1) | joined).protected
+            await protection.apply(replace(standing, protected=both))
+
+            assert [row["kept_at_lot"] for row in await rig.stored(view)] == [None, None]
+            assert (await sink.to_restore()).reached == known_to(1) | joined
+            assert (await protection.to_restore()).reached == known_to(1) | joined
+            held = await protection.checkpoint(0)
+            assert held is not None
+            assert held.position.offset == 1
+            late = batch_of(view, [vehicle("3", owner_id="b")], start=2)
+            for known in (known_to(9), known_to(1) | {"household/3": 6}):
+                with pytest.raises(FenceBehind):
+                    await sink.apply(replace(late, masked_under=known))
+
+            alone = protection_of("a", as_of=known_to(1) | {"household/3": 8}).protected
+            await protection.apply(replace(standing, protected=alone))
+            assert (await sink.to_restore()).rows == {f"{CITY}/2": 1}
+
+    async def test_older_coverage_than_the_store_has_is_refused(self, rig: SinkRig) -> None:
+        """Of two processes that know different halves neither undoes what the other applied."""
+        view, protections = fenced_view(), view_of("protection")
+        sink, protection = rig.sink(), rig.sink()
+        async with opened(sink, view), opened(protection, protections):
+            await sink.apply(batch_of(view, [vehicle("1", owner_id="a")]))
+            enough = known_to(1) | {"household/0": 2}
+            await protection.apply(protection_of("a", as_of=enough))
+            for older in (known_to(5), known_to(0) | {"household/0": 9}):
+                with pytest.raises(FenceBehind):
+                    await protection.apply(protection_of(start=1, as_of=older))
+            held = await protection.checkpoint(0)
+            assert held is not None
+            assert held.position.offset == 1
+            assert (await sink.to_restore()).rows == {}
+
+            async with opened(protection.fresh(), protections) as fresh:
+                await fresh.apply(replace(protection_of("a"), protected=None))
+                async with fresh.hold() as holding:
+                    with pytest.raises(FenceBehind):
+                        await holding.swap((), Protected(as_of=known_to(1)))
+                    await holding.swap((), Protected(as_of=enough))
+            assert (await sink.to_restore()).rows == {f"{CITY}/1": 1}
 
     async def test_what_is_gone_need_not_come_back(self, rig: SinkRig) -> None:
         """A subject that was erased meanwhile is done with like any other."""
@@ -893,7 +961,7 @@ class SinkSuite:
             await sink.apply(batch_of(view, [vehicle("1", owner_id="a")]))
             await protection.apply(protection_of("a"))
             erased = batch_of(view_of("protection"), start=1, erased=[f"{CITY}/p"])
-            await protection.apply(replace(erased, protected=Protected()))
+            await protection.apply(replace(erased, protected=Protected(as_of=known_to(2))))
 
             assert (await sink.to_restore()).rows == {f"{CITY}/1": 1}
         assert await rig.stored(view_of("protection")) == []

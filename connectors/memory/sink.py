@@ -29,7 +29,17 @@ from bus.errors import (
     RebuildBusy,
     SinkUnavailable,
 )
-from bus.model import Applied, Checkpoint, Keeping, Protected, ToRestore, View, ViewBatch
+from bus.model import (
+    Applied,
+    Checkpoint,
+    Keeping,
+    Protected,
+    Reached,
+    ToRestore,
+    View,
+    ViewBatch,
+    knows,
+)
 from bus.points import Point
 from connectors.memory.suppression import restorable, suppress
 
@@ -49,7 +59,7 @@ class MemoryStore:
         default_factory=lambda: defaultdict(asyncio.Lock)
     )  # by table
     withheld: dict[str, Withheld] = field(default_factory=dict)  # by stream
-    fence: dict[int, int] = field(default_factory=dict)  # protection lane -> its position
+    fence: dict[str, int] = field(default_factory=dict)  # what coverage was applied as of
     taken: set[tuple[str, tuple[Any, ...]]] = field(default_factory=set)  # to be restored
     is_away: bool = False
     on_point: Callable[[Point], None] = lambda _: None  # what it raises is a crash at that step
@@ -115,7 +125,7 @@ class MemorySink:
             self._store.tables, self._store.taken = tables, taken
             self._store.checkpoints[stream, batch.partition] = checkpoint
             if batch.protected is not None:
-                self._store.fence[batch.partition] = checkpoint.position.offset
+                self._store.fence |= batch.protected.as_of
             self._store.on_point(Point.SINK_COMMITTED)
             return Applied(rows, checkpoint.applied_at)
 
@@ -201,16 +211,12 @@ class MemorySink:
             self._store.withheld[self._key] = withheld if noted is None else withheld.after(noted)
 
     def _insist_on_fence(self, batch: ViewBatch) -> None:
-        """Refuse what was masked before the newest protection that is applied here."""
-        if not (batch.view.is_fenced and batch.records.num_rows):
-            return
-        for partition, reached in self._store.fence.items():
-            if (batch.masked_under or {}).get(partition, 0) < reached:
-                raise FenceBehind(
-                    "the store knows of a newer protection than the batch was masked under",
-                    stream=batch.view.stream,
-                    partition=batch.partition,
-                )
+        """Refuse what was masked under less than the coverage that is applied here, and older
+        coverage than that."""
+        if batch.protected is not None:
+            _insist_on_coverage(self._store, batch.protected.as_of, batch.view)
+        if batch.view.is_fenced and batch.records.num_rows:
+            _insist_on_coverage(self._store, batch.masked_under or {}, batch.view)
 
     def _reach_store(self) -> None:
         if self._store.is_away:
@@ -291,6 +297,8 @@ class _HeldTable:
 
     async def swap(self, settled: Collection[str], protected: Protected | None = None) -> Swapped:
         store, stream, key = self._store, self._view.stream, self._view.stream + FRESH
+        if protected is not None:
+            _insist_on_coverage(store, protected.as_of, self._view)
         before, fresh = store.tables.get(stream, {}), dict(store.tables.get(key, {}))
         kept = 0
         for row_key, row in before.items():
@@ -310,7 +318,7 @@ class _HeldTable:
         store.taken = {(stream if table == key else table, row) for table, row in store.taken}
         if protected is not None:
             store.taken |= _suppressed(store, store.tables, protected)
-            store.fence |= {p: held.position.offset for (_, p), held in moved.items()}
+            store.fence |= protected.as_of
         both = before.keys() & fresh.keys()
         return Swapped(
             changed=sum(before[each] != fresh[each] for each in both),
@@ -331,6 +339,13 @@ def _suppressed(
         tables[stream] = suppress(tables[stream], withheld, protected)
         taken |= {(stream, key) for key in restorable(tables[stream], withheld, protected)}
     return taken
+
+
+def _insist_on_coverage(store: MemoryStore, known: Reached, view: View) -> None:
+    if not knows(known, store.fence):
+        raise FenceBehind(
+            "the store knows of newer coverage than this was masked under", stream=view.stream
+        )
 
 
 def _insist(store: MemoryStore, view: View) -> None:

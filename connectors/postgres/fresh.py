@@ -144,23 +144,31 @@ class _HeldTable:
             ) from None
 
     def _swap(self, settled: Collection[str], protected: Protected | None) -> Swapped:
-        connection, live, view = self._connection, self._live, self._view
-        with translated(**_where(view)):
-            merge = _Merge(live, view, tables.shape(connection, live))
-            keys = [key.split("/", 1) for key in settled if "/" in key and "\x00" not in key]
-            parted = [k[0] for k in keys], [k[1] for k in keys]
-            removed = connection.execute(merge.remove, parted).rowcount
-            (kept,) = connection.execute(merge.kept).fetchone() or (0,)
-            changed = connection.execute(merge.change).rowcount
-            added = connection.execute(merge.add).rowcount
-            for statement in merge.positions:
-                connection.execute(statement, (live.stream, live.beside.stream))
-            standing.forget_fresh(connection, live)
-            if protected is not None:
-                ends = [held.position for held in self._positions().values()]
-                suppression.apply(connection, live, ends, protected)
+        connection, live = self._connection, self._live
+        with translated(**_where(self._view)):
+            with connection.transaction():  # undone alone, if the store knows of newer coverage
+                swapped = self._merged(settled)
+                held = self._positions()
+                if protected is not None and held:
+                    cluster_id = next(iter(held.values())).position.cluster_id
+                    suppression.apply(connection, live, cluster_id, protected)
             passed(Point.SINK_MERGED)
             connection.execute("COMMIT")
+        return swapped
+
+    def _merged(self, settled: Collection[str]) -> Swapped:
+        """Put rows and positions in the place of those in use."""
+        connection, live = self._connection, self._live
+        merge = _Merge(live, self._view, tables.shape(connection, live))
+        keys = [key.split("/", 1) for key in settled if "/" in key and "\x00" not in key]
+        parted = [k[0] for k in keys], [k[1] for k in keys]
+        removed = connection.execute(merge.remove, parted).rowcount
+        (kept,) = connection.execute(merge.kept).fetchone() or (0,)
+        changed = connection.execute(merge.change).rowcount
+        added = connection.execute(merge.add).rowcount
+        for statement in merge.positions:
+            connection.execute(statement, (live.stream, live.beside.stream))
+        standing.forget_fresh(connection, live)
         return Swapped(changed=changed, added=added, removed=removed, kept=kept)
 
     def let_go(self) -> None:

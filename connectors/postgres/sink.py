@@ -242,7 +242,7 @@ class PostgresSink:
 
     def _to_restore(self) -> ToRestore:
         opened = self._need_open()
-        if not opened.view.is_fenced:
+        if not (opened.view.is_fenced or opened.view.protects):
             return ToRestore({}, {})
         with translated(system=opened.view.system, stream=opened.view.stream):
             return suppression.to_restore(self._session().connection, opened.names)

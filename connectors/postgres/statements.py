@@ -339,11 +339,21 @@ def _guard(names: Names, cluster: str, masked_under: str) -> str:
     """
     return f"""\
 SELECT 1 FROM {names.fence}
-WHERE cluster_id IS DISTINCT FROM {cluster}::text OR NOT EXISTS (
-  SELECT FROM jsonb_each_text(reached) AS applied (partition, "offset")
-  WHERE applied."offset"::bigint
-    > coalesce(({masked_under}::jsonb ->> applied.partition)::bigint, 0))
+WHERE {is_known(cluster, masked_under)}
 FOR SHARE"""
+
+
+def is_known(cluster: str, known: str) -> str:
+    """Whether the fence's row says nothing that *known*, offsets by log, is behind of.
+
+    A row that an older release wrote says of partitions of the protection stream alone.
+    """
+    return f"""(cluster_id IS DISTINCT FROM {cluster}::text OR NOT EXISTS (
+  SELECT FROM jsonb_each_text(reached) AS applied (log, "offset")
+  WHERE applied."offset"::bigint > coalesce(
+    ({known}::jsonb ->> applied.log)::bigint,
+    ({known}::jsonb ->> ('protection/' || applied.log))::bigint,
+    0)))"""
 
 
 def _rewrite(names: Names, view: View) -> str:

@@ -1,11 +1,13 @@
 """Protection inside a store: the fence's row, locations taken out, and what may come back.
 
-One row, ``renkei_fence``, says how far this system's protection lanes have come. Whoever writes
-rows that a protection may touch locks it ``FOR SHARE`` and looks whether they were masked under at
-least that much; whoever applies a protection updates it first and then, in statements of their
-own, empties the locations. So either the writer came first, and its rows are seen by the later
-statement, or it waits, sees the row as it has become, and is refused. Both rest on READ COMMITTED:
-each statement has a snapshot of its own, and a row that was waited for is looked at anew.
+One row, ``renkei_fence``, says as of what the coverage was known that this system's protection
+lanes applied last: of each log that it rests on an offset, by ``<stream>/<partition>``. Whoever
+writes rows that a protection may touch locks it ``FOR SHARE`` and looks whether they were masked
+under at least that much; whoever applies a protection updates it first, if what they know is not
+behind it, and then, in statements of their own, empties the locations. So either the writer came
+first, and its rows are seen by the later statement, or it waits, sees the row as it has become,
+and is refused. Both rest on READ COMMITTED: each statement has a snapshot of its own, and a row
+that was waited for is looked at anew.
 
 The row is always there: a lock on a row that is yet to be inserted would hold nobody up.
 """
@@ -13,14 +15,14 @@ The row is always there: a lock on a row that is yet to be inserted would hold n
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import psycopg
 
 from bus.connect import Withheld
-from bus.errors import ConfigurationError
-from bus.model import Position, Protected, ToRestore, View
+from bus.errors import ConfigurationError, FenceBehind
+from bus.model import Protected, ToRestore, View
 from connectors.postgres.statements import (
     APPLIED_AT,
     TABLE_COLUMNS,
@@ -28,6 +30,7 @@ from connectors.postgres.statements import (
     TableColumn,
     TableShape,
     identifier,
+    is_known,
 )
 
 Connection = psycopg.Connection[Any]
@@ -70,6 +73,13 @@ def note(connection: Connection, names: Names, view: View) -> None:
     if not tables_of(names, view):
         return
     connection.execute(f"INSERT INTO {names.fence} DEFAULT VALUES ON CONFLICT DO NOTHING")
+    connection.execute(  # an older release wrote partitions of the protection stream alone
+        f"UPDATE {names.fence} SET reached = (SELECT jsonb_object_agg(log, upto) FROM ("
+        "SELECT CASE WHEN log ~ '^[0-9]+$' THEN 'protection/' || log ELSE log END AS log,"
+        " max(upto::bigint) AS upto FROM jsonb_each_text(reached) AS said (log, upto) GROUP BY 1"
+        ") AS said)"
+        " WHERE EXISTS (SELECT FROM jsonb_object_keys(reached) AS log WHERE log ~ '^[0-9]+$')"
+    )
     withheld, noted = Withheld.of(view), _noted(connection, names).get(names.table)
     if withheld is None:
         connection.execute(f"DELETE FROM {names.withheld} WHERE relation = $1", (names.table,))
@@ -92,23 +102,23 @@ def note(connection: Connection, names: Names, view: View) -> None:
         )
 
 
-def apply(
-    connection: Connection, names: Names, ends: Sequence[Position], protected: Protected
-) -> None:
+def apply(connection: Connection, names: Names, cluster_id: str, protected: Protected) -> None:
     """Take out of every table of this store what says where somebody in *protected* is, and write
-    down whose rows may have theirs back. After the protection lanes were moved to *ends*.
+    down whose rows may have theirs back.
 
     Raises:
         ConfigurationError: A table does not let a location go.
+        FenceBehind: The store knows of newer coverage.
     """
-    reached = {str(end.partition): end.offset for end in ends}
-    cluster_id = ends[0].cluster_id
-    connection.execute(
+    known = json.dumps(dict(protected.as_of))
+    written = connection.execute(
         f"UPDATE {names.fence} SET cluster_id = $1::text,"
         " reached = CASE WHEN cluster_id = $1::text THEN reached ELSE '{}' END"
-        " || $2::jsonb",
-        (cluster_id, json.dumps(reached)),
+        f" || $2::jsonb WHERE {is_known('$1', '$2')}",
+        (cluster_id, known),
     )
+    if not written.rowcount:
+        raise FenceBehind("the store knows of newer coverage than it was to be told")
     keys = (sorted(protected.persons), sorted(protected.households))
     for relation, withheld in _noted(connection, names).items():
         shape = _shape(connection, relation)
@@ -143,7 +153,7 @@ def to_restore(connection: Connection, names: Names) -> ToRestore:
         (names.table, names.beside_table),
     ).fetchall()
     return ToRestore(
-        {int(partition): offset for partition, offset in (reached[0] if reached else {}).items()},
+        dict(reached[0]) if reached else {},
         {key: int(version) for key, version in rows},
     )
 

@@ -86,7 +86,7 @@ class SmallWriter:
             if moved_at is None:
                 return None
             if batch.protected is not None:
-                suppression.apply(connection, names, [batch.end], batch.protected)
+                suppression.apply(connection, names, batch.end.cluster_id, batch.protected)
             rows = self._written(batch, moved_at)
             if batch.restored:
                 suppression.done(connection, names, batch.restored)
@@ -225,8 +225,8 @@ def _keys_of(batch: ViewBatch) -> tuple[list[str], list[str]]:
 
 
 def masked_json(batch: ViewBatch) -> str:
-    """The protection offsets that the batch was masked under; without any it knows of none."""
-    return json.dumps({str(at): offset for at, offset in (batch.masked_under or {}).items()})
+    """How far the logs were known that the batch was masked under; without any it knows of none."""
+    return json.dumps(dict(batch.masked_under or {}))
 
 
 def behind(batch: ViewBatch) -> FenceBehind:

@@ -20,7 +20,15 @@ from pydantic import SecretStr
 from bus.connect import Sink
 from bus.errors import ConfigurationError, FenceBehind
 from bus.model import ViewBatch
-from bus.testing.sink_suite import batch_of, fenced_view, opened, protection_of, vehicle, view_of
+from bus.testing.sink_suite import (
+    batch_of,
+    fenced_view,
+    known_to,
+    opened,
+    protection_of,
+    vehicle,
+    view_of,
+)
 from connectors.postgres import statements, suppression
 from connectors.postgres.sink import SMALL_ROWS, PostgresOptions, PostgresSink
 
@@ -221,13 +229,36 @@ async def test_protections_of_another_cluster_are_of_no_account(database: str) -
         another = batch_of(view, row, cluster_id="another")
         await writer.apply(replace(another, masked_under={}))
     async with opened(sink_at(database), view_of("protection")) as protection:
-        start = protection_of("b")
+        start = protection_of("b", as_of=known_to(1, 3))
         end = replace(start.end, cluster_id="another", offset=1, partition=3)
         await protection.apply(replace(start, end=end, partition=3))
 
     assert _rows(database, "SELECT cluster_id, reached FROM linkage.renkei_fence") == [
-        ("another", {"3": 1})
+        ("another", known_to(1, 3))
     ]
+
+
+@pytest.mark.parametrize("rows", [1, 200])
+async def test_what_an_older_release_wrote_down_holds(database: str, rows: int) -> None:
+    """It knew of partitions of the protection stream alone: before and after it is carried over."""
+    view, people = fenced_view("nonresident"), [vehicle(f"{n}") for n in range(rows)]
+    async with opened(sink_at(database), view_of("protection")) as protection:
+        await protection.apply(protection_of("a", as_of=known_to(4)))
+        async with opened(sink_at(database), view) as writer:
+            execute(database, 'UPDATE linkage.renkei_fence SET reached = \'{"0": 7, "2": 1}\'')
+            batch = batch_of(view, people)
+            with pytest.raises(FenceBehind):
+                await writer.apply(replace(batch, masked_under=known_to(7)))
+            with pytest.raises(FenceBehind):
+                await protection.apply(protection_of("b", start=1, as_of=known_to(7)))
+            both = known_to(7) | known_to(1, 2)
+            await writer.apply(replace(batch, masked_under=both))
+
+    mixed = '{"0": 7, "protection/0": 9, "2": 1, "household/1": 3}'
+    execute(database, f"UPDATE linkage.renkei_fence SET reached = '{mixed}'")
+    async with opened(sink_at(database), view) as writer:
+        reached = (await writer.to_restore()).reached
+    assert reached == known_to(9) | known_to(1, 2) | {"household/1": 3}
 
 
 def _rows(uri: str, question: str) -> Sequence[tuple[Any, ...]]:

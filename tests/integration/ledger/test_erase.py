@@ -17,7 +17,7 @@ from bus.app.erasing import Erasing, ErasurePlan
 from bus.cli.erase import document, not_reached
 from bus.deliver.clock import SystemClock
 from bus.deliver.erasing import Erasures
-from bus.deliver.fence import Fence
+from bus.deliver.fence import RESTS_ON, Fence
 from bus.deliver.internal import InternalTopic
 from bus.errors import BrokerUnavailable, ConfigurationError, ErasureRefused, EventRefused
 from bus.ledger import SCHEMA, TABLE_PREFIX, Ledger
@@ -87,7 +87,7 @@ class Place:
         erasures = Erasures(
             town.broker, town.producer, topic, own, town.reader("erasure"), SystemClock()
         )
-        fence = Fence(town.broker, CATALOG.stream("protection"), town.reader("protection"))
+        fence = Fence(town.broker, CATALOG.streams, {n: town.reader(n) for n in RESTS_ON})
         ledger = Ledger(self.uri)
         await erasures.start()
         await fence.start()

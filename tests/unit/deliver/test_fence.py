@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from bus.deliver.fence import Fence
+from bus.deliver.fence import RESTS_ON, Fence
 from bus.errors import BrokerUnavailable, ConfigurationError, RegistryUnavailable
 from bus.testing.lanes import CATALOG, Town, hosted
 
@@ -21,7 +21,7 @@ SUBJECT = ("header.subject_id",)
 
 
 def fence_of(town: Town) -> Fence:
-    return Fence(town.broker, CATALOG.stream("protection"), town.reader("protection"))
+    return Fence(town.broker, CATALOG.streams, {name: town.reader(name) for name in RESTS_ON})
 
 
 async def is_protected(town: Town, fence: Fence, *subjects: str) -> list[bool]:
@@ -136,8 +136,9 @@ async def test_what_releases_somebody_is_noted(
     await town.publish("protection", ONE, 2, **(before | items))
     await fence.catch_up()
 
-    assert fence.released == ({0: 2} if is_release else {})
-    assert fence.reached == {0: 2}
+    so_far = {"protection/0": 2, "household/0": 0, "nonresident/0": 0}
+    assert fence.released == (so_far if is_release else {})
+    assert fence.reached == so_far
 
 
 async def test_one_that_cannot_be_read_releases_nobody(town: Town, fence: Fence) -> None:

@@ -91,14 +91,14 @@ async def test_a_rebuild_of_the_protections_says_nothing_older(
 
     async def filled(self: Filling, end: Position) -> None:
         await fill(self, replace(end, offset=1))
-        reached.append(store.fence[0])
+        reached.append(store.fence["protection/0"])
         await fill(self, end)
 
     monkeypatch.setattr(Filling, "fill", filled)
     await rebuilt(town, store, view_of(SYSTEM, "protection"))
 
     assert set(reached) == {3}
-    assert store.fence == {0: 3}
+    assert store.fence == {"protection/0": 3, "household/0": 0, "nonresident/0": 0}
 
 
 async def test_events_flow_meanwhile(sinks, store) -> None:

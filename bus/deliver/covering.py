@@ -1,0 +1,67 @@
+"""Take what changed in coverage into the store, where no event of the protection stream says it.
+
+Somebody joins a household, leaves it, or is linked: whom the protections cover is another then,
+though nothing of ``linkage.protection`` comes. So the lanes of that stream hand their store
+everybody who is covered by now, without moving on, when the fence knows of a change that the store
+has not been seen to have. The same when they open, because nobody knows what changed while no
+process looked; and they look every few seconds, because a store may be put back to what it was.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from bus.deliver.kit import Kit
+from bus.deliver.moving import Mover
+from bus.deliver.patience import Patience
+from bus.model import Reached, knows
+
+LOOK_AFTER = timedelta(seconds=5)
+"""How long what a store was seen to have is believed."""
+
+
+class Covering:
+    """What the store of one protection lane is still to be told."""
+
+    def __init__(self, kit: Kit, patience: Patience, mover: Mover, *, protects: bool) -> None:
+        self._kit = kit
+        self._patience = patience
+        self._mover = mover
+        self._protects = protects
+        self._seen: Reached | None = None  # the change that the store has
+        self._seen_at: datetime | None = None
+        self._may_look = True
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to ask the store."""
+        return self._may_look and self._protects
+
+    def look_again(self) -> bool:
+        """A second has passed: whether there is something to ask the store for."""
+        self._may_look = self._is_wanted
+        return self._may_look
+
+    @property
+    def _is_wanted(self) -> bool:
+        if not self._protects or not self._kit.shared.fence.turned:
+            return False
+        is_old = self._seen_at is None or self._kit.now() - self._seen_at >= LOOK_AFTER
+        return is_old or self._seen != self._kit.shared.fence.turned
+
+    async def try_due(self) -> None:
+        """Tell the store who is covered, unless it knows.
+
+        A lane that has applied nothing yet leaves it to those that have: what it comes to first
+        says it all.
+        """
+        self._may_look = False
+        if not self._is_wanted or not self._mover.position.offset:
+            return
+        turned = self._kit.shared.fence.turned
+        reached = (await self._patience.persist(self._kit.sink.to_restore)).reached
+        if not knows(reached, turned):
+            await self._mover.move(self._kit.no_rows, self._mover.position)
+            await self._mover.settle()
+            self._kit.log.info("coverage-applied")
+        self._seen, self._seen_at = turned, self._kit.now()

@@ -1,0 +1,264 @@
+"""Who is covered by protections (支援措置): more than whom the register names.
+
+Covered are the persons of open protections and those whom they name; everybody who is a member now
+of a household that somebody covered lives in, or that a protection names; and every number that a
+non-resident's record links to somebody covered, whichever of the two the record is about. What
+follows from one of these follows from all that it leads to. Who has left a household is covered by
+it no longer. In doubt somebody is covered: what cannot be read, takes nobody out.
+
+Pure: what was said goes in, in the order of each log, and who is covered comes out. Orders between
+logs do not matter, because only what was said last counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bus.model import NumberForm, Protected, event_key
+from bus.model.number import AS_SHIPPED
+from bus.policy.numbering import Numbering
+from bus.policy.ties import Ties
+
+NOBODY = Protected()
+LARGE = 500
+"""Records at once from which is not asked of each whether it touches somebody covered."""
+
+
+class Relation(StrEnum):
+    """Why somebody is covered."""
+
+    CASE = "case"  # is under protection
+    NAMED = "named"  # a protection names the person
+    HOUSEHOLD = "household"  # is a member now of a household that somebody covered lives in
+    LINK = "link"  # is linked to somebody covered by the record of a non-resident
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One of the ways in which somebody is covered."""
+
+    relation: Relation
+    via: str
+    """Key: whose protection it is; the household; whom the number is linked to."""
+
+
+class Closure:
+    """What protections, households and non-residents said last, and whom that covers."""
+
+    def __init__(self, form: NumberForm = AS_SHIPPED) -> None:
+        self._form = form
+        self._numbers = Numbering()
+        self._said: dict[str, Protected] = {}  # by the subject of the record
+        self._households = Ties()
+        self._links = Ties()
+        self._persons: set[int] = set()  # covered as of the last settling
+        self._homes: set[int] = set()
+        self._more: set[int] = set()  # persons and homes that were added since
+        self._more_homes: set[int] = set()
+        self._may_be_less = False
+        self._everybody: Protected | None = NOBODY
+
+    # -- what is said
+
+    def protection(self, subject: str, now: Protected | None) -> None:
+        """Whom the protection of *subject* covers by its own word; None: that cannot be read."""
+        before = self._said.get(subject, NOBODY)
+        if now is None:
+            now = Protected(before.persons | {subject}, before.households)
+        self._said.pop(subject, None)
+        if now:
+            self._said[subject] = now
+        if not (before.persons <= now.persons and before.households <= now.households):
+            self._may_be_less = True
+        self._more |= {self._numbers.of(key) for key in now.persons}
+        self._more_homes |= {self._numbers.of(key) for key in now.households}
+
+    def households(self, records: pa.RecordBatch) -> None:
+        """Who is a member of which household now."""
+        members: Any = records.column("members")
+        ids = pc.struct_field(members.flatten(), "subject_id")
+        self._take(self._households, records, ids, pc.list_value_length(members), self._household)
+
+    def nonresidents(self, records: pa.RecordBatch) -> None:
+        """To whom which number of a non-resident is linked now."""
+        linked: Any = records.column("linked_to")
+        counts = pc.is_valid(linked).cast(pa.int32())
+        self._take(self._links, records, linked.drop_null(), counts, self._link)
+
+    def household_gone(self, key: str) -> None:
+        """The household was erased: nobody is a member of it."""
+        self._household(self._numbers.of(key), ())
+
+    def nonresident_gone(self, key: str) -> None:
+        """The non-resident was erased: its number is linked to nobody by its own word."""
+        self._link(self._numbers.of(key), ())
+
+    # -- whom it covers
+
+    def settle(self) -> tuple[bool, bool]:
+        """Take what was said into account; whether anybody is covered more, and anybody no longer.
+
+        Persons and households both count.
+        """
+        if self._may_be_less:
+            before = self._persons, self._homes
+            self._persons, self._homes = set(), set()
+            self._more, self._more_homes = set(), set()
+            for said in self._said.values():
+                self._more |= {self._numbers.of(key) for key in said.persons}
+                self._more_homes |= {self._numbers.of(key) for key in said.households}
+            self._spread()
+            grown = not (self._persons <= before[0] and self._homes <= before[1])
+            shrunk = not (before[0] <= self._persons and before[1] <= self._homes)
+        else:
+            counted = len(self._persons), len(self._homes)
+            self._spread()
+            grown, shrunk = counted != (len(self._persons), len(self._homes)), False
+        self._may_be_less = False
+        if grown or shrunk:
+            self._everybody = None
+        return grown, shrunk
+
+    @property
+    def everybody(self) -> Protected:
+        """Everybody who is covered, as of the last settling."""
+        if self._everybody is None:
+            said = self._said.values()  # is found under its own spelling, too
+            self._everybody = Protected(
+                self._keys(self._persons).union(*(each.persons for each in said)),
+                self._keys(self._homes).union(*(each.households for each in said)),
+            )
+        return self._everybody
+
+    def _keys(self, numbers: Collection[int]) -> frozenset[str]:
+        """With each number in full and, where that is another, in the site's form."""
+        keys = {self._numbers.key(number) for number in numbers}
+        if self._form != AS_SHIPPED:
+            for key in list(keys):
+                municipality, _, number = key.partition("/")
+                keys.add(event_key(municipality, self._form.of(number)))
+        return frozenset(keys)
+
+    def reasons(self, subject: str) -> Mapping[str, Sequence[Reason]]:
+        """Of everybody whom the protection of *subject* leads to, why: the first steps first."""
+        said, found = self._said.get(subject, NOBODY), dict[str, list[Reason]]()
+        for person in sorted(said.persons, key=lambda person: (person != subject, person)):
+            relation = Relation.CASE if person == subject else Relation.NAMED
+            found.setdefault(person, []).append(Reason(relation, subject))
+        waiting = [self._numbers.of(person) for person in found]
+        homes = [self._numbers.of(key) for key in sorted(said.households)]
+        known, seen = set(waiting), set[int]()
+        while waiting or homes:
+            if homes:
+                home = homes.pop(0)
+                if home in seen:
+                    continue
+                seen.add(home)
+                steps = [(member, home) for member in self._members(home)]
+                relation = Relation.HOUSEHOLD
+            else:
+                here = waiting.pop(0)
+                homes += self._homes_of(here)
+                steps = [(other, here) for other in self._linked(here)]
+                relation = Relation.LINK
+            for number, via in steps:
+                reason = Reason(relation, self._numbers.key(via))
+                found.setdefault(self._numbers.key(number), []).append(reason)
+                if number not in known:
+                    known.add(number)
+                    waiting.append(number)
+        return found
+
+    # -- the relations
+
+    def _members(self, home: int) -> Sequence[int]:
+        """Who is a member of a household now."""
+        return self._households.of(home)
+
+    def _homes_of(self, person: int) -> Sequence[int]:
+        """The households that name a person as a member now."""
+        return self._households.to(person)
+
+    def _linked_on(self, person: int) -> Sequence[int]:
+        """To whom the person's own record as a non-resident is linked."""
+        return self._links.of(person)
+
+    def _linked_back(self, person: int) -> Sequence[int]:
+        """Whose records as non-residents are linked to the person."""
+        return self._links.to(person)
+
+    def _linked(self, person: int) -> Iterator[int]:
+        yield from self._linked_on(person)
+        yield from self._linked_back(person)
+
+    def _spread(self) -> None:
+        """From those who were added to everybody whom they lead to."""
+        persons = [person for person in self._more if person not in self._persons]
+        homes = [home for home in self._more_homes if home not in self._homes]
+        self._persons |= self._more
+        self._homes |= self._more_homes
+        self._more, self._more_homes = set(), set()
+        while persons or homes:
+            found: list[int] = []
+            while homes:
+                found += self._members(homes.pop())
+            for person in persons:
+                found += self._linked(person)
+                for home in self._homes_of(person):
+                    if home not in self._homes:
+                        self._homes.add(home)
+                        homes.append(home)
+            persons = [person for person in set(found) if person not in self._persons]
+            self._persons.update(persons)
+
+    # -- taking in
+
+    def _take(
+        self,
+        ties: Ties,
+        records: pa.RecordBatch,
+        ids: pa.StringArray,
+        counts: pa.Int32Array,
+        one: Callable[[int, Collection[int]], None],
+    ) -> None:
+        header: Any = records.column("header")
+        codes = pc.struct_field(header, "municipality_code")
+        owners = self._numbers.column(codes, pc.struct_field(header, "subject_id"))
+        ends: Any = pc.cumulative_sum(counts).cast(pa.int32())
+        starts: Any = pa.concat_arrays([pa.array([0], pa.int32()), ends])
+        rows: Any = pc.list_parent_indices(pa.ListArray.from_arrays(starts, ids))
+        others = self._numbers.column(codes.take(rows), ids)
+        lists: Any = pa.ListArray.from_arrays(starts, others)
+        if len(owners) >= LARGE:
+            ties.take(owners, lists)
+            self._may_be_less = True
+            return
+        said: Iterator[tuple[Any, Any]]
+        said = zip(owners.to_pylist(), lists.to_pylist(), strict=True)
+        for owner, named in said:
+            one(owner, named)
+
+    def _household(self, home: int, members: Collection[int]) -> None:
+        before = self._households.of(home)
+        self._households.say(home, members)
+        if home in self._homes or home in self._more_homes:
+            self._may_be_less = self._may_be_less or not set(before) <= set(members)
+            self._more.update(members)
+        elif not self._persons.isdisjoint(members):
+            self._more_homes.add(home)
+            self._more.update(members)
+
+    def _link(self, number: int, others: Collection[int]) -> None:
+        before = self._links.of(number)
+        self._links.say(number, others)
+        if self._persons.isdisjoint((number, *before, *others)):
+            return
+        self._may_be_less = self._may_be_less or not set(before) <= set(others)
+        if not self._persons.isdisjoint((number, *others)):
+            self._more.update((number, *others))
