@@ -355,6 +355,12 @@ class LaneLost(LaneError):
     code = "RK-501"
 
 
+class StoreWentBack(LaneLost):
+    """A store stands before what it had: restored, or a standby that lagged. Its lanes catch up."""
+
+    code = "RK-508"
+
+
 class PositionForeign(LaneError):
     """A stored position belongs to another cluster, another log, or lies beyond the log's end."""
 

@@ -183,8 +183,9 @@ class Settings(BaseModel):
     ledger_gather: Wait = timedelta(milliseconds=250)
     """How long the ledger lets receipts come together: one batch instead of hundreds a second."""
     retry_first: Wait = timedelta(milliseconds=200)
-    retry_most: Wait = timedelta(seconds=30)
-    """Back-off of a batch whose store is away: doubles from first to most, with jitter."""
+    retry_most: Wait = timedelta(seconds=10)
+    """Back-off of a batch whose store is away: doubles from first to most, with jitter; cut short
+    when the store, or Kafka, answers anybody."""
     unready_most: Span = timedelta(hours=1)
     """How long a database, a table or a right may be missing, as in the middle of a restore or a
     deployment, before a lane stops on it."""

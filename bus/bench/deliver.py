@@ -17,8 +17,8 @@ from bus.deliver.clock import SystemClock
 from bus.deliver.delivery import Delivery
 from bus.deliver.fleet import Feed
 from bus.deliver.host import host, shared
-from bus.errors import ConfigurationError
-from bus.model import Applied, Checkpoint, Stream, ToRestore, View, ViewBatch
+from bus.errors import ConfigurationError, Unready
+from bus.model import Applied, Checkpoint, Mark, Stream, ToRestore, View, ViewBatch
 from bus.observe.metrics import Metrics
 from bus.policy import compile_view, load_subscriptions
 from bus.settings import Settings
@@ -56,6 +56,9 @@ class Dropping:
 
     def fresh(self) -> Fresh:
         raise ConfigurationError("what keeps no rows is not rebuilt")
+
+    async def marks(self) -> Mapping[tuple[str, int], Mark]:
+        raise Unready("what keeps no rows does not say where it stands")
 
     async def to_restore(self) -> ToRestore:
         return ToRestore({}, {})

@@ -98,6 +98,8 @@ def name_of(operation: Operation) -> str:
 def told(operation: Operation) -> str:
     """What stands, since when, and who wants it or where it cannot get on."""
     since = f"{operation.at.astimezone():%m-%d %H:%M}"
+    if operation.has_gone_back:
+        return f"its store went back to offset {operation.offset} at {since}; it catches up"
     if operation.state is OperationState.STOPPED:
         return f"stopped {operation.code} at offset {operation.offset} since {since}"
     return f"paused since {since} by {operation.operator or 'nobody named'}: {operation.note}"
@@ -105,9 +107,13 @@ def told(operation: Operation) -> str:
 
 def brief(operation: Operation) -> str:
     """One line for an overview, without anybody's own words."""
-    state = operation.state.value.lower()
+    state = _state(operation)
     code = f" {operation.code}" if operation.code else ""
     return f"{name_of(operation)} {state}{code}; see: renkei lanes show"
+
+
+def _state(operation: Operation) -> str:
+    return "gone back" if operation.has_gone_back else operation.state.value.lower()
 
 
 def document(operation: Operation) -> dict[str, Any]:
@@ -116,7 +122,7 @@ def document(operation: Operation) -> dict[str, Any]:
         "system": operation.system,
         "stream": operation.stream,
         "partition": operation.partition,
-        "state": operation.state.value.lower(),
+        "state": _state(operation),
         "at": operation.at.isoformat(),
         "operator": operation.operator,
         "code": operation.code,

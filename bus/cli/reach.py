@@ -27,6 +27,7 @@ _STYLES = {
     ReachState.WAITING: "yellow",
     ReachState.PAUSED: "yellow",
     ReachState.STOPPED: "bold red",
+    ReachState.GONE_BACK: "bold red",
     ReachState.NOT_ENTITLED: "dim",
 }
 
@@ -137,6 +138,8 @@ def _why(system: SystemReach) -> str:
             return f"{system.code}; see: renkei parked list"
         case ReachState.PAUSED if (pause := system.operation) is not None:
             return told(pause)
+        case ReachState.GONE_BACK if (word := system.operation) is not None:
+            return told(word)
         case ReachState.STOPPED if system.operation is not None:
             return f"{system.code}; see: renkei lanes show"
         case ReachState.WAITING if system.events_behind is not None:

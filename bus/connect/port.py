@@ -12,7 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from bus.model import Applied, Checkpoint, Protected, ToRestore, View, ViewBatch
+from bus.model import Applied, Checkpoint, Mark, Protected, ToRestore, View, ViewBatch
 
 
 class Sink(Protocol):
@@ -86,6 +86,15 @@ class Sink(Protocol):
 
         Raises:
             SinkUnavailable: The store does not answer.
+        """
+
+    async def marks(self) -> Mapping[tuple[str, int], Mark]:
+        """Where all lanes of the store stand, by stream and partition, of whatever stream and
+        filled by whatever process. One cheap question. Needs no :meth:`open`.
+
+        Raises:
+            SinkUnavailable: The store does not answer.
+            Unready: It holds no positions at all.
         """
 
     async def close(self) -> None:

@@ -37,6 +37,10 @@ class Covering:
         """Whether it is time to ask the store."""
         return self._may_look and self._protects
 
+    def begin_anew(self) -> None:
+        """The store may be another, or as it was before: nothing is believed of it."""
+        self._seen, self._seen_at, self._may_look = None, None, True
+
     def look_again(self) -> bool:
         """A second has passed: whether there is something to ask the store for."""
         self._may_look = self._is_wanted

@@ -86,6 +86,7 @@ class Delivery:
         self._shared.operations.listen(self.system, self.fleet.instruct)
         self.fleet.begin_withdrawal()
         committing = self._shared.tasks.keep("offsets", self.fleet.telling.run, system=self.system)
+        looking = self._shared.tasks.keep("abreast", self.fleet.abreast.run, system=self.system)
         self._fetching = asyncio.create_task(self._join_and_fetch(once))
         if self._is_stopping:
             self._fetching.cancel()
@@ -97,6 +98,7 @@ class Delivery:
             self._fetching.cancel()
             await self.fleet.leave()
             await committing.end()
+            await looking.end()
             await self.fleet.close()
 
     def switch(self, feeds: Sequence[Feed], withdraw: Withdraw | None) -> None:
@@ -129,7 +131,8 @@ class Delivery:
             except BusError as error:
                 if error.reaction is Reaction.RETRY:
                     self._log.warning("delivery-waits", code=error.code)
-                    await self._shared.clock.sleep(back_off.next())
+                    if await self._shared.kafka.rest(back_off.next()):
+                        back_off.reset()
                 elif not self.fleet.stop_lane(error):
                     raise
             else:

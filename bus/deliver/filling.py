@@ -67,13 +67,13 @@ class Filling(Lane):
         held = await self._patience.persist(lambda: kit.sink.checkpoint(kit.place[1]))
         self._is_placed = False
         if held is None:
-            self._mover.stand(kit.at(0), NO_PREVIOUS)
+            self._mover.stand(kit.at(0), NO_PREVIOUS, None)
             return
         found = held
         await self._patience.persist(
             lambda: kit.shared.testimony.insist(kit.name, kit.place, found)
         )
-        self._mover.stand(held.position, held.receipt.chain)
+        self._mover.stand(held.position, held.receipt.chain, held.applied_at)
         await kit.shared.receipts.send(held.receipt, held.applied_at)
 
     async def fill(self, end: Position) -> None:

@@ -26,12 +26,14 @@ from bus.backoff import BackOff
 from bus.broker import Consumer, Fetched, Place
 from bus.catalog.reading import Reads
 from bus.connect import Sink
+from bus.deliver.abreast import Abreast, LaneOfStore, Marks
 from bus.deliver.lane import Lane
+from bus.deliver.pulse import StorePulse
 from bus.deliver.shared import Shared, SharedSink
 from bus.deliver.state import LaneName, LaneState, LaneStatus
 from bus.deliver.telling import Telling
-from bus.errors import BusError, NotEntitled, Reaction
-from bus.model import Operation, OperationState, View
+from bus.errors import BusError, LaneLost, NotEntitled, Reaction, StoreWentBack
+from bus.model import Mark, Operation, OperationState, View
 from bus.observe.tasks import Kept, Work
 
 _LOOK_AGAIN = timedelta(seconds=1)  # at a lane that is to end
@@ -92,6 +94,8 @@ class Fleet:
         self._beside: set[Kept] = set()  # what is done beside the lanes, and has an end
         self._targets: Mapping[Place, int] | None = None
         self._today: date | None = None
+        self._pulse = StorePulse(shared.clock)
+        self.abreast = Abreast(_Store(self), self._pulse, log)
 
     @property
     def topics(self) -> list[str]:
@@ -214,7 +218,7 @@ class Fleet:
         lane = Lane(
             feed.view,
             place,
-            sink=self._sinks.setdefault(place[0], SharedSink(feed.sink(), feed.view)),
+            sink=self._sinks.setdefault(place[0], SharedSink(feed.sink(), feed.view, self._pulse)),
             reader=feed.reader,
             reading=_Reading(self, place),
             shared=self._shared,
@@ -227,7 +231,13 @@ class Fleet:
         self._shared.tasks.begun("lane", **self._name(place)._asdict())
 
     def instruct(self, operation: Operation) -> None:
-        """An operator has spoken: pause the lanes of a stream, or have them all go on."""
+        """An operator has spoken: pause the lanes of a stream, or have them all go on.
+
+        Or a lane of another process says that the store went back.
+        """
+        if operation.partition is not None:
+            self._hear(operation)
+            return
         for place in sorted(self._owned):
             if self._streams[place[0]] != operation.stream:
                 continue
@@ -244,6 +254,11 @@ class Fleet:
                     sink.renew()
                 self._open(place)
         self.room.set()
+
+    def _hear(self, word: Operation) -> None:
+        lanes = {(self._streams[topic], n) for topic, n in self.at_work}
+        if word.has_gone_back and (word.stream, word.partition) not in lanes:
+            self.abreast.hear()
 
     def switch(self, feeds: Sequence[Feed], withdraw: Withdraw | None) -> None:
         """The system may have *feeds* from now on, and nothing else.
@@ -383,6 +398,7 @@ class Fleet:
         state = self._state(place)
         state.pauses(pause.at)
         self._log_of(place).info("lane-paused", offset=state.offset)
+        self._pulse.is_doubted.set()  # if no lane is at work any more, it is let go of
         at_work = any(p[0] == place[0] and not task.done() for p, (_, task) in self._lanes.items())
         if not at_work and (sink := self._sinks.get(place[0])) is not None:
             self._see_to("release", partial(self._release, sink), self._streams[place[0]])
@@ -497,6 +513,52 @@ def _end(lane: Lane, task: asyncio.Task[None]) -> None:
     lane.leave()
     if lane.may_be_abandoned:
         task.cancel()
+
+
+class _Store:
+    """A fleet's lanes, as who looks at their store needs to know and to tell them."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+
+    @property
+    def is_any_at_work(self) -> bool:
+        return bool(self._fleet.at_work)
+
+    def make_sink(self) -> Sink:
+        return next(iter(self._fleet._feeds.values())).sink()
+
+    def marks(self) -> Marks:
+        found = {}
+        for place, lane in self._fleet.at_work.items():
+            if (mark := lane.mark) is not None:
+                found[self._fleet._streams[place[0]], place[1]] = mark
+        return found
+
+    def has_moved(self, lane: LaneOfStore) -> None:
+        for place, found in self._fleet.at_work.items():
+            if (self._fleet._streams[place[0]], place[1]) == lane:
+                found.ask_anew(LaneLost("the store says that this lane stands elsewhere"))
+
+    def went_back(self) -> None:
+        fleet = self._fleet
+        for sink in fleet._sinks.values():
+            sink.reopen()
+        for lane in fleet.at_work.values():
+            lane.ask_anew(StoreWentBack("the store went back; its lanes ask it anew"))
+        fleet.begin_withdrawal()
+        fleet._shared.metrics.went_back(fleet.system)
+
+    async def protection_ends(self) -> Marks:
+        fleet = self._fleet
+        topics = {feed.topic for feed in fleet._feeds.values() if feed.view.protects}
+        topics -= {topic for topic in topics if fleet._pause_of((topic, 0)) is not None}
+        if not topics:
+            return {}
+        counts = await fleet._shared.broker.partitions(sorted(topics))
+        places = [(topic, n) for topic, count in counts.items() for n in range(count)]
+        ends = await fleet._consumer.end_offsets(places)
+        return {(fleet._streams[topic], n): Mark(end, None) for (topic, n), end in ends.items()}
 
 
 class _Reading:

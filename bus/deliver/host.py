@@ -25,12 +25,13 @@ from bus.deliver.internal import InternalTopic
 from bus.deliver.operations import Operations
 from bus.deliver.overdue import Overdue
 from bus.deliver.parked import ParkedIndex
+from bus.deliver.pulse import Pulse
 from bus.deliver.receipts import Receipts
 from bus.deliver.shared import Shared
 from bus.deliver.state import Lanes, LaneStatus
 from bus.deliver.testimony import SaidReceipts, Testimony
 from bus.deliver.views import Views
-from bus.errors import BusError, Reaction
+from bus.errors import BrokerUnavailable, BusError, Reaction
 from bus.model import Stream
 from bus.observe.metrics import Metrics
 from bus.observe.tasks import Kept, Tasks, errors_of, until_over
@@ -72,10 +73,11 @@ async def shared(
             return InternalTopic(broker, producer, ids, streams[name])
 
         cluster_id = await wait.until(broker.cluster_id, "cluster")
+        kafka = Pulse(clock)
         receipts = Receipts(
             internal("receipt"),
             cluster_id,
-            clock,
+            kafka,
             BackOff(settings.retry_first, settings.retry_most),
             tasks,
             proofs,
@@ -92,7 +94,7 @@ async def shared(
             internal("operation"),
             streams["operation"],
             readers["operation"],
-            clock,
+            kafka,
             BackOff(settings.retry_first, settings.retry_most),
             tasks,
         )
@@ -127,6 +129,7 @@ async def shared(
             ),
             lanes=Lanes(),
             clock=clock,
+            kafka=kafka,
             settings=settings,
             metrics=metrics,
             tasks=tasks,
@@ -235,9 +238,12 @@ def follow(shared: Shared) -> list[Kept]:
             await shared.clock.sleep(LOOK_FOR_NEWS_EVERY)
             try:
                 await follows[name]()
+                shared.kafka.answered()
             except BusError as error:
                 if error.reaction is not Reaction.RETRY:
                     raise
+                if isinstance(error, BrokerUnavailable):
+                    shared.kafka.failed()
                 _log.warning("operators-unheard", code=error.code, wants=name)
 
     async def look() -> None:

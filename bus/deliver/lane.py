@@ -35,8 +35,8 @@ from bus.deliver.run import Rows, Run, event_id, joined, split_erasures, subject
 from bus.deliver.shared import Shared, SharedSink
 from bus.deliver.state import LaneState, LaneStatus
 from bus.deliver.viewing import Viewer
-from bus.errors import BusError, LaneLost, Reaction
-from bus.model import Position, View
+from bus.errors import BusError, LaneLost, Reaction, StoreWentBack
+from bus.model import Mark, Position, View
 from bus.model.receipt import NO_PREVIOUS
 from bus.points import Point, passed
 
@@ -83,6 +83,7 @@ class Lane:
         self._wake = asyncio.Event()
         self._has_news = True  # of exceptions; at first there may be old ones
         self._is_leaving = False
+        self._told: LaneLost | None = None  # that the store stands elsewhere
 
     @property
     def state(self) -> LaneState:
@@ -127,6 +128,16 @@ class Lane:
         self._kit.shared.metrics.fetched(*self._kit.labels, len(fetched.offsets))
         self._wake.set()
 
+    @property
+    def mark(self) -> Mark | None:
+        """What the store must say of the lane; None while that may be changing, or is not known."""
+        return self._mover.mark if self.is_open and self._told is None else None
+
+    def ask_anew(self, error: LaneLost) -> None:
+        """The store stands elsewhere: finish the batch in hand, if that can be done, and ask it."""
+        self._told = error
+        self._wake.set()
+
     def leave(self) -> None:
         """Finish the batch in hand, then end."""
         self._is_leaving = True
@@ -151,20 +162,26 @@ class Lane:
         """Find where the store stands, check that the log is the one it knows, go there."""
         kit, persist = self._kit, self._patience.persist
         kit.state.status = LaneStatus.OPENING
+        self._told = None
+        if not kit.view.protects:
+            await kit.sink.pulse.is_free.wait()
+        self._restoring.begin_anew()
+        self._covering.begin_anew()
         checkpoint = await persist(lambda: kit.sink.checkpoint(kit.place[1]))
         if checkpoint is not None and self._sends_receipts:
             held = checkpoint
             await persist(lambda: kit.shared.testimony.insist(kit.name, kit.place, held))
         await persist(kit.shared.parked.catch_up)
         begin, end = await persist(kit.reading.ends)
+        self._notice(0 if checkpoint is None else checkpoint.position.offset)
         if checkpoint is None:
             self._opening = None
-            self._mover.stand(kit.at(0), NO_PREVIOUS)
+            self._mover.stand(kit.at(0), NO_PREVIOUS, None)
             resume_at = begin
         else:
             self._opening = Opening(kit, self._viewer, checkpoint)
             resume_at = self._opening.resume_at(begin, end)
-            self._mover.stand(checkpoint.position, checkpoint.receipt.chain)
+            self._mover.stand(checkpoint.position, checkpoint.receipt.chain, checkpoint.applied_at)
             if self._sends_receipts:
                 await kit.shared.receipts.send(checkpoint.receipt, checkpoint.applied_at)
             kit.state.applied_at = checkpoint.applied_at
@@ -174,8 +191,22 @@ class Lane:
         kit.reading.resume()
         self._patience.is_open = True
         kit.state.runs()
-        kit.shared.operations.opened(kit.name)
+        self._say_abreast()
         kit.log.info("lane-open", offset=self._mover.position.offset)
+
+    def _notice(self, offset: int) -> None:
+        """Say that the store went back, if it stands before what it said the last time."""
+        state = self.state
+        if state.has_stood and offset < state.offset:
+            state.catches_up_to = max(state.offset, state.catches_up_to or 0)
+            self._kit.log.warning("lane-gone-back", start=offset, end=state.catches_up_to)
+            self._kit.shared.operations.stopped(self._kit.name, StoreWentBack.code, offset)
+
+    def _say_abreast(self) -> None:
+        """The lane has found its place; and if its store had gone back, what it had."""
+        if (self.state.catches_up_to or 0) <= self._mover.position.offset:
+            self.state.catches_up_to = None
+            self._kit.shared.operations.opened(self._kit.name)
 
     async def _let_go(self, error: LaneLost) -> None:
         kit = self._kit
@@ -185,11 +216,13 @@ class Lane:
         self._mover.let_go()
         kit.state.waits(LaneStatus.LOST, error.code, kit.now())
         kit.log.warning("lane-lost", code=error.code, offset=self._mover.position.offset)
-        if not self._is_leaving:
+        if not self._is_leaving and error is not self._told:  # the store's own word is no quarrel
             await self._patience.rest(self._lost_back_off.next())
 
     async def _work(self) -> None:
         while not self._is_leaving:
+            if self._told is not None:
+                raise self._told
             if self._has_news:
                 self._has_news = False
                 await self._replay.try_due()
@@ -231,6 +264,8 @@ class Lane:
         await self._carry(run)
         self.state.oldest_ms = self._queue[0].timestamps_ms[0] if self._queue else None
         self._lost_back_off.reset()
+        if self.state.catches_up_to is not None:
+            self._say_abreast()
         self._has_news = self._has_news or self._replay.is_postponed
 
     async def _carry(self, run: Run) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import itertools
 from collections.abc import Awaitable, Sequence
 from dataclasses import replace
+from datetime import datetime
 from time import monotonic
 
 from bus.deliver.kit import LARGE, Kit
@@ -17,7 +18,7 @@ from bus.deliver.patience import Patience
 from bus.deliver.run import Rows, ranges
 from bus.deliver.viewing import Viewer
 from bus.errors import BusError, FenceBehind, LaneError, Reaction, Unavailable
-from bus.model import Applied, Position, Protected, Receipt, ViewBatch
+from bus.model import Applied, Mark, Position, Protected, Receipt, ViewBatch
 from bus.model.receipt import NO_PREVIOUS
 from bus.points import Point, passed
 from bus.sealing.proofs import digest
@@ -44,6 +45,8 @@ class Mover:
         self._protects = protects
         self._started = 0.0  # when the batch in hand was taken up
         self._chain = NO_PREVIOUS
+        self._applied_at: datetime | None = None
+        self._is_moving = False
         self._unsettled: tuple[Awaitable[None] | None, int] | None = None
         self.position = kit.at(0)
 
@@ -57,10 +60,17 @@ class Mover:
         """Whether a receipt is under way."""
         return self._unsettled is not None
 
-    def stand(self, position: Position, chain: str) -> None:
+    def stand(self, position: Position, chain: str, applied_at: datetime | None) -> None:
         """Take up what the store says; nothing is owed."""
         self.position, self._chain, self._unsettled = position, chain, None
-        self._kit.state.offset = position.offset
+        self._kit.state.offset, self._applied_at = position.offset, applied_at
+
+    @property
+    def mark(self) -> Mark | None:
+        """What the store must say of the lane; None while that may be changing."""
+        if self._is_moving:
+            return None
+        return Mark(self.position.offset, self._applied_at)
 
     def let_go(self) -> None:
         """The lane is somebody else's; what was owed is theirs to send."""
@@ -122,8 +132,12 @@ class Mover:
         await self.settle()
         if self._sends_receipts:
             await self._patience.persist(lambda: kit.shared.views.record(kit.view))
-        applied = await self._applied(batch, rows)
-        self.position, self._chain = end, receipt.chain
+        self._is_moving = True
+        try:
+            applied = await self._applied(batch, rows)
+            self.position, self._chain, self._applied_at = end, receipt.chain, applied.applied_at
+        finally:
+            self._is_moving = False
         sent = (
             kit.shared.receipts.send(receipt, applied.applied_at) if self._sends_receipts else None
         )

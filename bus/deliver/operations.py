@@ -83,7 +83,8 @@ class Operations(Follower):
         return wanted if wanted is not None and wanted.state is OperationState.PAUSED else None
 
     def listen(self, system: str, listener: Listener) -> None:
-        """Have *listener* told of each instruction for *system* from now on."""
+        """Have *listener* told of each instruction for *system* from now on, and of its store's
+        having gone back, as a lane of whatever process found it."""
         self._listeners[system] = listener
 
     async def instruct(self, operations: Sequence[Operation]) -> None:
@@ -160,8 +161,10 @@ class Operations(Follower):
             if operation.partition is not None:
                 name = LaneName(operation.system, operation.stream, operation.partition)
                 self._said[name] = operation
-                continue
-            self._wanted[operation.system, operation.stream] = operation
+                if not operation.has_gone_back:
+                    continue
+            else:
+                self._wanted[operation.system, operation.stream] = operation
             listener = self._listeners.get(operation.system)
             if listener is not None:
                 listener(operation)

@@ -16,7 +16,7 @@ from typing import TypeVar
 from bus.backoff import BackOff
 from bus.deliver.kit import Kit
 from bus.deliver.state import LaneStatus
-from bus.errors import BusError, Reaction, Unready
+from bus.errors import BrokerUnavailable, BusError, Reaction, SinkUnavailable, Unready
 
 T = TypeVar("T")
 ALARM_AFTER = timedelta(minutes=1)  # of waiting for the same store or broker
@@ -39,16 +39,17 @@ class Patience:
             BusError: Anything whose reaction is not to try again; or something is missing for
                 longer than a restore may take.
         """
+        has_waited = False
         while True:
             try:
                 result = await act()
             except BusError as error:
                 if error.reaction is not Reaction.RETRY:
                     raise
+                has_waited = True
                 await self._wait_out(error)
             else:
-                self._unready_since = None
-                if self.is_stalled:
+                if has_waited:  # else what was done is a part of what somebody else waits for
                     self._go_on()
                 return result
 
@@ -70,7 +71,18 @@ class Patience:
         say = kit.log.warning if age < ALARM_AFTER else kit.log.error
         seconds = round(age.total_seconds(), 1)
         say("lane-retries", code=error.code, reason=error.message, seconds=seconds)
-        await kit.shared.clock.sleep(self._back_off.next())
+        if await self._rest(error, self._back_off.next()):
+            self._back_off.reset()
+
+    async def _rest(self, error: BusError, length: timedelta) -> bool:
+        """Let time pass; less, and True, if what was away answers somebody else meanwhile."""
+        kit = self._kit
+        if isinstance(error, BrokerUnavailable):
+            return await kit.shared.kafka.rest(length)
+        if isinstance(error, SinkUnavailable | Unready):
+            return await kit.sink.pulse.rest(length)
+        await kit.shared.clock.sleep(length)
+        return False
 
     def _insist_on_an_end(self, error: BusError, now: datetime) -> None:
         """What is missing for too long is nobody's restore: a person has to look."""
@@ -83,6 +95,7 @@ class Patience:
 
     def _go_on(self) -> None:
         self.is_stalled = False
+        self._unready_since = None
         self._back_off.reset()
         if self.is_open:
             self._kit.state.runs()

@@ -29,6 +29,7 @@ from bus.catalog.reading import Reads
 from bus.connect import Fresh, Held, Sink, Swapped
 from bus.deliver.filling import Filling
 from bus.deliver.parked import SetAside
+from bus.deliver.pulse import StorePulse
 from bus.deliver.shared import Shared, SharedSink
 from bus.deliver.state import LaneName
 from bus.errors import (
@@ -79,7 +80,7 @@ class Rebuild:
         self._progress = progress
         self._back_off = BackOff(shared.settings.retry_first, shared.settings.retry_most)
         self._fresh: Fresh = sink.fresh()
-        self._table = SharedSink(self._fresh, view)
+        self._table = SharedSink(self._fresh, view, StorePulse(shared.clock))
         self._fillings: dict[int, Filling] = {}
         self._events = 0
         self._total = 0

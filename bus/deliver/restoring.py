@@ -44,6 +44,10 @@ class Restoring:
         """Whether it is time to ask the store."""
         return self._may_look and self._is_wanted
 
+    def begin_anew(self) -> None:
+        """The store may be another, or as it was before: nothing is done with."""
+        self._seen, self._may_look = None, True
+
     def look_again(self) -> bool:
         """A second has passed: whether there is still something to ask the store for."""
         self._may_look = self._is_wanted

@@ -15,6 +15,7 @@ from bus.deliver.editions import Editions
 from bus.deliver.fence import Fence
 from bus.deliver.operations import Operations
 from bus.deliver.parked import ParkedIndex
+from bus.deliver.pulse import Pulse, StorePulse
 from bus.deliver.receipts import Receipts
 from bus.deliver.state import Lanes
 from bus.deliver.testimony import Testimony
@@ -47,6 +48,7 @@ class Shared:
     testimony: Testimony
     lanes: Lanes
     clock: Clock
+    kafka: Pulse
     settings: Settings
     metrics: Metrics
     tasks: Tasks
@@ -59,7 +61,8 @@ class SharedSink:
     of in the middle of a call leaves the call running: the next one waits until it has ended.
     """
 
-    def __init__(self, sink: Sink, view: View) -> None:
+    def __init__(self, sink: Sink, view: View, pulse: StorePulse) -> None:
+        self.pulse = pulse
         self._sink = sink
         self._view = view
         self._is_open = False
@@ -95,6 +98,10 @@ class SharedSink:
         mended it."""
         self._is_open, self._is_renewed = False, True
 
+    def reopen(self) -> None:
+        """Have the store opened anew before the next call: another may be in its place."""
+        self._is_open = False
+
     async def close(self) -> None:
         """Let go of the store once the call under way has ended; a later call opens it anew."""
         await self._alone(self._close)
@@ -111,6 +118,7 @@ class SharedSink:
                 return await call()
         except (SinkUnavailable, Unready):
             self._is_open = False
+            self.pulse.is_doubted.set()
             raise
 
     async def _checkpoint(self, partition: int) -> Checkpoint | None:

@@ -44,6 +44,7 @@ class LaneState:
     batches: int = 0
     rows: int = 0  # handed to the store
     applied_at: datetime | None = None  # of the last batch
+    catches_up_to: int | None = None  # after its store went back: where the lane stood before
     code: str | None = None  # of the error that it waits out or stopped on
     since: datetime | None = None  # when that began
 

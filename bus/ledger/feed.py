@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from bus.connect import Fresh, Sink
 from bus.errors import ConfigurationError, Unready
 from bus.ledger.store import prepare
-from bus.model import Applied, Checkpoint, ToRestore, View, ViewBatch
+from bus.model import Applied, Checkpoint, Mark, ToRestore, View, ViewBatch
 
 
 class LedgerFeed:
@@ -73,6 +73,9 @@ class _LedgerSink:
 
     async def to_restore(self) -> ToRestore:
         return await self._sink.to_restore()
+
+    async def marks(self) -> Mapping[tuple[str, int], Mark]:
+        return await self._sink.marks()
 
     async def close(self) -> None:
         await self._sink.close()

@@ -6,7 +6,7 @@ Pure: what the ledger's tables say goes in, the answer comes out.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -20,6 +20,7 @@ class ReachState(StrEnum):
     SUPERSEDED = "superseded"  # a later version of the subject was delivered instead
     WAITING = "waiting"  # the lane has not come that far, or the event waits behind a parked one
     PAUSED = "paused"  # the lane has not come that far, and an operator wants it to stand
+    GONE_BACK = "gone back"  # its store stands before it again; the lane catches up by itself
     STOPPED = "stopped"  # the lane has not come that far, and waits for a person
     PARKED = "parked"  # set aside; the code says why
     DISMISSED = "dismissed"  # set aside, and closed by an operator
@@ -36,6 +37,7 @@ _WORST_FIRST = (
     ReachState.MISSED,
     ReachState.DISMISSED,
     ReachState.PARKED,
+    ReachState.GONE_BACK,
     ReachState.STOPPED,
     ReachState.PAUSED,
     ReachState.WAITING,
@@ -151,7 +153,8 @@ def _system(system: str, standings: Sequence[EventStanding], is_whole: bool) -> 
     worst = next(s for s in standings if _state(s) is state)
     times = [s.delivered_at or s.superseded_at for s in standings]
     applied_at = max((t for t in times if t is not None), default=None) if state.has_it else None
-    operation = worst.operation if state in _OF_OPERATION.values() else None
+    told = (*_OF_OPERATION.values(), ReachState.GONE_BACK)
+    operation = worst.operation if state in told else None
     first = min(standing.processed_at for standing in standings)
     return SystemReach(
         system=system,
@@ -165,6 +168,11 @@ def _system(system: str, standings: Sequence[EventStanding], is_whole: bool) -> 
 
 
 def _state(standing: EventStanding) -> ReachState:
+    operation = standing.operation
+    if operation is not None and operation.has_gone_back:
+        if standing.offset >= (operation.offset or 0):
+            return ReachState.GONE_BACK
+        standing = replace(standing, operation=None)
     if standing.delivered_at is not None:
         return ReachState.APPLIED
     if standing.superseded_at is not None:

@@ -48,7 +48,8 @@ ORDER BY change_index"""
 # What became of each event in each system that is entitled to it today, or was given it under a
 # grant that has ended: receipts say so, whoever has a subscription now. ``superseded_at``: when a
 # later version of the same subject was delivered, which holds everything that this one held. A
-# lane that has gone on since it stopped is no longer stopped, whether it has said so or not.
+# lane that has gone on since it stopped is no longer stopped, whether it has said so or not. One
+# whose store went back (RK-508) is behind its own receipts until it says otherwise.
 REACH = """
 WITH RECURSIVE
      event AS MATERIALIZED (SELECT * FROM ledger.event WHERE change_id = %(change_id)s),
@@ -97,7 +98,7 @@ LEFT JOIN LATERAL (
   WHERE standing.system = known.system AND standing.stream = event.stream
     AND (standing.partition IS NULL
          OR standing.partition = event.log_partition
-            AND standing."offset" >= coalesce(lane.reached, 0))
+            AND (standing."offset" >= coalesce(lane.reached, 0) OR standing.code = 'RK-508'))
   ORDER BY standing.partition NULLS LAST LIMIT 1) AS operated ON true
 WHERE entitled.system IS NOT NULL OR delivered.at IS NOT NULL
 ORDER BY known.system, event.stream, event.log_partition, event.log_offset"""
@@ -131,7 +132,8 @@ SELECT system, stream, partition, state, at, operator, code, "offset", note
 FROM ledger.operation
 WHERE state <> 'RUNNING'
   AND (partition IS NULL
-       OR "offset" >= coalesce(ledger.reached(system, stream, partition), 0))
+       OR "offset" >= coalesce(ledger.reached(system, stream, partition), 0)
+       OR code = 'RK-508')
 ORDER BY system, stream, partition NULLS FIRST"""
 
 

@@ -29,10 +29,12 @@ from bus.model.stream import (
 )
 from bus.model.system import System, SystemKind
 from bus.model.view import (
+    AT_THE_BEGINNING,
     Applied,
     Checkpoint,
     Ground,
     Keeping,
+    Mark,
     Position,
     Suppression,
     View,
@@ -41,6 +43,7 @@ from bus.model.view import (
 )
 
 __all__ = [
+    "AT_THE_BEGINNING",
     "FLAG",
     "HEADER",
     "HOUSEHOLD",
@@ -60,6 +63,7 @@ __all__ = [
     "History",
     "Item",
     "Keeping",
+    "Mark",
     "Mask",
     "MaskKey",
     "MaskKind",

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from bus.errors import StoreWentBack
+
 
 class OperationState(StrEnum):
     """How a system's stream, or one lane of it, is operated."""
@@ -32,3 +34,11 @@ class Operation:
     code: str | None = None  # of the error on which a lane stopped
     offset: int | None = None
     note: str | None = None  # why an operator paused it: a ticket's number, never personal data
+
+    @property
+    def has_gone_back(self) -> bool:
+        """Whether it is a lane's word that its store went back; ``offset`` is where it stands.
+
+        Such a lane needs nobody: it catches up by itself, and says when it has.
+        """
+        return self.state is OperationState.STOPPED and self.code == StoreWentBack.code

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -150,6 +151,16 @@ class Position:
     partition: int
     offset: int
     last_event_id: str | None = None
+
+
+class Mark(NamedTuple):
+    """Where a lane stands, as short as a store can say it: no two batches leave the same."""
+
+    offset: int
+    applied_at: datetime | None  # by the store's clock; None: it has nothing of the lane
+
+
+AT_THE_BEGINNING = Mark(0, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

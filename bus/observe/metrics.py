@@ -68,6 +68,12 @@ DECLARED = (
         "How long the lane that is worst off has waited for a store, a broker or a person.",
         LANE,
     ),
+    Declared(
+        Counter,
+        "renkei_deliver_went_back_total",
+        "How often a store was found before what it had: restored, or a standby that lagged.",
+        ("system",),
+    ),
     Declared(Gauge, "renkei_deliver_paused_seconds", "Since when an operator has it paused.", LANE),
     Declared(
         Gauge, "renkei_deliver_lanes", "Lanes of this process by how they do.", (*LANE, "status")
@@ -188,6 +194,10 @@ class Metrics:
     def stuck(self, system: str, stream: str, seconds: float) -> None:
         """How long a lane of this stream has not got on; 0 if all do."""
         self._set("renkei_deliver_stuck_seconds", seconds, system=system, stream=stream)
+
+    def went_back(self, system: str) -> None:
+        """A store was found before what it had."""
+        self._count("renkei_deliver_went_back_total", 1, system=system)
 
     def paused(self, seconds: Mapping[tuple[str, str], float]) -> None:
         """How long each (system, stream) that is paused here has been; others are not."""

@@ -34,6 +34,7 @@ from bus.model import (
     PROTECTION,
     Checkpoint,
     Keeping,
+    Mark,
     Position,
     Protected,
     Reached,
@@ -434,6 +435,35 @@ class SinkSuite:
 
         assert [row["subject_id"] for row in await rig.stored(resident)] == ["1"]
         assert [row["subject_id"] for row in await rig.stored(household)] == ["2"]
+
+    @pytest.mark.parametrize("rows", [1, 100])
+    async def test_a_sink_that_is_not_open_says_where_all_lanes_stand(
+        self, rig: SinkRig, rows: int
+    ) -> None:
+        """Of every stream and partition, and exactly what whoever applied was told."""
+        resident, household = view_of(), view_of("household")
+        asking = rig.sink()
+        async with opened(rig.sink(), resident) as one, opened(rig.sink(), household) as two:
+            people = [person(f"{at:04d}") for at in range(rows)]
+            first = await one.apply(batch_of(resident, people, end=10))
+            second = await one.apply(batch_of(resident, people, partition=1, end=7))
+            third = await two.apply(batch_of(household, people))
+            marks = dict(await asking.marks())
+            replayed = await one.apply(batch_of(resident, [person("x")], start=10, end=10))
+            again = dict(await asking.marks())
+            async with rig.cut():
+                with pytest.raises(SinkUnavailable):
+                    await asking.marks()
+            assert dict(await asking.marks()) == again
+        await asking.close()
+
+        assert marks == {
+            ("resident", 0): Mark(10, first.applied_at),
+            ("resident", 1): Mark(7, second.applied_at),
+            ("household", 0): Mark(rows, third.applied_at),
+        }
+        assert again == marks | {("resident", 0): Mark(10, replayed.applied_at)}
+        assert replayed.applied_at > first.applied_at
 
     # -- who owns the lane
 

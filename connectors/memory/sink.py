@@ -33,6 +33,7 @@ from bus.model import (
     Applied,
     Checkpoint,
     Keeping,
+    Mark,
     Protected,
     Reached,
     ToRestore,
@@ -160,6 +161,13 @@ class MemorySink:
         keys = sorted(key for stream, key in self._store.taken if stream == self._key)
         rows = {"/".join(key): table[key]["version"] if key in table else 0 for key in keys}
         return ToRestore(dict(self._store.fence), rows)
+
+    async def marks(self) -> Mapping[tuple[str, int], Mark]:
+        self._reach_store()
+        return {
+            lane: Mark(held.position.offset, held.applied_at)
+            for lane, held in self._store.checkpoints.items()
+        }
 
     async def close(self) -> None:
         self._view = None

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from time import monotonic
+from types import MappingProxyType
 from typing import Any, TypeVar, get_type_hints
 
 import adbc_driver_manager
@@ -37,7 +38,7 @@ from bus.errors import (
     SinkUnavailable,
     Unready,
 )
-from bus.model import Applied, Checkpoint, Position, Receipt, ToRestore, View, ViewBatch
+from bus.model import Applied, Checkpoint, Mark, Position, Receipt, ToRestore, View, ViewBatch
 from bus.points import Point, passed
 from connectors.postgres import line, serverlog, standing, statements, suppression, tables
 from connectors.postgres.faults import translated
@@ -57,6 +58,8 @@ _LINE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,
 }
+_SHORT_LINE = {"connect_timeout": 5, "tcp_user_timeout": 5_000}
+"""Of who asks whether the store is there."""
 
 T = TypeVar("T")
 
@@ -98,12 +101,12 @@ class PostgresSink:
         self._small: SmallWriter | None = None
         self._bulk: BulkWriter | None = None
         self._bulk_used = 0.0
+        self._asking: psycopg.Connection[Any] | None = None  # where all lanes stand
         self._held: str | None = None  # the table that was there when this was last opened
         self._gone_since: float | None = None
 
     async def open(self, view: View) -> Mapping[int, Checkpoint]:
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"postgres-{view.system}")
+        self._start_thread()
         return await self._run(partial(self._open, view))
 
     async def apply(self, batch: ViewBatch) -> Applied:
@@ -123,6 +126,10 @@ class PostgresSink:
     async def to_restore(self) -> ToRestore:
         return await self._run(self._to_restore)
 
+    async def marks(self) -> Mapping[tuple[str, int], Mark]:
+        self._start_thread()
+        return await self._run(self._marks)
+
     async def close(self) -> None:
         thread, self._thread = self._thread, None
         self._held = self._gone_since = None
@@ -136,6 +143,10 @@ class PostgresSink:
             await closed
         finally:
             thread.shutdown(wait=False)
+
+    def _start_thread(self) -> None:
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="postgres")
 
     async def _run(self, work: Callable[[], T]) -> T:
         """Do *work* in the sink's thread, behind what is there already. Whoever waits may be
@@ -247,8 +258,29 @@ class PostgresSink:
         with translated(system=opened.view.system, stream=opened.view.stream):
             return suppression.to_restore(self._session().connection, opened.names)
 
+    def _marks(self) -> dict[tuple[str, int], Mark]:
+        with translated():
+            if self._asking is None:
+                self._asking = connect(self._conninfo("positions", "", _SHORT_LINE))
+            options = self._options
+            names = statements.Names.of(
+                "renkei_position", options.schema_name, options.table_prefix
+            )
+            try:
+                rows = self._asking.execute(statements.marks(names), prepare=True).fetchall()
+            except BaseException:
+                self._stop_asking()
+                raise
+        return {(stream, partition): Mark(offset, at) for stream, partition, offset, at in rows}
+
+    def _stop_asking(self) -> None:
+        asking, self._asking = self._asking, None
+        if asking is not None:
+            asking.close()
+
     def _close(self) -> None:
         self._drop_writers()
+        self._stop_asking()
         self._opened = None
 
     def _interrupt(self) -> None:
@@ -304,12 +336,14 @@ class PostgresSink:
 
     # -- connections
 
-    def _conninfo(self, system: str, stream: str) -> str:
+    def _conninfo(
+        self, system: str, stream: str, line: Mapping[str, int] = MappingProxyType({})
+    ) -> str:
         """The URI with what it does not say itself about the line."""
         uri = self._options.uri.get_secret_value()
         insist_on_safety(uri, "the system's database")
         own = conninfo_to_dict(uri)
-        extra = _LINE | {"application_name": line_name(system, stream)}
+        extra = {**_LINE, **line} | {"application_name": line_name(system, stream)}
         return make_conninfo(uri, **{k: v for k, v in extra.items() if k not in own})
 
     def _conninfo_of(self, opened: _Opened) -> str:

@@ -240,6 +240,11 @@ def _holds(wanted: str, found: str, is_exact: bool) -> bool:
     return found == "character varying" if is_exact else True
 
 
+def marks(names: Names) -> str:
+    """Where all lanes of the store stand."""
+    return f'SELECT stream, partition, "offset", applied_at FROM {names.position}'
+
+
 # -- applying batches
 
 

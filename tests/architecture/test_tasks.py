@@ -27,6 +27,7 @@ SHORT_LIVED = {
     ("bus/deliver/delivery.py", "run"): "the fetching of a delivery, which run awaits",
     ("bus/deliver/fleet.py", "_open"): "a lane: its end is told to Tasks by _lane_ended",
     ("bus/deliver/fleet.py", "close"): "awaited there",
+    ("bus/deliver/pulse.py", "rest"): "two waits, the longer of which is cancelled there",
     ("bus/deliver/shared.py", "_alone"): "one call of a store, which a lane awaits",
     ("bus/deliver/tail.py", "ask"): "one round trip, which whoever asked awaits",
     ("bus/local/fetch.py", "fetch"): "a download, which the command waits for",
@@ -34,15 +35,15 @@ SHORT_LIVED = {
     ("bus/publish/outbox/relay.py", "run"): "the relay's work, awaited there",
     ("bus/publish/outbox/relay.py", "_first"): "the relay's parts, awaited there: one ends all",
     ("bus/publish/publisher.py", "publish_batches"): "the next piece of one call, awaited there",
-    ("connectors/postgres/sink.py", "open"): "a store's own thread: its calls are awaited",
+    ("connectors/postgres/sink.py", "_start_thread"): "a store's own thread: its calls are awaited",
     ("connectors/postgres/sink.py", "close"): "one call of a store, awaited there",
     ("connectors/postgres/sink.py", "_run"): "one call of a store, which a lane awaits",
 }
 """By file and function: why no keeper is needed."""
 
 KINDS = {
-    "again", "delivery", "follower", "lane", "monitor", "offsets", "overdue", "pages", "pause",
-    "progress", "receipts", "relay", "release", "switch", "withdrawal", "words",
+    "abreast", "again", "delivery", "follower", "lane", "monitor", "offsets", "overdue", "pages",
+    "pause", "progress", "receipts", "relay", "release", "switch", "withdrawal", "words",
 }  # fmt: skip
 """Every kind of task: the values of the metrics' label, and what the tests kill."""
 

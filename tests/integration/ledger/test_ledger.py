@@ -364,6 +364,25 @@ async def test_a_stop_is_why(filled: Filled) -> None:
     assert [o.system for o in await filled.ledger.standing()] == ["pension"]
 
 
+async def test_a_store_that_went_back_is_why(filled: Filled) -> None:
+    """It had what its receipts say; from where it stands now on it has not, until its lane says
+    that it has caught up."""
+    for number in (1, 2):
+        await filled.events({"change_id": f"c{number}", "version": number})
+    await filled.receipts({"start": 0, "end": 1}, {"start": 1, "end": 2})
+    assert (await filled.states("c2"))["school"] is ReachState.APPLIED
+    word = {"state": "STOPPED", "partition": 0, "code": "RK-508", "operator": None, "offset": 1}
+    await filled.operations(word)
+
+    assert (await filled.states("c1"))["school"] is ReachState.APPLIED
+    assert (await filled.states("c2"))["school"] is ReachState.GONE_BACK
+    assert [o.has_gone_back for o in await filled.ledger.standing()] == [True]
+
+    await filled.operations({**word, "state": "RUNNING", "code": None, "offset": None})
+    assert (await filled.states("c2"))["school"] is ReachState.APPLIED
+    assert await filled.ledger.standing() == []
+
+
 async def test_a_change_of_several_events(filled: Filled) -> None:
     """A change is whole when the ledger has all of its events, in whichever stream."""
     await filled.events(

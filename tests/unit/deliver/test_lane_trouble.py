@@ -28,7 +28,7 @@ async def test_waits_for_a_store_without_end(town: Town, sinks, store) -> None:
         town.moved.slept.clear()
         waits = town.moved.slept
 
-        await bus.until(lambda: len([w for w in waits if w >= timedelta(seconds=15)]) > 5)
+        await bus.until(lambda: len([w for w in waits if w >= town.settings.retry_most / 2]) > 5)
         assert bus.lane().status is LaneStatus.RETRYING
         assert bus.lane().code == "RK-404"
         assert bus.lane().since is not None

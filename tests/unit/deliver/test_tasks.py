@@ -13,6 +13,7 @@ import pytest
 
 from bus.broker import TopicSpec
 from bus.deliver import host as hosting
+from bus.deliver.abreast import Abreast
 from bus.deliver.delivery import Delivery
 from bus.deliver.fence import Fence
 from bus.deliver.fleet import Feed
@@ -73,6 +74,7 @@ KILLS = {
     "words": Kill(InternalTopic, "append", appends("operation")),
     "follower": Kill(Fence, "follow"),
     "overdue": Kill(Overdue, "look"),
+    "abreast": Kill(Abreast, "look"),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -76,6 +77,17 @@ def test_one_event_in_one_system(held: dict[str, Any], state: ReachState) -> Non
 
     assert system.state is state
     assert (system.took is not None) == (held.keys() & {"delivered_at", "superseded_at"} != set())
+
+
+@pytest.mark.parametrize(("offset", "state"), [(4, ReachState.APPLIED), (5, ReachState.GONE_BACK)])
+def test_what_a_store_had_before_it_went_back(offset: int, state: ReachState) -> None:
+    """A receipt says that the change was applied; the store says that it stands before it."""
+    word = replace(STOPPED, code="RK-508", partition=0, offset=5)
+    (system,) = reach(standing(offset=offset, delivered_at=LATER, operation=word)).systems
+
+    assert system.state is state
+    assert (system.applied_at is None) == (state is ReachState.GONE_BACK)
+    assert (system.operation is None) == (state is ReachState.APPLIED)
 
 
 def test_a_change_is_as_far_as_its_worst_event() -> None:
