@@ -16,7 +16,10 @@ from bus.model import Stream
 
 ERASURES_STAY = timedelta(days=35)  # longer than the compaction lag, so that no lane misses one
 RECEIPTS_STAY = timedelta(days=3650)  # 提供記録: what was given to whom stays provable
-RECEIPTS = "receipt"  # the one stream that is no state: receipts are kept, not compacted
+RECEIPTS = "receipt"  # no state: receipts are kept, not compacted
+CUSTODY = "custody"  # nor are deeds upon the ledger, and they are kept for ever
+DEEDS = frozenset({"operation", "subscription", "erasure", "view"})
+"""States of which every word is kept as long as receipts are: who said it must stay provable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +91,13 @@ def _spec(stream: Stream, shape: Shape) -> TopicSpec:
     }
     if stream.name == RECEIPTS:
         config |= {"cleanup.policy": "delete", "retention.ms": _ms(RECEIPTS_STAY)}
+    elif stream.name == CUSTODY:
+        config |= {"cleanup.policy": "delete", "retention.ms": "-1"}
     else:
+        lag = RECEIPTS_STAY if stream.name in DEEDS else shape.compaction_lag
         config |= {
             "cleanup.policy": "compact",
-            "min.compaction.lag.ms": _ms(shape.compaction_lag),
+            "min.compaction.lag.ms": _ms(lag),
             "delete.retention.ms": _ms(ERASURES_STAY),
         }
     return TopicSpec(stream.topic, shape.partitions, shape.replication, config)

@@ -131,6 +131,11 @@ def document(verdict: Verdict, anchor: Anchor | None) -> dict[str, Any]:
         "views": verdict.views,
         "unrecorded_views": list(verdict.unrecorded_views),
         "false_views": [{"view": v, "what": w} for v, w in verdict.false_views.items()],
+        "proved": verdict.proved,
+        "unproved": verdict.unproved,
+        "ahead": verdict.ahead,
+        "deeds": verdict.deeds,
+        "wrong_marks": list(verdict.wrong_marks),
         "pruned_before": verdict.pruned_before and verdict.pruned_before.isoformat(),
         "anchor": None
         if anchor is None
@@ -162,6 +167,8 @@ def _print(verdict: Verdict, anchor: Anchor | None, *, with_log: bool) -> None:
     for head in verdict.lost_heads[:_SHOWN]:
         lane = f"{head.system}/{head.stream}/{head.partition}"
         say(f"lost: {lane} up to {head.end}", style="bold red", markup=False)
+    for what in verdict.wrong_marks:
+        say(f"retention: {what}", style="bold red", markup=False)
     for view, what in verdict.false_views.items():
         say(f"view {view}: {what}", style="bold red", markup=False)
     for finding in verdict.findings[:_SHOWN]:
@@ -177,6 +184,8 @@ def _counts(verdict: Verdict, anchor: Anchor | None, *, with_log: bool) -> Table
         (verdict.receipts, f"receipts of {verdict.lanes:,} lanes in {verdict.chains:,} chains"),
         (verdict.repeats, "of them sent twice"),
         (verdict.forks, "of them after a store was restored"),
+        (verdict.proved, "of them proved to be the bus's own"),
+        (verdict.unproved, "of them from before there were proofs"),
     ]
     if with_log:
         counted += [
@@ -184,8 +193,10 @@ def _counts(verdict: Verdict, anchor: Anchor | None, *, with_log: bool) -> Table
             (verdict.no_longer_in_log, "receipts are older than the log"),
             (verdict.digests, "receipts delivered what the log has"),
             (verdict.compacted, "receipts of which compaction took some"),
-            (verdict.events, "events are so in the log"),
-            (verdict.events_compacted, "events are not in the log any more"),
+            (verdict.events, "events and words of the bus are so in the log"),
+            (verdict.events_compacted, "of them are not in the log any more"),
+            (verdict.ahead, "of them are in the log, and not in the ledger yet"),
+            (verdict.deeds, "prunings and anchors are recorded"),
         ]
     counted += [
         (verdict.views, "views with a recorded ground"),

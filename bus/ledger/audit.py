@@ -22,6 +22,7 @@ from bus.errors import SchemaMismatch
 from bus.ledger.anchor import Anchor, Head
 from bus.ledger.chains import Finding, FindingKind, ReceiptRow, check_lane, settle
 from bus.ledger.compared import Compared
+from bus.ledger.custody import Marks, deeds, marks, wrong_marks
 from bus.ledger.delivered import Delivered
 from bus.ledger.eventrows import EventRows
 from bus.ledger.logs import Log, opened
@@ -29,8 +30,9 @@ from bus.ledger.meanings import disagreement
 from bus.ledger.proved import Proved
 from bus.ledger.provided import VIEW_COLUMNS, recorded_view
 from bus.ledger.statements import events_table
-from bus.ledger.store import connected
+from bus.ledger.store import TABLE_PREFIX, connected
 from bus.model import Receipt, Stream, View
+from bus.model.custody import CustodyAct
 from bus.policy import ledger_view, project
 from bus.sealing import KeyRing
 
@@ -102,6 +104,7 @@ SELECT EXISTS (
     AND chain = %(chain)s AND "end" = %(end)s)"""
 
 _RECEIPTS = "receipt"
+_CUSTODY = "custody"
 _AT_ONCE = 20_000
 MOST_FINDINGS = 1_000
 Step = Callable[[str], None]
@@ -142,6 +145,9 @@ class Verdict:
     unrecorded_views: tuple[str, ...] = ()  # named by receipts, recorded nowhere
     false_views: Mapping[str, str] = field(default_factory=dict)  # fingerprint -> what is wrong
     pruned_before: datetime | None = None
+    deeds: int = 0  # prunings and anchors in the log of custody
+    wrong_marks: tuple[str, ...] = ()  # what of them cannot be so
+    ahead: int = 0  # records in the log that the ledger has not come to
     lost_heads: tuple[Head, ...] = ()  # of the anchor, and not in the ledger
     pruned_heads: int = 0  # of the anchor, and taken by retention since
     findings: list[Finding] = field(default_factory=list)
@@ -149,7 +155,7 @@ class Verdict:
     @property
     def is_good(self) -> bool:
         """Whether nothing is wrong."""
-        return not (self.findings or self.false_views or self.lost_heads)
+        return not (self.findings or self.false_views or self.lost_heads or self.wrong_marks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +168,22 @@ class LogSide:
 
 
 class Audit:
-    """One reading of one ledger."""
+    """One reading of one ledger.
 
-    def __init__(self, uri: str, choice: Choice, step: Step, ring: KeyRing) -> None:
+    Args:
+        uri: The ledger's database.
+        choice: What of it.
+        step: Told how far it is.
+        ring: The keys that prove receipts.
+        taken_before: Up to when retention may have taken what was applied.
+    """
+
+    def __init__(
+        self, uri: str, choice: Choice, step: Step, ring: KeyRing, taken_before: datetime
+    ) -> None:
         self._uri = uri
         self._ring = ring
+        self._taken_before = taken_before
         self._choice = choice
         self._step = step
         self._verdict = Verdict()
@@ -193,12 +210,15 @@ class Audit:
         """
         async with _snapshot(self._uri) as connection:
             pruned = await self._pruned(connection)
+            left = await marks(connection)
+            self._verdict.wrong_marks = tuple(wrong_marks(left, None, self._taken_before))
             await self._check_chains(connection)
             await self._check_views(connection)
             if anchor is not None:
                 await self._check_anchor(connection, anchor, pruned)
             if log is not None:
                 async with opened(log.broker) as reading:
+                    await self._check_custody(left, reading, log, anchor)
                     await self._compare(connection, reading, log, pruned)
                     topics = [stream.topic for stream in log.streams.values()]
                     counts = await log.broker.partitions(topics)
@@ -217,6 +237,23 @@ class Audit:
         rows = await (await connection.execute(_PRUNED)).fetchall()
         self._verdict.pruned_before = max((before for _, _, before in rows), default=None)
         return {partition: (below, before) for partition, below, before in rows}
+
+    # -- what was done to it
+
+    async def _check_custody(
+        self, left: Marks, log: Log, side: LogSide, anchor: Anchor | None
+    ) -> None:
+        stream = side.streams[_CUSTODY]
+        count = (await side.broker.partitions([stream.topic])).get(stream.topic, 0)
+        said = await deeds(log, stream.topic, count, side.readers[_CUSTODY], self._ring)
+        self._verdict.deeds = len(said.proved)
+        wrong = list(wrong_marks(left, said, self._taken_before))
+        if anchor is not None:
+            anchored = [deed for deed in said.proved if deed.act is CustodyAct.ANCHORED]
+            is_there = said.have(CustodyAct.ANCHORED, anchor.digest) is not None
+            if not is_there and any(deed.at < anchor.at for deed in anchored):
+                wrong.append("the anchor is none that was recorded")
+        self._verdict.wrong_marks = tuple(wrong)
 
     # -- the chains by themselves
 
@@ -297,8 +334,13 @@ class Audit:
                 self._step(f"receipts' log: {piece.offsets[-1]:,} of {last:,} in {partition}")
                 after = piece.offsets[-1] + 1
                 said = await self._said_in(reader, piece, partition)
+                told = dict(zip(piece.offsets, piece.timestamps_ms, strict=True))
                 for row in said:
-                    if row.log_offset < below and before is not None and row.applied_at >= before:
+                    if row.log_offset >= below or before is None:
+                        continue
+                    # a store's clock may be ahead, and retention does not wait for it
+                    at = min(row.applied_at.timestamp(), told[row.log_offset] / 1e3)
+                    if at >= before.timestamp():
                         what = "retention took it before its time"
                         self._in_log.append(Finding.of(FindingKind.REMOVED, row, what))
                 about = self._stretch(partition, max(first, below), after)
@@ -367,11 +409,13 @@ class Audit:
         places: Mapping[str, tuple[str, int]],
     ) -> None:
         for name, stream in sorted(side.streams.items()):
-            if stream.is_internal or self._choice.stream not in (None, name):
+            if name == _RECEIPTS or self._choice.stream not in (None, name):
                 continue
             view = ledger_view(stream)
             columns = sql.SQL(", ").join(map(sql.Identifier, view.schema.names))
-            table = sql.Identifier(events_table(name))
+            table = sql.Identifier(
+                TABLE_PREFIX + name if stream.is_internal else events_table(name)
+            )
             question = sql.SQL(_EVENTS).format(columns=columns, table=table)
             for partition in range(places[name][1]):
                 await self._check_partition(
@@ -396,6 +440,7 @@ class Audit:
             partition,
             reached=reached[0][0] if reached else 0,
             below=below[0][0] if below else 0,
+            before=self._verdict.pruned_before,
         )
 
         async def held(first: int, after: int | None) -> list[dict[str, Any]]:
@@ -427,6 +472,7 @@ class Audit:
         rows.beyond(await held(max(first, end), None))
         self._verdict.events += rows.same
         self._verdict.events_compacted += rows.compacted
+        self._verdict.ahead += rows.ahead
         self._in_events += rows.findings[:MOST_FINDINGS]
 
     def _add_content(self, findings: Sequence[Finding]) -> None:

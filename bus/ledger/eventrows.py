@@ -1,4 +1,5 @@
-"""The ledger's rows of events against the streams' logs: whose event lies at which offset. Pure.
+"""The ledger's rows of events, and of the bus's own words, against the streams' logs: whose event
+lies at which offset, and who said what. Pure.
 
 Compaction takes events from the log, never from the ledger: rows whose event is gone are counted.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from bus.ledger.chains import Finding, FindingKind
@@ -22,8 +24,10 @@ class EventRows:
     partition: int
     reached: int  # how far the ledger is
     below: int  # retention took some of what lies before
+    before: datetime | None = None  # and of the bus's own words none that was said since
     same: int = 0
     compacted: int = 0
+    ahead: int = 0  # in the log, and the ledger has not come to it
     findings: list[Finding] = field(default_factory=list)
 
     def take(
@@ -57,9 +61,15 @@ class EventRows:
                     self._find(FindingKind.ADDED, offset, "the log has no such event there")
             else:
                 self.compacted += 1
-        for offset in missing:
-            if self.below <= offset < self.reached:
+        for offset, told in missing.items():
+            if offset >= self.reached:
+                self.ahead += 1
+            elif offset >= self.below or self._is_young(told):
                 self._find(FindingKind.REMOVED, offset, "it is in the log, and is not there")
+
+    def _is_young(self, told: Row) -> bool:
+        at = told.get("at")
+        return at is not None and (self.before is None or at >= self.before)
 
     def beyond(self, held: Sequence[Row]) -> None:
         """What the ledger has beyond the log's end."""
@@ -76,7 +86,7 @@ class EventRows:
                 start=offset,
                 end=offset + 1,
                 place=(self.partition, offset),
-                what=f"the event's row: {what}",
+                what=f"its row: {what}",
             )
         )
 

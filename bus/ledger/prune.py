@@ -12,7 +12,7 @@ All in one transaction; a trial is the same transaction, undone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, LiteralString
@@ -21,13 +21,15 @@ import psycopg
 from psycopg import sql
 
 from bus.ledger import statements
+from bus.ledger.custody import Marks, marks
 from bus.ledger.store import connected
 from bus.model.erasure import subject_digest
 
 _BOUNDS = """
 CREATE TEMPORARY TABLE renkei_bound ON COMMIT DROP AS
 SELECT log_partition,
-       coalesce(min(log_offset) FILTER (WHERE applied_at >= %(before)s),
+       coalesce(min(log_offset) FILTER (
+                  WHERE least(applied_at, renkei_applied_at) >= %(before)s),
                 max(log_offset) + 1) AS below
 FROM ledger.event_receipt GROUP BY log_partition"""
 
@@ -129,6 +131,14 @@ _ERASURES = """
 SELECT municipality_code, subject_digest, streams, partitions, offsets FROM ledger.erasure
 WHERE state = 'ERASED'"""
 
+_TOOK = """
+WITH gone AS ({delete} RETURNING said.log_partition, said.log_offset),
+marked AS (
+  INSERT INTO ledger.pruned_event AS mark (stream, partition, below)
+  SELECT {stream}, log_partition, max(log_offset) + 1 FROM gone GROUP BY log_partition
+  ON CONFLICT (stream, partition) DO UPDATE SET below = greatest(mark.below, excluded.below))
+SELECT count(*) FROM gone"""
+
 _EXCEPTIONS = """
 DELETE FROM ledger.event_exception AS said USING ledger.exception AS newest
 WHERE said.system = newest.system AND said.stream = newest.stream
@@ -162,12 +172,18 @@ class Pruned:
         return self.receipts + sum(self.events.values()) + self.exceptions + self.operations
 
 
+Insist = Callable[[Marks], Awaitable[None]]
+Record = Callable[[Pruned, Marks], Awaitable[None]]
+
+
 async def prune(
     uri: str,
     before: datetime,
     streams: Sequence[str],
     *,
     is_dry: bool,
+    insist: Insist,
+    record: Record,
     erasure_key: bytes | None = None,
 ) -> Pruned:
     """Take what is older than *before*.
@@ -177,6 +193,9 @@ async def prune(
         before: What was applied, or said, at this time or later stays.
         streams: The streams whose events the ledger keeps; not the internal ones.
         is_dry: Count it, and leave it.
+        insist: Told of the marks of before; raises if nobody recorded them.
+        record: Records what was taken and which marks are left, before it takes effect. If it
+            takes none after all, the marks of before are still among those that are recorded.
         erasure_key: By which erasures are known; without it the newest events of subjects that
             were erased stay.
 
@@ -188,6 +207,7 @@ async def prune(
     about = {"before": before}
     async with connected(uri) as connection:
         await connection.execute(statements.LOCK)
+        await insist(await marks(connection))
         await connection.execute(_BOUNDS, about)
         await connection.execute(_OLD)
         done.receipts = (await connection.execute(_DELETE)).rowcount
@@ -202,9 +222,14 @@ async def prune(
                 gone += await _erased_events(connection, stream, before, erased, erasure_key)
             if gone:
                 done.events[stream] = gone
-        done.exceptions = (await connection.execute(_EXCEPTIONS, about)).rowcount
-        done.operations = (await connection.execute(_OPERATIONS, about)).rowcount
-        await (connection.rollback() if is_dry else connection.commit())
+        done.exceptions = await _count(connection, _words(_EXCEPTIONS, "exception"), about)
+        done.operations = await _count(connection, _words(_OPERATIONS, "operation"), about)
+        if is_dry:
+            await connection.rollback()
+            return done
+        if done.rows:
+            await record(done, await marks(connection))
+        await connection.commit()
     return done
 
 
@@ -247,6 +272,11 @@ async def _erased_events(
             whole = {**about, **mine, "erased": offset}
             gone += await _count(connection, _of(_ERASED, stream), whole)
     return gone
+
+
+def _words(delete: LiteralString, stream: str) -> sql.Composed:
+    """What the bus said itself, taken, and marked as taken."""
+    return sql.SQL(_TOOK).format(delete=sql.SQL(delete), stream=sql.Literal(stream))
 
 
 def _of(question: LiteralString, stream: str) -> sql.Composed:

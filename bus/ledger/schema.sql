@@ -117,6 +117,20 @@ CREATE TABLE IF NOT EXISTS ledger.event_erasure (
   PRIMARY KEY (log_partition, log_offset)
 );
 
+CREATE TABLE IF NOT EXISTS ledger.event_custody (
+  act text NOT NULL,
+  at timestamptz NOT NULL,
+  operator text NOT NULL,
+  before timestamptz,
+  receipts bigint NOT NULL,
+  digest text NOT NULL,
+  proof text NOT NULL,
+  log_partition integer NOT NULL,
+  log_offset bigint NOT NULL,
+  renkei_applied_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (log_partition, log_offset)
+);
+
 -- What retention took: of each partition of the receipts' log everything below an offset, and the
 -- receipts among it that later ones follow, or may still follow.
 CREATE TABLE IF NOT EXISTS ledger.pruned (

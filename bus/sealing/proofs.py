@@ -34,9 +34,8 @@ class Statement(StrEnum):
 
     POSITION = "position"  # where a lane stands, in its system's own store
     RECEIPT = "receipt"  # a receipt, in its log
-    KEEPING = "keeping"  # what was taken from the ledger, or where it ended
+    CUSTODY = "custody"  # what was taken from the ledger, or where it ended
     DIGEST = "digest"  # the events that were delivered
-    CHANGE = "change"  # the id of a change that came without one
 
 
 class Proofs(Keys):

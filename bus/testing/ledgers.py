@@ -132,7 +132,7 @@ class Chain:
         row = {name: getattr(receipt, name) for name in names}
         row |= {
             "applied_at": at, "cluster_id": "c", "is_replay": receipt.start == receipt.end,
-            "log_partition": 0,
+            "log_partition": 0, "renkei_applied_at": at,
         }  # fmt: skip
         return self._row(row)
 

@@ -9,9 +9,11 @@ import psycopg
 import pytest
 
 from bus.ledger import Ledger
+from bus.ledger import prune as pruning
 from bus.ledger.audit import Audit, Choice, Verdict, anchor_of
+from bus.ledger.custody import Marks
 from bus.ledger.provided import Period, Provided
-from bus.ledger.prune import prune
+from bus.ledger.prune import Pruned
 from bus.ledger.store import prepare
 from bus.ledger.subjects import PersonsStreams
 from bus.model.erasure import subject_digest
@@ -33,8 +35,20 @@ def do(uri: str, statement: str, about: Any = None) -> list[Any]:
         return cursor.fetchall() if cursor.description else []
 
 
+async def prune(uri: str, before: datetime, streams: list[str], **more: Any) -> Pruned:
+    """As the command has it done, with nobody who records it."""
+
+    async def insist(left: Marks) -> None:
+        del left
+
+    async def record(done: Pruned, left: Marks) -> None:
+        del done, left
+
+    return await pruning.prune(uri, before, streams, insist=insist, record=record, **more)
+
+
 async def alone(uri: str) -> Verdict:
-    return await Audit(uri, Choice(), lambda _: None, RING).run(None)
+    return await Audit(uri, Choice(), lambda _: None, RING, YOUNG + 20 * YEARS).run(None)
 
 
 @pytest.fixture
@@ -234,7 +248,9 @@ async def test_an_anchor_of_before_knows_what_was_taken(filled: str) -> None:
     ledgers.insert(filled, "event_receipt", chain.rows)
 
     await prune(filled, YOUNG + YEARS, STREAMS, is_dry=False)
-    verdict = await Audit(filled, Choice(), lambda _: None, RING).run(None, anchor)
+    verdict = await Audit(filled, Choice(), lambda _: None, RING, YOUNG + 20 * YEARS).run(
+        None, anchor
+    )
 
     assert verdict.is_good, (verdict.lost_heads, verdict.findings)
     assert verdict.pruned_heads == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -32,6 +32,7 @@ INTERNAL = ("receipt", "exception", "view")
 PUBLISHED = [name for name, stream in CATALOG.streams.items() if not stream.is_internal]
 END = 10  # of the residents: nine events and an erasure
 ALL = Choice()
+KEPT = timedelta(days=2557)
 KEY = "log_partition = %(log_partition)s AND log_offset = %(log_offset)s"
 
 

@@ -1,0 +1,150 @@
+"""What was done to the ledger, as its log has it: prunings and anchors, each proved by the bus.
+
+Retention leaves marks in the ledger: from where on receipts are still there, and which ones later
+receipts follow. Whoever can write to the ledger could write marks too, over a ledger that is empty.
+So a pruning is recorded in the stream *custody*, with a digest of the marks that it leaves, before
+it takes effect; marks that no record has are nobody's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from bus.catalog.reading import Reads, read_what_can_be
+from bus.errors import ConfigurationError, SchemaMismatch
+from bus.ledger.logs import Log
+from bus.model.custody import Custody, CustodyAct
+from bus.sealing import KeyRing, Statement
+from bus.sealing.proofs import proves
+
+KEY = "ledger"
+"""Of every record: all lie in one partition, in order."""
+
+_QUESTIONS = (
+    ("pruned", "SELECT log_partition, below, before, receipts FROM ledger.pruned ORDER BY 1"),
+    ("head", 'SELECT system, stream, partition, chain, "end" FROM ledger.pruned_head'
+     ' ORDER BY system COLLATE "C", stream COLLATE "C", partition, chain COLLATE "C"'),
+    ("event", "SELECT stream, partition, below FROM ledger.pruned_event"
+     ' ORDER BY stream COLLATE "C", partition'),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What retention left in the ledger."""
+
+    digest: str  # SHA-256 in hex of all of them, in order
+    count: int
+    before: datetime | None  # the newest time of them
+
+
+async def marks(connection: psycopg.AsyncConnection[tuple[Any, ...]]) -> Marks:
+    """The marks as they are now."""
+    made, count, newest = hashlib.sha256(), 0, list[datetime]()
+    for name, question in _QUESTIONS:
+        for row in await (await connection.execute(question)).fetchall():
+            newest += [value for value in row if isinstance(value, datetime)]
+            said = (f"{v.timestamp():.6f}" if isinstance(v, datetime) else str(v) for v in row)
+            made.update("\x1f".join((name, *said)).encode() + b"\n")
+            count += 1
+    return Marks(made.hexdigest(), count, max(newest, default=None))
+
+
+@dataclass(slots=True)
+class Deeds:
+    """What the log of custody has."""
+
+    proved: list[Custody] = field(default_factory=list)
+    unproved: list[tuple[int, int]] = field(default_factory=list)
+    """Where records lie that the bus did not write."""
+
+    def have(self, act: CustodyAct, digest: str) -> Custody | None:
+        """The first record of such a deed with that digest."""
+        return next((d for d in self.proved if (d.act, d.digest) == (act, digest)), None)
+
+    def insist_on(self, left: Marks) -> None:
+        """Marks that are there must be recorded.
+
+        Raises:
+            ConfigurationError: They are not: somebody wrote them into the ledger.
+        """
+        if left.count and self.have(CustodyAct.PRUNED, left.digest) is None:
+            raise ConfigurationError(
+                "the ledger's marks of retention are not those that a pruning left;"
+                " look with: renkei ledger verify"
+            )
+
+
+async def deeds(log: Log, topic: str, partitions: int, reader: Reads, ring: KeyRing) -> Deeds:
+    """Everything in the log of custody.
+
+    Raises:
+        Unavailable: Broker or registry does not answer.
+    """
+    found = Deeds()
+    for partition in range(partitions):
+        place = (topic, partition)
+        begin, end = await log.bounds(place)
+        async for piece in log.read(place, begin, end):
+            values = [value or b"" for value in piece.values]
+            readable = await read_what_can_be(reader, values, refuse=(SchemaMismatch,))
+            found.unproved += [(partition, piece.offsets[index]) for index, _ in readable.refused]
+            rows = [] if readable.records is None else readable.records.to_pylist()
+            for index, row in zip(readable.good, rows, strict=True):
+                deed = _deed(row)
+                if proves(ring, deed.proof, Statement.CUSTODY, deed.proved):
+                    found.proved.append(deed)
+                else:
+                    found.unproved.append((partition, piece.offsets[index]))
+    return found
+
+
+def row_of(deed: Custody) -> dict[str, Any]:
+    """A deed as the stream holds it."""
+    return {
+        "act": deed.act.value,
+        "at": deed.at,
+        "operator": deed.operator,
+        "before": deed.before,
+        "receipts": deed.receipts,
+        "digest": deed.digest,
+        "proof": deed.proof,
+    }
+
+
+def _deed(row: Mapping[str, Any]) -> Custody:
+    return Custody(
+        act=CustodyAct(row["act"]),
+        at=row["at"],
+        operator=row["operator"],
+        before=row["before"],
+        receipts=row["receipts"],
+        digest=row["digest"],
+        proof=row["proof"],
+    )
+
+
+def wrong_marks(left: Marks, said: Deeds | None, newest_allowed: datetime) -> Sequence[str]:
+    """What is wrong with the marks of retention, and with the log of custody; nothing: all is well.
+
+    Args:
+        said: What the log has; None: it was not read.
+        newest_allowed: What was applied since then must still be there.
+    """
+    wrong = []
+    if left.before is not None and left.before > newest_allowed:
+        wrong.append(
+            f"retention took what was applied before {left.before:%Y-%m-%d %H:%M}Z;"
+            f" what is younger than {newest_allowed:%Y-%m-%d %H:%M}Z must be there"
+        )
+    if said is not None:
+        if left.count and said.have(CustodyAct.PRUNED, left.digest) is None:
+            wrong.append("the marks of retention are not those that a recorded pruning left")
+        wrong += [f"custody {p}/{o}: the bus did not write this record" for p, o in said.unproved]
+    return wrong
