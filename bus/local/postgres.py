@@ -89,6 +89,9 @@ class Postgres:
             "shared_buffers": "128MB",
             "max_wal_size": "2GB",  # a first load makes checkpoints by time, not by volume
             "synchronous_commit": "on",
+            # After a crash the whole data folder has to be on disk before the log is replayed:
+            # one call for its file system, not one for each of its thousands of files.
+            "recovery_init_sync_method": "syncfs",
             "timezone": "UTC",
             "log_timezone": "UTC",
             # An error's text and its statement may hold field values: neither is logged.

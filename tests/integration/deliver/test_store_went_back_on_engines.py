@@ -11,6 +11,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,10 @@ from bus.deliver.host import follow
 from bus.deliver.state import LaneStatus
 from bus.local.folder import Folder
 from bus.local.ports import free_port
+from bus.settings import Settings
 from bus.testing.engines import named, unique
 from bus.testing.lanes import Hosted, Town, hosted
+from bus.testing.on_kafka import own_town
 from bus.testing.own_postgres import OwnPostgres, run
 from connectors.postgres.sink import PostgresOptions, PostgresSink
 
@@ -200,3 +203,38 @@ async def test_a_standby_that_lags_takes_its_place(
         finally:
             standby.stop()
             promoted.stop()
+
+
+async def test_nobody_waits_out_a_back_off_after_an_outage(
+    engines: Any, primary: OwnPostgres
+) -> None:
+    """The server is killed and comes back. Every system has what came meanwhile at once, however
+    long its lanes would have slept."""
+    systems = ("child_allowance", "electoral_roll", "national_pension")
+    long = timedelta(seconds=60)
+    settings = Settings(retry_first=long, retry_most=long, stop_within=timedelta(seconds=5))
+    options = {s: PostgresOptions(uri=SecretStr(primary.engine.uri(s))) for s in systems}
+    with psycopg.connect(primary.engine.uri("postgres"), autocommit=True) as session:
+        for system in systems:
+            session.execute(f"CREATE DATABASE {system}".encode())
+    sinks: dict[str, Any] = {
+        system: lambda _view, system=system: PostgresSink(options[system]) for system in systems
+    }
+
+    def have(subject: str) -> bool:
+        return all(subject in rows(primary.engine.uri(system)) for system in systems)
+
+    async with own_town(engines.kafka, 1, settings=settings) as town:
+        async with hosted(town, sinks) as bus:
+            await town.publish("resident", ONE, 1)
+            await seen(lambda: have(ONE))
+            primary.stop(signal.SIGKILL)
+            await town.publish("resident", TWO, 1)
+            states = bus.shared.lanes.all.values()
+            await seen(lambda: all(s.status is LaneStatus.RETRYING for s in states))
+            fleets = [delivery.fleet for delivery in bus.deliveries]
+            await seen(lambda: all(fleet._pulse._is_away for fleet in fleets))
+
+            await primary.start()
+
+            await seen(lambda: have(TWO), HEALED_WITHIN_S)
