@@ -168,6 +168,8 @@ class Settings(BaseModel):
     """Partitions of each stream's topic. Fixed once made: order per subject hangs on it."""
     max_message_bytes: Annotated[int, Field(ge=1_024, le=2**31 - 1)] = 1_000_000
     """The broker's limit for one event."""
+    change_bytes: Annotated[int, Field(ge=1_000, le=256 * 1024 * 1024)] = 4 * 1024 * 1024
+    """The most bytes that a change in an outbox has as text; ``relay install`` sets it there."""
     compaction_lag: Span = timedelta(days=30)
     """How long every event stays readable before compaction may take older ones."""
 

@@ -13,7 +13,6 @@ from bus import app
 from bus.broker import topics
 from bus.local.stack import LocalStack
 from bus.policy import load_subscriptions
-from bus.publish.outbox import upkeep
 from bus.settings import Settings
 from bus.testing import town as towns
 
@@ -43,7 +42,7 @@ async def machines(
         )
         run = settings.home / "run"
         town.write_settings(run / "systems.yaml", **towns.make_keys(run))
-        await upkeep.install(towns.CORE, town.core)
+        await town.install_outboxes()
         mine = app.settings({"home": settings.home})
         async with app.broker(mine) as cluster, app.registry(mine) as known:
             await topics.apply(cluster, await topics.states(cluster, app.topic_specs(mine)))

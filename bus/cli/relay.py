@@ -15,6 +15,7 @@ from bus.cli.output import DryRun, Json, err, out, show_json
 from bus.errors import BusError, ConfigurationError
 from bus.observe import logs
 from bus.publish.outbox import upkeep
+from bus.publish.outbox.installing import OWNER, Plan, Speaker, script
 
 System = Annotated[str, typer.Argument(help="A publishing system of the settings (outboxes).")]
 Systems = Annotated[
@@ -59,26 +60,42 @@ def install(
         typer.Option(help="The database instead; best without a password (use ~/.pgpass)."),
     ] = None,
     core: Annotated[
-        list[str] | None, typer.Option(help="Role of the core system: may publish, nothing else.")
+        list[str] | None,
+        typer.Option(
+            help="Role of the core system: may publish, nothing else. ROLE, or ROLE=SOURCE,SOURCE"
+            " where it speaks for some of the outbox's systems alone."
+        ),
     ] = None,
     relay: Annotated[
         list[str] | None, typer.Option(help="Role that the relay logs in as: reads and marks.")
     ] = None,
+    owner: Annotated[
+        str, typer.Option(help="Role that is to own it: may not log in; made if it is not there.")
+    ] = OWNER,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Make or bring up to date the outbox in a core system's database, and grant rights on it."""
+    """Make or bring up to date the outbox in a core system's database, and grant rights on it.
+
+    What is there is looked at first; anything but an outbox of this program is refused.
+    """
     if (system is None) == (uri is None):
         raise ConfigurationError("name a system of the settings, or a database with --uri")
-    name = system or "outbox"
+    settings, name = composition.settings(), system or "outbox"
     target = uri or _uris([name])[name]
-    script = upkeep.script(core=core or (), relay=relay or ())
+    plan = Plan(
+        owner=owner,
+        core=tuple(map(Speaker.parse, core or ())),
+        relay=tuple(relay or ()),
+        change_bytes=settings.change_bytes,
+    )
+    text = script(plan)
     if not dry_run:
-        asyncio.run(upkeep.install(name, target, core=core or (), relay=relay or ()))
+        asyncio.run(upkeep.install(name, target, plan))
     if as_json:
-        show_json({"system": name, "is_installed": not dry_run, "script": script})
+        show_json({"system": name, "is_installed": not dry_run, "script": text})
     elif dry_run:
-        out().print(script, markup=False)
+        out().print(text, markup=False, soft_wrap=True)
     else:
         out().print(f"the outbox of {name} is installed: SELECT renkei.publish_change('{{…}}')")
 

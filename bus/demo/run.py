@@ -30,7 +30,6 @@ from bus.errors import EngineError
 from bus.local.ports import free_port
 from bus.model import Change
 from bus.policy import compile_view, load_subscriptions
-from bus.publish.outbox import upkeep
 from bus.settings import Settings
 from bus.testing import town as towns
 from bus.testing.municipality import Municipality
@@ -202,8 +201,7 @@ async def _machines(settings: Settings, screen: Screen) -> AsyncIterator[Machine
     systems = sorted(name for name, found in subscriptions.items() if found.streams)
     publishing = sorted({name for s in catalog.streams.values() for name in s.providers})
     town = await asyncio.to_thread(towns.build, superuser, systems, publishing=publishing)
-    for system, uri in town.outboxes.items():
-        await upkeep.install(system, uri)
+    await town.install_outboxes()
     ports = {command.split()[0]: free_port() for command in COMMANDS}
     town.write_settings(
         settings.home / "run" / "systems.yaml",

@@ -18,6 +18,8 @@ import psycopg
 import yaml
 from psycopg import sql
 
+from bus.publish.outbox import upkeep
+from bus.publish.outbox.installing import Plan, Speaker
 from bus.sealing import file as keyfile
 from bus.sealing.ring import new_key
 
@@ -31,6 +33,19 @@ class Town:
     systems: Mapping[str, str]  # receiving system -> URI, as its own role
     outboxes: Mapping[str, str]  # publishing system -> URI, as its own role
     ledger: str  # URI of the bus's own database
+    administered: Mapping[str, str]  # publishing system -> URI of the same, as an administrator
+
+    async def install_outboxes(self) -> None:
+        """An outbox in each publishing system's database; its own role publishes and relays."""
+        for system, uri in self.administered.items():
+            role = urlsplit(self.outboxes[system]).username or ""
+            await upkeep.install(system, uri, Plan(core=(Speaker(role),), relay=(role,)))
+
+    def install_command(self, system: str = CORE) -> list[str]:
+        """The same of one system, as the words of a command."""
+        role = urlsplit(self.outboxes[system]).username or ""
+        uri = self.administered[system]
+        return ["relay", "install", "--uri", uri, "--core", role, "--relay", role]
 
     @property
     def core(self) -> str:
@@ -96,7 +111,11 @@ def build(
             for system in publishing or (CORE,)
         }
         ledger = _own_database(connection, superuser_uri, f"{prefix}ledger")
-    return Town(uris, outboxes, ledger)
+    administered = {
+        system: urlunsplit(urlsplit(superuser_uri)._replace(path=urlsplit(uri).path))
+        for system, uri in outboxes.items()
+    }
+    return Town(uris, outboxes, ledger, administered)
 
 
 def demolish(superuser_uri: str, prefix: str) -> None:

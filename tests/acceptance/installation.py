@@ -69,8 +69,8 @@ class Installation:
         granted = evidence.read_grants(SUBSCRIPTIONS, self.today)
         self.town = towns.build(self.engines.database, sorted(granted))
         self.town.write_settings(self.home / "run" / "systems.yaml", database=self.town.ledger)
-        for command in ("relay install resident_registry", "topics apply", "schemas push"):
-            self.renkei(*command.split())
+        for command in (self.town.install_command(), ["topics", "apply"], ["schemas", "push"]):
+            self.renkei(*command)
         self.random = Random(seed)
         self.people = Municipality(seed, population)
         self.register.install()

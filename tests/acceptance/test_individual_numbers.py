@@ -207,8 +207,8 @@ def built(installation: Installation) -> Run:
             yaml.safe_dump(text, allow_unicode=True, sort_keys=False), encoding="utf-8"
         )
     made = Run(town, schemas)
-    for command in ("relay install resident_registry", "topics apply", "schemas push"):
-        made.renkei(*command.split())
+    for command in (town.town.install_command(), ["topics", "apply"], ["schemas", "push"]):
+        made.renkei(*command)
     return made
 
 

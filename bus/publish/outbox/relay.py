@@ -51,7 +51,7 @@ from bus.publish.outbox import statements
 from bus.publish.outbox.database import Connection, connect, translated
 from bus.publish.outbox.lease import Lease
 from bus.publish.outbox.rows import Bounds, Refusal, Row, read
-from bus.publish.outbox.upkeep import backlog
+from bus.publish.outbox.upkeep import backlog, look
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -177,6 +177,7 @@ class Relay:
                 stack.push_async_callback(connections[-1].close)
             work, lease, listen = connections
             with translated(self.system):
+                await look(work, self.system)
                 await listen.execute(f"LISTEN {statements.CHANNEL}")
                 await self._stand_by(lease)
             back_off.reset()

@@ -114,7 +114,61 @@ SELECT seq, pg_notify('renkei_outbox', '') FROM gone ORDER BY seq
 
 DROP = "DELETE FROM renkei.outbox_refused WHERE seq = ANY(%(seqs)s) RETURNING seq"
 
-INSTALL_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('renkei.outbox install', 0))"
+# Beside the login of whoever installs and superusers, nobody may be a member; it may do nothing.
+OWNER_ROLE = """
+SELECT
+    array_remove(ARRAY[
+        CASE WHEN rolcanlogin THEN 'LOGIN' END, CASE WHEN rolsuper THEN 'SUPERUSER' END,
+        CASE WHEN rolcreaterole THEN 'CREATEROLE' END, CASE WHEN rolcreatedb THEN 'CREATEDB' END,
+        CASE WHEN rolreplication THEN 'REPLICATION' END, CASE WHEN rolbypassrls THEN 'BYPASSRLS' END
+    ], NULL) || ARRAY(
+        SELECT pg_get_userbyid(m.roleid)::text FROM pg_auth_members m WHERE m.member = r.oid
+    ),
+    ARRAY(
+        SELECT u.rolname::text FROM pg_auth_members m JOIN pg_roles u ON u.oid = m.member
+        WHERE m.roleid = r.oid AND NOT u.rolsuper AND u.rolname <> current_user
+    )
+FROM pg_roles r WHERE rolname = %(owner)s
+"""
+
+HAND_OVER = """
+WITH own AS (
+    SELECT oid FROM pg_namespace WHERE nspname = %(schema)s
+)
+SELECT format('ALTER SCHEMA %%I OWNER TO %%I', %(schema)s::text, %(owner)s::text) FROM own
+UNION ALL
+SELECT format('ALTER TABLE %%s OWNER TO %%I', c.oid::regclass, %(owner)s::text)
+FROM pg_class c JOIN own ON c.relnamespace = own.oid WHERE c.relkind = 'r'
+UNION ALL
+SELECT format('ALTER FUNCTION %%s OWNER TO %%I', p.oid::regprocedure, %(owner)s::text)
+FROM pg_proc p JOIN own ON p.pronamespace = own.oid
+"""
+
+# How a relay finds an outbox: nothing of it may do more than it should. (form, what is wrong)
+LOOK = """
+WITH own AS (
+    SELECT n.oid, n.nspowner FROM pg_namespace n WHERE n.nspname = 'renkei'
+), relation AS (
+    SELECT c.* FROM pg_class c JOIN own ON c.relnamespace = own.oid
+    WHERE c.relname IN ('outbox', 'outbox_refused', 'relay_lease')
+)
+SELECT
+    EXISTS (SELECT FROM relation JOIN pg_attribute ON attrelid = relation.oid
+        WHERE relname = 'outbox' AND attname = 'sealed'),
+    CASE
+        WHEN EXISTS (SELECT FROM own JOIN pg_roles r ON r.oid = own.nspowner
+            WHERE r.rolcanlogin OR r.rolsuper) THEN 'its owner may log in'
+        WHEN EXISTS (SELECT FROM relation JOIN own ON true WHERE relowner <> nspowner)
+            THEN 'a table has another owner'
+        WHEN EXISTS (SELECT FROM relation WHERE relkind <> 'r' OR relrowsecurity
+            OR relhasrules) THEN 'a table is no plain one'
+        WHEN EXISTS (SELECT FROM relation JOIN pg_trigger ON tgrelid = relation.oid)
+            THEN 'a table has a trigger'
+        WHEN EXISTS (SELECT FROM relation JOIN pg_inherits ON relation.oid IN (inhrelid, inhparent))
+            THEN 'a table has children'
+    END
+FROM own
+"""
 
 GRANT_CORE = (
     "GRANT USAGE ON SCHEMA renkei TO {role}",
@@ -125,4 +179,15 @@ GRANT_RELAY = (
     "GRANT USAGE ON SCHEMA renkei TO {role}",
     "GRANT SELECT, INSERT, UPDATE, DELETE ON renkei.outbox, renkei.outbox_refused TO {role}",
     "GRANT SELECT, UPDATE ON renkei.relay_lease TO {role}",
+    "GRANT EXECUTE ON FUNCTION renkei.replaced(jsonb, jsonb) TO {role}",
 )
+
+_ROWS = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
+GIVEN = {  # the same, as PostgreSQL tells it: (kind, name) -> rights
+    ("schema", "renkei"): {"USAGE"},
+    ("function", "publish_change"): {"EXECUTE"},
+    ("function", "replaced"): {"EXECUTE"},
+    ("relation", "outbox"): _ROWS,
+    ("relation", "outbox_refused"): _ROWS,
+    ("relation", "relay_lease"): {"SELECT", "UPDATE"},
+}

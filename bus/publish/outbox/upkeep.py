@@ -8,13 +8,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from importlib import resources
 from typing import Any
 
-from psycopg import sql
-
-from bus.publish.outbox import statements
+from bus.errors import ConfigurationError
+from bus.publish.outbox import installing, statements
 from bus.publish.outbox.database import Connection, connect, translated
+from bus.publish.outbox.installing import Plan
 
 COUNT_MOST = 100_000  # where counting a backlog stops
 _KEY = re.compile(r"[0-9]{6}/[!-~]{1,15}")  # <municipality_code>/<subject_id>
@@ -56,35 +55,35 @@ class RefusedChange:
     behind: int | None  # the refused change of the same subject just before
 
 
-def script(*, core: Sequence[str] = (), relay: Sequence[str] = ()) -> str:
-    """The SQL that :func:`install` runs, for whoever must run it by hand.
-
-    Args:
-        core: Roles of the core system; they may publish, nothing else.
-        relay: Roles that relays log in as.
-    """
-    text = resources.files("bus.publish.outbox").joinpath("schema.sql").read_text("utf-8")
-    granted = [
-        sql.SQL(grant).format(role=sql.Identifier(role)).as_string() + ";\n"
-        for grants, roles in ((statements.GRANT_CORE, core), (statements.GRANT_RELAY, relay))
-        for role in roles
-        for grant in grants
-    ]
-    return text + ("\n" if granted else "") + "".join(granted)
-
-
-async def install(
-    system: str, uri: str, *, core: Sequence[str] = (), relay: Sequence[str] = ()
-) -> None:
+async def install(system: str, uri: str, plan: Plan | None = None) -> None:
     """Make or bring up to date the outbox in a database, and grant roles what they need.
 
-    May be run again at any time; the login must own the schema ``renkei`` or may create it.
+    May be run again at any time, by an administrator: see :mod:`~bus.publish.outbox.installing`.
     """
-    text = script(core=core, relay=relay)
-    async with _opened(system, uri) as connection, connection.transaction():
-        await connection.execute(statements.INSTALL_LOCK)
-        await connection.execute("SET LOCAL client_min_messages = warning")
-        await connection.execute(text.encode())
+    async with _opened(system, uri) as connection:
+        await installing.install(connection, system, plan or Plan())
+
+
+async def look(connection: Connection, system: str) -> None:
+    """See to it that the outbox is one that an installation made, and can do nothing else.
+
+    Raises:
+        ConfigurationError: It is not, or is of a former form.
+    """
+    found = await (await connection.execute(statements.LOOK)).fetchone()
+    if found is None:
+        raise ConfigurationError("this database has no outbox: renkei relay install", system=system)
+    is_present, wrong = found
+    if wrong is not None:
+        raise ConfigurationError(
+            f"the outbox is not as an installation makes it, {wrong}: renkei relay install",
+            system=system,
+        )
+    if not is_present:
+        raise ConfigurationError(
+            "the outbox is of a former form: renkei relay install brings it up to date",
+            system=system,
+        )
 
 
 async def backlog(connection: Connection) -> Backlog:

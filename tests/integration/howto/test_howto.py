@@ -23,6 +23,7 @@ from bus.deliver.rebuild import Rebuild
 from bus.deliver.state import LaneStatus
 from bus.local.endpoints import Endpoints
 from bus.publish.outbox import Relay, upkeep
+from bus.publish.outbox.installing import Plan, Speaker
 from bus.publish.publisher import Publisher
 from bus.settings import Settings
 from bus.testing.lanes import CATALOG, Town, hosted, view_of
@@ -114,8 +115,7 @@ async def install(site: Site) -> None:
     await upkeep.install(
         "resident_registry",
         site.database,
-        core=[site.role("register_app")],
-        relay=[site.role("renkei_relay")],
+        Plan(core=(Speaker(site.role("register_app")),), relay=(site.role("renkei_relay"),)),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from bus.publish.outbox.installing import Plan, Speaker
 from bus.publish.outbox.upkeep import install
 from bus.testing.outbox import SYSTEM, Outbox, change, change_of, hand_over
 
@@ -88,8 +89,8 @@ def test_a_subject_is_locked_until_its_transaction_ends(outbox: Outbox) -> None:
     clerk = threading.Thread(target=second_clerk)
     clerk.start()
     waiting = """
-        SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
-        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
+        WHERE NOT granted AND datname = current_database()
     """
     give_up = time.monotonic() + 10
     while outbox.rows(waiting)[0][0] == 0 and time.monotonic() < give_up:
@@ -149,7 +150,7 @@ async def test_a_core_role_may_publish_and_nothing_else(outbox: Outbox, unique: 
     with outbox.connect() as owner:
         owner.execute(f'CREATE ROLE "{role}"')
         try:
-            await install(SYSTEM, outbox.uri, core=[role])
+            await install(SYSTEM, outbox.uri, Plan(core=(Speaker(role),)))
             with outbox.connect() as session:
                 session.execute(f'SET ROLE "{role}"')
                 hand_over(session, change("1", 1))
@@ -159,6 +160,10 @@ async def test_a_core_role_may_publish_and_nothing_else(outbox: Outbox, unique: 
                     " VALUES (gen_random_uuid(), '{}', '{}')",
                     "DELETE FROM renkei.outbox_refused",
                     "UPDATE renkei.relay_lease SET holder = 'me'",
+                    "INSERT INTO renkei.subject_lock VALUES (1)",
+                    "INSERT INTO renkei.speaker VALUES (current_user, 'resident_registry')",
+                    "UPDATE renkei.bound SET change_bytes = 2000000000",
+                    "SELECT renkei.replaced('{}', '[]')",
                 ):
                     with pytest.raises(psycopg.errors.InsufficientPrivilege):
                         session.execute(forbidden)

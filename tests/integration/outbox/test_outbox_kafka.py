@@ -121,8 +121,8 @@ async def test_faults_of_the_check_are_kept_with_the_change(way: Way) -> None:
     assert [event["subject_id"] for event in await way.events()] == numbers(1)
 
 
-class Died(Exception):
-    """The process, at a point."""
+class Died(BaseException):
+    """The process, at a point: nothing that a relay could survive."""
 
 
 @pytest.mark.parametrize("point", [p for p in Point if p.value.startswith("relay-")])

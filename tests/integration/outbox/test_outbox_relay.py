@@ -30,6 +30,7 @@ from bus.model import Change
 from bus.observe.metrics import Metrics
 from bus.points import Point
 from bus.publish.outbox import Bounds, upkeep
+from bus.publish.outbox.installing import Plan
 from bus.publish.outbox.relay import MOST_BROKEN
 from bus.testing.outbox import (
     QUICK,
@@ -545,7 +546,7 @@ async def test_a_relay_role_has_what_a_relay_needs(outbox: Outbox, unique: Any) 
             with pytest.raises(ConfigurationError, match="--relay ROLE"):
                 await asyncio.wait_for(Outbox(limited, outbox.topic).relay().run(), 10)
 
-            await upkeep.install(SYSTEM, own, relay=[role])
+            await upkeep.install(SYSTEM, own, Plan(relay=(role,)))
             async with outbox.relaying(Outbox(limited, outbox.topic).relay()):
                 await until(lambda: outbox.pending() == 0)
                 assert len(await upkeep.retry(SYSTEM, limited, None)) == 1
