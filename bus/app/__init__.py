@@ -21,7 +21,15 @@ from bus.app.erasing import open_erasing
 from bus.app.keys import proofs, sealed, sealed_streams, seals
 from bus.app.mask_keys import mask_keys
 from bus.app.monitoring import run_monitor, throughput
-from bus.app.operating import editions, operations, operator, parked_events, received
+from bus.app.operating import (
+    desk,
+    editions,
+    operations,
+    operator,
+    parked_events,
+    received,
+    receivers,
+)
 from bus.app.outside import broker, connect, registry
 from bus.app.providing import period, provided, provisions_of
 from bus.app.publishing import example_faults, outboxes, publisher, run_relays
@@ -36,6 +44,7 @@ __all__ = [
     "connect",
     "connections",
     "delivering",
+    "desk",
     "editions",
     "entitled",
     "example_faults",
@@ -58,6 +67,7 @@ __all__ = [
     "publisher",
     "rebuilding",
     "received",
+    "receivers",
     "registry",
     "run_deliveries",
     "run_monitor",

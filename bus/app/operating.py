@@ -5,23 +5,89 @@ from __future__ import annotations
 import getpass
 import os
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TypeVar
 
 from bus.app.configured import catalog, granted, this_day
 from bus.app.outside import broker, registry
 from bus.backoff import BackOff
-from bus.broker import Broker
+from bus.broker import Broker, Producer
+from bus.catalog.registry import Registry
 from bus.catalog.wire import Reader
 from bus.deliver.clock import SystemClock
 from bus.deliver.editions import Editions
 from bus.deliver.internal import InternalTopic
 from bus.deliver.operations import Operations
 from bus.deliver.parked import ParkedIndex
+from bus.deliver.tail import Follower
 from bus.errors import BusError, ConfigurationError
 from bus.model import Edition, Stream
 from bus.observe.tasks import Tasks
 from bus.policy import LEDGER
 from bus.settings import Settings
+
+F = TypeVar("F", bound=Follower)
+
+
+class Desk:
+    """What an operator's command reads of the bus's own streams and says in them, over one
+    connection to the log. Each is opened when it is asked for first."""
+
+    def __init__(self, settings: Settings, cluster: Broker, ids: Registry, stack: AsyncExitStack):
+        self.broker = cluster
+        self._settings = settings
+        self._ids = ids
+        self._stack = stack
+        self._streams = catalog(settings)
+        self._producer: Producer | None = None
+
+    def reader(self, name: str) -> Reader:
+        """What reads a stream."""
+        return Reader(self._streams.stream(name), self._streams, self._ids)
+
+    async def parked(self) -> ParkedIndex:
+        """What is set aside, as the exception stream says now."""
+        made = ParkedIndex(self.broker, *await self._parts("exception"), SystemClock())
+        return await self._started(made)
+
+    async def operations(self) -> Operations:
+        """How lanes are operated, as the operation stream says now."""
+        back_off = BackOff(self._settings.retry_first, self._settings.retry_most)
+        parts = await self._parts("operation")
+        return await self._started(
+            Operations(self.broker, *parts, SystemClock(), back_off, Tasks())
+        )
+
+    async def editions(self) -> Editions:
+        """The editions of subscriptions, as their stream says now."""
+        return await self._started(Editions(self.broker, *await self._parts("subscription")))
+
+    async def _parts(self, name: str) -> tuple[InternalTopic, Stream, Reader]:
+        if self._producer is None:
+            self._producer = self.broker.producer(client_id="renkei-operator")
+            await self._producer.start()
+            self._stack.push_async_callback(self._producer.close)
+        stream = self._streams.stream(name)
+        topic = InternalTopic(self.broker, self._producer, self._ids, stream)
+        return topic, stream, self.reader(name)
+
+    async def _started(self, follower: F) -> F:
+        self._stack.push_async_callback(follower.close)
+        await follower.start()
+        return follower
+
+
+@asynccontextmanager
+async def desk(settings: Settings) -> AsyncIterator[Desk]:
+    """A place to work at, for as long as the block lasts.
+
+    Raises:
+        Unavailable: Broker or registry does not answer.
+    """
+    async with AsyncExitStack() as stack:
+        ids = await stack.enter_async_context(registry(settings))
+        cluster = await stack.enter_async_context(broker(settings))
+        yield Desk(settings, cluster, ids, stack)
 
 
 @asynccontextmanager
@@ -31,13 +97,8 @@ async def parked_events(settings: Settings) -> AsyncIterator[ParkedIndex]:
     Raises:
         Unavailable: Broker or registry does not answer.
     """
-    async with _internal(settings, "exception") as (cluster, topic, stream, reader):
-        index = ParkedIndex(cluster, topic, stream, reader, SystemClock())
-        try:
-            await index.start()
-            yield index
-        finally:
-            await index.close()
+    async with desk(settings) as at:
+        yield await at.parked()
 
 
 @asynccontextmanager
@@ -47,14 +108,8 @@ async def operations(settings: Settings) -> AsyncIterator[Operations]:
     Raises:
         Unavailable: Broker or registry does not answer.
     """
-    async with _internal(settings, "operation") as (cluster, topic, stream, reader):
-        back_off = BackOff(settings.retry_first, settings.retry_most)
-        operated = Operations(cluster, topic, stream, reader, SystemClock(), back_off, Tasks())
-        try:
-            await operated.start()
-            yield operated
-        finally:
-            await operated.close()
+    async with desk(settings) as at:
+        yield await at.operations()
 
 
 @asynccontextmanager
@@ -64,30 +119,8 @@ async def editions(settings: Settings) -> AsyncIterator[Editions]:
     Raises:
         Unavailable: Broker or registry does not answer.
     """
-    async with _internal(settings, "subscription") as (cluster, topic, stream, reader):
-        applied = Editions(cluster, topic, stream, reader)
-        try:
-            await applied.start()
-            yield applied
-        finally:
-            await applied.close()
-
-
-@asynccontextmanager
-async def _internal(
-    settings: Settings, name: str
-) -> AsyncIterator[tuple[Broker, InternalTopic, Stream, Reader]]:
-    """One of the bus's own streams, for a command that reads it and appends to it."""
-    streams = catalog(settings)
-    stream = streams.stream(name)
-    async with registry(settings) as known, broker(settings) as cluster:
-        producer = cluster.producer(client_id="renkei-operator")
-        await producer.start()
-        try:
-            topic = InternalTopic(cluster, producer, known, stream)
-            yield cluster, topic, stream, Reader(stream, streams, known)
-        finally:
-            await producer.close()
+    async with desk(settings) as at:
+        yield await at.editions()
 
 
 def operator() -> str:
@@ -113,3 +146,11 @@ def received(
     if system not in known:
         raise ConfigurationError("there is no such system", system=system)
     return sorted(known[system])
+
+
+def receivers(
+    settings: Settings, stream: str, applied: Mapping[str, Edition | BusError]
+) -> list[str]:
+    """The systems that receive a stream today, and the ledger, which receives all."""
+    known = granted(settings, this_day(), applied)
+    return sorted({LEDGER, *(system for system, mine in known.items() if stream in mine)})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -11,6 +11,7 @@ from bus.app.entitling import Entitling
 from bus.app.mask_keys import mask_keys
 from bus.app.outside import broker
 from bus.app.systems import connections
+from bus.connect import Fresh, Left
 from bus.deliver.fleet import Feed
 from bus.deliver.rebuild import Rebuild, Rebuilt
 from bus.deliver.shared import Shared
@@ -38,6 +39,27 @@ class Rebuilding:
         finally:
             await consumer.close()
         return sum(end[place] - begin[place] for place in places)
+
+    async def left(self, feed: Feed) -> Left | None:
+        """What an earlier rebuild left half filled; None if nothing."""
+        return await self._with(feed, lambda fresh: fresh.left(feed.view))
+
+    async def discard(self, feed: Feed) -> Left | None:
+        """Take away what an earlier rebuild left; what it was.
+
+        Raises:
+            RebuildBusy: It is being filled now.
+        """
+        return await self._with(feed, lambda fresh: fresh.discard(feed.view))
+
+    async def _with(
+        self, feed: Feed, act: Callable[[Fresh], Awaitable[Left | None]]
+    ) -> Left | None:
+        sink = feed.sink()
+        try:
+            return await act(sink.fresh())
+        finally:
+            await sink.close()
 
     async def rebuild(self, feed: Feed, progress: Callable[[int, int], None]) -> Rebuilt:
         """Fill one stream's table anew, and put it in place.

@@ -69,13 +69,19 @@ def pause(
 
 
 def resume(
-    system: System,
+    system: Annotated[str | None, typer.Argument(help="The receiving system.")] = None,
     stream: Stream = None,
+    is_all: Annotated[
+        bool,
+        typer.Option("--all", help="All that stands, in every system, in the place of SYSTEM."),
+    ] = False,
     by: By = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Have paused streams go on, and lanes that had stopped try again, without a restart."""
+    if (system is not None) == is_all:
+        raise ConfigurationError("name a system, or say --all")
     said = asyncio.run(_resume(system, stream, who(by), dry=dry_run))
     _say("would go on" if dry_run else "told to go on", said, as_json=as_json)
 
@@ -182,14 +188,17 @@ async def _pause(
     return wanted
 
 
-async def _resume(system: str, stream: str | None, operator: str, *, dry: bool) -> list[Operation]:
+async def _resume(
+    system: str | None, stream: str | None, operator: str, *, dry: bool
+) -> list[Operation]:
     settings = composition.settings()
     async with composition.operations(settings) as operated:
-        known = await _standing_or_received(operated, system)
-        wanted = [
-            _word(system, name, OperationState.RUNNING, operator)
-            for name in _streams(known, system, stream)
-        ]
+        if system is None:
+            chosen = sorted({(o.system, o.stream) for o in operated.standing()})
+        else:
+            known = await _standing_or_received(operated, system)
+            chosen = [(system, name) for name in _streams(known, system, stream)]
+        wanted = [_word(*each, OperationState.RUNNING, operator) for each in chosen]
         if not dry:
             await operated.instruct(wanted)
     return wanted

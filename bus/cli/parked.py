@@ -10,11 +10,12 @@ from typing import Annotated, Any
 import typer
 
 from bus import app as composition
-from bus.cli.lanes import Reason, System, checked_reason, received_by
+from bus.cli.lanes import By, Reason, System, checked_reason, received_by, who
 from bus.cli.output import DryRun, Json, out, show_json
 from bus.cli.reach import duration
 from bus.deliver.overdue import overdue_after
 from bus.deliver.parked import ParkedIndex
+from bus.deliver.skipping import Skipper, Skipping, Was, Word
 from bus.deliver.state import LaneName
 from bus.errors import ConfigurationError
 from bus.model import ExceptionState, ParkedEvent
@@ -28,6 +29,10 @@ Subject = Annotated[
     ),
 ]
 All = Annotated[bool, typer.Option("--all", help="Every parked event of the system.")]
+AllSystems = Annotated[
+    bool, typer.Option("--all-systems", help="In every system, in the place of SYSTEM.")
+]
+OneOrAll = Annotated[str | None, typer.Argument(help="The receiving system.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -35,6 +40,7 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Events that could not be applied.")
     group.command("list")(list_open)
     group.command()(add)
+    group.command()(skip)
     group.command()(retry)
     group.command()(dismiss)
     app.add_typer(group, name="parked")
@@ -64,27 +70,61 @@ def add(
     partition: Annotated[int, typer.Argument(min=0, help="The lane's partition.")],
     offset: Annotated[int, typer.Argument(min=0, help="The event, as `lanes show` names it.")],
     reason: Reason,
+    by: By = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Set one event aside unread, so that a lane that stopped at it can pass it.
+    """Set one event aside unread, so that one lane that stopped at it can pass it.
 
     For an event whose schema id means another schema (RK-205). The same subject's later events
     wait behind it, like behind any parked event. Then: renkei lanes resume SYSTEM STREAM.
+    For all systems at once: renkei parked skip.
     """
-    note = checked_reason(reason)
+    note, operator = checked_reason(reason), who(by)
     lane = LaneName(system, stream, partition)
-    event = asyncio.run(_add(lane, offset, note, dry_run=dry_run))
+    event = asyncio.run(_add(lane, offset, note, operator, dry_run=dry_run))
     if as_json:
         show_json([_as_json(event)])
     else:
         _say("would set aside" if dry_run else "set aside", [event])
 
 
+def skip(
+    stream: Annotated[str, typer.Argument(help="The stream that the lanes carry.")],
+    partition: Annotated[int, typer.Argument(min=0, help="The lanes' partition.")],
+    offset: Annotated[int, typer.Argument(min=0, help="The event, as `lanes show` names it.")],
+    reason: Reason,
+    hold: Annotated[
+        bool,
+        typer.Option("--hold", help="Have later events of the same subject wait, until dismissed."),
+    ] = False,
+    by: By = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Have every system pass one event that nobody can read: set aside, resumed, and closed.
+
+    For an event whose schema id means another schema (RK-205), at which the lanes of all systems
+    and of the ledger stop. What is paused stays paused. With --hold the event is not closed:
+    renkei parked dismiss --all-systems --subject SUBJECT does that, once the subject's true state
+    has been published.
+    """
+    note, operator = checked_reason(reason), who(by)
+    word = Word(operator, note, datetime.now(UTC), is_held=hold)
+    planned = asyncio.run(_skip(stream, partition, offset, word, dry_run=dry_run))
+    place = f"{stream}/{partition}/{offset}"
+    if as_json:
+        show_json(_skipping(planned, place, word, is_dry=dry_run))
+    else:
+        _show_skipping(planned, place, is_dry=dry_run)
+
+
 def retry(
-    system: System,
+    system: OneOrAll = None,
+    is_everywhere: AllSystems = False,
     subject: Subject = None,
     is_all: All = False,
+    by: By = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
@@ -92,8 +132,9 @@ def retry(
 
     The process that owns the lane does it within about a second, or when one starts.
     """
+    _one_or_all(system, is_everywhere)
     _chosen_one_way(subject, is_all)
-    asked = asyncio.run(_retry(system, subject, dry_run=dry_run))
+    asked = asyncio.run(_retry(system, subject, who(by), dry_run=dry_run))
     if as_json:
         _show_json(asked, "asked_to_try", is_dry=dry_run)
     else:
@@ -101,16 +142,20 @@ def retry(
 
 
 def dismiss(
-    system: System,
     reason: Reason,
+    system: OneOrAll = None,
+    is_everywhere: AllSystems = False,
     subject: Subject = None,
     is_all: All = False,
+    by: By = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Close parked events for good; what waits behind each is applied."""
+    _one_or_all(system, is_everywhere)
     _chosen_one_way(subject, is_all)
-    closed = asyncio.run(_dismiss(system, subject, checked_reason(reason), dry_run=dry_run))
+    note, operator = checked_reason(reason), who(by)
+    closed = asyncio.run(_dismiss(system, subject, note, operator, dry_run=dry_run))
     if as_json:
         _show_json(closed, "dismissed", is_dry=dry_run)
     else:
@@ -122,35 +167,67 @@ async def _open(system: str | None) -> list[ParkedEvent]:
         return await _of(index, system)
 
 
-async def _add(lane: LaneName, offset: int, note: str, *, dry_run: bool) -> ParkedEvent:
+async def _add(
+    lane: LaneName, offset: int, note: str, operator: str, *, dry_run: bool
+) -> ParkedEvent:
     settings = composition.settings()
     topic = composition.catalog(settings).stream(lane.stream).topic
-    if lane.stream not in await received_by(lane.system):
-        raise ConfigurationError("the system does not receive this stream", **lane._asdict())
-    async with composition.operations(settings) as operated:
-        standing = operated.standing(lane.system)
-    is_stuck = (*lane, offset) in {(o.system, o.stream, o.partition, o.offset) for o in standing}
-    async with composition.parked_events(settings) as index:
-        event = await index.refer_to(lane, topic, offset, note, is_stuck=is_stuck)
+    async with composition.desk(settings) as desk:
+        applied = await desk.editions()
+        if lane.stream not in composition.received(settings, lane.system, applied.newest):
+            raise ConfigurationError("the system does not receive this stream", **lane._asdict())
+        standing = (await desk.operations()).standing(lane.system)
+        stops = {(o.system, o.stream, o.partition, o.offset) for o in standing}
+        index = await desk.parked()
+        event = await index.refer_to(
+            lane,
+            topic,
+            offset,
+            note,
+            operator,
+            is_stuck=(*lane, offset) in stops,
+            reader=desk.reader(lane.stream),
+        )
         if not dry_run:
             await index.record([event])
     return event
 
 
+async def _skip(stream: str, partition: int, offset: int, word: Word, *, dry_run: bool) -> Skipping:
+    settings = composition.settings()
+    topic = composition.catalog(settings).stream(stream).topic
+    async with composition.desk(settings) as desk:
+        applied = await desk.editions()
+        systems = composition.receivers(settings, stream, applied.newest)
+        index, operated = await desk.parked(), await desk.operations()
+        skipper = Skipper(desk.broker, index, operated)
+        unread = await skipper.look(topic, partition, offset)
+        if await unread.can_be_read(desk.reader(stream)):
+            raise ConfigurationError(
+                "the event is one of its stream and can be read; no lane has to pass it unread",
+                stream=stream, partition=partition, offset=offset,
+            )  # fmt: skip
+        planned = await skipper.plan(stream, topic, partition, unread, systems, word)
+        if not dry_run:
+            await index.record(planned.exceptions)
+            await operated.instruct(planned.operations)
+    return planned
+
+
 async def _retry(
-    system: str, subjects: Sequence[str] | None, *, dry_run: bool
+    system: str | None, subjects: Sequence[str] | None, operator: str, *, dry_run: bool
 ) -> Sequence[ParkedEvent]:
     async with composition.parked_events(composition.settings()) as index:
         events = _parked(await _of(index, system), subjects)
-        return events if dry_run else await index.ask_retry(events)
+        return events if dry_run else await index.ask_retry(events, operator)
 
 
 async def _dismiss(
-    system: str, subjects: Sequence[str] | None, note: str, *, dry_run: bool
+    system: str | None, subjects: Sequence[str] | None, note: str, operator: str, *, dry_run: bool
 ) -> Sequence[ParkedEvent]:
     async with composition.parked_events(composition.settings()) as index:
         events = _parked(await _of(index, system), subjects)
-        return events if dry_run else await index.dismiss(events, note)
+        return events if dry_run else await index.dismiss(events, note, operator)
 
 
 async def _of(index: ParkedIndex, system: str | None) -> list[ParkedEvent]:
@@ -178,10 +255,63 @@ def _chosen_one_way(subjects: Sequence[str] | None, is_all: bool) -> None:
         raise ConfigurationError("name subjects with --subject, or say --all")
 
 
+def _one_or_all(system: str | None, is_everywhere: bool) -> None:
+    if (system is not None) == is_everywhere:
+        raise ConfigurationError("name a system, or say --all-systems")
+
+
+def _skipping(planned: Skipping, place: str, word: Word, *, is_dry: bool) -> dict[str, Any]:
+    return {
+        "event": place,
+        "subject": planned.subject,
+        "operator": word.operator,
+        "reason": word.note,
+        "is_held": word.is_held,
+        "is_dry": is_dry,
+        "systems": [
+            {
+                "system": skipped.system,
+                "was": skipped.was.value,
+                "exceptions": [event.state.value for event in skipped.exceptions],
+                "resumed": skipped.resumed is not None,
+                "paused": skipped.is_paused,
+            }
+            for skipped in planned.systems
+        ],
+    }
+
+
+def _show_skipping(planned: Skipping, place: str, *, is_dry: bool) -> None:
+    counts = [
+        (sum(s.is_set_aside for s in planned.systems), "set aside"),
+        (len(planned.operations), "resumed"),
+        (sum(e.state is ExceptionState.DISMISSED for e in planned.exceptions), "closed"),
+    ]
+    said = ", ".join(f"{what} for {count}" for count, what in counts)
+    head = "would be " if is_dry else ""
+    out().print(f"{place} of {planned.subject}: {head}{said}", markup=False, soft_wrap=True)
+    width = max(len(skipped.system) for skipped in planned.systems)
+    for skipped in planned.systems:
+        paused = ", and stays paused" if skipped.is_paused else ""
+        out().print(f"  {skipped.system:<{width}}  was {_WAS[skipped.was]}{paused}", markup=False)
+
+
+_WAS = {
+    Was.STOPPED: "stopped at it",
+    Was.COMING: "yet to come to it",
+    Was.ASIDE: "set aside",
+    Was.CLOSED: "closed already",
+    Was.PASSED: "past it already",
+}
+
+
 def _say(what: str, events: Sequence[ParkedEvent]) -> None:
     out().print(f"{what} {len(events)} parked event{'' if len(events) == 1 else 's'}")
+    systems = {event.system for event in events}
     for event in events:
-        out().print(f"  {event.stream}/{event.partition}/{event.offset}  {event.subject}")
+        place = f"{event.stream}/{event.partition}/{event.offset}"
+        shown = f"{event.system}/{place}" if len(systems) > 1 else place
+        out().print(f"  {shown}  {event.subject}", markup=False)
 
 
 def _show_json(events: Sequence[ParkedEvent], what: str, *, is_dry: bool) -> None:
@@ -202,6 +332,7 @@ def _as_json(event: ParkedEvent) -> dict[str, Any]:
         "at": event.at.isoformat(),
         "since": event.set_aside_at.isoformat(),
         "reason": event.note,
+        "operator": event.operator,
     }
 
 

@@ -10,6 +10,7 @@ from rich.progress import Progress
 
 from bus import app as composition
 from bus.cli.output import DryRun, Json, err, out, show_json
+from bus.connect import Left
 from bus.deliver.fleet import Feed
 from bus.deliver.rebuild import Rebuilt
 
@@ -25,7 +26,14 @@ def register(app: typer.Typer) -> None:
 
 
 def rebuild(
-    system: System, stream: Stream = None, dry_run: DryRun = False, as_json: Json = False
+    system: System,
+    stream: Stream = None,
+    is_discarded: Annotated[
+        bool,
+        typer.Option("--discard", help="Only take away what an earlier rebuild left half filled."),
+    ] = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
 ) -> None:
     """Fill a system's table anew from the log, beside the one in use, and put it in its place.
 
@@ -33,6 +41,9 @@ def rebuild(
     cut off is taken up where it was. Needed where a view has gained columns or rows, or a mask has
     changed; and for a lane that was away too long (RK-503), which then wants `renkei lanes resume`.
     """
+    if is_discarded:
+        _discard(system, stream, dry=dry_run, as_json=as_json)
+        return
     done = asyncio.run(_rebuild(system, stream, dry=dry_run))
     if as_json:
         show_json(done)
@@ -56,6 +67,34 @@ async def _rebuild(system: str, stream: str | None, *, dry: bool) -> list[dict[s
 
                 done.append(_done(feed, await found.rebuild(feed, progress)))
     return done
+
+
+def _discard(system: str, stream: str | None, *, dry: bool, as_json: bool) -> None:
+    left = asyncio.run(_left(system, stream, dry=dry))
+    if as_json:
+        show_json([{**_named(feed), **_described(found), "is_dry": dry} for feed, found in left])
+    for feed, found in () if as_json else left:
+        name = f"{feed.view.system}/{feed.view.stream}"
+        since = "" if found.since is None else f" since {found.since.astimezone():%m-%d %H:%M}"
+        out().print(
+            f"{'would discard' if dry else 'discarded'} what was filled of {name}{since}:"
+            f" {found.rows:,} rows, from {found.events:,} events; the table in use is as it was",
+            markup=False, soft_wrap=True,
+        )  # fmt: skip
+    if not left and not as_json:
+        out().print("no rebuild has left anything half filled")
+
+
+async def _left(system: str, stream: str | None, *, dry: bool) -> list[tuple[Feed, Left]]:
+    async with composition.rebuilding(composition.settings(), system, stream) as found:
+        act = found.left if dry else found.discard
+        each = [(feed, await act(feed)) for feed in found.feeds]
+    return [(feed, left) for feed, left in each if left is not None]
+
+
+def _described(left: Left) -> dict[str, Any]:
+    since = None if left.since is None else left.since.isoformat()
+    return {"rows": left.rows, "events": left.events, "since": since}
 
 
 def _named(feed: Feed) -> dict[str, Any]:

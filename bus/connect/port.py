@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from bus.model import Applied, Checkpoint, Mark, Protected, ToRestore, View, ViewBatch
@@ -111,6 +112,15 @@ class Swapped:
     kept: int  # newer than what the fresh table had, or of a settled subject that it lacked
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A fresh table that has not taken its place."""
+
+    rows: int
+    events: int  # of the log, that it was filled up to
+    since: datetime | None  # when it was made, by the store's clock
+
+
 class Held(Protocol):
     """The table in use, which nobody writes meanwhile; it can be read."""
 
@@ -155,3 +165,19 @@ class Fresh(Sink, Protocol):
 
     async def drop(self) -> None:
         """Drop the fresh table; the next :meth:`open` begins anew."""
+
+    async def left(self, view: View) -> Left | None:
+        """What is there of a fresh table beside that of *view*; None if nothing. Needs no
+        :meth:`open`.
+
+        Raises:
+            SinkUnavailable: The store does not answer.
+        """
+
+    async def discard(self, view: View) -> Left | None:
+        """Take away what :meth:`left` says, whatever view it was filled under; what it was.
+
+        Raises:
+            RebuildBusy: Another process has it.
+            SinkUnavailable: The store does not answer.
+        """

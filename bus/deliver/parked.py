@@ -26,8 +26,8 @@ from bus.deliver.internal import InternalTopic, rows_of
 from bus.deliver.run import subject_of
 from bus.deliver.state import LaneName
 from bus.deliver.tail import Follower
-from bus.deliver.unread import key_unread
-from bus.errors import EventUnread
+from bus.deliver.unread import Unread, has_passed, unread_at
+from bus.errors import ConfigurationError, EventUnread
 from bus.model import ExceptionState, ParkedEvent, Stream
 
 
@@ -91,6 +91,10 @@ class SetAside:
     def begin_anew(self) -> None:
         """From now on only what is open, and what comes, counts as touched."""
         self.touched = set(self._by_subject)
+
+    def is_settled(self, offset: int) -> bool:
+        """Whether this very event was set aside, and is closed."""
+        return offset in self._closed
 
     def due(self) -> list[str]:
         """Subjects that are to be tried now."""
@@ -192,7 +196,15 @@ class ParkedIndex(Follower):
             self._put(event)
 
     async def refer_to(
-        self, lane: LaneName, topic: str, offset: int, note: str, *, is_stuck: bool = False
+        self,
+        lane: LaneName,
+        topic: str,
+        offset: int,
+        note: str,
+        operator: str | None = None,
+        *,
+        is_stuck: bool = False,
+        reader: Reads | None = None,
     ) -> ParkedEvent:
         """The exception that sets one event of a lane aside unread; :meth:`record` makes it so.
 
@@ -201,19 +213,33 @@ class ParkedIndex(Follower):
             topic: Where it is.
             offset: Which one it is.
             note: Why.
+            operator: Who wants it.
             is_stuck: Whether the lane says that it cannot pass this very event.
+            reader: Of the lane's stream. What it cannot read may be set aside also where the lane
+                has passed it.
 
         Raises:
-            ConfigurationError: There is no such event, the lane has passed it, or it is an erasure.
+            ConfigurationError: There is no such event, the lane has passed it and it can be read,
+                or it is an erasure.
             BrokerUnavailable: The broker does not answer.
         """
-        key = await key_unread(self._broker, lane, topic, offset, is_stuck=is_stuck)
-        known = self.lane(lane).at(subject_of(key), offset)
+        found = await unread_at(self._broker, topic, lane.partition, offset)
+        is_past = not is_stuck and await has_passed(self._broker, lane, topic, offset)
+        if is_past and (reader is None or await found.can_be_read(reader)):
+            where = {**lane._asdict(), "offset": offset}
+            raise ConfigurationError("the lane has passed this event already", **where)
+        return self.reference(lane, found, note, operator)
+
+    def reference(
+        self, lane: LaneName, unread: Unread, note: str, operator: str | None
+    ) -> ParkedEvent:
+        """The exception of an event that was found; the one that is open, if there is one."""
+        subject, offset = subject_of(unread.key), unread.offset
         now = self._clock.now()
-        return known or ParkedEvent(
+        return self.lane(lane).at(subject, offset) or ParkedEvent(
             **lane._asdict(),
             offset=offset,
-            subject=subject_of(key),
+            subject=subject,
             event_id=None,
             state=ExceptionState.PARKED,
             code=EventUnread.code,
@@ -221,22 +247,32 @@ class ParkedIndex(Follower):
             at=now,
             note=note,
             since=now,
+            operator=operator,
         )
 
-    async def ask_retry(self, events: Iterable[ParkedEvent]) -> Sequence[ParkedEvent]:
+    async def ask_retry(
+        self, events: Iterable[ParkedEvent], operator: str | None = None
+    ) -> Sequence[ParkedEvent]:
         """Ask for another try of these parked events; what waits behind each comes along."""
-        asked = [self._said(event, ExceptionState.RETRY) for event in events]
+        asked = [self._said(event, ExceptionState.RETRY, operator) for event in events]
         await self.record(asked)
         return asked
 
-    async def dismiss(self, events: Iterable[ParkedEvent], note: str) -> Sequence[ParkedEvent]:
+    async def dismiss(
+        self, events: Iterable[ParkedEvent], note: str, operator: str | None = None
+    ) -> Sequence[ParkedEvent]:
         """Close these parked events for good; what waits behind each goes on."""
-        closed = [replace(self._said(e, ExceptionState.DISMISSED), note=note) for e in events]
+        closed = [self.dismissed(event, note, operator) for event in events]
         await self.record(closed)
         return closed
 
-    def _said(self, event: ParkedEvent, state: ExceptionState) -> ParkedEvent:
-        return replace(event, state=state, at=self._clock.now(), since=event.set_aside_at)
+    def dismissed(self, event: ParkedEvent, note: str, operator: str | None) -> ParkedEvent:
+        """The event, closed for good; :meth:`record` makes it so."""
+        return replace(self._said(event, ExceptionState.DISMISSED, operator), note=note)
+
+    def _said(self, event: ParkedEvent, state: ExceptionState, operator: str | None) -> ParkedEvent:
+        now = self._clock.now()
+        return replace(event, state=state, at=now, since=event.set_aside_at, operator=operator)
 
     def _put(self, event: ParkedEvent) -> None:
         self._lanes[lane_of(event)].put(event)

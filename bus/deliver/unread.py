@@ -2,35 +2,61 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from bus.broker import Broker, group_of
+from bus.catalog.reading import Reads, read_what_can_be
 from bus.deliver.readback import read_back
 from bus.deliver.state import LaneName
-from bus.errors import ConfigurationError
+from bus.errors import ConfigurationError, SchemaMismatch
 
 
-async def key_unread(
-    broker: Broker, lane: LaneName, topic: str, offset: int, *, is_stuck: bool
-) -> bytes | None:
-    """The key of the event at *offset*, which *lane* has yet to pass.
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """An event as the log has it."""
 
-    Once a lane has passed an event it is in the store, and setting it aside would only hold up
-    its subject. Its group knows how far it is; but a store that was restored is further back, and
-    then the lane's own word that it is stuck there (*is_stuck*) counts more.
+    offset: int
+    key: bytes | None
+    value: bytes
+
+    async def can_be_read(self, reader: Reads) -> bool:
+        """Whether it is an event of its stream after all.
+
+        Raises:
+            Unavailable: The registry does not answer.
+        """
+        readable = await read_what_can_be(reader, [self.value], refuse=(SchemaMismatch,))
+        return not readable.refused
+
+
+async def unread_at(broker: Broker, topic: str, partition: int, offset: int) -> Unread:
+    """The event at this place.
 
     Raises:
-        ConfigurationError: There is no such event, the lane has passed it, or it is an erasure.
+        ConfigurationError: There is no such event, or it is an erasure.
         BrokerUnavailable: The broker does not answer.
     """
-    where = {**lane._asdict(), "offset": offset}
-    place = (topic, lane.partition)
-    if lane.partition >= (await broker.partitions([topic])).get(topic, 0):
-        raise ConfigurationError("the stream has no such partition", **where)
-    if not is_stuck and offset < (await broker.committed(group_of(lane.system))).get(place, 0):
-        raise ConfigurationError("the lane has passed this event already", **where)
-    found = (await read_back(broker, place, {offset: ""})).found.get(offset)
+    where = {"topic": topic, "partition": partition, "offset": offset}
+    if partition >= (count := (await broker.partitions([topic])).get(topic, 0)):
+        raise ConfigurationError("the stream has no such partition", **where, partitions=count)
+    found = (await read_back(broker, (topic, partition), {offset: ""})).found.get(offset)
     if found is None:
         raise ConfigurationError("the log has no event at this offset", **where)
     key, value = found
     if value is None:
         raise ConfigurationError("an erasure is not set aside", **where)
-    return key
+    return Unread(offset, key, value)
+
+
+async def has_passed(broker: Broker, lane: LaneName, topic: str, offset: int) -> bool:
+    """Whether a lane is past this place, by its group's word.
+
+    Once a lane has passed an event it is in the store, and setting it aside would only hold up
+    its subject. But a store that was restored is further back than its group knows, and then the
+    lane's own word that it is stuck there counts more.
+
+    Raises:
+        BrokerUnavailable: The broker does not answer.
+    """
+    told = await broker.committed(group_of(lane.system))
+    return offset < told.get((topic, lane.partition), 0)

@@ -168,6 +168,10 @@ DO $$ BEGIN  -- version 2 of the exception stream; a ledger of before has the ta
                  AND attname = 'since' AND NOT attisdropped) THEN
     ALTER TABLE ledger.event_exception ADD COLUMN since timestamptz;
   END IF;
+  IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'ledger.event_exception'::regclass
+                 AND attname = 'operator' AND NOT attisdropped) THEN  -- version 3
+    ALTER TABLE ledger.event_exception ADD COLUMN operator text;
+  END IF;
 END $$;
 
 -- How long the stretch from a receipt's first delivered offset to its last is, as the number of its

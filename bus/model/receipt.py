@@ -84,6 +84,7 @@ class ParkedEvent:
     at: datetime
     note: str | None = None  # why an operator dismissed it: a ticket's number, never personal data
     since: datetime | None = None  # when it was set aside; absent from what version 1 said
+    operator: str | None = None  # who spoke of it last, of those who give commands
 
     @property
     def set_aside_at(self) -> datetime:

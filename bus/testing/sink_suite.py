@@ -1417,6 +1417,28 @@ class SinkSuite:
         assert dropped is None
         assert len(await rig.stored(view)) == 1
 
+    async def test_what_is_half_full_can_be_taken_away(self, rig: SinkRig) -> None:
+        """By whoever comes, unless it is being filled; the table in use is as it was."""
+        view, other = view_of(), view_of(extra=[("former_name", pa.string())])
+        assert await rig.sink().fresh().left(view) is None
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch_of(view, [person("1")], end=9))
+            assert await sink.fresh().discard(view) is None
+            async with opened(sink.fresh(), view) as fresh:
+                await fresh.apply(batch_of(view, [person("1"), person("2")], end=5))
+                with pytest.raises(RebuildBusy):
+                    await rig.sink().fresh().discard(view)
+            left = await rig.sink().fresh().left(view)
+            gone = await rig.sink().fresh().discard(other)
+            assert await rig.sink().fresh().left(view) is None
+            async with opened(rig.sink().fresh(), view) as anew:
+                assert await anew.checkpoint(0) is None
+
+        assert left is not None
+        assert (left.rows, left.events, left.since is not None) == (2, 5, True)
+        assert gone == left
+        assert len(await rig.stored(view)) == 1
+
     async def test_two_processes_do_not_rebuild_one_table(self, rig: SinkRig) -> None:
         """The second is told so; another table is its own."""
         view, other = view_of(), view_of("household")

@@ -19,7 +19,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf
 
-from bus.connect import FRESH, Fresh, Held, Standing, Swapped, Withheld, is_behind, taken
+from bus.connect import FRESH, Fresh, Held, Left, Standing, Swapped, Withheld, is_behind, taken
 from bus.errors import (
     ConfigurationError,
     EditionOutdated,
@@ -56,6 +56,7 @@ class MemoryStore:
     checkpoints: dict[tuple[str, int], Checkpoint] = field(default_factory=dict)
     standings: dict[str, Standing] = field(default_factory=dict)  # by stream
     rebuilt: set[str] = field(default_factory=set)  # streams that somebody rebuilds now
+    since: dict[str, datetime] = field(default_factory=dict)  # when a fresh table was made
     writing: defaultdict[str, asyncio.Lock] = field(
         default_factory=lambda: defaultdict(asyncio.Lock)
     )  # by table
@@ -276,6 +277,7 @@ class MemoryFresh(MemorySink):
         if standing is None or standing.fingerprint != view.fingerprint:
             store.forget(key)
             store.standings[key] = Standing.of(view)
+            store.since[key] = store.clock()
 
     @asynccontextmanager
     async def hold(self) -> AsyncIterator[Held]:
@@ -288,6 +290,21 @@ class MemoryFresh(MemorySink):
 
     async def drop(self) -> None:
         self._store.forget(self._key)
+
+    async def left(self, view: View) -> Left | None:
+        self._reach_store()
+        store, key = self._store, self._table_of(view)
+        if key not in store.standings and key not in store.tables:
+            return None
+        events = sum(held.position.offset for held in store.checkpoints_of(key).values())
+        return Left(len(store.tables.get(key, {})), events, store.since.get(key))
+
+    async def discard(self, view: View) -> Left | None:
+        if view.stream in self._store.rebuilt:
+            raise RebuildBusy("somebody else rebuilds this table now", stream=view.stream)
+        found = await self.left(view)
+        self._store.forget(self._table_of(view))
+        return found
 
     async def close(self) -> None:
         if self._view is not None:

@@ -21,7 +21,7 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from bus.connect import Held, Standing, Swapped
+from bus.connect import Held, Left, Standing, Swapped
 from bus.errors import ConfigurationError, EventRefused, RebuildBusy, SinkUnavailable
 from bus.model import Checkpoint, Keeping, Protected, View
 from bus.points import Point, passed
@@ -63,9 +63,7 @@ class FreshTable(PostgresSink):
         if view.keeping is not Keeping.STATE:
             raise ConfigurationError("a history is not rebuilt", stream=view.stream)
         live = super()._names(view)
-        alone = connection.execute(ALONE, (live.table,)).fetchone()
-        if alone != (True,):
-            raise RebuildBusy("another process rebuilds this table now", **_where(view))
+        _be_alone(connection, live, view)
         with connection.transaction():
             connection.execute(LOCK_SCHEMA, (live.schema,))
             _insist(connection, live, view)
@@ -102,6 +100,28 @@ class FreshTable(PostgresSink):
             connection = self._session().connection
             with connection.transaction():
                 standing.forget_fresh(connection, super()._names(opened.view))
+
+    async def left(self, view: View) -> Left | None:
+        return await asyncio.to_thread(self._look, view, is_to_go=False)
+
+    async def discard(self, view: View) -> Left | None:
+        return await asyncio.to_thread(self._look, view, is_to_go=True)
+
+    def _look(self, view: View, *, is_to_go: bool) -> Left | None:
+        live = super()._names(view)
+        with translated(**_where(view)):
+            connection = connect(self._conninfo(view.system, view.stream))
+            try:
+                if is_to_go:
+                    _be_alone(connection, live, view)
+                found = _left(connection, live)
+                if is_to_go and found is not None:
+                    with connection.transaction():
+                        connection.execute(LOCK_SCHEMA, (live.schema,))
+                        standing.forget_fresh(connection, live)
+            finally:
+                connection.close()
+        return found
 
 
 class _HeldTable:
@@ -228,6 +248,33 @@ def _make(connection: tables.Connection, live: Names, view: View) -> None:
     for (stranger,) in connection.execute(STRANGERS, (beside.table,)).fetchall():
         connection.execute(f"REVOKE ALL ON {beside.table} FROM {stranger}")
     standing.note(connection, beside, Standing.of(view))
+
+
+def _be_alone(connection: tables.Connection, live: Names, view: View) -> None:
+    """Have the table's rebuild for oneself, until the session ends."""
+    alone = connection.execute(ALONE, (live.table,)).fetchone()
+    if alone != (True,):
+        raise RebuildBusy("another process rebuilds this table now", **_where(view))
+
+
+def _left(connection: tables.Connection, live: Names) -> Left | None:
+    """What is there of a fresh table, half filled or not."""
+    beside = live.beside
+    is_noted, has_table = connection.execute(
+        "SELECT to_regclass($1) IS NOT NULL AND to_regclass($2) IS NOT NULL,"
+        " to_regclass($3) IS NOT NULL",
+        (live.position, live.views, beside.table),
+    ).fetchone() or (False, False)
+    since, events, rows = None, 0, 0
+    if is_noted:
+        (since, events) = connection.execute(
+            f"SELECT (SELECT since FROM {live.views} WHERE stream = $1),"
+            f' coalesce((SELECT sum("offset") FROM {live.position} WHERE stream = $1), 0)::bigint',
+            (beside.stream,),
+        ).fetchone() or (None, 0)
+    if has_table:
+        (rows,) = connection.execute(f"SELECT count(*) FROM {beside.table}").fetchone() or (0,)
+    return Left(rows, events, since) if has_table or since is not None else None
 
 
 def _insist(connection: tables.Connection, live: Names, view: View) -> None:

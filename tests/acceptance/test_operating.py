@@ -4,9 +4,12 @@ on; and a lane that stopped at an event of another schema."""
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +30,7 @@ PROCESSES = ("deliver-one", "deliver-two")
 PEOPLE = range(1, 31)
 REASON = "T-4711 一時停止"
 TOPIC = "linkage.resident"
+HOWTO = Path(__file__).parents[2] / "docs" / "howto"
 
 
 @pytest.fixture(scope="module")
@@ -165,22 +169,58 @@ def test_a_lane_goes_past_an_event_of_another_schema(town: Installation) -> None
     assert {o["system"] for o in lane} == {PAUSED, OTHER, LEDGER}
     assert {(o["partition"], o["code"]) for o in lane} == {(partition, "RK-205")}
     (offset,) = {o["offset"] for o in lane}
-    for system in (LEDGER, PAUSED, OTHER):
-        place = (system, "resident", str(partition), str(offset))
-        town.renkei("parked", "add", *place, "--reason", "T-1")
-        town.renkei("lanes", "resume", system, "resident")
+    said = {"3 1234": f"{partition} {offset}", "T-4711": "T-1"}
+    preview, skip = said_by("set-one-event-aside.md", "parked skip", said)
+    would = town.renkei(*preview).stdout
+    town.renkei(*skip)
     publish(town, version=3)
     newest = {subject(n): 3 for n in PEOPLE} | {subject(PEOPLE[0]): 2}
     for system in (PAUSED, OTHER):
         wait_until(lambda s=system: town.versions(s) == newest, 30)
     assert found_states(town, last) == {"waiting"}
 
-    for system in (LEDGER, PAUSED, OTHER):
-        town.renkei("parked", "dismiss", system, "--all", "--reason", "T-1")
+    key = f"{MUNICIPALITY}/{subject(PEOPLE[0])}"
+    (dismiss,) = said_by("set-one-event-aside.md", "parked dismiss", said | {"SUBJECT": key})
+    town.renkei(*dismiss)
     for system in (PAUSED, OTHER):
         wait_until(lambda s=system: has_version(town, s, 3), 30)
     wait_until(lambda: found_states(town, last) == {"applied"}, 30)
     assert asked(town, "lanes", "show") == []
+    assert key in would
+    receiving = len(
+        asked(town, "parked", "skip", *skip[2:5], "--reason", "T", "--dry-run")["systems"]
+    )
+    assert f"set aside for {receiving}, resumed for 3, closed for 0" in would
+
+
+def test_a_stream_with_an_event_set_aside_is_rebuilt(town: Installation) -> None:
+    """Everybody has what they had; what was cut off before is taken away, as the page says."""
+    from_page = said_by("set-one-event-aside.md", "rebuild", {"child_allowance": PAUSED})
+    preview, discard = from_page
+    killed = {"RENKEI_KILL_AT": "rebuild-filled"}
+    town.renkei("rebuild", PAUSED, "resident", environment=killed, expect=None)
+    would = town.renkei(*preview).stdout
+    town.renkei(*discard)
+    again = asked(town, *discard, "--dry-run")
+    done = asked(town, "rebuild", PAUSED, "resident")
+
+    assert "would discard" in would
+    assert f"{len(PEOPLE)} rows" in would
+    assert again == []
+    assert [(d["removed"], d["added"], d["kept"]) for d in done] == [(0, 0, 0)]
+    assert has_version(town, PAUSED, 3)
+    assert asked(town, "parked", "list") == []
+
+
+def said_by(page: str, command: str, words: dict[str, str]) -> list[list[str]]:
+    """The commands of a page's shell blocks that begin so, with *words* in the place of others."""
+    text = (HOWTO / page).read_text(encoding="utf-8")
+    found = []
+    for line in re.findall(rf"^ *renkei ({command} .*)$", text, re.MULTILINE):
+        for word, own in words.items():
+            line = line.replace(word, own)
+        found.append(shlex.split(line))
+    return found
 
 
 def stopped(town: Installation) -> list[dict[str, Any]]:

@@ -182,3 +182,23 @@ def test_a_slip_of_the_pen_is_said(operated: Operated, arguments: list[str]) -> 
 def test_a_pause_needs_a_reason(operated: Operated) -> None:
     """Somebody will ask."""
     assert run("pause", "child_allowance").exit_code != 0
+
+
+def test_all_that_stands_goes_on(operated: Operated) -> None:
+    """In every system, and nothing that does not stand."""
+    operated.now.append(replace(STOP, system="electoral_roll"))
+    said = run("resume", "--all", "--by", "ops1").stdout
+
+    assert [(o.system, o.stream, o.operator) for o in operated.asked] == [
+        ("child_allowance", "household", "ops1"),
+        ("child_allowance", "resident", "ops1"),
+        ("electoral_roll", "resident", "ops1"),
+    ]
+    assert "3 streams" in said
+
+
+@pytest.mark.parametrize("arguments", [[], ["child_allowance", "--all"]])
+def test_one_system_or_all_that_stands(operated: Operated, arguments: list[str]) -> None:
+    """Neither nothing nor both."""
+    assert isinstance(run("resume", *arguments).exception, ConfigurationError)
+    assert operated.asked == []

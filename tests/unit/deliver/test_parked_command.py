@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -54,6 +55,7 @@ class Index:
         self.asked: list[tuple[str, list[int], str | None]] = []
         self.referred: list[tuple[object, ...]] = []
         self.stopped: list[Operation] = []
+        self.operators: set[str] = set()
 
     def standing(self, system: str) -> list[Operation]:
         return self.stopped
@@ -62,21 +64,52 @@ class Index:
         return [e for e in self.events if system in (None, e.system)]
 
     async def refer_to(
-        self, lane: LaneName, topic: str, offset: int, note: str, *, is_stuck: bool
+        self,
+        lane: LaneName,
+        topic: str,
+        offset: int,
+        note: str,
+        operator: str,
+        *,
+        is_stuck: bool,
+        reader: object,
     ) -> ParkedEvent:
         self.referred.append((*lane, topic, is_stuck))
-        return event(offset, ONE, code="RK-210", note=note)
+        return event(offset, ONE, code="RK-210", note=note, operator=operator)
 
     async def record(self, events: list[ParkedEvent]) -> None:
         self.asked.append(("add", [e.offset for e in events], events[0].note))
 
-    async def ask_retry(self, events: list[ParkedEvent]) -> list[ParkedEvent]:
+    async def ask_retry(self, events: list[ParkedEvent], operator: str) -> list[ParkedEvent]:
         self.asked.append(("retry", [e.offset for e in events], None))
+        self.operators.add(operator)
         return events
 
-    async def dismiss(self, events: list[ParkedEvent], note: str) -> list[ParkedEvent]:
+    async def dismiss(
+        self, events: list[ParkedEvent], note: str, operator: str
+    ) -> list[ParkedEvent]:
         self.asked.append(("dismiss", [e.offset for e in events], note))
+        self.operators.add(operator)
         return events
+
+
+class Desk:
+    """One connection for all that a command asks."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+
+    async def parked(self) -> Index:
+        return self._index
+
+    async def operations(self) -> Index:
+        return self._index
+
+    async def editions(self) -> Any:
+        return SimpleNamespace(newest={})
+
+    def reader(self, stream: str) -> str:
+        return stream
 
 
 @pytest.fixture
@@ -88,7 +121,8 @@ def index(monkeypatch: pytest.MonkeyPatch) -> Index:
         yield made
 
     monkeypatch.setattr(composition, "parked_events", opened)
-    monkeypatch.setattr(composition, "operations", opened)
+    monkeypatch.setattr(composition, "desk", lambda _: nullcontext(Desk(made)))
+    monkeypatch.setattr(composition, "operator", lambda: "me")
     monkeypatch.setattr(composition, "editions", nothing_applied)
     monkeypatch.setattr(composition, "settings", Settings)
     return made
@@ -220,6 +254,25 @@ def test_a_dry_run_changes_nothing(index: Index, command: str) -> None:
 
     assert "would" in said.stdout
     assert "resident/0/3" in said.stdout
+    assert index.asked == []
+
+
+def test_all_systems_at_once(index: Index) -> None:
+    """The same subject may be set aside in many; who wants it is kept."""
+    said = run("dismiss", "--all-systems", "--subject", TWO, "--reason", "T-1", "--by", "ops1")
+    run("retry", "--all-systems", "--all")
+
+    assert index.asked == [("dismiss", [9, 1], "T-1"), ("retry", [3, 9, 1], None)]
+    assert index.operators == {"ops1", "me"}
+    assert "electoral_roll/resident/0/1" in said.stdout
+
+
+@pytest.mark.parametrize("arguments", [[], ["child_allowance", "--all-systems"]])
+def test_one_system_or_all(index: Index, arguments: list[str]) -> None:
+    """Neither nothing nor both."""
+    result = run("retry", *arguments, "--all")
+
+    assert isinstance(result.exception, ConfigurationError)
     assert index.asked == []
 
 

@@ -409,6 +409,7 @@ async def exception(house: Any, partition: int, offset: int) -> bytes:
         "at": datetime(2026, 4, 2, tzinfo=UTC),
         "note": "T-1",
         "since": None,
+        "operator": None,
     }
     return frame(await house.registry.id_of(version), [encode_one(version, row)])[0]
 
