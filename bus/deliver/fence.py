@@ -7,7 +7,8 @@ call and reads up to there; only then are the events masked. Order in the log de
 
 Coverage rests on ``protection``, on ``household`` (who is a member of which) and on
 ``nonresident`` (which numbers are linked); what follows from them is :class:`bus.policy.Closure`.
-A protection ends by an event that says so and never by a date: what ``ends_on`` says is not read.
+A person may have several cases (:mod:`bus.policy.cases`) and is covered while any is open. A case
+ends by an event that names it and never by a date: what ``ends_on`` says is not read.
 In doubt a subject is covered: an event of the protection stream that cannot be read, or is of
 another schema, protects the subject that its key names, and one of the others takes nobody out.
 An erased subject is forgotten.
@@ -31,7 +32,8 @@ from bus.deliver.tail import Follower
 from bus.errors import SchemaMismatch
 from bus.model import PROTECTION, History, NumberForm, Protected, Reached, Stream, Turn
 from bus.model.number import AS_SHIPPED
-from bus.policy import Closure, Search, coverages
+from bus.policy import Closure, Search
+from bus.policy.cases import Standings, covered, said
 
 NOBODY = Protected()
 MEMBERS, LINKS = "household", "nonresident"
@@ -63,6 +65,7 @@ class Fence(Follower):
         self._readers = {name: readers[name] for name in RESTS_ON}
         self._form = form
         self._closure = Closure(form)
+        self._cases = Standings()
         self._all: Protected | None = NOBODY
         self._search: Search | None = None
         self._has_started = False
@@ -186,16 +189,20 @@ class Fence(Follower):
     def _take_protections(
         self, fetched: Fetched, records: pa.RecordBatch | None, unreadable: Collection[int]
     ) -> None:
-        by_value = iter(() if records is None else coverages(records, self._form))
+        by_value = iter(() if records is None else said(records))
         index = 0
         for key, value in zip(fetched.keys, fetched.values, strict=True):
+            subject = subject_of(key)
             if value is None:
-                self._closure.protection(subject_of(key), NOBODY)
+                self._cases.forget(subject)
+                self._closure.protection(subject, NOBODY)
                 continue
             if index in unreadable:
-                self._closure.protection(subject_of(key), None)
+                self._closure.protection(subject, None)
             else:
-                self._closure.protection(*next(by_value))
+                told = next(by_value)
+                now = covered(told.key, self._cases.take(told), self._form)
+                self._closure.protection(told.key, now)
             index += 1
 
     def _take_ties(

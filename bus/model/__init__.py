@@ -7,9 +7,11 @@ from bus.model.mask import Comparable, Comparison, Condition, Mask, MaskKey, Mas
 from bus.model.number import NumberForm, bare, spellings
 from bus.model.operation import Operation, OperationState
 from bus.model.protection import (
+    ENDED,
     FLAG,
     HOUSEHOLD,
     PROTECTION,
+    Case,
     History,
     Protected,
     Reached,
@@ -44,12 +46,14 @@ from bus.model.view import (
 
 __all__ = [
     "AT_THE_BEGINNING",
+    "ENDED",
     "FLAG",
     "HEADER",
     "HOUSEHOLD",
     "OF_THE_FILES",
     "PROTECTION",
     "Applied",
+    "Case",
     "Change",
     "ChangeRecord",
     "Checkpoint",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import TypeAlias
 
 PROTECTION = "protection"
@@ -77,6 +78,28 @@ class History:
     begin: Reached  # before that nothing is remembered of what was new
     turns: tuple[Turn, ...]  # since, oldest first
     released: Reached  # as of which somebody was covered no longer, for the last time
+
+
+ENDED = "ENDED"
+"""The state of a case, and of a person whose last case has ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One protection (申出) of a person: known by the person and the day that it began."""
+
+    started_on: date
+    status: str
+    kind: str | None = None
+    ends_on: date | None = None
+    suppresses: frozenset[str] = frozenset()
+    from_other_municipality: bool = False
+    shared_with: frozenset[str] = frozenset()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it protects: until an act ends it, whatever day it is."""
+        return self.status != ENDED
 
 
 @dataclass(frozen=True, slots=True)

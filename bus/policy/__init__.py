@@ -3,7 +3,6 @@
 Pure functions over values and columns. What a system may see is decided here and nowhere else.
 """
 
-from bus.policy.cases import coverages
 from bus.policy.closure import Closure, Reason, Relation
 from bus.policy.diff import Difference, diff
 from bus.policy.grants import Grant, Subscription
@@ -37,7 +36,6 @@ __all__ = [
     "check_subscriptions",
     "columns_of",
     "compile_view",
-    "coverages",
     "diff",
     "in_force",
     "last_day",

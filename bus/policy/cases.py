@@ -1,51 +1,196 @@
-"""What a record of the stream *protection* says: whom it covers.
+"""What a record of the stream *protection* says: a person's cases, and whom they cover.
 
-Pure, and the one place that knows how such a record is read: the fence and whoever else derives
-from it take :func:`coverages`.
+Pure, and the one place that knows how such a record is read: whoever covers, checks or shows
+takes it from here. A **case** (申出) is a person and the day that it began; several may be open at
+once, and the person is covered while any is.
+
+A record of the third version has all cases that are open, so the newest record alone is enough.
+One of before, or one that leaves ``cases`` empty, speaks of the one case that its ``started_on``
+names. After records of its own kind a start or an extension is the person's whole state, as it
+was meant; after one that had cases it changes its own case and leaves the others. **An end never
+ends another case than the one it names.**
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from bus.model import HOUSEHOLD, NumberForm, Protected, event_key
+from bus.model import ENDED, HOUSEHOLD, Case, NumberForm, Protected, event_key
 
-ENDED = "ENDED"
-NOBODY = Protected()
+SUPPRESSED = {
+    "current_address": "CURRENT_ADDRESS",
+    "previous_address": "PREVIOUS_ADDRESS",
+    "registered_domicile": "REGISTERED_DOMICILE",
+}
+"""The flags of a case, and what the whole record calls each."""
+
+_ENDING = "protection.ended"
 
 
-def coverages(records: pa.RecordBatch, form: NumberForm) -> Iterator[tuple[str, Protected]]:
-    """Of each record its subject, as ``<municipality_code>/<number>``, and whom it covers.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What one record says of its subject."""
 
-    A number stands in it as the record has it and, where that is another, in the site's *form*:
-    stores find by equality, and may hold either.
+    key: str
+    event_type: str
+    named: date  # the case that the event is about
+    status: str  # of the person
+    cases: Mapping[date, Case]  # by the day each began
+    is_whole: bool  # whether they are all that there are
+    household: str | None = None
+    shared_with: frozenset[str] = frozenset()  # of all cases together
+    decided_on: date | None = None
+
+    @property
+    def ends(self) -> bool:
+        """Whether the event ends its case."""
+        return self.event_type == _ENDING
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A person's cases as far as the log says, and what else the newest record said."""
+
+    cases: Mapping[date, Case] = field(default_factory=dict)
+    is_by_cases: bool = False  # whether a record that had cases is among what was read
+    household: str | None = None
+    extra: frozenset[str] = frozenset()  # whom the newest record names beside its open cases
+
+    @property
+    def open(self) -> list[Case]:
+        """The cases that protect, by the day they began."""
+        return [case for _, case in sorted(self.cases.items()) if case.is_open]
+
+
+NOTHING = Standing()
+
+
+def said(records: pa.RecordBatch) -> Iterator[Said]:
+    """What each record says.
 
     Args:
         records: Columns of the newest schema.
-        form: How the site writes its numbers.
     """
-    header = records.column("header")
-    rows = zip(
-        pc.struct_field(header, "municipality_code").to_pylist(),
-        pc.struct_field(header, "subject_id").to_pylist(),
-        records.column("status").to_pylist(),
-        records.column("shared_with").to_pylist(),
-        records.column(HOUSEHOLD).to_pylist(),
-        strict=True,
+    for row in records.to_pylist():
+        yield said_of(row)
+
+
+def said_of(row: Mapping[str, Any]) -> Said:
+    """What one record says, as a row of the newest schema with values of Python's own."""
+    header = row["header"]
+    shared = frozenset(row["shared_with"] or ())
+    cases = _listed(row) or {
+        row["started_on"]: Case(
+            started_on=row["started_on"],
+            status=row["status"],
+            kind=row["kind"],
+            ends_on=row["ends_on"],
+            suppresses=frozenset(row["suppresses"] or ()),
+            from_other_municipality=bool(row["from_other_municipality"]),
+            shared_with=shared,
+        )
+    }
+    return Said(
+        key=event_key(header["municipality_code"], header["subject_id"]),
+        event_type=header["event_type"],
+        named=row["started_on"],
+        status=row["status"],
+        cases=cases,
+        is_whole=bool(row["cases"]),
+        household=row[HOUSEHOLD],
+        shared_with=shared,
+        decided_on=row["decided_on"],
     )
-    for municipality, subject, status, shared, household in rows:
-        covered = NOBODY
-        if status != ENDED:
-            covered = Protected(
-                _keys(municipality, [subject, *(shared or ())], form),
-                _keys(municipality, [household] if household else [], form),
-            )
-        yield event_key(municipality, subject), covered
 
 
-def _keys(municipality: str, numbers: list[str], form: NumberForm) -> frozenset[str]:
+def _listed(row: Mapping[str, Any]) -> dict[date, Case]:
+    """The cases that the record lists; of two for the same day, the one that protects."""
+    sharers: dict[date, set[str]] = {}
+    for each in row["sharers"] or ():
+        sharers.setdefault(each["started_on"], set()).add(each["subject_id"])
+    found: dict[date, Case] = {}
+    for each in row["cases"] or ():
+        case = Case(
+            started_on=each["started_on"],
+            status=each["status"],
+            kind=each["kind"],
+            ends_on=each["ends_on"],
+            suppresses=frozenset(word for flag, word in SUPPRESSED.items() if each[flag]),
+            from_other_municipality=bool(each["from_other_municipality"]),
+            shared_with=frozenset(sharers.get(each["started_on"], ())),
+        )
+        before = found.get(case.started_on)
+        if before is None or not before.is_open:
+            found[case.started_on] = case
+    return found
+
+
+def after(before: Standing, now: Said) -> Standing:
+    """How a person stands once *now* is in the log behind *before*."""
+    if now.is_whole:
+        return Standing(now.cases, True, now.household, _beside(now))
+    if now.ends or now.status == ENDED or before.is_by_cases:
+        cases = {**before.cases, **now.cases}
+        household = now.household or before.household
+        return Standing(cases, before.is_by_cases, household, before.extra)
+    return Standing(now.cases, False, now.household)
+
+
+class Standings:
+    """How everybody who is or was under protection stands. Not for several threads."""
+
+    def __init__(self) -> None:
+        self._standings: dict[str, Standing] = {}
+
+    def of(self, key: str) -> Standing:
+        """How the subject with that key stands."""
+        return self._standings.get(key, NOTHING)
+
+    def take(self, told: Said) -> Standing:
+        """How its subject stands, now that *told* is in the log."""
+        found = self._standings[told.key] = after(self.of(told.key), told)
+        return found
+
+    def forget(self, key: str) -> None:
+        """Take in that the subject with that key was erased."""
+        self._standings.pop(key, None)
+
+    def __iter__(self) -> Iterator[tuple[str, Standing]]:
+        yield from self._standings.items()
+
+
+def _beside(now: Said) -> frozenset[str]:
+    """Whom a record names that none of its open cases does; it would have been refused."""
+    if now.status == ENDED:
+        return frozenset()
+    subject = now.key.partition("/")[2]
+    opened = [case.shared_with for case in now.cases.values() if case.is_open]
+    return now.shared_with.difference(*opened) if opened else now.shared_with.union([subject])
+
+
+def covered(key: str, standing: Standing, form: NumberForm) -> Protected:
+    """Whom the open cases of the subject *key* cover.
+
+    A number stands in it as the record has it and, where that is another, in the site's *form*:
+    stores find by equality, and may hold either.
+    """
+    opened = standing.open
+    if not opened and not standing.extra:
+        return Protected()
+    municipality, _, subject = key.partition("/")
+    named = frozenset().union(*(case.shared_with for case in opened))
+    households = [standing.household] if standing.household else []
+    return Protected(
+        _keys(municipality, [subject, *named, *standing.extra], form),
+        _keys(municipality, households, form),
+    )
+
+
+def _keys(municipality: str, numbers: Collection[str], form: NumberForm) -> frozenset[str]:
     written = {spelled for number in numbers for spelled in (number, form.of(number))}
     return frozenset(event_key(municipality, number) for number in written)

@@ -15,6 +15,8 @@ import pyarrow as pa
 
 from bus.catalog.columns import compact
 from bus.model import Fault
+from bus.policy.cases import Said
+from bus.publish.cases import CaseDraft
 from bus.publish.check import Checker
 from bus.publish.finding import Finding
 from bus.publish.kernels import Column
@@ -50,10 +52,12 @@ class Batch:
     refused: set[int]  # rows
     faults: list[Fault]
     warnings: Mapping[tuple[str, str], int]
+    told: Sequence[Said] | None  # of protections: what each says of its cases
 
-    def settle(self, draft: Draft) -> ColumnsOutcome:
-        """Judge versions against *draft*, and keep only the entries that are to be sent."""
-        standings = self._standings(draft)
+    def settle(self, draft: Draft, cases: CaseDraft) -> ColumnsOutcome:
+        """Judge versions against *draft*, what is told of protections against *cases*, and keep
+        only the entries that are to be sent."""
+        standings = self._standings(draft, cases)
         published = standings.count(Standing.NEXT)
         if published < len(standings):
             for at, standing in enumerate(standings):
@@ -65,6 +69,7 @@ class Batch:
             self.keys = [self.keys[at] for at in sent]
             self.values = [self.values[at] for at in sent]
             self.entries = self.entries.picked(sent)
+            self.told = None if self.told is None else [self.told[at] for at in sent]
         return ColumnsOutcome(
             published=published,
             resent=standings.count(Standing.DONE),
@@ -73,21 +78,38 @@ class Batch:
             warnings=self.warnings,
         )
 
-    def _standings(self, draft: Draft) -> list[Standing | None]:
-        """How each entry stands; None for one that goes because another of its change does."""
-        if self.runs is None and not self.large:
+    def _standings(self, draft: Draft, cases: CaseDraft) -> list[Standing | None]:
+        """How each entry stands; None for one that goes because it, or another of its change, may
+        not be."""
+        if self.runs is None and not self.large and self.told is None:
             return [*draft.add_all(self.entries, self.opens)]
         standings: list[Standing | None] = [None] * len(self.keys)
         for run in self.runs or [[at] for at in range(len(self.keys))]:
             found = {at: draft.add_at(self.entries, at, opens=self.opens[at]) for at in run}
-            if self.large.isdisjoint(run) and not any(s.is_fault for s in found.values()):
+            wrong = self._wrong_cases(found, cases)
+            self.faults += wrong
+            is_whole = not wrong and self.large.isdisjoint(run)
+            if is_whole and not any(s.is_fault for s in found.values()):
                 draft.keep()
+                cases.keep()
             else:
                 draft.back()
+                cases.back()
                 found = {at: s for at, s in found.items() if s.is_fault and at not in self.large}
             for at, standing in found.items():
                 standings[at] = standing
         return standings
+
+    def _wrong_cases(self, found: Mapping[int, Standing], cases: CaseDraft) -> list[Fault]:
+        """What is wrong with the cases of those entries of one change that are next in line."""
+        if self.told is None:
+            return []
+        return [
+            refused.fault(self.rows[at])
+            for at, standing in found.items()
+            if standing is Standing.NEXT
+            for refused in cases.add(self.told[at], opens=self.opens[at])
+        ]
 
 
 def prepare(
@@ -96,12 +118,14 @@ def prepare(
     now: datetime,
     encode: Callable[[pa.RecordBatch], list[bytes]],
     limit: int,
+    tell: Callable[[pa.RecordBatch], list[Said] | None],
 ) -> Batch:
     """Check and encode *records*; the rows of a change with an error fall out together.
 
     Args:
         encode: Makes framed values.
         limit: The most bytes that key and value of an event may have.
+        tell: What records of protections say of their cases; None of other streams.
 
     Raises:
         EventInvalid: The columns are not the stream's.
@@ -129,6 +153,7 @@ def prepare(
         refused=refused,
         faults=errors + [too_large(rows[at]) for at in sorted(large)],
         warnings={(f.code, f.path): len(f.rows) for f in findings if not f.is_error},
+        told=tell(records),
     )
 
 

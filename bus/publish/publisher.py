@@ -31,6 +31,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 import pyarrow as pa
 
@@ -45,8 +46,10 @@ from bus.errors import ChangeRefused, ConfigurationError, SchemaUnknown
 from bus.model import PROTECTION, Change, Fault, Nature, NumberForm, Severity, Stream
 from bus.model.number import AS_SHIPPED
 from bus.observe.metrics import Metrics
+from bus.policy.cases import Said, said
 from bus.publish.batch import ColumnsOutcome, prepare, too_large, version_fault
 from bus.publish.body import Fitter
+from bus.publish.cases import CaseDraft
 from bus.publish.check import Checker
 from bus.publish.identity import is_uuid7, new_change_id
 from bus.publish.narrowing import fault_of, narrowed
@@ -89,6 +92,7 @@ class _Event:
     origin: Origin
     value: bytes
     opens: bool  # its nature is RECORD
+    said: Said | None  # of a protection: its cases
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,13 +229,15 @@ class Publisher:
                 self._now(),
                 lambda rows: frame(schema_id, _columns_encoded(stream, rows, ring)),
                 self._limits[stream.name],
+                partial(_told, stream),
             )
             await self._appending.acquire()
         try:
             await self._tail.catch_up([stream])
-            outcome = batch.settle(self._tail.index(stream.name).draft())
+            cases = CaseDraft(self._tail.cases)
+            outcome = batch.settle(self._tail.index(stream.name).draft(), cases)
             await self._deliver(self._portions(stream, batch.keys, batch.values))
-            self._appended(stream, batch.entries)
+            self._appended(stream, batch.entries, batch.told or ())
             return outcome
         finally:
             self._appending.release()
@@ -356,19 +362,22 @@ class Publisher:
         schema_id = await self._schema_id(stream)
 
         def encoded(some: Sequence[int]) -> list[_Event]:
+            whole = len(some) == batch.num_rows
+            records = batch if whole else batch.take(pa.array(some, pa.int64()))
             if len(some) <= FEW:
                 rows = [found.rows[row] for row in some]
                 rows = rows if ring is None else seal_rows(stream, rows, ring)
                 payloads = [encode_one(stream.latest, row) for row in rows]
             else:
-                whole = len(some) == batch.num_rows
-                records = batch if whole else batch.take(pa.array(some, pa.int64()))
                 payloads = _columns_encoded(stream, records, ring)
             natures = (found.rows[row]["header"]["nature"] for row in some)
+            told = _told(stream, records)
             return [
-                _Event(stream, found.origins[row], value, nature == _OPENS)
-                for row, value, nature in zip(
-                    some, frame(schema_id, payloads), natures, strict=True
+                _Event(
+                    stream, found.origins[row], value, nature == _OPENS, told[at] if told else None
+                )
+                for at, (row, value, nature) in enumerate(
+                    zip(some, frame(schema_id, payloads), natures, strict=True)
                 )
             ]
 
@@ -386,6 +395,7 @@ class Publisher:
         Changes that are not lose their events and gain the fault. Counts what is there already.
         """
         drafts = {name: self._tail.index(name).draft() for name in _streams_of(events)}
+        cases = CaseDraft(self._tail.cases)
         accepted: list[list[_Event]] = []
         resent: Counter[int] = Counter()
         for place in sorted(events):
@@ -397,8 +407,12 @@ class Publisher:
                     wrong.append(version_fault(standing, event.origin.record))
                 elif standing is Standing.NEXT:
                     to_send.append(event)
+                    if event.said is not None:
+                        refused = cases.add(event.said, opens=event.opens)
+                        wrong += [each.fault(event.origin.record) for each in refused]
             for draft in drafts.values():
                 draft.back() if wrong else draft.keep()
+            cases.back() if wrong else cases.keep()
             if wrong:
                 faults[place].extend(wrong)
                 del events[place]
@@ -441,6 +455,7 @@ class Publisher:
                     [origin.version for origin in origins],
                     [origin.event_id for origin in origins],
                 ),
+                [event.said for event in events if event.stream is stream and event.said],
             )
 
     def _portions(
@@ -466,9 +481,11 @@ class Publisher:
         places = [(portion.topic, portion.partition) for portion in portions]
         self._tail.passed(dict(zip(places, offsets, strict=True)))
 
-    def _appended(self, stream: Stream, entries: Entries) -> None:
+    def _appended(self, stream: Stream, entries: Entries, told: Iterable[Said] = ()) -> None:
         """These are in the log now: know them, and count them."""
         self._tail.index(stream.name).learn(entries)
+        for each in told:
+            self._tail.cases.take(each)
         if not self._is_dry:
             self._metrics.published(stream.name, len(entries))
 
@@ -505,6 +522,11 @@ class Publisher:
 def _columns_encoded(stream: Stream, records: pa.RecordBatch, ring: KeyRing | None) -> list[bytes]:
     """The records in Avro; sealed before, so that nothing else of them is ever encoded."""
     return encode(stream.latest, records if ring is None else seal_columns(stream, records, ring))
+
+
+def _told(stream: Stream, records: pa.RecordBatch) -> list[Said] | None:
+    """What records of protections say of their cases; None of other streams."""
+    return [*said(records)] if stream.name == PROTECTION else None
 
 
 def _nothing() -> None:

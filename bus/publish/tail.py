@@ -23,7 +23,8 @@ from bus.catalog.reading import read_what_can_be
 from bus.catalog.registry import SchemaIds
 from bus.catalog.wire import Reader
 from bus.errors import BrokerUnavailable, ConfigurationError, SchemaMismatch
-from bus.model import Stream
+from bus.model import PROTECTION, Stream
+from bus.policy.cases import Standings, said
 from bus.publish.batch import entries_of
 from bus.publish.setaside import set_aside
 from bus.publish.versions import VersionIndex
@@ -54,6 +55,8 @@ class Tail:
         self._positions: dict[Place, int] = {}
         self._indexes: dict[str, VersionIndex] = {}
         self._readers: dict[str, Reader] = {}
+        self.cases = Standings()
+        """Everybody's cases, once the stream *protection* was caught up with."""
         self.partitions: dict[str, int] = {}
         """How many partitions the topic of each stream has that was read."""
         self.unreadable = 0
@@ -169,6 +172,8 @@ class Tail:
                 await self._learn_run(stream, run)
                 run = []
                 index.forget(key)
+                if stream == PROTECTION:
+                    self.cases.forget(key.decode(errors="replace"))
         await self._learn_run(stream, run)
 
     async def _without_set_aside(self, fetched: Fetched) -> Fetched:
@@ -208,6 +213,9 @@ class Tail:
         if readable.records is not None:
             keys = [run[index][0] for index in readable.good]
             self._indexes[stream].learn(entries_of(keys, readable.records.column("header")))
+            if stream == PROTECTION:
+                for told in said(readable.records):
+                    self.cases.take(told)
 
     def _started(self) -> Consumer:
         if self._consumer is None:

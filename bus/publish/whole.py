@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
 
-from bus.model import PROTECTION, Change, ChangeRecord, Fault, Nature
+from bus.model import ENDED, PROTECTION, Change, ChangeRecord, Fault, Nature
 from bus.publish.identity import is_uuid7
 
 _PROTECTING = ("protection.started", "protection.extended")
@@ -84,10 +84,12 @@ def _protection(change: Change) -> Iterator[Fault]:
 
 
 def _flags(change: Change, words: Sequence[ChangeRecord]) -> Iterator[Fault]:
-    """Where a protection starts, the same change's snapshots of whoever it covers say so."""
+    """Where a protection stands, the same change's snapshots of whoever it covers say so: also
+    where one of a person's cases ends and another goes on."""
     protected: set[str] = set()
     for word in words:
-        if word.event_type in _PROTECTING:
+        goes_on = word.body.get("cases") and word.body.get("status") != ENDED
+        if word.event_type in _PROTECTING or goes_on:
             shared = word.body.get("shared_with")
             named = shared if isinstance(shared, list) else ()  # what is no text is a fault there
             protected |= {word.subject_id, *(name for name in named if isinstance(name, str))}
@@ -95,7 +97,7 @@ def _flags(change: Change, words: Sequence[ChangeRecord]) -> Iterator[Fault]:
         if _has_flag(record) and record.subject_id in protected and not record.body["protected"]:
             yield Fault(
                 code="protection-flag",
-                expected="the flag of a person whose protection this change starts or extends",
+                expected="the flag of a person who is under protection as this change says",
                 record=index,
                 field="protected",
                 item="支援措置対象者フラグ",

@@ -90,6 +90,50 @@ def record(stream: str = "resident", /, **fields: Any) -> dict[str, Any]:
     }
 
 
+def case(began: str, /, **items: Any) -> dict[str, Any]:
+    """One case of a protection, with those whom it names as ``shared_with``."""
+    return {
+        "started_on": began,
+        "status": "ACTIVE",
+        "kind": "STALKING",
+        "ends_on": None,
+        "current_address": True,
+        "previous_address": False,
+        "registered_domicile": False,
+        "from_other_municipality": False,
+        "shared_with": [],
+        **items,
+    }
+
+
+def by_cases(named: str, /, *cases: dict[str, Any], **items: Any) -> dict[str, Any]:
+    """The body of a protection that is about the case *named*, and has *cases*."""
+    listed = [{k: v for k, v in each.items() if k != "shared_with"} for each in cases]
+    sharers = [
+        {"started_on": each["started_on"], "subject_id": number}
+        for each in cases
+        for number in each["shared_with"]
+    ]
+    opened = [each for each in cases if each["status"] != "ENDED"]
+    states = {each["status"] for each in opened}
+    flags = {
+        "current_address": "CURRENT_ADDRESS",
+        "previous_address": "PREVIOUS_ADDRESS",
+        "registered_domicile": "REGISTERED_DOMICILE",
+    }
+    return body(
+        "protection",
+        status="ACTIVE" if "ACTIVE" in states else "PROVISIONAL" if states else "ENDED",
+        started_on=named,
+        ends_on=None,
+        suppresses=[word for flag, word in flags.items() if any(c[flag] for c in opened)],
+        shared_with=sorted({number for each in opened for number in each["shared_with"]}),
+        cases=listed,
+        sharers=sharers,
+        **items,
+    )
+
+
 def change(*records: dict[str, Any], **fields: Any) -> dict[str, Any]:
     """A change as JSON has it, by default of one resident."""
     return {

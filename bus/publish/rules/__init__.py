@@ -42,7 +42,11 @@ RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
             register.dates_of_resident,
         ),
         "household": (register.household_members,),
-        "protection": (register.protection_state, register.protection_dates),
+        "protection": (
+            register.protection_state,
+            register.protection_dates,
+            register.protection_cases,
+        ),
         "individual_number": atena.INDIVIDUAL_NUMBER,
         "nonresident": atena.NONRESIDENT,
         "individual_resident_tax.assessment": taxes.ASSESSMENT,

@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from types import MappingProxyType
+from typing import Any
 
 import pyarrow as pa
 
-from bus.model import Nature, Severity
+from bus.model import ENDED, Nature, Severity
+from bus.policy.cases import SUPPRESSED
 from bus.publish.finding import Finding, Records
 from bus.publish.kernels import Column, Mask
 from bus.publish.kernels import kernels as pc
@@ -124,11 +126,15 @@ def household_members(records: Records, _now: datetime) -> Iterator[Finding]:
 
 
 def protection_state(records: Records, _now: datetime) -> Iterator[Finding]:
-    """Ended is ended, by an act and not by a date; while it lasts, something is suppressed."""
+    """Ended is ended, by an act and not by a date; while it lasts, something is suppressed.
+
+    The record's state is the person's: an end leaves it while another case is open.
+    """
     event, status = records.column("header.event_type"), records.column("status")
     ends = pc.equal(event, "protection.ended")
     ended = pc.equal(text(status), "ENDED")
-    incoherent = pc.xor(ends, ended)
+    is_one = pc.equal(pc.list_value_length(records.column("cases")), 0)
+    incoherent = pc.or_(pc.and_(is_one, pc.xor(ends, ended)), pc.and_not(ended, ends))
     expected = "ENDED with protection.ended, and only there"
     yield from records.find(incoherent, "state", expected, "status")
     nothing = pc.equal(pc.list_value_length(records.column("suppresses")), 0)
@@ -140,9 +146,60 @@ def protection_state(records: Records, _now: datetime) -> Iterator[Finding]:
 
 
 def protection_dates(records: Records, _now: datetime) -> Iterator[Finding]:
-    """A protection does not end before it starts."""
+    """A protection does not end before it starts, and nobody has decided that tomorrow."""
     reversed_ = pc.less(records.column("ends_on"), records.column("started_on"))
     yield from records.find(reversed_, "date-order", "a day not before started_on", "ends_on")
+    ahead = pc.greater(records.column("decided_on"), today(records))
+    yield from records.find(ahead, "date-order", "no day after processing", "decided_on")
+
+
+def protection_cases(records: Records, _now: datetime) -> Iterator[Finding]:
+    """What a record says of a person's cases holds together, where it has them."""
+    listed = pc.list_value_length(records.column("cases"))
+    sharers = pc.list_value_length(records.column("sharers"))
+    some = pc.indices_nonzero(pc.greater(pc.add(listed, sharers), 0)).to_pylist()
+    rows = records.batch.take(pa.array(some, pa.int64())).to_pylist() if some else []
+    found: dict[tuple[str, str, str], list[int]] = {}
+    for at, row in zip(some, rows, strict=True):
+        for wrong in _of_cases(row):
+            found.setdefault(wrong, []).append(at)
+    for (code, expected, path), where in found.items():
+        yield Finding(code, expected, path, records.ja(path), pa.array(where, pa.int64()))
+
+
+def _of_cases(row: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Code, what was expected, and path, of each thing wrong with a record's cases."""
+    cases = [case for case in row["cases"] or () if case is not None]
+    by_day = {case["started_on"]: case for case in cases}
+    opened = [case for case in by_day.values() if case["status"] != ENDED]
+    named = by_day.get(row["started_on"])
+    ends = row["header"]["event_type"] == "protection.ended"
+    if len(by_day) < len(cases):
+        yield "repeated", "each case once, by the day on which it began", "cases.started_on"
+    if named is None:
+        yield "case", "one of the cases: the one that the event is about", "started_on"
+    elif ends is not (named["status"] == ENDED):
+        expected = "ENDED of the case that protection.ended is about, and of no other event's"
+        yield "state", expected, "cases.status"
+    if ends and row["decided_on"] is None:
+        yield "missing", "the day on which the end was decided", "decided_on"
+    states = {case["status"] for case in opened}
+    state = "ACTIVE" if "ACTIVE" in states else "PROVISIONAL" if states else ENDED
+    if row["status"] != state:
+        expected = "ACTIVE if a case is, PROVISIONAL if one is open, else ENDED"
+        yield "state", expected, "status"
+    if any(not any(case[flag] for flag in SUPPRESSED) for case in opened):
+        yield "missing", "what each open case suppresses", "cases.current_address"
+    together = {SUPPRESSED[flag] for case in opened for flag in SUPPRESSED if case[flag]}
+    if set(row["suppresses"] or ()) != together:
+        yield "cases", "what the open cases suppress together", "suppresses"
+    entries = [each for each in row["sharers"] or () if each is not None]
+    if any(each["started_on"] not in by_day for each in entries):
+        yield "case", "one of the cases", "sharers.started_on"
+    days = {case["started_on"] for case in opened}
+    shared = {each["subject_id"] for each in entries if each["started_on"] in days}
+    if set(row["shared_with"] or ()) != shared:
+        yield "cases", "everybody whom the open cases name together", "shared_with"
 
 
 # -- columns ------------------------------------------------------------------------------------

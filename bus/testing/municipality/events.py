@@ -274,7 +274,7 @@ def protection_ends(
         household = municipality.some_household(lambda each: each.is_protected)
         person = next(member for member in household.members if member.is_protected)
     protection = municipality.protections[person.number]
-    protection.status = "ENDED"
+    protection.status, protection.decided_on = "ENDED", _today(at)
     part = Part(
         subject=protection,
         event_type="protection.ended",

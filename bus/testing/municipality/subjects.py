@@ -180,18 +180,35 @@ class Protection(Subject):
     is_from_elsewhere: bool = False
     household_number: str | None = None
     shared_with: tuple[str, ...] = ()
+    decided_on: date | None = None
 
     stream = "protection"
 
     def body(self) -> Body:
-        """The whole state, as the stream ``protection`` has it."""
+        """The whole state, as the stream ``protection`` has it: of one case."""
+        is_open = self.status != "ENDED"
+        case = {
+            "started_on": self.started_on,
+            "status": self.status,
+            "kind": self.kind,
+            "ends_on": self.ends_on,
+            "current_address": "CURRENT_ADDRESS" in self.suppresses,
+            "previous_address": "PREVIOUS_ADDRESS" in self.suppresses,
+            "registered_domicile": "REGISTERED_DOMICILE" in self.suppresses,
+            "from_other_municipality": self.is_from_elsewhere,
+        }
         return {
             "status": self.status,
             "kind": self.kind,
             "started_on": self.started_on,
             "ends_on": self.ends_on,
-            "suppresses": list(self.suppresses),
+            "suppresses": list(self.suppresses) if is_open else [],
             "from_other_municipality": self.is_from_elsewhere,
             "household_number": self.household_number,
-            "shared_with": list(self.shared_with),
+            "shared_with": list(self.shared_with) if is_open else [],
+            "decided_on": self.decided_on,
+            "cases": [case],
+            "sharers": [
+                {"started_on": self.started_on, "subject_id": number} for number in self.shared_with
+            ],
         }

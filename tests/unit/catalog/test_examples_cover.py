@@ -64,6 +64,15 @@ REGISTER = {
         ("missing", "suppresses"),
         ("nature", "header.nature"),
         ("date-order", "ends_on"),
+        ("date-order", "decided_on"),
+        ("missing", "decided_on"),
+        ("case", "started_on"),
+        ("case", "sharers.started_on"),
+        ("repeated", "cases.started_on"),
+        ("state", "cases.status"),
+        ("missing", "cases.current_address"),
+        ("cases", "suppresses"),
+        ("cases", "shared_with"),
     },
 }
 """Rules that are functions, not statements: what they find."""

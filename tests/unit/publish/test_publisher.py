@@ -479,7 +479,12 @@ async def test_protection_is_acknowledged_before_the_rest(
     publisher = await house.publisher()
     publisher._producer = watching = Watching(publisher._producer)
     status = "ENDED" if event_type.endswith("ended") else "ACTIVE"
-    protection = record("protection", event_type=event_type, body=body("protection", status=status))
+    protection = record(  # a first load: of a case that nobody knows no other end is taken
+        "protection",
+        event_type=event_type,
+        nature="RECORD",
+        body=body("protection", status=status),
+    )
     flagged = record(body=body("resident", protected=status == "ACTIVE"))
 
     outcomes = await publish(
