@@ -18,7 +18,7 @@ from psycopg import sql
 from bus import app
 from bus.bench.load import MB
 from bus.bench.machines import Machines, reached
-from bus.bench.rows import updated
+from bus.bench.rows import protection_of
 from bus.model import PROTECTION
 from bus.policy import load_subscriptions
 from bus.testing.municipality import Municipality
@@ -40,8 +40,8 @@ async def measure(
     machines: Machines, step: Callable[[str], None], residents: int = RESIDENTS
 ) -> Mapping[str, float]:
     """``family_rows_per_s`` from the first row to the last, how many rows and events there were,
-    and ``family_rss_mb``, the most memory of the delivering process. Then one protection is said
-    anew: ``family_protected_ms`` from publishing it until all tables of all systems have it.
+    and ``family_rss_mb``, the most memory of the delivering process. Then somebody comes under
+    protection: ``family_protected_ms`` from publishing it until all tables of all systems have it.
     """
     settings = machines.settings
     catalog = app.catalog(settings)
@@ -68,12 +68,15 @@ async def measure(
     with running(arguments, {"RENKEI_HOME": str(settings.home)}, log) as process:
         most = await _until_loaded(process, due)
         rows, first, last = _written(list(due))
-        step("a protection is said anew")
+        step("somebody comes under protection")
         (protections, *_) = town.columns(catalog.stream(PROTECTION))
+        someone = next(
+            one for one in town.persons if one.household is not None and not one.is_protected
+        )
         async with app.publisher(settings) as publisher:
-            anew = updated(protections.slice(0, 1), 1)
+            start = protection_of(protections, someone.number, someone.last_household)
             begin = perf_counter()
-            async for outcome in publisher.publish_batches(catalog.stream(PROTECTION), [anew]):
+            async for outcome in publisher.publish_batches(catalog.stream(PROTECTION), [start]):
                 assert outcome.published == 1, outcome.faults
         protecting = {
             uri: due[uri] + 1

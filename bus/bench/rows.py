@@ -34,3 +34,11 @@ def updated(batch: pa.RecordBatch, number: int) -> pa.RecordBatch:
     updated = pa.StructArray.from_arrays(list(named.values()), fields=list(header.type))
     place = batch.schema.get_field_index("header")
     return batch.set_column(place, batch.schema.field(place), updated)
+
+
+def protection_of(protections: pa.RecordBatch, subject: str, household: str) -> pa.RecordBatch:
+    """The first of *protections* as another's, who lives in *household* and shares with nobody."""
+    (record,) = updated(protections.slice(0, 1), 0xF).to_pylist()
+    record["header"] |= {"subject_id": subject, "version": 1}
+    record |= {"shared_with": [], "household_number": household}
+    return pa.RecordBatch.from_pylist([record], schema=protections.schema)

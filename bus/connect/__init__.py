@@ -2,7 +2,7 @@
 
 from bus.connect.port import Fresh, Held, Left, Sink, Swapped
 from bus.connect.standing import FRESH, Standing, Taken, is_behind, taken
-from bus.connect.withheld import Withheld
+from bus.connect.withheld import Withheld, comparable, compared
 
 __all__ = [
     "FRESH",
@@ -14,6 +14,8 @@ __all__ = [
     "Swapped",
     "Taken",
     "Withheld",
+    "comparable",
+    "compared",
     "is_behind",
     "taken",
 ]

@@ -47,7 +47,10 @@ class Sink(Protocol):
         transaction their locations go, and their flag is set, in every table of this store that
         withholds (of whatever stream, filled by whatever process), and the rows whose locations
         may be shown again are written down (see :meth:`to_restore`). From then on a batch that was
-        masked under less than this store's protection lanes have passed is refused.
+        masked under less than this store's protection lanes have passed is refused; and so is one
+        that says who is protected as of less. A store looks for whom it was not told of before
+        (:meth:`~bus.model.Protected.newly`), or for everybody. Whatever keeps it, and its log,
+        learns nothing of persons of whom it holds no row.
 
         A batch that restores rewrites rows of the same version, and no other; what was written
         down of its keys is done with.
@@ -55,7 +58,7 @@ class Sink(Protocol):
         Raises:
             EditionOutdated: The table stands under a newer edition by now; nothing was written.
             FenceBehind: The batch was masked under an older word on who is under protection than
-                the store has; nothing was written. Mask it again.
+                the store has, or says an older one; nothing was written. Mask it again.
             LaneLost: The stored position is not ``batch.start``; nothing was written.
             EventRefused: A row of the batch will never fit; nothing was written.
             ConfigurationError: The store no longer fits the view, or somebody opened it under

@@ -7,9 +7,11 @@ the table of a capable system none go, and the flag alone is set.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
-from bus.model import View
+from bus.model import Protected, View
+from bus.model.number import LONGEST, comparable_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +45,39 @@ class Withheld:
             self.located | noted.located,
             self.households | noted.households,
         )
+
+    def covers(self, row: Mapping[str, object], protected: Protected) -> bool:
+        """Whether *row*, which has at least its municipality and the columns by which it is
+        found, may say where somebody in *protected* is, who is :func:`comparable`."""
+        code = row["municipality_code"]
+        return any(
+            compared(code, held) in keys
+            for columns, keys in (
+                (self.located, protected.persons),
+                (self.households, protected.households),
+            )
+            if keys
+            for name in columns
+            for held in _each(row.get(name))
+        )
+
+
+def comparable(protected: Protected) -> Protected:
+    """The same, each number as one text for all its spellings."""
+    return replace(
+        protected,
+        persons=frozenset(map(comparable_key, protected.persons)),
+        households=frozenset(map(comparable_key, protected.households)),
+    )
+
+
+def compared(code: object, number: object) -> str:
+    """The key of a number that a row has, as :func:`comparable` has it."""
+    key = f"{code}/{number}"
+    if isinstance(number, str) and len(number) == LONGEST and number.isdecimal():
+        return key
+    return comparable_key(key)
+
+
+def _each(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]

@@ -191,7 +191,7 @@ class Mover:
 
         async def masked_by_now() -> None:
             nonlocal batch, rows
-            if len(rows):
+            if batch.records.num_rows:  # of an erasure there is nothing to see
                 rows = await self._viewer.anew(rows)
             batch = replace(
                 batch,

@@ -959,6 +959,28 @@ class SinkSuite:
                     await holding.swap((), Protected(as_of=enough))
             assert (await sink.to_restore()).rows == {f"{CITY}/1": 1}
 
+    @pytest.mark.parametrize(
+        "spelled", ["12345674", "0012345674", "000000012345674", "000000012345674 "]
+    )
+    async def test_a_number_is_found_in_every_spelling(self, rig: SinkRig, spelled: str) -> None:
+        """What was stored before a site kept one form is taken out, and given back, all the same;
+        by a person, by one of several and by household."""
+        view, number = fenced_view(), "000000012345674"
+        sink, protection = rig.sink(), rig.sink()
+        async with opened(sink, view), opened(protection, view_of("protection")):
+            rows = [
+                vehicle("1", owner_id=spelled),
+                vehicle("2", co_owners_id=["x", spelled]),
+                vehicle("3", household_number=spelled),
+                vehicle("4", owner_id="000000012345675"),
+            ]
+            await sink.apply(batch_of(view, rows))
+            await protection.apply(protection_of(number, households=[number]))
+            found = [row["protected"] for row in await rig.stored(view)]
+            assert found == [True, True, True, False]
+            await protection.apply(protection_of(number, start=1))
+            assert (await sink.to_restore()).rows == {f"{CITY}/3": 1}
+
     async def test_what_is_gone_need_not_come_back(self, rig: SinkRig) -> None:
         """A subject that was erased meanwhile is done with like any other."""
         view = fenced_view()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from bus.connect import Withheld
+from bus.connect import Withheld, comparable
 from bus.model import Protected
 
 Row = dict[str, Any]
@@ -14,9 +14,10 @@ Table = dict[tuple[Any, ...], Row]
 
 def suppress(table: Table, withheld: Withheld, protected: Protected) -> Table:
     """*table* with nothing in it that says where somebody in *protected* is."""
+    protected = comparable(protected)
     return {
         key: row | dict.fromkeys(withheld.locations) | {withheld.flag: True}
-        if is_covered(row, withheld, protected)
+        if withheld.covers(row, protected)
         else row
         for key, row in table.items()
     }
@@ -24,24 +25,7 @@ def suppress(table: Table, withheld: Withheld, protected: Protected) -> Table:
 
 def restorable(table: Table, withheld: Withheld, protected: Protected) -> Iterator[tuple[Any, ...]]:
     """Keys of the rows that are flagged though *protected* does not cover them."""
+    protected = comparable(protected)
     for key, row in table.items():
-        if row.get(withheld.flag) and not is_covered(row, withheld, protected):
+        if row.get(withheld.flag) and not withheld.covers(row, protected):
             yield key
-
-
-def is_covered(row: Row, withheld: Withheld, protected: Protected) -> bool:
-    """Whether *row* may say where somebody in *protected* is."""
-    code = row["municipality_code"]
-    return any(
-        f"{code}/{held}" in keys
-        for columns, keys in (
-            (withheld.located, protected.persons),
-            (withheld.households, protected.households),
-        )
-        for name in columns
-        for held in _each(row.get(name))
-    )
-
-
-def _each(value: object) -> list[object]:
-    return value if isinstance(value, list) else [value]

@@ -260,14 +260,27 @@ class Statements:
     guard: str | None  # $1 cluster, $2 protection offsets; no row: masked under too little
     apply_rows: str  # $1 to $9 as _move, $10 JSON array of rows, $11 as guard's $2; see _together
     write_rows: str  # $1 JSON array of rows, $2 time of applying
-    rewrite_rows: str  # the same, for rows of the version that is stored
+    write_said: str  # $1 time of applying; the rows that are in SAID
+    rewrite_rows: str  # as write_rows, for rows of the version that is stored
     erase: str  # $1 municipality codes, $2 subject ids
+    erase_found: str  # $1 the table; the keys that are in FOUND
     make_inbox: str
     write_inbox: str
     probe: str
 
 
 INBOX = "renkei_inbox"
+FOUND = "pg_temp.renkei_found"
+"""Keys of rows, by relation, for the transaction that fills it by COPY: no log has them then."""
+MAKE_FOUND = """\
+CREATE TEMPORARY TABLE IF NOT EXISTS renkei_found (
+  relation text NOT NULL,
+  municipality_code text NOT NULL,
+  subject_id text NOT NULL
+) ON COMMIT DELETE ROWS"""
+SAID = "pg_temp.renkei_said"
+"""A JSON array of rows, in the same way."""
+MAKE_SAID = "CREATE TEMPORARY TABLE IF NOT EXISTS renkei_said (rows text) ON COMMIT DELETE ROWS"
 
 
 def for_view(names: Names, view: View, shape: TableShape) -> Statements:
@@ -298,11 +311,19 @@ def for_view(names: Names, view: View, shape: TableShape) -> Statements:
             _guard(names, "$3", "$11") if is_fenced else None,
         ),
         write_rows=f"{insert}{from_json.format('$2::timestamptz', '$1::json')}\n{upsert}",
+        write_said=insert
+        + from_json.format("$1::timestamptz", f"(SELECT rows::json FROM {SAID})")
+        + f"\n{upsert}",
         rewrite_rows=_rewrite(names, view),
         erase=(
             f"DELETE FROM {names.table} AS stored"
             " USING unnest($1::text[], $2::text[]) AS gone (municipality_code, subject_id)"
             " WHERE stored.municipality_code = gone.municipality_code"
+            " AND stored.subject_id = gone.subject_id"
+        ),
+        erase_found=(
+            f"DELETE FROM {names.table} AS stored USING {FOUND} AS gone"
+            " WHERE gone.relation = $1 AND stored.municipality_code = gone.municipality_code"
             " AND stored.subject_id = gone.subject_id"
         ),
         make_inbox=f"CREATE TEMPORARY TABLE {INBOX} ({inbox}, {APPLIED_AT} timestamptz)"

@@ -10,11 +10,18 @@ and is refused. Both rest on READ COMMITTED: each statement has a snapshot of it
 that was waited for is looked at anew.
 
 The row is always there: a lock on a row that is yet to be inserted would hold nobody up.
+
+``renkei_withheld`` says of each table by which columns rows are found, what goes, and as of what it
+was told who is covered (``told``): only whoever is new since then is looked for. A table whose
+entry is new while it has rows, or has changed, was told nothing: all of it is looked at next time.
+How rows are found without a word of whom this system does not hold is in
+:mod:`connectors.postgres.finding`.
 """
 
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -22,14 +29,16 @@ import psycopg
 
 from bus.connect import Withheld
 from bus.errors import ConfigurationError, FenceBehind
-from bus.model import Protected, ToRestore, View
+from bus.model import Protected, Reached, ToRestore, View
+from connectors.postgres import finding
+from connectors.postgres.finding import Table
 from connectors.postgres.statements import (
     APPLIED_AT,
+    FOUND,
     TABLE_COLUMNS,
     Names,
     TableColumn,
     TableShape,
-    identifier,
     is_known,
 )
 
@@ -37,34 +46,48 @@ Connection = psycopg.Connection[Any]
 
 _OWN = "(held.relation = {0}::text OR held.relation = {1}::text AND to_regclass({1}::text) IS NULL)"
 """What is written down of a table, and of a fresh one that has taken its place."""
+_COLUMNS = f"""\
+SELECT noted.relation, held.* FROM unnest($1::text[]) AS noted (relation)
+CROSS JOIN LATERAL ({TABLE_COLUMNS.replace("$1", "noted.relation")}) AS held"""
+UNTOLD = ""
+"""What a table was told of which nothing is known."""
 
 
-def tables_of(names: Names, view: View) -> Mapping[str, str]:
-    """The bus's own tables that *view* needs beside its positions, and how each is made."""
+def tables_of(names: Names, view: View) -> Mapping[str, Mapping[str, str]]:
+    """The bus's own tables that *view* needs beside its positions, and how each is made: all of
+    it, or columns that one made before lacks."""
     if not (view.is_fenced or view.protects):
         return {}
     return {
-        names.fence: f"""\
+        names.fence: {
+            "": f"""\
 CREATE TABLE IF NOT EXISTS {names.fence} (
   is_only boolean PRIMARY KEY DEFAULT true CHECK (is_only),
   cluster_id text,
   reached jsonb NOT NULL DEFAULT '{{}}'
-) WITH (fillfactor = 50)""",
-        names.withheld: f"""\
+) WITH (fillfactor = 50)"""
+        },
+        names.withheld: {
+            "": f"""\
 CREATE TABLE IF NOT EXISTS {names.withheld} (
   relation text PRIMARY KEY,
   flag text NOT NULL,
   locations text[] NOT NULL,
   located text[] NOT NULL,
-  households text[] NOT NULL
+  households text[] NOT NULL,
+  told jsonb
 )""",
-        names.restore: f"""\
+            "told": f"ALTER TABLE {names.withheld} ADD COLUMN IF NOT EXISTS told jsonb",
+        },
+        names.restore: {
+            "": f"""\
 CREATE TABLE IF NOT EXISTS {names.restore} (
   relation text NOT NULL,
   municipality_code text NOT NULL,
   subject_id text NOT NULL,
   PRIMARY KEY (relation, municipality_code, subject_id)
-)""",
+)"""
+        },
     }
 
 
@@ -80,18 +103,21 @@ def note(connection: Connection, names: Names, view: View) -> None:
         ") AS said)"
         " WHERE EXISTS (SELECT FROM jsonb_object_keys(reached) AS log WHERE log ~ '^[0-9]+$')"
     )
-    withheld, noted = Withheld.of(view), _noted(connection, names).get(names.table)
+    withheld = Withheld.of(view)
+    noted, told = _noted(connection, names).get(names.table, (None, UNTOLD))
     if withheld is None:
         connection.execute(f"DELETE FROM {names.withheld} WHERE relation = $1", (names.table,))
         return
     if noted is not None:
         withheld = withheld.after(noted)
     if withheld != noted:
+        # not while a protection is applied, which would say that this table was told of it
+        connection.execute(f"SELECT FROM {names.fence} FOR SHARE")
         connection.execute(
             f"INSERT INTO {names.withheld} (relation, flag, locations, located, households)"
             " VALUES ($1, $2, $3, $4, $5) ON CONFLICT (relation) DO UPDATE SET"
-            " flag = excluded.flag, locations = excluded.locations,"
-            " located = excluded.located, households = excluded.households",
+            " flag = excluded.flag, locations = excluded.locations, located = excluded.located,"
+            " households = excluded.households, told = NULL",
             (
                 names.table,
                 withheld.flag,
@@ -99,6 +125,13 @@ def note(connection: Connection, names: Names, view: View) -> None:
                 sorted(withheld.located),
                 sorted(withheld.households),
             ),
+        )
+    if withheld != noted or told == UNTOLD:
+        # what comes into an empty table is masked under what the store knows by now
+        connection.execute(
+            f"UPDATE {names.withheld} SET told = (SELECT reached FROM {names.fence})"
+            f" WHERE relation = $1 AND NOT EXISTS (SELECT FROM {names.table})",
+            (names.table,),
         )
 
 
@@ -110,32 +143,60 @@ def apply(connection: Connection, names: Names, cluster_id: str, protected: Prot
         ConfigurationError: A table does not let a location go.
         FenceBehind: The store knows of newer coverage.
     """
-    known = json.dumps(dict(protected.as_of))
+    is_same_log = _move_fence(connection, names, cluster_id, protected)
+    finding.search_by_index(connection)
+    tables = _tables(connection, names)
+    by_word = defaultdict[str, list[Table]](list)
+    for table, told in tables.items():
+        by_word[told if is_same_log else UNTOLD].append(table)
+    covered, released = dict[Table, set[finding.Key]](), dict[Table, set[finding.Key]]()
+    for word, alike in by_word.items():
+        known = _vector(word)
+        if newly := protected.newly(known):
+            covered |= finding.rows_of(connection, alike, newly)
+        if protected.may_release(known):
+            released |= {each: finding.let_go(connection, each, protected) for each in alike}
+    if any(covered.values()):
+        finding.note(connection, {table.relation: keys for table, keys in covered.items()})
+        for table in (table for table, keys in covered.items() if keys):
+            _suppress(connection, table)
+        finding.forget(connection)
+    if any(released.values()):
+        finding.note(connection, {table.relation: keys for table, keys in released.items()})
+        _write_down(connection, names)
+        finding.forget(connection)
+    connection.execute(
+        f"UPDATE {names.withheld} SET told = CASE WHEN relation = ANY($1::text[])"
+        f" THEN (SELECT reached FROM {names.fence}) END",
+        ([table.relation for table in tables],),
+    )
+
+
+def _move_fence(
+    connection: Connection, names: Names, cluster_id: str, protected: Protected
+) -> bool:
+    """Say as of what is known who is covered; whether it is the log of which that was said."""
+    before = connection.execute(f"SELECT cluster_id FROM {names.fence} FOR UPDATE").fetchone()
     written = connection.execute(
         f"UPDATE {names.fence} SET cluster_id = $1::text,"
         " reached = CASE WHEN cluster_id = $1::text THEN reached ELSE '{}' END"
         f" || $2::jsonb WHERE {is_known('$1', '$2')}",
-        (cluster_id, known),
+        (cluster_id, json.dumps(dict(protected.as_of))),
     )
     if not written.rowcount:
         raise FenceBehind("the store knows of newer coverage than it was to be told")
-    keys = (sorted(protected.persons), sorted(protected.households))
-    for relation, withheld in _noted(connection, names).items():
-        shape = _shape(connection, relation)
-        if shape:
-            _suppress(connection, relation, withheld, shape, keys)
-            _write_down(connection, names, relation, withheld, shape, keys)
+    return before in ((None,), (cluster_id,))
 
 
 def done(connection: Connection, names: Names, keys: Iterable[str]) -> None:
     """These rows have their locations back."""
     parts = [key.split("/", 1) for key in keys]
+    finding.note(connection, {names.table: [(part[0], part[1]) for part in parts]})
     connection.execute(
-        f"DELETE FROM {names.restore} AS held"
-        " USING unnest($2::text[], $3::text[]) AS done (municipality_code, subject_id)"
-        f" WHERE {_OWN.format('$1', '$4')} AND held.subject_id = done.subject_id"
+        f"DELETE FROM {names.restore} AS held USING {FOUND} AS done"
+        f" WHERE {_OWN.format('$1', '$2')} AND held.subject_id = done.subject_id"
         " AND held.municipality_code = done.municipality_code",
-        (names.table, [p[0] for p in parts], [p[1] for p in parts], names.beside_table),
+        (names.table, names.beside_table),
     )
 
 
@@ -158,84 +219,77 @@ def to_restore(connection: Connection, names: Names) -> ToRestore:
     )
 
 
-def _noted(connection: Connection, names: Names) -> dict[str, Withheld]:
+def _tables(connection: Connection, names: Names) -> dict[Table, str]:
+    """Each table that is there, kept from whoever would put other rows into it, and what it was
+    told."""
+    noted = _noted(connection, names)
+    while True:
+        shapes = _shapes(connection, noted)
+        if not shapes:
+            return {}
+        try:
+            with connection.transaction():
+                # a table in use before the fresh one that is about to take its place
+                connection.execute(f"LOCK TABLE {', '.join(sorted(shapes))} IN ROW EXCLUSIVE MODE")
+        except psycopg.errors.UndefinedTable:
+            continue
+        return {
+            Table(relation, withheld, shapes[relation]): told
+            for relation, (withheld, told) in sorted(noted.items())
+            if withheld.flag in shapes.get(relation, {})
+        }
+
+
+def _noted(connection: Connection, names: Names) -> dict[str, tuple[Withheld, str]]:
+    """What is noted of each table, and what it was told."""
     rows = connection.execute(
-        f"SELECT relation, locations, flag, located, households FROM {names.withheld}"
-        " ORDER BY relation"
+        f"SELECT relation, locations, flag, located, households, coalesce(told::text, '{UNTOLD}')"
+        f" FROM {names.withheld}"
     ).fetchall()
     return {
-        relation: Withheld(frozenset(locations), flag, frozenset(located), frozenset(households))
-        for relation, locations, flag, located, households in rows
+        relation: (
+            Withheld(frozenset(locations), flag, frozenset(located), frozenset(households)),
+            told,
+        )
+        for relation, locations, flag, located, households, told in rows
     }
 
 
-def _shape(connection: Connection, relation: str) -> TableShape:
-    """The table's columns; none if it is gone."""
-    rows = connection.execute(TABLE_COLUMNS, (relation,)).fetchall()
-    return {name: TableColumn(*rest) for name, *rest in rows}
+def _vector(told: str) -> Reached | None:
+    """Offsets by log; None if nothing is known."""
+    return dict(json.loads(told)) if told else None
 
 
-def _suppress(
-    connection: Connection,
-    relation: str,
-    withheld: Withheld,
-    shape: TableShape,
-    keys: tuple[list[str], list[str]],
-) -> None:
-    flag = identifier(withheld.flag)
-    locations = [identifier(name) for name in sorted(withheld.locations) if name in shape]
-    sets = [f"{name} = NULL" for name in locations]
-    sets += [f"{flag} = true", f"{APPLIED_AT} = clock_timestamp()"]
-    holds = " OR ".join([f"{flag} IS NOT TRUE", *(f"{name} IS NOT NULL" for name in locations)])
+def _shapes(connection: Connection, relations: Iterable[str]) -> dict[str, TableShape]:
+    """The columns of those of *relations* that are there."""
+    shapes = defaultdict[str, dict[str, TableColumn]](dict)
+    for relation, name, *rest in connection.execute(_COLUMNS, (list(relations),)).fetchall():
+        shapes[relation][name] = TableColumn(*rest)
+    return dict(shapes)
+
+
+def _suppress(connection: Connection, table: Table) -> None:
+    sets = [f"{name} = NULL" for name in table.locations]
+    sets += [f"{table.flag} = true", f"{APPLIED_AT} = clock_timestamp()"]
     try:
         connection.execute(
-            f"UPDATE {relation} SET {', '.join(sets)}"
-            f" WHERE {_is_covered(withheld, shape)} AND ({holds})",
-            keys,
+            f"UPDATE {table.relation} AS stored SET {', '.join(sets)} FROM {FOUND} AS found"
+            " WHERE found.relation = $1 AND stored.subject_id = found.subject_id"
+            " AND stored.municipality_code = found.municipality_code"
+            f" AND {table.is_unfinished}",
+            (table.relation,),
         )
     except psycopg.IntegrityError as error:
         raise ConfigurationError(
             "a table does not let the location of a protected person go",
-            table=relation,
+            table=table.relation,
             column=error.diag.column_name,
             sqlstate=error.sqlstate,
         ) from None
 
 
-def _write_down(
-    connection: Connection,
-    names: Names,
-    relation: str,
-    withheld: Withheld,
-    shape: TableShape,
-    keys: tuple[list[str], list[str]],
-) -> None:
+def _write_down(connection: Connection, names: Names) -> None:
     connection.execute(
         f"INSERT INTO {names.restore} (relation, municipality_code, subject_id)"
-        f" SELECT $3::text, municipality_code, subject_id FROM {relation}"
-        f" WHERE {identifier(withheld.flag)} AND NOT {_is_covered(withheld, shape)}"
-        " ON CONFLICT DO NOTHING",
-        (*keys, relation),
+        f" SELECT relation, municipality_code, subject_id FROM {FOUND} ON CONFLICT DO NOTHING"
     )
-
-
-def _is_covered(withheld: Withheld, shape: TableShape) -> str:
-    """Whether a row may say where somebody is: $1 keys of persons, $2 keys of households."""
-    tests = [
-        _is_among(name, shape[name].type, keys)
-        for columns, keys in ((withheld.located, "$1"), (withheld.households, "$2"))
-        for name in sorted(columns)
-        if name in shape
-    ]
-    # without a column nobody is found by $1 or $2; both are named, for their types
-    return f"({' OR '.join(['cardinality($1::text[]) + cardinality($2::text[]) < 0', *tests])})"
-
-
-def _is_among(name: str, kind: str, keys: str) -> str:
-    column = identifier(name)
-    if kind.endswith("[]"):
-        return (
-            f"EXISTS (SELECT FROM unnest({column}) AS held (id)"
-            f" WHERE municipality_code || '/' || held.id = ANY ({keys}::text[]))"
-        )
-    return f"coalesce(municipality_code || '/' || {column} = ANY ({keys}::text[]), false)"

@@ -14,7 +14,7 @@ import psycopg
 from bus.connect import is_behind
 from bus.errors import ConfigurationError
 from bus.model import View
-from connectors.postgres import standing, statements, suppression
+from connectors.postgres import indexes, standing, statements, suppression
 from connectors.postgres.statements import Names, Statements, TableColumn, TableShape
 
 Connection = psycopg.Connection[Any]
@@ -36,6 +36,7 @@ def prepare(connection: Connection, names: Names, view: View) -> tuple[TableShap
             connection.execute(statements.LOCK_SCHEMA, (names.schema,))
             _make(connection, names, view)
             standing.stand(connection, names, view, shape(connection, names))
+            indexes.make(connection, names, view, shape(connection, names))
         suppression.note(connection, names, view)
     return fit(connection, names, view)
 
@@ -96,11 +97,23 @@ def _columns(connection: Connection, table: str) -> TableShape:
 
 
 def _is_complete(connection: Connection, names: Names, view: View) -> bool:
-    wanted = {*view.schema.names, *statements.own_columns(view)}
-    return wanted <= shape(connection, names).keys() and all(
-        _columns(connection, table)
-        for table in (names.position, names.views, *suppression.tables_of(names, view))
+    wanted, found = {*view.schema.names, *statements.own_columns(view)}, shape(connection, names)
+    return (
+        wanted <= found.keys()
+        and all(_columns(connection, table) for table in (names.position, names.views))
+        and not _lacking(connection, names, view)
+        and not indexes.missing(connection, names, view, found)
     )
+
+
+def _lacking(connection: Connection, names: Names, view: View) -> list[str]:
+    """What makes the tables for protections complete."""
+    statements = []
+    for table, ways in suppression.tables_of(names, view).items():
+        columns = _columns(connection, table)
+        is_lacking = [way for lacks, way in ways.items() if lacks and lacks not in columns]
+        statements += is_lacking if columns else [ways[""]]
+    return statements
 
 
 def _make(connection: Connection, names: Names, view: View) -> None:
@@ -112,9 +125,8 @@ def _make(connection: Connection, names: Names, view: View) -> None:
         connection.execute(statements.make_positions(names))
     if not _columns(connection, names.views):
         connection.execute(statements.make_views(names))
-    for table, making in suppression.tables_of(names, view).items():
-        if not _columns(connection, table):
-            connection.execute(making)
+    for making in _lacking(connection, names, view):
+        connection.execute(making)
     found = shape(connection, names)
     add, make = statements.add_columns, statements.make_table
     for statement in add(names, view, found) if found else make(names, view):

@@ -25,8 +25,17 @@ from psycopg.types.numeric import Int4, Int8
 from bus.errors import FenceBehind
 from bus.model import Applied, Keeping, Receipt, ViewBatch
 from bus.points import Point, passed
-from connectors.postgres import suppression
-from connectors.postgres.statements import APPLIED_AT, BEGIN, INBOX, SESSION, Names, Statements
+from connectors.postgres import finding, suppression
+from connectors.postgres.statements import (
+    APPLIED_AT,
+    BEGIN,
+    INBOX,
+    MAKE_SAID,
+    SAID,
+    SESSION,
+    Names,
+    Statements,
+)
 
 TIME = pa.timestamp("us", tz="UTC")
 CANCEL_S = 3.0
@@ -97,12 +106,30 @@ class SmallWriter:
             raise behind(batch)
 
     def _written(self, batch: ViewBatch, moved_at: datetime) -> int:
+        if batch.protected is not None:
+            return self._said(batch, moved_at)
         if _erases(batch):
             return self.connection.execute(self._sql.erase, _keys_of(batch)).rowcount
         statement, records = self._sql.write_rows, newest(batch)
         if batch.restored:
             statement, records = self._sql.rewrite_rows, batch.records
         return self.connection.execute(statement, (json_rows(records), moved_at)).rowcount
+
+    def _said(self, batch: ViewBatch, moved_at: datetime) -> int:
+        """Rows or erasures of the protection stream, of which no log shall have anything."""
+        connection, names = self.connection, self._names
+        if _erases(batch):
+            keys = zip(*_keys_of(batch), strict=True)
+            finding.note(connection, {names.table: keys})
+            erased = connection.execute(self._sql.erase_found, (names.table,)).rowcount
+            finding.forget(connection)
+            return erased
+        if not batch.records.num_rows:
+            return 0
+        connection.execute(MAKE_SAID)
+        with connection.cursor().copy(f"COPY {SAID} FROM STDIN") as copy:
+            copy.write_row((json_rows(newest(batch)),))
+        return connection.execute(self._sql.write_said, (moved_at,)).rowcount
 
     def _move(self, batch: ViewBatch) -> datetime | None:
         moved = self._one(self._sql.move, self._move_of(batch))

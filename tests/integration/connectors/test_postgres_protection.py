@@ -19,8 +19,9 @@ from pydantic import SecretStr
 
 from bus.connect import Sink
 from bus.errors import ConfigurationError, FenceBehind
-from bus.model import ViewBatch
+from bus.model import History, Protected, Turn, ViewBatch
 from bus.testing.sink_suite import (
+    CITY,
     batch_of,
     fenced_view,
     known_to,
@@ -259,6 +260,125 @@ async def test_what_an_older_release_wrote_down_holds(database: str, rows: int) 
     async with opened(sink_at(database), view) as writer:
         reached = (await writer.to_restore()).reached
     assert reached == known_to(9) | known_to(1, 2) | {"household/1": 3}
+
+
+def said_of(*covers: tuple[int, str], known: int, released: int = 0) -> Protected:
+    """Whom the fence covers: each with the offset at which partition 0 says so."""
+    keys = [(offset, frozenset([f"{CITY}/{one}"])) for offset, one in covers]
+    turns = tuple(Turn(known_to(offset + 1), whom, frozenset()) for offset, whom in keys)
+    history = History({}, turns, known_to(released))
+    everybody = frozenset().union(*(whom for _, whom in keys))
+    return Protected(everybody, as_of=known_to(known), history=history)
+
+
+def shown_again(uri: str) -> None:
+    """As if nobody had ever been taken out."""
+    execute(uri, "UPDATE linkage.nonresident SET protected = false, kept_at_lot = 'x'")
+
+
+async def told(uri: str, start: int, protected: Protected) -> list[str]:
+    """Apply a protection in a process of its own; whose rows are emptied then."""
+    async with opened(sink_at(uri), view_of("protection")) as sink:
+        await sink.apply(replace(protection_of(start=start), protected=protected))
+    rows = _rows(uri, "SELECT owner_id FROM linkage.nonresident WHERE kept_at_lot IS NULL")
+    return sorted(owner for (owner,) in rows)
+
+
+async def test_a_table_is_told_what_is_new(database: str) -> None:
+    """Also by another process: whoever the table was told of is not looked for again. One of which
+    that is not known, because it had rows before it was noted, is looked through."""
+    view = fenced_view("nonresident")
+    async with opened(sink_at(database), view) as writer:
+        await writer.apply(batch_of(view, [vehicle(f"{one}", owner_id=one) for one in "abc"]))
+
+    assert await told(database, 0, said_of((0, "a"), known=1)) == ["a"]
+    shown_again(database)
+    assert await told(database, 1, said_of((0, "a"), (1, "b"), known=2)) == ["b"]
+    shown_again(database)
+    execute(database, "DELETE FROM linkage.renkei_withheld")
+    async with opened(sink_at(database), view):
+        pass
+    everybody = said_of((0, "a"), (1, "b"), (2, "c"), known=3)
+    assert await told(database, 2, everybody) == ["a", "b", "c"]
+    shown_again(database)
+    execute(database, "UPDATE linkage.renkei_fence SET cluster_id = 'another'")
+    assert await told(database, 3, everybody) == ["a", "b", "c"]
+
+
+async def test_an_end_is_looked_for_where_there_was_one(database: str) -> None:
+    """Rows that are flagged and covered by nobody are written down once something was released
+    since the table was told."""
+    view = fenced_view("nonresident")
+    async with opened(sink_at(database), view) as writer:
+        await writer.apply(batch_of(view, [vehicle("1", owner_id="a", protected=True)]))
+        await told(database, 0, said_of((0, "b"), known=1))
+        assert (await writer.to_restore()).rows == {}
+        await told(database, 1, said_of((0, "b"), known=2, released=2))
+        assert (await writer.to_restore()).rows == {f"{CITY}/1": 1}
+
+
+INDEXES = """
+SELECT indexdef FROM pg_indexes WHERE schemaname = 'linkage' AND tablename LIKE 'nonresident{}'
+"""
+FOUND_BY = (
+    "(municipality_code, subject_id) WHERE protected",
+    "(municipality_code, owner_id)",
+    "(municipality_code, household_number)",
+    "(municipality_code) WHERE (cardinality(co_owners_id) > 0)",
+)
+
+
+def indexes(uri: str, beside: str = "") -> list[str]:
+    """What a table is found by, beside its key."""
+    found = [one.partition(" btree ")[2] for (one,) in _rows(uri, INDEXES.format(beside))]
+    return sorted(set(found) - {"(municipality_code, subject_id)"})
+
+
+async def test_what_is_searched_has_an_index(database: str) -> None:
+    """In a table of the bus's own: when it is made, when it was there before, and beside it."""
+    view = fenced_view("nonresident")
+    async with opened(sink_at(database), view):
+        assert indexes(database) == sorted(FOUND_BY)
+    execute(
+        database,
+        "DO $$ DECLARE one text; BEGIN FOR one IN SELECT indexname FROM pg_indexes"
+        " WHERE indexname LIKE 'renkei%' AND tablename = 'nonresident'"
+        " LOOP EXECUTE 'DROP INDEX linkage.' || one; END LOOP; END $$",
+    )
+    assert indexes(database) == []
+    async with opened(sink_at(database), view) as sink:
+        assert indexes(database) == sorted(FOUND_BY)
+        async with opened(sink.fresh(), view):
+            assert indexes(database, r"\_\_fresh") == sorted(FOUND_BY)
+
+
+async def test_a_table_of_the_vendor_gets_no_index(database: str) -> None:
+    """It is searched as it is."""
+    view = fenced_view("nonresident")
+    async with opened(sink_at(database), view):
+        pass
+    execute(
+        database,
+        "CREATE TABLE linkage.own (LIKE linkage.nonresident);"
+        "DROP TABLE linkage.nonresident; ALTER TABLE linkage.own RENAME TO nonresident;"
+        "ALTER TABLE linkage.nonresident ADD UNIQUE (municipality_code, subject_id)",
+    )
+    async with opened(sink_at(database), view) as writer:
+        await writer.apply(batch_of(view, [vehicle("1", owner_id="a")]))
+        assert indexes(database) == []
+    assert await told(database, 0, said_of((0, "a"), known=1)) == ["a"]
+
+
+async def test_a_store_of_an_earlier_release_is_completed(database: str) -> None:
+    """What its tables were told is not known: the next protection looks through all of them."""
+    view = fenced_view("nonresident")
+    async with opened(sink_at(database), view) as writer:
+        await writer.apply(batch_of(view, [vehicle("1", owner_id="a")]))
+    assert await told(database, 0, said_of((0, "a"), known=1)) == ["a"]
+    shown_again(database)
+    execute(database, "ALTER TABLE linkage.renkei_withheld DROP told")
+    async with opened(sink_at(database), view):
+        assert await told(database, 1, said_of((0, "a"), known=2)) == ["a"]
 
 
 def _rows(uri: str, question: str) -> Sequence[tuple[Any, ...]]:

@@ -7,19 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
-import psycopg
 import pytest
-from psycopg import sql
-from pydantic import SecretStr
 
 from bus.catalog import load
 from bus.errors import BusError, ConfigurationError, EventRefused
 from bus.testing.engines import unique
 from bus.testing.sealed import entitled, number_of
 from bus.testing.sink_suite import batch_of, opened
-from connectors.postgres.sink import SMALL_ROWS, PostgresOptions, PostgresSink
+from connectors.postgres.sink import SMALL_ROWS
+from tests.integration.connectors.site import Site
 
 pytestmark = pytest.mark.service
 
@@ -29,55 +26,6 @@ AS_IT_COMES = {"log_min_messages": "warning", "log_error_verbosity": "default"}
 TERSE = AS_IT_COMES | {"log_error_verbosity": "terse", "log_min_error_statement": "error"}
 STATEMENTS = {"log_statement": "all", "log_min_duration_statement": "0"}
 ALL_STATEMENTS = STATEMENTS | {"log_min_messages": "log", "log_error_verbosity": "default"}
-
-
-class Site:
-    """A database, a role that owns its schema, and what the server logs."""
-
-    def __init__(self, superuser: str, role: str) -> None:
-        self._superuser = superuser
-        self._role = role
-        with psycopg.connect(superuser, autocommit=True) as connection:
-            database = connection.info.dbname
-            connection.execute(
-                sql.SQL("CREATE ROLE {} LOGIN PASSWORD 'pw'").format(sql.Identifier(role))
-            )
-            connection.execute(
-                sql.SQL("GRANT CREATE ON DATABASE {} TO {}").format(
-                    sql.Identifier(database), sql.Identifier(role)
-                )
-            )
-            host, port = connection.info.host, connection.info.port
-            pid = connection.info.backend_pid
-            self._log = Path(f"/proc/{pid}/fd/2").readlink()
-        self.uri = f"postgresql://{role}:pw@{host}:{port}/{database}"
-
-    def set(self, settings: dict[str, str]) -> None:
-        """As an administrator sets them for a role."""
-        with psycopg.connect(self._superuser, autocommit=True) as connection:
-            for name, value in settings.items():
-                connection.execute(
-                    sql.SQL("ALTER ROLE {} SET {} = {}").format(
-                        sql.Identifier(self._role), sql.Identifier(name), sql.Literal(value)
-                    )
-                )
-
-    def execute(self, statement: str) -> None:
-        """As the system itself, whose own statements hold nothing."""
-        with psycopg.connect(self.uri, autocommit=True) as connection:
-            connection.execute(statement.encode())
-
-    def sink(self) -> PostgresSink:
-        return PostgresSink(PostgresOptions(uri=SecretStr(self.uri)))
-
-    def logged(self) -> str:
-        """The server's whole log."""
-        return self._log.read_text(encoding="utf-8", errors="replace")
-
-    def remove(self) -> None:
-        with psycopg.connect(self._superuser, autocommit=True) as connection:
-            for statement in ("DROP OWNED BY {} CASCADE", "DROP ROLE {}"):
-                connection.execute(sql.SQL(statement).format(sql.Identifier(self._role)))
 
 
 @pytest.fixture

@@ -348,3 +348,28 @@ async def test_every_partition_is_taken_in() -> None:
 
     assert await is_protected(town, fence, ONE, TWO, "000000000000003") == [True] * 3
     await fence.close()
+
+
+async def test_says_since_when(town: Town) -> None:
+    """A store that was told up to somewhere need look for whoever is said to be covered since, and
+    for releases since; of what was there at the start, what was released is not known."""
+    await town.publish("protection", ONE, 1, shared_with=[TWO])
+    fence = fence_of(town)
+    await fence.start()
+    at_start = fence.everybody
+    told = dict(fence.reached)
+    assert at_start.newly({}) == at_start.newly(None) == at_start
+    assert not at_start.newly(told)
+    assert (at_start.may_release({}), at_start.may_release(told)) == (True, False)
+
+    await town.publish("protection", THREE, 1)
+    started = await fence.all_by_now()
+    assert [key.partition("/")[2] for key in started.newly(told).persons] == [THREE]
+    assert not started.may_release(told)
+
+    await town.publish("protection", ONE, 2, status="ENDED")
+    ended = await fence.all_by_now()
+    assert ended.newly(told) == started.newly(told)
+    assert ended.may_release(told)
+    assert not ended.may_release(fence.reached)
+    await fence.close()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bus.errors import FenceBehind
 from bus.model import Applied, ViewBatch
 from bus.policy import ledger_view
 from bus.testing.changes import body
@@ -252,3 +253,29 @@ async def test_a_capable_system_has_the_flag_at_once(town: Town, store: MemorySt
         await restored(bus, store)
         await bus.at(1)
         assert held(store, ONE) == [(1, False, True)]
+
+
+async def test_who_knows_too_little_asks_again(town: Town, store) -> None:
+    """A store that was told by another process, which knew more, refuses: the fence is asked anew,
+    for a protection and for its erasure."""
+    asked: list[ViewBatch] = []
+
+    class Behind(MemorySink):
+        async def apply(self, batch: ViewBatch) -> Applied:
+            if batch.protected is not None and batch.start < batch.end.offset:
+                asked.append(batch)
+                if len(asked) % 2:
+                    await town.publish("protection", TWO, len(asked))
+                    raise FenceBehind("another process knows more")
+            return await super().apply(batch)
+
+    sinks = {"child_allowance": lambda _: Behind(MemoryOptions(store=store))}
+    async with hosted(town, sinks, streams=["protection"]) as bus:
+        await town.publish("protection", ONE, 1)
+        await bus.until(lambda: len(asked) >= 4)
+        await town.append("protection", ONE, None)
+        await bus.until(lambda: len(asked) >= 8)
+
+    reached = [sum(batch.protected.as_of.values()) for batch in asked if batch.protected]
+    assert reached[:2] == [1, 2]
+    assert all(late < anew for late, anew in zip(reached[:8:2], reached[1:8:2], strict=True))

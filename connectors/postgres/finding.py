@@ -1,0 +1,223 @@
+"""Find a table's rows of some persons without naming a person to the server.
+
+What a statement carries may be in the server's log, and a list of protected persons says where
+to look for them, also of those whom this system has never heard of. So the server is asked for
+all that it holds in the neighbourhood of a number, and which of that is meant is settled here. Only
+municipalities that the table has are asked for. What is then done is done by the keys of rows that
+the table holds; they go by COPY, whose data no log has.
+
+A neighbourhood is ten thousand numbers, of which a thousand can be real: one has a check digit. It
+is a range of the order that keys have anyway, so that it costs no index of its own. Where there are
+many to be found, or where a number is none, the table is read whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from bus.connect import Withheld, comparable, compared
+from bus.model import Protected
+from connectors.postgres.statements import (
+    FOUND,
+    MAKE_FOUND,
+    TableColumn,
+    TableShape,
+    identifier,
+)
+
+Connection = psycopg.Connection[Any]
+Key = tuple[str, str]
+"""Municipality and subject of a row."""
+
+HIDDEN = 4  # places at the end of a number that the server is not told
+MOST_RANGES = 500  # above, a table is read whole
+
+_CODES = """\
+SELECT code FROM (
+  WITH RECURSIVE held (code) AS (
+    (SELECT min(municipality_code) FROM {0})
+    UNION ALL
+    SELECT (SELECT min(municipality_code) FROM {0} WHERE municipality_code > held.code)
+    FROM held WHERE held.code IS NOT NULL)
+  SELECT code::text FROM held WHERE code IS NOT NULL) AS held"""
+_BY_INDEX = """\
+SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """A table, as it is, and what of it is withheld."""
+
+    relation: str
+    withheld: Withheld
+    shape: TableShape
+
+    @property
+    def flag(self) -> str:
+        """The flag's column, quoted."""
+        return identifier(self.withheld.flag)
+
+    @property
+    def locations(self) -> list[str]:
+        """Columns that are emptied, quoted."""
+        return [identifier(n) for n in sorted(self.withheld.locations) if n in self.shape]
+
+    @property
+    def is_unfinished(self) -> str:
+        """Whether a row of somebody who is covered has still to be changed."""
+        tests = [f"{self.flag} IS NOT TRUE", *(f"{name} IS NOT NULL" for name in self.locations)]
+        return f"({' OR '.join(tests)})"
+
+    @property
+    def located(self) -> list[str]:
+        """Columns with the ids of persons."""
+        return sorted(name for name in self.withheld.located if name in self.shape)
+
+    @property
+    def households(self) -> list[str]:
+        """Columns with the numbers of households."""
+        return sorted(name for name in self.withheld.households if name in self.shape)
+
+
+def search_by_index(connection: Connection) -> None:
+    """For the rest of the transaction: a few rows are looked for, whatever the statistics say."""
+    connection.execute(_BY_INDEX)
+
+
+def rows_of(
+    connection: Connection, tables: Sequence[Table], protected: Protected
+) -> dict[Table, set[Key]]:
+    """Keys of the rows that may say where somebody in *protected* is; of those that are as they
+    should be, perhaps."""
+    found: dict[Table, set[Key]] = {table: set() for table in tables}
+    asked = " UNION ".join(_CODES.format(table.relation) for table in tables)
+    codes = {code for (code,) in connection.execute(asked).fetchall()}
+    persons = [(table, name) for table in tables for name in table.located]
+    households = [(table, name) for table in tables for name in table.households]
+    protected = comparable(protected)
+    for columns, keys in ((persons, protected.persons), (households, protected.households)):
+        wanted = {key for key in keys if key.partition("/")[0] in codes}
+        ranges = _ranges(wanted)
+        if ranges is None:
+            for table, name in columns:
+                found[table] |= _among_all(connection, table, name, wanted)
+        elif ranges and columns:
+            for index, key in _nearby(connection, columns, wanted, ranges):
+                found[columns[index][0]].add(key)
+    return found
+
+
+def let_go(connection: Connection, table: Table, protected: Protected) -> set[Key]:
+    """Keys of the rows that are flagged though *protected* does not cover them."""
+    names = [*table.located, *table.households]
+    protected = comparable(protected)
+    listed = "".join(f", {_as_text(name, table.shape[name])}" for name in names)
+    rows = connection.execute(
+        f"SELECT municipality_code::text, subject_id::text{listed} FROM {table.relation}"
+        f" WHERE {table.flag}"
+    ).fetchall()
+    return {
+        (code, subject)
+        for code, subject, *ids in rows
+        if not table.withheld.covers(
+            dict(zip(names, ids, strict=True)) | {"municipality_code": code}, protected
+        )
+    }
+
+
+def note(connection: Connection, found: Mapping[str, Iterable[Key]]) -> None:
+    """Have :data:`FOUND` hold these rows' keys, by relation, until the transaction ends."""
+    connection.execute(MAKE_FOUND)
+    with connection.cursor().copy(f"COPY {FOUND} FROM STDIN") as copy:
+        for relation, keys in found.items():
+            for key in keys:
+                copy.write_row((relation, *key))
+
+
+def forget(connection: Connection) -> None:
+    """Empty :data:`FOUND`."""
+    connection.execute(f"DELETE FROM {FOUND}")
+
+
+def _ranges(keys: Iterable[str]) -> list[tuple[str, str, str]] | None:
+    """Neighbourhoods of all *keys*, which are comparable, in whatever width a number is written:
+    municipality, and two texts between which they stand in any order of texts. None if the whole
+    is to be read."""
+    ranges = set()
+    for key in keys:
+        code, _, number = key.partition("/")
+        digits = number.lstrip("0")
+        if len(digits) <= HIDDEN or not (number.isascii() and number.isdecimal()):
+            return None
+        for width in range(len(digits), len(number) + 1):
+            stem = digits.zfill(width)[:-HIDDEN]
+            ranges.add((code, stem, stem + "9" * (HIDDEN + 1)))
+        if len(ranges) > MOST_RANGES:
+            return None
+    return sorted(ranges)
+
+
+def _nearby(
+    connection: Connection,
+    columns: Sequence[tuple[Table, str]],
+    keys: Set[str],
+    ranges: Sequence[tuple[str, str, str]],
+) -> Iterator[tuple[int, Key]]:
+    """Rows, each with the number of the column in which it has one of *keys*."""
+    question = " UNION ALL ".join(
+        _near(index, table.relation, name, table.shape[name])
+        for index, (table, name) in enumerate(columns)
+    )
+    parameters = tuple([list(part) for part in zip(*ranges, strict=True)])
+    for index, code, subject, number in connection.execute(question, parameters).fetchall():
+        if compared(code, number) in keys:
+            yield index, (code, subject)
+
+
+def _near(index: int, relation: str, name: str, column: TableColumn) -> str:
+    """What a column has in ranges: $1 municipalities, $2 from, $3 to."""
+    id_, listed, where = f"stored.{_as_text(name, column)}", "", ""
+    if _is_list(column):
+        listed = f" CROSS JOIN LATERAL unnest({id_}) AS listed (id)"
+        id_, where = "listed.id", f" AND {listed_anybody(name)}"
+    return (
+        f"SELECT {index}, stored.municipality_code::text, stored.subject_id::text, {id_}"
+        " FROM unnest($1::text[], $2::text[], $3::text[]) AS near (code, low, high)"
+        f" CROSS JOIN {relation} AS stored{listed}"
+        f" WHERE stored.municipality_code = near.code"
+        f" AND {id_} BETWEEN near.low AND near.high{where}"
+    )
+
+
+def _among_all(connection: Connection, table: Table, name: str, keys: Set[str]) -> set[Key]:
+    column, found = table.shape[name], set[Key]()
+    id_ = _as_text(name, column)
+    id_ = f"unnest({id_})" if _is_list(column) else id_
+    question = (
+        f"COPY (SELECT municipality_code, subject_id, {id_} FROM {table.relation}"
+        f" WHERE {table.is_unfinished}) TO STDOUT"
+    )
+    with connection.cursor().copy(question) as copy:
+        for code, subject, number in copy.rows():
+            if compared(code, number) in keys:
+                found.add((code, subject))
+    return found
+
+
+def listed_anybody(name: str) -> str:
+    """Whether there is anybody in the list of this name; as its index has it."""
+    return f"cardinality({identifier(name)}) > 0"
+
+
+def _is_list(column: TableColumn) -> bool:
+    return column.type.endswith("[]")
+
+
+def _as_text(name: str, column: TableColumn) -> str:
+    """The column as text, without a cast where it is text: its index is of the column."""
+    plain = "text[]" if _is_list(column) else "text"
+    return identifier(name) + ("" if column.type == plain else f"::{plain}")

@@ -1,0 +1,64 @@
+"""Indexes by which a table's rows of protected persons are found, where the bus made the table.
+
+A table that the system made itself is left as it is, and searched without. They are made when the
+table is opened: in a table that has rows already, writers of it wait so long, and readers do not.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Any
+
+import psycopg
+
+from bus.connect import Withheld
+from bus.model import View
+from connectors.postgres.finding import listed_anybody
+from connectors.postgres.statements import Names, TableShape, identifier
+
+Connection = psycopg.Connection[Any]
+
+_OWNS = """\
+SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass($1)"""
+_MISSING = """\
+SELECT name FROM unnest($1::text[]) AS wanted (name)
+WHERE to_regclass($2 || '.' || quote_ident(name)) IS NULL"""
+
+
+def make(connection: Connection, names: Names, view: View, shape: TableShape) -> None:
+    """Make those that are missing, if the bus made the table and owns it."""
+    wanted = _wanted(names, view, shape)
+    for name in missing(connection, names, view, shape):
+        connection.execute(
+            f"CREATE INDEX IF NOT EXISTS {identifier(name)} ON {names.table} {wanted[name]}"
+        )
+
+
+def missing(connection: Connection, names: Names, view: View, shape: TableShape) -> list[str]:
+    """Names of those that are to be made."""
+    key = shape.get("subject_id")
+    if key is None or not key.is_ours:
+        return []
+    wanted = _wanted(names, view, shape)
+    rows = connection.execute(_MISSING, (list(wanted), names.schema)).fetchall()
+    if not rows or connection.execute(_OWNS, (names.table,)).fetchone() != (True,):
+        return []
+    return [name for (name,) in rows]
+
+
+def _wanted(names: Names, view: View, shape: TableShape) -> dict[str, str]:
+    """Name of an index, and what of the table it has. The key of the table needs none."""
+    withheld = Withheld.of(view)
+    if withheld is None:
+        return {}
+    kinds = [f"(municipality_code, subject_id) WHERE {identifier(withheld.flag)}"]
+    for name in sorted(withheld.located | withheld.households):
+        column = shape.get(name)
+        if column is not None and column.type == "text[]":
+            kinds.append(f"(municipality_code) WHERE {listed_anybody(name)}")
+        elif column is not None and name != "subject_id":
+            kinds.append(f"(municipality_code, {identifier(name)})")
+    return {
+        f"renkei_{sha256(f'{names.table} {kind}'.encode()).hexdigest()[:16]}": kind
+        for kind in kinds
+    }
