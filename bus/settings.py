@@ -15,6 +15,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
 from pydantic import (
@@ -116,6 +117,13 @@ class OutboxConnection(BaseModel):
     def _alone(cls, value: Any) -> Any:
         """A URI by itself is one."""
         return {"uri": value} if isinstance(value, str) else value
+
+
+def _zone_name(name: str) -> str:
+    try:
+        return ZoneInfo(name).key
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("a time zone by its name, as Asia/Tokyo") from None
 
 
 class Settings(BaseModel):
@@ -233,6 +241,8 @@ class Settings(BaseModel):
     """Where the monitor answers, and where ``renkei throughput`` asks; absent: not served."""
     log_format: Literal["json", "text"] = "json"
     """``json`` or ``text``."""
+    time_zone: Annotated[str, AfterValidator(_zone_name)] = "Asia/Tokyo"
+    """The zone in which people are shown times; JSON, logs and days of the law do not follow it."""
 
     def need(self, name: str) -> Any:
         """The value of a setting that this command cannot do without.

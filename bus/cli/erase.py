@@ -15,6 +15,7 @@ from bus.cli.lanes import By, Reason, checked_reason, name_of, who
 from bus.cli.output import DryRun, Json, err, out, show_json
 from bus.cli.provisions import Subject
 from bus.cli.reach import duration
+from bus.cli.times import shown
 from bus.errors import ConfigurationError
 from bus.model.erasure import Erasure
 
@@ -44,7 +45,7 @@ def erase(
     if as_json:
         show_json(document(plan, erased))
     elif plan.is_done and plan.before is not None:
-        out().print(f"erased already, on {plan.before.at.astimezone():%Y-%m-%d %H:%M}")
+        out().print(f"erased already, on {shown(plan.before.at)}")
     elif erased is not None:
         out().print(f"erased: a null value in {len(erased.streams)} streams")
     else:

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from bus import app as composition
 from bus.cli.output import DryRun, Json, err, out, show_json
+from bus.cli.times import shown
 from bus.errors import ConfigurationError
 from bus.ledger.anchor import Anchor
 from bus.ledger.anchor import read as read_anchor
@@ -205,7 +206,7 @@ def _counts(verdict: Verdict, anchor: Anchor | None, *, with_log: bool) -> Table
     if anchor is not None:
         lost, gone = len(verdict.lost_heads), verdict.pruned_heads
         counted += [
-            (len(anchor.heads) - lost - gone, f"heads of the anchor of {anchor.at:%Y-%m-%d}"),
+            (len(anchor.heads) - lost - gone, f"heads of the anchor of {shown(anchor.at)}"),
             (gone, "heads that retention took since"),
             (lost, "heads that are lost"),
         ]
@@ -214,9 +215,7 @@ def _counts(verdict: Verdict, anchor: Anchor | None, *, with_log: bool) -> Table
     for count, what in counted:
         table.add_row(f"{count:,}", what)
     if verdict.pruned_before is not None:
-        table.add_row(
-            "", f"retention took what was applied before {verdict.pruned_before:%Y-%m-%d}"
-        )
+        table.add_row("", f"retention took what was applied before {shown(verdict.pruned_before)}")
     return table
 
 
@@ -233,7 +232,7 @@ def _told(done: Pruned, what: str) -> str:
     events = sum(done.events.values())
     return (
         f"{what} {done.receipts:,} receipts, {events:,} events, {done.exceptions:,} exceptions,\n"
-        f"{done.operations:,} operations from before {done.before:%Y-%m-%d}"
+        f"{done.operations:,} operations from before {shown(done.before)}"
     )
 
 

@@ -26,6 +26,7 @@ from rich.table import Table
 
 from bus import app as compose
 from bus.cli.output import Json, err, out, show_json
+from bus.cli.times import TO_THE_SECOND, shown
 from bus.errors import ConfigurationError
 from bus.local.endpoints import ENGINES, Endpoints
 from bus.local.progress import Step
@@ -256,7 +257,7 @@ def _endpoints(stack: LocalStack, endpoints: Endpoints) -> dict[str, str]:
 
 
 def _local(when: datetime | None) -> str:
-    return when.astimezone().strftime("%Y-%m-%d %H:%M:%S") if when else "?"
+    return shown(when, TO_THE_SECOND) if when else "?"
 
 
 def _status_table(now: Status) -> Table:

@@ -13,6 +13,7 @@ from bus import app as composition
 from bus.cli.lanes import By, Reason, System, checked_reason, received_by, who
 from bus.cli.output import DryRun, Json, out, show_json
 from bus.cli.reach import duration
+from bus.cli.times import shown
 from bus.deliver.overdue import overdue_after
 from bus.deliver.parked import ParkedIndex
 from bus.deliver.skipping import Skipper, Skipping, Was, Word
@@ -353,7 +354,7 @@ def _show(events: Sequence[ParkedEvent], overdue: datetime) -> None:
         mark = "!" if _is_by(event, overdue) else " "
         out().print(
             f"{mark} {place:<{width}}  {event.subject}  {event.state:<7}  {event.code}  {tries}"
-            f"  {event.set_aside_at.astimezone():%m-%d %H:%M}",
+            f" {shown(event.set_aside_at, '%m-%d %H:%M')}",
             markup=False,
             soft_wrap=True,
         )

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from bus import app as composition
 from bus.cli.output import Json, err, out, show_json
+from bus.cli.times import TO_THE_SECOND, shown, site
 from bus.errors import ConfigurationError
 from bus.ledger import paper
 from bus.ledger.provided import Mark
@@ -71,10 +72,10 @@ def of_subject(
         )
     if html is not None:
         when = f"{_shown(first)} – {_shown(last)}"
-        page = paper.as_html(answer, made_at=datetime.now(UTC), period=when)
+        page = paper.as_html(answer, site(), made_at=datetime.now(UTC), period=when)
         _write(html, page.encode())
     if csv is not None:
-        _write(csv, paper.as_csv(answer).encode("utf-8-sig"))
+        _write(csv, paper.as_csv(answer, site()).encode("utf-8-sig"))
     if as_json:
         show_json(document_of(answer))
     elif html is None and csv is None:
@@ -148,13 +149,13 @@ def draw(answer: Provisions) -> RenderableType:
     table = Table("Given at", "To", "Stream", "Event", "", box=None, pad_edge=False)
     for provision in answer.provisions:
         kind = provision.event_type.rpartition(".")[2]
-        at = f"{provision.given_at.astimezone(paper.JAPAN):%Y-%m-%d %H:%M}"
+        at = shown(provision.given_at)
         version = f"{kind} v{provision.version}"
         mark = marks.get(provision.view, "?")
         table.add_row(at, provision.system, provision.stream, version, Text(mark))
     number = f"{answer.municipality_code}/{answer.subject_id}"
     total = f"{number}: {len(answer.provisions):,} provisions to {len(answer.systems)} systems"
-    notes = _wrapped([("", english) for _, english in paper.notes(answer)])
+    notes = _wrapped([("", english) for _, english in paper.notes(answer, site())])
     return Group(total, table, "", _grounds(marks, answer.views), "", notes)
 
 
@@ -191,7 +192,7 @@ def document_of(answer: Provisions) -> dict[str, Any]:
             "streams": list(erasure.streams),
             "reason": erasure.reason,
         },
-        "notes": [{"ja": ja, "en": en} for ja, en in paper.notes(answer)],
+        "notes": [{"ja": ja, "en": en} for ja, en in paper.notes(answer, site())],
     }
 
 
@@ -269,7 +270,7 @@ def _provision(provision: Provision) -> dict[str, Any]:
 def _events(page: list[Provision]) -> Table:
     table = Table("Given at", "Subject", "Version", "Event", "Place", box=None, pad_edge=False)
     for provision in page:
-        at = f"{provision.given_at.astimezone(paper.JAPAN):%Y-%m-%d %H:%M:%S}"
+        at = shown(provision.given_at, TO_THE_SECOND)
         place = f"{provision.partition}/{provision.offset}"
         version = str(provision.version)
         table.add_row(at, provision.subject_id, version, provision.event_type, place)

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from bus import app as composition
 from bus.cli.output import DryRun, Json, err, out, show_json
+from bus.cli.times import TO_THE_SECOND, shown
 from bus.errors import BusError, ConfigurationError
 from bus.observe import logs
 from bus.publish.outbox import upkeep
@@ -130,8 +131,9 @@ def list_refused(system: System, as_json: Json = False) -> None:
         return
     for change in changes:
         behind = f", behind {change.behind}" if change.behind is not None else ""
+        at = shown(change.refused_at, TO_THE_SECOND)
         out().print(
-            f"{change.seq}  {', '.join(change.subjects)}{behind}  {change.refused_at:%F %T%z}",
+            f"{change.seq}  {', '.join(change.subjects)}{behind}  {at}",
             markup=False,
         )
         for reason in change.reasons[:MOST_REASONS_SHOWN]:

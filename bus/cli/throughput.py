@@ -16,6 +16,7 @@ from rich.text import Text
 
 from bus import app as composition
 from bus.cli.output import Json, out, show_json
+from bus.cli.times import site
 from bus.cli.watching import watch as watch_it
 from bus.monitor.windows import KEEP_MINUTES
 
@@ -74,7 +75,7 @@ def drawn(said: Mapping[str, Any], last: int) -> RenderableType:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("System", max_width=26, overflow="ellipsis", no_wrap=True)
     table.add_column("Stream", max_width=12, overflow="ellipsis", no_wrap=True)
-    table.add_column(f"{minutes[0]:%H:%M}–{minutes[-1]:%H:%M}", no_wrap=True)
+    table.add_column(f"{minutes[0]:%H:%M}–{minutes[-1]:%H:%M} {minutes[-1].tzname()}", no_wrap=True)
     for name in ("Rows", "/min", "Behind"):
         table.add_column(name, justify="right", no_wrap=True)
     for (system, stream), windows in sorted(rows.items()):
@@ -104,7 +105,7 @@ def _minutes(said: Mapping[str, Any], last: int) -> list[datetime]:
     found = [datetime.fromisoformat(one["minute"]) for one in said["minutes"]]
     if not found:
         return []
-    newest, first = max(found).astimezone(), min(found).astimezone()
+    newest, first = max(found).astimezone(site()), min(found).astimezone(site())
     count = min(int((newest - first).total_seconds() // 60) + 1, last, 30)
     return [newest - timedelta(minutes=back) for back in range(count - 1, -1, -1)]
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, tzinfo
 from html import escape
 
 from bus.ledger.provisions import GivenItem, Provision, Provisions, RecordedView
 
-JAPAN = timezone(timedelta(hours=9))
 _HEAD = (
     ("番号", "No."),
     ("提供日時", "Given at"),
@@ -33,7 +32,7 @@ section{break-inside:avoid}tr{break-inside:avoid}thead{display:table-header-grou
 @page{size:A4;margin:15mm}"""
 
 
-def notes(answer: Provisions) -> list[tuple[str, str]]:
+def notes(answer: Provisions, zone: tzinfo) -> list[tuple[str, str]]:
     """What a reader must know of the answer, in Japanese and in English."""
     said = [
         (
@@ -71,19 +70,19 @@ def notes(answer: Provisions) -> list[tuple[str, str]]:
             )
         )
     if answer.erasure is not None:
-        day = _when(answer.erasure.at)
+        day = _when(answer.erasure.at, zone)
         what = ("消去済み", "erased") if answer.erasure.is_done else ("消去未完了", "erasure begun")
         said.append((f"{day} {what[0]}", f"{what[1]} on {day}"))
     return said
 
 
-def rows(answer: Provisions) -> list[tuple[str, ...]]:
+def rows(answer: Provisions, zone: tzinfo) -> list[tuple[str, ...]]:
     """The table's rows, one for each provision, oldest first."""
     marks = grounds(answer)
     return [
         (
             str(number),
-            _when(provision.given_at),
+            _when(provision.given_at, zone),
             _system(provision, answer),
             _stream(provision, answer),
             provision.subject_id,
@@ -101,13 +100,13 @@ def grounds(answer: Provisions) -> dict[str, str]:
     return {view: f"[{number}]" for number, view in enumerate(first, start=1)}
 
 
-def as_csv(answer: Provisions) -> str:
+def as_csv(answer: Provisions, zone: tzinfo) -> str:
     """The table, with the ground written out in each row; for UTF-8 with a mark of order."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     more = ("根拠法令 Legal basis", "利用目的 Purpose", "承認者 Approver", "提供項目 Items")
     writer.writerow([*(f"{ja} {en}" for ja, en in _HEAD), *more])
-    for provision, row in zip(answer.provisions, rows(answer), strict=True):
+    for provision, row in zip(answer.provisions, rows(answer, zone), strict=True):
         view = answer.views.get(provision.view)
         told = ("", "", "", "")
         if view is not None:
@@ -116,19 +115,19 @@ def as_csv(answer: Provisions) -> str:
     return text.getvalue()
 
 
-def as_html(answer: Provisions, *, made_at: datetime, period: str) -> str:
+def as_html(answer: Provisions, zone: tzinfo, *, made_at: datetime, period: str) -> str:
     """One page that prints on A4."""
     marks = grounds(answer)
     head = "".join(f"<th>{ja}<br><small>{en}</small></th>" for ja, en in _HEAD)
     body = "\n".join(
         "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>"
-        for row in rows(answer)
+        for row in rows(answer, zone)
     )
     facts = (
         ("市区町村コード Municipality", answer.municipality_code),
         ("識別番号 Number", answer.subject_id),
         ("対象期間 Period", period),
-        ("作成日時 Made at", _when(made_at)),
+        ("作成日時 Made at", _when(made_at, zone)),
         ("提供件数 Provisions", f"{len(answer.provisions):,}"),
     )
     return "\n".join(
@@ -142,7 +141,10 @@ def as_html(answer: Provisions, *, made_at: datetime, period: str) -> str:
             "<h2>根拠と提供項目 <small>Grounds and items</small></h2>",
             *(_section(mark, answer.views[view]) for view, mark in marks.items()),
             "<h2>注記 <small>Notes</small></h2><ul>",
-            *(f"<li>{escape(ja)}<br><small>{escape(en)}</small></li>" for ja, en in notes(answer)),
+            *(
+                f"<li>{escape(ja)}<br><small>{escape(en)}</small></li>"
+                for ja, en in notes(answer, zone)
+            ),
             "</ul></body></html>\n",
         )
     )
@@ -196,5 +198,6 @@ def _stream(provision: Provision, answer: Provisions) -> str:
     return provision.stream if view is None else f"{view.stream_ja} {provision.stream}"
 
 
-def _when(at: datetime) -> str:
-    return f"{at.astimezone(JAPAN):%Y-%m-%d %H:%M:%S}"
+def _when(at: datetime, zone: tzinfo) -> str:
+    there = at.astimezone(zone)
+    return f"{there:%Y-%m-%d %H:%M:%S} {there.tzname()}"

@@ -8,6 +8,7 @@ import json
 from datetime import UTC, date, datetime
 from html.parser import HTMLParser
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from rich.console import Console
@@ -26,6 +27,7 @@ from bus.ledger.provisions import (
     SystemProvisions,
 )
 
+JAPAN = ZoneInfo("Asia/Tokyo")
 AT = datetime(2026, 11, 24, 23, 30, tzinfo=UTC)  # the 25th in Japan
 
 
@@ -123,7 +125,7 @@ class _Text(HTMLParser):
 def test_the_page_says_all_in_both_languages() -> None:
     """Items with their masks, where a location may be withheld, and what is not known."""
     page = _Text()
-    page.feed(paper.as_html(answer(), made_at=AT, period="2026-04-01 –"))
+    page.feed(paper.as_html(answer(), JAPAN, made_at=AT, period="2026-04-01 –"))
     text = " ".join(page.text)
 
     for said in ("提供記録", "Record of provisions", "就学", "学齢簿の編製", "総務部長", "131016"):
@@ -146,13 +148,13 @@ def test_the_note_on_protection_is_there_only_where_it_matters() -> None:
     assert paper.suppression_of(capable).startswith("抑止せず")
     assert paper.suppression_of(bare).startswith("所在に関する項目なし")
     for each in (capable, bare):
-        notes = paper.notes(answer(provisions=[provision(1)], views={"v1": each}, naming=()))
+        notes = paper.notes(answer(provisions=[provision(1)], views={"v1": each}, naming=()), JAPAN)
         assert len(notes) == 1
 
 
 def test_the_table_has_the_ground_in_every_row() -> None:
     """A spreadsheet reads it back as it is."""
-    rows = list(csv.reader(io.StringIO(paper.as_csv(answer()))))
+    rows = list(csv.reader(io.StringIO(paper.as_csv(answer(), JAPAN))))
 
     assert len(rows) == 3
     assert rows[1][8:] == [
