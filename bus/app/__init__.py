@@ -4,7 +4,7 @@ It alone reads the environment and knows the connectors. There is a module for e
 process does; commands call what is named here.
 """
 
-from bus.app.answers import entitled, ledger, standings
+from bus.app.answers import LogTimes, entitled, ledger, standings
 from bus.app.auditing import anchor, prune_ledger, verify
 from bus.app.configured import (
     catalog,
@@ -34,10 +34,14 @@ from bus.app.outside import broker, connect, registry
 from bus.app.providing import period, provided, provisions_of
 from bus.app.publishing import example_faults, outboxes, publisher, run_relays
 from bus.app.rebuilding import rebuilding
+from bus.app.running import DELIVER, Duty, duties, expected_systems, hosted
 from bus.app.simulating import simulate
 from bus.app.systems import connections, feeds, sink
 
 __all__ = [
+    "DELIVER",
+    "Duty",
+    "LogTimes",
     "anchor",
     "broker",
     "catalog",
@@ -45,11 +49,14 @@ __all__ = [
     "connections",
     "delivering",
     "desk",
+    "duties",
     "editions",
     "entitled",
     "example_faults",
+    "expected_systems",
     "feeds",
     "granted",
+    "hosted",
     "ledger",
     "local_stack",
     "mask_keys",

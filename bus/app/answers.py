@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
 
 from bus.app.configured import catalog, granted, this_day
+from bus.app.outside import broker
 from bus.broker.kafka import KafkaBroker
-from bus.ledger import Ledger
+from bus.errors import Unavailable
+from bus.ledger import Ledger, Reach
+from bus.ledger.logtimes import logged_at
+from bus.ledger.reach import EventPlace, timed
 from bus.ledger.standing import Standing
 from bus.ledger.standing import standings as standings_of
 from bus.settings import Settings
+
+ANSWER_WITHIN = timedelta(seconds=5)
 
 
 @asynccontextmanager
@@ -22,6 +28,32 @@ async def ledger(settings: Settings) -> AsyncIterator[Ledger]:
         yield asked
     finally:
         await asked.close()
+
+
+class LogTimes:
+    """When the log took a change's events: asked once for each, and not at all while it is away."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._known: dict[EventPlace, datetime] = {}
+
+    async def told(self, reach: Reach) -> Reach:
+        """*reach*, with how long it took, where the log says when that began."""
+        unknown = [place for place in reach.places if place not in self._known]
+        if unknown and any(system.applied_at is not None for system in reach.systems):
+            with suppress(Unavailable):
+                self._known |= await self._asked(unknown)
+        return timed(reach, self._known)
+
+    async def _asked(self, places: Sequence[EventPlace]) -> dict[EventPlace, datetime]:
+        streams = catalog(self._settings)
+        wanted = {
+            ((streams.stream(name).topic, partition), offset): (name, partition, offset)
+            for name, partition, offset in places
+        }
+        async with broker(self._settings, patience=ANSWER_WITHIN) as cluster:
+            found = await logged_at(cluster, wanted)
+        return {wanted[place]: at for place, at in found.items()}
 
 
 async def standings(settings: Settings, broker: KafkaBroker, ledger: Ledger) -> list[Standing]:

@@ -105,6 +105,10 @@ class MemoryBroker:
         self._answer()
         return dict(self._group(group).committed)
 
+    async def members(self, groups: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        self._answer()
+        return {group: self._group(group).client_ids for group in groups}
+
     def consumer(self, group: str | None = None, *, client_id: str = "renkei") -> MemoryConsumer:
         return MemoryConsumer(self, self._group(group) if group else None, client_id)
 
@@ -343,6 +347,11 @@ class _Group:
         self._broker = broker
         self._members: list[MemoryConsumer] = []
         self._changing = asyncio.Lock()
+
+    @property
+    def client_ids(self) -> list[str]:
+        """Who is in it."""
+        return [member.client_id for member in self._members]
 
     async def join(self, member: MemoryConsumer) -> None:
         """Come; once the others have begun to give up theirs, it is dealt to the end."""

@@ -200,6 +200,10 @@ class Broker(Protocol):
     async def committed(self, group: str) -> Mapping[Place, int]:
         """What a group's members told of how far they are."""
 
+    async def members(self, groups: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """The client ids of those who are in each of these groups, as the cluster judges it: who
+        dies is out of it when the session has run out by the cluster's own clock."""
+
     def consumer(self, group: str | None = None, *, client_id: str = "renkei") -> Consumer: ...
 
     def producer(self, *, client_id: str = "renkei") -> Producer: ...

@@ -87,6 +87,7 @@ async def apply(broker: Broker, found: Sequence[TopicState]) -> None:
 def _spec(stream: Stream, shape: Shape) -> TopicSpec:
     config = {
         "max.message.bytes": str(shape.max_message_bytes),
+        "message.timestamp.type": "LogAppendTime",  # one clock says when: not each producer's
         "min.insync.replicas": "2" if shape.replication >= 3 else "1",
     }
     if stream.name == RECEIPTS:

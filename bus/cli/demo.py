@@ -114,7 +114,9 @@ async def _run(
         if as_json:
             show_json(result.document())
         if keep:
-            err().print("everything keeps running: Ctrl-C ends it")
+            err().print(
+                "it keeps running: Ctrl-C ends it; a process that ends before is named here"
+            )
             is_kept = True
             await told.wait()
 
@@ -129,6 +131,11 @@ async def _run(
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, end)
     return await task
+
+
+def _say_gone(command: str, log: Path) -> None:
+    said = f"{command} has ended: what it does, nobody does now; its log: {log}"
+    err().print(said, style="bold red", markup=False)
 
 
 class _Quiet:
@@ -147,6 +154,9 @@ class _Quiet:
     def shown(self, change: ChangeShown) -> None: ...
 
     def end(self, result: DemoResult) -> None: ...
+
+    def gone(self, command: str, log: Path) -> None:
+        _say_gone(command, log)
 
 
 class _Shown:
@@ -203,6 +213,9 @@ class _Shown:
         self._out.print(screen.change_end(change))
         if change.compared is not None:
             self._out.print(screen.side_by_side(change.compared))
+
+    def gone(self, command: str, log: Path) -> None:
+        _say_gone(command, log)
 
     def end(self, result: DemoResult) -> None:
         self._out.print()

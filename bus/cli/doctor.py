@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,9 +12,12 @@ from rich.table import Table
 from rich.text import Text
 
 import bus
-from bus import app as compose
+from bus import app as composition
 from bus.cli.local import stack_here
 from bus.cli.output import Json, out, show_json
+from bus.cli.times import shown
+from bus.errors import Unavailable
+from bus.settings import Settings
 
 if TYPE_CHECKING:  # needs the packages of renkei[local]
     from bus.local.checkup import Finding
@@ -26,15 +31,18 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(as_json: Json = False) -> None:
-    """Look at versions, files, ports, disk, Kafka, registry, keys, clock. Status 1 if one fails."""
+    """Look at versions, files, ports, disk, Kafka, registry, databases, keys, clock, and who runs.
+
+    Status 1 if one fails: also if somebody who should run does not.
+    """
     stack = stack_here()
     from bus.local.checkup import Outside, Verdict, examine
 
     outside = Outside(
         lock=Path(bus.__file__).parents[1] / "requirements" / "lock.txt",
-        settings=compose.settings(),
+        settings=composition.settings(),
     )
-    findings = examine(stack, outside)
+    findings = [*examine(stack, outside), *_running(outside.settings)]
     if as_json:
         show_json(
             [
@@ -46,6 +54,41 @@ def doctor(as_json: Json = False) -> None:
         out().print(_table(findings))
     if any(finding.verdict is Verdict.FAIL for finding in findings):
         raise typer.Exit(1)
+
+
+def _running(settings: Settings) -> Iterator[Finding]:
+    """Who delivers, sends and watches, and who should and does not."""
+    from bus.local.checkup import Finding, Verdict
+
+    if settings.kafka is None or not (settings.systems or settings.outboxes):
+        return
+    found = asyncio.run(_duties(settings))
+    for command in dict.fromkeys(duty.command for duty in found):
+        mine = [duty for duty in found if duty.command == command]
+        wrong = [str(duty) for duty in mine if not duty.is_done]
+        name = command.partition(" ")[0]
+        if wrong:
+            says = brief(wrong)
+            yield Finding(name, Verdict.FAIL, says, f"renkei {command}, and see its log")
+        else:
+            runners = sorted({runner for duty in mine for runner in duty.runners})
+            where = ", ".join(f"{r} since {shown(r.since)}" for r in runners)
+            yield Finding(name, Verdict.OK, f"{len(mine)} of {len(mine)}, by {where or 'others'}")
+
+
+async def _duties(settings: Settings) -> list[composition.Duty]:
+    try:
+        async with composition.editions(settings) as applied:
+            systems = composition.expected_systems(settings, applied.newest)
+    except Unavailable:  # then who runs cannot be seen either, and that is said of each
+        systems = composition.expected_systems(settings, {})
+    return await composition.duties(settings, systems)
+
+
+def brief(wrong: list[str], most: int = 3) -> str:
+    """The first few of what is wrong, and how many more."""
+    more = len(wrong) - most
+    return "; ".join(wrong[:most]) + (f"; and {more} more" if more > 0 else "")
 
 
 def _table(findings: list[Finding]) -> Table:

@@ -11,6 +11,7 @@ import typer
 
 from bus import app as composition
 from bus.cli.output import DryRun, Json, out, show_json
+from bus.cli.times import shown
 from bus.deliver.operations import Operations
 from bus.errors import ConfigurationError
 from bus.model import Operation, OperationState
@@ -39,15 +40,17 @@ def show(
     system: Annotated[str | None, typer.Option(help="Only this receiving system.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Show what stands: streams that are paused, and lanes that have stopped."""
-    found = asyncio.run(_standing(system))
+    """Show what stands: streams that are paused, lanes that have stopped or that nobody runs."""
+    found, unhosted = asyncio.run(_standing(system))
     if as_json:
-        show_json([document(operation) for operation in found])
-    elif not found:
+        show_json([document(operation) for operation in found] + [unrun(duty) for duty in unhosted])
+        return
+    for operation in found:
+        out().print(f"{name_of(operation)}  {told(operation)}", markup=False, soft_wrap=True)
+    for duty in unhosted:
+        out().print(str(duty), markup=False, soft_wrap=True)
+    if not found and not unhosted:
         out().print("nothing is paused, and no lane has stopped")
-    else:
-        for operation in found:
-            out().print(f"{name_of(operation)}  {told(operation)}", markup=False, soft_wrap=True)
 
 
 def pause(
@@ -103,7 +106,7 @@ def name_of(operation: Operation) -> str:
 
 def told(operation: Operation) -> str:
     """What stands, since when, and who wants it or where it cannot get on."""
-    since = f"{operation.at.astimezone():%m-%d %H:%M}"
+    since = shown(operation.at, "%m-%d %H:%M")
     if operation.has_gone_back:
         return f"its store went back to offset {operation.offset} at {since}; it catches up"
     if operation.state is OperationState.STOPPED:
@@ -164,13 +167,23 @@ async def received_by(system: str) -> list[str]:
         return composition.received(settings, system, applied.newest)
 
 
-async def _standing(system: str | None) -> list[Operation]:
+def unrun(duty: composition.Duty) -> dict[str, Any]:
+    """A system whose lanes nobody runs, for machines: in the place of all its streams."""
+    nothing = dict.fromkeys(("stream", "partition", "at", "operator", "code", "offset"))
+    state = "unhosted" if duty.unseen is None else "unseen"
+    return {"system": duty.system, **nothing, "state": state, "reason": str(duty)}
+
+
+async def _standing(system: str | None) -> tuple[list[Operation], list[composition.Duty]]:
     settings = composition.settings()
     async with composition.operations(settings) as operated:
         found = operated.standing(system)
-    if system is not None and not found:
-        await received_by(system)  # a slip of the pen is no empty list
-    return found
+    async with composition.editions(settings) as applied:
+        if system is not None and not found:
+            composition.received(settings, system, applied.newest)  # a slip of the pen is no answer
+        expected = composition.expected_systems(settings, applied.newest)
+    duties = await composition.hosted(settings, [s for s in expected if system in (None, s)])
+    return found, [duty for duty in duties.values() if not duty.is_done]
 
 
 async def _pause(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import timedelta
+from time import monotonic
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import typer
@@ -16,11 +19,15 @@ from bus.cli.lanes import document, told
 from bus.cli.output import Json, out, show_json
 from bus.cli.watching import watch
 from bus.ledger import Reach, ReachState, SystemReach
+from bus.policy import LEDGER
 
 ChangeId = Annotated[str, typer.Argument(help="The change's id, as `renkei publish` prints it.")]
 Watch = Annotated[bool, typer.Option("--watch", help="Show it again until all have applied it.")]
 LOOK_EVERY = 0.5
+HOSTS_EVERY = 3.0  # seconds between two looks at who delivers
 INCOMPLETE = 3  # exit status: somebody does not have it (yet)
+Unrun = Mapping[str, composition.Duty]
+Looked = tuple[Reach, Unrun]
 _STYLES = {
     ReachState.APPLIED: "green",
     ReachState.SUPERSEDED: "green",
@@ -45,36 +52,52 @@ def show(change_id: ChangeId, is_watching: Watch = False, as_json: Json = False)
 
     The exit status is 0 if every entitled system has it, and 3 otherwise.
     """
-    reach = asyncio.run(_show(change_id, is_watching=is_watching, is_drawn=not as_json))
+    reach, unrun = asyncio.run(_show(change_id, is_watching=is_watching, is_drawn=not as_json))
     if as_json:
-        show_json(as_document(reach))
+        show_json(as_document(reach, unrun))
     if not reach.is_complete:
         raise typer.Exit(INCOMPLETE)
 
 
-async def _show(change_id: str, *, is_watching: bool, is_drawn: bool) -> Reach:
+async def _show(change_id: str, *, is_watching: bool, is_drawn: bool) -> Looked:
     settings = composition.settings()
     async with composition.ledger(settings) as ledger:
         granted = await composition.entitled(settings, ledger)
+        systems = composition.expected_systems(settings, await ledger.editions())
+        times = composition.LogTimes(settings)
+        unrun: Unrun = {}
+        looked_at = -HOSTS_EVERY
 
-        async def look() -> Reach:
-            return await ledger.reach(change_id, granted)
+        async def look() -> Looked:
+            nonlocal unrun, looked_at
+            reach, now = await ledger.reach(change_id, granted), monotonic()
+            reach = await times.told(reach)
+            if not reach.is_complete and now - looked_at >= HOSTS_EVERY:
+                hosted = await composition.hosted(settings, systems)
+                unrun = {name: duty for name, duty in hosted.items() if not duty.is_done}
+                looked_at = now
+            return reach, unrun
 
         if is_watching and is_drawn:
             return await watch(
-                look, draw, every=LOOK_EVERY, is_done=lambda reach: reach.is_complete
-            )
-        reach = await look()
-        while is_watching and not reach.is_complete:
+                look, lambda looked: draw(*looked), every=LOOK_EVERY,
+                is_done=lambda looked: looked[0].is_complete,
+            )  # fmt: skip
+        looked = await look()
+        while is_watching and not looked[0].is_complete:
             await asyncio.sleep(LOOK_EVERY)
-            reach = await look()
+            looked = await look()
     if is_drawn:
-        out().print(draw(reach))
-    return reach
+        out().print(draw(*looked))
+    return looked
 
 
-def draw(reach: Reach) -> RenderableType:
-    """A table of the systems under a line that sums it up; fits 80 columns."""
+def draw(reach: Reach, unrun: Unrun = MappingProxyType({})) -> RenderableType:
+    """A table of the systems under a line that sums it up; fits 80 columns.
+
+    Args:
+        unrun: Systems that nobody delivers to now, or of which nobody can say.
+    """
     table = Table("System", "State", "Took", "Why", box=None, pad_edge=False)
     table.columns[2].justify = "right"
     for system in reach.systems:
@@ -83,10 +106,13 @@ def draw(reach: Reach) -> RenderableType:
             system.system,
             system.state.value,
             took,
-            Text(_why(system)),  # a reason is somebody's own words: no markup
+            Text(_why(system, unrun.get(system.system))),  # somebody's own words: no markup
             style=_STYLES.get(system.state),
         )
-    return Group(summary(reach), table)
+    lines: list[RenderableType] = [summary(reach), table]
+    if not reach.is_complete and (feeding := unrun.get(LEDGER)) is not None:
+        lines.append(Text(f"what is said here may be old: {feeding}", style="bold red"))
+    return Group(*lines)
 
 
 def summary(reach: Reach) -> str:
@@ -108,7 +134,7 @@ def duration(took: timedelta) -> str:
     return f"{seconds / 86_400:.0f} d"
 
 
-def as_document(reach: Reach) -> dict[str, Any]:
+def as_document(reach: Reach, unrun: Unrun = MappingProxyType({})) -> dict[str, Any]:
     """The same for machines."""
     return {
         "change_id": reach.change_id,
@@ -126,14 +152,22 @@ def as_document(reach: Reach) -> dict[str, Any]:
                 "code": system.code,
                 "events_behind": system.events_behind,
                 "operation": None if system.operation is None else document(system.operation),
+                "hosted": _is_hosted(unrun.get(system.system)),
             }
             for system in reach.systems
         ],
     }
 
 
-def _why(system: SystemReach) -> str:
+def _is_hosted(unrun: composition.Duty | None) -> bool | None:
+    """Whether somebody delivers to it; None: nobody can say."""
+    return True if unrun is None else None if unrun.unseen is not None else False
+
+
+def _why(system: SystemReach, unrun: composition.Duty | None) -> str:
     match system.state:
+        case ReachState.WAITING if unrun is not None:
+            return "nobody can say who delivers to it" if unrun.unseen else "nobody delivers to it"
         case ReachState.PARKED:
             return f"{system.code}; see: renkei parked list"
         case ReachState.PAUSED if (pause := system.operation) is not None:

@@ -10,6 +10,7 @@ from rich.progress import Progress
 
 from bus import app as composition
 from bus.cli.output import DryRun, Json, err, out, show_json
+from bus.cli.times import shown
 from bus.connect import Left
 from bus.deliver.fleet import Feed
 from bus.deliver.rebuild import Rebuilt
@@ -75,7 +76,7 @@ def _discard(system: str, stream: str | None, *, dry: bool, as_json: bool) -> No
         show_json([{**_named(feed), **_described(found), "is_dry": dry} for feed, found in left])
     for feed, found in () if as_json else left:
         name = f"{feed.view.system}/{feed.view.stream}"
-        since = "" if found.since is None else f" since {found.since.astimezone():%m-%d %H:%M}"
+        since = "" if found.since is None else f" since {shown(found.since, '%m-%d %H:%M')}"
         out().print(
             f"{'would discard' if dry else 'discarded'} what was filled of {name}{since}:"
             f" {found.rows:,} rows, from {found.events:,} events; the table in use is as it was",

@@ -23,6 +23,7 @@ from bus.ledger.standing import Standing
 
 Watch = Annotated[bool, typer.Option("--watch", help="Show it again every two seconds.")]
 LOOK_EVERY = 2.0
+Looked = tuple[list[Standing], list[composition.Duty]]
 
 
 def register(app: typer.Typer) -> None:
@@ -34,7 +35,7 @@ def status(is_watching: Watch = False, as_json: Json = False) -> None:
     """Show systems x streams: lag in events and time, rate, what is set aside, last applied.
 
     Lag counts from where the system's consumer group is to the end of the log; the age is that
-    of the oldest event not yet applied.
+    of the oldest event not yet applied. Under it: who should run, and does not.
     """
     asyncio.run(_status(is_watching=is_watching, as_json=as_json))
 
@@ -43,17 +44,32 @@ async def _status(*, is_watching: bool, as_json: bool) -> None:
     settings = composition.settings()
     async with composition.broker(settings) as broker, composition.ledger(settings) as ledger:
 
-        async def look() -> list[Standing]:
-            return await composition.standings(settings, broker, ledger)
+        async def look() -> Looked:
+            found = await composition.standings(settings, broker, ledger)
+            systems = composition.expected_systems(settings, await ledger.editions())
+            return found, await composition.duties(settings, systems, broker)
 
         if is_watching and not as_json:
-            await watch(look, partial(draw, limit=overdue_after(settings)), every=LOOK_EVERY)
+            await watch(look, partial(_draw, limit=overdue_after(settings)), every=LOOK_EVERY)
             return
-        found = await look()
+        found, duties = await look()
     if as_json:
-        show_json([as_document(standing, overdue_after(settings)) for standing in found])
+        unhosted = {d.system for d in duties if d.command == composition.DELIVER and not d.is_done}
+        show_json(
+            [
+                as_document(one, overdue_after(settings)) | {"hosted": one.system not in unhosted}
+                for one in found
+            ]
+        )
     else:
-        out().print(draw(found, limit=overdue_after(settings)))
+        out().print(_draw((found, duties), limit=overdue_after(settings)))
+
+
+def _draw(looked: Looked, *, limit: timedelta) -> RenderableType:
+    """How everybody stands, and under it who should run and does not."""
+    found, duties = looked
+    wrong = [Text(str(duty), style="bold red") for duty in duties if not duty.is_done]
+    return Group(draw(found, limit=limit), *wrong)
 
 
 def draw(found: list[Standing], *, limit: timedelta) -> RenderableType:

@@ -21,6 +21,7 @@ from bus.deliver.fleet import Feed, Fleet, Withdraw
 from bus.deliver.shared import Shared
 from bus.deliver.state import LaneState
 from bus.errors import BusError, Reaction
+from bus.observe.runner import this_process
 
 _log = structlog.get_logger("renkei.deliver")
 _SOME_ARE_FULL = timedelta(milliseconds=50)  # how often the others are looked at meanwhile
@@ -57,7 +58,7 @@ class Delivery:
     def _join(self, feeds: Sequence[Feed], withdraw: Withdraw | None) -> None:
         """A new member of the group, which owns nothing yet."""
         self._consumer: Consumer = self._shared.broker.consumer(
-            group_of(self.system), client_id=f"renkei-{self.system}"
+            group_of(self.system), client_id=f"renkei-{self.system}@{this_process()}"
         )
         self.fleet = Fleet(
             self.system,

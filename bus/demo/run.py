@@ -42,6 +42,7 @@ SEED = 20_260_401
 CHANGE_WITHIN_S = 30.0
 LOAD_WITHIN_S = 1_800.0
 LEDGER_WITHIN_S = 15.0
+LOOK_AT_PROCESSES_S = 1.0
 COMMANDS = ("deliver", "relay run", "monitor run")
 SENT = """
 SELECT count(*) FROM renkei.outbox WHERE change_id = ANY(%s::uuid[]) AND sent_at IS NOT NULL
@@ -71,6 +72,9 @@ class Screen(Protocol):
 
     def end(self, result: DemoResult) -> None:
         """All is shown."""
+
+    def gone(self, command: str, log: Path) -> None:
+        """A process that should run has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +191,12 @@ async def run(
         )
         screen.end(result)
         if afterwards is not None:
-            await afterwards(result)
+            watching = asyncio.create_task(_tell_of_ends(machines.processes, screen))
+            try:
+                await afterwards(result)
+            finally:
+                watching.cancel()
+                await asyncio.wait({watching})
         return result
 
 
@@ -303,6 +312,17 @@ def _insist_alive(processes: Mapping[str, Process]) -> None:
     for name, process in processes.items():
         if process.poll() is not None and name != "monitor":
             raise EngineError(f"renkei {name} ended; see its log", log=str(process.log))
+
+
+async def _tell_of_ends(processes: Mapping[str, Process], screen: Screen) -> None:
+    """Say of each process when it ends, for as long as the demo is kept."""
+    left = dict(processes)
+    while True:
+        for name, process in list(left.items()):
+            if process.poll() is not None:
+                del left[name]
+                screen.gone(f"renkei {name}", process.log)
+        await asyncio.sleep(LOOK_AT_PROCESSES_S)
 
 
 def _next_steps(machines: Machines, shown: Sequence[ChangeShown]) -> Mapping[str, str]:

@@ -58,6 +58,10 @@ _OF_OPERATION = {
 _NOT_THERE_YET = (ReachState.WAITING, *_OF_OPERATION.values())
 
 
+EventPlace = tuple[str, int, int]
+"""Where an event is in the log: stream, partition, offset."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventStanding:
     """What the ledger holds of one event in one system that is entitled to it, or was given it."""
@@ -66,7 +70,6 @@ class EventStanding:
     stream: str
     partition: int
     offset: int
-    processed_at: datetime
     delivered_at: datetime | None = None
     superseded_at: datetime | None = None
     reached: int | None = None  # how far the lane has come; None: it never started
@@ -82,7 +85,7 @@ class SystemReach:
     system: str
     state: ReachState
     applied_at: datetime | None = None  # when the last of its events was
-    took: timedelta | None = None  # from processing in the core system to then
+    took: timedelta | None = None  # from the log's time of the change to then; see `timed`
     code: str | None = None  # of the error an event was set aside with, or its lane stopped on
     events_behind: int | None = None  # how far its lane is from the change
     operation: Operation | None = None  # who paused it, when and why; or on what it stopped
@@ -96,6 +99,7 @@ class Reach:
     events: int  # in the ledger so far
     size: int | None  # that the change has; None: the ledger does not know it (yet)
     systems: Sequence[SystemReach]
+    places: Sequence[EventPlace] = ()  # of its events in the log
 
     @property
     def expected(self) -> int:
@@ -125,6 +129,7 @@ def reach_of(
     events: int,
     systems: Sequence[str],
     standings: Sequence[EventStanding],
+    places: Sequence[EventPlace] = (),
 ) -> Reach:
     """Put together what the ledger holds; *systems* are all there are, entitled or not.
 
@@ -139,7 +144,27 @@ def reach_of(
         events=events,
         size=size,
         systems=[_system(name, by_system[name], whole) for name in sorted(by_system)],
+        places=places,
     )
+
+
+def timed(reach: Reach, logged: Mapping[EventPlace, datetime]) -> Reach:
+    """*reach* with how long it took: from when the log had the first of the change's events, by the
+    log's own clock, until a system's store had the last of its own.
+
+    What a core system's clerk or program filled in takes no part. Without the log's time of one of
+    the events nothing is said; a store's clock that is behind the log's says *at once*.
+    """
+    if not reach.places or not all(place in logged for place in reach.places):
+        return reach
+    first = min(logged[place] for place in reach.places)
+    systems = [
+        system
+        if system.applied_at is None
+        else replace(system, took=max(system.applied_at - first, timedelta(0)))
+        for system in reach.systems
+    ]
+    return replace(reach, systems=systems)
 
 
 def _system(system: str, standings: Sequence[EventStanding], is_whole: bool) -> SystemReach:
@@ -155,12 +180,10 @@ def _system(system: str, standings: Sequence[EventStanding], is_whole: bool) -> 
     applied_at = max((t for t in times if t is not None), default=None) if state.has_it else None
     told = (*_OF_OPERATION.values(), ReachState.GONE_BACK)
     operation = worst.operation if state in told else None
-    first = min(standing.processed_at for standing in standings)
     return SystemReach(
         system=system,
         state=state,
         applied_at=applied_at,
-        took=applied_at - first if applied_at is not None else None,
         code=_code(worst, operation) if not state.has_it else None,
         events_behind=_behind(worst) if state in _NOT_THERE_YET else None,
         operation=operation,

@@ -41,7 +41,7 @@ CREATE INDEX IF NOT EXISTS {by_prefix} ON ledger.{table} (subject_id text_patter
 """
 
 EVENTS_OF_A_CHANGE = """
-SELECT stream, log_partition, log_offset, event_type, change_size, processed_at
+SELECT stream, log_partition, log_offset, event_type, change_size
 FROM ledger.event WHERE change_id = %(change_id)s
 ORDER BY change_index"""
 
@@ -66,7 +66,7 @@ WITH RECURSIVE
        SELECT unnest(%(systems)s::text[]) AS system
        UNION SELECT system FROM delivering WHERE system IS NOT NULL),
      standing AS MATERIALIZED (SELECT * FROM ledger.operation WHERE state <> 'RUNNING')
-SELECT known.system, event.stream, event.log_partition, event.log_offset, event.processed_at,
+SELECT known.system, event.stream, event.log_partition, event.log_offset,
        coalesce(delivered.at, CASE set_aside.state WHEN 'APPLIED' THEN set_aside.at END),
        coalesce((SELECT min(ledger.delivered_at(known.system, event.stream, later.log_partition,
                                        later.log_offset))

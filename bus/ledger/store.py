@@ -110,16 +110,16 @@ class Ledger:
                     stream=row[1],
                     partition=row[2],
                     offset=row[3],
-                    processed_at=row[4],
-                    delivered_at=row[5],
-                    superseded_at=row[6],
-                    reached=row[7],
-                    exception=row[8],
-                    code=row[9],
-                    operation=None if row[10] is None else _operation(row[10:]),
+                    delivered_at=row[4],
+                    superseded_at=row[5],
+                    reached=row[6],
+                    exception=row[7],
+                    code=row[8],
+                    operation=None if row[9] is None else _operation(row[9:]),
                 )
                 for row in rows
             ],
+            places=[(event[0], event[1], event[2]) for event in events],
         )
 
     async def lanes(

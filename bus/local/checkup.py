@@ -23,6 +23,7 @@ from typing import Any
 import httpx
 import psutil
 import psycopg
+from pydantic import SecretStr
 
 from bus.access import kafka_security, receipt_keys, registry_security, seal_keys
 from bus.broker.kafka import KafkaBroker
@@ -43,6 +44,7 @@ FREE_MEMORY_BYTES = 1_500_000_000
 CLOCK_SECONDS = 60.0
 """More than a network's delay, far less than an hour: the error is a zone or a stopped clock."""
 ANSWER_SECONDS = 3.0
+START = "renkei local up, or start it where it is"
 LIBRARIES = ("aiokafka", "pyarrow", "pyruhvro", "psycopg", "pydantic")
 PRIVATE = stat.S_IRWXG | stat.S_IRWXO
 
@@ -90,6 +92,7 @@ def examine(stack: LocalStack, outside: Outside) -> list[Finding]:
         *permissions(stack),
         *kafka(outside.settings),
         *registry(outside.settings),
+        *databases(outside.settings),
         *keys(outside.settings),
         *proofs(outside.settings),
         *clock(stack, outside),
@@ -244,6 +247,45 @@ def registry(settings: Settings) -> Iterator[Finding]:
     yield _entered("registry", settings.registry, lambda place: _enter_registry(settings, place))
 
 
+def databases(settings: Settings) -> Iterator[Finding]:
+    """Whether every database that the settings name answers: the ledger's, each system's, each
+    outbox's."""
+    named = {f"{system}'s outbox": box.uri for system, box in settings.outboxes.items()}
+    for system, connection in settings.systems.items():
+        if isinstance(uri := connection.options.get("uri"), str):
+            named[system] = SecretStr(uri)
+    if settings.database is not None:
+        named["the ledger"] = settings.database
+    if not named:
+        yield Finding("databases", Verdict.OK, "none is named")
+        return
+    silent = asyncio.run(_silent({name: uri.get_secret_value() for name, uri in named.items()}))
+    if silent:
+        says = f"{len(silent)} of {len(named)} do not answer: {', '.join(silent)}"
+        yield Finding("databases", Verdict.FAIL, says, START)
+    else:
+        yield Finding("databases", Verdict.OK, f"{len(named)} of {len(named)} answer")
+
+
+async def _silent(uris: Mapping[str, str]) -> list[str]:
+    """Whose database does not answer, and by which SQLSTATE, where it gave one."""
+
+    async def ask(name: str, uri: str) -> str | None:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                connection = await psycopg.AsyncConnection.connect(uri)
+                async with connection:
+                    await connection.execute("SELECT 1")
+        except TimeoutError:
+            return name
+        except psycopg.Error as error:
+            return f"{name} ({error.sqlstate})" if error.sqlstate else name
+        return None
+
+    answers = await asyncio.gather(*(ask(name, uri) for name, uri in sorted(uris.items())))
+    return [name for name in answers if name is not None]
+
+
 def keys(settings: Settings) -> Iterator[Finding]:
     """Whether the keys that seal 個人番号 can be had."""
     mend = "docs/howto/keys-for-individual-numbers.md"
@@ -282,7 +324,7 @@ def _entered(
         says = "; ".join(str(fault) for fault in error.faults)
         return Finding(name, Verdict.FAIL, says, "renkei settings show")
     except Unavailable as error:
-        return Finding(name, Verdict.WARN, str(error), "renkei local up, or start it where it is")
+        return Finding(name, Verdict.FAIL, str(error), START)
     except ConfigurationError as error:
         return Finding(name, Verdict.FAIL, str(error), "renkei settings show")
 

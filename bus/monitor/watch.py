@@ -42,9 +42,10 @@ from bus.monitor.report import report
 from bus.monitor.streams import follow
 from bus.monitor.windows import MINUTE, Windows, minute_of
 from bus.observe.metrics import Metrics
+from bus.observe.runner import this_process
 from bus.observe.tasks import CameBack, Tasks, errors_of, until_over
 
-GROUP = "renkei.monitor"
+GROUP = group_of("monitor")
 SESSION_SECONDS = 10  # how long a dead monitor holds its partitions
 GIVE_UP_SECONDS = 2.0 * SESSION_SECONDS  # after which it is not a dead one that holds them
 GATHER_SECONDS = 0.5  # receipts of this long are decoded together
@@ -189,7 +190,7 @@ class Monitor:
             reply_create_topic=False,
             key_serializer="raw",
             value_serializer="raw",
-            broker_client_id="renkei-monitor",
+            broker_client_id=f"renkei-monitor@{this_process()}",
             broker_session_timeout=SESSION_SECONDS,
             broker_heartbeat_interval=SESSION_SECONDS / 4,
             consumer_auto_offset_reset="latest",

@@ -381,6 +381,30 @@ class BrokerSuite:
         assert piece.values == [b"v"]
         assert time.monotonic() - before < 2.0
 
+    async def test_members_are_named_until_they_leave(
+        self, broker: Broker, topic: str, rig: BrokerRig
+    ) -> None:
+        """By their client ids; a group that nobody ever joined has none."""
+        group = rig.name("group")
+
+        async def nothing(_: Sequence[Place]) -> None: ...
+
+        consumer = broker.consumer(group, client_id="renkei-tax@host:7:1795999349")
+        await consumer.start()
+        try:
+            await consumer.subscribe([topic], nothing, nothing)
+            async with asyncio.timeout(20):
+                while not (await broker.members([group]))[group]:
+                    await consumer.fetch(1, timedelta(milliseconds=100))
+            found = await broker.members([group, f"{group}-of-nobody"])
+        finally:
+            await consumer.close()
+
+        assert found == {group: ["renkei-tax@host:7:1795999349"], f"{group}-of-nobody": []}
+        async with asyncio.timeout(5):
+            while (await broker.members([group]))[group]:  # noqa: ASYNC110 - the cluster says it
+                await asyncio.sleep(0.05)
+
     async def test_asking_for_the_end_does_not_wait_for_a_fetch(
         self, broker: Broker, topic: str, stack: AsyncExitStack
     ) -> None:

@@ -52,6 +52,10 @@ class OwnTopics:
     async def committed(self, group: str) -> Mapping[Place, int]:
         return self.places_here(await self._inner.committed(self.prefix + group))
 
+    async def members(self, groups: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        found = await self._inner.members([self.prefix + group for group in groups])
+        return {group: found[self.prefix + group] for group in groups}
+
     def consumer(self, group: str | None = None, *, client_id: str = "renkei") -> Consumer:
         own = None if group is None else self.prefix + group
         return _Consumer(self._inner.consumer(own, client_id=client_id), self)

@@ -198,6 +198,52 @@ class TestOnEngines:
         assert {finding["verdict"] for finding in findings} <= {"ok", "warn", "fail"}
         assert said.returncode == any(finding["verdict"] == "fail" for finding in findings)
 
+    def test_somebody_says_that_delivery_is_dead(self, town: tuple[Installation, str]) -> None:
+        """Each who should run and does not is named by who is asked, a database that is away too;
+        when they run again, nobody is."""
+        place, _ = town
+        watched = {"RENKEI_MONITOR_PORT": str(place.ports[MONITOR])}
+
+        def doctor() -> dict[str, dict[str, str]]:
+            found = json.loads(
+                place.renkei("doctor", "--json", expect=None, **{"environment": watched}).stdout
+            )
+            return {finding["name"]: finding for finding in found}
+
+        well = doctor()
+        processes = [place.processes[name] for name in (DELIVER, RELAY, MONITOR)]
+        for name, process in zip(("deliver", "relay", "monitor"), processes, strict=True):
+            assert well[name]["verdict"] == "ok"
+            assert f":{process.pid} since 20" in well[name]["says"]
+        assert well["databases"]["verdict"] == "ok"
+        for process in processes:
+            process.kill()
+        wait_until(
+            lambda: (
+                {doctor()[name]["verdict"] for name in ("deliver", "relay", "monitor")} == {"fail"}
+            ),
+            120,
+        )
+        change = place.enter(events.birth)
+        shown = {
+            words: place.renkei(*words.split(), expect=None)
+            for words in ("doctor", "status", "lanes show", f"reach show {change.change_id}")
+        }
+        as_json = json.loads(place.renkei("lanes", "show", "--json").stdout)
+
+        assert shown["doctor"].returncode == 1
+        assert f"nobody delivers to {SYSTEM}" in shown["status"].stdout
+        assert "nobody sends the outbox of resident_registry" in shown["status"].stdout
+        assert f"nobody delivers to {SYSTEM}" in shown["lanes show"].stdout
+        assert "nobody delivers to ledger" in shown["lanes show"].stdout
+        assert {"system": SYSTEM, "state": "unhosted"}.items() <= next(
+            one for one in as_json if one["system"] == SYSTEM
+        ).items()
+        assert "nobody delivers to it" in shown[f"reach show {change.change_id}"].stdout
+        place.ensure(RELAY, DELIVER, MONITOR)
+        place.quiet()
+        assert "nobody" not in place.renkei("status").stdout
+
     def test_publish_refuses_a_line(self, town: tuple[Installation, str], tmp_path: Path) -> None:
         """65, the line's number, the others published; again, and nothing changes."""
         place, _ = town

@@ -24,6 +24,7 @@ from bus.errors import BrokerUnavailable
 _LOOK_AGAIN = 0.05  # seconds
 LONGEST_REQUEST = timedelta(seconds=10)
 _THERE = (kafka.NoError.errno, kafka.LeaderNotAvailableError.errno)
+_CLIENT_ID = 1  # DescribeGroups: its place in what is told of a member
 _TOPICS_OWN = 1  # DescribeConfigs: the config_source of what is set on the topic itself
 
 
@@ -156,6 +157,14 @@ class KafkaBroker:
             if told.offset >= 0
         }
 
+    async def members(self, groups: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        async def of(group: str) -> list[str]:
+            with translated(group=group):
+                described = await self._described_by_coordinator(group)
+            return [member[_CLIENT_ID] for member in described]
+
+        return dict(zip(groups, await asyncio.gather(*map(of, groups)), strict=True))
+
     def consumer(self, group: str | None = None, *, client_id: str = "renkei") -> KafkaConsumer:
         return KafkaConsumer(
             self,
@@ -214,6 +223,18 @@ class KafkaBroker:
             while True:
                 try:
                     return dict(await self._started().list_consumer_group_offsets(group))
+                except kafka.GroupCoordinatorNotAvailableError:
+                    await asyncio.sleep(_LOOK_AGAIN)
+
+    async def _described_by_coordinator(self, group: str) -> Sequence[Sequence[str]]:
+        """A group's members; see :meth:`_told_by_coordinator`."""
+        async with asyncio.timeout(self._way_in.patience.total_seconds()):
+            while True:
+                try:
+                    (answer,) = await self._started().describe_consumer_groups([group])
+                    ((code, *_, members),) = [told[:6] for told in answer.groups]
+                    raise_for(code)
+                    return list(members)
                 except kafka.GroupCoordinatorNotAvailableError:
                     await asyncio.sleep(_LOOK_AGAIN)
 

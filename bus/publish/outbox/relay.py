@@ -27,9 +27,7 @@ breaks is narrowed down to it, and it is refused (:mod:`~bus.publish.narrowing`)
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
-import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
@@ -44,6 +42,7 @@ from bus.backoff import BackOff
 from bus.errors import LeaseLost, Unavailable, is_defect
 from bus.model import Change, Fault
 from bus.observe.metrics import Metrics
+from bus.observe.runner import this_process
 from bus.observe.tasks import CameBack
 from bus.points import Point, passed
 from bus.publish.narrowing import fault_of, is_of_data
@@ -384,7 +383,7 @@ class Relay:
         return BackOff(self._pace.retry_first, self._pace.retry_most)
 
     def _new_lease(self) -> Lease:
-        holder = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        holder = f"{this_process()}-{secrets.token_hex(4)}"
         return Lease(holder, length=self._pace.lease, send_within=self._pace.send_within)
 
 

@@ -62,8 +62,11 @@ async def test_a_change_goes_all_the_way(
     assert (subject,) in rows
     async with app.ledger(settings) as ledger:
         granted = {SYSTEM: app.granted(settings, app.this_day())[SYSTEM]}
-        reach = await ledger.reach(outcome.change_id, granted)
+        reach = await app.LogTimes(settings).told(await ledger.reach(outcome.change_id, granted))
     assert [(one.system, one.state) for one in reach.systems] == [(SYSTEM, ReachState.APPLIED)]
+    took = reach.systems[0].took  # nothing of what the clerk's system filled in, weeks ago
+    assert took is not None
+    assert timedelta(0) <= took < timedelta(minutes=5)
     assert await _counted_by_the_monitor(settings) >= len(rows)
 
 

@@ -34,6 +34,7 @@ def test_a_streams_topic_keeps_the_newest_of_everyone() -> None:
             "min.compaction.lag.ms": "2592000000",
             "delete.retention.ms": "3024000000",
             "max.message.bytes": "1000000",
+            "message.timestamp.type": "LogAppendTime",
             "min.insync.replicas": "1",
         },
     )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from bus.ledger.reach import EventStanding, Reach, ReachState, reach_of
+from bus.ledger.reach import EventStanding, Reach, ReachState, reach_of, timed
 from bus.model import Operation, OperationState
 
 PAUSED, STOPPED = (
@@ -24,6 +24,7 @@ PAUSED, STOPPED = (
     for state, code in ((OperationState.PAUSED, None), (OperationState.STOPPED, "RK-205"))
 )
 DONE = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+PLACE = ("resident", 0, 5)
 LATER = DONE + timedelta(milliseconds=80)
 
 
@@ -33,20 +34,21 @@ def standing(system: str = "school", offset: int = 5, **held: Any) -> EventStand
         stream="resident",
         partition=0,
         offset=offset,
-        processed_at=DONE,
         **{"reached": offset + 1, **held},
     )
 
 
 def reach(*standings: EventStanding, size: int | None = None, events: int | None = None) -> Reach:
     known = len({s.offset for s in standings}) if events is None else events
-    return reach_of(
+    found = reach_of(
         "change",
         size=known if size is None else size,
         events=known,
         systems=["school"],
         standings=standings,
+        places=[PLACE],
     )
+    return timed(found, {PLACE: DONE})
 
 
 @pytest.mark.parametrize(
@@ -101,7 +103,7 @@ def test_a_change_is_as_far_as_its_worst_event() -> None:
 
 
 def test_it_took_until_the_last_event() -> None:
-    """Time counts from the core system's processing to the last of the change's events."""
+    """Time counts from when the log had the change's first event to the last of a system's."""
     answer = reach(
         standing(delivered_at=LATER),
         standing(offset=6, delivered_at=LATER + timedelta(milliseconds=20)),
@@ -109,6 +111,21 @@ def test_it_took_until_the_last_event() -> None:
 
     assert answer.systems[0].took == timedelta(milliseconds=100)
     assert answer.is_complete
+
+
+def test_how_long_it_took_is_of_the_log_s_clock_or_unknown() -> None:
+    """What a clerk filled in says nothing; a store's clock that is behind is never less than
+    nothing; an event that compaction took leaves it unsaid."""
+    answer = reach(standing(delivered_at=LATER))
+
+    behind = timed(answer, {PLACE: LATER + timedelta(seconds=26)})
+    assert behind.systems[0].took == timedelta(0)
+    again = reach_of(
+        "change", size=1, events=1, systems=["school"], places=[PLACE],
+        standings=[standing(delivered_at=LATER)],
+    )  # fmt: skip
+    assert timed(again, {}).systems[0].took is None
+    assert "processed_at" not in {field.name for field in fields(EventStanding)}
 
 
 def test_nothing_is_settled_before_all_events_are_known() -> None:

@@ -36,7 +36,7 @@ def test_looking_changes_nothing(stack: LocalStack, tmp_path: Path) -> None:
     findings = checkup.examine(stack, Outside(None))
 
     assert not stack.folder.home.exists()
-    assert len({finding.name for finding in findings}) == len(findings) == 15
+    assert len({finding.name for finding in findings}) == len(findings) == 16
     assert all(each.mend for each in findings if each.verdict is Verdict.FAIL)
 
 
@@ -121,13 +121,13 @@ def test_half_a_way_into_the_registry_is_said() -> None:
     assert "tr0ub4dor" not in finding.says
 
 
-def test_a_broker_that_is_away_is_a_warning() -> None:
+def test_a_broker_that_is_away_is_a_failure() -> None:
     """It may come; nothing here is wrong."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         finding = only(checkup.kafka(Settings(kafka=f"127.0.0.1:{taken.getsockname()[1]}")))
 
-    assert finding.verdict is Verdict.WARN
+    assert finding.verdict is Verdict.FAIL
     assert "RK-401" in finding.says
 
 
@@ -196,3 +196,23 @@ def test_keys_are_looked_at_and_not_shown(tmp_path: Path) -> None:
         checkup.keys(Settings(seal_keys_file=path, seal_keys_command=SecretStr("/usr/bin/false")))
     )
     assert twice.verdict is Verdict.FAIL
+
+
+def test_a_database_that_is_away_is_a_failure() -> None:
+    """Named by whose it is, and never by what its address says."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        uri = f"postgresql://tax:tr0ub4dor@127.0.0.1:{taken.getsockname()[1]}/tax"
+        finding = only(
+            checkup.databases(
+                Settings(
+                    database=uri,
+                    systems={"tax": {"options": {"uri": uri}}},
+                    outboxes={"resident_registry": uri},
+                )
+            )
+        )
+
+    assert finding.verdict is Verdict.FAIL
+    assert finding.says.startswith("3 of 3 do not answer: resident_registry's outbox, tax, the")
+    assert "tr0ub4dor" not in finding.says

@@ -1,0 +1,126 @@
+"""Who runs: which system is delivered to, which outbox is sent, by whom and since when.
+
+Nothing beats for this, and no machine's clock is held against another's. Whoever works holds a
+lease already: a place in its consumer group, which Kafka takes away when its session has run out
+by Kafka's clock, or the lease of an outbox, which runs out by its database's. Both are gone some
+ten seconds after a process died or was cut off; who stops by itself gives them back at once.
+
+Who *should* run is what the settings name: each system of theirs that may have anything, and the
+ledger; each outbox; the monitor, where it has a port.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from bus.app.configured import granted, this_day
+from bus.app.outside import broker
+from bus.app.systems import connections
+from bus.broker import Broker, group_of
+from bus.errors import BusError, Unavailable
+from bus.model import Edition
+from bus.observe.runner import Runner, runner_of
+from bus.policy import LEDGER
+from bus.publish.outbox import upkeep
+from bus.settings import Settings
+
+DELIVER, RELAY, MONITOR = "deliver", "relay run", "monitor run"
+ANSWER_WITHIN = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duty:
+    """Something that somebody must do, and who does it."""
+
+    command: str  # that does it, after ``renkei``
+    system: str | None  # for which; None: there is one for all
+    runners: Sequence[Runner] = ()
+    is_done: bool = False
+    unseen: BusError | None = None  # why nobody can say
+
+    def __str__(self) -> str:
+        """What is wrong, in a line."""
+        what = {
+            DELIVER: f"delivers to {self.system}",
+            RELAY: f"sends the outbox of {self.system}",
+            MONITOR: "watches the receipts",
+        }[self.command]
+        if self.unseen is not None:
+            return f"who {what} cannot be seen: {self.unseen.code} {self.unseen.message}"
+        return f"nobody {what}; start: renkei {self.command}"
+
+
+def expected_systems(settings: Settings, editions: Mapping[str, Edition | BusError]) -> list[str]:
+    """The systems that a delivering process must host: that may have anything, and the ledger."""
+    if not settings.systems:
+        return []
+    known = granted(settings, this_day(), editions)
+    return [s for s in connections(settings) if s == LEDGER or known.get(s)]
+
+
+async def hosted(
+    settings: Settings, systems: Collection[str], cluster: Broker | None = None
+) -> dict[str, Duty]:
+    """Who delivers to each of *systems*; where Kafka does not answer, that nobody can say."""
+    members = await _members(settings, [group_of(system) for system in systems], cluster)
+    return {system: _in_group(DELIVER, system, members) for system in systems}
+
+
+async def duties(
+    settings: Settings, systems: Collection[str], cluster: Broker | None = None
+) -> list[Duty]:
+    """Everything that somebody must do by these settings, and who does it.
+
+    Args:
+        systems: That are to be delivered to (:func:`expected_systems`).
+    """
+    watched = settings.monitor_port is not None
+    groups = [group_of(system) for system in [*systems, *(["monitor"] if watched else [])]]
+    members = await _members(settings, groups, cluster)
+    found = [_in_group(DELIVER, system, members) for system in systems]
+    found += await asyncio.gather(*(_sent(settings, s) for s in sorted(settings.outboxes)))
+    if watched:
+        found.append(_in_group(MONITOR, None, members))
+    return found
+
+
+async def _members(
+    settings: Settings, groups: Sequence[str], cluster: Broker | None
+) -> Mapping[str, Sequence[str]] | Unavailable:
+    if not groups:
+        return {}
+    try:
+        if cluster is not None:
+            return await cluster.members(groups)
+        async with broker(settings, patience=ANSWER_WITHIN) as own:
+            return await own.members(groups)
+    except Unavailable as error:
+        return error
+
+
+def _in_group(
+    command: str, system: str | None, members: Mapping[str, Sequence[str]] | Unavailable
+) -> Duty:
+    if isinstance(members, Unavailable):
+        return Duty(command=command, system=system, unseen=members)
+    names = members[group_of(system or "monitor")]
+    runners = sorted({runner for name in names if (runner := runner_of(name)) is not None})
+    return Duty(command=command, system=system, runners=runners, is_done=bool(names))
+
+
+async def _sent(settings: Settings, system: str) -> Duty:
+    uri = settings.outboxes[system].uri.get_secret_value()
+    try:
+        async with asyncio.timeout(ANSWER_WITHIN.total_seconds()):
+            standing = await upkeep.standing(system, uri)
+    except TimeoutError:
+        error = Unavailable("the outbox's database does not answer", system=system)
+        return Duty(command=RELAY, system=system, unseen=error)
+    except BusError as error:
+        return Duty(command=RELAY, system=system, unseen=error)
+    runner = runner_of(standing.leader or "")
+    runners = [runner] if standing.is_led and runner is not None else []
+    return Duty(command=RELAY, system=system, runners=runners, is_done=standing.is_led)

@@ -1,0 +1,38 @@
+"""When the log took an event, by the log's own clock: asked of the log, which is all that knows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+
+from bus.broker import Broker, Place
+
+_READ_WITHIN = timedelta(seconds=2)
+
+
+async def logged_at(
+    broker: Broker, wanted: Collection[tuple[Place, int]]
+) -> dict[tuple[Place, int], datetime]:
+    """By place and offset; what compaction took, or is not there yet, is absent.
+
+    Raises:
+        Unavailable: The broker does not answer.
+    """
+    found: dict[tuple[Place, int], datetime] = {}
+    if not wanted:
+        return found
+    reader = broker.consumer(client_id="renkei-times")
+    await reader.start()
+    try:
+        for place, offset in sorted(wanted):
+            if offset >= (await reader.end_offsets([place]))[place]:
+                continue
+            await reader.assign([place])
+            reader.seek(place, offset)
+            for piece in await reader.fetch(1, _READ_WITHIN):
+                if piece.offsets[0] == offset:
+                    at = piece.timestamps_ms[0] / 1_000
+                    found[place, offset] = datetime.fromtimestamp(at, UTC)
+    finally:
+        await reader.close()
+    return found

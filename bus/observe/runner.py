@@ -1,0 +1,41 @@
+"""Who a process is: where it runs, under which number, since when; as it names itself to others."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+
+_NAME = re.compile(r"(?P<host>[^@:]+):(?P<pid>\d+):(?P<since>\d{1,12})(?:-.*)?")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Runner:
+    """A process of the bus; shown to people, never compared with another machine's clock."""
+
+    host: str
+    pid: int
+    since: datetime
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.pid}"
+
+
+@cache
+def this_process() -> str:
+    """How this process names itself in what it holds: ``host:pid:since``."""
+    return f"{socket.gethostname()}:{os.getpid()}:{int(time.time())}"
+
+
+def runner_of(name: str) -> Runner | None:
+    """Who named itself so, with something of its own before an ``@`` or after a ``-`` or without;
+    None if nobody of this version did."""
+    found = _NAME.fullmatch(name.rpartition("@")[2])
+    if found is None:
+        return None
+    since = datetime.fromtimestamp(int(found["since"]), UTC)
+    return Runner(found["host"], int(found["pid"]), since)
