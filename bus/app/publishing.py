@@ -24,7 +24,7 @@ from bus.observe.metrics import Metrics
 from bus.observe.tasks import Tasks
 from bus.publish.check import check_columns
 from bus.publish.digits import is_municipality
-from bus.publish.outbox import Bounds, Pace, Relay, run_together
+from bus.publish.outbox import Bounds, Lookout, Pace, Relay, run_together
 from bus.publish.publisher import Publisher
 from bus.settings import Settings
 
@@ -78,10 +78,11 @@ async def run_relays(settings: Settings, systems: Sequence[str] = ()) -> None:
         send_within=send_within,
         keep=settings.outbox_keep,
         refused_keep=settings.refused_keep,
+        change_bytes=settings.change_bytes,
         retry_first=settings.retry_first,
         retry_most=settings.retry_most,
         stop_within=settings.stop_within,
-    )
+    ).shared_by(len(uris))
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -112,8 +113,13 @@ async def run_relays(settings: Settings, systems: Sequence[str] = ()) -> None:
             make = partial(publisher, bounds)
             relays.append(Relay(system, uri, make, bounds=bounds, pace=pace, metrics=metrics))
         tasks = Tasks(metrics, first=settings.retry_first, most=settings.retry_most)
+        lookouts = [Lookout(system, uri, metrics=metrics) for system, uri in uris.items()]
+        for each in lookouts:
+            kept = tasks.keep("lookout", each.run, system=each.system)
+            stack.push_async_callback(kept.end)
         if settings.http_port is not None:
-            pages = http.build(metrics, ready={"tasks": tasks.ill})
+            ill = {f"outbox of {each.system}": each.ill for each in lookouts}
+            pages = http.build(metrics, ready={"tasks": tasks.ill, **ill})
             await stack.enter_async_context(
                 http.serving(pages, settings.http_host, settings.http_port, tasks)
             )

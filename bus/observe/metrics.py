@@ -8,6 +8,7 @@ functions given to :meth:`Metrics.before_render`.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -109,6 +110,19 @@ DECLARED = (
     Declared(
         Counter, "renkei_observe_failures_total", "Questions for metrics not answered.", ("code",)
     ),
+    Declared(
+        Gauge,
+        "renkei_relay_seen",
+        "1 where the outbox was looked into, 0 if it cannot.",
+        ("system",),
+    ),
+    Declared(
+        Gauge, "renkei_relay_unled_seconds", "How long no relay has led the outbox.", ("system",)
+    ),
+    Declared(Gauge, "renkei_relay_refused", "Refused changes not settled.", ("system",)),
+    Declared(
+        Gauge, "renkei_relay_refused_oldest_seconds", "Age of the oldest refused one.", ("system",)
+    ),
     Declared(Gauge, "renkei_relay_leads", "1 where this process sends the outbox.", ("system",)),
     Declared(
         Gauge, "renkei_monitor_rows_per_minute", "Rows applied in the last whole minute.", LANE
@@ -131,6 +145,15 @@ DECLARED = (
     Declared(
         Counter, "renkei_monitor_receipts_total", "Receipts read, by what they were.", ("outcome",)
     ),
+)
+
+
+_SEEN_IN_AN_OUTBOX = (
+    "renkei_relay_waiting",
+    "renkei_relay_oldest_seconds",
+    "renkei_relay_refused",
+    "renkei_relay_refused_oldest_seconds",
+    "renkei_relay_unled_seconds",
 )
 
 
@@ -243,6 +266,23 @@ class Metrics:
         """What waits in an outbox."""
         self._set("renkei_relay_waiting", waiting, system=system)
         self._set("renkei_relay_oldest_seconds", oldest_seconds, system=system)
+
+    def outbox_refused(self, system: str, refused: int, oldest_seconds: float) -> None:
+        """What was refused in an outbox and is not settled."""
+        self._set("renkei_relay_refused", refused, system=system)
+        self._set("renkei_relay_refused_oldest_seconds", oldest_seconds, system=system)
+
+    def outbox_unled(self, system: str, seconds: float) -> None:
+        """For how long no relay has led the outbox; 0: one does."""
+        self._set("renkei_relay_seen", 1, system=system)
+        self._set("renkei_relay_unled_seconds", seconds, system=system)
+
+    def outbox_unseen(self, system: str) -> None:
+        """The outbox cannot be looked into: what was seen before is said no more."""
+        self._set("renkei_relay_seen", 0, system=system)
+        for name in _SEEN_IN_AN_OUTBOX:
+            with suppress(KeyError):
+                self._made[name].remove(system)
 
     def relay_leads(self, system: str, is_leading: bool) -> None:
         """Whether this process sends the outbox, or stands by."""

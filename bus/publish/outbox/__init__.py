@@ -6,7 +6,8 @@ operators do with it.
 """
 
 from bus.publish.outbox.hosting import run_together
+from bus.publish.outbox.lookout import Lookout
 from bus.publish.outbox.relay import Pace, Relay
 from bus.publish.outbox.rows import Bounds
 
-__all__ = ["Bounds", "Pace", "Relay", "run_together"]
+__all__ = ["Bounds", "Lookout", "Pace", "Relay", "run_together"]

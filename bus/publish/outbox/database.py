@@ -18,8 +18,16 @@ from bus.errors import ConfigurationError, SourceUnavailable
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
 
-async def connect(uri: str, system: str, *, purpose: str) -> Connection:
+async def connect(
+    uri: str, system: str, *, purpose: str, patience: int | None = None
+) -> Connection:
     """A connection whose statements commit by themselves; *purpose* shows in pg_stat_activity.
+
+    Names are looked up in the catalog alone, whatever the database's owner has set: what stands in
+    a schema of its own is not called.
+
+    Args:
+        patience: Seconds that a statement may take, and two thirds of it wait for a lock.
 
     Raises:
         ConfigurationError: The URI is unusable, or the database refuses the login.
@@ -27,7 +35,7 @@ async def connect(uri: str, system: str, *, purpose: str) -> Connection:
     """
     insist_on_safety(uri, "the outbox's database", system=system)
     with translated(system):
-        return await psycopg.AsyncConnection.connect(
+        made = await psycopg.AsyncConnection.connect(
             uri,
             autocommit=True,
             connect_timeout=5,
@@ -37,6 +45,15 @@ async def connect(uri: str, system: str, *, purpose: str) -> Connection:
             keepalives_count=3,
             tcp_user_timeout=10_000,
         )
+        try:
+            await made.execute("SET search_path = pg_catalog, pg_temp")
+            if patience is not None:
+                await made.execute(f"SET statement_timeout = {1_000 * patience:d}")
+                await made.execute(f"SET lock_timeout = {667 * patience:d}")
+        except BaseException:
+            await made.close()
+            raise
+        return made
 
 
 @contextmanager

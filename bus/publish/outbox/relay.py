@@ -31,12 +31,14 @@ import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from time import monotonic
 from typing import Any, Protocol, TypeVar
 
+import psycopg
 import structlog
+from psycopg import errors
 
 from bus.backoff import BackOff
 from bus.errors import LeaseLost, Unavailable, is_defect
@@ -50,13 +52,24 @@ from bus.publish.outbox import statements
 from bus.publish.outbox.database import Connection, connect, translated
 from bus.publish.outbox.lease import Lease
 from bus.publish.outbox.rows import Bounds, Refusal, Row, read
-from bus.publish.outbox.upkeep import backlog, look
+from bus.publish.outbox.upkeep import look
 
 log = structlog.get_logger()
 T = TypeVar("T")
 
 MOST_BROKEN = 3
 """After so many changes in a row that a defect meets while they are sent, it is not the changes."""
+ALL_BATCHES = 16 * 1024 * 1024  # bytes of text that all relays of a process have in hand together
+WAKES_FOR_NOTHING = 3  # in a row, after which a relay rests: anybody may send NOTIFY
+REST = 0.5  # seconds
+UNREADABLE = (
+    errors.QueryCanceled,
+    errors.ProgramLimitExceeded,
+    errors.OutOfMemory,
+    errors.InternalError_,
+    psycopg.DataError,
+)
+"""What the reading of rows meets because of a row; a database that is away says something else."""
 LET_GO_WITHIN = 2.0  # seconds to tell the database; after that the lease runs out
 
 
@@ -86,7 +99,9 @@ class Pace:
     """How fast, how much and how patiently."""
 
     batch_rows: int = 1_000  # most changes handed over at once
-    batch_bytes: int = 4 * 1024 * 1024  # most stored bytes of them: bounds memory
+    batch_bytes: int = 4 * 1024 * 1024  # most bytes of them as text: bounds memory
+    change_bytes: int = 4 * 1024 * 1024  # a larger change is refused where it is
+    statement_within: int = 30  # seconds that one statement may take
     poll: timedelta = timedelta(seconds=5)  # should a notification be lost
     lease: timedelta = timedelta(seconds=12)  # how long a killed leader keeps others waiting
     send_within: timedelta = timedelta(seconds=8)  # acknowledged or given up; the producer's bound
@@ -98,6 +113,13 @@ class Pace:
     retry_first: timedelta = timedelta(milliseconds=200)
     retry_most: timedelta = timedelta(seconds=30)
     stop_within: timedelta = timedelta(seconds=10)  # the batch in hand, once asked to stop
+
+    def shared_by(self, relays: int) -> Pace:
+        """What each of so many relays in one process takes, so that none takes another's part.
+
+        They come in turn, a batch each; batches are the smaller the more there are.
+        """
+        return replace(self, batch_bytes=min(self.batch_bytes, ALL_BATCHES // max(relays, 1)))
 
 
 class Relay:
@@ -132,6 +154,7 @@ class Relay:
         self._stopping = asyncio.Event()
         self._lease = self._new_lease()
         self._prune_at = 0.0
+        self._rows = self._pace.batch_rows  # taken at once; fewer while one is looked for
         self._broken = 0  # changes in a row that sending failed for, by a defect
 
     def stop(self) -> None:
@@ -172,7 +195,10 @@ class Relay:
         async with AsyncExitStack() as stack:
             connections = []
             for purpose in ("work", "lease", "listen"):
-                connections.append(await connect(self._uri, self.system, purpose=purpose))
+                patience = self._pace.statement_within if purpose != "listen" else None
+                connections.append(
+                    await connect(self._uri, self.system, purpose=purpose, patience=patience)
+                )
                 stack.push_async_callback(connections[-1].close)
             work, lease, listen = connections
             with translated(self.system):
@@ -205,8 +231,6 @@ class Relay:
     async def _keep_lease(self, connection: Connection) -> None:
         with translated(self.system):
             while True:
-                waiting = await backlog(connection)
-                self._metrics.outbox(self.system, waiting.pending, waiting.oldest_s)
                 await asyncio.sleep(self._pace.lease.total_seconds() / 4)
                 await self._lease.renew(connection)
 
@@ -220,15 +244,19 @@ class Relay:
         publisher = self._make_publisher(self._lease.guard)
         try:
             await self._insist(publisher.start)
+            in_vain = 0
             while True:
                 self._wake.clear()
-                rows, is_more = await self._take(connection)
-                if rows:
+                rows, too_large, is_more = await self._take(connection)
+                in_vain = 0 if rows or too_large or is_more else in_vain + 1
+                if rows or too_large:
                     passed(Point.RELAY_TAKEN)
-                    await self._settle(connection, publisher, rows)
+                    await self._settle(connection, publisher, rows, too_large)
                 await self._prune(connection)
                 if self._stopping.is_set():
                     raise _Stopped
+                if in_vain > WAKES_FOR_NOTHING:
+                    await self._sleep(REST)
                 if not is_more:
                     await self._wait_for_rows()
         finally:
@@ -245,27 +273,55 @@ class Relay:
         except (TimeoutError, Unavailable):
             self._lease = self._new_lease()
 
-    async def _take(self, connection: Connection) -> tuple[list[Row], bool]:
-        """The next rows, and whether more are waiting."""
-        limits = {"rows": self._pace.batch_rows, "bytes": self._pace.batch_bytes}
+    async def _take(self, connection: Connection) -> tuple[list[Row], list[Refusal], bool]:
+        """The next rows, refusals of those that are too large, and whether more are waiting.
+
+        What the database cannot make a text of, or not in time, is looked for with fewer rows, and
+        refused once it is one.
+        """
+        limits = {
+            "rows": self._rows,
+            "bytes": self._pace.batch_bytes,
+            "most": self._pace.change_bytes,
+        }
         with translated(self.system):
-            found = await (await connection.execute(statements.TAKE, limits)).fetchall()
+            try:
+                found = await (await connection.execute(statements.TAKE, limits)).fetchall()
+            except UNREADABLE:
+                return await self._take_fewer(connection)
         if not found:
-            return [], False
-        seen = found[0][2]
-        return [Row(seq, text) for seq, text, _ in found], (
-            seen == self._pace.batch_rows or len(found) < seen
-        )
+            return [], [], False
+        seen = found[0][3]
+        is_more = seen == self._rows or len(found) < seen
+        self._rows = min(2 * self._rows, self._pace.batch_rows)
+        rows = [Row(seq, text) for seq, text, _, _ in found if text is not None]
+        expected = f"a change of at most {self._pace.change_bytes} bytes as text"
+        fault = Fault(code="too-large", expected=expected)
+        too_large = [Refusal(seq, [fault]) for seq, text, _, _ in found if text is None]
+        return rows, too_large, is_more
+
+    async def _take_fewer(self, connection: Connection) -> tuple[list[Row], list[Refusal], bool]:
+        """Nothing, but fewer rows the next time; or the refusal of the one that cannot be had."""
+        if self._rows > 1:
+            self._rows = max(self._rows // 8, 1)
+            return [], [], True
+        first = await (await connection.execute(statements.FIRST)).fetchone()
+        fault = Fault(code="unreadable", expected="a change that the database can read out")
+        return [], [Refusal(first[0], [fault])] if first is not None else [], True
 
     async def _settle(
-        self, connection: Connection, publisher: Publisher, rows: Sequence[Row]
+        self,
+        connection: Connection,
+        publisher: Publisher,
+        rows: Sequence[Row],
+        too_large: Sequence[Refusal],
     ) -> None:
         """Send what can be sent, set aside what cannot, and mark both."""
         began = monotonic()
         changes, unreadable = read(rows, self._bounds)
         sent, refused = await self._publish(publisher, changes)
         passed(Point.RELAY_SENT)
-        refusals = unreadable + refused
+        refusals = [*too_large, *unreadable, *refused]
         await self._mark(connection, sent, refusals)
         passed(Point.RELAY_MARKED)
         self._metrics.publish_took(monotonic() - began)

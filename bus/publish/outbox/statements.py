@@ -4,21 +4,26 @@ from __future__ import annotations
 
 CHANNEL = "renkei_outbox"  # a change was committed; the payload is empty
 
-# In sequence order; ends before the stored size passes %(bytes)s, but has one row at least.
-# "seen" says how many rows were there up to %(rows)s.
+# In sequence order; ends before the text's size passes %(bytes)s, but has one row at least. A text
+# above %(most)s bytes stays where it is. "seen" says how many rows were there up to %(rows)s.
 TAKE = """
-SELECT seq, change::text, seen
+SELECT seq, CASE WHEN size <= %(most)s THEN change::text END, size, seen
 FROM (
-    SELECT seq, change, pg_column_size(change) AS size, count(*) OVER () AS seen,
-           sum(pg_column_size(change)) OVER (ORDER BY seq) AS total
+    SELECT seq, change, size, taken, count(*) OVER () AS seen,
+           sum(taken) OVER (ORDER BY seq) AS total
     FROM (
-        SELECT seq, change FROM renkei.outbox
-        WHERE sent_at IS NULL ORDER BY seq LIMIT %(rows)s
-    ) AS first
+        SELECT seq, change, size, CASE WHEN size <= %(most)s THEN size ELSE 0 END AS taken
+        FROM (
+            SELECT seq, change, octet_length(change::text) AS size FROM renkei.outbox
+            WHERE sent_at IS NULL ORDER BY seq LIMIT %(rows)s
+        ) AS first
+    ) AS measured
 ) AS counted
-WHERE total - size < %(bytes)s
+WHERE total - taken < %(bytes)s
 ORDER BY seq
 """
+
+FIRST = "SELECT seq FROM renkei.outbox WHERE sent_at IS NULL ORDER BY seq LIMIT 1"
 
 MARK = "UPDATE renkei.outbox SET sent_at = clock_timestamp() WHERE seq = ANY(%(seqs)s)"
 
@@ -83,7 +88,9 @@ SELECT
     ) AS pending),
     (SELECT extract(epoch FROM clock_timestamp() - created_at)::float8
      FROM renkei.outbox WHERE sent_at IS NULL ORDER BY seq LIMIT 1),
-    (SELECT count(*) FROM renkei.outbox_refused)
+    (SELECT count(*) FROM (SELECT FROM renkei.outbox_refused LIMIT %(most)s) AS refused),
+    (SELECT extract(epoch FROM clock_timestamp() - refused_at)::float8
+     FROM renkei.outbox_refused ORDER BY seq LIMIT 1)
 """
 
 LEADER = """

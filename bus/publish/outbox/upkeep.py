@@ -25,7 +25,8 @@ class Backlog:
 
     pending: int  # at most COUNT_MOST
     oldest_s: float  # age of the first pending change; 0 if none
-    refused: int
+    refused: int  # at most COUNT_MOST
+    refused_oldest_s: float = 0.0  # since the first of them was refused; 0 if none
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +91,20 @@ async def backlog(connection: Connection) -> Backlog:
     """What waits in the outbox that *connection* reaches."""
     cursor = await connection.execute(statements.BACKLOG, {"most": COUNT_MOST})
     row = await cursor.fetchone()
-    pending, oldest_s, refused = row if row is not None else (0, None, 0)
-    return Backlog(pending, max(oldest_s or 0.0, 0.0), refused)
+    pending, oldest_s, refused, refused_s = row if row is not None else (0, None, 0, None)
+    return Backlog(pending, max(oldest_s or 0.0, 0.0), refused, max(refused_s or 0.0, 0.0))
 
 
 async def standing(system: str, uri: str) -> Standing:
     """How one outbox stands."""
     async with _opened(system, uri) as connection:
-        waiting = await backlog(connection)
-        leader = await (await connection.execute(statements.LEADER)).fetchone()
+        return await look_at(connection, system)
+
+
+async def look_at(connection: Connection, system: str) -> Standing:
+    """How the outbox stands that *connection* reaches."""
+    waiting = await backlog(connection)
+    leader = await (await connection.execute(statements.LEADER)).fetchone()
     holder, left_s = leader if leader is not None else (None, None)
     return Standing(system, waiting, holder, left_s)
 
