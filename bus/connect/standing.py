@@ -10,9 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
-from bus.errors import EditionOutdated
+from bus.errors import ConfigurationError, EditionOutdated
 from bus.model import Keeping, Sensitivity, Suppression, View, ViewColumn
 
 FRESH = "__fresh"
@@ -55,9 +54,24 @@ class Standing:
         return json.dumps(asdict(self), ensure_ascii=False)
 
     @classmethod
-    def read(cls, kept: Mapping[str, Any]) -> Standing:
-        """What :attr:`text` said."""
-        return cls(**kept)
+    def read(cls, kept: object) -> Standing:
+        """What :attr:`text` said.
+
+        Raises:
+            ConfigurationError: It is something else: a store's owner can write there anything.
+        """
+        said = kept if isinstance(kept, dict) else {}
+        if said.keys() != _KINDS.keys() or any(
+            not isinstance(said[name], kind) for name, kind in _KINDS.items()
+        ):
+            raise ConfigurationError("what the store holds of its view is not what the bus noted")
+        return cls(**said)
+
+
+_KINDS: Mapping[str, type] = {
+    "fingerprint": str, "edition": int, "columns": dict, "locations": list, "suppression": str,
+    "event_types": list, "conditions": list,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

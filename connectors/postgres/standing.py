@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 
 from bus.connect import FRESH, Standing, Taken, is_behind, taken
+from bus.errors import ConfigurationError
 from bus.model import View
 from connectors.postgres.statements import Names, TableShape, identifier, misfits, type_of
 
@@ -20,13 +21,22 @@ Connection = psycopg.Connection[Any]
 
 
 def of(connection: Connection, names: Names) -> Standing | None:
-    """The view that the table stands under; None if it was never said."""
+    """The view that the table stands under; None if it was never said.
+
+    Raises:
+        ConfigurationError: Somebody else said it: what is compared with is another.
+    """
     if not _is_there(connection, names.views):
         return None
     row = connection.execute(
-        f"SELECT stands FROM {names.views} WHERE stream = $1", (names.stream,)
+        f"SELECT stands, fingerprint FROM {names.views} WHERE stream = $1", (names.stream,)
     ).fetchone()
-    return None if row is None else Standing.read(row[0])
+    if row is None:
+        return None
+    found = Standing.read(row[0])
+    if found.fingerprint != row[1]:
+        raise ConfigurationError("what the store holds of its view is not what the bus noted")
+    return found
 
 
 def stand(connection: Connection, names: Names, view: View, shape: TableShape) -> None:
