@@ -43,7 +43,8 @@ class Sink(Protocol):
         of a view that keeps state; a history stays what it was. One sink applies one batch at a
         time; calls for several partitions may overlap and wait for each other.
 
-        A batch of the protection stream carries who is under protection by now. In the same
+        A batch of the protection stream carries who is under protection by now, and so may one of
+        any stream that has the flag. In the same
         transaction their locations go, and their flag is set, in every table of this store that
         withholds (of whatever stream, filled by whatever process), and the rows whose locations
         may be shown again are written down (see :meth:`to_restore`). From then on a batch that was

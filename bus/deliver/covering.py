@@ -5,10 +5,14 @@ though nothing of ``linkage.protection`` comes. So the lanes of that stream hand
 everybody who is covered by now, without moving on, when the fence knows of a change that the store
 has not been seen to have. The same when they open, because nobody knows what changed while no
 process looked; and they look every few seconds, because a store may be put back to what it was.
+
+A system that is not given the stream *protection* has no such lane. There the lanes of every stream
+that has the flag tell the store, whoever comes first: the flag is kept wherever it is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from bus.deliver.kit import Kit
@@ -21,13 +25,15 @@ LOOK_AFTER = timedelta(seconds=5)
 
 
 class Covering:
-    """What the store of one protection lane is still to be told."""
+    """What the store of one lane is still to be told, where *tells* says that the lane tells it."""
 
-    def __init__(self, kit: Kit, patience: Patience, mover: Mover, *, protects: bool) -> None:
+    def __init__(
+        self, kit: Kit, patience: Patience, mover: Mover, tells: Callable[[], bool]
+    ) -> None:
         self._kit = kit
         self._patience = patience
         self._mover = mover
-        self._protects = protects
+        self._tells = tells
         self._seen: Reached | None = None  # the change that the store has
         self._seen_at: datetime | None = None
         self._may_look = True
@@ -35,7 +41,7 @@ class Covering:
     @property
     def is_due(self) -> bool:
         """Whether it is time to ask the store."""
-        return self._may_look and self._protects
+        return self._may_look and self._tells()
 
     def begin_anew(self) -> None:
         """The store may be another, or as it was before: nothing is believed of it."""
@@ -48,7 +54,7 @@ class Covering:
 
     @property
     def _is_wanted(self) -> bool:
-        if not self._protects or not self._kit.shared.fence.turned:
+        if not self._tells() or not self._kit.shared.fence.turned:
             return False
         is_old = self._seen_at is None or self._kit.now() - self._seen_at >= LOOK_AFTER
         return is_old or self._seen != self._kit.shared.fence.turned
@@ -65,7 +71,7 @@ class Covering:
         turned = self._kit.shared.fence.turned
         reached = (await self._patience.persist(self._kit.sink.to_restore)).reached
         if not knows(reached, turned):
-            await self._mover.move(self._kit.no_rows, self._mover.position)
+            await self._mover.move(self._kit.no_rows, self._mover.position, tells=True)
             await self._mover.settle()
             self._kit.log.info("coverage-applied")
         self._seen, self._seen_at = turned, self._kit.now()

@@ -224,11 +224,18 @@ class Fleet:
             shared=self._shared,
             sends_receipts=self._sends_receipts,
             gather=self._gather,
+            tells=partial(self._tells, feed.view),
         )
         task = asyncio.create_task(lane.run())
         self._lanes[place], self._targets = (lane, task), None
         task.add_done_callback(partial(self._lane_ended, place, lane))
         self._shared.tasks.begun("lane", **self._name(place)._asdict())
+
+    def _tells(self, view: View) -> bool:
+        """Whether lanes of *view* tell the store who is covered: those of the protection stream,
+        and where the system is not given that, those of all streams that have the flag."""
+        is_given = any(feed.view.protects for feed in self._feeds.values())
+        return view.protects if is_given else view.is_fenced
 
     def instruct(self, operation: Operation) -> None:
         """An operator has spoken: pause the lanes of a stream, or have them all go on.

@@ -17,6 +17,7 @@ A lane that somebody else moved lets go of what it has in hand and asks its stor
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import timedelta
 
@@ -56,6 +57,7 @@ class Lane:
         sends_receipts: bool,
         gather: timedelta,
         is_in_use: bool = True,
+        tells: Callable[[], bool] = lambda: False,
     ) -> None:
         kit = Kit.of(view, place, sink=sink, reader=reader, reading=reading, shared=shared)
         self._kit = kit
@@ -71,9 +73,7 @@ class Lane:
         self._aside = Aside(kit, self._patience)
         self._replay = Replay(kit, self._patience, self._viewer, self._mover, self._aside)
         self._restoring = Restoring(kit, self._patience, self._viewer, self._mover)
-        self._covering = Covering(
-            kit, self._patience, self._mover, protects=view.protects and is_in_use
-        )
+        self._covering = Covering(kit, self._patience, self._mover, tells)
         self._sends_receipts = sends_receipts
         self._gather_for = gather
         self._lost_back_off = BackOff(shared.settings.retry_first, shared.settings.retry_most)

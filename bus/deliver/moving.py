@@ -86,6 +86,8 @@ class Mover:
         end: Position,
         erased: tuple[str, ...] = (),
         restored: tuple[str, ...] = (),
+        *,
+        tells: bool = False,
     ) -> None:
         """Make *rows* durable and the position *end*; the receipt is then on its way.
 
@@ -95,6 +97,8 @@ class Mover:
             end: Where the lane stands then; where it stands now, for a replay.
             erased: Keys of subjects whose rows must go.
             restored: Keys of subjects whose rows, as they stand in the store, these are anew.
+            tells: Whether the store is told who is covered by now; a lane of the protection stream
+                always tells it.
 
         Raises:
             EventRefused: The store refuses a row; nothing was written.
@@ -125,7 +129,7 @@ class Mover:
             receipt=receipt,
             erased=erased,
             masked_under=rows.masked_under,
-            protected=await self._protected(),
+            protected=await self._protected() if tells or self._protects else None,
             restored=restored,
             proof=await kit.shared.testimony.prove(kit.name, end, receipt),
         )
@@ -174,10 +178,8 @@ class Mover:
         self._unsettled = None
         self._kit.reading.done(offset)
 
-    async def _protected(self) -> Protected | None:
-        """What the store's other tables are told: who is under protection by now."""
-        if not self._protects:
-            return None
+    async def _protected(self) -> Protected:
+        """What the store's tables are told: who is under protection by now."""
         return await self._patience.persist(self._kit.shared.fence.all_by_now)
 
     async def _applied(self, batch: ViewBatch, rows: Rows) -> Applied:
@@ -197,7 +199,7 @@ class Mover:
                 batch,
                 records=rows.records,
                 masked_under=rows.masked_under,
-                protected=await self._protected(),
+                protected=None if batch.protected is None else await self._protected(),
             )
 
         async def once() -> Applied:

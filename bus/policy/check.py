@@ -100,14 +100,15 @@ def has_location(grant: Grant, stream: Stream) -> bool:
     return any(grant.grants(path) and judged(path, known) is Sensitivity.LOCATION for path in known)
 
 
-def unfindable(stream: Stream, shown: Container[str]) -> list[str]:
-    """Items beyond what is *shown* by which a store finds the rows that say where somebody is.
+def unfindable(stream: Stream, shown: Container[str], *, has_location: bool) -> list[str]:
+    """Items beyond what is *shown* by which a store finds the rows of somebody who is covered.
 
-    A protection that starts takes locations out of what a store has already, or at least sets the
-    flag: by the ids of all whose location a row may say, and by the household. Whoever has the
-    location, but not those, would go on holding it.
+    A protection that starts takes locations out of what a store has already, and sets the flag: by
+    the ids of all whose location a row may say, and by the household. Whoever has the location, but
+    not those, would go on holding it; whoever has the flag, but not the ids, a flag that nobody
+    keeps. The members of a household are known by their ids as well: for the flag alone they do.
     """
-    has_household = any(item.path == HOUSEHOLD for item in stream.items)
+    has_household = has_location and any(item.path == HOUSEHOLD for item in stream.items)
     needed = (*stream.located, HOUSEHOLD) if has_household else stream.located
     return [path for path in needed if not in_header(path) and path not in shown]
 
@@ -192,15 +193,15 @@ class _Look:
                 yield self._fault("repeated", key, "a field that is not granted already")
         if has_location(grant, self._stream) and FLAG not in grant.fields:
             yield self._fault("flag-missing", whole, f"the item {FLAG} wherever a location is")
-        if has_location(grant, self._stream):
-            shown = [
-                leaf.path
-                for leaf in self._leaves
-                if grant.grants(leaf.path) and not any(covers(m, leaf.path) for m in grant.masks)
-            ]
-            for path in unfindable(self._stream, shown):
-                expected = "also, unmasked, whose location it is: a protection finds the rows by it"
-                yield self._fault("persons-missing", whole, expected, path)
+        shown = [
+            leaf.path
+            for leaf in self._leaves
+            if grant.grants(leaf.path) and not any(covers(m, leaf.path) for m in grant.masks)
+        ]
+        is_located = has_location(grant, self._stream)
+        for path in unfindable(self._stream, shown, has_location=is_located):
+            expected = "also, unmasked, whose location it is: a protection finds the rows by it"
+            yield self._fault("persons-missing", whole, expected, path)
 
     def masks(self) -> Iterator[Found]:
         """Faults of the masks: each is of something granted, once, and fits it."""

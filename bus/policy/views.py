@@ -336,11 +336,12 @@ def _view(
 def _refuse_unfindable(
     stream: Stream, columns: Sequence[ViewColumn], where: Mapping[str, str]
 ) -> None:
-    if not any(column.sensitivity is Sensitivity.LOCATION for column in columns):
-        return
-    for path in unfindable(stream, {c.path for c in columns if c.mask is None}):
+    shown = {column.path for column in columns if column.mask is None}
+    is_located = any(column.sensitivity is Sensitivity.LOCATION for column in columns)
+    for path in unfindable(stream, shown, has_location=is_located):
         raise FieldWithheld(
-            "a location is granted without the ids by which its rows are found under protection",
+            "a location, or the flag, is granted without the ids by which its rows are found under"
+            " protection",
             field=path,
             **where,
         )

@@ -959,6 +959,33 @@ class SinkSuite:
                     await holding.swap((), Protected(as_of=enough))
             assert (await sink.to_restore()).rows == {f"{CITY}/1": 1}
 
+    async def test_a_flag_without_a_location_follows_coverage(self, rig: SinkRig) -> None:
+        """In the store of a system that is not given the protection stream: a lane of the stream
+        itself tells it, and moves nowhere; what it wrote down comes back as anywhere."""
+        full = fenced_view()
+        columns = tuple(c for c in full.columns if c.sensitivity is not Sensitivity.LOCATION)
+        view = replace(full, columns=columns)
+        async with opened(rig.sink(), view) as sink:
+            rows = [vehicle("1", owner_id="a"), vehicle("2", owner_id="b")]
+            await sink.apply(batch_of(view, rows))
+            held = batch_of(view, start=2, end=2)
+            for persons, known in ((["a", "b"], 1), (["b"], 2)):
+                word = protection_of(*persons, as_of=known_to(known)).protected
+                await sink.apply(replace(held, protected=word))
+                assert [row["protected"] for row in await rig.stored(view)] == [True, True]
+            assert await sink.to_restore() == ToRestore(known_to(2), {f"{CITY}/1": 1})
+            anew = batch_of(view, rows[:1], start=2, end=2)
+            anew = replace(anew, restored=(f"{CITY}/1",))
+            with pytest.raises(FenceBehind):
+                await sink.apply(replace(anew, masked_under=known_to(1)))
+            await sink.apply(replace(anew, masked_under=known_to(2)))
+            assert (await sink.to_restore()).rows == {}
+            stands = await sink.checkpoint(0)
+
+        assert stands is not None
+        assert stands.position.offset == 2
+        assert [row["protected"] for row in await rig.stored(view)] == [False, True]
+
     @pytest.mark.parametrize(
         "spelled", ["12345674", "0012345674", "000000012345674", "000000012345674 "]
     )

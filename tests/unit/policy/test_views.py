@@ -320,6 +320,34 @@ def _only(stream: str, fields: list[str], event_types: Sequence[str]) -> Subscri
     return usual.model_copy(update={"streams": {**usual.streams, stream: grant}})
 
 
+@pytest.mark.parametrize(
+    ("stream", "fields", "missing"),
+    [
+        ("application.received", ["protected"], "applicant_subject_id"),
+        ("light_vehicle_tax.vehicle", ["owner_subject_id"], "user_subject_id"),
+        ("school_enrollment.enrollment", ["protected"], "guardian_subject_id"),
+        ("electoral_roll.registration", ["registered"], None),
+        ("resident", ["name.full"], None),
+    ],
+)
+def test_a_flag_without_the_ids_by_which_it_is_kept_is_refused(
+    catalog: Catalog, stream: str, fields: list[str], missing: str | None
+) -> None:
+    """Also where no location is granted; the household is asked for beside one only."""
+    known = catalog.stream(stream)
+    grant = load_subscriptions(catalog)["corporate_resident_tax"]
+    changed = grant.streams["resident"].model_copy(
+        update={"fields": tuple(fields), "event_types": known.event_types}
+    )
+    subscription = grant.model_copy(update={"streams": {stream: changed}})
+    if missing is None:
+        assert compile_view(subscription, known, TODAY).is_fenced
+        return
+    with pytest.raises(FieldWithheld, match="the flag") as refused:
+        compile_view(subscription, known, TODAY)
+    assert refused.value.where["field"] == missing
+
+
 def test_a_location_without_the_flag_is_refused(catalog: Catalog) -> None:
     """A stream that could not say who is protected is seen by nobody."""
     stream = catalog.stream("household")
