@@ -105,8 +105,8 @@ def configure(
 class _Once:
     """Renders a line, unless the same was written less than a second ago: then it is counted.
 
-    How often a line came again is written when the second is over, before whatever is written
-    next. What is counted and never followed by another line is not told.
+    How often a line came again is written when the second is over: with the next like it, or before
+    whatever else is written next. What is counted and never followed by another line is not told.
     """
 
     def __init__(self, render: Any, clock: Callable[[], float]) -> None:
@@ -125,10 +125,12 @@ class _Once:
                 said = []
             else:
                 self._written[key] = _Line(now, dict(event))
-                said = [event]
+                before = over.pop(key, None)
+                often = {} if before is None or not before.repeated else before.often
+                said = [{**event, **often}]
             again = [
-                {**line.event, "timestamp": event.get("timestamp"), "repeated": line.repeated}
-                for line in over
+                {**line.event, "timestamp": event.get("timestamp"), **line.often}
+                for line in over.values()
                 if line.repeated
             ]
         lines = [self._render(logger, method, dict(each)) for each in (*again, *said)]
@@ -136,13 +138,13 @@ class _Once:
             raise structlog.DropEvent
         return "\n".join(lines)
 
-    def _over(self, now: float) -> list[_Line]:
+    def _over(self, now: float) -> dict[str, _Line]:
         """The lines whose second is over; the next like them is written."""
-        over = []
+        over = {}
         for key, line in list(self._written.items()):
             if now - line.at < _AGAIN_WITHIN_S:
                 break
-            over.append(self._written.pop(key))
+            over[key] = self._written.pop(key)
         return over
 
 
@@ -151,6 +153,10 @@ class _Line:
     at: float
     event: dict[str, Any]
     repeated: int = 0
+
+    @property
+    def often(self) -> dict[str, int]:
+        return {"repeated": self.repeated}
 
 
 class _Losing(io.TextIOBase):

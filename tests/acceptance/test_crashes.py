@@ -42,6 +42,7 @@ INSIDE_LARGE = (Point.SINK_MOVED, Point.SINK_WRITTEN)  # a few rows are one stat
 OF_REBUILDS = (Point.REBUILD_FILLED, Point.SINK_MERGED, Point.REBUILD_SWAPPED)
 """Passed by another command: test_living_policy.py kills it there."""
 PARKING = "child_allowance"
+SOON_S = 15.0  # from the end of any cause that needs nobody to everything everywhere
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +167,41 @@ def test_an_engine_is_killed(engine: str, town: Installation) -> None:
     assert town.processes[RELAY].poll() is None
     assert town.processes[DELIVER].poll() is None
     assert town.findings() == []
+
+
+@pytest.mark.parametrize("engine", ["postgres", "kafka"])
+def test_nobody_waits_out_a_back_off(engine: str, town: Installation) -> None:
+    """Lanes would have slept for up to a minute: all that waited is everywhere soon after the
+    engine answers again."""
+    town.ensure(RELAY)
+    town.stop(DELIVER)
+    process = town.start(DELIVER, RENKEI_RETRY_FIRST="PT4S", RENKEI_RETRY_MOST="PT1M")
+    town.enter()
+    town.quiet()  # it is at work
+    pid = next(each.pid for each in town.stack.status().engines if each.name == engine)
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    if engine == "kafka":  # else nobody can enter anything, and some entry is under way
+        town.enter()
+    wait_until(lambda: b"RK-40" in process.log.read_bytes(), 30)
+    town.stack.up()
+    town.enter()
+
+    town.quiet(SOON_S)
+    town.stop(DELIVER)
+
+
+def test_a_killed_deliver_is_soon_replaced(town: Installation) -> None:
+    """Ten seconds of that are for the group to notice."""
+    town.ensure(RELAY, DELIVER)
+    second = town.start(DELIVER, "second deliver")
+    wait_until(lambda: b"lane-open" in second.log.read_bytes(), 60)
+    town.quiet()
+    kill_quietly(town.processes.pop(DELIVER))
+    town.enter()
+
+    town.quiet(SOON_S)
+    town.stop("second deliver")
 
 
 PLANTED = {  # system -> what is done to its store behind the bus's back, and its undoing

@@ -194,6 +194,18 @@ def test_the_same_line_within_a_second_is_counted_and_not_written(written: io.St
     assert CANARY not in written.getvalue()
 
 
+def test_a_line_that_comes_again_and_again_is_one_a_second(written: io.StringIO) -> None:
+    """It says how often it came since it was last written."""
+    clock = Seconds()
+    logs.configure(to=written, clock=clock)
+    for _ in range(12):
+        structlog.get_logger().warning("relay-interrupted", code="RK-403")
+        clock.now += 0.25
+
+    lines = [json.loads(line) for line in written.getvalue().splitlines()]
+    assert [line.get("repeated") for line in lines] == [None, 3, 3]
+
+
 def test_lines_that_differ_are_all_written(written: io.StringIO) -> None:
     """Another lane, another offset, another level or another place is another line."""
     logs.configure(to=written, clock=lambda: 0.0)
