@@ -14,6 +14,7 @@ from rich.table import Table
 
 from bus import app as composition
 from bus.cli.output import DryRun, Json, out, show_json
+from bus.cli.times import shown
 from bus.errors import ConfigurationError, SealBroken
 from bus.sealing import Keys
 from bus.sealing import file as key_file
@@ -113,7 +114,9 @@ def list_all(kind: Of = Kind.NUMBERS, as_json: Json = False) -> None:
         return
     table = Table("Key", "Made", "", box=None, pad_edge=False)
     for key in keys:
-        table.add_row(key.id, f"{key.made_at:%Y-%m-%d}", "current" if key is ring.current else "")
+        table.add_row(
+            key.id, shown(key.made_at, "%Y-%m-%d"), "current" if key is ring.current else ""
+        )
     out().print(table)
 
 

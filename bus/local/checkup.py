@@ -19,6 +19,7 @@ from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import psutil
@@ -363,7 +364,9 @@ def clock(stack: LocalStack, outside: Outside) -> Iterator[Finding]:
         yield Finding("clock", Verdict.FAIL, says, "set the clock: timedatectl set-ntp true")
     else:
         names = ", ".join(told) or "nobody to compare with"
-        yield Finding("clock", Verdict.OK, f"{now:%Y-%m-%dT%H:%M:%SZ} (agrees with {names})")
+        there = now.astimezone(ZoneInfo(outside.settings.time_zone))
+        says = f"{there:%Y-%m-%d %H:%M:%S} {there.tzname()} (agrees with {names})"
+        yield Finding("clock", Verdict.OK, says)
 
 
 def _times(stack: LocalStack, outside: Outside) -> Iterator[tuple[str, datetime]]:

@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 
 from bus.errors import ConfigurationError
+from bus.local.endpoints import Endpoints
 from bus.observe.metrics import Metrics
 from bus.observe.tasks import Tasks
 from bus.publish.outbox.hosting import run_together
 from bus.publish.outbox.lease import Lease
 from bus.publish.outbox.relay import Relay
+from bus.publish.outbox.upkeep import install
+from bus.testing import engines as test_engines
 from bus.testing.outbox import QUICK, SYSTEM, FilePublisher, Outbox, change, until
 
 pytestmark = pytest.mark.service
@@ -74,7 +77,7 @@ async def test_what_is_killed_is_seen_and_begun_again(
     assert metrics.value("renkei_tasks_restarted_total", task="relay") == 1
 
 
-async def test_one_that_cannot_work_ends_no_other(outbox: Outbox) -> None:
+async def test_one_that_cannot_work_ends_no_other(outbox: Outbox, engines: Endpoints) -> None:
     """It is tried again while another works; when there is no other, the process ends, so that
     its status says so."""
 
@@ -82,18 +85,20 @@ async def test_one_that_cannot_work_ends_no_other(outbox: Outbox) -> None:
         async def start(self) -> None:
             raise ConfigurationError("there is no such topic")
 
-    def wrong() -> Relay:
+    def wrong(uri: str) -> Relay:
         make = lambda guard: Wrong(outbox.topic, guard)  # noqa: E731
-        return Relay("family_register", outbox.uri, make, pace=QUICK)
+        return Relay("family_register", uri, make, pace=QUICK)
 
-    with pytest.raises(ConfigurationError):
-        await asyncio.wait_for(run_together([wrong()], asyncio.Event(), Tasks()), 20)
+    with test_engines.fresh_database(engines.database) as uri:
+        await install("family_register", uri)
+        with pytest.raises(ConfigurationError):
+            await asyncio.wait_for(run_together([wrong(uri)], asyncio.Event(), Tasks()), 20)
 
-    stop, tasks = asyncio.Event(), Tasks(first=timedelta(milliseconds=400))
-    running = asyncio.create_task(run_together([wrong(), outbox.relay()], stop, tasks))
-    await until(lambda: tasks.ill() == ["relay family_register ended RK-100"])
-    await asyncio.to_thread(outbox.publish, change("1", 1))
-    await until(lambda: outbox.pending() == 0)
-    assert not running.done()
-    stop.set()
-    await asyncio.wait_for(running, 10)
+        stop, tasks = asyncio.Event(), Tasks(first=timedelta(milliseconds=400))
+        running = asyncio.create_task(run_together([wrong(uri), outbox.relay()], stop, tasks))
+        await until(lambda: tasks.ill() == ["relay family_register ended RK-100"])
+        await asyncio.to_thread(outbox.publish, change("1", 1))
+        await until(lambda: outbox.pending() == 0)
+        assert not running.done()
+        stop.set()
+        await asyncio.wait_for(running, 10)

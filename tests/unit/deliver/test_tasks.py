@@ -16,7 +16,7 @@ from bus.deliver import host as hosting
 from bus.deliver.abreast import Abreast
 from bus.deliver.delivery import Delivery
 from bus.deliver.fence import Fence
-from bus.deliver.fleet import Feed
+from bus.deliver.fleet import Feed, Fleet
 from bus.deliver.host import host
 from bus.deliver.internal import InternalTopic
 from bus.deliver.lane import Lane
@@ -24,6 +24,7 @@ from bus.deliver.overdue import Overdue
 from bus.deliver.shared import Shared, SharedSink
 from bus.deliver.telling import Telling
 from bus.errors import ConfigurationError
+from bus.model import Operation, OperationState
 from bus.observe import http
 from bus.testing.lanes import Town, view_of
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
@@ -209,6 +210,58 @@ async def test_a_withdrawal_that_is_killed_is_done_all_the_same(
         await asyncio.wait_for(gone.wait(), 5)
         stop.set()
         await asyncio.wait_for(running, 5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "kill"),
+    [("pause", Kill(Lane, "leave")), ("release", Kill(SharedSink, "close"))],
+)
+async def test_a_pause_that_is_killed_is_kept_all_the_same(
+    town: Town, store: MemoryStore, kind: str, kill: Kill
+) -> None:
+    """The lane stands and its store is let go of; then it goes on."""
+
+    def word(state: OperationState) -> Operation:
+        return Operation(
+            system=SYSTEM, stream="resident", state=state, at=town.clock.now(), operator="ops"
+        )
+
+    stop = asyncio.Event()
+    await town.publish("resident", ONE, 1)
+    with kill.in_place():
+        async with opened(town) as both:
+            delivery = Delivery(SYSTEM, [feed(town, store, SYSTEM)], both)
+            running = asyncio.create_task(host(both, [delivery], stop))
+            await until(lambda: len(store.versions()) == 1)
+            kill.is_armed = True
+            await both.operations.instruct([word(OperationState.PAUSED)])
+            await until(lambda: fallen(both) == [kind])
+            await until(lambda: not both.tasks.fallen and both.lanes.paused())
+            await both.operations.instruct([word(OperationState.RUNNING)])
+            await town.publish("resident", TWO, 1)
+            await until(lambda: len(store.versions()) == 2)
+            stop.set()
+            await asyncio.wait_for(running, 5)
+
+
+async def test_a_lane_that_cannot_be_opened_again_is_opened_later(
+    town: Town, store: MemoryStore
+) -> None:
+    """What sees to it that a lane goes on is killed as well."""
+    stop, lane, again = asyncio.Event(), Kill(Lane, "_carry"), Kill(Fleet, "_begin")
+    await town.publish("resident", ONE, 1)
+    with lane.in_place(), again.in_place():
+        async with opened(town) as both:
+            delivery = Delivery(SYSTEM, [feed(town, store, SYSTEM)], both)
+            running = asyncio.create_task(host(both, [delivery], stop))
+            await until(lambda: len(store.versions()) == 1)
+            lane.is_armed = again.is_armed = True
+            await town.publish("resident", TWO, 1)
+            await until(lambda: set(fallen(both)) == {"lane", "again"})
+            await until(lambda: len(store.versions()) == 2)
+            await until(lambda: not both.tasks.fallen)
+            stop.set()
+            await asyncio.wait_for(running, 5)
 
 
 async def test_a_system_that_cannot_run_is_seen_and_tried_again(
