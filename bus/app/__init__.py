@@ -31,6 +31,7 @@ from bus.app.operating import (
     receivers,
 )
 from bus.app.outside import broker, connect, registry
+from bus.app.protecting import protections
 from bus.app.providing import period, provided, provisions_of
 from bus.app.publishing import example_faults, outboxes, publisher, run_relays
 from bus.app.rebuilding import rebuilding
@@ -68,6 +69,7 @@ __all__ = [
     "period",
     "private_use",
     "proofs",
+    "protections",
     "provided",
     "provisions_of",
     "prune_ledger",

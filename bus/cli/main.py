@@ -25,6 +25,7 @@ MODULES = (
     "relay",
     "reach",
     "provisions",
+    "protections",
     "ledger",
     "erase",
     "status",

@@ -131,6 +131,11 @@ class Fence(Follower):
         return replace(self._all, as_of=self.reached)
 
     @property
+    def cases(self) -> Standings:
+        """Everybody's cases, as far as is known now."""
+        return self._cases
+
+    @property
     def closure(self) -> Closure:
         """What was said, and why somebody is covered."""
         return self._closure

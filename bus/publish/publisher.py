@@ -265,6 +265,16 @@ class Publisher:
                 under_way.cancel()
                 await asyncio.wait({under_way})
 
+    async def newest(self, stream: str, key: str) -> int:
+        """The newest version of the subject with that key that is in the log; 0 if none is.
+
+        Raises:
+            BrokerUnavailable: The broker does not answer.
+        """
+        async with self._appending:
+            await self._tail.catch_up([self._streams[stream]])
+            return self._tail.index(stream).newest(key.encode())
+
     # -- changes --------------------------------------------------------------------------------
 
     async def _publish(self, changes: Sequence[Change]) -> list[Outcome]:

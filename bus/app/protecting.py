@@ -1,0 +1,205 @@
+"""Who is under protection, case by case, and lists of ends: from all that these settings know."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+
+from bus.access import number_form
+from bus.app.configured import catalog
+from bus.app.outside import broker, registry
+from bus.app.publishing import publisher
+from bus.broker import Broker
+from bus.broker.partitioner import partition_of
+from bus.catalog import Catalog
+from bus.catalog.plain import to_json
+from bus.catalog.reading import read_what_can_be
+from bus.catalog.wire import Reader
+from bus.deliver.fence import RESTS_ON, Fence
+from bus.deliver.readback import read_subjects
+from bus.errors import ConfigurationError
+from bus.model import PROTECTION, ChangeRecord, Fault
+from bus.model.number import comparable_key
+from bus.policy import Reason
+from bus.policy.cases import Standing, covered
+from bus.publish.digits import is_municipality
+from bus.publish.ending import Judged, change_of, judged, read_ends
+from bus.publish.identity import new_change_id
+from bus.publish.publisher import Outcome
+from bus.settings import Settings
+
+_SNAPSHOTS = {"resident": "resident.corrected", "nonresident": "nonresident.changed"}
+_log = structlog.get_logger("renkei.protections")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a list of ends would do."""
+
+    entries: Sequence[Judged]
+    faults: Sequence[Fault]  # of lines that are no entries
+
+    @property
+    def taken(self) -> list[Judged]:
+        """Entries that are not refused."""
+        return [one for one in self.entries if not one.refused]
+
+    @property
+    def staying(self) -> set[str]:
+        """Keys of persons of whom a case ends and another goes on, behind the whole list."""
+        last = {one.end.key: one.after for one in self.taken}
+        return {key for key, standing in last.items() if standing.open}
+
+
+class Protecting:
+    """Everybody's cases as the log has them now."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        streams: Catalog,
+        cluster: Broker,
+        readers: Mapping[str, Reader],
+        fence: Fence,
+    ) -> None:
+        self._settings = settings
+        self._streams = streams
+        self._cluster = cluster
+        self._readers = readers
+        self._fence = fence
+        self._form = number_form(settings)
+
+    def everybody(self) -> dict[str, Standing]:
+        """How everybody who is or was under protection stands, by key."""
+        return dict(sorted(self._fence.cases))
+
+    def of(self, subject: str) -> tuple[str, Standing, Mapping[str, Sequence[Reason]]]:
+        """Key, cases, and everybody whom they lead to, of ``<municipality>/<number>``.
+
+        Raises:
+            ConfigurationError: It is no subject, or never was under protection.
+        """
+        municipality, _, number = subject.partition("/")
+        if not is_municipality(municipality) or not number:
+            raise ConfigurationError("a subject is <municipality>/<number>")
+        wanted = comparable_key(subject)
+        for key, standing in self._fence.cases:
+            if comparable_key(key) == wanted:
+                return key, standing, self._fence.closure.reasons(key)
+        raise ConfigurationError("no protection of this subject is known")
+
+    def plan(self, data: bytes, *, is_csv: bool) -> Plan:
+        """What the list *data* would do; each entry behind those before it."""
+        ends, faults = read_ends(data, self._form, is_csv=is_csv)
+        return Plan(entries=judged(ends, self._fence.cases.of), faults=faults)
+
+    async def end(self, plan: Plan, *, operator: str, reason: str) -> list[Outcome]:
+        """Publish what *plan* takes, one change for each end, in the list's order.
+
+        Raises:
+            Unavailable: Something does not answer; with the same list, go on.
+        """
+        taken, now = plan.taken, datetime.now(UTC)
+        for one in taken:
+            key = one.end.key
+            self._fence.closure.protection(key, covered(key, one.after, self._form))
+        self._fence.closure.settle()
+        under = {comparable_key(key) for key in self._fence.closure.everybody.persons}
+        snapshots = await self._snapshots({one.end.key for one in taken}, under)
+        (source, *_) = self._streams.stream(PROTECTION).providers
+        outcomes: list[Outcome] = []
+        async with publisher(self._settings) as publishing:
+            for one in taken:
+                known = await publishing.newest(PROTECTION, one.end.key)
+                snapshot = snapshots.get(one.end.key)
+                if snapshot is not None:
+                    version = await publishing.newest(snapshot.stream, one.end.key)
+                    snapshot = snapshot.model_copy(update={"version": version + 1})
+                made = change_of(
+                    one,
+                    version=known + 1,
+                    snapshot=snapshot,
+                    source=source,
+                    change_id=new_change_id(now),
+                    at=now,
+                )
+                outcomes += await publishing.publish([made])
+        _log.info(
+            "protections-ended",
+            holder=operator,
+            reason=reason,
+            changes=sum(outcome.is_published for outcome in outcomes),
+        )
+        return outcomes
+
+    async def _snapshots(
+        self, keys: Collection[str], under: Collection[str]
+    ) -> dict[str, ChangeRecord]:
+        """The newest snapshot of each person that the log has, flagged as it is from now on."""
+        found: dict[str, ChangeRecord] = {}
+        for name, event_type in _SNAPSHOTS.items():
+            stream = self._streams.stream(name)
+            count = (await self._cluster.partitions([stream.topic]))[stream.topic]
+            wanted = sorted(keys - found.keys())
+            places: dict[int, list[str]] = {}
+            for key, at in zip(
+                wanted, partition_of([key.encode() for key in wanted], count), strict=True
+            ):
+                places.setdefault(at, []).append(key)
+            for at, mine in places.items():
+                for key, value in (await self._newest((stream.topic, at), mine)).items():
+                    readable = await read_what_can_be(self._readers[name], [value])
+                    if readable.records is None:
+                        continue
+                    (row,) = readable.records.to_pylist()
+                    body = {item: to_json(held) for item, held in row.items() if item != "header"}
+                    body["protected"] = comparable_key(key) in under
+                    found[key] = ChangeRecord(
+                        stream=name,
+                        event_type=event_type,
+                        subject_id=key.partition("/")[2],
+                        version=row["header"]["version"],
+                        body=body,
+                    )
+        return found
+
+    async def _newest(self, place: tuple[str, int], keys: Sequence[str]) -> dict[str, bytes]:
+        consumer = self._cluster.consumer(client_id="renkei-protections")
+        try:
+            await consumer.start()
+            await consumer.assign([place])
+            end = (await consumer.end_offsets([place]))[place]
+        finally:
+            await consumer.close()
+        run = await read_subjects(self._cluster, place, set(keys), end)
+        return {
+            key.decode(): value
+            for key, value in zip(run.keys, run.values, strict=True)
+            if key is not None and value is not None
+        }
+
+
+@asynccontextmanager
+async def protections(
+    settings: Settings, *, operator: str, reason: str
+) -> AsyncIterator[Protecting]:
+    """Everybody's cases, for *operator*; that somebody looks, and why, is written to the log.
+
+    Raises:
+        Unavailable: Broker or registry does not answer.
+    """
+    streams = catalog(settings)
+    async with registry(settings) as known, broker(settings) as cluster:
+        names = {*RESTS_ON, *_SNAPSHOTS}
+        readers = {n: Reader(streams.stream(n), streams, known) for n in names}
+        fence = Fence(cluster, streams.streams, readers, number_form(settings))
+        try:
+            await fence.start()
+            _log.info("protections-looked-up", holder=operator, reason=reason)
+            yield Protecting(settings, streams, cluster, readers, fence)
+        finally:
+            await fence.close()

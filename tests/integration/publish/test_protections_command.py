@@ -1,0 +1,144 @@
+"""``renkei protections`` on the real engines: a list of ends is shown, asked about, and sent."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from click.testing import Result
+from typer.testing import CliRunner
+
+from bus.app import protecting
+from bus.cli import protections as command
+from bus.model import Change
+from bus.observe import logs
+from bus.testing.changes import body, by_cases, case, change, record
+
+pytestmark = pytest.mark.service
+
+TWO_CASES, ONE_CASE = "000000012345674", "000000000000019"
+SPRING, SUMMER = "2025-05-01", "2025-06-10"
+Run = Callable[..., Result]
+
+
+def started(subject: str, version: int, named: str, *cases: dict[str, Any]) -> Change:
+    """A protection with the snapshot beside it."""
+    items = by_cases(named, *cases)
+    protection = record("protection", subject_id=subject, version=version, body=items)
+    flagged = body("resident", protected=True)
+    beside = record(subject_id=subject, version=version, body=flagged)
+    return Change.model_validate_json(json.dumps(change(beside, protection)), strict=True)
+
+
+@pytest.fixture
+def run(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs the command against the test's own topics, in which two persons are protected."""
+    monkeypatch.setenv("RENKEI_HOME", str(tmp_path / "home"))
+
+    @asynccontextmanager
+    async def broker(_settings: Any) -> AsyncIterator[Any]:
+        async with cluster.open() as (found, _):
+            yield found
+
+    @asynccontextmanager
+    async def registry(_settings: Any) -> AsyncIterator[Any]:
+        async with cluster.open() as (_, found):
+            yield found
+
+    logs.configure("text")  # to stderr, as the installed command does
+    monkeypatch.setattr(protecting, "broker", broker)
+    monkeypatch.setattr(protecting, "registry", registry)
+    monkeypatch.setattr(protecting, "publisher", lambda _settings: cluster.publisher())
+
+    async def begin() -> None:
+        async with cluster.publisher() as publisher:
+            outcomes = await publisher.publish(
+                [
+                    started(TWO_CASES, 1, SPRING, case(SPRING)),
+                    started(TWO_CASES, 2, SUMMER, case(SPRING), case(SUMMER)),
+                    started(ONE_CASE, 1, SPRING, case(SPRING)),
+                ]
+            )
+            assert all(outcome.is_published for outcome in outcomes)
+
+    asyncio.run(begin())
+    app = typer.Typer()
+    command.register(app)
+
+    def invoke(*arguments: str, stdin: str | None = None) -> Result:
+        words = ["protections", *arguments, "--reason", "T-1", "--by", "somebody"]
+        return CliRunner().invoke(app, words, input=stdin, catch_exceptions=False)
+
+    return invoke
+
+
+LIST = f"""\
+municipality_code,subject_id,started_on,decided_on
+131016,12345674,{SPRING},2025-06-01
+131016,{TWO_CASES},{SUMMER},2025-06-01
+131016,{ONE_CASE},{SPRING},2025-06-01
+131016,{ONE_CASE},{SUMMER},2025-12-01
+131017,{ONE_CASE},{SUMMER},2025-12-01
+"""
+
+
+def test_a_list_of_ends(run: Run, cluster: Any, tmp_path: Path) -> None:
+    """It says how many stay by another case, asks, and lifts what it names; no second time."""
+    file = tmp_path / "ended.csv"
+    file.write_text(LIST, encoding="utf-8")
+
+    dry = run("end", str(file), "--dry-run")
+    assert "2 cases of 2 persons would end" in dry.stderr
+    assert "1 persons stay under protection by another case" in dry.stderr
+    assert "3 entries are refused" in dry.stderr
+    assert "line 3 decided_on (支援措置終了決定日): date-order" in dry.stderr
+    assert "line 5 started_on (支援措置開始日): case-unknown" in dry.stderr
+    assert "line 6 municipality_code: check-digit" in dry.stderr
+    refused = run("end", str(file), stdin="n\n")
+    assert "nothing was ended" in refused.stdout
+    assert len(asyncio.run(cluster.events("protection"))) == 3
+
+    done = run("end", str(file), "--yes", "--json")
+    assert done.exit_code == 65  # of the refused entries
+    said = json.loads(done.stdout)
+    assert (said["ended"], said["stay_by_another_case"]) == (2, [f"131016/{TWO_CASES}"])
+    newest = {e["header"]["subject_id"]: e for e in asyncio.run(cluster.events("protection"))}
+    assert newest[TWO_CASES]["status"] == "ACTIVE"
+    assert newest[ONE_CASE]["status"] == "ENDED"
+    rows = {e["header"]["subject_id"]: e for e in asyncio.run(cluster.events("resident"))}
+    assert {number: row["protected"] for number, row in rows.items()} == {
+        TWO_CASES: True, ONE_CASE: False,
+    }  # fmt: skip
+
+    again = run("end", str(file), "--yes", "--json")
+    assert json.loads(again.stdout)["ended"] == 0
+    codes = {each["code"] for each in json.loads(again.stdout)["refused"]}
+    assert codes == {
+        "case-ended", "case-decided", "case-unknown", "date-order", "check-digit",
+    }  # fmt: skip
+
+
+def test_lines_and_what_is_shown(run: Run, cluster: Any) -> None:
+    """JSON lines from stdin are the same list; everybody's cases are listed and shown."""
+    line = {
+        "municipality_code": "131016", "subject_id": TWO_CASES,
+        "started_on": SUMMER, "decided_on": "2025-12-01",
+    }  # fmt: skip
+    listed = json.loads(run("list", "--json").stdout)
+    assert [(each["subject"], each["open"]) for each in listed] == [
+        (f"131016/{ONE_CASE}", 1), (f"131016/{TWO_CASES}", 2),
+    ]  # fmt: skip
+
+    done = run("end", "-", "--yes", "--json", stdin=json.dumps(line) + "\n")
+    assert done.exit_code == 0
+    shown = json.loads(run("show", "131016/12345674", "--json").stdout)
+    assert [case["status"] for case in shown["cases"]] == ["ACTIVE", "ENDED"]
+    assert shown["covers"][f"131016/{TWO_CASES}"][0]["relation"] == "case"
+    assert "1 open of 2 cases" in run("show", f"131016/{TWO_CASES}").stdout
+    assert ONE_CASE in run("list").stdout
