@@ -27,7 +27,7 @@ from bus.policy.ties import Ties
 
 NOBODY = Protected()
 LARGE = 500
-"""Records at once from which is not asked of each whether it touches somebody covered."""
+"""Records that come together from which it is cheaper to look at everything anew."""
 
 
 class Relation(StrEnum):
@@ -49,10 +49,16 @@ class Reason:
 
 
 class Closure:
-    """What protections, households and non-residents said last, and whom that covers."""
+    """What protections, households and non-residents said last, and whom that covers.
 
-    def __init__(self, form: NumberForm = AS_SHIPPED) -> None:
+    Args:
+        form: How the site writes its numbers.
+        at_once: Records from which it is not asked of each whether it touches somebody covered.
+    """
+
+    def __init__(self, form: NumberForm = AS_SHIPPED, at_once: int = LARGE) -> None:
         self._form = form
+        self._at_once = at_once
         self._numbers = Numbering()
         self._said: dict[str, Protected] = {}  # by the subject of the record
         self._households = Ties()
@@ -235,7 +241,7 @@ class Closure:
         rows: Any = pc.list_parent_indices(pa.ListArray.from_arrays(starts, ids))
         others = self._numbers.column(codes.take(rows), ids)
         lists: Any = pa.ListArray.from_arrays(starts, others)
-        if len(owners) >= LARGE:
+        if len(owners) >= self._at_once:
             ties.take(owners, lists)
             self._may_be_less = True
             return

@@ -38,6 +38,11 @@ PERSONS: Mapping[str, tuple[str, ...]] = {
 """By stream that says where somebody is: where it names persons; "" is the record's own subject."""
 
 
+def plain(number: str) -> str:
+    """A number as the tests write it, however it was spelled."""
+    return number.strip().zfill(15)
+
+
 @dataclass
 class Oracle:
     """What was said last, and whom that covers."""
@@ -51,21 +56,23 @@ class Oracle:
         if stream == "protection":
             self._hear_protection(subject, said)
         elif stream == "household" and not isinstance(said, bytes):
-            self.members[subject] = {each["subject_id"] for each in (said or {}).get("members", ())}
+            listed = (said or {}).get("members", ())
+            self.members[plain(subject)] = {plain(each["subject_id"]) for each in listed}
         elif stream == "nonresident" and not isinstance(said, bytes):
-            self.links.pop(subject, None)
+            self.links.pop(plain(subject), None)
             if said and said["linked_to"]:
-                self.links[subject] = said["linked_to"]
+                self.links[plain(subject)] = plain(said["linked_to"])
 
     def _hear_protection(self, subject: str, said: Body) -> None:
         if isinstance(said, bytes):
             persons, homes = self.protections.get(subject, (set(), set()))
-            self.protections[subject] = persons | {subject}, homes
+            self.protections[subject] = persons | {plain(subject)}, homes
             return
         self.protections.pop(subject, None)
         if said and said["status"] != "ENDED":
-            homes = {said["household_number"]} - {None}
-            self.protections[subject] = {subject, *said["shared_with"]}, homes
+            homes = {plain(home) for home in [said["household_number"]] if home}
+            persons = {plain(each) for each in (subject, *said["shared_with"])}
+            self.protections[subject] = persons, homes
 
     def covered(self) -> tuple[set[str], set[str]]:
         """Persons and households."""

@@ -1,0 +1,274 @@
+"""Seeded orders of everything that coverage rests on, held against an oracle that shares no code.
+
+Each order has protections, households, links, erasures and what cannot be read, of few enough
+persons and households that they meet, in pieces of any size. After each piece the closure must say
+whom the oracle says; at the end every stream that says where somebody is is searched, at every
+place in which a record may name somebody.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from bus.model import Protected
+from bus.model.number import AS_SHIPPED
+from bus.policy import Closure, Search
+from bus.policy.cases import coverages
+from bus.policy.ties import Ties
+from bus.testing.changes import MUNICIPALITY, body
+from bus.testing.lanes import CATALOG
+from tests.unit.deliver.coverage_cases import GARBAGE, PERSONS, Body, Oracle, Said, plain
+
+SEEDS = 10_000
+SOME = range(SEEDS, SEEDS + 200)
+NUMBERS = [f"0000000000010{n:02d}" for n in range(7)]
+STRANGER = "999999999999999"
+HOMES = [f"0000000000020{n:02d}" for n in range(3)]
+_TEXT = pa.string()
+_HEADER = pa.field("header", pa.struct([("municipality_code", _TEXT), ("subject_id", _TEXT)]))
+SCHEMAS = {
+    "household": pa.schema([_HEADER, ("members", pa.list_(pa.struct([("subject_id", _TEXT)])))]),
+    "nonresident": pa.schema([_HEADER, ("linked_to", _TEXT)]),
+    "protection": pa.schema(
+        [_HEADER, ("status", _TEXT), ("shared_with", pa.list_(_TEXT)), ("household_number", _TEXT)]
+    ),
+}
+
+
+def header(subject: str) -> dict[str, str]:
+    return {"municipality_code": MUNICIPALITY, "subject_id": subject}
+
+
+def batch(stream: str, records: Sequence[Said]) -> pa.RecordBatch:
+    """The columns of so many records, as far as coverage looks at them."""
+    rows = [{**items, "header": header(subject)} for _, subject, items in records]  # type: ignore[dict-item]
+    return pa.RecordBatch.from_pylist(rows, schema=SCHEMAS[stream])
+
+
+def tell(closure: Closure, piece: Sequence[Said]) -> None:
+    """One stream's records, in order, as the fence does it: together what it can."""
+    for is_read, said in itertools.groupby(piece, lambda said: isinstance(said[2], dict)):
+        records = list(said)
+        stream = records[0][0]
+        if not is_read:
+            for _, subject, items in records:
+                _tell_unread(closure, stream, f"{MUNICIPALITY}/{subject}", items)
+        elif stream == "protection":
+            for key, word in coverages(batch(stream, records), AS_SHIPPED):
+                closure.protection(key, word)
+        elif stream == "household":
+            closure.households(batch(stream, records))
+        else:
+            closure.nonresidents(batch(stream, records))
+
+
+def _tell_unread(closure: Closure, stream: str, key: str, items: Body) -> None:
+    if stream == "protection":
+        closure.protection(key, Protected() if items is None else None)
+    elif items is None and stream == "household":
+        closure.household_gone(key)
+    elif items is None:
+        closure.nonresident_gone(key)
+
+
+def saying(dice: Random) -> Said:
+    """One record of any of the three streams."""
+    some = [spelled(dice, each) for each in NUMBERS if dice.random() < 0.25]
+    said: Body
+    match dice.choice(["protection", "household", "household", "nonresident"]):
+        case "protection":
+            said = {
+                "status": dice.choice(["ACTIVE", "ACTIVE", "PROVISIONAL", "ENDED"]),
+                "shared_with": some if dice.random() < 0.3 else [],
+                "household_number": dice.choice([None, None, *HOMES]),
+            }
+            stream, subject = "protection", dice.choice(NUMBERS)
+        case "household":
+            said = {"members": [{"subject_id": each} for each in some]}
+            stream, subject = "household", dice.choice(HOMES)
+        case _:
+            said = {"linked_to": dice.choice([None, *NUMBERS, spelled(dice, NUMBERS[0])])}
+            stream, subject = "nonresident", dice.choice(NUMBERS)
+    if dice.random() < 0.1:
+        said = dice.choice([None, GARBAGE])
+    return stream, spelled(dice, subject), said
+
+
+def spelled(dice: Random, number: str) -> str:
+    """A number as somebody may have written it."""
+    if dice.random() < 0.8:
+        return number
+    return number.lstrip("0").zfill(dice.randint(1, 15)) + dice.choice(["", " "])
+
+
+def pieces(dice: Random) -> Iterator[list[Said]]:
+    """An order, in pieces of one stream each."""
+    for _ in range(dice.randint(2, 8)):
+        first = saying(dice)
+        more = [said for _ in range(dice.choice([0, 0, 1, 3])) if (said := saying(dice))]
+        yield [first, *(said for said in more if said[0] == first[0])]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of one stream, the person that each names, and the household."""
+
+    records: pa.RecordBatch
+    persons: Sequence[str]
+    homes: Sequence[str | None]
+
+
+def searched(stream: str) -> Rows:
+    """Rows that name each number at each place where a record may name somebody."""
+    rows = [planted(stream, path, number) for number in NUMBERS for path in PERSONS[stream]]
+    persons = [number for number in NUMBERS for _ in PERSONS[stream]]
+    if stream == "resident":
+        rows = [{**row, "household_number": None} for row in rows]
+        rows += [{**planted(stream, "", STRANGER), "household_number": home} for home in HOMES]
+        persons += [STRANGER] * len(HOMES)
+    homes = [row.get("household_number") for row in rows]
+    return Rows(pa.RecordBatch.from_pylist(rows), persons, homes)
+
+
+def planted(stream: str, path: str, number: str) -> dict[str, Any]:
+    """A row that names *number* at *path*, and nobody else whom anybody knows."""
+    items: dict[str, Any] = {}
+    for each in PERSONS[stream]:
+        head, _, rest = each.partition("/")
+        value = number if each == path else STRANGER
+        if rest:
+            items[head] = [{rest: STRANGER}, {rest: value}]
+        elif each:
+            items[each] = value
+    return {**items, "header": header(number if path == "" else STRANGER)}
+
+
+SEARCHED = {stream: searched(stream) for stream in PERSONS}
+
+
+def unspelled(keys: Iterable[str]) -> frozenset[str]:
+    return keyed({plain(key.partition("/")[2]) for key in keys})
+
+
+def keyed(numbers: set[str]) -> frozenset[str]:
+    return frozenset(f"{MUNICIPALITY}/{number}" for number in numbers)
+
+
+def hold_against_oracle(seeds: Iterable[int]) -> None:
+    """So many orders."""
+    for seed in seeds:
+        _hold(Random(seed))
+
+
+def _hold(dice: Random) -> None:
+    closure, oracle = Closure(at_once=dice.choice([1, 2, 500])), Oracle()
+    if dice.random() < 0.5:  # merged at every turn, as what was said long ago is
+        closure._households, closure._links = (Ties(much=0, at_first=1) for _ in range(2))
+    persons: set[str] = set()
+    homes: set[str] = set()
+    for piece in pieces(dice):
+        tell(closure, piece)
+        for said in piece:
+            oracle.hear(*said)
+        before = persons, homes
+        persons, homes = oracle.covered()
+        is_more, is_less = closure.settle()
+        everybody = closure.everybody
+        assert unspelled(everybody.persons) == keyed(persons)
+        assert unspelled(everybody.households) == keyed(homes)
+        assert everybody.persons >= keyed(persons)
+        assert is_more == (not (persons <= before[0] and homes <= before[1]))
+        assert is_less == (not (before[0] <= persons and before[1] <= homes))
+    search = Search(closure.everybody)
+    for stream, rows in SEARCHED.items():
+        found = search.rows(rows.records, CATALOG.stream(stream).located).to_pylist()
+        named = zip(rows.persons, rows.homes, strict=True)
+        assert found == [who in persons or home in homes for who, home in named], stream
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(4))
+def test_ten_thousand_orders(part: int) -> None:
+    """Whom the oracle says, after every piece of every order, in every stream."""
+    hold_against_oracle(range(part, SEEDS, 4))
+
+
+def test_some_orders() -> None:
+    """A few of them at each run."""
+    hold_against_oracle(SOME)
+
+
+def _nobody(*_: object) -> Sequence[int]:
+    return ()
+
+
+def _nobody_named(closure: Closure, subject: str, now: Protected | None) -> None:
+    alone = None if now is None else Protected(now.persons & {subject}, now.households)
+    _PROTECTION(closure, subject, alone)
+
+
+def _no_household_named(closure: Closure, subject: str, now: Protected | None) -> None:
+    _PROTECTION(closure, subject, None if now is None else Protected(now.persons))
+
+
+_PROTECTION: Callable[..., None] = Closure.protection
+RELATIONS: Mapping[str, tuple[Any, str, Any]] = {
+    "whom a protection names": (Closure, "protection", _nobody_named),
+    "the household that a protection names": (Closure, "protection", _no_household_named),
+    "the members of a household": (Closure, "_members", _nobody),
+    "the household of a person": (Closure, "_homes_of", _nobody),
+    "whom a number is linked to": (Closure, "_linked_on", _nobody),
+    "what is linked to a number": (Closure, "_linked_back", _nobody),
+}
+
+
+@pytest.mark.parametrize("relation", RELATIONS)
+def test_a_relation_taken_out_is_caught(relation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oracle objects: each relation is needed, and the orders above would show its loss."""
+    monkeypatch.setattr(*RELATIONS[relation])
+    with pytest.raises(AssertionError):
+        hold_against_oracle(SOME)
+
+
+class _WithoutTheRecordsHousehold(Search):
+    def __init__(self, protected: Protected) -> None:
+        super().__init__(Protected(protected.persons))
+
+
+def test_the_records_own_household_taken_out_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a record says itself counts, too."""
+    monkeypatch.setattr(f"{__name__}.Search", _WithoutTheRecordsHousehold)
+    with pytest.raises(AssertionError, match="resident"):
+        hold_against_oracle(SOME)
+
+
+def test_why_somebody_is_covered() -> None:
+    """Every step from the protected person on, by relation."""
+    closure = Closure()
+    woman, mother, brother, number = NUMBERS[:4]
+    tell(
+        closure,
+        [("household", HOMES[0], {"members": [{"subject_id": woman}, {"subject_id": mother}]})],
+    )
+    tell(closure, [("nonresident", number, {"linked_to": mother})])
+    said = body("protection", shared_with=[brother])
+    tell(closure, [("protection", woman, said)])
+    closure.settle()
+
+    why = closure.reasons(f"{MUNICIPALITY}/{woman}")
+    assert set(why) == closure.everybody.persons
+    steps = {
+        key.partition("/")[2]: [(r.relation.value, r.via.partition("/")[2]) for r in reasons]
+        for key, reasons in why.items()
+    }
+    assert steps[woman][0] == ("case", woman)
+    assert steps[brother] == [("named", woman)]
+    assert steps[mother] == [("household", HOMES[0]), ("link", number)]
+    assert steps[number] == [("link", mother)]
