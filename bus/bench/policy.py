@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 from pydantic import SecretBytes
 
 from bus import app
+from bus.bench import coverage
 from bus.bench.figures import median_rate, seconds
 from bus.bench.rows import resident_rows
 from bus.broker import Message, Producer
@@ -140,7 +141,8 @@ async def measure_fence(settings: Settings, step: Callable[[str], None]) -> Mapp
 
     What is asked of the broker, whether anything is new, is in both and measured beside them.
 
-    On the real log; the topic ``linkage.protection`` must be empty.
+    Beside the households of a city; see :mod:`bus.bench.coverage`. On the real log; the topics
+    ``linkage.protection`` and ``linkage.household`` must be empty.
     """
     catalog = app.catalog(settings)
     resident, protection = catalog.stream("resident"), catalog.stream("protection")
@@ -164,6 +166,10 @@ async def measure_fence(settings: Settings, step: Callable[[str], None]) -> Mapp
             pc.struct_field(rows.column("header"), "municipality_code")[0].as_py(),
         )
         subjects = pc.struct_field(rows.column("header"), "subject_id").to_pylist()
+        step("appending a city's households")
+        header = rows.column("header")[0]
+        await coverage.fill(broker, known, catalog.stream("household"), header, subjects)
+        started = await asyncio.to_thread(coverage.start, settings, step)
         await starts.send(subjects[:PROTECTED])
         await fence.start()
         stack.push_async_callback(fence.close)
@@ -195,6 +201,7 @@ async def measure_fence(settings: Settings, step: Callable[[str], None]) -> Mapp
     added = [after - before for (_, after), (_, before) in zip(changed, idle, strict=True)]
     over = [with_it / without for (with_it, _), (without, _) in zip(idle, bare, strict=True)]
     return {
+        **started,
         "policy_fence_changed_ms": statistics.median(added),
         "policy_fence_idle_ms": statistics.median(fenced for _, fenced in idle),
         "policy_fence_idle_over_bare": statistics.median(over),

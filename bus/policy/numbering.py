@@ -30,8 +30,8 @@ class Numbering:
     def of(self, key: str) -> int:
         """The whole number of *key*."""
         code, slash, number = key.partition("/")
-        digits = bare(number)
-        is_plain = digits.isascii() and digits.isdecimal() and len(digits) <= LONGEST
+        digits = bare(number) or "0"
+        is_plain = slash and digits.isascii() and digits.isdecimal() and len(digits) <= LONGEST
         if is_plain and (at := self._at(code)) is not None:
             return at << _SHIFT | int(digits)
         return self._odd_one(f"{code}/{digits}" if slash else key)

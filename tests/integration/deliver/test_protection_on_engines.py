@@ -42,7 +42,7 @@ class Store:
     def __init__(self, uri: str) -> None:
         self._uri = uri
         self._rows: dict[str, list[dict[str, Any]]] = {}
-        self._reached: Mapping[int, int] = {}
+        self._reached: Mapping[str, int] = {}
 
     def read(self) -> None:
         """Everything at one moment."""
@@ -50,11 +50,8 @@ class Store:
             self._uri, row_factory=dict_row, application_name="judge"
         ) as connection:
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-            lanes = connection.execute(
-                'SELECT partition, "offset" FROM linkage.renkei_position WHERE stream = %s',
-                ("protection",),
-            ).fetchall()
-            self._reached = {lane["partition"]: lane["offset"] for lane in lanes}
+            (fence,) = connection.execute("SELECT reached FROM linkage.renkei_fence").fetchall()
+            self._reached = fence["reached"]
             for stream, places in PLACES.items():
                 names = ("subject_id", "version", "protected", *places)
                 query = sql.SQL("SELECT {} FROM {}").format(
@@ -67,9 +64,9 @@ class Store:
         """Of one table, as read."""
         return self._rows.get(stream, [])
 
-    def reached(self, partition: int) -> int:
-        """How far one protection lane was, as read."""
-        return self._reached.get(partition, 0)
+    def reached(self, log: str) -> int:
+        """As of where coverage was applied, as read."""
+        return self._reached.get(log, 0)
 
     def cut(self) -> None:
         """Break every line to it once, but the judge's."""

@@ -69,6 +69,11 @@ class Oracle:
             self.protections[subject] = persons | {plain(subject)}, homes
             return
         self.protections.pop(subject, None)
+        if said and said.get("cases"):  # covered while any of them is open, by whom that names
+            opened = {each["started_on"] for each in said["cases"] if each["status"] != "ENDED"}
+            shared = [s["subject_id"] for s in said["sharers"] if s["started_on"] in opened]
+            status = "ACTIVE" if opened else "ENDED"
+            said = {**said, "status": status, "shared_with": shared}
         if said and said["status"] != "ENDED":
             homes = {plain(home) for home in [said["household_number"]] if home}
             persons = {plain(each) for each in (subject, *said["shared_with"])}

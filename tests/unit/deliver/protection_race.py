@@ -1,15 +1,17 @@
 """A race of protections against publishers, and a judge of it that knows nothing of the product.
 
-A *family* has four persons and rows in five streams that say where they are: as the subject, as
-whoever a number is linked to, as co-owner, user and guardian, and by the household. Publishers
-send new versions of all rows, and the register starts, changes and ends protections, all in a
-seeded order; whoever runs the race disturbs the lanes meanwhile.
+A *family* has persons, two households, and rows in five streams that say where they are: as the
+subject, as whoever a number is linked to, as co-owner, user and guardian, and by the household.
+Publishers send new versions of all rows; the register starts, changes and ends two protections,
+moves persons in and out of the households and links numbers, all in a seeded order. Whoever runs
+the race disturbs the lanes meanwhile.
 
 The judge keeps what was published and when, by a counter: *begun* before an append is asked for,
-*acknowledged* after it has returned. It reads the stores' rows alone, and how far the store says
-that its protection lanes are. A row may say no location if a protection covers it that is applied
-in this store, or that was acknowledged before the row's own event was begun, unless a later word
-on the same protection, begun by now, covers it no longer.
+*acknowledged* after it has returned. It reads the stores' rows alone, and as of what the store says
+that coverage is applied. Of each record that coverage rests on, some word is known to whoever wrote
+a row: one that was acknowledged before the row's own event was begun, or that is applied in this
+store. It may have known any later one that was begun by now. A row may say no location if it is
+covered whichever of these it knew (:mod:`tests.unit.deliver.coverage_cases`).
 """
 
 from __future__ import annotations
@@ -27,10 +29,11 @@ from random import Random
 from typing import Any
 
 from bus.broker.partitioner import partition_of
-from bus.model import Suppression, View
+from bus.model import PROTECTION, Suppression, View
 from bus.policy import compile_view
 from bus.testing.changes import MUNICIPALITY, body
 from bus.testing.lanes import CATALOG, SUBSCRIPTIONS, TODAY, Town
+from tests.unit.deliver.coverage_cases import Body, Oracle
 
 SYSTEM = "child_allowance"
 STREAMS = (
@@ -51,7 +54,7 @@ _NUL = "a\x00b"  # no store of these tests takes it
 
 Row = tuple[str, str]  # stream, subject
 Rows = Callable[[str], Iterator[Mapping[str, Any]]]  # of a stream, in a store
-Reached = Callable[[int], int]  # protection lane -> its position in a store
+Reached = Callable[[str], int]  # log -> as of where coverage is applied in a store
 
 
 def view_of(system: str, stream: str) -> View:
@@ -78,14 +81,13 @@ def view_of(system: str, stream: str) -> View:
 
 
 @dataclass
-class Said:
-    """One word on a protection: whom it covers, and when and where it was appended."""
+class Word:
+    """One word on what coverage rests on, and when and where it was appended."""
 
-    persons: frozenset[str]
-    household: str | None
+    said: Body
     begun: float
     acknowledged: float = math.inf
-    partition: int = -1
+    log: str = ""
     offset: int = -1
 
 
@@ -99,10 +101,10 @@ class Published:
     is_refused: bool
     family: int
 
-    def is_covered(self, said: Said) -> bool:
-        """Whether a protection is about this row."""
-        shares = said.household is not None and said.household == self.household
-        return shares or bool(said.persons & self.persons)
+    def is_covered(self, oracle: Oracle) -> bool:
+        """Whether it is about somebody who is covered."""
+        persons, homes = oracle.covered()
+        return bool(self.persons & persons) or self.household in homes
 
 
 @dataclass
@@ -110,9 +112,10 @@ class Judge:
     """What was published, and what must not be seen."""
 
     events: dict[tuple[str, str, int], Published] = field(default_factory=dict)
-    protections: defaultdict[int, list[list[Said]]] = field(
-        default_factory=lambda: defaultdict(list)
+    words: defaultdict[int, dict[Row, list[Word]]] = field(
+        default_factory=lambda: defaultdict(dict)
     )
+    """By family, of each record that coverage rests on what was said of it, oldest first."""
     newest: dict[Row, int] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     looks: int = 0
@@ -143,7 +146,10 @@ class Judge:
             parked = any(self.events[stream, subject, v].is_refused for v in range(1, version + 1))
             if parked:
                 continue
-            covered = any(event.is_covered(word[-1]) for word in self.protections[event.family])
+            oracle = Oracle()
+            for key, said in self.words[event.family].items():
+                oracle.hear(*key, said[-1].said)
+            covered = event.is_covered(oracle)
             is_there = row is not None and all(row[c] is not None for c in PLACES[stream])
             is_right = row is not None and (row["version"], row["protected"], is_there) == (
                 version, covered, not covered,
@@ -153,17 +159,25 @@ class Judge:
         return wrong
 
     def _is_forbidden(self, event: Published, now: int, reached: Reached) -> bool:
-        for words in self.protections[event.family]:
-            for index, said in enumerate(words):
-                if not event.is_covered(said) or said.offset < 0:
-                    continue
-                is_applied = reached(said.partition) > said.offset
-                if not is_applied and event.begun < said.acknowledged:
-                    continue
-                later = words[index + 1 :]
-                if not any(w.begun <= now and not event.is_covered(w) for w in later):
-                    return True
-        return False
+        options = []
+        for key, said in self.words[event.family].items():
+            known = [
+                at
+                for at, word in enumerate(said)
+                if word.acknowledged < event.begun or 0 <= word.offset < reached(word.log)
+            ]
+            first = known[-1] if known else 0
+            possible = [(key, word.said) for word in said[first:] if word.begun <= now]
+            options.append(possible if known else [(key, None), *possible])
+        if not any(key[0] == PROTECTION for key in self.words[event.family]):
+            return False
+        for combination in itertools.product(*options):
+            oracle = Oracle()
+            for key, said_then in combination:
+                oracle.hear(*key, said_then)
+            if not event.is_covered(oracle):
+                return False
+        return True
 
 
 class Family:
@@ -174,31 +188,44 @@ class Family:
         self._town = town
         self._judge = judge
         self._dice = dice
-        ids = [f"{number:08d}000000{kind}" for kind in range(10)]
-        self._protected, self._shares, self._lives_there, self._outsider = ids[:4]
-        self._home, self._elsewhere = ids[4:6]
-        p, o = self._protected, self._outsider
+        ids = [f"{number:08d}00000{kind:02d}" for kind in range(15)]
+        self._protected, self._shares, self._lives_there, self._outsider, self._mother = ids[:5]
+        self._home, self._elsewhere, self._linked = ids[5:8]
+        p, o, m = self._protected, self._outsider, self._mother
         self._rows: list[tuple[Row, frozenset[str], str | None, dict[str, Any]]] = [
             self._resident(p, self._home),
             self._resident(self._shares, self._elsewhere),
             self._resident(self._lives_there, self._home),
             self._resident(o, self._elsewhere + "1"),
-            self._row("nonresident", ids[6], {p}, linked_to=p, linked_source=True),
+            self._row("nonresident", ids[8], {p}, linked_to=p, linked_source=True),
+            self._row("nonresident", self._linked, {m}, linked_to=m, linked_source=True),
             self._row(
-                "fixed_asset_tax.levy", ids[7], {o, p}, taxpayer_subject_id=o,
+                "fixed_asset_tax.levy", ids[9], {o, p}, taxpayer_subject_id=o,
                 co_owners=[{**_example("fixed_asset_tax.levy", "co_owners"), "subject_id": s}
                            for s in (o, p)],
             ),
             self._row(
-                "light_vehicle_tax.vehicle", ids[8], {o, p}, owner_subject_id=o, user_subject_id=p
+                "light_vehicle_tax.vehicle", ids[10], {o, p}, owner_subject_id=o, user_subject_id=p
             ),
-            self._row("school_enrollment.enrollment", ids[9], {p}, guardian_subject_id=p),
+            self._row(
+                "light_vehicle_tax.vehicle", ids[11], {o, m}, owner_subject_id=o, user_subject_id=m
+            ),
+            self._row("school_enrollment.enrollment", ids[12], {p}, guardian_subject_id=p),
+            self._row("school_enrollment.enrollment", ids[13], {m}, guardian_subject_id=m),
+            self._row(
+                "light_vehicle_tax.vehicle", ids[14], {self._linked},
+                owner_subject_id=self._linked, user_subject_id=self._linked,
+            ),
         ]  # fmt: skip
 
     async def live(self) -> None:
         """Publish everything."""
+        others = (self._mother, self._lives_there)
         await asyncio.gather(
-            self._protect(),
+            self._protect(self._protected, frozenset([self._shares]), self._home),
+            self._protect(self._shares, frozenset(), None),
+            self._live_in(self._home, self._protected, *others),
+            self._live_in(self._elsewhere, self._shares, self._mother),
             *(self._publish(row, persons, home, items) for row, persons, home, items in self._rows),
         )
 
@@ -227,38 +254,54 @@ class Family:
             if is_refused:  # something that the store does not take
                 name = next(n for n in ("plate", "taxpayer_name", "school", "name") if n in items)
                 named[name] = {**items["name"], "full": _NUL} if name == "name" else _NUL
-            event = Published(persons, household, judge.now(), is_refused, self.number)
+            about = persons
+            if subject == self._linked:  # to the mother, to nobody, and back
+                to = self._dice.choice([self._mother, self._mother, None])
+                named |= {"linked_to": to, "linked_source": to is not None}
+                about = frozenset([subject, to] if to else [subject])
+            event = Published(about, household, judge.now(), is_refused, self.number)
             judge.events[stream, subject, version] = event
             judge.newest[row] = version
-            await self._append(stream, subject, version, named)
+            if stream == "nonresident":
+                await self._say(stream, subject, version, named)
+            else:
+                await self._append(stream, subject, version, named)
 
-    async def _protect(self) -> None:
-        words: list[Said] = []
-        self._judge.protections[self.number].append(words)
-        start = frozenset([self._protected, self._shares])
-        nobody = Said(frozenset(), None, 0)
+    async def _protect(self, whom: str, shares: frozenset[str], home: str | None) -> None:
         for version in range(1, self._dice.choice([1, 1, 2, 3, 4]) + 1):
             await self._pause()
-            kind = "start" if not words else self._dice.choice(["start", "less", "end", "end"])
-            said = {
-                "start": Said(start, self._home, self._judge.now()),
-                "less": Said(frozenset([self._protected]), None, self._judge.now()),
-                "end": Said(nobody.persons, None, self._judge.now()),
-            }[kind]
-            words.append(said)
+            kind = "start" if version == 1 else self._dice.choice(["start", "less", "end", "end"])
+            is_whole = kind == "start"
             items = {
                 "status": "ENDED"
                 if kind == "end"
                 else self._dice.choice(["ACTIVE", "PROVISIONAL"]),
-                "shared_with": sorted(said.persons - {self._protected}),
-                "household_number": said.household,
+                "shared_with": sorted(shares) if is_whole else [],
+                "household_number": home if is_whole and self._dice.random() < 0.5 else None,
                 "ends_on": "2020-03-31",  # lifts nothing
                 "started_on": "2019-04-01",
             }
-            said.partition, said.offset = await self._append(
-                "protection", self._protected, version, body("protection", **items)
-            )
-            said.acknowledged = self._judge.now()
+            await self._say(PROTECTION, whom, version, body("protection", **items))
+
+    async def _live_in(self, home: str, *members: str) -> None:
+        """Persons move in and out."""
+        for version in range(1, self._dice.randint(2, 5)):
+            await self._pause()
+            there = [each for each in members if self._dice.random() < 0.7]
+            items = {
+                "head_subject_id": None,
+                "members": [{"subject_id": each, "relationship": None} for each in there],
+                "member_count": len(there),
+            }
+            await self._say("household", home, version, items)
+
+    async def _say(self, stream: str, subject: str, version: int, items: dict[str, Any]) -> None:
+        """Append what coverage rests on; the judge knows of it before."""
+        word = Word(items, self._judge.now())
+        self._judge.words[self.number].setdefault((stream, subject), []).append(word)
+        partition, word.offset = await self._append(stream, subject, version, items)
+        word.log = f"{stream}/{partition}"
+        word.acknowledged = self._judge.now()
 
     async def _append(
         self, stream: str, subject: str, version: int, items: Mapping[str, Any]

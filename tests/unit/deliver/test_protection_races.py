@@ -17,11 +17,13 @@ import bus.deliver.fence as fence
 import bus.policy.protection as searching
 import connectors.memory.sink as memory
 import tests.unit.deliver.protection_race as races
+from bus.deliver.covering import Covering
 from bus.deliver.fence import Fence
 from bus.deliver.rebuild import Rebuild
 from bus.errors import LaneLost, RebuildBusy
 from bus.model import View
 from bus.points import Point
+from bus.policy import Closure
 from bus.testing.lanes import CATALOG, Hosted, Town, hosted
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 from tests.unit.deliver.protection_race import STREAMS, SYSTEM, Family, Judge, view_of
@@ -87,9 +89,8 @@ class Race:
     def _rows(self, stream: str) -> Any:
         return list(self.store.tables.get(stream, {}).values())
 
-    def _reached(self, partition: int) -> int:
-        checkpoint = self.store.checkpoints.get(("protection", partition))
-        return checkpoint.position.offset if checkpoint else 0
+    def _reached(self, log: str) -> int:
+        return self.store.fence.get(log, 0)
 
     def _look(self, point: Point) -> None:
         if point is Point.SINK_COMMITTED:
@@ -188,12 +189,16 @@ async def test_the_address_is_never_seen_again(seed: int, monkeypatch: pytest.Mo
     await Race(seed, monkeypatch).run(FAMILIES)
 
 
-async def _asks_nobody(_fence: Fence, _asked: object = None) -> None:
+async def _asks_nobody(_: object, _asked: object = None) -> None:
     await asyncio.sleep(0)
 
 
 def _lets_all(*_: object) -> None:
     return
+
+
+def _nobody(*_: object) -> tuple[int, ...]:
+    return ()
 
 
 def _takes_nothing(table: Any, *_: object) -> Any:
@@ -216,6 +221,11 @@ MECHANISMS: dict[str, tuple[Any, str, Any]] = {
     "the store takes out": (memory, "suppress", _takes_nothing),
     "the household counts": (fence, "Search", _WithoutHouseholds),
     "whoever is named counts": (races, "view_of", _only_the_subject),
+    "members count": (Closure, "_members", _nobody),
+    "homes count": (Closure, "_homes_of", _nobody),
+    "whom a number is linked to counts": (Closure, "_linked_on", _nobody),
+    "what is linked to a number counts": (Closure, "_linked_back", _nobody),
+    "a lane tells its store": (Covering, "is_due", property(lambda _: False)),
 }
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from random import Random
 from typing import Any
 
@@ -20,7 +21,7 @@ import pytest
 from bus.model import Protected
 from bus.model.number import AS_SHIPPED
 from bus.policy import Closure, Search
-from bus.policy.cases import coverages
+from bus.policy.cases import Standing, after, covered, said_of
 from bus.policy.ties import Ties
 from bus.testing.changes import MUNICIPALITY, body
 from bus.testing.lanes import CATALOG
@@ -36,14 +37,22 @@ _HEADER = pa.field("header", pa.struct([("municipality_code", _TEXT), ("subject_
 SCHEMAS = {
     "household": pa.schema([_HEADER, ("members", pa.list_(pa.struct([("subject_id", _TEXT)])))]),
     "nonresident": pa.schema([_HEADER, ("linked_to", _TEXT)]),
-    "protection": pa.schema(
-        [_HEADER, ("status", _TEXT), ("shared_with", pa.list_(_TEXT)), ("household_number", _TEXT)]
-    ),
 }
 
 
+CASE = {
+    "kind": None, "ends_on": None, "from_other_municipality": False, "current_address": True,
+    "previous_address": True, "registered_domicile": True,
+}  # fmt: skip
+PROTECTION = {
+    "kind": None, "ends_on": None, "from_other_municipality": False, "suppresses": [],
+    "decided_on": None, "cases": [], "sharers": [],
+}  # fmt: skip
+
+
 def header(subject: str) -> dict[str, str]:
-    return {"municipality_code": MUNICIPALITY, "subject_id": subject}
+    event_type = "protection.started"  # of no account but for a protection
+    return {"municipality_code": MUNICIPALITY, "subject_id": subject, "event_type": event_type}
 
 
 def batch(stream: str, records: Sequence[Said]) -> pa.RecordBatch:
@@ -61,8 +70,11 @@ def tell(closure: Closure, piece: Sequence[Said]) -> None:
             for _, subject, items in records:
                 _tell_unread(closure, stream, f"{MUNICIPALITY}/{subject}", items)
         elif stream == "protection":
-            for key, word in coverages(batch(stream, records), AS_SHIPPED):
-                closure.protection(key, word)
+            for _, subject, items in records:
+                row = {**PROTECTION, **items, "header": header(subject)}  # type: ignore[dict-item]
+                told = said_of(row)
+                word = covered(told.key, after(Standing(), told), AS_SHIPPED)
+                closure.protection(told.key, word)
         elif stream == "household":
             closure.households(batch(stream, records))
         else:
@@ -84,12 +96,8 @@ def saying(dice: Random) -> Said:
     said: Body
     match dice.choice(["protection", "household", "household", "nonresident"]):
         case "protection":
-            said = {
-                "status": dice.choice(["ACTIVE", "ACTIVE", "PROVISIONAL", "ENDED"]),
-                "shared_with": some if dice.random() < 0.3 else [],
-                "household_number": dice.choice([None, None, *HOMES]),
-            }
             stream, subject = "protection", dice.choice(NUMBERS)
+            said = protecting(dice, some if dice.random() < 0.5 else [])
         case "household":
             said = {"members": [{"subject_id": each} for each in some]}
             stream, subject = "household", dice.choice(HOMES)
@@ -99,6 +107,23 @@ def saying(dice: Random) -> Said:
     if dice.random() < 0.1:
         said = dice.choice([None, GARBAGE])
     return stream, spelled(dice, subject), said
+
+
+def protecting(dice: Random, shared: Sequence[str]) -> dict[str, Any]:
+    """A person's cases, some of them open; each names some of those who share the address."""
+    begun = [date(2026, 4, day) for day in range(1, dice.randint(2, 4))]
+    statuses = ["ACTIVE", "PROVISIONAL", "ENDED"]
+    cases = [{**CASE, "started_on": day, "status": dice.choice(statuses)} for day in begun]
+    sharers = [{"subject_id": each, "started_on": dice.choice(begun)} for each in shared]
+    opened = {each["started_on"] for each in cases if each["status"] != "ENDED"}
+    return {
+        "status": "ACTIVE" if opened else "ENDED",
+        "started_on": begun[0],
+        "cases": cases,
+        "sharers": sharers,
+        "shared_with": [s["subject_id"] for s in sharers if s["started_on"] in opened],
+        "household_number": dice.choice([None, None, *HOMES]),
+    }
 
 
 def spelled(dice: Random, number: str) -> str:

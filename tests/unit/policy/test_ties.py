@@ -40,7 +40,7 @@ def test_what_was_said_last_holds_both_ways(seed: int) -> None:
 def test_keys_and_numbers() -> None:
     """There and back; zeros in front make nobody another, another municipality does."""
     numbers = Numbering()
-    keys = ["131016/000000012345674", "011002/000000012345674", "131016/A1", "131016/", "bare"]
+    keys = ["131016/000000012345674", "011002/000000012345674", "131016/A1", "bare"]
     keys.append("131016/" + "9" * 16)
     whole = [numbers.of(key) for key in keys]
 
@@ -54,7 +54,7 @@ def test_a_column_of_keys() -> None:
     """As one by one, also where something odd is among them."""
     numbers = Numbering()
     codes = ["131016", "131016", "011002", "131016"]
-    for ids in (["1", "02", "3", "000000000000002"], ["1", "", "x", "٣"]):
+    for ids in (["1", "02", "3", "000000000000002"], ["000000000000000", "", "x", "٣"]):
         found = numbers.column(pa.array(codes), pa.array(ids)).to_pylist()
         assert found == [numbers.of(f"{c}/{i}") for c, i in zip(codes, ids, strict=True)]
     assert numbers.column(pa.array([], pa.string()), pa.array([], pa.string())).to_pylist() == []
