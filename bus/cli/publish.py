@@ -93,11 +93,13 @@ async def _run(
                 journal = None
             moved(now)
 
+        keys = composition.proofs(settings)
         async with composition.publisher(settings, is_dry=dry_run) as publisher:
             progress = await load(
                 content,
                 publisher,
                 sealed=composition.sealed_streams(settings),
+                key=await keys.key_of_ids() if keys.has_source else None,
                 progress=progress,
                 refused=told.refused,
                 advanced=advanced,

@@ -4,10 +4,10 @@ The file is read once, from front to back, and only a batch of it is ever in mem
 line is reported with all its faults and its number, and does not stop the others; empty lines
 are passed over.
 
-**Again and again.** A change without an id gets one that follows from the line's own bytes, so a
-file that is loaded again, whole or from the middle, adds nothing that is there already. A change
-with an item that is sealed (個人番号) must bring an id: whoever has the ledger could find the
-number by trying which one makes that id.
+**Again and again.** A change without an id gets one that follows from the line's own bytes and a
+key of the site's, so a file that is loaded again, whole or from the middle, adds nothing that is
+there already, and nobody without the key can try which line makes that id. Where there is no key,
+and for a change with an item that is sealed (個人番号), the line must bring an id.
 
 The journal only saves time: it remembers how far a load had come and a digest of what lay before,
 and if the file has changed up to there, the load begins anew.
@@ -95,6 +95,7 @@ async def load(
     publisher: Publishing,
     *,
     sealed: Collection[str],
+    key: bytes | None,
     progress: Progress | None = None,
     refused: Callable[[RefusedLine], None] = lambda _: None,
     advanced: Callable[[Progress], None] = lambda _: None,
@@ -104,6 +105,7 @@ async def load(
     Args:
         file: Opened for reading bytes; at the offset of *progress*.
         sealed: The streams that have an item which is sealed.
+        key: With which ids are made; None: a line without an id is refused.
         refused: Called for each refused line, in the order of lines.
         advanced: Called after each batch.
 
@@ -112,7 +114,7 @@ async def load(
     """
     progress = Progress() if progress is None else progress
     for batch in batches(lines(file, progress.lines, progress.offset)):
-        await _publish(batch, publisher, progress, refused, sealed)
+        await _publish(batch, publisher, progress, refused, sealed, key)
         progress.lines, progress.offset = batch[-1].number, batch[-1].end
         advanced(progress)
     return progress
@@ -124,6 +126,7 @@ async def _publish(
     progress: Progress,
     refused: Callable[[RefusedLine], None],
     sealed: Collection[str],
+    key: bytes | None,
 ) -> None:
     parsed: list[tuple[Line, Change | list[Fault]]] = []
     for line in batch:
@@ -132,7 +135,7 @@ async def _publish(
             parsed.append((line, [Fault(code="too-large", expected=expected)]))
         elif line.data.strip(b" \t\r\n"):
             try:
-                change = _change(line.data, line.is_whole, sealed)
+                change = _change(line.data, line.is_whole, sealed, key)
             except BaseException as error:
                 if not is_of_data(error):
                     raise
@@ -160,14 +163,20 @@ async def _publish(
             refused(_refusal(line, [fault for fault in outcome.faults if fault.is_error]))
 
 
-def _change(data: bytes, is_whole: bool, sealed: Collection[str]) -> Change | list[Fault]:
+def _change(
+    data: bytes, is_whole: bool, sealed: Collection[str], key: bytes | None
+) -> Change | list[Fault]:
     data = data.strip(b" \t\r\n")
     change = parse(data, is_whole=is_whole)
     if isinstance(change, Change) and change.change_id is None:
         if any(record.stream in sealed for record in change.records):
             expected = "an id (UUIDv7) of its own, for a change with an item that is sealed"
             return [Fault(code="missing", expected=expected, field="change_id")]
-        return change.model_copy(update={"change_id": change_id_from(data, change.processed_at)})
+        if key is None:
+            expected = "an id (UUIDv7) of its own; or RENKEI_RECEIPT_KEYS_FILE, to make one with"
+            return [Fault(code="missing", expected=expected, field="change_id")]
+        made = change_id_from(data, change.processed_at, key)
+        return change.model_copy(update={"change_id": made})
     return change
 
 

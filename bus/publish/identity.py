@@ -15,6 +15,7 @@ Anybody can therefore name, in ``cancels``, an event whose change id and index t
 from __future__ import annotations
 
 import hashlib
+import hmac
 import re
 import secrets
 from collections.abc import Callable
@@ -38,15 +39,17 @@ def new_change_id(
     return _shaped(milliseconds.to_bytes(6, "big") + entropy(10))
 
 
-def change_id_from(content: bytes, at: datetime) -> str:
+def change_id_from(content: bytes, at: datetime, key: bytes) -> str:
     """The id of a change that came without one: the same content always gives the same id.
+
+    Ids are in the ledger: without the key, who has that cannot try out what a change may have said.
 
     Args:
         content: What was handed in, as it was; another spelling is another change.
         at: The change's processing time (aware), which becomes the id's.
     """
     milliseconds = min(max(int(at.timestamp() * 1000), 0), 2**48 - 1)
-    digest = hashlib.sha256(content).digest()
+    digest = hmac.digest(key, content, "sha256")
     return _shaped(milliseconds.to_bytes(6, "big") + digest[6:16])
 
 

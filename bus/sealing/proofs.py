@@ -36,6 +36,7 @@ class Statement(StrEnum):
     RECEIPT = "receipt"  # a receipt, in its log
     CUSTODY = "custody"  # what was taken from the ledger, or where it ended
     DIGEST = "digest"  # the events that were delivered
+    CHANGE = "change"  # the id of a change that came without one
 
 
 class Proofs(Keys):
@@ -53,6 +54,16 @@ class Proofs(Keys):
             KeysUnusable, KeysUnavailable: There are no keys yet.
         """
         return prove((await self.ring()).current, kind, said)
+
+    async def key_of_ids(self) -> bytes:
+        """With which the ids of changes are made that came without one: of the oldest key, so that
+        a newer one does not change them.
+
+        Raises:
+            KeysUnusable, KeysUnavailable: There are no keys yet.
+        """
+        ring = await self.ring()
+        return key_for(next(iter(ring.keys.values())), Statement.CHANGE)
 
     async def are_of(self, proof: str | None, kind: Statement, said: Sequence[Any]) -> bool | None:
         """Whether *proof* proves what is *said*; None if it names no key that is known here.

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from bus.cli import publish as command
 from bus.errors import BrokerUnavailable, ConfigurationError
 from bus.publish import bulk
 from bus.publish.publisher import Publisher
+from bus.sealing import file as keyfile
+from bus.sealing.ring import new_key
 from bus.testing.changes import body, change, record
 
 pytestmark = pytest.mark.service
@@ -30,6 +33,9 @@ Run = Callable[..., Result]
 def run(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs the command against the test's own topics."""
     monkeypatch.setenv("RENKEI_HOME", str(tmp_path / "home"))
+    keys = tmp_path / "receipt-keys"
+    keyfile.add(keys, new_key(None, datetime.now(UTC)))
+    monkeypatch.setenv("RENKEI_RECEIPT_KEYS_FILE", str(keys))
 
     @asynccontextmanager
     async def publisher(_settings: Any, *, is_dry: bool = False) -> AsyncIterator[Publisher]:

@@ -25,7 +25,7 @@ def changed(value: dict[str, Any]) -> Change:
     """A change as it is read from a file, with an id that follows from it."""
     text = json.dumps(value)
     parsed = Change.model_validate_json(text, strict=True)
-    made = change_id_from(text.encode(), parsed.processed_at)
+    made = change_id_from(text.encode(), parsed.processed_at, bytes(32))
     return parsed.model_copy(update={"change_id": parsed.change_id or made})
 
 

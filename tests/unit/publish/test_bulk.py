@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -10,12 +11,15 @@ from typing import Any
 import pytest
 
 from bus.errors import BrokerUnavailable
+from bus.model import Change
 from bus.publish import bulk
 from bus.publish.bulk import Journal, Line, Progress, RefusedLine, batches, lines, load
 from bus.sealing import Seals
 from bus.testing.changes import body, change, record
 from bus.testing.keys import Pocket
 from bus.testing.sealed import STREAM
+
+KEY = b"k" * 32
 
 
 def line(**fields: Any) -> bytes:
@@ -31,8 +35,9 @@ def residents(count: int, first: int = 1) -> bytes:
 async def loaded(publisher: Any, data: bytes, **options: Any) -> tuple[Progress, list[RefusedLine]]:
     """A load of *data*, and the lines that it refused."""
     refused: list[RefusedLine] = []
+    given: dict[str, Any] = {"key": KEY, **options}
     progress = await load(
-        io.BytesIO(data), publisher, sealed=[STREAM], refused=refused.append, **options
+        io.BytesIO(data), publisher, sealed=[STREAM], refused=refused.append, **given
     )
     return progress, refused
 
@@ -60,6 +65,32 @@ async def test_loading_again_adds_nothing(house: Any) -> None:
 
     assert (progress.published, progress.resent, refused) == (4, 4, [])
     assert len(house.events("resident")) == 4
+
+
+async def test_an_id_is_found_by_no_guess(house: Any) -> None:
+    """It stands in the ledger: who knows all of a line but a name could try every name there is."""
+    publisher = await house.publisher()
+    names = ["山田 太郎", "山田 次郎", "山田 花子"]
+    tried = [json.dumps(change(record(body=body("resident", name__full=n)))) for n in names]
+    _, refused = await loaded(publisher, f"{tried[1]}\n".encode())
+    ((event,), at) = house.events("resident"), Change.model_validate_json(tried[0]).processed_at
+
+    guesses = [hashlib.sha256(text.encode()).digest()[6:16] for text in tried]
+    made = bytes.fromhex(event["header"]["change_id"].replace("-", ""))
+
+    assert refused == []
+    assert at == event["header"]["processed_at"]
+    assert not any(made[9:] == guess[3:] for guess in guesses)
+
+
+async def test_without_a_key_a_line_brings_its_own_id(house: Any) -> None:
+    """Nothing is made of its content then."""
+    data = residents(1)
+
+    progress, (refused,) = await loaded(await house.publisher(), data, key=None)
+
+    assert (progress.published, progress.refused) == (0, 1)
+    assert [(fault.code, fault.field) for fault in refused.faults] == [("missing", "change_id")]
 
 
 async def test_a_sealed_item_is_in_no_id(house: Any) -> None:
@@ -156,7 +187,7 @@ async def test_a_load_goes_on_where_it_stopped(
     publisher = await house.publisher()
     journal = Journal(tmp_path / "home", file)
     with pytest.raises(BrokerUnavailable), file.open("rb") as content:
-        await load(content, Failing(publisher, at=3), sealed=[], advanced=journal.write)
+        await load(content, Failing(publisher, at=3), sealed=[], key=KEY, advanced=journal.write)
 
     progress = Journal(tmp_path / "home", file).resume()
 
@@ -164,7 +195,7 @@ async def test_a_load_goes_on_where_it_stopped(
     assert (progress.lines, progress.published, progress.refused) == (6, 5, 1)
     with file.open("rb") as content:
         content.seek(progress.offset)
-        done = await load(content, publisher, sealed=[], progress=progress)
+        done = await load(content, publisher, sealed=[], key=KEY, progress=progress)
     assert (done.lines, done.published, done.refused, done.resent) == (10, 9, 1, 0)
     assert len(house.events("resident")) == 9
 

@@ -136,7 +136,9 @@ async def test_a_line_that_breaks_its_reading_is_refused(
     lines = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in people(4, {1}))
     refused: list[Any] = []
 
-    progress = await load(BytesIO(lines.encode()), publisher, sealed=(), refused=refused.append)
+    progress = await load(
+        BytesIO(lines.encode()), publisher, sealed=(), key=bytes(32), refused=refused.append
+    )
 
     assert (progress.published, progress.refused) == (3, 1)
     assert [fault.code for line in refused for fault in line.faults] == ["RK-000"]
