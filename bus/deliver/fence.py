@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from hashlib import sha256
 
 import pyarrow as pa
 import structlog
@@ -34,12 +35,15 @@ from bus.model import PROTECTION, History, NumberForm, Protected, Reached, Strea
 from bus.model.number import AS_SHIPPED
 from bus.policy import Closure, Search
 from bus.policy.cases import Standings, covered, said
+from bus.sealing import Key
+from bus.sealing.proofs import digest
 
 NOBODY = Protected()
 MEMBERS, LINKS = "household", "nonresident"
 RESTS_ON = (PROTECTION, MEMBERS, LINKS)
 """The streams that coverage rests on."""
 
+_SEAL = b"coverage"  # what a seal is of, so that it is no receipt's digest
 REMEMBERED = 1_000
 """Changes of coverage of which it is remembered who was new."""
 
@@ -71,6 +75,8 @@ class Fence(Follower):
         self._has_started = False
         self._taken: dict[str, int] = {}  # by log: the offset after what was taken in last
         self._begin: Reached = {}
+        self._began: bytes | None = None  # a digest of who was covered then
+        self._digested: tuple[Protected | None, bytes] | None = None  # who, and a digest of them
         self._turns: list[Turn] = []
         self.turned: Reached = {}
         """As of which who is covered changed last: who knows less may take it for another."""
@@ -94,6 +100,7 @@ class Fence(Follower):
         self._all = self._search = None
         self._has_started = True
         reached = self._begin = self.reached
+        self._began = _digest(self._closure.everybody)
         if any(reached[log] for log in reached if log.startswith(f"{PROTECTION}/")):
             self.turned = self.released = reached
 
@@ -115,6 +122,22 @@ class Fence(Follower):
         """
         await self.catch_up()
         return self.everybody
+
+    async def sealed_by_now(self, key: Key) -> Protected:
+        """As :meth:`all_by_now`, sealed with *key*: for a store to keep the seal, so that it need
+        not be told anew after a restart if the same are covered.
+
+        Raises:
+            Unavailable: Broker or registry does not answer.
+        """
+        everybody = await self.all_by_now()
+        history = everybody.history
+        if history is not None and self._began is not None:
+            history = replace(history, seal=digest(key, [_SEAL, self._began]))
+        if self._digested is None or self._digested[0] is not self._all:
+            self._digested = self._all, _digest(everybody)
+        seal = digest(key, [_SEAL, self._digested[1]])
+        return replace(everybody, history=history, seal=seal)
 
     @property
     def reached(self) -> Reached:
@@ -186,7 +209,7 @@ class Fence(Follower):
             Turn(as_of, now.persons - before.persons, now.households - before.households)
         )
         if len(self._turns) > REMEMBERED:
-            self._begin = self._turns.pop(0).as_of
+            self._begin, self._began = self._turns.pop(0).as_of, None
         self.turned = as_of
         if is_less:
             self.released = as_of
@@ -239,3 +262,8 @@ class Fence(Follower):
             gone(subject_of(key))
         if records is not None and row > first:
             take(records.slice(first, row - first))
+
+
+def _digest(everybody: Protected) -> bytes:
+    said = ["\n".join(sorted(keys)) for keys in (everybody.persons, everybody.households)]
+    return sha256("\0".join(said).encode()).digest()

@@ -180,7 +180,9 @@ class Mover:
 
     async def _protected(self) -> Protected:
         """What the store's tables are told: who is under protection by now."""
-        return await self._patience.persist(self._kit.shared.fence.all_by_now)
+        shared = self._kit.shared
+        key = (await self._patience.persist(shared.proofs.ring)).current
+        return await self._patience.persist(lambda: shared.fence.sealed_by_now(key))
 
     async def _applied(self, batch: ViewBatch, rows: Rows) -> Applied:
         """Apply, again and again while the store is away; it may have committed unheard.

@@ -36,6 +36,8 @@ class Protected:
     households: frozenset[str] = frozenset()
     as_of: Reached = field(default_factory=dict, compare=False)
     history: History | None = field(default=None, compare=False)
+    seal: str = field(default="", compare=False)
+    """Of who is covered, by a key of the site's: equal if the same are. Empty if not made."""
 
     def __bool__(self) -> bool:
         return bool(self.persons or self.households)
@@ -52,6 +54,14 @@ class Protected:
             self.households & frozenset().union(*(turn.households for turn in new)),
             self.as_of,
         )
+
+    def since(self, told: Reached, seal: str) -> Reached:
+        """As of what a store was told that was told *told*, with *seal*: later than it says, if
+        the same were covered where what is remembered begins."""
+        history = self.history
+        if history is None or not seal or seal != history.seal or knows(told, history.begin):
+            return told
+        return history.begin
 
     def may_release(self, told: Reached | None) -> bool:
         """Whether somebody who was covered as of *told* may be covered no longer."""
@@ -78,6 +88,7 @@ class History:
     begin: Reached  # before that nothing is remembered of what was new
     turns: tuple[Turn, ...]  # since, oldest first
     released: Reached  # as of which somebody was covered no longer, for the last time
+    seal: str = ""  # of who was covered at the begin; empty if it was not made
 
 
 ENDED = "ENDED"

@@ -12,7 +12,8 @@ that was waited for is looked at anew.
 The row is always there: a lock on a row that is yet to be inserted would hold nobody up.
 
 ``renkei_withheld`` says of each table by which columns rows are found, what goes, and as of what it
-was told who is covered (``told``): only whoever is new since then is looked for. A table whose
+was told who is covered (``told``, with a seal of who that was): only whoever is new since then is
+looked for. A table whose
 entry is new while it has rows, or has changed, was told nothing: all of it is looked at next time.
 How rows are found without a word of whom this system does not hold is in
 :mod:`connectors.postgres.finding`.
@@ -129,7 +130,9 @@ def note(connection: Connection, names: Names, view: View) -> None:
     if withheld != noted or told == UNTOLD:
         # what comes into an empty table is masked under what the store knows by now
         connection.execute(
-            f"UPDATE {names.withheld} SET told = (SELECT reached FROM {names.fence})"
+            f"UPDATE {names.withheld} SET told = (SELECT coalesce((SELECT other.told"
+            f" FROM {names.withheld} AS other WHERE other.told -> 'as_of' = reached LIMIT 1),"
+            f" jsonb_build_object('as_of', reached)) FROM {names.fence})"
             f" WHERE relation = $1 AND NOT EXISTS (SELECT FROM {names.table})",
             (names.table,),
         )
@@ -151,7 +154,7 @@ def apply(connection: Connection, names: Names, cluster_id: str, protected: Prot
         by_word[told if is_same_log else UNTOLD].append(table)
     covered, released = dict[Table, set[finding.Key]](), dict[Table, set[finding.Key]]()
     for word, alike in by_word.items():
-        known = _vector(word)
+        known = _known(word, protected)
         if newly := protected.newly(known):
             covered |= finding.rows_of(connection, alike, newly)
         if protected.may_release(known):
@@ -167,8 +170,9 @@ def apply(connection: Connection, names: Names, cluster_id: str, protected: Prot
         finding.forget(connection)
     connection.execute(
         f"UPDATE {names.withheld} SET told = CASE WHEN relation = ANY($1::text[])"
-        f" THEN (SELECT reached FROM {names.fence}) END",
-        ([table.relation for table in tables],),
+        f" THEN (SELECT jsonb_build_object('as_of', reached, 'seal', $2::text)"
+        f" FROM {names.fence}) END",
+        ([table.relation for table in tables], protected.seal),
     )
 
 
@@ -255,9 +259,12 @@ def _noted(connection: Connection, names: Names) -> dict[str, tuple[Withheld, st
     }
 
 
-def _vector(told: str) -> Reached | None:
-    """Offsets by log; None if nothing is known."""
-    return dict(json.loads(told)) if told else None
+def _known(told: str, protected: Protected) -> Reached | None:
+    """As of what a table was told; None if nothing is known."""
+    if told == UNTOLD:
+        return None
+    word = json.loads(told)
+    return protected.since(word.get("as_of", {}), word.get("seal") or "")
 
 
 def _shapes(connection: Connection, relations: Iterable[str]) -> dict[str, TableShape]:

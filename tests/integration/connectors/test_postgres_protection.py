@@ -305,6 +305,34 @@ async def test_a_table_is_told_what_is_new(database: str) -> None:
     assert await told(database, 3, everybody) == ["a", "b", "c"]
 
 
+async def test_after_a_restart_a_table_is_told_nothing_that_it_knows(database: str) -> None:
+    """A process that has just begun remembers nothing, but knows by the seal that the same were
+    covered when it began: whoever came since is looked for, and everybody if others were."""
+    view = fenced_view("nonresident")
+    async with opened(sink_at(database), view) as writer:
+        await writer.apply(batch_of(view, [vehicle(f"{one}", owner_id=one) for one in "abc"]))
+    before = replace(said_of((0, "a"), known=1), seal="of a")
+    assert await told(database, 0, before) == ["a"]
+    shown_again(database)
+
+    def begun(history: History, *persons: str, known: int, seal: str) -> Protected:
+        everybody = frozenset(f"{CITY}/{one}" for one in persons)
+        return Protected(everybody, as_of=known_to(known), history=history, seal=seal)
+
+    same = History(known_to(5), (), known_to(5), seal="of a")
+    assert await told(database, 1, begun(same, "a", known=5, seal="of a")) == []
+    turn = Turn(known_to(6), frozenset([f"{CITY}/b"]), frozenset())
+    later = replace(same, turns=(turn,))
+    assert await told(database, 2, begun(later, "a", "b", known=6, seal="of a, b")) == ["b"]
+    shown_again(database)
+    async with opened(sink_at(database), fenced_view("school_enrollment.enrollment")):
+        other = _rows(database, "SELECT DISTINCT told ->> 'seal' FROM linkage.renkei_withheld")
+        assert other == [("of a, b",)]  # an empty table knows what the store knows
+    others = History(known_to(9), (), known_to(9), seal="of a, c")
+    changed = begun(others, "a", "c", known=9, seal="of a, c")
+    assert await told(database, 3, changed) == ["a", "c"]
+
+
 async def test_an_end_is_looked_for_where_there_was_one(database: str) -> None:
     """Rows that are flagged and covered by nobody are written down once something was released
     since the table was told."""

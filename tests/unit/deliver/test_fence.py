@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -373,3 +374,29 @@ async def test_says_since_when(town: Town) -> None:
     assert ended.may_release(told)
     assert not ended.may_release(fence.reached)
     await fence.close()
+
+
+async def test_a_seal_is_of_who_is_covered(town: Town) -> None:
+    """It is the same in another process, whatever else came, for as long as the same are covered;
+    with another key it is another."""
+    key = (await town.proofs.ring()).current
+    first = fence_of(town)
+    await first.start()
+    nobody = await first.sealed_by_now(key)
+    await town.publish("protection", ONE, 1)
+    one = await first.sealed_by_now(key)
+    assert one.history is not None
+    assert one.history.seal == nobody.seal != one.seal
+    assert (await first.sealed_by_now(replace(key, secret=bytes(32)))).seal != one.seal
+
+    await town.publish("protection", ONE, 2)
+    later = fence_of(town)
+    await later.start()
+    begun = await later.sealed_by_now(key)
+    assert begun.history is not None
+    assert begun.history.seal == begun.seal == one.seal
+    assert begun.since(one.as_of, one.seal) == begun.history.begin
+    assert begun.since(nobody.as_of, nobody.seal) == nobody.as_of
+    assert begun.since(one.as_of, "") == one.as_of
+    await first.close()
+    await later.close()
