@@ -373,8 +373,7 @@ async def test_a_stop_is_why(filled: Filled) -> None:
 async def test_a_store_that_went_back_is_why(filled: Filled) -> None:
     """It had what its receipts say; from where it stands now on it has not, until its lane says
     that it has caught up."""
-    for number in (1, 2):
-        await filled.events({"change_id": f"c{number}", "version": number})
+    await filled.events({"change_id": "c2", "version": 2})
     await filled.receipts({"start": 0, "end": 1}, {"start": 1, "end": 2})
     assert (await filled.states("c2"))["school"] is ReachState.APPLIED
     word = {"state": "STOPPED", "partition": 0, "code": "RK-508", "operator": None, "offset": 1}

@@ -91,6 +91,18 @@ def test_what_stands_is_shown(operated: Operated) -> None:
     assert "child_allowance/resident/3  stopped RK-205 at offset 17" in said
 
 
+def test_a_store_that_went_back_waits_for_nobody(operated: Operated) -> None:
+    """It is no lane that has stopped, though the lane's word is of that kind."""
+    (stopped,) = [o for o in operated.now if o.state is OperationState.STOPPED]
+    operated.now = [replace(stopped, code="RK-508")]
+
+    said = run("show").stdout
+    assert "child_allowance/resident/3  its store went back to offset 17" in said
+    assert "stopped" not in said
+    (document,) = json.loads(run("show", "--json").stdout)
+    assert (document["state"], document["code"]) == ("gone back", "RK-508")
+
+
 def test_as_json(operated: Operated) -> None:
     """A document for programs."""
     said = json.loads(run("show", "--system", "child_allowance", "--json").stdout)
