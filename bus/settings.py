@@ -229,8 +229,8 @@ class Settings(BaseModel):
 
     outbox_keep: Wait = timedelta(days=7)
     """How long an outbox keeps rows that were sent."""
-    refused_keep: Span | None = None
-    """How long an outbox keeps refused changes; absent: until somebody settles them."""
+    refused_keep: Span | None = timedelta(days=30)
+    """How long an outbox keeps refused changes; null in the file: until somebody settles them."""
     relay_lease: Span = timedelta(seconds=12)
     """How long other relays wait after a leader was killed; a send may take two thirds of it."""
 

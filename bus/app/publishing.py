@@ -25,6 +25,7 @@ from bus.observe.tasks import Tasks
 from bus.publish.check import check_columns
 from bus.publish.digits import is_municipality
 from bus.publish.outbox import Bounds, Lookout, Pace, Relay, run_together
+from bus.publish.outbox.concealing import Concealer
 from bus.publish.publisher import Publisher
 from bus.settings import Settings
 
@@ -107,13 +108,27 @@ async def run_relays(settings: Settings, systems: Sequence[str] = ()) -> None:
                 metrics=metrics,
             )
 
+        published = [stream for stream in streams.streams.values() if not stream.is_internal]
+        concealer = Concealer(
+            keys,
+            sealed=[stream.name for stream in published if stream.sealed],
+            known=[stream.name for stream in published],
+        )
         relays = []
         for system, uri in uris.items():
             bounds = _bounds(settings, system)
             make = partial(publisher, bounds)
-            relays.append(Relay(system, uri, make, bounds=bounds, pace=pace, metrics=metrics))
+            relays.append(
+                Relay(
+                    system, uri, make, bounds=bounds, concealer=concealer, pace=pace,
+                    metrics=metrics,
+                )
+            )  # fmt: skip
         tasks = Tasks(metrics, first=settings.retry_first, most=settings.retry_most)
-        lookouts = [Lookout(system, uri, metrics=metrics) for system, uri in uris.items()]
+        lookouts = [
+            Lookout(system, uri, metrics=metrics, refused_keep=settings.refused_keep)
+            for system, uri in uris.items()
+        ]
         for each in lookouts:
             kept = tasks.keep("lookout", each.run, system=each.system)
             stack.push_async_callback(kept.end)

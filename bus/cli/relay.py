@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
@@ -110,10 +111,21 @@ def status(system: Systems = None, as_json: Json = False) -> None:
             found.append(asyncio.run(upkeep.standing(name, uri)))
         except BusError as error:
             failures.append(error)
+    keep = composition.settings().refused_keep
     if as_json:
-        show_json([_as_json(standing) for standing in found])
+        show_json([_as_json(standing, keep) for standing in found])
     elif found:
         out().print(_table(found))
+        for standing in found:
+            left = standing.backlog.refused_go_in(keep)
+            if left is not None and left < upkeep.WARN_BEFORE:
+                when = f"in {left.days} days" if left.days > 0 else "within a day"
+                err().print(
+                    f"warning: refused changes of {standing.system} go {when}:"
+                    f" renkei relay refused list {standing.system}",
+                    style="bold yellow",
+                    markup=False,
+                )
     if failures:
         for failure in failures[:-1]:
             err().print(f"error: {failure}", style="bold red", markup=False)
@@ -189,12 +201,14 @@ def _uris(systems: Sequence[str]) -> dict[str, str]:
     return composition.outboxes(composition.settings(), systems)
 
 
-def _as_json(standing: upkeep.Standing) -> dict[str, Any]:
+def _as_json(standing: upkeep.Standing, keep: timedelta | None) -> dict[str, Any]:
+    left = standing.backlog.refused_go_in(keep)
     return {
         "system": standing.system,
         "pending": standing.backlog.pending,
         "oldest_s": round(standing.backlog.oldest_s, 3),
         "refused": standing.backlog.refused,
+        "refused_go_in_s": None if left is None else max(round(left.total_seconds()), 0),
         "leader": standing.leader if standing.is_led else None,
     }
 

@@ -35,9 +35,9 @@ MOST_SAID = 5  # differences that an error names
 
 _FORMER: Mapping[int, Sequence[str]] = {
     1: (  # from this form to the next
-        "ALTER TABLE renkei.outbox ADD COLUMN sealed jsonb",
-        "ALTER TABLE renkei.outbox_refused ADD COLUMN sealed jsonb,"
-        " ADD COLUMN is_lacking boolean NOT NULL DEFAULT false",
+        "ALTER TABLE renkei.outbox ADD COLUMN sealed text",
+        "ALTER TABLE renkei.outbox_refused ADD COLUMN sealed text, ADD COLUMN kept text"
+        " CHECK (kept IN ('plain', 'sealed', 'lacking', 'unread'))",
         "DROP FUNCTION renkei.publish_change(jsonb)",
         "DROP FUNCTION renkei.new_change_id()",
         # what was sent has left; a number that must not lie about need not stay for seven days

@@ -18,11 +18,12 @@ import structlog
 from bus.errors import BusError
 from bus.observe.metrics import Metrics
 from bus.publish.outbox.database import Connection, connect, translated
-from bus.publish.outbox.upkeep import Standing, look_at
+from bus.publish.outbox.upkeep import WARN_BEFORE, Backlog, Standing, look_at
 
 EVERY = timedelta(seconds=2)
 UNLED_MOST = timedelta(seconds=10)
 SAY_AGAIN = 60.0  # seconds
+SAY_GOING_AGAIN = 86_400.0
 log = structlog.get_logger()
 
 
@@ -32,6 +33,7 @@ class Lookout:
     Args:
         uri: The core system's database.
         unled_most: For how long nobody may lead until it is an alarm.
+        refused_keep: After which time refused changes go; it is said a week before, once a day.
         clock: Seconds that only run forward.
     """
 
@@ -43,6 +45,7 @@ class Lookout:
         metrics: Metrics | None = None,
         every: timedelta = EVERY,
         unled_most: timedelta = UNLED_MOST,
+        refused_keep: timedelta | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self.system = system
@@ -50,10 +53,12 @@ class Lookout:
         self._metrics = metrics or Metrics()
         self._every = every.total_seconds()
         self._unled_most = unled_most.total_seconds()
+        self._refused_keep = refused_keep
         self._clock = clock
         self._log = log.bind(system=system)
         self._unled_since: float | None = None
         self._told_at: float | None = None
+        self._said_at: float | None = None  # that refused changes are to go
         self._unseen: str | None = None  # the code of why it cannot be looked into
 
     async def run(self) -> None:
@@ -101,6 +106,7 @@ class Lookout:
         self._metrics.outbox_refused(self.system, waiting.refused, waiting.refused_oldest_s)
         self._metrics.outbox_unled(self.system, self._unled_s())
         self._say_unled(waiting.pending)
+        self._say_going(waiting)
 
     def _say_unled(self, pending: int) -> None:
         seconds, now = self._unled_s(), self._clock()
@@ -108,6 +114,14 @@ class Lookout:
         if seconds >= self._unled_most and not is_told:
             self._told_at = now
             self._log.error("outbox-unled", seconds=round(seconds), waiting=pending)
+
+    def _say_going(self, waiting: Backlog) -> None:
+        left, now = waiting.refused_go_in(self._refused_keep), self._clock()
+        is_said = self._said_at is not None and now - self._said_at < SAY_GOING_AGAIN
+        if left is not None and left < WARN_BEFORE and not is_said:
+            self._said_at = now
+            seconds = max(round(left.total_seconds()), 0)
+            self._log.warning("outbox-refused-go-soon", changes=waiting.refused, seconds=seconds)
 
     def _cannot(self, error: BusError) -> None:
         if self._unseen != error.code:

@@ -29,10 +29,11 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence, Set
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from time import monotonic
 from typing import Any, Protocol, TypeVar
 
@@ -41,7 +42,7 @@ import structlog
 from psycopg import errors
 
 from bus.backoff import BackOff
-from bus.errors import LeaseLost, Unavailable, is_defect
+from bus.errors import KeysUnusable, LaneError, LeaseLost, Unavailable, is_defect
 from bus.model import Change, Fault
 from bus.observe.metrics import Metrics
 from bus.observe.runner import this_process
@@ -49,6 +50,7 @@ from bus.observe.tasks import CameBack
 from bus.points import Point, passed
 from bus.publish.narrowing import fault_of, is_of_data
 from bus.publish.outbox import statements
+from bus.publish.outbox.concealing import TAKEN_OUT, Concealer, Content, Kept
 from bus.publish.outbox.database import Connection, connect, translated
 from bus.publish.outbox.lease import Lease
 from bus.publish.outbox.rows import Bounds, Refusal, Row, read
@@ -70,6 +72,7 @@ UNREADABLE = (
     psycopg.DataError,
 )
 """What the reading of rows meets because of a row; a database that is away says something else."""
+_UNREAD = Content(Kept.UNREAD)
 LET_GO_WITHIN = 2.0  # seconds to tell the database; after that the lease runs out
 
 
@@ -131,6 +134,7 @@ class Relay:
         publisher: Makes a publisher for one term of leadership; it calls the guard before
             each append.
         bounds: Whose changes may come out of this outbox; what is another's is refused.
+        concealer: Knows what must not lie about in an outbox as it is.
     """
 
     def __init__(
@@ -140,6 +144,7 @@ class Relay:
         publisher: Callable[[Guard], Publisher],
         *,
         bounds: Bounds | None = None,
+        concealer: Concealer | None = None,
         pace: Pace | None = None,
         metrics: Metrics | None = None,
     ) -> None:
@@ -147,6 +152,7 @@ class Relay:
         self._uri = uri
         self._make_publisher = publisher
         self._bounds = bounds
+        self._concealer = concealer or Concealer()
         self._pace = pace or Pace()
         self._metrics = metrics or Metrics()
         self._log = log.bind(system=system)
@@ -244,6 +250,7 @@ class Relay:
         publisher = self._make_publisher(self._lease.guard)
         try:
             await self._insist(publisher.start)
+            await self._look_into_refused(connection)
             in_vain = 0
             while True:
                 self._wake.clear()
@@ -291,13 +298,21 @@ class Relay:
                 return await self._take_fewer(connection)
         if not found:
             return [], [], False
-        seen = found[0][3]
+        seen = found[0][5]
         is_more = seen == self._rows or len(found) < seen
         self._rows = min(2 * self._rows, self._pace.batch_rows)
-        rows = [Row(seq, text) for seq, text, _, _ in found if text is not None]
+        rows = [
+            Row(seq, text or "", change_id, sealed)
+            for seq, change_id, text, sealed, _, _ in found
+            if text is not None or sealed is not None
+        ]
         expected = f"a change of at most {self._pace.change_bytes} bytes as text"
         fault = Fault(code="too-large", expected=expected)
-        too_large = [Refusal(seq, [fault]) for seq, text, _, _ in found if text is None]
+        too_large = [
+            Refusal(seq, [fault])
+            for seq, _, text, sealed, _, _ in found
+            if text is None and sealed is None
+        ]
         return rows, too_large, is_more
 
     async def _take_fewer(self, connection: Connection) -> tuple[list[Row], list[Refusal], bool]:
@@ -318,16 +333,45 @@ class Relay:
     ) -> None:
         """Send what can be sent, set aside what cannot, and mark both."""
         began = monotonic()
-        changes, unreadable = read(rows, self._bounds)
+        opened, shut = await self._open(rows)
+        changes, unreadable = read(opened, self._bounds)
         sent, refused = await self._publish(publisher, changes)
         passed(Point.RELAY_SENT)
-        refusals = [*too_large, *unreadable, *refused]
-        await self._mark(connection, sent, refusals)
+        contents = {row.seq: Content(Kept.SEALED, row.sealed) for row in rows if row.sealed}
+        texts = {row.seq: row for row in opened}
+        for refusal in (*unreadable, *refused):
+            row = texts[refusal.seq]
+            contents[row.seq] = await self._insist(
+                partial(self._concealer.content, row.text, row.change_id)
+            )
+        refusals = [
+            refusal.but_lacking() if contents.get(refusal.seq) == Content(Kept.LACKING) else refusal
+            for refusal in (*too_large, *shut, *unreadable, *refused)
+        ]
+        restricted = {seq for seq, change in changes if self._concealer.is_restricted(change)}
+        await self._mark(connection, sent, restricted, refusals, contents)
         passed(Point.RELAY_MARKED)
         self._metrics.publish_took(monotonic() - began)
         self._metrics.relayed(self.system, "sent", len(sent))
         if refusals:
             self._tell_refused(refusals)
+
+    async def _open(self, rows: Sequence[Row]) -> tuple[list[Row], list[Refusal]]:
+        """The rows as they can be read, and refusals of those that are sealed and do not open."""
+        opened, shut = [], []
+        for row in rows:
+            if row.sealed is None:
+                opened.append(row)
+                continue
+            try:
+                text = await self._insist(
+                    partial(self._concealer.opened, row.sealed, row.change_id)
+                )
+            except (LaneError, KeysUnusable) as error:
+                shut.append(Refusal(row.seq, [fault_of(error)]))
+            else:
+                opened.append(replace(row, text=text))
+        return opened, shut
 
     def _tell_refused(self, refusals: Sequence[Refusal]) -> None:
         codes = Counter(code for refusal in refusals for code in refusal.codes)
@@ -377,17 +421,49 @@ class Relay:
         return sent, refusals
 
     async def _mark(
-        self, connection: Connection, sent: Sequence[int], refusals: Sequence[Refusal]
+        self,
+        connection: Connection,
+        sent: Sequence[int],
+        restricted: Set[int],
+        refusals: Sequence[Refusal],
+        contents: Mapping[int, Content],
     ) -> None:
+        """Mark what was sent, the *restricted* of it emptied, and move what was refused."""
+        plain = [seq for seq in sent if seq not in restricted]
+        emptied = [seq for seq in sent if seq in restricted]
         with translated(self.system):
-            if sent:
-                await connection.execute(statements.MARK, {"seqs": list(sent)})
+            if plain:
+                await connection.execute(statements.MARK, {"seqs": plain})
+            if emptied:
+                await connection.execute(statements.MARK_EMPTIED, {"seqs": emptied})
             if refusals:
+                stays = [contents.get(refusal.seq, _UNREAD) for refusal in refusals]
                 told = {
                     "seqs": [refusal.seq for refusal in refusals],
                     "reasons": [refusal.as_json for refusal in refusals],
+                    "sealed": [content.sealed for content in stays],
+                    "kept": [str(content.kept) for content in stays],
                 }
                 await connection.execute(statements.REFUSE, told)
+
+    async def _look_into_refused(self, connection: Connection) -> None:
+        """Seal what was refused, and lies about, since before anybody looked."""
+        while True:
+            with translated(self.system):
+                limits = {"most": self._pace.change_bytes}
+                cursor = await connection.execute(statements.NOT_LOOKED_AT, limits)
+                found = await cursor.fetchall()
+            for seq, change_id, text in found:
+                content = _UNREAD
+                if text is not None:
+                    content = await self._insist(partial(self._concealer.content, text, change_id))
+                is_lacking = content.kept is Kept.LACKING
+                reasons = Refusal(seq, [TAKEN_OUT] if is_lacking else []).as_json
+                said = {"seq": seq, "sealed": content.sealed, "kept": str(content.kept)}
+                with translated(self.system):
+                    await connection.execute(statements.LOOKED_AT, said | {"reasons": reasons})
+            if not found:
+                return
 
     async def _prune(self, connection: Connection) -> None:
         """Delete a batch of rows that were sent, or refused, too long ago, now and then."""

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from bus.model import Change, Fault
 from bus.publish.narrowing import fault_of, is_of_data
+from bus.publish.outbox.concealing import TAKEN_OUT
 from bus.publish.parse import shape_faults
 
 MOST_REASONS = 100  # kept of one change: a broken program's faults repeat themselves
@@ -21,10 +22,12 @@ MOST_REASONS = 100  # kept of one change: a broken program's faults repeat thems
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One change that waits in an outbox, as text."""
+    """One change that waits in an outbox, as text; *sealed* if it was put back so."""
 
     seq: int
     text: str
+    change_id: str = ""
+    sealed: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,10 @@ class Refusal:
     def codes(self) -> set[str]:
         """The reasons' codes."""
         return {fault.code for fault in self.reasons}
+
+    def but_lacking(self) -> Refusal:
+        """The same, with a word that what was in the change is no longer there."""
+        return Refusal(self.seq, [TAKEN_OUT, *self.reasons])
 
     @property
     def as_json(self) -> str:

@@ -31,7 +31,7 @@ CREATE TABLE renkei.outbox (
     subjects   text[] NOT NULL,  -- whom it is about: <municipality_code>/<subject_id>
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     sent_at    timestamptz,      -- acknowledged by all in-sync replicas; null: pending
-    sealed     jsonb             -- paths that are sealed, of a change that was put back; null: none
+    sealed     text              -- the change, of one that was put back and is sealed
 ) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.05);
 
 CREATE INDEX outbox_pending ON renkei.outbox (seq) WHERE sent_at IS NULL;
@@ -46,8 +46,8 @@ CREATE TABLE renkei.outbox_refused (
     refused_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     reasons    jsonb NOT NULL,   -- [{"code", "field", "item", "record", "expected"}], never values
     behind     bigint,           -- the refused change of the same subject just before, if any
-    sealed     jsonb,            -- paths that are sealed in it; null: not looked at yet
-    is_lacking boolean NOT NULL DEFAULT false  -- what must be sealed was taken out: no keys
+    sealed     text,             -- the change, where it must not lie about as it is
+    kept       text CHECK (kept IN ('plain', 'sealed', 'lacking', 'unread'))  -- null: not looked at
 );
 
 CREATE TABLE renkei.relay_lease (
@@ -84,24 +84,6 @@ AS $$
         uuid_send(gen_random_uuid())
         PLACING substring(int8send((extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3)
         FROM 1 FOR 6), 52, 1), 53, 1), 'hex')::uuid
-$$;
-
--- A change with other values at some places, each {"path": […], "value": …}; where a place is not
--- there, nothing is.
-CREATE FUNCTION renkei.replaced(change jsonb, places jsonb) RETURNS jsonb
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    place jsonb;
-BEGIN
-    FOR place IN SELECT jsonb_array_elements(places) LOOP
-        change := jsonb_set(
-            change, ARRAY(SELECT jsonb_array_elements_text(place -> 'path')), place -> 'value', false
-        );
-    END LOOP;
-    RETURN change;
-END
 $$;
 
 -- Hand a change to the bus, as part of the calling transaction; the change's id.
@@ -169,5 +151,4 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON FUNCTION
-    renkei.publish_change(jsonb), renkei.new_change_id(), renkei.replaced(jsonb, jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION renkei.publish_change(jsonb), renkei.new_change_id() FROM PUBLIC;

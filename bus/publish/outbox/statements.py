@@ -5,17 +5,22 @@ from __future__ import annotations
 CHANNEL = "renkei_outbox"  # a change was committed; the payload is empty
 
 # In sequence order; ends before the text's size passes %(bytes)s, but has one row at least. A text
-# above %(most)s bytes stays where it is. "seen" says how many rows were there up to %(rows)s.
+# above %(most)s bytes stays where it is. "seen" says how many rows were there up to %(rows)s. What
+# was sealed is larger by a third than what it holds, and is no change that is handed in.
 TAKE = """
-SELECT seq, CASE WHEN size <= %(most)s THEN change::text END, size, seen
+SELECT seq, change_id::text, CASE WHEN size <= %(most)s AND sealed IS NULL THEN change::text END,
+    sealed, size, seen
 FROM (
-    SELECT seq, change, size, taken, count(*) OVER () AS seen,
+    SELECT seq, change_id, change, sealed, size, taken, count(*) OVER () AS seen,
            sum(taken) OVER (ORDER BY seq) AS total
     FROM (
-        SELECT seq, change, size, CASE WHEN size <= %(most)s THEN size ELSE 0 END AS taken
+        SELECT seq, change_id, change, size,
+            CASE WHEN size <= %(most)s THEN sealed END AS sealed,
+            CASE WHEN size <= %(most)s THEN size ELSE 0 END AS taken
         FROM (
-            SELECT seq, change, octet_length(change::text) AS size FROM renkei.outbox
-            WHERE sent_at IS NULL ORDER BY seq LIMIT %(rows)s
+            SELECT seq, change_id, change, sealed,
+                coalesce(octet_length(sealed) * 3 / 4, octet_length(change::text)) AS size
+            FROM renkei.outbox WHERE sent_at IS NULL ORDER BY seq LIMIT %(rows)s
         ) AS first
     ) AS measured
 ) AS counted
@@ -27,25 +32,60 @@ FIRST = "SELECT seq FROM renkei.outbox WHERE sent_at IS NULL ORDER BY seq LIMIT 
 
 MARK = "UPDATE renkei.outbox SET sent_at = clock_timestamp() WHERE seq = ANY(%(seqs)s)"
 
+# Of a change with what is restricted only the journal stays.
+MARK_EMPTIED = """
+UPDATE renkei.outbox SET sent_at = clock_timestamp(), change = change - 'records', sealed = NULL
+WHERE seq = ANY(%(seqs)s)
+"""
+
+# Whom a change is about, but not by what may be a 個人番号 in the place of a 宛名番号.
+_HIDDEN = """ARRAY(
+            SELECT CASE WHEN regexp_replace(
+                translate(split_part(subject, '/', 2), '０１２３４５６７８９', '0123456789'),
+                '[^0-9]', '', 'g') ~ '^[0-9]{12}$'
+                THEN split_part(subject, '/', 1) || '/hidden' ELSE subject END
+            FROM unnest(subjects) AS subject)"""
+
 # Moves rows out of the way. A row whose subject has an open refusal before it says which.
 REFUSE = """
 WITH refused AS (
-    SELECT * FROM unnest(%(seqs)s::bigint[], %(reasons)s::jsonb[]) AS r (seq, reasons)
+    SELECT * FROM unnest(
+        %(seqs)s::bigint[], %(reasons)s::jsonb[], %(sealed)s::text[], %(kept)s::text[]
+    ) AS r (seq, reasons, sealed, kept)
 ), gone AS (
     DELETE FROM renkei.outbox AS o USING refused AS r
     WHERE o.seq = r.seq AND o.sent_at IS NULL
-    RETURNING o.seq, o.change_id, o.change, o.subjects, o.created_at, r.reasons
+    RETURNING o.seq, o.change_id,
+        CASE WHEN r.kept IN ('sealed', 'lacking')
+            THEN jsonb_build_object('change_id', o.change_id::text) ELSE o.change END AS change,
+        CASE WHEN r.kept IN ('sealed', 'lacking') THEN {hidden} ELSE o.subjects END AS subjects,
+        o.created_at, r.reasons, r.sealed, r.kept
 ), earlier AS (
     SELECT seq, subjects FROM renkei.outbox_refused
     UNION ALL SELECT seq, subjects FROM gone
 )
 INSERT INTO renkei.outbox_refused
-    (seq, change_id, change, subjects, created_at, reasons, behind)
+    (seq, change_id, change, subjects, created_at, reasons, sealed, kept, behind)
 SELECT gone.*, (
     SELECT max(e.seq) FROM earlier AS e WHERE e.seq < gone.seq AND e.subjects && gone.subjects
 )
 FROM gone
+""".replace("{hidden}", _HIDDEN)
+
+# Refused by a program that did not look what is in them.
+NOT_LOOKED_AT = """
+SELECT seq, change_id::text, CASE WHEN octet_length(change::text) <= %(most)s THEN change::text END
+FROM renkei.outbox_refused WHERE kept IS NULL ORDER BY seq LIMIT 20
 """
+
+LOOKED_AT = """
+UPDATE renkei.outbox_refused SET sealed = %(sealed)s, kept = %(kept)s,
+    change = CASE WHEN %(kept)s IN ('sealed', 'lacking')
+        THEN jsonb_build_object('change_id', change_id::text) ELSE change END,
+    subjects = CASE WHEN %(kept)s IN ('sealed', 'lacking') THEN {hidden} ELSE subjects END,
+    reasons = reasons || %(reasons)s::jsonb
+WHERE seq = %(seq)s AND kept IS NULL
+""".replace("{hidden}", _HIDDEN)
 
 PRUNE = """
 DELETE FROM renkei.outbox WHERE seq IN (
@@ -99,18 +139,19 @@ FROM renkei.relay_lease WHERE id = 1 AND holder IS NOT NULL
 """
 
 REFUSED = """
-SELECT seq, change_id::text, subjects, refused_at, reasons, behind
+SELECT seq, change_id::text, subjects, refused_at, reasons, behind, kept
 FROM renkei.outbox_refused ORDER BY seq LIMIT %(most)s
 """
 
 # Back in their old places, so that a subject's changes are taken in the order they were made.
-# A change that was handed in again under the same id stays where it is.
+# A change that was handed in again under the same id stays where it is, and so does one whose
+# content was taken out.
 RETRY = """
 WITH back AS (
-    INSERT INTO renkei.outbox (seq, change_id, change, subjects, created_at)
+    INSERT INTO renkei.outbox (seq, change_id, change, subjects, created_at, sealed)
     OVERRIDING SYSTEM VALUE
-    SELECT seq, change_id, change, subjects, created_at FROM renkei.outbox_refused
-    WHERE %(seqs)s::bigint[] IS NULL OR seq = ANY(%(seqs)s)
+    SELECT seq, change_id, change, subjects, created_at, sealed FROM renkei.outbox_refused
+    WHERE (%(seqs)s::bigint[] IS NULL OR seq = ANY(%(seqs)s)) AND kept IS DISTINCT FROM 'lacking'
     ON CONFLICT DO NOTHING
     RETURNING seq
 ), gone AS (
@@ -186,14 +227,12 @@ GRANT_RELAY = (
     "GRANT USAGE ON SCHEMA renkei TO {role}",
     "GRANT SELECT, INSERT, UPDATE, DELETE ON renkei.outbox, renkei.outbox_refused TO {role}",
     "GRANT SELECT, UPDATE ON renkei.relay_lease TO {role}",
-    "GRANT EXECUTE ON FUNCTION renkei.replaced(jsonb, jsonb) TO {role}",
 )
 
 _ROWS = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE"})
 GIVEN = {  # the same, as PostgreSQL tells it: (kind, name) -> rights
     ("schema", "renkei"): {"USAGE"},
     ("function", "publish_change"): {"EXECUTE"},
-    ("function", "replaced"): {"EXECUTE"},
     ("relation", "outbox"): _ROWS,
     ("relation", "outbox_refused"): _ROWS,
     ("relation", "relay_lease"): {"SELECT", "UPDATE"},

@@ -7,7 +7,7 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from bus.errors import ConfigurationError
@@ -15,6 +15,8 @@ from bus.publish.outbox import installing, statements
 from bus.publish.outbox.database import Connection, connect, translated
 from bus.publish.outbox.installing import Plan
 
+WARN_BEFORE = timedelta(days=7)
+"""How long before refused changes go it is said."""
 COUNT_MOST = 100_000  # where counting a backlog stops
 _KEY = re.compile(r"[0-9]{6}/[!-~]{1,15}")  # <municipality_code>/<subject_id>
 
@@ -27,6 +29,12 @@ class Backlog:
     oldest_s: float  # age of the first pending change; 0 if none
     refused: int  # at most COUNT_MOST
     refused_oldest_s: float = 0.0  # since the first of them was refused; 0 if none
+
+    def refused_go_in(self, keep: timedelta | None) -> timedelta | None:
+        """When the first refused change goes; None if there is none, or it stays until settled."""
+        if keep is None or not self.refused:
+            return None
+        return keep - timedelta(seconds=self.refused_oldest_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +62,7 @@ class RefusedChange:
     refused_at: datetime
     reasons: tuple[dict[str, Any], ...]
     behind: int | None  # the refused change of the same subject just before
+    kept: str | None = None  # how its content is kept: bus.publish.outbox.concealing.Kept
 
 
 async def install(system: str, uri: str, plan: Plan | None = None) -> None:
@@ -113,12 +122,11 @@ async def refused(system: str, uri: str, *, most: int = 1_000) -> list[RefusedCh
     """The refused changes of one outbox, first come first, at most *most*."""
     async with _opened(system, uri) as connection:
         cursor = await connection.execute(statements.REFUSED, {"most": most})
-        return [
-            RefusedChange(
-                seq, change_id, tuple(map(_shown, subjects)), refused_at, tuple(reasons), behind
-            )
-            for seq, change_id, subjects, refused_at, reasons, behind in await cursor.fetchall()
-        ]
+        rows = await cursor.fetchall()
+    return [
+        RefusedChange(seq, change_id, tuple(map(_shown, subjects)), at, tuple(reasons), *rest)
+        for seq, change_id, subjects, at, reasons, *rest in rows
+    ]
 
 
 async def retry(system: str, uri: str, seqs: Sequence[int] | None) -> list[int]:

@@ -40,7 +40,7 @@ async def test_a_memory_bomb_is_refused_where_it_is(outbox: Outbox) -> None:
     limits = {"rows": 10, "bytes": 1_000_000, "most": 1_000_000}
     with outbox.connect() as session:
         taken = session.execute(statements.TAKE.encode(), limits).fetchall()
-    assert [text is None for _, text, *_ in taken] == [True, True, False]
+    assert [text is None for _, _, text, *_ in taken] == [True, True, False]
 
     async with outbox.relaying(outbox.relay(pace=replace(QUICK, change_bytes=1_000_000))):
         await until(lambda: outbox.pending() == 0)
@@ -56,7 +56,7 @@ async def test_a_row_that_cannot_be_read_is_found_and_refused(
 ) -> None:
     """Where the database itself fails at one row, fewer are read, until it is that one."""
     breaking = statements.TAKE.replace(
-        "octet_length(change::text) AS size", "octet_length(change::text) / (seq - 40) AS size"
+        "octet_length(change::text)) AS size", "octet_length(change::text) / (seq - 40)) AS size"
     )  # not quite a size, and none at all of row 40
     monkeypatch.setattr(statements, "TAKE", breaking)
     outbox.publish(*(change(str(n), 1) for n in range(1, 100)))

@@ -163,7 +163,6 @@ async def test_a_core_role_may_publish_and_nothing_else(outbox: Outbox, unique: 
                     "INSERT INTO renkei.subject_lock VALUES (1)",
                     "INSERT INTO renkei.speaker VALUES (current_user, 'resident_registry')",
                     "UPDATE renkei.bound SET change_bytes = 2000000000",
-                    "SELECT renkei.replaced('{}', '[]')",
                 ):
                     with pytest.raises(psycopg.errors.InsufficientPrivilege):
                         session.execute(forbidden)
