@@ -31,7 +31,8 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(as_json: Json = False) -> None:
-    """Look at versions, files, ports, disk, Kafka, registry, databases, keys, clock, and who runs.
+    """Look at versions, files, ports, disk, Kafka, registry, databases, lines, keys, clock, and who
+    runs.
 
     Status 1 if one fails: also if somebody who should run does not.
     """

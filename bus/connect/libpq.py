@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from enum import StrEnum
 
 import psycopg
 from psycopg import pq
@@ -34,8 +35,16 @@ _UNPROVEN = re.compile(
 VERIFIED = "verify-full"
 
 
-def is_safe(uri: str) -> bool:
-    """Whether a database is on this machine or proves who it is, by TLS.
+class Way(StrEnum):
+    """How a database is reached."""
+
+    HERE = "this machine"
+    VERIFIED = "verified TLS"
+    UNSAFE = "without verified TLS"
+
+
+def way(uri: str) -> Way:
+    """Whether a database is on this machine, or proves by TLS who it is.
 
     What the library takes from its own variables (PGHOST, PGSSLMODE …) counts as it does there.
     A service's entry may say anything, so the URI itself has to ask for the proof then.
@@ -48,13 +57,14 @@ def is_safe(uri: str) -> bool:
     """
     given = conninfo_to_dict(uri)
     if given.get("sslmode") == VERIFIED:
-        return True
+        return Way.VERIFIED
     found = {**_defaults(), **{name: str(value) for name, value in given.items()}}
     if found.get("service"):
-        return False
+        return Way.UNSAFE
     hosts = (found.get("hostaddr") or found.get("host") or "").split(",")
-    is_here = all(not host or host[0] in "/@" or is_loopback(host) for host in hosts)
-    return is_here or found.get("sslmode") == VERIFIED
+    if all(not host or host[0] in "/@" or is_loopback(host) for host in hosts):
+        return Way.HERE
+    return Way.VERIFIED if found.get("sslmode") == VERIFIED else Way.UNSAFE
 
 
 def address_of(uri: str) -> str | None:
@@ -76,13 +86,13 @@ def insist_on_safety(uri: str, whose: str, **where: object) -> None:
         ConfigurationError: The URI cannot be used.
     """
     try:
-        safe = is_safe(uri)
+        found = way(uri)
     except psycopg.ProgrammingError:  # it would quote the URI
         raise ConfigurationError(
             f"the URI of {whose} is expected as postgresql://user:password@host:port/database",
             **where,
         ) from None
-    if not safe:
+    if found is Way.UNSAFE:
         raise Untrusted(
             f"{whose} is not on this machine; its URI has to say sslmode={VERIFIED}, and "
             "sslrootcert=FILE or sslrootcert=system",

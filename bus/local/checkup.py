@@ -19,6 +19,7 @@ from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -29,7 +30,9 @@ from pydantic import SecretStr
 from bus.access import kafka_security, receipt_keys, registry_security, seal_keys
 from bus.broker.kafka import KafkaBroker
 from bus.catalog.registry import Registry
+from bus.connect.libpq import Way, way
 from bus.errors import BusError, ConfigurationError, SettingsRefused, Unavailable
+from bus.hosts import is_loopback, stays_here
 from bus.local import artifacts, java, postgres, supervisor
 from bus.local.engine import is_free
 from bus.local.fetch import differing, missing
@@ -94,6 +97,7 @@ def examine(stack: LocalStack, outside: Outside) -> list[Finding]:
         *kafka(outside.settings),
         *registry(outside.settings),
         *databases(outside.settings),
+        *lines(outside.settings),
         *keys(outside.settings),
         *proofs(outside.settings),
         *clock(stack, outside),
@@ -251,21 +255,61 @@ def registry(settings: Settings) -> Iterator[Finding]:
 def databases(settings: Settings) -> Iterator[Finding]:
     """Whether every database that the settings name answers: the ledger's, each system's, each
     outbox's."""
+    named = _databases(settings)
+    if not named:
+        yield Finding("databases", Verdict.OK, "none is named")
+        return
+    safe = {name: uri for name, uri in named.items() if _way(uri) is not Way.UNSAFE}
+    unsafe = [f"{name} (not asked: without verified TLS)" for name in named.keys() - safe.keys()]
+    silent = sorted([*asyncio.run(_silent(safe)), *unsafe])
+    if silent:
+        says = f"{len(silent)} of {len(named)} do not answer: {', '.join(silent)}"
+        yield Finding("databases", Verdict.FAIL, says, START)
+    else:
+        yield Finding("databases", Verdict.OK, f"{len(named)} of {len(named)} answer")
+
+
+def lines(settings: Settings) -> Iterator[Finding]:
+    """How every connection is protected: inside this machine, by verified TLS, or not at all."""
+    found: dict[Way, list[str]] = {each: [] for each in Way}
+    if settings.kafka is not None:
+        is_tls = settings.kafka_security in ("SSL", "SASL_SSL")
+        found[_protected(stays_here(settings.kafka), is_tls)].append("kafka")
+    if settings.registry is not None:
+        url = urlsplit(settings.registry)
+        is_here = is_loopback(url.hostname or "")
+        found[_protected(is_here, url.scheme == "https")].append("registry")
+    for name, uri in sorted(_databases(settings).items()):
+        found[_way(uri)].append(name)
+    said = [f"{each}: {', '.join(names)}" for each, names in found.items() if names]
+    verdict = Verdict.FAIL if found[Way.UNSAFE] else Verdict.OK
+    mend = "docs/howto/secure-the-connections.md" if found[Way.UNSAFE] else None
+    yield Finding("lines", verdict, "; ".join(said) or "none are named", mend)
+
+
+def _protected(is_here: bool, is_tls: bool) -> Way:
+    if is_tls:
+        return Way.VERIFIED
+    return Way.HERE if is_here else Way.UNSAFE
+
+
+def _databases(settings: Settings) -> dict[str, str]:
+    """Whose database -> its URI."""
     named = {f"{system}'s outbox": box.uri for system, box in settings.outboxes.items()}
     for system, connection in settings.systems.items():
         if isinstance(uri := connection.options.get("uri"), str):
             named[system] = SecretStr(uri)
     if settings.database is not None:
         named["the ledger"] = settings.database
-    if not named:
-        yield Finding("databases", Verdict.OK, "none is named")
-        return
-    silent = asyncio.run(_silent({name: uri.get_secret_value() for name, uri in named.items()}))
-    if silent:
-        says = f"{len(silent)} of {len(named)} do not answer: {', '.join(silent)}"
-        yield Finding("databases", Verdict.FAIL, says, START)
-    else:
-        yield Finding("databases", Verdict.OK, f"{len(named)} of {len(named)} answer")
+    return {name: uri.get_secret_value() for name, uri in named.items()}
+
+
+def _way(uri: str) -> Way:
+    """Of what is no URI nothing is known, so nothing is sent there."""
+    try:
+        return way(uri)
+    except psycopg.ProgrammingError:
+        return Way.UNSAFE
 
 
 async def _silent(uris: Mapping[str, str]) -> list[str]:
@@ -375,11 +419,10 @@ def _times(stack: LocalStack, outside: Outside) -> Iterator[tuple[str, datetime]
     if written:
         yield "files written before", datetime.fromtimestamp(max(written), UTC)
     settings = outside.settings
-    if settings.database is not None:
+    database = settings.database.get_secret_value() if settings.database else None
+    if database is not None and _way(database) is not Way.UNSAFE:
         try:
-            with psycopg.connect(
-                settings.need("database"), connect_timeout=int(ANSWER_SECONDS)
-            ) as connection:
+            with psycopg.connect(database, connect_timeout=int(ANSWER_SECONDS)) as connection:
                 row = connection.execute("SELECT clock_timestamp()").fetchone()
         except psycopg.Error:
             row = None

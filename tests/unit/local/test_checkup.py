@@ -15,7 +15,7 @@ from bus.local import artifacts, checkup
 from bus.local.checkup import Finding, Outside, Verdict
 from bus.local.ports import choose
 from bus.local.stack import LocalStack
-from bus.settings import Settings
+from bus.settings import OutboxConnection, Settings, SystemConnection
 from bus.testing.keys import key
 
 
@@ -36,7 +36,7 @@ def test_looking_changes_nothing(stack: LocalStack, tmp_path: Path) -> None:
     findings = checkup.examine(stack, Outside(None))
 
     assert not stack.folder.home.exists()
-    assert len({finding.name for finding in findings}) == len(findings) == 16
+    assert len({finding.name for finding in findings}) == len(findings) == 17
     assert all(each.mend for each in findings if each.verdict is Verdict.FAIL)
 
 
@@ -216,3 +216,35 @@ def test_a_database_that_is_away_is_a_failure() -> None:
     assert finding.verdict is Verdict.FAIL
     assert finding.says.startswith("3 of 3 do not answer: resident_registry's outbox, tax, the")
     assert "tr0ub4dor" not in finding.says
+
+
+def test_how_every_line_is_protected_is_said_in_one_place() -> None:
+    """Kafka, the registry and each database; of a login nothing is shown."""
+    settings = Settings(
+        kafka="127.0.0.1:9092",
+        registry="https://registry.example/apis",
+        database=SecretStr("postgresql://u:tr0ub4dor@db.example/ledger?sslmode=verify-full"),
+        systems={"tax": SystemConnection(options={"uri": "postgresql://u:tr0ub4dor@10.0.0.5/d"})},
+        outboxes={"register": OutboxConnection(uri=SecretStr("postgresql://u:p@localhost/d"))},
+    )
+
+    found = only(checkup.lines(settings))
+    here = only(checkup.lines(settings.model_copy(update={"systems": {}})))
+
+    assert found.verdict is Verdict.FAIL
+    assert found.says == (
+        "this machine: kafka, register's outbox; verified TLS: registry, the ledger; "
+        "without verified TLS: tax"
+    )
+    assert found.mend == "docs/howto/secure-the-connections.md"
+    assert here.verdict is Verdict.OK
+
+
+def test_a_database_without_verified_tls_is_not_asked() -> None:
+    """The login would go to whoever answers."""
+    elsewhere = SystemConnection(options={"uri": "postgresql://u:tr0ub4dor@192.0.2.1/d"})
+
+    found = only(checkup.databases(Settings(systems={"tax": elsewhere})))
+
+    assert found.verdict is Verdict.FAIL
+    assert "tax (not asked: without verified TLS)" in found.says
