@@ -106,6 +106,20 @@ class SettingsRefused(ConfigurationError):
         self.faults = tuple(faults)
 
 
+class UnknownName(ConfigurationError):
+    """A command was given a name, a number or an id that nobody knows; nothing was done."""
+
+    code = "RK-120"
+    exit_status = 64
+
+
+class NothingChanged(ConfigurationError):
+    """A command that was to change something found nothing to change."""
+
+    code = "RK-121"
+    exit_status = 65
+
+
 class EditionOvertaken(ConfigurationError):
     """Somebody else applied an edition of the same subscription first."""
 

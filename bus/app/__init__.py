@@ -21,6 +21,13 @@ from bus.app.erasing import open_erasing
 from bus.app.keys import proofs, sealed, sealed_streams, seals
 from bus.app.mask_keys import mask_keys
 from bus.app.monitoring import run_monitor, throughput
+from bus.app.naming import (
+    configured_names,
+    is_known_elsewhere,
+    outbox_names,
+    stream_names,
+    system_names,
+)
 from bus.app.operating import (
     desk,
     editions,
@@ -46,6 +53,7 @@ __all__ = [
     "anchor",
     "broker",
     "catalog",
+    "configured_names",
     "connect",
     "connections",
     "delivering",
@@ -58,12 +66,14 @@ __all__ = [
     "feeds",
     "granted",
     "hosted",
+    "is_known_elsewhere",
     "ledger",
     "local_stack",
     "mask_keys",
     "open_erasing",
     "operations",
     "operator",
+    "outbox_names",
     "outboxes",
     "parked_events",
     "period",
@@ -89,6 +99,8 @@ __all__ = [
     "simulate",
     "sink",
     "standings",
+    "stream_names",
+    "system_names",
     "this_day",
     "throughput",
     "topic_specs",

@@ -20,7 +20,7 @@ from bus.deliver.clock import SystemClock
 from bus.deliver.erasing import Erasures
 from bus.deliver.fence import RESTS_ON, Fence
 from bus.deliver.internal import InternalTopic
-from bus.errors import ErasureRefused
+from bus.errors import ErasureRefused, UnknownName
 from bus.ledger import Ledger
 from bus.ledger.erasable import Erasable, KnownKey
 from bus.ledger.provided import Period, Provided
@@ -80,7 +80,8 @@ class Erasing:
         """What erasing *subject* would do.
 
         Raises:
-            ConfigurationError: The number is of no municipality, or of several; no key is set.
+            UnknownName: The ledger knows nothing of the number.
+            ConfigurationError: The number is of several municipalities; no key is set.
             ErasureRefused: The subject is under protection.
         """
         where = persons_streams(self._streams.streams.values())
@@ -96,6 +97,8 @@ class Erasing:
         known = await erasable.keys(municipality, number, where)
         keys = self._keys(municipality, number, where, known)
         before = self._erasures.of(digest)
+        if before is None and not known:
+            raise UnknownName("the ledger knows no event of this number")
         given = await provided.of_subject(municipality, number, where, Period())
         names = {stream.name for stream, _ in keys}
         return ErasurePlan(

@@ -20,7 +20,7 @@ from bus.deliver.internal import InternalTopic
 from bus.deliver.operations import Operations
 from bus.deliver.parked import ParkedIndex
 from bus.deliver.tail import Follower
-from bus.errors import BusError, ConfigurationError
+from bus.errors import BusError, UnknownName
 from bus.model import Edition, Stream
 from bus.observe.tasks import Tasks
 from bus.policy import LEDGER
@@ -138,13 +138,13 @@ def received(
     receives all.
 
     Raises:
-        ConfigurationError: There is no such system.
+        UnknownName: There is no subscription of this system.
     """
     if system == LEDGER:
         return sorted(catalog(settings).streams)
     known = granted(settings, this_day(), applied)
     if system not in known:
-        raise ConfigurationError("there is no such system", system=system)
+        raise UnknownName("this system receives nothing", system=system)
     return sorted(known[system])
 
 

@@ -21,7 +21,7 @@ from bus.catalog.reading import read_what_can_be
 from bus.catalog.wire import Reader
 from bus.deliver.fence import RESTS_ON, Fence
 from bus.deliver.readback import read_subjects
-from bus.errors import ConfigurationError
+from bus.errors import ConfigurationError, UnknownName
 from bus.model import PROTECTION, ChangeRecord, Fault
 from bus.model.number import comparable_key
 from bus.policy import Reason
@@ -90,7 +90,7 @@ class Protecting:
         for key, standing in self._fence.cases:
             if comparable_key(key) == wanted:
                 return key, standing, self._fence.closure.reasons(key)
-        raise ConfigurationError("no protection of this subject is known")
+        raise UnknownName("no protection of this subject is known")
 
     def plan(self, data: bytes, *, is_csv: bool) -> Plan:
         """What the list *data* would do; each entry behind those before it."""

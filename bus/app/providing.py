@@ -10,7 +10,7 @@ from bus.access import erasure_key, number_form
 from bus.app.answers import ledger
 from bus.app.configured import catalog
 from bus.deliver.fleet import JAPAN
-from bus.errors import ConfigurationError
+from bus.errors import ConfigurationError, UnknownName
 from bus.ledger.provided import Period, Provided
 from bus.ledger.provisions import Provisions
 from bus.ledger.subjects import PersonsStreams, persons_streams, stream_of_a_number
@@ -52,7 +52,8 @@ async def provisions_of(
         stream: Look for the very number in this stream; None: for a person's, wherever it is.
 
     Raises:
-        ConfigurationError: The number is of no municipality, or of several.
+        UnknownName: The ledger knows nothing of the number.
+        ConfigurationError: The number is of several municipalities.
         SchemaUnknown: There is no such stream.
     """
     streams = catalog(settings)
@@ -63,7 +64,11 @@ async def provisions_of(
     digest = None
     if settings.erasure_key_file is not None:
         digest = subject_digest(erasure_key(settings), municipality, number)
-    return await asked.of_subject(municipality, number, where, when, digest)
+    found = await asked.of_subject(municipality, number, where, when, digest)
+    is_known = found.provisions or found.erasure is not None
+    if not is_known and municipality not in await asked.municipalities_of(number, where):
+        raise UnknownName("the ledger knows no event of this number")
+    return found
 
 
 async def whose(

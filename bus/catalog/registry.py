@@ -258,6 +258,13 @@ class Registry:
             )
         if answer.status_code >= 500 or answer.status_code in (408, 429):
             raise self._unwell(answer)
+        if answer.status_code == 404 and not _is_of_a_registry(answer):
+            raise ConfigurationError(
+                "what answers is no schema registry: is the path of RENKEI_REGISTRY right"
+                " (…/apis/ccompat/v7)?",
+                registry=self.shown,
+                status=answer.status_code,
+            )
         return answer
 
     def _json(self, answer: httpx.Response) -> Any:
@@ -292,6 +299,16 @@ class Registry:
             registry=self.shown,
             status=answer.status_code,
         )
+
+
+def _is_of_a_registry(answer: httpx.Response) -> bool:
+    """Whether a *not found* is a registry's: it says what it did not find (40401 and the like)."""
+    try:
+        content = answer.json()
+    except ValueError:
+        return False
+    code = content.get("error_code") if isinstance(content, dict) else None
+    return isinstance(code, int) and code // 100 == 404
 
 
 def _at_a_race() -> AsyncIterator[stamina.Attempt]:

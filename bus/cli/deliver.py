@@ -14,6 +14,7 @@ import typer
 from rich.status import Status
 
 from bus import app as composition
+from bus.cli import names
 from bus.cli.output import err
 from bus.deliver.shared import Shared
 from bus.observe import logs
@@ -32,7 +33,12 @@ def register(app: typer.Typer) -> None:
 def deliver(
     system: Annotated[
         list[str] | None,
-        typer.Option("--system", help="Only this receiving system; may be given several times."),
+        typer.Option(
+            "--system",
+            parser=names.connected,
+            metavar="SYSTEM",
+            help="Only this receiving system; may be given several times.",
+        ),
     ] = None,
     once: Annotated[
         bool, typer.Option("--once", help="Deliver what is in the log now, then end.")

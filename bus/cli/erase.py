@@ -12,7 +12,7 @@ import typer
 from bus import app as composition
 from bus.app.erasing import ErasurePlan
 from bus.cli.lanes import By, Reason, checked_reason, name_of, who
-from bus.cli.output import DryRun, Json, err, out, show_json
+from bus.cli.output import DryRun, Json, err, insist, out, show_json
 from bus.cli.provisions import Subject
 from bus.cli.reach import duration
 from bus.cli.times import shown
@@ -50,6 +50,8 @@ def erase(
         out().print(f"erased: a null value in {len(erased.streams)} streams")
     else:
         out().print("nothing was erased")
+    if erased is None and not dry_run:
+        insist((), "erased already" if plan.is_done else "you said no")
 
 
 async def _erase(

@@ -13,6 +13,7 @@ import typer
 from rich.table import Table
 
 from bus import app as composition
+from bus.cli import names
 from bus.cli.output import DryRun, Json, out, show_json
 from bus.cli.times import shown
 from bus.errors import ConfigurationError, SealBroken
@@ -71,7 +72,13 @@ def new(
     file: File = None,
     kind: Of = Kind.NUMBERS,
     key_id: Annotated[
-        str | None, typer.Option("--id", help="Its id; by default the day and four digits.")
+        str | None,
+        typer.Option(
+            "--id",
+            parser=names.made,
+            metavar="ID",
+            help="Its id; by default the day and four digits.",
+        ),
     ] = None,
     dry_run: DryRun = False,
     as_json: Json = False,

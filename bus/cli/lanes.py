@@ -10,20 +10,41 @@ from typing import Annotated, Any
 import typer
 
 from bus import app as composition
-from bus.cli.output import DryRun, Json, out, show_json
+from bus.cli import names
+from bus.cli.output import DryRun, Json, insist, out, show_json
 from bus.cli.times import shown
 from bus.deliver.operations import Operations
-from bus.errors import ConfigurationError
+from bus.errors import ConfigurationError, UnknownName
 from bus.model import Operation, OperationState
 
 LONGEST, LONGEST_NAME = 300, 100  # characters of a reason and a name, as the schemas say
-System = Annotated[str, typer.Argument(help="The receiving system.")]
-Stream = Annotated[str | None, typer.Argument(help="Only this stream; else all that it receives.")]
+System = Annotated[str, typer.Argument(parser=names.system, help="The receiving system.")]
+Stream = Annotated[
+    str | None,
+    typer.Argument(parser=names.stream, help="Only this stream; else all that it receives."),
+]
+OnlySystem = Annotated[
+    str | None,
+    typer.Option(
+        "--system", parser=names.system, metavar="SYSTEM", help="Only this receiving system."
+    ),
+]
 Reason = Annotated[
-    str, typer.Option(help="Why; kept for ever, so a ticket's number and no personal data.")
+    str,
+    typer.Option(
+        parser=names.words,
+        metavar="TEXT",
+        help="Why; kept for ever, so a ticket's number and no personal data.",
+    ),
 ]
 By = Annotated[
-    str | None, typer.Option("--by", help="Who wants it; by default the account's name.")
+    str | None,
+    typer.Option(
+        "--by",
+        parser=names.words,
+        metavar="TEXT",
+        help="Who wants it; by default the account's name.",
+    ),
 ]
 
 
@@ -37,7 +58,7 @@ def register(app: typer.Typer) -> None:
 
 
 def show(
-    system: Annotated[str | None, typer.Option(help="Only this receiving system.")] = None,
+    system: OnlySystem = None,
     as_json: Json = False,
 ) -> None:
     """Show what stands: streams that are paused, lanes that have stopped or that nobody runs."""
@@ -72,7 +93,9 @@ def pause(
 
 
 def resume(
-    system: Annotated[str | None, typer.Argument(help="The receiving system.")] = None,
+    system: Annotated[
+        str | None, typer.Argument(parser=names.system, help="The receiving system.")
+    ] = None,
     stream: Stream = None,
     is_all: Annotated[
         bool,
@@ -197,6 +220,7 @@ async def _pause(
             if operated.pause_of(system, name) is None
         ]
         if not dry:
+            insist(wanted, "all of it is paused already", system=system, stream=stream)
             await operated.instruct(wanted)
     return wanted
 
@@ -213,6 +237,7 @@ async def _resume(
             chosen = [(system, name) for name in _streams(known, system, stream)]
         wanted = [_word(*each, OperationState.RUNNING, operator) for each in chosen]
         if not dry:
+            insist(wanted, "nothing is paused, and no lane has stopped")
             await operated.instruct(wanted)
     return wanted
 
@@ -232,9 +257,7 @@ def _streams(known: Sequence[str], system: str, chosen: str | None) -> Sequence[
     if chosen is None:
         return known
     if chosen not in known:
-        raise ConfigurationError(
-            "the system does not receive this stream", system=system, stream=chosen
-        )
+        raise UnknownName("the system does not receive this stream", system=system, stream=chosen)
     return [chosen]
 
 

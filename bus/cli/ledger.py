@@ -12,9 +12,11 @@ import typer
 from rich.table import Table
 
 from bus import app as composition
+from bus.cli import names
+from bus.cli.lanes import OnlySystem
 from bus.cli.output import DryRun, Json, err, out, show_json
 from bus.cli.times import shown
-from bus.errors import ConfigurationError
+from bus.errors import ConfigurationError, UnknownName
 from bus.ledger.anchor import Anchor
 from bus.ledger.anchor import read as read_anchor
 from bus.ledger.audit import Choice, Step, Verdict
@@ -35,8 +37,10 @@ def register(app: typer.Typer) -> None:
 
 
 def verify(
-    system: Annotated[str | None, typer.Option(help="Only this receiving system.")] = None,
-    stream: Annotated[str | None, typer.Option(help="Only this stream.")] = None,
+    system: OnlySystem = None,
+    stream: Annotated[
+        str | None, typer.Option(parser=names.stream, metavar="STREAM", help="Only this stream.")
+    ] = None,
     anchor_file: Annotated[
         Path | None, typer.Option("--anchor", help="An anchor of before: is it still in there?")
     ] = None,
@@ -61,6 +65,8 @@ def verify(
                 with_log=not without_log,
             )
         )
+    if (system or stream) and not verdict.lanes:
+        raise UnknownName("the ledger has no receipts of this", system=system, stream=stream)
     if as_json:
         show_json(document(verdict, before))
     else:

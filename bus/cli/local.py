@@ -25,6 +25,7 @@ from rich.progress import (
 from rich.table import Table
 
 from bus import app as compose
+from bus.cli import names
 from bus.cli.output import Json, err, out, show_json
 from bus.cli.times import TO_THE_SECOND, shown
 from bus.errors import ConfigurationError
@@ -129,16 +130,15 @@ def status(as_json: Json = False) -> None:
 
 
 def logs(
-    engine: Annotated[str | None, typer.Argument(help=" | ".join(LOGS))] = None,
+    engine: Annotated[
+        str | None, typer.Argument(parser=names.one_of("log", LOGS), help=" | ".join(LOGS))
+    ] = None,
     lines: Annotated[int, typer.Option("-n", "--lines", min=0, help="Lines of each log.")] = 40,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
 ) -> None:
     """The engines' last log lines."""
-    if engine is not None and engine not in LOGS:
-        raise ConfigurationError(f"there is no log of that name; there are {', '.join(LOGS)}")
     folder = stack_here().folder
-    names = [engine] if engine else list(LOGS)
-    files = {name: folder.log(name) for name in names}
+    files = {name: folder.log(name) for name in ([engine] if engine else LOGS)}
     console = out()
     for name, file in files.items():
         for line in _tail(file, lines):

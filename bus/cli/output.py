@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sized
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from bus.errors import BusError
+from bus.errors import BusError, NothingChanged
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")]
@@ -33,6 +34,16 @@ def show_json(value: Any) -> None:
     """One JSON document, UTF-8, on stdout."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
     sys.stdout.flush()  # a full disk is an error of the command, not of its end
+
+
+def insist(changes: Sized, why: str, **where: object) -> None:
+    """That there is something to be changed, before a command that is to change something ends.
+
+    Raises:
+        NothingChanged: There is nothing.
+    """
+    if not changes:
+        raise NothingChanged(f"nothing was changed: {why}", **where)
 
 
 def show_error(error: BusError) -> None:

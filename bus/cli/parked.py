@@ -10,15 +10,16 @@ from typing import Annotated, Any
 import typer
 
 from bus import app as composition
-from bus.cli.lanes import By, Reason, System, checked_reason, received_by, who
-from bus.cli.output import DryRun, Json, out, show_json
+from bus.cli import names
+from bus.cli.lanes import By, OnlySystem, Reason, System, checked_reason, received_by, who
+from bus.cli.output import DryRun, Json, insist, out, show_json
 from bus.cli.reach import duration
 from bus.cli.times import shown
 from bus.deliver.overdue import overdue_after
 from bus.deliver.parked import ParkedIndex
 from bus.deliver.skipping import Skipper, Skipping, Was, Word
 from bus.deliver.state import LaneName
-from bus.errors import ConfigurationError
+from bus.errors import ConfigurationError, UnknownName
 from bus.model import ExceptionState, ParkedEvent
 from bus.model.number import comparable_key
 
@@ -26,6 +27,8 @@ Subject = Annotated[
     list[str] | None,
     typer.Option(
         "--subject",
+        parser=names.subject,
+        metavar="SUBJECT",
         help="<municipality>/<宛名番号> as the list shows it; may be given several times.",
     ),
 ]
@@ -33,7 +36,7 @@ All = Annotated[bool, typer.Option("--all", help="Every parked event of the syst
 AllSystems = Annotated[
     bool, typer.Option("--all-systems", help="In every system, in the place of SYSTEM.")
 ]
-OneOrAll = Annotated[str | None, typer.Argument(help="The receiving system.")]
+OneOrAll = Annotated[str | None, typer.Argument(parser=names.system, help="The receiving system.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -48,7 +51,7 @@ def register(app: typer.Typer) -> None:
 
 
 def list_open(
-    system: Annotated[str | None, typer.Option(help="Only this receiving system.")] = None,
+    system: OnlySystem = None,
     as_json: Json = False,
 ) -> None:
     """List what is set aside: parked events, and what waits behind them."""
@@ -67,7 +70,9 @@ def list_open(
 
 def add(
     system: System,
-    stream: Annotated[str, typer.Argument(help="The stream that the lane carries.")],
+    stream: Annotated[
+        str, typer.Argument(parser=names.stream, help="The stream that the lane carries.")
+    ],
     partition: Annotated[int, typer.Argument(min=0, help="The lane's partition.")],
     offset: Annotated[int, typer.Argument(min=0, help="The event, as `lanes show` names it.")],
     reason: Reason,
@@ -91,7 +96,9 @@ def add(
 
 
 def skip(
-    stream: Annotated[str, typer.Argument(help="The stream that the lanes carry.")],
+    stream: Annotated[
+        str, typer.Argument(parser=names.stream, help="The stream that the lanes carry.")
+    ],
     partition: Annotated[int, typer.Argument(min=0, help="The lanes' partition.")],
     offset: Annotated[int, typer.Argument(min=0, help="The event, as `lanes show` names it.")],
     reason: Reason,
@@ -176,7 +183,7 @@ async def _add(
     async with composition.desk(settings) as desk:
         applied = await desk.editions()
         if lane.stream not in composition.received(settings, lane.system, applied.newest):
-            raise ConfigurationError("the system does not receive this stream", **lane._asdict())
+            raise UnknownName("the system does not receive this stream", **lane._asdict())
         standing = (await desk.operations()).standing(lane.system)
         stops = {(o.system, o.stream, o.partition, o.offset) for o in standing}
         index = await desk.parked()
@@ -210,6 +217,8 @@ async def _skip(stream: str, partition: int, offset: int, word: Word, *, dry_run
             )  # fmt: skip
         planned = await skipper.plan(stream, topic, partition, unread, systems, word)
         if not dry_run:
+            said = [*planned.exceptions, *planned.operations]
+            insist(said, "every system has passed the event, or closed it")
             await index.record(planned.exceptions)
             await operated.instruct(planned.operations)
     return planned
@@ -220,7 +229,10 @@ async def _retry(
 ) -> Sequence[ParkedEvent]:
     async with composition.parked_events(composition.settings()) as index:
         events = _parked(await _of(index, system), subjects)
-        return events if dry_run else await index.ask_retry(events, operator)
+        if dry_run:
+            return events
+        insist(events, "nothing is parked", system=system)
+        return await index.ask_retry(events, operator)
 
 
 async def _dismiss(
@@ -228,7 +240,10 @@ async def _dismiss(
 ) -> Sequence[ParkedEvent]:
     async with composition.parked_events(composition.settings()) as index:
         events = _parked(await _of(index, system), subjects)
-        return events if dry_run else await index.dismiss(events, note, operator)
+        if dry_run:
+            return events
+        insist(events, "nothing is parked", system=system)
+        return await index.dismiss(events, note, operator)
 
 
 async def _of(index: ParkedIndex, system: str | None) -> list[ParkedEvent]:
@@ -241,8 +256,15 @@ async def _of(index: ParkedIndex, system: str | None) -> list[ParkedEvent]:
 
 def _parked(events: Sequence[ParkedEvent], subjects: Sequence[str] | None) -> list[ParkedEvent]:
     """The parked among *events*: what waits follows them by itself. Subjects are compared by what
-    no spelling of a number changes."""
+    no spelling of a number changes.
+
+    Raises:
+        UnknownName: Of one of the subjects nothing is set aside.
+    """
     named = None if subjects is None else {comparable_key(subject) for subject in subjects}
+    missing = (named or set()) - {comparable_key(event.subject) for event in events}
+    if missing:  # whose numbers they are is not said again
+        raise UnknownName("of this subject nothing is set aside", subjects=len(missing))
     return [
         event
         for event in events

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from bus import app as composition
 from bus.app.protecting import Plan
+from bus.cli import names
 from bus.cli.lanes import By, Reason, checked_reason, who
 from bus.cli.output import DryRun, Json, err, out, show_json
 from bus.errors import ChangeRefused, ConfigurationError
@@ -53,13 +54,15 @@ def list_open(
     for key, each in shown.items():
         for case in sorted(each.cases.values(), key=lambda case: case.started_on):
             if is_all or case.is_open:
-                names = str(len(case.shared_with))
-                table.add_row(key, str(case.started_on), case.status.lower(), names)
+                named = str(len(case.shared_with))
+                table.add_row(key, str(case.started_on), case.status.lower(), named)
     out().print(table if shown else "nobody is under protection, as far as the log says")
 
 
 def show(
-    subject: Annotated[str, typer.Argument(help="<municipality>/<宛名番号>.")],
+    subject: Annotated[
+        str, typer.Argument(parser=names.subject, help="<municipality>/<宛名番号>.")
+    ],
     reason: Reason,
     by: By = None,
     as_json: Json = False,
@@ -87,8 +90,9 @@ def end(
     file: Annotated[
         str,
         typer.Argument(
+            parser=names.made,
             help="CSV (.csv: municipality_code, subject_id, started_on, decided_on) or JSON"
-            " lines with the same names; - reads lines from stdin."
+            " lines with the same names; - reads lines from stdin.",
         ),
     ],
     reason: Reason,

@@ -15,6 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from bus import app as composition
+from bus.cli import names
+from bus.cli.lanes import System
 from bus.cli.output import Json, err, out, show_json
 from bus.cli.times import TO_THE_SECOND, shown, site
 from bus.errors import ConfigurationError
@@ -23,7 +25,10 @@ from bus.ledger.provided import Mark
 from bus.ledger.provisions import Provision, Provisions, RecordedView, SystemProvisions
 
 Subject = Annotated[
-    str, typer.Argument(help="宛名番号, or <municipality>/<宛名番号> where several have it.")
+    str,
+    typer.Argument(
+        parser=names.person, help="宛名番号, or <municipality>/<宛名番号> where several have it."
+    ),
 ]
 First = Annotated[
     datetime | None,
@@ -50,7 +55,11 @@ def of_subject(
     last: Last = None,
     stream: Annotated[
         str | None,
-        typer.Option(help="The number is one of this stream (a household's, a vehicle's)."),
+        typer.Option(
+            parser=names.stream,
+            metavar="STREAM",
+            help="The number is one of this stream (a household's, a vehicle's).",
+        ),
     ] = None,
     html: Annotated[
         Path | None, typer.Option(help="Write a page to hand out: identifiers, no values.")
@@ -85,15 +94,26 @@ def of_subject(
 
 
 def by_system(
-    system: Annotated[str, typer.Argument(help="The receiving system.")],
+    system: System,
     first: First = None,
     last: Last = None,
     details: Annotated[
-        str | None, typer.Option("--details", help="List the events of this stream, page by page.")
+        str | None,
+        typer.Option(
+            "--details",
+            parser=names.stream,
+            metavar="STREAM",
+            help="List the events of this stream, page by page.",
+        ),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=MOST, help="Events of one page.")] = 100,
     after: Annotated[
-        str | None, typer.Option(help="Go on after this place: what the page before ended with.")
+        str | None,
+        typer.Option(
+            parser=names.made,
+            metavar="PLACE",
+            help="Go on after this place: what the page before ended with.",
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from bus import app as composition
+from bus.cli import names
 from bus.cli.output import DryRun, Json, err, out, show_json
 from bus.errors import ChangeRefused, ConfigurationError
 from bus.files import create_private
@@ -43,7 +44,10 @@ def register(app: typer.Typer) -> None:
 
 def publish(
     file: Annotated[
-        str, typer.Argument(help="A file of changes, one JSON object a line; - reads stdin.")
+        str,
+        typer.Argument(
+            parser=names.made, help="A file of changes, one JSON object a line; - reads stdin."
+        ),
     ],
     dry_run: DryRun = False,
     as_json: Json = False,

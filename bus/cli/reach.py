@@ -15,16 +15,22 @@ from rich.table import Table
 from rich.text import Text
 
 from bus import app as composition
+from bus.cli import names
 from bus.cli.lanes import document, told
 from bus.cli.output import Json, out, show_json
 from bus.cli.watching import watch
+from bus.errors import UnknownName
 from bus.ledger import Reach, ReachState, SystemReach
 from bus.policy import LEDGER
 
-ChangeId = Annotated[str, typer.Argument(help="The change's id, as `renkei publish` prints it.")]
+ChangeId = Annotated[
+    str,
+    typer.Argument(parser=names.change, help="The change's id, as `renkei publish` prints it."),
+]
 Watch = Annotated[bool, typer.Option("--watch", help="Show it again until all have applied it.")]
 LOOK_EVERY = 0.5
 HOSTS_EVERY = 3.0  # seconds between two looks at who delivers
+UNKNOWN_FOR = 60.0  # seconds that a change may be on its way before anybody knows of it
 INCOMPLETE = 3  # exit status: somebody does not have it (yet)
 Unrun = Mapping[str, composition.Duty]
 Looked = tuple[Reach, Unrun]
@@ -50,11 +56,17 @@ def register(app: typer.Typer) -> None:
 def show(change_id: ChangeId, is_watching: Watch = False, as_json: Json = False) -> None:
     """Show which systems have applied a change, after how long, and who has not and why.
 
-    The exit status is 0 if every entitled system has it, and 3 otherwise.
+    The exit status is 0 if every entitled system has it, 3 if not, and 64 if nobody knows the
+    change. With --watch it is waited for a minute until somebody does.
     """
     reach, unrun = asyncio.run(_show(change_id, is_watching=is_watching, is_drawn=not as_json))
     if as_json:
         show_json(as_document(reach, unrun))
+    if reach.size is None:
+        raise UnknownName(
+            "the ledger has no event of this change: there is none, or it is not published yet",
+            change_id=change_id,
+        )
     if not reach.is_complete:
         raise typer.Exit(INCOMPLETE)
 
@@ -78,13 +90,18 @@ async def _show(change_id: str, *, is_watching: bool, is_drawn: bool) -> Looked:
                 looked_at = now
             return reach, unrun
 
+        until = monotonic() + UNKNOWN_FOR
+
+        def is_done(reach: Reach) -> bool:
+            return reach.is_complete or (reach.size is None and monotonic() > until)
+
         if is_watching and is_drawn:
             return await watch(
                 look, lambda looked: draw(*looked), every=LOOK_EVERY,
-                is_done=lambda looked: looked[0].is_complete,
+                is_done=lambda looked: is_done(looked[0]),
             )  # fmt: skip
         looked = await look()
-        while is_watching and not looked[0].is_complete:
+        while is_watching and not is_done(looked[0]):
             await asyncio.sleep(LOOK_EVERY)
             looked = await look()
     if is_drawn:

@@ -9,15 +9,19 @@ import typer
 from rich.progress import Progress
 
 from bus import app as composition
-from bus.cli.output import DryRun, Json, err, out, show_json
+from bus.cli import names
+from bus.cli.lanes import System
+from bus.cli.output import DryRun, Json, err, insist, out, show_json
 from bus.cli.times import shown
 from bus.connect import Left
 from bus.deliver.fleet import Feed
 from bus.deliver.rebuild import Rebuilt
 
-System = Annotated[str, typer.Argument(help="The receiving system.")]
 Stream = Annotated[
-    str | None, typer.Argument(help="Only this stream; else all that it receives, one by one.")
+    str | None,
+    typer.Argument(
+        parser=names.stream, help="Only this stream; else all that it receives, one by one."
+    ),
 ]
 
 
@@ -72,6 +76,8 @@ async def _rebuild(system: str, stream: str | None, *, dry: bool) -> list[dict[s
 
 def _discard(system: str, stream: str | None, *, dry: bool, as_json: bool) -> None:
     left = asyncio.run(_left(system, stream, dry=dry))
+    if not dry:
+        insist(left, "no rebuild has left anything half filled", system=system, stream=stream)
     if as_json:
         show_json([{**_named(feed), **_described(found), "is_dry": dry} for feed, found in left])
     for feed, found in () if as_json else left:

@@ -12,17 +12,26 @@ import typer
 from rich.table import Table
 
 from bus import app as composition
-from bus.cli.output import DryRun, Json, err, out, show_json
+from bus.cli import names
+from bus.cli.output import DryRun, Json, err, insist, out, show_json
 from bus.cli.times import TO_THE_SECOND, shown
-from bus.errors import BusError, ConfigurationError
+from bus.errors import BusError, ConfigurationError, UnknownName
 from bus.observe import logs
 from bus.publish.outbox import upkeep
 from bus.publish.outbox.installing import OWNER, Plan, Speaker, script
 
-System = Annotated[str, typer.Argument(help="A publishing system of the settings (outboxes).")]
+System = Annotated[
+    str,
+    typer.Argument(parser=names.outbox, help="A publishing system of the settings (outboxes)."),
+]
 Systems = Annotated[
     list[str] | None,
-    typer.Option("--system", help="Only this publishing system; may be given several times."),
+    typer.Option(
+        "--system",
+        parser=names.outbox,
+        metavar="SYSTEM",
+        help="Only this publishing system; may be given several times.",
+    ),
 ]
 Numbers = Annotated[
     list[int] | None, typer.Argument(help="Sequence numbers, as `refused list` shows them.")
@@ -55,24 +64,41 @@ def run(system: Systems = None) -> None:
 
 def install(
     system: Annotated[
-        str | None, typer.Argument(help="A publishing system of the settings (outboxes).")
+        str | None,
+        typer.Argument(parser=names.outbox, help="A publishing system of the settings (outboxes)."),
     ] = None,
     uri: Annotated[
         str | None,
-        typer.Option(help="The database instead; best without a password (use ~/.pgpass)."),
+        typer.Option(
+            parser=names.made,
+            metavar="URI",
+            help="The database instead; best without a password (use ~/.pgpass).",
+        ),
     ] = None,
     core: Annotated[
         list[str] | None,
         typer.Option(
+            parser=names.made,
+            metavar="ROLE",
             help="Role of the core system: may publish, nothing else. ROLE, or ROLE=SOURCE,SOURCE"
-            " where it speaks for some of the outbox's systems alone."
+            " where it speaks for some of the outbox's systems alone.",
         ),
     ] = None,
     relay: Annotated[
-        list[str] | None, typer.Option(help="Role that the relay logs in as: reads and marks.")
+        list[str] | None,
+        typer.Option(
+            parser=names.made,
+            metavar="ROLE",
+            help="Role that the relay logs in as: reads and marks.",
+        ),
     ] = None,
     owner: Annotated[
-        str, typer.Option(help="Role that is to own it: may not log in; made if it is not there.")
+        str,
+        typer.Option(
+            parser=names.made,
+            metavar="ROLE",
+            help="Role that is to own it: may not log in; made if it is not there.",
+        ),
     ] = OWNER,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -166,11 +192,12 @@ def retry_refused(
         raise ConfigurationError("name sequence numbers, or say --all")
     uri = _uris([system])[system]
     chosen = None if is_all else numbers
+    there = _refused(system, uri, numbers or ())
     if dry_run:
-        there = [change.seq for change in asyncio.run(upkeep.refused(system, uri))]
         seqs = [seq for seq in there if chosen is None or seq in chosen]
     else:
         seqs = asyncio.run(upkeep.retry(system, uri, chosen))
+        insist(seqs, "nothing is refused", system=system)
     if as_json:
         show_json({"put_back": seqs, "is_dry": dry_run})
     else:
@@ -185,15 +212,32 @@ def drop_refused(
 ) -> None:
     """Delete refused changes that another one has made good."""
     uri = _uris([system])[system]
+    there = _refused(system, uri, numbers)
     if dry_run:
-        there = [change.seq for change in asyncio.run(upkeep.refused(system, uri))]
         seqs = [seq for seq in there if seq in numbers]
     else:
         seqs = asyncio.run(upkeep.drop(system, uri, numbers))
+        insist(seqs, "nothing is refused", system=system)
     if as_json:
         show_json({"dropped": seqs, "is_dry": dry_run})
     else:
         out().print(f"{'would drop' if dry_run else 'dropped'} {_listed(seqs)}")
+
+
+def _refused(system: str, uri: str, numbers: Sequence[int]) -> list[int]:
+    """The numbers of what is refused, all of *numbers* among them.
+
+    Raises:
+        UnknownName: One of them is not.
+    """
+    there = [change.seq for change in asyncio.run(upkeep.refused(system, uri))]
+    missing = sorted(set(numbers) - set(there))
+    if missing:
+        raise UnknownName(
+            "no refused change has this number; see: renkei relay refused list",
+            system=system, numbers=", ".join(map(str, missing)),
+        )  # fmt: skip
+    return there
 
 
 def _uris(systems: Sequence[str]) -> dict[str, str]:

@@ -16,11 +16,14 @@ from bus.catalog.examples import read_examples
 from bus.catalog.plain import from_json
 from bus.catalog.readers import OneReader, disagreements, older
 from bus.catalog.registry import Pushed, PushLine
+from bus.cli import names
 from bus.cli.output import DryRun, Json, err, out, show_json
 from bus.errors import FilesRefused
 from bus.model import Fault, Item, Stream
 
-StreamName = Annotated[str, typer.Argument(help="A stream, as in `renkei schemas list`.")]
+StreamName = Annotated[
+    str, typer.Argument(parser=names.stream, help="A stream, as in `renkei schemas list`.")
+]
 
 
 def register(app: typer.Typer) -> None:

@@ -9,12 +9,15 @@ import typer
 from rich.table import Table
 
 from bus import app as composition
+from bus.cli import names
 from bus.cli.output import Json, out, show_json
 from bus.policy import load_subscriptions
 from bus.reference import Sources, gather
 from bus.reference.told import tell_stream
 
-Name = Annotated[str, typer.Argument(help="A stream, as in `renkei streams list`.")]
+Name = Annotated[
+    str, typer.Argument(parser=names.stream, help="A stream, as in `renkei streams list`.")
+]
 
 
 def register(app: typer.Typer) -> None:

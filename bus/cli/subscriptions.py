@@ -11,9 +11,9 @@ from rich.table import Table
 
 from bus import app as composition
 from bus.catalog import Catalog
-from bus.cli import policyapply, policydiff, policysimulate
+from bus.cli import names, policyapply, policydiff, policysimulate
 from bus.cli.output import Json, err, out, show_json
-from bus.errors import ConfigurationError, FilesRefused, PolicyError
+from bus.errors import FilesRefused, PolicyError
 from bus.model import MaskKey, Mode, Sensitivity, Stream, Suppression
 from bus.policy import (
     Grant,
@@ -35,7 +35,10 @@ _MODE = {
     Mode.NOTIFY_ONLY: "notify_only: that something happened, and the flag",
 }
 System = Annotated[
-    str, typer.Argument(help="A business system, as in `renkei subscriptions list`.")
+    str,
+    typer.Argument(
+        parser=names.system, help="A business system, as in `renkei subscriptions list`."
+    ),
 ]
 
 
@@ -107,8 +110,8 @@ def show(system: System, as_json: Json = False) -> None:
     if system not in reading.subscriptions:
         if refusals:
             raise refusals[0].error
-        raise ConfigurationError(
-            "there is no such system; see: renkei subscriptions list", system=system
+        raise names.unknown(
+            "system", system, reading.subscriptions, " with a subscription in the files"
         )
     today, keys = composition.this_day(), composition.mask_keys(settings)
     shown = describe(reading.subscriptions[system], catalog, today, keys)

@@ -8,14 +8,16 @@ import typer
 from rich.table import Table
 
 from bus import app as composition
+from bus.cli import names
 from bus.cli.output import Json, out, show_json
-from bus.errors import ConfigurationError
 from bus.policy import load_subscriptions
 from bus.reference import Sources, gather
 from bus.reference.told import tell_system
 from bus.reference.words import KINDS
 
-Name = Annotated[str, typer.Argument(help="A system, as in `renkei systems list`.")]
+Name = Annotated[
+    str, typer.Argument(parser=names.system, help="A system, as in `renkei systems list`.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -52,7 +54,7 @@ def show(system: Name, as_json: Json = False) -> None:
     """Show SYSTEM: whose it is, what it provides, and what it receives for which purpose."""
     sources = _sources()
     if system not in sources.systems:
-        raise ConfigurationError("there is no such system; see: renkei systems list", system=system)
+        raise names.unknown("system", system, sources.systems)
     found = tell_system(sources.systems[system], sources)
     if as_json:
         show_json(found)

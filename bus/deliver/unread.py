@@ -8,7 +8,7 @@ from bus.broker import Broker, group_of
 from bus.catalog.reading import Reads, read_what_can_be
 from bus.deliver.readback import read_back
 from bus.deliver.state import LaneName
-from bus.errors import ConfigurationError, SchemaMismatch
+from bus.errors import ConfigurationError, SchemaMismatch, UnknownName
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +33,16 @@ async def unread_at(broker: Broker, topic: str, partition: int, offset: int) -> 
     """The event at this place.
 
     Raises:
-        ConfigurationError: There is no such event, or it is an erasure.
+        UnknownName: There is no such event.
+        ConfigurationError: It is an erasure.
         BrokerUnavailable: The broker does not answer.
     """
     where = {"topic": topic, "partition": partition, "offset": offset}
     if partition >= (count := (await broker.partitions([topic])).get(topic, 0)):
-        raise ConfigurationError("the stream has no such partition", **where, partitions=count)
+        raise UnknownName("the stream has no such partition", **where, partitions=count)
     found = (await read_back(broker, (topic, partition), {offset: ""})).found.get(offset)
     if found is None:
-        raise ConfigurationError("the log has no event at this offset", **where)
+        raise UnknownName("the log has no event at this offset", **where)
     key, value = found
     if value is None:
         raise ConfigurationError("an erasure is not set aside", **where)

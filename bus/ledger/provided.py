@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg import sql
 
-from bus.errors import ConfigurationError
+from bus.errors import ConfigurationError, UnknownName
 from bus.ledger.provisions import (
     DayOfProvisions,
     ErasureRecord,
@@ -170,22 +170,26 @@ class Provided:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
+    async def municipalities_of(self, subject_id: str, streams: PersonsStreams) -> list[str]:
+        """The municipalities in which the ledger knows the number."""
+        about = {
+            "spellings": streams.spellings(subject_id),
+            "own": [*streams.own],
+            "derived": [*streams.derived],
+        }
+        return [str(row[0]) for row in await self._ledger.ask(_MUNICIPALITIES, about)]
+
     async def municipality_of(self, subject_id: str, streams: PersonsStreams) -> str:
         """The one municipality in which the ledger knows the number.
 
         Raises:
             ConfigurationError: It knows it in none, or in several.
         """
-        about = {
-            "spellings": streams.spellings(subject_id),
-            "own": [*streams.own],
-            "derived": [*streams.derived],
-        }
-        found = [row[0] for row in await self._ledger.ask(_MUNICIPALITIES, about)]
+        found = await self.municipalities_of(subject_id, streams)
         if len(found) == 1:
-            return str(found[0])
+            return found[0]
         if not found:
-            raise ConfigurationError("the ledger knows no event of this number")
+            raise UnknownName("the ledger knows no event of this number")
         raise ConfigurationError(
             "the number is one of several municipalities: say <municipality>/<number>",
             municipalities=", ".join(found),

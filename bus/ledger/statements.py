@@ -173,3 +173,5 @@ FROM ledger.event_subscription
 ORDER BY system, sequence DESC, log_partition, log_offset
 """
 """The newest edition of each system; of two with one number, the one that the log has first."""
+
+KNOWS_SYSTEM = "SELECT 1 FROM ledger.event_receipt WHERE system = %(system)s LIMIT 1"

@@ -77,6 +77,15 @@ class Ledger:
         if connection is not None:
             await connection.close()
 
+    async def knows_system(self, system: str) -> bool:
+        """Whether anything was ever delivered to this system, and recorded.
+
+        Raises:
+            ConfigurationError: There is no ledger in this database.
+            StoreUnavailable: The database does not answer.
+        """
+        return bool(await self.ask(statements.KNOWS_SYSTEM, {"system": system}))
+
     async def reach(self, change_id: str, entitlements: Entitlements) -> Reach:
         """How a change stands in each of the systems.
 

@@ -110,7 +110,7 @@ def test_list_and_show() -> None:
 
 def test_show_of_no_stream() -> None:
     """A wrong name is an error of the contract, not a traceback of ours."""
-    assert type(run("show", "parcel").exception).__name__ == "SchemaUnknown"
+    assert type(run("show", "parcel").exception).__name__ == "UnknownName"
 
 
 def test_push_without_a_registry() -> None:

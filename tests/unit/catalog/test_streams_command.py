@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from bus.catalog import Catalog
 from bus.cli import streams
-from bus.errors import SchemaUnknown
+from bus.errors import UnknownName
 
 
 @pytest.fixture
@@ -71,4 +71,4 @@ def test_an_unknown_stream_is_said_to_be_unknown(app: typer.Typer) -> None:
     """As everywhere."""
     result = CliRunner().invoke(app, ["streams", "show", "nobody"])
 
-    assert isinstance(result.exception, SchemaUnknown)
+    assert isinstance(result.exception, UnknownName)

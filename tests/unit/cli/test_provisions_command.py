@@ -224,9 +224,12 @@ def test_a_system_by_day() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["by", "x", "--after", "y"], "--after goes on with"),
-        (["by", "x", "--details", "resident", "--after", "y"], "--after is what"),
-        (["by", "x", "--from", "2026-02-02", "--to", "2026-02-01"], "--from is no later"),
+        (["by", "child_allowance", "--after", "y"], "--after goes on with"),
+        (["by", "child_allowance", "--details", "resident", "--after", "y"], "--after is what"),
+        (
+            ["by", "child_allowance", "--from", "2026-02-02", "--to", "2026-02-01"],
+            "--from is no later",
+        ),
     ],
 )
 def test_a_slip_of_the_pen_is_said(arguments: list[str], said: str) -> None:

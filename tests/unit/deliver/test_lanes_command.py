@@ -152,8 +152,11 @@ def test_a_system_goes_on(operated: Operated) -> None:
     assert {o.partition for o in operated.asked} == {None}
 
 
-def test_a_system_that_is_gone_can_be_taken_off_its_pause(operated: Operated) -> None:
+def test_a_system_that_is_gone_can_be_taken_off_its_pause(
+    operated: Operated, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its file is not there any more, its pause is."""
+    monkeypatch.setattr(composition, "is_known_elsewhere", lambda *_: True)
     operated.now.append(replace(PAUSE, system="closed_down"))
     run("resume", "closed_down")
 

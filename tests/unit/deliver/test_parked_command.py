@@ -18,7 +18,7 @@ from bus import app as composition
 from bus.cli import parked
 from bus.deliver.parked import ParkedIndex
 from bus.deliver.state import LaneName
-from bus.errors import BusError, ConfigurationError
+from bus.errors import BusError, ConfigurationError, NothingChanged, UnknownName
 from bus.model import ExceptionState, Operation, OperationState, ParkedEvent
 from bus.settings import Settings
 from bus.testing.policies import nothing_applied
@@ -276,6 +276,22 @@ def test_one_system_or_all(index: Index, arguments: list[str]) -> None:
     assert index.asked == []
 
 
+@pytest.mark.parametrize("command", ["retry", "dismiss"])
+@pytest.mark.parametrize("is_everywhere", [False, True])
+def test_a_subject_of_which_nothing_is_set_aside(
+    index: Index, command: str, is_everywhere: bool
+) -> None:
+    """It is said, the number is not, and of the others nothing is done either."""
+    where = "--all-systems" if is_everywhere else "child_allowance"
+    reason = ["--reason", "T-1"] if command == "dismiss" else []
+    missing = ["--subject", "131016/000000000000009"]
+    error = run(command, where, "--subject", ONE, *missing, *reason).exception
+
+    assert isinstance(error, UnknownName)
+    assert "000009" not in str(error)
+    assert index.asked == []
+
+
 def test_which_events_must_be_said(index: Index) -> None:
     """Neither nothing nor both."""
     for arguments in ([], ["--all", "--subject", ONE]):
@@ -291,4 +307,6 @@ def test_a_system_that_nobody_knows_is_said(index: Index) -> None:
         assert isinstance(result.exception, ConfigurationError)
         assert result.exception.where == {"system": "nosuch"}
     assert run("list", "--system", "national_pension").stdout == "nothing is set aside\n"
-    assert run("retry", "ledger", "--all").exit_code == 0
+    nothing = run("retry", "ledger", "--all").exception  # known, and told to change something
+    assert isinstance(nothing, NothingChanged)
+    assert run("retry", "ledger", "--all", "--dry-run").exit_code == 0

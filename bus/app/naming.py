@@ -1,0 +1,73 @@
+"""Which names there are: of systems, streams, outboxes. What is unknown here alone is looked for
+in what was applied, said and delivered before it is called unknown."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from bus.app.answers import ledger
+from bus.app.configured import catalog
+from bus.app.operating import desk
+from bus.errors import BusError
+from bus.policy import LEDGER, read_subscriptions
+from bus.settings import Settings
+
+
+def stream_names(settings: Settings) -> list[str]:
+    """Every stream, the bus's own too."""
+    return sorted(catalog(settings).streams)
+
+
+def system_names(settings: Settings) -> list[str]:
+    """Every system that a file or a setting names, and the ledger."""
+    streams = catalog(settings)
+    files = read_subscriptions(streams)
+    refused = {refusal.system for refusal in files.refusals}
+    listed = {*streams.systems, *files.subscriptions, *refused}
+    return sorted(name for name in {LEDGER, *listed, *configured_names(settings)} if name)
+
+
+def configured_names(settings: Settings) -> list[str]:
+    """The systems that the settings say how to reach, and the ledger."""
+    return sorted({LEDGER, *settings.systems, *settings.outboxes})
+
+
+def outbox_names(settings: Settings) -> list[str]:
+    """The publishing systems whose outboxes the settings know."""
+    return sorted(settings.outboxes)
+
+
+def is_known_elsewhere(settings: Settings, system: str) -> bool | None:
+    """Whether an edition was ever applied for a system, anything of it is paused, stopped or set
+    aside, or the ledger has receipts of it; None if that cannot be asked."""
+    answers: list[bool | None] = []
+    if settings.kafka is not None and settings.registry is not None:
+        answers.append(_asked(lambda: _is_spoken_of(settings, system)))
+    if settings.database is not None:
+        answers.append(_asked(lambda: _has_receipts(settings, system)))
+    return True if True in answers else None if None in answers else False
+
+
+def _asked(question: Callable[[], Awaitable[bool]]) -> bool | None:
+    async def ask() -> bool:
+        return await question()
+
+    try:
+        return asyncio.run(ask())
+    except BusError:
+        return None
+
+
+async def _is_spoken_of(settings: Settings, system: str) -> bool:
+    async with desk(settings) as at:
+        if system in (await at.editions()).newest:
+            return True
+        if (await at.operations()).standing(system):
+            return True
+        return bool((await at.parked()).open_events(system))
+
+
+async def _has_receipts(settings: Settings, system: str) -> bool:
+    async with ledger(settings) as asked:
+        return await asked.knows_system(system)

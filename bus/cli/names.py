@@ -1,0 +1,139 @@
+"""Names, numbers and words that commands take: each is looked at before anything else is done.
+
+Every parameter that is a text has one of these as its parser, so that no command can take a name
+and find nothing under it: what is unknown is said, with what is near it (exit 64). A test walks
+through all commands and holds every parameter to it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
+from uuid import UUID
+
+from bus import app as composition
+from bus.errors import UnknownName
+
+SEE = {
+    "system": "renkei systems list, renkei subscriptions list",
+    "stream": "renkei streams list",
+}
+NEAR = 3  # names that are told, at most
+SUBJECT = re.compile(r"\d{6}/\S{1,64}|sha256:[0-9a-f]{32}")
+
+
+def unknown(kind: str, text: str, known: Iterable[str] = (), note: str = "") -> UnknownName:
+    """The error that says so, with what is near."""
+    near = get_close_matches(text, list(known), NEAR, 0.5)
+    said = f"there is no such {kind}{note}"
+    if near:
+        said += f"; near it: {', '.join(near)}"
+    if kind in SEE:
+        said += f"; see: {SEE[kind]}"
+    return UnknownName(said, **{kind: text})
+
+
+def system(text: str) -> str:
+    """A system that anybody knows: the files, the settings, an edition, or the ledger.
+
+    Raises:
+        UnknownName: Nobody does.
+    """
+    settings = composition.settings()
+    if text in composition.configured_names(settings):
+        return text
+    known = composition.system_names(settings)
+    if text in known:
+        return text
+    elsewhere = composition.is_known_elsewhere(settings, text)
+    if elsewhere:
+        return text
+    cannot = "; what was applied and delivered before cannot be asked" if elsewhere is None else ""
+    raise unknown("system", text, known, cannot)
+
+
+def connected(text: str) -> str:
+    """A receiving system that the settings say how to reach.
+
+    Raises:
+        UnknownName: There is none of this name in the settings.
+    """
+    settings = composition.settings()
+    return _of(text, [*settings.systems, "ledger"], "system", " in the settings")
+
+
+def outbox(text: str) -> str:
+    """A publishing system whose outbox the settings know.
+
+    Raises:
+        UnknownName: There is none of this name in the settings.
+    """
+    return _of(text, composition.outbox_names(composition.settings()), "system", " in the settings")
+
+
+def stream(text: str) -> str:
+    """A stream of the catalogue.
+
+    Raises:
+        UnknownName: There is none.
+    """
+    return _of(text, composition.stream_names(composition.settings()), "stream")
+
+
+def subject(text: str) -> str:
+    """A subject as lists show it: a municipality and a number, or the digest of a key.
+
+    Raises:
+        UnknownName: It is neither; the text is not said again, it may be somebody's number.
+    """
+    if not SUBJECT.fullmatch(text):
+        raise UnknownName(
+            "a subject is <municipality>/<number>, as the list shows it: six digits, a stroke, and"
+            " the number"
+        )
+    return text
+
+
+def person(text: str) -> str:
+    """A number, with or without its municipality; the ledger is asked what is known of it."""
+    return text
+
+
+def change(text: str) -> str:
+    """A change's id.
+
+    Raises:
+        UnknownName: It cannot be one.
+    """
+    try:
+        return str(UUID(text))
+    except ValueError:
+        raise UnknownName(
+            "a change's id is a UUID, as `renkei publish` prints it", change_id=text
+        ) from None
+
+
+def one_of(kind: str, known: Sequence[str]) -> Callable[[str], str]:
+    """Takes one of a few names that the program has."""
+
+    def chosen(text: str) -> str:
+        return _of(text, known, kind)
+
+    return chosen
+
+
+def words(text: str) -> str:
+    """Free words: why, who. What they may be is looked at where they are kept."""
+    return text
+
+
+def made(text: str) -> str:
+    """The name of something that the command makes, or finds by itself: there is no list of it."""
+    return text
+
+
+def _of(text: str, known: Sequence[str], kind: str, where: str = "") -> str:
+    if text not in known:
+        raise unknown(kind, text, known, where)
+    return text
