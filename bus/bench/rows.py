@@ -30,7 +30,8 @@ def updated(batch: pa.RecordBatch, number: int) -> pa.RecordBatch:
     named = dict(zip((entry.name for entry in header.type), header.flatten(), strict=True))
     named["version"] = pc.add(named["version"], pa.scalar(number, pa.int32()))
     for name in ("event_id", "change_id"):
-        named[name] = pc.binary_replace_slice(named[name], 0, 1, format(number, "x"))
+        # of an earlier year: an id of the future is refused
+        named[name] = pc.binary_replace_slice(named[name], 2, 4, format(number, "02x"))
     updated = pa.StructArray.from_arrays(list(named.values()), fields=list(header.type))
     place = batch.schema.get_field_index("header")
     return batch.set_column(place, batch.schema.field(place), updated)
