@@ -20,6 +20,7 @@ from bus.catalog.plain import to_json
 from bus.catalog.reading import read_what_can_be
 from bus.catalog.wire import Reader
 from bus.deliver.fence import RESTS_ON, Fence
+from bus.deliver.neighbours import neighbours
 from bus.deliver.readback import read_subjects
 from bus.errors import ConfigurationError, UnknownName
 from bus.model import PROTECTION, ChangeRecord, Fault
@@ -33,6 +34,8 @@ from bus.publish.publisher import Outcome
 from bus.settings import Settings
 
 _SNAPSHOTS = {"resident": "resident.corrected", "nonresident": "nonresident.changed"}
+_LIVING = "resident"
+"""The stream of which everybody's address is."""
 _log = structlog.get_logger("renkei.protections")
 
 
@@ -91,6 +94,17 @@ class Protecting:
             if comparable_key(key) == wanted:
                 return key, standing, self._fence.closure.reasons(key)
         raise UnknownName("no protection of this subject is known")
+
+    async def neighbours(self, key: str) -> list[str]:
+        """Keys of others whose record says the same address, and whom no protection covers.
+
+        Raises:
+            Unavailable: Broker or registry does not answer.
+        """
+        stream = self._streams.stream(_LIVING)
+        found = await neighbours(self._cluster, stream, self._readers[_LIVING], key)
+        covered = set(map(comparable_key, self._fence.everybody.persons))
+        return sorted(each for each in found if comparable_key(each) not in covered)
 
     def plan(self, data: bytes, *, is_csv: bool) -> Plan:
         """What the list *data* would do; each entry behind those before it."""

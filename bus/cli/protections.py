@@ -67,15 +67,20 @@ def show(
     by: By = None,
     as_json: Json = False,
 ) -> None:
-    """Show the cases of SUBJECT, and whom they cover, each with why."""
+    """Show the cases of SUBJECT, whom they cover, each with why, and who else has the address.
+
+    Whoever has the same address in a record of their own and is not covered is listed for the
+    privacy officer to decide: who belongs to the person is named in the protection.
+    """
     note, operator = checked_reason(reason), who(by)
-    key, standing, reasons = asyncio.run(_of(subject, note, operator))
+    key, standing, reasons, others = asyncio.run(_of(subject, note, operator))
     covered = {
         person: [{"relation": each.relation.value, "via": each.via} for each in why]
         for person, why in reasons.items()
     }
     if as_json:
-        show_json(document(key, standing) | {"covers": covered})
+        found = {"covers": covered, "same_address_not_covered": others}
+        show_json(document(key, standing) | found)
         return
     out().print(f"{key}: {len(standing.open)} open of {len(standing.cases)} cases", markup=False)
     for case in sorted(standing.cases.values(), key=lambda case: case.started_on):
@@ -84,6 +89,8 @@ def show(
     for person, why in covered.items():
         said = "; ".join(f"{each['relation']} of {each['via']}" for each in why)
         out().print(f"  covers {person}: {said}", markup=False, soft_wrap=True)
+    for person in others:
+        out().print(f"  the same address, not covered: {person}", markup=False, soft_wrap=True)
 
 
 def end(
@@ -153,7 +160,8 @@ async def _everybody(note: str, operator: str) -> dict[str, Standing]:
 async def _of(subject: str, note: str, operator: str) -> Any:
     settings = composition.settings()
     async with composition.protections(settings, operator=operator, reason=note) as known:
-        return known.of(subject)
+        key, standing, reasons = known.of(subject)
+        return key, standing, reasons, await known.neighbours(key)
 
 
 async def _end(

@@ -15,6 +15,9 @@ must find that the person is protected, and readers rely on the order in the log
 to different partitions have no order but the one that an acknowledgement makes. An end goes
 first too: were the person's unmasked snapshot appended before ``protection.ended``, a reader
 between the two would mask it, and nothing would ever come after to put that right.
+What else coverage rests on goes behind it and before the rest, for the same reason: who is a member
+of a household now, and then, because their records say where somebody is, non-residents' links. So
+whoever moves in is covered before anything is appended that says where.
 Where a protection's person already has events in the same call, those are sent before: a
 protection never overtakes the same person's earlier events.
 
@@ -62,6 +65,9 @@ from bus.sealing.seals import seal_columns, seal_rows
 
 FEW = 16
 """Up to how many records of a stream are encoded one by one, which is quicker for so few."""
+_STAGES = {PROTECTION: 0, "household": 1, "nonresident": 2}
+"""Of streams that coverage rests on, what goes before what."""
+_LAST = 3
 _OPENS = str(Nature.RECORD)
 _NO_SCHEMA = 0  # the id in the frames of a dry run
 
@@ -289,9 +295,9 @@ class Publisher:
         events = await self._ready(changes, ids, faults, now)
         await self._tail.catch_up([self._catalog.stream(name) for name in _streams_of(events)])
         accepted, resent = self._in_line(events, faults)
-        for first, rest in _slices(accepted):
-            await self._append(first)
-            await self._append(rest)
+        for stages in _slices(accepted):
+            for stage in stages:
+                await self._append(stage)
         return [
             Outcome(
                 change_id=change.change_id if _is_refused(found) else change_id,
@@ -556,20 +562,18 @@ def _standing(draft: Draft, event: _Event) -> Standing:
     return draft.add(origin.key, origin.version, origin.event_id, opens=event.opens)
 
 
-def _slices(changes: Iterable[Sequence[_Event]]) -> Iterator[tuple[list[_Event], list[_Event]]]:
-    """Protection, and everything else, of as many changes as may be sent together in that order.
+def _slices(changes: Iterable[Sequence[_Event]]) -> Iterator[list[list[_Event]]]:
+    """What is to be acknowledged one after the other, of as many changes as may be sent together.
 
     A new slice begins where a protection would overtake earlier events of its person.
     """
-    first: list[_Event] = []
-    rest: list[_Event] = []
+    stages: list[list[_Event]] = [[] for _ in range(_LAST + 1)]
     seen: set[bytes] = set()
     for events in changes:
-        protecting = [event for event in events if event.stream.name == PROTECTION]
-        if any(event.origin.key in seen for event in protecting):
-            yield first, rest
-            first, rest, seen = [], [], set()
-        first += protecting
-        rest += [event for event in events if event.stream.name != PROTECTION]
+        if any(event.stream.name == PROTECTION and event.origin.key in seen for event in events):
+            yield stages
+            stages, seen = [[] for _ in range(_LAST + 1)], set()
+        for event in events:
+            stages[_STAGES.get(event.stream.name, _LAST)].append(event)
         seen |= {event.origin.key for event in events}
-    yield first, rest
+    yield stages

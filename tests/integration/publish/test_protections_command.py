@@ -140,5 +140,6 @@ def test_lines_and_what_is_shown(run: Run, cluster: Any) -> None:
     shown = json.loads(run("show", "131016/12345674", "--json").stdout)
     assert [case["status"] for case in shown["cases"]] == ["ACTIVE", "ENDED"]
     assert shown["covers"][f"131016/{TWO_CASES}"][0]["relation"] == "case"
+    assert not set(shown["same_address_not_covered"]) & set(shown["covers"])
     assert "1 open of 2 cases" in run("show", f"131016/{TWO_CASES}").stdout
     assert ONE_CASE in run("list").stdout

@@ -494,7 +494,20 @@ async def test_protection_is_acknowledged_before_the_rest(
     )
 
     assert all(outcome.is_published for outcome in outcomes)
-    assert watching.calls == [["protection"], ["resident", "resident", "household"]]
+    assert watching.calls == [["protection"], ["household"], ["resident", "resident"]]
+
+
+async def test_what_coverage_rests_on_is_acknowledged_before_who_says_where(
+    house: Any, publish: Any
+) -> None:
+    """Whoever moves in is a member of the household before any record says where that is."""
+    publisher = await house.publisher()
+    publisher._producer = watching = Watching(publisher._producer)
+
+    outcomes = await publish(publisher, change(record(), record("household")))
+
+    assert all(outcome.is_published for outcome in outcomes)
+    assert watching.calls == [["household"], ["resident"]]
 
 
 async def test_protection_does_not_overtake_its_persons_events(house: Any, publish: Any) -> None:
