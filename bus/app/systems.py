@@ -47,6 +47,7 @@ def sink(connection: SystemConnection) -> Callable[[], Sink]:
             "these options of a system cannot be used",
             [Fault(code=e["type"], field=_path(e["loc"]), expected=_expected(e)) for e in found],
             connector=name,
+            names=", ".join(_path(each["loc"]) for each in found),
         ) from None
     return lambda: made(options)
 

@@ -32,7 +32,14 @@ def text_of(system: str, change: Callable[[Grants], None] = lambda _: None) -> s
     file = CATALOG.folder / "subscriptions" / f"{system}.yaml"
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
     change(content["streams"])
-    return yaml.safe_dump(content, allow_unicode=True, sort_keys=False)
+    return yaml.dump(content, Dumper=_Plain, allow_unicode=True, sort_keys=False)
+
+
+class _Plain(yaml.SafeDumper):
+    """Says a value that comes twice twice: what the bus reads has no aliases."""
+
+    def ignore_aliases(self, _data: Any) -> bool:
+        return True
 
 
 def fields_are(stream: str, *fields: str) -> Callable[[Grants], None]:
