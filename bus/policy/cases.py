@@ -19,6 +19,7 @@ from datetime import date
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from bus.model import ENDED, HOUSEHOLD, Case, NumberForm, Protected, event_key
 
@@ -30,6 +31,11 @@ SUPPRESSED = {
 """The flags of a case, and what the whole record calls each."""
 
 _ENDING = "protection.ended"
+_HEADER = ("municipality_code", "subject_id", "event_type")
+_BODY = (
+    "status", "kind", "started_on", "ends_on", "suppresses", "from_other_municipality", HOUSEHOLD,
+    "shared_with", "decided_on", "cases", "sharers",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,18 +77,39 @@ NOTHING = Standing()
 
 
 def said(records: pa.RecordBatch) -> Iterator[Said]:
-    """What each record says.
+    """What each record says. One with a day that no calendar has covers whom it names.
 
     Args:
         records: Columns of the newest schema.
     """
-    for row in records.to_pylist():
-        yield said_of(row)
+    header = records.column("header")
+    columns = [pc.struct_field(header, name) for name in _HEADER]
+    columns += [records.column(name) for name in _BODY]
+    narrow = pa.RecordBatch.from_arrays(columns, names=[*_HEADER, *_BODY])
+    try:
+        rows = narrow.to_pylist()
+    except (ValueError, OverflowError):  # a day beyond what Python has dates for
+        for at in range(narrow.num_rows):
+            yield _said_singly(narrow.slice(at, 1))
+        return
+    for row in rows:
+        yield _said_of(row)
 
 
-def said_of(row: Mapping[str, Any]) -> Said:
-    """What one record says, as a row of the newest schema with values of Python's own."""
-    header = row["header"]
+def _said_singly(record: pa.RecordBatch) -> Said:
+    try:
+        return _said_of(record.to_pylist()[0])
+    except (ValueError, OverflowError):
+        names = [*_HEADER, "shared_with", HOUSEHOLD]
+        (row,) = record.select(names).to_pylist()
+        days = dict.fromkeys(("started_on", "ends_on", "decided_on"), date.min)
+        doubtful = {"status": "ACTIVE", "kind": None, "from_other_municipality": False}
+        lists: dict[str, list[Any]] = {"suppresses": [], "cases": [], "sharers": []}
+        return _said_of({**row, **days, **doubtful, **lists, "event_type": "protection.started"})
+
+
+def _said_of(row: Mapping[str, Any]) -> Said:
+    """What one record says, as a row with values of Python's own."""
     shared = frozenset(row["shared_with"] or ())
     cases = _listed(row) or {
         row["started_on"]: Case(
@@ -96,8 +123,8 @@ def said_of(row: Mapping[str, Any]) -> Said:
         )
     }
     return Said(
-        key=event_key(header["municipality_code"], header["subject_id"]),
-        event_type=header["event_type"],
+        key=event_key(row["municipality_code"], row["subject_id"]),
+        event_type=row["event_type"],
         named=row["started_on"],
         status=row["status"],
         cases=cases,

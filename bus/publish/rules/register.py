@@ -158,7 +158,10 @@ def protection_cases(records: Records, _now: datetime) -> Iterator[Finding]:
     listed = pc.list_value_length(records.column("cases"))
     sharers = pc.list_value_length(records.column("sharers"))
     some = pc.indices_nonzero(pc.greater(pc.add(listed, sharers), 0)).to_pylist()
-    rows = records.batch.take(pa.array(some, pa.int64())).to_pylist() if some else []
+    try:
+        rows = records.batch.take(pa.array(some, pa.int64())).to_pylist() if some else []
+    except (ValueError, OverflowError):  # a day beyond all calendars is refused as that
+        return
     found: dict[tuple[str, str, str], list[int]] = {}
     for at, row in zip(some, rows, strict=True):
         for wrong in _of_cases(row):

@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from bus.deliver.fence import RESTS_ON, Fence
+from bus.policy.cases import said
 from bus.testing.changes import MUNICIPALITY, by_cases, case
 from bus.testing.lanes import CATALOG, Town
 
@@ -159,3 +161,18 @@ async def test_the_household_stays_while_a_case_is_open(town: Town, fence: Fence
     assert everybody.households == {f"{MUNICIPALITY}/{THREE}"}
     await say_before(town, 3, "ended", SUMMER)
     assert not await fence.all_by_now()
+
+
+async def test_a_day_of_no_calendar_covers(town: Town) -> None:
+    """Whoever could write such a record stops nobody's protection, and no lane."""
+    stream = CATALOG.stream("protection")
+    record = town.record("protection", ONE, 1, shared_with=[TWO]) | {"started_on": SPRING}
+    value = town.framed(stream.latest, record)
+    records = await town.reader("protection").read([value])
+    at = records.schema.get_field_index("started_on")
+    days = pa.array([2**31 - 1], pa.int32()).cast(pa.date32())
+    beyond = records.set_column(at, records.schema.field(at), days)
+    (told,) = said(beyond)
+
+    assert told.cases[date.min].is_open
+    assert told.shared_with == {TWO}
