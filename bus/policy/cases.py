@@ -96,6 +96,11 @@ def said(records: pa.RecordBatch) -> Iterator[Said]:
         yield _said_of(row)
 
 
+def said_of(row: Mapping[str, Any]) -> Said:
+    """What one record says, as a row of the newest schema with values of Python's own."""
+    return _said_of({**row, **{name: row["header"][name] for name in _HEADER}})
+
+
 def _said_singly(record: pa.RecordBatch) -> Said:
     try:
         return _said_of(record.to_pylist()[0])
@@ -109,7 +114,7 @@ def _said_singly(record: pa.RecordBatch) -> Said:
 
 
 def _said_of(row: Mapping[str, Any]) -> Said:
-    """What one record says, as a row with values of Python's own."""
+    """The same of a row that has beside the body what is needed of the header."""
     shared = frozenset(row["shared_with"] or ())
     cases = _listed(row) or {
         row["started_on"]: Case(

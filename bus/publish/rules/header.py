@@ -52,11 +52,13 @@ def processing_time(records: Records, now: datetime) -> Iterator[Finding]:
 def time_of_change_id(records: Records, now: datetime) -> Iterator[Finding]:
     """A change id is a UUIDv7 and so begins with a time, no later than 処理日時 may be.
 
-    As text, which sorts as the time does.
+    As text, which sorts as the time does. One that was made of a 処理日時 that is refused itself is
+    not spoken of.
     """
-    ids = records.column("header.change_id")
+    ids, at = records.column("header.change_id"), records.column("header.processed_at")
     latest = round((now + CLOCK_LIMIT).timestamp() * 1000).to_bytes(6, "big").hex()
     ahead = pc.greater(pc.utf8_slice_codeunits(ids, 0, 13), f"{latest[:8]}-{latest[8:]}")
+    ahead = pc.and_not(ahead, pc.greater(at, _moment(now + CLOCK_LIMIT, at.type)))
     expected = "a UUIDv7 whose time is not in the future"
     yield from records.find(ahead, "change-id", expected, "header.change_id")
 
