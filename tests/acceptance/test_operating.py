@@ -212,6 +212,16 @@ def test_a_stream_with_an_event_set_aside_is_rebuilt(town: Installation) -> None
     assert asked(town, "parked", "list") == []
 
 
+def test_what_the_ledger_does_not_know(town: Installation) -> None:
+    """A change and a number that are well written, and nobody's: no empty answer, exit 64."""
+    change = town.renkei("reach", "show", "019d3f00-0000-7000-8000-00000000dead", expect=64)
+    number = town.renkei("provisions", "of", "131016/999999999999993", expect=64)
+
+    assert "error: [RK-120] the ledger has no event of this change" in change.stderr
+    assert "error: [RK-120] the ledger knows no event of this number" in number.stderr
+    assert "9999" not in number.stderr
+
+
 def said_by(page: str, command: str, words: dict[str, str]) -> list[list[str]]:
     """The commands of a page's shell blocks that begin so, with *words* in the place of others."""
     text = (HOWTO / page).read_text(encoding="utf-8")
