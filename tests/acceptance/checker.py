@@ -8,6 +8,7 @@ own tests plant faults that it must find.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -257,7 +258,7 @@ def _receipts_prove_it(evidence: Evidence) -> Iterator[Finding]:
                         for offset, record in records.items()
                         if record.header["event_type"] in grant.event_types
                     }
-                    for what in _lane_is_proven(receipts, records, wanted, end):
+                    for what in _lane_is_proven(receipts, records, wanted, end, evidence.keys):
                         yield Finding("unproven", f"{system}/{stream}/{partition}: {what}")
     for lane in lanes:
         yield Finding("unproven", f"receipts of {_joined(lane)}, which has no grant")
@@ -268,6 +269,7 @@ def _lane_is_proven(
     records: Mapping[int, Logged],
     wanted: set[int],
     end: int,
+    keys: Mapping[str, bytes],
 ) -> Iterator[str]:
     """What is wrong with the receipts of one lane."""
     following = {receipt["previous"]: receipt for receipt in receipts.values()}
@@ -284,7 +286,7 @@ def _lane_is_proven(
         if receipt["rows"] != len(offsets):
             yield f"the receipt that ends at {receipt['end']} counts {receipt['rows']} rows"
         values = b"".join(records[o].value if o in records else b"?" for o in offsets)
-        if hashlib.sha256(values).hexdigest() != receipt["digest"]:
+        if not is_keyed_digest(receipt["digest"], values, keys):
             yield f"the digest of the receipt that ends at {receipt['end']} is another"
         delivered |= set(offsets)
         link, at, seen = receipt["chain"], receipt["end"], seen + 1
@@ -294,6 +296,17 @@ def _lane_is_proven(
         yield f"the receipts end at {at}, the log at {end}"
     if delivered != wanted:
         yield f"receipts lack {len(wanted - delivered)} events, {len(delivered - wanted)} too many"
+
+
+def is_keyed_digest(said: str, values: bytes, keys: Mapping[str, bytes]) -> bool:
+    """Whether this is the HMAC of *values* under the key that it names: a bare digest would let
+    whoever has the ledger try out what they may have been."""
+    kind, _, rest = said.partition(":")
+    name, _, made = rest.partition(":")
+    if kind != "hmac-sha256" or name not in keys:
+        return False
+    own = hmac.new(keys[name], b"renkei digest", hashlib.sha256).digest()
+    return hmac.new(own, values, hashlib.sha256).hexdigest() == made
 
 
 def chain_value(receipt: Mapping[str, Any]) -> str:

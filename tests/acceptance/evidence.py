@@ -8,6 +8,7 @@ cannot show that one went down in between.
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import struct
@@ -65,6 +66,7 @@ class Where:
     kafka: str
     registry: str
     subscriptions: Path
+    receipt_keys: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +135,14 @@ class Evidence:
     receipts: list[dict[str, Any]] = field(default_factory=list)
     ledger_chains: set[str] = field(default_factory=set)
     ledger_events: list[tuple[str, int, int, str]] = field(default_factory=list)
+    keys: dict[str, bytes] = field(default_factory=dict)  # id -> what receipts are proved with
 
 
 def gather(where: Where, today: date) -> Evidence:
     """Read all of it; the run should be quiet."""
     grants = read_grants(where.subscriptions, today)
     streams = sorted({stream for granted in grants.values() for stream in granted})
-    evidence = Evidence(grants=grants)
+    evidence = Evidence(grants=grants, keys=read_keys(where.receipt_keys))
     _read_core(where.core, evidence)
     for stream in streams:
         found = read_topic(where.kafka, f"linkage.{stream}")
@@ -154,6 +157,12 @@ def gather(where: Where, today: date) -> Evidence:
         evidence.rows[system], evidence.steps[system] = _read_store(where.systems[system], granted)
     _read_ledger(where.ledger, streams, evidence)
     return evidence
+
+
+def read_keys(file: Path) -> dict[str, bytes]:
+    """Id -> secret, of a file of keys."""
+    lines = [line.split() for line in file.read_text(encoding="ascii").splitlines()]
+    return {words[0]: base64.b64decode(words[1]) for words in lines if words}
 
 
 def read_grants(folder: Path, today: date) -> dict[str, dict[str, Grant]]:

@@ -81,6 +81,7 @@ class Installation:
             kafka=self.engines.kafka,
             registry=self.engines.registry,
             subscriptions=SUBSCRIPTIONS,
+            receipt_keys=self.home / "run" / "receipt-keys",
         )
 
     def clear(self) -> None:

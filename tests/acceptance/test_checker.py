@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import hmac
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from tests.architecture.source import tree_of
 
 HERE = Path(__file__).parent
 MUNICIPALITY = "131041"
+KEYS = {"k1": bytes(range(32))}
 HIDDEN, OPEN = "000000000000018", "000000000000026"  # under protection, and not
 WITHHOLDS, IS_CAPABLE = "child_allowance", "public_assistance"
 TYPES = ("resident.moved_in", "resident.address_changed")
@@ -51,6 +53,7 @@ def a_run() -> Evidence:
         log=log,
         ends={("resident", 0): len(log)},
         grants=grants,
+        keys=KEYS,
         rows={
             system: {"resident": [row(resident(s, 2), system) for s in (HIDDEN, OPEN)]}
             for system in grants
@@ -108,6 +111,12 @@ def row(entry: Entry, system: str) -> dict[str, Any]:
     }
 
 
+def digest(values: bytes) -> str:
+    """As a receipt has it: HMAC-SHA-256, by a key derived for digests."""
+    own = hmac.digest(KEYS["k1"], b"renkei digest", "sha256")
+    return f"hmac-sha256:k1:{hmac.digest(own, values, 'sha256').hex()}"
+
+
 def receipt(system: str, log: list[Logged], start: int, end: int, previous: str) -> dict[str, Any]:
     """A lane's receipt for so many offsets, all delivered."""
     stated = {
@@ -119,7 +128,7 @@ def receipt(system: str, log: list[Logged], start: int, end: int, previous: str)
         "delivered": f"{{[{start},{end})}}",
         "view": "v",
         "rows": end - start,
-        "digest": hashlib.sha256(b"".join(each.value for each in log[start:end])).hexdigest(),
+        "digest": digest(b"".join(each.value for each in log[start:end])),
         "previous": previous,
     }
     return {**stated, "chain": chain_value(stated)}
@@ -242,11 +251,20 @@ def a_receipt_leaves_an_event_out(run: Evidence) -> None:
     short |= {
         "delivered": "{[1,3)}",
         "rows": 2,
-        "digest": hashlib.sha256(values).hexdigest(),
+        "digest": digest(values),
     }
     short["chain"] = chain_value(short)
     run.ledger_chains = run.ledger_chains - {run.receipts[1]["chain"]} | {short["chain"]}
     run.receipts[1] = short
+
+
+def a_digest_without_a_key(run: Evidence) -> None:
+    """Whoever has the ledger could try out what the events may have been."""
+    bare = receipt(WITHHOLDS, run.log, 1, 4, run.receipts[0]["chain"])
+    bare["digest"] = hashlib.sha256(b"".join(each.value for each in run.log[1:4])).hexdigest()
+    bare["chain"] = chain_value(bare)
+    run.ledger_chains = run.ledger_chains - {run.receipts[1]["chain"]} | {bare["chain"]}
+    run.receipts[1] = bare
 
 
 def a_receipt_proves_other_bytes(run: Evidence) -> None:
@@ -287,6 +305,7 @@ FAULTS: dict[Callable[[Evidence], None], str] = {
     a_receipt_is_missing: "unproven",
     a_chain_is_broken: "unproven",
     a_receipt_leaves_an_event_out: "unproven",
+    a_digest_without_a_key: "unproven",
     a_receipt_proves_other_bytes: "unproven",
     the_ledger_lacks_a_receipt: "unproven",
     the_ledger_lacks_an_event: "unproven",
