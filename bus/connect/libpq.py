@@ -68,14 +68,12 @@ def way(uri: str) -> Way:
 
 
 def address_of(uri: str) -> str | None:
-    """Which database an error is about: ``host:port/name``, nothing of the login; None if it is
-    no URI."""
+    """Which server an error is about: ``host:port`` and nothing more; None if it is no URI."""
     try:
         found = {**_defaults(), **conninfo_to_dict(uri)}
     except psycopg.ProgrammingError:
         return None
-    place = f"{found.get('host') or found.get('hostaddr') or 'localhost'}:{found.get('port') or ''}"
-    return f"{place.rstrip(':')}/{found.get('dbname') or ''}"
+    return f"{found.get('host') or found.get('hostaddr') or 'localhost'}:{found.get('port') or ''}"
 
 
 def insist_on_safety(uri: str, whose: str, **where: object) -> None:

@@ -87,8 +87,8 @@ def test_what_is_no_uri_is_not_repeated() -> None:
     ("uri", "address"),
     [
         (f"postgresql://u:{SECRET}@db.example:5433/ledger?sslmode=verify-full",
-         "db.example:5433/ledger"),
-        (f"host=127.0.0.1 password={SECRET} dbname=d", "127.0.0.1:5432/d"),
+         "db.example:5433"),
+        (f"host=127.0.0.1 password={SECRET} dbname=d", "127.0.0.1:5432"),
         (f"postgresql://u:{SECRET}@[::1/d", None),
     ],
 )  # fmt: skip
