@@ -104,11 +104,13 @@ class Person:
     number: str
     flagged: bool = False  # the records say so themselves
     fenced: bool = False  # only the protection stream says so
+    lives_with: str = ""  # a protected person whose household they are a member of; no more is said
+    linked_to: str = ""  # a protected person whom a non-resident's record names as the same
 
     @property
     def is_protected(self) -> bool:
         """Whether a withholding system may not have where they are."""
-        return self.flagged or self.fenced
+        return self.flagged or self.fenced or bool(self.lives_with or self.linked_to)
 
 
 PERSONS = (
@@ -116,7 +118,11 @@ PERSONS = (
     Person("000000020000026", flagged=True, fenced=True),
     Person("000000020000034", fenced=True),
     Person("000000020000042", flagged=True),
+    Person("000000020000058", lives_with="000000020000034"),
+    Person("000000020000066", linked_to="000000020000034"),
 )
+TIES = ("household", "nonresident")
+"""What says who belongs to whom: it comes before what says where somebody is."""
 
 
 @dataclass(slots=True)
@@ -268,7 +274,7 @@ def publish(run: Run) -> None:
     """Protection first; then one record of each stream of each person, by its provider."""
     lines = [change("protection", person, run) for person in PERSONS if person.fenced] + [
         change(stream, person, run)
-        for stream in run.garden.streams
+        for stream in sorted(run.garden.streams, key=lambda name: name not in TIES)
         if stream != "protection"
         for person in PERSONS
     ]
@@ -304,7 +310,7 @@ def tied(stream: str, person: Person) -> tuple[str, dict[str, Any]]:
     number, last = person.number, person.number[-4:]
     match stream:
         case "household":
-            return f"00000003{number[-7:]}", {}
+            return f"00000003{number[-7:]}", housemates(person)
         case "application.received":
             return f"A-{last}", {"applicant_subject_id": number, "concerned": []}
         case "calendar.milestone":
@@ -325,8 +331,24 @@ def tied(stream: str, person: Person) -> tuple[str, dict[str, Any]]:
         case "light_vehicle_tax.vehicle":
             return f"V-{last}", {"owner_subject_id": number, "user_subject_id": None}
         case "nonresident":
-            return number, {"linked_to": None}
+            other = person.linked_to or None
+            return number, {"linked_to": other, "linked_source": other is not None}
     return number, {}
+
+
+def housemates(person: Person) -> dict[str, Any]:
+    """The members of a household that they live in with somebody who is protected."""
+    if not person.lives_with:
+        return {}
+    numbers = (person.lives_with, person.number)
+    return {
+        "head_subject_id": person.lives_with,
+        "members": [
+            {"subject_id": number, "relationship": kind}
+            for number, kind in zip(numbers, ("02", "12"), strict=True)
+        ],
+        "member_count": 2,
+    }
 
 
 def missing(run: Run) -> bool:
@@ -435,6 +457,14 @@ projection.withhold = lambda column, where: column
 import pyarrow
 from bus.deliver.fence import Fence
 Fence.protected = lambda _, records, located: pyarrow.repeat(False, records.num_rows)
+""",
+    "members of a household": """
+from bus.policy.closure import Closure
+Closure.households = lambda self, records: None
+""",
+    "linked numbers": """
+from bus.policy.closure import Closure
+Closure.nonresidents = lambda self, records: None
 """,
 }  # fmt: skip
 """What is taken out of delivery, one at a time."""
