@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from itertools import chain, repeat
+from typing import TypeVar
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka import errors as kafka
@@ -21,8 +23,14 @@ from bus.broker.port import Place, TopicSpec
 from bus.broker.security import PLAIN_TEXT, Security
 from bus.errors import BrokerUnavailable
 
+Told = TypeVar("Told")
 _LOOK_AGAIN = 0.05  # seconds
 LONGEST_REQUEST = timedelta(seconds=10)
+_UNSETTLED = (
+    kafka.GroupCoordinatorNotAvailableError,
+    kafka.GroupLoadInProgressError,
+    kafka.NotCoordinatorForGroupError,
+)
 _THERE = (kafka.NoError.errno, kafka.LeaderNotAvailableError.errno)
 _CLIENT_ID = 1  # DescribeGroups: its place in what is told of a member
 _TOPICS_OWN = 1  # DescribeConfigs: the config_source of what is set on the topic itself
@@ -218,25 +226,36 @@ class KafkaBroker:
         return {name: (value, source) for name, value, _, source, *_ in entries}
 
     async def _told_by_coordinator(self, group: str) -> dict[TopicPartition, OffsetAndMetadata]:
-        """A group's offsets; a cluster that had no group yet first makes the topic for them."""
-        async with asyncio.timeout(self._way_in.patience.total_seconds()):
-            while True:
-                try:
-                    return dict(await self._started().list_consumer_group_offsets(group))
-                except kafka.GroupCoordinatorNotAvailableError:
-                    await asyncio.sleep(_LOOK_AGAIN)
+        """A group's offsets."""
+
+        async def ask() -> dict[TopicPartition, OffsetAndMetadata]:
+            return dict(await self._started().list_consumer_group_offsets(group))
+
+        return await self._coordinated(ask)
 
     async def _described_by_coordinator(self, group: str) -> Sequence[Sequence[str]]:
-        """A group's members; see :meth:`_told_by_coordinator`."""
+        """A group's members."""
+
+        async def ask() -> Sequence[Sequence[str]]:
+            (answer,) = await self._started().describe_consumer_groups([group])
+            ((code, *_, members),) = [told[:6] for told in answer.groups]
+            raise_for(code)
+            return list(members)
+
+        return await self._coordinated(ask)
+
+    async def _coordinated(self, ask: Callable[[], Awaitable[Told]]) -> Told:
+        """What a group's coordinator answers, once there is one that has taken office.
+
+        A cluster that had no group yet first makes the topic for them; a broker that has just been
+        named coordinator does not know it yet, or still reads what it is to know. Each *ask* looks
+        the coordinator up anew, and only what those answer is asked again.
+        """
         async with asyncio.timeout(self._way_in.patience.total_seconds()):
             while True:
-                try:
-                    (answer,) = await self._started().describe_consumer_groups([group])
-                    ((code, *_, members),) = [told[:6] for told in answer.groups]
-                    raise_for(code)
-                    return list(members)
-                except kafka.GroupCoordinatorNotAvailableError:
-                    await asyncio.sleep(_LOOK_AGAIN)
+                with suppress(*_UNSETTLED):
+                    return await ask()
+                await asyncio.sleep(_LOOK_AGAIN)
 
     async def _seen_by_broker(self, is_seen: Callable[[], Awaitable[bool]]) -> None:
         """Wait for what the controller has done already to reach the broker that is asked."""
