@@ -112,8 +112,8 @@ def start(settings: Settings, step: Callable[[str], None]) -> Mapping[str, float
         step("a process that starts: who is covered")
         ready, held = another.submit(_timed, settings, is_kept=True).result()
     return {
-        "coverage_ready_s": ready,
-        "coverage_ceiling_read_s": bare,
+        "coverage_ready_ms": ready * 1_000,
+        "coverage_ceiling_read_ms": bare * 1_000,
         "coverage_ready_over_ceiling": bare / ready,
         "coverage_held_mb": held,
     }

@@ -29,7 +29,7 @@ AIMS: Mapping[str, Aim] = {
     "policy_masked_over_plain": Aim(0.75),
     "policy_fence_changed_ms": Aim(2, is_most=True),
     "policy_fence_idle_ms": Aim(1, is_most=True),
-    "coverage_ready_s": Aim(30, is_most=True),
+    "coverage_ready_ms": Aim(30_000, is_most=True),
     "coverage_held_mb": Aim(150, is_most=True),
     "publish_events_per_s": Aim(100_000),
     "deliver_events_per_s": Aim(200_000),

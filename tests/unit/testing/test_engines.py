@@ -43,6 +43,7 @@ def test_home_means_the_running_stack(home: Folder, monkeypatch: pytest.MonkeyPa
     """What ``renkei local up`` wrote, as long as it runs."""
     monkeypatch.setenv("RENKEI_TEST_ENGINES", "home")
     home.addresses.write_text("kafka: a:1\nregistry: http://b:2\ndatabase: c\n", encoding="utf-8")
+    home.addresses.chmod(0o600)
 
     with pytest.raises(ConfigurationError, match="renkei local up"):
         engines.given()
