@@ -45,6 +45,8 @@ class Patience:
                 result = await act()
             except BusError as error:
                 if error.reaction is not Reaction.RETRY:
+                    if has_waited:  # what was away has answered; a lane goes on after a refusal
+                        self._go_on()
                     raise
                 has_waited = True
                 await self._wait_out(error)

@@ -12,6 +12,7 @@ from bus.broker.memory import MemoryConsumer
 from bus.deliver.state import LaneStatus
 from bus.errors import ConfigurationError, LaneTooOld, PositionForeign, SchemaMismatch, Unready
 from bus.model import Applied, ViewBatch
+from bus.testing.changes import body
 from bus.testing.lanes import CATALOG, Town, hosted
 from connectors.memory.sink import MemoryOptions, MemorySink
 
@@ -471,3 +472,22 @@ async def test_what_is_missing_for_too_long_stops_every_lane(town: Town, store) 
         for stream in ("resident", "household"):
             await bus.resume("child_allowance", stream)
             await bus.at(1, stream)
+
+
+async def test_a_refusal_after_an_outage_does_not_end_the_lane(town: Town, sinks, store) -> None:
+    """A store that is back, and takes the event no more than before, has answered: the event is set
+    aside, and the lane is fed again."""
+    await town.publish("resident", ONE, 1)
+    async with hosted(town, sinks) as bus:
+        await bus.at(1)
+        store.is_away = True
+        await town.publish("resident", TWO, 1, name=dict(body("resident")["name"], full="a\x00b"))
+        await bus.until(lambda: bus.lane().status is LaneStatus.RETRYING)
+        store.is_away = False
+        await bus.at(2)
+        assert bus.lane().status is LaneStatus.RUNNING
+        await town.publish("resident", THREE, 1)
+        await bus.at(3)
+
+    assert store.versions() == {ONE: 1, THREE: 1}
+    assert [event.offset for event in bus.parked()] == [1]
