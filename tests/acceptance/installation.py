@@ -13,8 +13,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 from random import Random
@@ -131,14 +131,27 @@ class Installation:
         return {"RENKEI_HOME": str(self.home), "TMPDIR": str(self.temporary), **_QUICK}
 
     def start(self, command: str, name: str | None = None, **environment: str) -> Process:
-        """Start a long-running command; *name* keeps several of one kind apart."""
+        """Start a long-running command; *name* keeps several of one kind apart.
+
+        What ran under that name is stopped: nobody would know of it any more.
+        """
         name = name or command
+        self.stop(name)
         port = free_port()
         kind = "RENKEI_MONITOR_PORT" if command == MONITOR else "RENKEI_HTTP_PORT"
         log = self.logs / f"{name.replace(' ', '-')}.log"
         given = {**self.environment, kind: str(port), **environment}
         self.processes[name], self.ports[name] = Process(command.split(), given, log), port
         return self.processes[name]
+
+    @contextmanager
+    def beside(self, command: str) -> Iterator[Process]:
+        """A second process of a kind, which is stopped at the end, whatever happens."""
+        name = f"second {command}"
+        try:
+            yield self.start(command, name)
+        finally:
+            self.stop(name)
 
     def ensure(self, *commands: str) -> None:
         """Start those of *commands* that do not run."""

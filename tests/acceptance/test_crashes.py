@@ -121,34 +121,32 @@ def test_killed_at_any_time(town: Installation) -> None:
 def test_two_deliver_and_one_is_killed(town: Installation) -> None:
     """The other takes over its lanes, from where the stores stand."""
     town.ensure(RELAY, DELIVER)
-    second = town.start(DELIVER, "second deliver")
-    wait_until(lambda: b"lane-open" in second.log.read_bytes(), 60)
-    for _ in range(20):
-        town.enter()
-    kill_quietly(town.processes.pop(DELIVER))
-    for _ in range(20):
-        town.enter()
+    with town.beside(DELIVER) as second:
+        wait_until(lambda: b"lane-open" in second.log.read_bytes(), 60)
+        for _ in range(20):
+            town.enter()
+        kill_quietly(town.processes.pop(DELIVER))
+        for _ in range(20):
+            town.enter()
 
-    town.quiet()
-    assert second.poll() is None
-    assert town.findings() == []
-    town.stop("second deliver")
+        town.quiet()
+        assert second.poll() is None
+        assert town.findings() == []
 
 
 def test_two_relays_and_the_leader_is_killed(town: Installation) -> None:
     """The one that stands by leads once the lease has run out."""
     town.ensure(RELAY, DELIVER)
-    second = town.start(RELAY, "second relay")
-    wait_until(lambda: b"relay-stands-by" in second.log.read_bytes(), 60)
-    for number in range(30):
-        town.enter()
-        if number == 15:
-            kill_quietly(town.processes.pop(RELAY))
+    with town.beside(RELAY) as second:
+        wait_until(lambda: b"relay-stands-by" in second.log.read_bytes(), 60)
+        for number in range(30):
+            town.enter()
+            if number == 15:
+                kill_quietly(town.processes.pop(RELAY))
 
-    town.quiet()
-    assert b"relay-leads" in second.log.read_bytes()
-    assert town.findings() == []
-    town.stop("second relay")
+        town.quiet()
+        assert b"relay-leads" in second.log.read_bytes()
+        assert town.findings() == []
 
 
 @pytest.mark.parametrize("engine", ["postgres", "kafka"])
@@ -194,14 +192,13 @@ def test_nobody_waits_out_a_back_off(engine: str, town: Installation) -> None:
 def test_a_killed_deliver_is_soon_replaced(town: Installation) -> None:
     """Ten seconds of that are for the group to notice."""
     town.ensure(RELAY, DELIVER)
-    second = town.start(DELIVER, "second deliver")
-    wait_until(lambda: b"lane-open" in second.log.read_bytes(), 60)
-    town.quiet()
-    kill_quietly(town.processes.pop(DELIVER))
-    town.enter()
+    with town.beside(DELIVER) as second:
+        wait_until(lambda: b"lane-open" in second.log.read_bytes(), 60)
+        town.quiet()
+        kill_quietly(town.processes.pop(DELIVER))
+        town.enter()
 
-    town.quiet(SOON_S)
-    town.stop("second deliver")
+        town.quiet(SOON_S)
 
 
 PLANTED = {  # system -> what is done to its store behind the bus's back, and its undoing
