@@ -422,6 +422,22 @@ class BrokerSuite:
         assert time.monotonic() - before < 0.3
         await waiting
 
+    async def test_a_reader_closes_at_once(self, broker: Broker, topic: str) -> None:
+        """Though it has just gone on to the next partition, and was waiting at the one before."""
+        consumer = broker.consumer()
+        async with opened(consumer):
+            for place in [(topic, 0), (topic, 1), (topic, 2)]:
+                begin = await consumer.beginning_offsets([place])
+                assert begin == await consumer.end_offsets([place])
+                await consumer.assign([place])
+                consumer.seek(place, begin[place])
+                assert await consumer.position(place) == begin[place]
+            closing = asyncio.create_task(consumer.close())
+            done, _ = await asyncio.wait({closing}, timeout=5)
+            closing.cancel()  # what still hangs must not hold up the test
+
+            assert done
+
     async def test_a_paused_partition_is_silent(
         self, broker: Broker, topic: str, producer: Producer, stack: AsyncExitStack
     ) -> None:

@@ -29,6 +29,7 @@ SESSION_TIMEOUT_MS = 6_000  # the least that brokers allow by default
 HEARTBEAT_MS = 2_000
 REBALANCE_TIMEOUT_MS = 30_000
 LONGEST_POLL_MS = 2**31 - 1  # a lane that retries for hours keeps its membership
+_ASK_AGAIN = 0.05  # seconds; a task that was told to end ends at once, if it heard it
 _LOOK_UP = 0.25  # seconds; how often a waiting fetch looks for a new assignment
 
 Callback = Callable[[Sequence[Place]], Awaitable[None]]
@@ -168,6 +169,7 @@ class KafkaConsumer:
         if consumer is None:
             return
         try:
+            await _end_fetching(consumer)
             await consumer.stop()
         except asyncio.CancelledError:
             # While Kafka is away the library trips over a task that it cancelled itself.
@@ -219,6 +221,19 @@ class KafkaConsumer:
         if self._consumer is None:
             raise BrokerUnavailable("this consumer is not open")
         return self._consumer
+
+
+async def _end_fetching(consumer: AIOKafkaConsumer) -> None:
+    """End the library's task that fetches, before the library waits for it without end.
+
+    While that task cancels the fetches of an assignment that is gone it takes a cancellation of
+    itself for one of theirs, and goes on; so it is told until it has ended.
+    """
+    if (fetcher := consumer._fetcher) is None:
+        return
+    while not fetcher._fetch_task.done():
+        fetcher._fetch_task.cancel()
+        await asyncio.wait({fetcher._fetch_task}, timeout=_ASK_AGAIN)
 
 
 class _AsTheyAre(OrderedDict[TopicPartition, Any]):
