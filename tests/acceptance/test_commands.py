@@ -69,7 +69,6 @@ ASKED = {  # what has --json and changes nothing -> its exit status
     "ledger anchor": 0,
     "ledger prune --dry-run": 0,
     "reach show CHANGE": 0,
-    "reach show 01900000-0000-7000-8000-000000000000": 3,
 }
 
 
@@ -140,8 +139,8 @@ def test_every_command_has_help() -> None:
         ("deliver", 78),
         ("relay run", 78),
         ("publish /no/such/file", 78),
-        ("subscriptions show nobody", 78),
-        ("schemas show nothing", 65),
+        ("subscriptions show nobody", 64),  # what is named is looked up first
+        ("schemas show nothing", 64),
         ("local status", 1),
     ],
 )
@@ -189,6 +188,17 @@ class TestOnEngines:
         assert for_people.stdout.strip()
         assert "\x1b" not in as_json.stdout + for_people.stdout + for_people.stderr
         assert too_wide(for_people.stdout) == []
+
+    def test_a_change_that_nobody_knows(self, town: tuple[Installation, str]) -> None:
+        """64, and why on stderr, whether asked by a person or a machine."""
+        change_id = "01900000-0000-7000-8000-000000000000"
+        for asked in ((), ("--json",)):
+            said = renkei("reach", "show", change_id, *asked, home=town[0].home)
+
+            assert said.returncode == 64, said.stdout + said.stderr
+            assert said.stdout == ""
+            assert said.stderr.startswith("error: [RK-120] the ledger has no event of this change")
+            assert f"(change_id={change_id})" in said.stderr
 
     def test_doctor(self, town: tuple[Installation, str]) -> None:
         """Says what it looked at, also as JSON; its status says whether something fails."""

@@ -220,11 +220,12 @@ def test_what_cannot_be_in_force_is_not_applied(town: Installation) -> None:
 
     before = towns(town)
     refused = town.renkei("subscriptions", "apply", str(text(town, unknown)), "--yes", expect=78)
-    nothing = town.renkei("rebuild", "nobody", expect=78)
+    nothing = town.renkei("rebuild", "nobody", expect=64)
 
     assert "RK-101" in refused.stderr
     assert "shoe_size" in refused.stderr
-    assert "RK-100" in nothing.stderr
+    assert "RK-120" in nothing.stderr
+    assert "there is no such system" in nothing.stderr
     assert towns(town) == before
 
 
