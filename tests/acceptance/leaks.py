@@ -18,10 +18,12 @@ from psycopg import sql
 
 TABLES = """
 SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+WHERE c.relkind IN ('r', 'p', 'm') AND c.relpersistence <> 't'
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema')
   AND n.nspname NOT LIKE 'pg\\_toast%'
 ORDER BY 1, 2
 """
+"""Another session's temporary table is nobody else's to read, and gone with the session."""
 _SAID = "SELECT pid::text, query FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
 
 
