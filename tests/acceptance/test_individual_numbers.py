@@ -138,7 +138,7 @@ class Run:
         without = [home / "data", home / "engines"]
         segments = (home / "data" / "kafka").rglob("*.log")  # the files beside are indexes
         return [
-            *in_databases(self.town.engines.database, self.canaries, without=[CORE, ENTITLED]),
+            *in_databases(self.town.engines.database, self.canaries, without=[ENTITLED]),
             *in_files(home, self.canaries, without=without),
             *(
                 Sighting(str(file), each)
@@ -332,17 +332,29 @@ def test_whoever_is_not_entitled_has_what_stands_beside_it(run: Run) -> None:
 
 
 def test_a_number_is_nowhere_else(run: Run) -> None:
-    """Not in Kafka, the ledger, another store, a log (the database's included), or a file."""
+    """Not in Kafka, the ledger, another store, a log (the database's included), or a file; nor in
+    the outbox: what was sent is emptied, what was refused is sealed."""
     assert [str(sighting) for sighting in run.search()] == []
 
 
 def test_the_search_finds_them_where_they_may_be(run: Run) -> None:
-    """In the core system's database and in the entitled system's table; nowhere else it looks."""
+    """In the entitled system's table, all of them and no other; nowhere else it looks."""
     found = list(in_databases(run.town.engines.database, run.canaries))
 
-    assert {sighting.place.split(".")[0] for sighting in found} == {CORE, ENTITLED}
-    in_store = {s.canary.token for s in found if s.place.startswith(ENTITLED)}
-    assert in_store == set(run.numbers.values())
+    assert {sighting.place.split(".")[0] for sighting in found} == {ENTITLED}
+    assert {sighting.canary.token for sighting in found} == set(run.numbers.values())
+
+
+def test_the_search_looks_into_the_core_systems_database(run: Run) -> None:
+    """The core system's database is not left out: a number that lies there is found."""
+    last = run.canaries[-1]
+    with psycopg.connect(run.town.town.core, autocommit=True) as connection:
+        connection.execute("CREATE TABLE planted AS SELECT %s::text AS number", (last.token,))
+        try:
+            places = {sighting.place for sighting in run.search()}
+        finally:
+            connection.execute("DROP TABLE planted")
+    assert places == {f"{CORE}.public.planted"}
 
 
 def test_both_keys_are_in_the_log(run: Run) -> None:
