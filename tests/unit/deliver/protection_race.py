@@ -4,7 +4,7 @@ A *family* has persons, two households, and rows in five streams that say where 
 subject, as whoever a number is linked to, as co-owner, user and guardian, and by the household.
 Publishers send new versions of all rows; the register starts, changes and ends two protections,
 moves persons in and out of the households and links numbers, all in a seeded order. Whoever runs
-the race disturbs the lanes meanwhile.
+the race disturbs the lanes meanwhile. A protection may be shared with a number that is linked.
 
 The judge keeps what was published and when, by a counter: *begun* before an append is asked for,
 *acknowledged* after it has returned. It reads the stores' rows alone, and as of what the store says
@@ -20,8 +20,8 @@ import asyncio
 import itertools
 import json
 import math
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -188,6 +188,7 @@ class Family:
         self._town = town
         self._judge = judge
         self._dice = dice
+        self._moves: Counter[str] = Counter()
         ids = [f"{number:08d}00000{kind:02d}" for kind in range(15)]
         self._protected, self._shares, self._lives_there, self._outsider, self._mother = ids[:5]
         self._home, self._elsewhere, self._linked = ids[5:8]
@@ -223,11 +224,15 @@ class Family:
         others = (self._mother, self._lives_there)
         await asyncio.gather(
             self._protect(self._protected, frozenset([self._shares]), self._home),
-            self._protect(self._shares, frozenset(), None),
+            self._protect(self._shares, frozenset([self._linked]), None),
             self._live_in(self._home, self._protected, *others),
             self._live_in(self._elsewhere, self._shares, self._mother),
             *(self._publish(row, persons, home, items) for row, persons, home, items in self._rows),
         )
+
+    async def move(self) -> None:
+        """Somebody moves into the household, or out of it, and nothing else is said."""
+        await self._say_members(self._home, [self._mother] if self._dice.random() < 0.5 else [])
 
     def _resident(self, subject: str, household: str) -> Any:
         return ("resident", subject), frozenset([subject]), household, {
@@ -285,15 +290,18 @@ class Family:
 
     async def _live_in(self, home: str, *members: str) -> None:
         """Persons move in and out."""
-        for version in range(1, self._dice.randint(2, 5)):
+        for _ in range(1, self._dice.randint(2, 5)):
             await self._pause()
-            there = [each for each in members if self._dice.random() < 0.7]
-            items = {
-                "head_subject_id": None,
-                "members": [{"subject_id": each, "relationship": None} for each in there],
-                "member_count": len(there),
-            }
-            await self._say("household", home, version, items)
+            await self._say_members(home, [m for m in members if self._dice.random() < 0.7])
+
+    async def _say_members(self, home: str, there: Sequence[str]) -> None:
+        items = {
+            "head_subject_id": None,
+            "members": [{"subject_id": each, "relationship": None} for each in there],
+            "member_count": len(there),
+        }
+        self._moves[home] += 1
+        await self._say("household", home, self._moves[home], items)
 
     async def _say(self, stream: str, subject: str, version: int, items: dict[str, Any]) -> None:
         """Append what coverage rests on; the judge knows of it before."""
