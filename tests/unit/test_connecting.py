@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -32,13 +33,17 @@ async def test_asks_again_until_it_is_told_to_stop(nowhere: str) -> None:
         async with AsyncExitStack() as stack:
             connecting = asyncio.create_task(app.connect(stack, settings, stop))
             async with asyncio.timeout(20):
-                while len(said) < 2:  # noqa: ASYNC110 - a log that grows tells nobody
+                while len(waits := _waits(said)) < 2:  # noqa: ASYNC110 - a log tells nobody
                     await asyncio.sleep(0.05)
             stop.set()
 
             assert await connecting is None
-    told = [(line["event"], line["code"], line["wants"]) for line in said]
-    assert told[:2] == [("start-waits", "RK-401", "kafka")] * 2
+    assert [(line["code"], line["wants"]) for line in waits] == [("RK-401", "kafka")] * len(waits)
+
+
+def _waits(said: list[MutableMapping[str, Any]]) -> list[MutableMapping[str, Any]]:
+    """The product's own lines: a library's may be beside them."""
+    return [line for line in said if line["event"] == "start-waits"]
 
 
 async def test_does_not_wait_for_what_cannot_work(nowhere: str) -> None:
