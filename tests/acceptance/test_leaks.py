@@ -56,6 +56,8 @@ UNMASKED = """
 import sys
 import bus.policy.projection as projection
 projection.withhold = lambda column, where: column
+import connectors.postgres.suppression as suppression
+suppression._suppress = lambda connection, table: None
 from bus.cli.main import main
 sys.argv[0] = "renkei"
 main()
@@ -338,7 +340,8 @@ def test_the_search_looks_there(place: str, run: Run) -> None:
 def test_the_search_fails_when_the_mask_is_taken_out(run: Run) -> None:
     """A delivery that masks nothing writes addresses into a store, and the search says so.
 
-    It is alone: a group would deal it no more than its share of the lanes.
+    It is alone: a group would deal it no more than its share of the lanes. The store does not take
+    them out again either: whether protections come before or after the residents is chance.
     """
     run.town.stop(DELIVER)
     with test_engines.fresh_database(run.town.engines.database) as uri:
