@@ -34,18 +34,16 @@ def objection(there: os.stat_result, *, is_secret: bool) -> tuple[str, str] | No
     return None
 
 
-def create_private(path: Path, *, exclusive: bool = False) -> TextIO:
+def create_private(path: Path) -> TextIO:
     """A text file for its owner alone, emptied if it was there.
 
     Args:
         path: Where; a file that is there gets the mode too.
-        exclusive: Whether it must not be there yet.
 
     Raises:
-        OSError: It cannot be made; FileExistsError with *exclusive*.
+        OSError: It cannot be made.
     """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_EXCL if exclusive else os.O_TRUNC)
-    file = os.open(path, flags, OWNER_ONLY)
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, OWNER_ONLY)
     if stat.S_ISREG(os.fstat(file).st_mode):
         os.fchmod(file, OWNER_ONLY)
     return os.fdopen(file, "w", encoding="utf-8")
