@@ -7,7 +7,8 @@ token of ASCII letters, so that no way of writing (escapes, code points) hides i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+import os
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
@@ -24,6 +25,7 @@ WHERE c.relkind IN ('r', 'p', 'm') AND c.relpersistence <> 't'
 ORDER BY 1, 2
 """
 """Another session's temporary table is nobody else's to read, and gone with the session."""
+_LOOKS = 20  # at a folder in which something moves
 _SAID = "SELECT pid::text, query FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
 
 
@@ -74,15 +76,52 @@ def in_databases(
 
 
 def in_files(
-    folder: Path, canaries: Sequence[Canary], *, without: Collection[Path] = ()
+    folder: Path,
+    canaries: Sequence[Canary],
+    *,
+    without: Collection[Path] = (),
+    named: str = "*",
+) -> list[Sighting]:
+    """Every canary in every file below *folder* that is *named* so, its name included, but below
+    those *without*.
+
+    Kafka renames and deletes meanwhile. What went away while it was looked at may be there under
+    another name, so the folder is looked at again until nothing moved.
+    """
+    for _ in range(_LOOKS):
+        gone: list[OSError] = []
+        sightings = list(_looked_at(folder, canaries, without, named, gone.append))
+        for error in gone:
+            if not isinstance(error, FileNotFoundError):
+                raise error
+        if not gone:
+            return sightings
+    raise AssertionError(f"something below {folder} moved at each of {_LOOKS} looks")
+
+
+def _looked_at(
+    folder: Path,
+    canaries: Sequence[Canary],
+    without: Collection[Path],
+    named: str,
+    on_error: Callable[[OSError], None],
 ) -> Iterator[Sighting]:
-    """Every canary in every file below *folder*, its name included, but below those named."""
-    for file in sorted(folder.rglob("*")):
-        if any(file.is_relative_to(other) for other in without):
-            continue
-        yield from seen(f"the name of {file}", str(file).encode(), canaries)
-        if file.is_file():
-            yield from seen(str(file), file.read_bytes(), canaries)
+    """What one look finds; *on_error* is told what could not be looked at."""
+    for parent, folders, files in os.walk(folder, onerror=on_error):
+        here = Path(parent)
+        folders[:] = sorted(name for name in folders if here / name not in without)
+        for path in (here / name for name in [*folders, *sorted(files)]):
+            if path in without:
+                continue
+            yield from seen(f"the name of {path}", str(path).encode(), canaries)
+            if path.name not in files or not path.match(named) or not path.is_file():
+                continue
+            try:
+                held = path.read_bytes()
+            except OSError as error:
+                on_error(error)
+            else:
+                yield from seen(str(path), held, canaries)
 
 
 def content(connection: psycopg.Connection[tuple[object, ...]], schema: str, table: str) -> bytes:
