@@ -10,7 +10,7 @@ from pathlib import Path
 from bus.app.configured import this_day
 from bus.broker import Broker
 from bus.catalog import Catalog
-from bus.deliver.editions import Editions
+from bus.control.editions import Editions
 from bus.errors import ConfigurationError, FilesRefused
 from bus.model import Edition, Fault, digest_of
 from bus.policy import Difference, Reading, Subscription, diff, in_force, read_files

@@ -15,13 +15,13 @@ from bus.app.outside import broker, registry
 from bus.broker import Broker
 from bus.catalog.reading import Reads
 from bus.catalog.wire import Reader
-from bus.deliver.internal import InternalTopic
 from bus.ledger.anchor import Anchor
 from bus.ledger.audit import Audit, Choice, LogSide, Step, Verdict, anchor_of
 from bus.ledger.custody import KEY, Deeds, Marks, deeds, row_of
 from bus.ledger.logs import opened
 from bus.ledger.prune import Pruned, prune
 from bus.ledger.store import prepare
+from bus.log.internal import InternalTopic
 from bus.model import Stream
 from bus.model.custody import Custody, CustodyAct
 from bus.sealing import Proofs, Statement

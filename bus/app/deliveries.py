@@ -23,7 +23,7 @@ from bus.catalog import Catalog
 from bus.catalog.memory import keep_freed
 from bus.catalog.reading import Reads
 from bus.catalog.wire import Reader
-from bus.deliver.clock import SystemClock
+from bus.clock import SystemClock
 from bus.deliver.delivery import Delivery
 from bus.deliver.host import host, ill, observe, shared
 from bus.deliver.reading import Remembering

@@ -16,16 +16,16 @@ from bus.broker import Broker
 from bus.catalog import Catalog
 from bus.catalog.registry import Registry
 from bus.catalog.wire import Reader
-from bus.deliver.clock import SystemClock
-from bus.deliver.erasing import Erasures
-from bus.deliver.fence import RESTS_ON, Fence
-from bus.deliver.internal import InternalTopic
+from bus.clock import SystemClock
+from bus.control.erasing import Erasures
+from bus.control.fence import RESTS_ON, Fence
 from bus.errors import ErasureRefused, UnknownName
 from bus.ledger import Ledger
 from bus.ledger.erasable import Erasable, KnownKey
 from bus.ledger.provided import Period, Provided
 from bus.ledger.provisions import Provision
 from bus.ledger.subjects import PersonsStreams, persons_streams
+from bus.log.internal import InternalTopic
 from bus.model import PROTECTION, Operation, Stream, event_key
 from bus.model.erasure import Erasure, ErasureState, subject_digest
 from bus.model.number import comparable_key

@@ -14,13 +14,13 @@ from bus.backoff import BackOff
 from bus.broker import Broker, Producer
 from bus.catalog.registry import Registry
 from bus.catalog.wire import Reader
-from bus.deliver.clock import SystemClock
-from bus.deliver.editions import Editions
-from bus.deliver.internal import InternalTopic
-from bus.deliver.operations import Operations
-from bus.deliver.parked import ParkedIndex
-from bus.deliver.tail import Follower
+from bus.clock import SystemClock
+from bus.control.editions import Editions
+from bus.control.operations import Operations
+from bus.control.parked import ParkedIndex
 from bus.errors import BusError, UnknownName
+from bus.log.internal import InternalTopic
+from bus.log.tail import Follower
 from bus.model import Edition, Stream
 from bus.observe.tasks import Tasks
 from bus.policy import LEDGER

@@ -19,10 +19,10 @@ from bus.catalog import Catalog
 from bus.catalog.plain import to_json
 from bus.catalog.reading import read_what_can_be
 from bus.catalog.wire import Reader
-from bus.deliver.fence import RESTS_ON, Fence
+from bus.control.fence import RESTS_ON, Fence
 from bus.deliver.neighbours import neighbours
-from bus.deliver.readback import read_subjects
 from bus.errors import ConfigurationError, UnknownName
+from bus.log.readback import read_subjects
 from bus.model import PROTECTION, ChangeRecord, Fault
 from bus.model.number import comparable_key
 from bus.policy import Reason

@@ -13,10 +13,10 @@ from bus.app.outside import broker
 from bus.app.systems import connections
 from bus.connect import Fresh, Left
 from bus.deliver.fleet import Feed
-from bus.deliver.rebuild import Rebuild, Rebuilt
 from bus.deliver.shared import Shared
 from bus.errors import ConfigurationError
 from bus.policy import LEDGER, read_subscriptions
+from bus.rebuild.rebuild import Rebuild, Rebuilt
 from bus.settings import Settings
 
 

@@ -28,8 +28,8 @@ from bus.catalog.columns import arrow_schema, encode
 from bus.catalog.memory import keep_freed
 from bus.catalog.registry import Registry
 from bus.catalog.wire import Reader, frame
-from bus.deliver.fence import MEMBERS, RESTS_ON, Fence
-from bus.deliver.tail import Tail
+from bus.control.fence import MEMBERS, RESTS_ON, Fence
+from bus.log.tail import Tail
 from bus.model import Stream, event_key
 from bus.settings import Settings
 

@@ -12,8 +12,8 @@ from time import perf_counter
 from bus import app
 from bus.broker import Broker
 from bus.catalog.wire import Reader
+from bus.clock import SystemClock
 from bus.connect import Fresh
-from bus.deliver.clock import SystemClock
 from bus.deliver.delivery import Delivery
 from bus.deliver.fleet import Feed
 from bus.deliver.host import host, shared

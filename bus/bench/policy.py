@@ -34,7 +34,7 @@ from bus.catalog.memory import keep_freed
 from bus.catalog.plain import from_json
 from bus.catalog.single import encode_one
 from bus.catalog.wire import Reader, frame
-from bus.deliver.fence import RESTS_ON, Fence
+from bus.control.fence import RESTS_ON, Fence
 from bus.model import MaskKey, MaskKind, SchemaVersion, Stream, View, event_key
 from bus.policy import compile_view, load_subscriptions, project
 from bus.policy.leaves import leaves_of

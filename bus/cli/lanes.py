@@ -13,7 +13,7 @@ from bus import app as composition
 from bus.cli import names
 from bus.cli.output import DryRun, Json, insist, out, show_json
 from bus.cli.times import shown
-from bus.deliver.operations import Operations
+from bus.control.operations import Operations
 from bus.errors import ConfigurationError, UnknownName
 from bus.model import Operation, OperationState
 

@@ -15,12 +15,11 @@ from bus.cli.lanes import By, OnlySystem, Reason, System, checked_reason, receiv
 from bus.cli.output import DryRun, Json, insist, out, show_json
 from bus.cli.reach import duration
 from bus.cli.times import shown
+from bus.control.parked import ParkedIndex
 from bus.deliver.overdue import overdue_after
-from bus.deliver.parked import ParkedIndex
 from bus.deliver.skipping import Skipper, Skipping, Was, Word
-from bus.deliver.state import LaneName
 from bus.errors import ConfigurationError, UnknownName
-from bus.model import ExceptionState, ParkedEvent
+from bus.model import ExceptionState, LaneName, ParkedEvent
 from bus.model.number import comparable_key
 
 Subject = Annotated[

@@ -15,7 +15,7 @@ from bus.cli.output import DryRun, Json, err, insist, out, show_json
 from bus.cli.times import shown
 from bus.connect import Left
 from bus.deliver.fleet import Feed
-from bus.deliver.rebuild import Rebuilt
+from bus.rebuild.rebuild import Rebuilt
 
 Stream = Annotated[
     str | None,

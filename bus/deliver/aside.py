@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from bus.deliver.kit import Kit
 from bus.deliver.patience import Patience
-from bus.deliver.run import Rows, Run, subject_of
+from bus.deliver.rows import Rows
 from bus.deliver.waiting import look
 from bus.errors import BusError
+from bus.log.run import Run, subject_of
 from bus.model import ExceptionState, ParkedEvent
 from bus.points import Point, passed
 

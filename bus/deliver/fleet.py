@@ -30,10 +30,10 @@ from bus.deliver.abreast import Abreast, LaneOfStore, Marks
 from bus.deliver.lane import Lane
 from bus.deliver.pulse import StorePulse
 from bus.deliver.shared import Shared, SharedSink
-from bus.deliver.state import LaneName, LaneState, LaneStatus
+from bus.deliver.state import LaneState, LaneStatus
 from bus.deliver.telling import Telling
 from bus.errors import BusError, LaneLost, NotEntitled, Reaction, StoreWentBack
-from bus.model import Mark, Operation, OperationState, View
+from bus.model import LaneName, Mark, Operation, OperationState, View
 from bus.observe.tasks import Kept, Work
 
 _LOOK_AGAIN = timedelta(seconds=1)  # at a lane that is to end

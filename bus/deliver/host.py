@@ -17,21 +17,21 @@ from bus.backoff import BackOff
 from bus.broker import Broker
 from bus.catalog.reading import Reads
 from bus.catalog.registry import SchemaIds
-from bus.deliver.clock import Clock
+from bus.clock import Clock
+from bus.control.editions import Editions
+from bus.control.fence import Fence
+from bus.control.operations import Operations
+from bus.control.parked import ParkedIndex
+from bus.control.receipts import Receipts
+from bus.control.testimony import SaidReceipts, Testimony
+from bus.control.views import Views
 from bus.deliver.delivery import Delivery
-from bus.deliver.editions import Editions
-from bus.deliver.fence import Fence
-from bus.deliver.internal import InternalTopic
-from bus.deliver.operations import Operations
 from bus.deliver.overdue import Overdue
-from bus.deliver.parked import ParkedIndex
 from bus.deliver.pulse import Pulse
-from bus.deliver.receipts import Receipts
 from bus.deliver.shared import Shared
 from bus.deliver.state import Lanes, LaneStatus
-from bus.deliver.testimony import SaidReceipts, Testimony
-from bus.deliver.views import Views
 from bus.errors import BrokerUnavailable, BusError, Reaction
+from bus.log.internal import InternalTopic
 from bus.model import Stream
 from bus.observe.metrics import Metrics
 from bus.observe.tasks import Kept, Tasks, errors_of, until_over

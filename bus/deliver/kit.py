@@ -11,11 +11,11 @@ import structlog
 
 from bus.broker import Place
 from bus.catalog.reading import Reads
-from bus.deliver.parked import SetAside
-from bus.deliver.run import Rows
+from bus.control.parked import SetAside
+from bus.deliver.rows import Rows
 from bus.deliver.shared import Shared, SharedSink
-from bus.deliver.state import LaneName, LaneState
-from bus.model import Position, View
+from bus.deliver.state import LaneState
+from bus.model import LaneName, Position, View
 
 _log = structlog.get_logger("renkei.deliver")
 LARGE = 1_000

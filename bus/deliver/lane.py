@@ -32,11 +32,12 @@ from bus.deliver.opening import Opening
 from bus.deliver.patience import Patience
 from bus.deliver.replay import Replay
 from bus.deliver.restoring import Restoring
-from bus.deliver.run import Rows, Run, event_id, joined, split_erasures, subject_of
+from bus.deliver.rows import Rows, event_id
 from bus.deliver.shared import Shared, SharedSink
 from bus.deliver.state import LaneState, LaneStatus
 from bus.deliver.viewing import Viewer
 from bus.errors import BusError, LaneLost, Reaction, StoreWentBack
+from bus.log.run import Run, joined, split_erasures, subject_of
 from bus.model import Mark, Position, View
 from bus.model.receipt import NO_PREVIOUS
 from bus.points import Point, passed

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bus.deliver.run import Run
+from bus.log.run import Run
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from time import monotonic
 
 from bus.deliver.kit import LARGE, Kit
 from bus.deliver.patience import Patience
-from bus.deliver.run import Rows, ranges
+from bus.deliver.rows import Rows, ranges
 from bus.deliver.viewing import Viewer
 from bus.errors import BusError, FenceBehind, LaneError, Reaction, Unavailable
 from bus.model import Applied, Mark, Position, Protected, Receipt, ViewBatch

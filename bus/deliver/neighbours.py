@@ -20,9 +20,9 @@ import pyarrow.compute as pc
 from bus.broker import Broker, Consumer, Place
 from bus.broker.partitioner import partition_of
 from bus.catalog.reading import Reads, read_what_can_be
-from bus.deliver.readback import read_subjects, runs
-from bus.deliver.run import Run, split_erasures, subject_of
 from bus.errors import SchemaMismatch
+from bus.log.readback import read_subjects, runs
+from bus.log.run import Run, split_erasures, subject_of
 from bus.model import Stream
 
 ADDRESS = "address"

@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 
 from bus.broker import Fetched
 from bus.deliver.kit import Kit
-from bus.deliver.run import Run, event_id
+from bus.deliver.rows import event_id
 from bus.deliver.viewing import Viewer
 from bus.errors import LaneTooOld, PositionForeign
+from bus.log.run import Run
 from bus.model import Checkpoint
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta
 
-from bus.deliver.clock import Clock
+from bus.clock import Clock
 
 
 class Pulse:

@@ -9,8 +9,7 @@ from bus.deliver.aside import Aside
 from bus.deliver.kit import Kit
 from bus.deliver.moving import Mover
 from bus.deliver.patience import Patience
-from bus.deliver.readback import read_back
-from bus.deliver.run import Rows, Run, event_id
+from bus.deliver.rows import Rows, event_id
 from bus.deliver.trial import Trial
 from bus.deliver.viewing import Viewer
 from bus.errors import (
@@ -21,6 +20,8 @@ from bus.errors import (
     SealBroken,
     SealKeyUnknown,
 )
+from bus.log.readback import read_back
+from bus.log.run import Run
 from bus.model import ParkedEvent
 
 

@@ -19,10 +19,11 @@ from bus.broker.partitioner import partition_of
 from bus.deliver.kit import Kit
 from bus.deliver.moving import Mover
 from bus.deliver.patience import Patience
-from bus.deliver.readback import read_subjects
-from bus.deliver.run import Rows, subject_of
+from bus.deliver.rows import Rows
 from bus.deliver.viewing import Viewer
 from bus.errors import BusError, Reaction, SchemaMismatch
+from bus.log.readback import read_subjects
+from bus.log.run import subject_of
 from bus.model import Reached, knows
 
 AT_ONCE = 500  # rows that are restored in one transaction

@@ -15,9 +15,9 @@ import pyarrow as pa
 
 from bus.broker import Broker, Consumer, Place
 from bus.catalog.reading import Reads, read_what_can_be
-from bus.deliver.readback import runs
-from bus.deliver.run import split_erasures
 from bus.errors import BusError, LaneError, SchemaMismatch
+from bus.log.readback import runs
+from bus.log.run import split_erasures
 from bus.model import Stream
 from bus.sealing import KeyRing, Seals
 from bus.sealing.seals import unseal_column

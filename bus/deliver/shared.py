@@ -9,17 +9,17 @@ from functools import partial
 from typing import Any, TypeVar
 
 from bus.broker import Broker
+from bus.clock import Clock
 from bus.connect import Sink
-from bus.deliver.clock import Clock
-from bus.deliver.editions import Editions
-from bus.deliver.fence import Fence
-from bus.deliver.operations import Operations
-from bus.deliver.parked import ParkedIndex
+from bus.control.editions import Editions
+from bus.control.fence import Fence
+from bus.control.operations import Operations
+from bus.control.parked import ParkedIndex
+from bus.control.receipts import Receipts
+from bus.control.testimony import Testimony
+from bus.control.views import Views
 from bus.deliver.pulse import Pulse, StorePulse
-from bus.deliver.receipts import Receipts
 from bus.deliver.state import Lanes
-from bus.deliver.testimony import Testimony
-from bus.deliver.views import Views
 from bus.errors import SinkUnavailable, Unready
 from bus.model import Applied, Checkpoint, ToRestore, View, ViewBatch
 from bus.observe.metrics import Metrics

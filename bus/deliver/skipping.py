@@ -15,13 +15,12 @@ from datetime import datetime
 from enum import StrEnum
 
 from bus.broker import Broker
-from bus.deliver.operations import Operations
-from bus.deliver.parked import ParkedIndex
-from bus.deliver.run import subject_of
-from bus.deliver.state import LaneName
-from bus.deliver.unread import Unread, has_passed, unread_at
+from bus.control.operations import Operations
+from bus.control.parked import ParkedIndex
+from bus.control.unread import Unread, has_passed, unread_at
 from bus.errors import ConfigurationError
-from bus.model import Operation, OperationState, ParkedEvent
+from bus.log.run import subject_of
+from bus.model import LaneName, Operation, OperationState, ParkedEvent
 
 
 class Was(StrEnum):

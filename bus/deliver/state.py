@@ -6,15 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
 
-
-class LaneName(NamedTuple):
-    """Which lane: (system, stream, partition)."""
-
-    system: str
-    stream: str
-    partition: int
+from bus.model import LaneName
 
 
 class LaneStatus(StrEnum):

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from bus.broker import Consumer, Place
-from bus.deliver.clock import Clock
+from bus.clock import Clock
 from bus.errors import BusError
 from bus.points import Point, passed
 

@@ -19,10 +19,10 @@ from typing import cast
 import pyarrow as pa
 
 from bus.catalog.reading import Reads, read_what_can_be
-from bus.deliver.readback import runs
-from bus.deliver.run import Run, split_erasures
 from bus.deliver.shared import Shared
 from bus.errors import SchemaMismatch
+from bus.log.readback import runs
+from bus.log.run import Run, split_erasures
 from bus.model import Stream, View
 from bus.policy import project
 

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from bus.deliver.readback import ReadBack
-from bus.deliver.run import Run, subject_of
 from bus.errors import BusError, EventGone, NotEntitled, SubjectWaiting
+from bus.log.readback import ReadBack
+from bus.log.run import Run, subject_of
 from bus.model import ExceptionState, ParkedEvent
 
 

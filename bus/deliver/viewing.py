@@ -17,10 +17,11 @@ from bus.catalog.reading import Readable, read_what_can_be
 from bus.deliver.kit import LARGE, Kit
 from bus.deliver.leaving import part
 from bus.deliver.patience import Patience
-from bus.deliver.run import Rows, Run
-from bus.deliver.tail import Asked
+from bus.deliver.rows import Rows
 from bus.deliver.unsealing import Unsealing
 from bus.errors import BusError, LaneError
+from bus.log.run import Run
+from bus.log.tail import Asked
 from bus.points import Point, passed
 from bus.policy import project
 

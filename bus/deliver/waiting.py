@@ -14,9 +14,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bus.deliver.parked import SetAside
-from bus.deliver.run import Rows, event_id, subject_of
+from bus.control.parked import SetAside
+from bus.deliver.rows import Rows, event_id
 from bus.errors import SubjectWaiting
+from bus.log.run import subject_of
 from bus.model import ExceptionState, ParkedEvent, View
 
 Reference = Callable[[str, int, str | None, ExceptionState, str], ParkedEvent]

@@ -3,6 +3,7 @@
 from bus.model.change import Change, ChangeRecord, PartialDate, event_key
 from bus.model.edition import OF_THE_FILES, Edition, digest_of
 from bus.model.fault import Fault, Severity
+from bus.model.lane import LaneName
 from bus.model.mask import Comparable, Comparison, Condition, Mask, MaskKey, MaskKind, Mode
 from bus.model.number import NumberForm, bare, spellings
 from bus.model.operation import Operation, OperationState
@@ -67,6 +68,7 @@ __all__ = [
     "History",
     "Item",
     "Keeping",
+    "LaneName",
     "Mark",
     "Mask",
     "MaskKey",

@@ -21,15 +21,23 @@ from bus.catalog import Catalog, load
 from bus.catalog.columns import arrow_schema, encode
 from bus.catalog.single import encode_one
 from bus.catalog.wire import Reader, frame
-from bus.deliver.clock import Clock
+from bus.clock import Clock
+from bus.control.testimony import prove_position
 from bus.deliver.delivery import Delivery
 from bus.deliver.fleet import Feed
 from bus.deliver.host import shared
 from bus.deliver.shared import Shared
-from bus.deliver.state import LaneName, LaneState, LaneStatus
-from bus.deliver.testimony import prove_position
+from bus.deliver.state import LaneState, LaneStatus
 from bus.errors import RegistryUnavailable, SchemaUnknown
-from bus.model import Checkpoint, Operation, OperationState, ParkedEvent, SchemaVersion, View
+from bus.model import (
+    Checkpoint,
+    LaneName,
+    Operation,
+    OperationState,
+    ParkedEvent,
+    SchemaVersion,
+    View,
+)
 from bus.observe.metrics import Metrics
 from bus.policy import compile_view, ledger_view, load_subscriptions
 from bus.sealing import Proofs, Seals

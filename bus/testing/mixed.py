@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bus.deliver.state import LaneName
+from bus.model import LaneName
 from bus.policy import Subscription
 from bus.testing.lanes import SUBSCRIPTIONS, Hosted, Town
 

@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient
 
 from bus.broker.kafka import KafkaBroker
 from bus.broker.topics import Shape, specs
-from bus.deliver.clock import Clock, SystemClock
+from bus.clock import Clock, SystemClock
 from bus.model import Stream
 from bus.settings import Settings
 from bus.testing.engines import unique

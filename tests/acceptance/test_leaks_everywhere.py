@@ -455,7 +455,7 @@ projection.withhold = lambda column, where: column
 """,
     "fence": """
 import pyarrow
-from bus.deliver.fence import Fence
+from bus.control.fence import Fence
 Fence.protected = lambda _, records, located: pyarrow.repeat(False, records.num_rows)
 """,
     "members of a household": """

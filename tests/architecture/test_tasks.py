@@ -29,7 +29,7 @@ SHORT_LIVED = {
     ("bus/deliver/fleet.py", "close"): "awaited there",
     ("bus/deliver/pulse.py", "rest"): "two waits, the longer of which is cancelled there",
     ("bus/deliver/shared.py", "_alone"): "one call of a store, which a lane awaits",
-    ("bus/deliver/tail.py", "ask"): "one round trip, which whoever asked awaits",
+    ("bus/log/tail.py", "ask"): "one round trip, which whoever asked awaits",
     ("bus/local/fetch.py", "fetch"): "a download, which the command waits for",
     ("bus/monitor/watch.py", "_watch"): "the parts of the monitor, awaited there: one ends all",
     ("bus/publish/outbox/relay.py", "run"): "the relay's work, awaited there",

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from bus.deliver.clock import SystemClock
+from bus.clock import SystemClock
 from bus.deliver.state import LaneStatus
 from bus.local.endpoints import Endpoints
 from bus.publish.outbox import upkeep

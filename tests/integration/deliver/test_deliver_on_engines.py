@@ -14,8 +14,8 @@ from pydantic import SecretStr
 
 from bus.broker import Message
 from bus.deliver.host import follow
-from bus.deliver.state import LaneName, LaneStatus
-from bus.model import Operation, OperationState
+from bus.deliver.state import LaneStatus
+from bus.model import LaneName, Operation, OperationState
 from bus.testing.changes import MUNICIPALITY
 from bus.testing.lanes import CATALOG, Hosted, Town, hosted
 from connectors.postgres.sink import PostgresOptions, PostgresSink

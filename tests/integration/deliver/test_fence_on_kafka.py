@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from bus.broker import Fetched, Message, Producer
-from bus.deliver.fence import Fence
+from bus.control.fence import Fence
 from bus.deliver.lane import Lane
 from bus.testing.changes import MUNICIPALITY
 from bus.testing.lanes import CATALOG, Hosted, Town, hosted

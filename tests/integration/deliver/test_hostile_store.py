@@ -20,11 +20,11 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from pydantic import SecretStr
 
-from bus.deliver.rebuild import Rebuild
 from bus.deliver.state import LaneStatus
 from bus.ledger.chains import ReceiptRow, check_lane
 from bus.ledger.delivered import stretches
 from bus.model import Receipt
+from bus.rebuild.rebuild import Rebuild
 from bus.sealing.proofs import digest
 from bus.testing.engines import unique
 from bus.testing.keys import key

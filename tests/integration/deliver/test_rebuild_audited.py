@@ -14,7 +14,7 @@ from bus.model import View
 from bus.points import Point
 from bus.testing.lanes import Town
 from connectors.postgres.sink import PostgresOptions, PostgresSink
-from tests.unit.deliver.rebuild_orders import VIEW, Cut, Order
+from tests.unit.rebuild.rebuild_orders import VIEW, Cut, Order
 
 pytestmark = pytest.mark.service
 

@@ -13,9 +13,9 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from pydantic import SecretStr
 
-from bus.deliver.rebuild import Rebuild, Rebuilt
 from bus.errors import ConfigurationError, RebuildBusy
 from bus.model import View
+from bus.rebuild.rebuild import Rebuild, Rebuilt
 from bus.testing.engines import unique
 from bus.testing.lanes import CATALOG, Hosted, Town, hosted, view_of
 from connectors.postgres.sink import PostgresOptions, PostgresSink

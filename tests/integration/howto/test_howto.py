@@ -18,13 +18,13 @@ from psycopg import errors, sql
 
 from bus.broker.topics import Shape, specs
 from bus.catalog.registry import Registry
-from bus.deliver.clock import SystemClock
-from bus.deliver.rebuild import Rebuild
+from bus.clock import SystemClock
 from bus.deliver.state import LaneStatus
 from bus.local.endpoints import Endpoints
 from bus.publish.outbox import Relay, upkeep
 from bus.publish.outbox.installing import Plan, Speaker
 from bus.publish.publisher import Publisher
+from bus.rebuild.rebuild import Rebuild
 from bus.settings import Settings
 from bus.testing.lanes import CATALOG, Town, hosted, view_of
 from bus.testing.on_kafka import own_topics

@@ -14,7 +14,6 @@ from pydantic import SecretStr
 
 from bus.app.auditing import Custodian
 from bus.broker import Message
-from bus.deliver.internal import InternalTopic
 from bus.errors import ConfigurationError
 from bus.ledger import SCHEMA, TABLE_PREFIX
 from bus.ledger.anchor import Anchor
@@ -24,6 +23,7 @@ from bus.ledger.custody import Marks
 from bus.ledger.feed import LedgerFeed
 from bus.ledger.prune import Pruned, prune
 from bus.local.endpoints import Endpoints
+from bus.log.internal import InternalTopic
 from bus.model.custody import CustodyAct
 from bus.testing.lanes import CATALOG, Hosted, Town, hosted
 from bus.testing.on_kafka import own_town

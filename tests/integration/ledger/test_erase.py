@@ -15,15 +15,15 @@ from pydantic import SecretStr
 
 from bus.app.erasing import Erasing, ErasurePlan
 from bus.cli.erase import document, not_reached
-from bus.deliver.clock import SystemClock
-from bus.deliver.erasing import Erasures
-from bus.deliver.fence import RESTS_ON, Fence
-from bus.deliver.internal import InternalTopic
+from bus.clock import SystemClock
+from bus.control.erasing import Erasures
+from bus.control.fence import RESTS_ON, Fence
 from bus.errors import BrokerUnavailable, ConfigurationError, ErasureRefused, EventRefused
 from bus.ledger import SCHEMA, TABLE_PREFIX, Ledger
 from bus.ledger.feed import LedgerFeed
 from bus.ledger.provided import Period, Provided
 from bus.ledger.subjects import persons_streams
+from bus.log.internal import InternalTopic
 from bus.model import Change
 from bus.model.erasure import ErasureState, subject_digest
 from bus.publish.publisher import Publisher

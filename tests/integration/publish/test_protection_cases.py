@@ -12,7 +12,7 @@ from bus.broker import Message
 from bus.broker.partitioner import partition_of
 from bus.catalog.single import encode_one
 from bus.catalog.wire import Reader, frame
-from bus.deliver.fence import RESTS_ON, Fence
+from bus.control.fence import RESTS_ON, Fence
 from bus.model import Change
 from bus.publish.publisher import Outcome
 from bus.testing.changes import body, by_cases, case, change, record

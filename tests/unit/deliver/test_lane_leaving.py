@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 from bus.deliver.leaving import part
-from bus.deliver.run import Run
-from bus.deliver.state import LaneName
 from bus.errors import LaneError
-from bus.model import View
+from bus.log.run import Run
+from bus.model import LaneName, View
 from bus.points import Point
 from bus.policy import compile_view
 from bus.policy.grants import Where

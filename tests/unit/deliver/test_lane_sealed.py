@@ -10,9 +10,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from bus.broker import Broker
-from bus.deliver.state import LaneName, LaneStatus
+from bus.deliver.state import LaneStatus
 from bus.errors import KeysUnavailable, KeysUnusable, SealBroken, SealKeyUnknown
-from bus.model import View
+from bus.model import LaneName, View
 from bus.sealing import KeyRing, Seals
 from bus.sealing.seals import seal_rows
 from bus.testing.keys import Pocket, key

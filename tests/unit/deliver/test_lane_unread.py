@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bus.deliver.parked import ParkedIndex
-from bus.deliver.state import LaneName
+from bus.control.parked import ParkedIndex
 from bus.errors import ConfigurationError, EventUnread, SchemaMismatch
-from bus.model import ParkedEvent
+from bus.model import LaneName, ParkedEvent
 from bus.testing.lanes import Hosted, Town, hosted
 
 SYSTEM = "child_allowance"

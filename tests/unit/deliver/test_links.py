@@ -23,7 +23,7 @@ from bus.broker import TopicSpec
 from bus.broker.memory import MemoryBroker
 from bus.catalog import Catalog, load
 from bus.catalog.wire import Reader
-from bus.deliver.clock import SystemClock
+from bus.clock import SystemClock
 from bus.deliver.delivery import Delivery
 from bus.deliver.host import host, shared
 from bus.demo.run import SEED

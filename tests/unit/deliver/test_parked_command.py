@@ -16,10 +16,9 @@ from typer.testing import CliRunner, Result
 
 from bus import app as composition
 from bus.cli import parked
-from bus.deliver.parked import ParkedIndex
-from bus.deliver.state import LaneName
+from bus.control.parked import ParkedIndex
 from bus.errors import BusError, ConfigurationError, NothingChanged, UnknownName
-from bus.model import ExceptionState, Operation, OperationState, ParkedEvent
+from bus.model import ExceptionState, LaneName, Operation, OperationState, ParkedEvent
 from bus.settings import Settings
 from bus.testing.policies import nothing_applied
 

@@ -17,19 +17,19 @@ from typing import Any
 
 import pytest
 
+import bus.control.fence as fence
 import bus.deliver.delivery as delivery
-import bus.deliver.fence as fence
 import bus.policy.protection as searching
 import connectors.memory.sink as memory
 import tests.unit.deliver.protection_race as races
 from bus.backoff import BackOff
+from bus.control.fence import Fence
 from bus.deliver.covering import Covering
-from bus.deliver.fence import Fence
-from bus.deliver.rebuild import Rebuild
 from bus.errors import LaneLost, RebuildBusy
 from bus.model import View
 from bus.points import Point
 from bus.policy import Closure
+from bus.rebuild.rebuild import Rebuild
 from bus.testing.lanes import CATALOG, Hosted, Town, hosted
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 from tests.unit.deliver.protection_race import STREAMS, SYSTEM, Family, Judge, view_of

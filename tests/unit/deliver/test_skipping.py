@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from bus.deliver.skipping import Skipper, Skipping, Was, Word
-from bus.deliver.state import LaneName, LaneStatus
+from bus.deliver.state import LaneStatus
 from bus.errors import ConfigurationError
-from bus.model import View
+from bus.model import LaneName, View
 from bus.testing.lanes import Hosted, Town, hosted
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 

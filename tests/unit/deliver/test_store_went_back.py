@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from bus.clock import SystemClock
 from bus.deliver import abreast
-from bus.deliver.clock import SystemClock
 from bus.deliver.host import follow
 from bus.deliver.state import LaneStatus
 from bus.settings import Settings

@@ -12,18 +12,18 @@ import httpx
 import pytest
 
 from bus.broker import TopicSpec
+from bus.control.fence import Fence
 from bus.deliver import host as hosting
 from bus.deliver.abreast import Abreast
 from bus.deliver.delivery import Delivery
-from bus.deliver.fence import Fence
 from bus.deliver.fleet import Feed, Fleet
 from bus.deliver.host import host
-from bus.deliver.internal import InternalTopic
 from bus.deliver.lane import Lane
 from bus.deliver.overdue import Overdue
 from bus.deliver.shared import Shared, SharedSink
 from bus.deliver.telling import Telling
 from bus.errors import ConfigurationError
+from bus.log.internal import InternalTopic
 from bus.model import Operation, OperationState
 from bus.observe import http
 from bus.testing.lanes import Town, view_of

@@ -14,9 +14,9 @@ from typing import Any
 import structlog
 
 from bus.backoff import BackOff
-from bus.deliver.clock import Clock
-from bus.deliver.internal import InternalTopic
+from bus.clock import Clock
 from bus.errors import BrokerUnavailable, BusError, Reaction
+from bus.log.internal import InternalTopic
 from bus.model import Receipt
 from bus.model.receipt import proved_of
 from bus.observe.tasks import Kept, Tasks

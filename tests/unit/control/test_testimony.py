@@ -158,7 +158,7 @@ async def test_a_receipt_of_long_ago_is_found(
     town: Town, sinks, store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The log is read backwards until it is; here in steps of two records."""
-    monkeypatch.setattr("bus.deliver.testimony._FIRST", 2)
+    monkeypatch.setattr("bus.control.testimony._FIRST", 2)
     async with hosted(town, sinks) as bus:
         await bus.at(await town.publish("resident", ONE, 1) + 1)
         older = replace(store.checkpoints[LANE], proof=None)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from bus.broker import Broker, group_of
 from bus.catalog.reading import Reads, read_what_can_be
-from bus.deliver.readback import read_back
-from bus.deliver.state import LaneName
 from bus.errors import ConfigurationError, SchemaMismatch, UnknownName
+from bus.log.readback import read_back
+from bus.model import LaneName
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,12 +22,12 @@ from random import Random
 from typing import Any
 
 from bus.connect import Sink
-from bus.deliver.rebuild import Rebuild
-from bus.deliver.state import LaneName, LaneStatus
+from bus.deliver.state import LaneStatus
 from bus.errors import BusError
-from bus.model import View
+from bus.model import LaneName, View
 from bus.policy import compile_view
 from bus.policy.grants import Where
+from bus.rebuild.rebuild import Rebuild
 from bus.testing.lanes import CATALOG, SUBSCRIPTIONS, TODAY, Hosted, Town, hosted
 
 SYSTEM, STREAM, TOPIC = "child_allowance", "resident", "linkage.resident"

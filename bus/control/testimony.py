@@ -23,11 +23,10 @@ import structlog
 from bus.broker import Broker, Place
 from bus.broker.partitioner import partition_of
 from bus.catalog.reading import Reads, read_what_can_be
-from bus.deliver.readback import runs
-from bus.deliver.receipts import lane_key, said_of
-from bus.deliver.state import LaneName
+from bus.control.receipts import lane_key, said_of
 from bus.errors import ConfigurationError, PositionForged, SchemaMismatch
-from bus.model import Checkpoint, Position, Receipt, Stream
+from bus.log.readback import runs
+from bus.model import Checkpoint, LaneName, Position, Receipt, Stream
 from bus.sealing import Proofs, Statement
 
 _FIRST = 10_000  # records that are looked at first, from the log's end; then four times as many

@@ -10,9 +10,9 @@ import pytest
 
 from bus.broker import Message
 from bus.broker.partitioner import partition_of
-from bus.deliver.editions import Editions
-from bus.deliver.internal import InternalTopic
+from bus.control.editions import Editions
 from bus.errors import EditionOvertaken
+from bus.log.internal import InternalTopic
 from bus.model import Edition, digest_of
 from bus.testing.lanes import CATALOG, Town
 

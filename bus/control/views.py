@@ -13,8 +13,8 @@ from typing import Any
 
 from bus.broker import Broker, Fetched
 from bus.catalog.reading import Reads
-from bus.deliver.internal import InternalTopic, rows_of
-from bus.deliver.tail import Follower
+from bus.log.internal import InternalTopic, rows_of
+from bus.log.tail import Follower
 from bus.model import Stream, View
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from bus.points import Point
 from bus.testing.lanes import Town
-from tests.unit.deliver.rebuild_orders import SYSTEM, Cut, Order
+from tests.unit.rebuild.rebuild_orders import SYSTEM, Cut, Order
 
 
 def order(town: Town, store: Any, sinks: Any, seed: int) -> Order:

@@ -24,12 +24,11 @@ import structlog
 from bus.backoff import BackOff
 from bus.broker import Broker, Fetched
 from bus.catalog.reading import Reads
-from bus.deliver.clock import Clock
-from bus.deliver.internal import InternalTopic, rows_of
-from bus.deliver.state import LaneName
-from bus.deliver.tail import Follower
+from bus.clock import Clock
 from bus.errors import BusError, Reaction
-from bus.model import Operation, OperationState, Stream
+from bus.log.internal import InternalTopic, rows_of
+from bus.log.tail import Follower
+from bus.model import LaneName, Operation, OperationState, Stream
 from bus.observe.tasks import Kept, Tasks
 
 _log = structlog.get_logger("renkei.deliver")

@@ -28,9 +28,9 @@ import structlog
 
 from bus.broker import Broker, Fetched
 from bus.catalog.reading import Reads, read_what_can_be
-from bus.deliver.run import subject_of
-from bus.deliver.tail import Follower
 from bus.errors import SchemaMismatch
+from bus.log.run import subject_of
+from bus.log.tail import Follower
 from bus.model import PROTECTION, History, NumberForm, Protected, Reached, Stream, Turn
 from bus.model.number import AS_SHIPPED
 from bus.policy import Closure, Search

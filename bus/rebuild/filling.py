@@ -14,10 +14,10 @@ from datetime import timedelta
 from bus.broker import Consumer, Place
 from bus.catalog.reading import Reads
 from bus.deliver.lane import Lane
-from bus.deliver.readback import next_run
-from bus.deliver.run import Run
 from bus.deliver.shared import Shared, SharedSink
 from bus.errors import BusError
+from bus.log.readback import next_run
+from bus.log.run import Run
 from bus.model import Position, View
 from bus.model.receipt import NO_PREVIOUS
 

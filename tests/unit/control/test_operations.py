@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 
 from bus.backoff import BackOff
-from bus.deliver.internal import InternalTopic
-from bus.deliver.operations import Operations
-from bus.deliver.state import LaneName
+from bus.control.operations import Operations
 from bus.errors import ConfigurationError, SchemaUnknown
-from bus.model import Operation, OperationState
+from bus.log.internal import InternalTopic
+from bus.model import LaneName, Operation, OperationState
 from bus.observe.tasks import Tasks
 from bus.testing.lanes import CATALOG, Town, until
 

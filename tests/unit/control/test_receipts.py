@@ -10,9 +10,9 @@ import pytest
 from bus.backoff import BackOff
 from bus.broker import Message, TopicSpec
 from bus.broker.memory import MemoryBroker
-from bus.deliver.internal import InternalTopic
-from bus.deliver.receipts import Receipts
+from bus.control.receipts import Receipts
 from bus.errors import EventTooLarge
+from bus.log.internal import InternalTopic
 from bus.model import Receipt
 from bus.observe.tasks import Tasks
 from bus.testing.lanes import CATALOG, Town

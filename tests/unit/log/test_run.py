@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus.deliver.run import Run, ranges, split_erasures, subject_of
+from bus.deliver.rows import ranges
+from bus.log.run import Run, split_erasures, subject_of
 from bus.model import multirange
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from bus.deliver.fence import RESTS_ON, Fence
+from bus.control.fence import RESTS_ON, Fence
 from bus.policy.cases import said
 from bus.testing.changes import MUNICIPALITY, by_cases, case
 from bus.testing.lanes import CATALOG, Town

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from bus.deliver.fence import RESTS_ON, Fence
+from bus.control.fence import RESTS_ON, Fence
 from bus.errors import BrokerUnavailable, ConfigurationError, RegistryUnavailable
 from bus.testing.lanes import CATALOG, Town, hosted
 

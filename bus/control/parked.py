@@ -21,14 +21,13 @@ from sys import intern
 
 from bus.broker import Broker, Fetched
 from bus.catalog.reading import Reads
-from bus.deliver.clock import Clock
-from bus.deliver.internal import InternalTopic, rows_of
-from bus.deliver.run import subject_of
-from bus.deliver.state import LaneName
-from bus.deliver.tail import Follower
-from bus.deliver.unread import Unread, has_passed, unread_at
+from bus.clock import Clock
+from bus.control.unread import Unread, has_passed, unread_at
 from bus.errors import ConfigurationError, EventUnread
-from bus.model import ExceptionState, ParkedEvent, Stream
+from bus.log.internal import InternalTopic, rows_of
+from bus.log.run import subject_of
+from bus.log.tail import Follower
+from bus.model import ExceptionState, LaneName, ParkedEvent, Stream
 
 
 class SetAside:

@@ -8,8 +8,7 @@ import hashlib
 from bus.broker import Message
 from bus.errors import BrokerUnavailable
 from bus.testing.lanes import CATALOG, Town, hosted, view_of
-
-from .conftest import SYSTEM, Sinks, WatchedStore
+from tests.unit.deliver.conftest import SYSTEM, Sinks, WatchedStore
 
 
 async def test_it_is_recorded_before_the_first_row_is_applied(

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from bus.broker import Broker, Consumer, Place
-from bus.deliver.run import Run, subject_of
 from bus.errors import BrokerUnavailable
+from bus.log.run import Run, subject_of
 
 AT_ONCE = 10_000
 """Records that are read through rather than jumped over; most that are fetched at once."""

@@ -15,10 +15,10 @@ from typing import Any
 from bus.broker import Broker, Fetched, Message, Producer
 from bus.broker.partitioner import partition_of
 from bus.catalog.reading import Reads
-from bus.deliver.clock import Clock
-from bus.deliver.internal import InternalTopic, rows_of
-from bus.deliver.tail import Follower
+from bus.clock import Clock
 from bus.errors import ConfigurationError
+from bus.log.internal import InternalTopic, rows_of
+from bus.log.tail import Follower
 from bus.model import Stream
 from bus.model.erasure import Erasure, ErasureState
 

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from bus.connect import FRESH
-from bus.deliver.filling import Filling
-from bus.deliver.rebuild import Rebuild, Rebuilt
-from bus.deliver.state import LaneName, LaneStatus
+from bus.deliver.state import LaneStatus
 from bus.errors import ConfigurationError, RebuildBusy, SinkUnavailable
-from bus.model import ExceptionState, Position, View
+from bus.model import ExceptionState, LaneName, Position, View
 from bus.points import Point
+from bus.rebuild.filling import Filling
+from bus.rebuild.rebuild import Rebuild, Rebuilt
 from bus.testing.lanes import CATALOG, Hosted, Town, hosted, view_of
 from bus.testing.policies import Policies, fields_are, text_of, tiled
 from connectors.memory.sink import MemoryOptions, MemorySink

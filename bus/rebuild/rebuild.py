@@ -27,11 +27,9 @@ from bus.backoff import BackOff
 from bus.broker import Place
 from bus.catalog.reading import Reads
 from bus.connect import Fresh, Held, Sink, Swapped
-from bus.deliver.filling import Filling
-from bus.deliver.parked import SetAside
+from bus.control.parked import SetAside
 from bus.deliver.pulse import StorePulse
 from bus.deliver.shared import Shared, SharedSink
-from bus.deliver.state import LaneName
 from bus.errors import (
     BusError,
     ConfigurationError,
@@ -40,8 +38,9 @@ from bus.errors import (
     Reaction,
     Unready,
 )
-from bus.model import Checkpoint, Position, View
+from bus.model import Checkpoint, LaneName, Position, View
 from bus.points import Point, passed
+from bus.rebuild.filling import Filling
 
 T = TypeVar("T")
 _log = structlog.get_logger("renkei.deliver")

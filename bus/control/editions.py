@@ -20,8 +20,6 @@ import structlog
 
 from bus.broker import Broker, Fetched
 from bus.catalog.reading import Reads, read_what_can_be
-from bus.deliver.internal import InternalTopic
-from bus.deliver.tail import Follower
 from bus.errors import (
     BusError,
     ConfigurationError,
@@ -29,6 +27,8 @@ from bus.errors import (
     EventInvalid,
     SchemaMismatch,
 )
+from bus.log.internal import InternalTopic
+from bus.log.tail import Follower
 from bus.model import OF_THE_FILES, Edition, Stream, digest_of
 
 _log = structlog.get_logger("renkei.deliver")

@@ -8,11 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from bus.broker import Fetched
-from bus.deliver.internal import InternalTopic
-from bus.deliver.parked import ParkedIndex, SetAside
-from bus.deliver.state import LaneName
+from bus.control.parked import ParkedIndex, SetAside
 from bus.errors import BrokerUnavailable, ConfigurationError
-from bus.model import ExceptionState, ParkedEvent
+from bus.log.internal import InternalTopic
+from bus.model import ExceptionState, LaneName, ParkedEvent
 from bus.testing.lanes import CATALOG, Town
 
 LANE = LaneName("child_allowance", "resident", 0)

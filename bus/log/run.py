@@ -1,0 +1,83 @@
+"""A run: consecutive events of one partition, as the log has them.
+
+Pure values. On the good path nothing here loops over events in Python beyond one comprehension
+over keys.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from bus.broker import Fetched
+
+_KEY = re.compile(r"[0-9]{6}/\S{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Consecutive events of one partition, ascending by offset; parallel lists."""
+
+    offsets: Sequence[int]
+    keys: Sequence[bytes | None]
+    values: Sequence[bytes | None]
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    @property
+    def end(self) -> int:
+        """Where this run ends: the offset after its last event."""
+        return self.offsets[-1] + 1
+
+    def part(self, first: int, last: int) -> Run:
+        """The events from index *first* up to, and without, *last*."""
+        return Run(self.offsets[first:last], self.keys[first:last], self.values[first:last])
+
+    def picked(self, indices: Sequence[int]) -> Run:
+        """The events at *indices*, ascending."""
+        return Run(
+            [self.offsets[index] for index in indices],
+            [self.keys[index] for index in indices],
+            [self.values[index] for index in indices],
+        )
+
+    def from_offset(self, offset: int) -> Run:
+        """What of this run lies at *offset* or later."""
+        if not self.offsets or self.offsets[0] >= offset:
+            return self
+        return self.part(sum(held < offset for held in self.offsets), len(self))
+
+
+def joined(pieces: Sequence[Fetched]) -> Run:
+    """What was fetched of one partition, one piece after the other, as one run."""
+    if len(pieces) == 1:
+        return Run(pieces[0].offsets, pieces[0].keys, pieces[0].values)
+    return Run(
+        [offset for piece in pieces for offset in piece.offsets],
+        [key for piece in pieces for key in piece.keys],
+        [value for piece in pieces for value in piece.values],
+    )
+
+
+def split_erasures(run: Run) -> Iterator[tuple[bool, Run]]:
+    """*run* in log order as runs of events (False) and runs of erasures (True)."""
+    if None not in run.values:
+        yield False, run
+        return
+    first = 0
+    for index in range(1, len(run) + 1):
+        is_erasure = run.values[first] is None
+        if index == len(run) or (run.values[index] is None) != is_erasure:
+            yield is_erasure, run.part(first, index)
+            first = index
+
+
+def subject_of(key: bytes | None) -> str:
+    """Whom an event is about, as its key says: the key, or a digest of it if it is no such."""
+    text = (key or b"").decode("utf-8", "replace")
+    if _KEY.fullmatch(text):
+        return text
+    return "sha256:" + hashlib.sha256(key or b"").hexdigest()[:32]
