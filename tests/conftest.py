@@ -18,7 +18,7 @@ import pytest
 
 from bus.errors import EngineError
 from bus.local.endpoints import Endpoints
-from bus.testing import engines as test_engines
+from tests.support import engines as test_engines
 
 HOME = pytest.StashKey[Path]()
 OWNER = pytest.StashKey[int]()

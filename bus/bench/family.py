@@ -21,9 +21,9 @@ from bus.bench.machines import Machines, reached
 from bus.bench.rows import protection_of
 from bus.model import PROTECTION
 from bus.policy import load_subscriptions
-from bus.testing.municipality import Municipality
-from bus.testing.municipality.register import ALL_STREAMS
-from bus.testing.processes import Process, running
+from bus.sample.municipality import Municipality
+from bus.sample.municipality.register import ALL_STREAMS
+from bus.sample.processes import Process, running
 
 SEED = 20_260_401
 RESIDENTS = 100_000

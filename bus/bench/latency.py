@@ -22,9 +22,9 @@ from bus.bench.rows import SEED
 from bus.catalog import Catalog
 from bus.model import Change
 from bus.policy import load_subscriptions
-from bus.testing.municipality import Municipality, events
-from bus.testing.processes import Process, running
-from bus.testing.register import Register
+from bus.sample.municipality import Municipality, events
+from bus.sample.processes import Process, running
+from bus.sample.register import Register
 
 CHANGES_PER_S = 20
 SECONDS = 60

@@ -19,8 +19,8 @@ from bus import app
 from bus.bench.machines import Machines, reached
 from bus.bench.rows import resident_rows, updated
 from bus.model import Stream
+from bus.sample.processes import Process, running
 from bus.settings import Settings
-from bus.testing.processes import Process, running
 
 RESIDENTS = 100_000
 SYSTEMS = ("child_allowance", "electoral_roll", "health_management", "national_pension")

@@ -13,8 +13,8 @@ from bus import app
 from bus.broker import topics
 from bus.local.stack import LocalStack
 from bus.policy import load_subscriptions
+from bus.sample import town as towns
 from bus.settings import Settings
-from bus.testing import town as towns
 
 
 @dataclass(frozen=True, slots=True)

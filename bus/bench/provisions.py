@@ -29,8 +29,8 @@ from bus.ledger.provided import Mark, Provided
 from bus.ledger.statements import events_table
 from bus.ledger.store import prepare
 from bus.ledger.subjects import persons_streams
-from bus.testing.ledgers import MUNICIPALITY
 
+MUNICIPALITY = "131130"
 EVENTS = 6_000_000
 SYSTEMS = 17
 SUBJECTS = 400_000

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bus.catalog import Catalog
-from bus.testing.municipality import Municipality
+from bus.sample.municipality import Municipality
 
 SEED = 20_260_401
 

@@ -24,8 +24,8 @@ from bus.catalog import Catalog
 from bus.connect import Sink
 from bus.model import Position, Receipt, View, ViewBatch
 from bus.policy import compile_view, load_subscriptions, project
+from bus.sample.town import Town
 from bus.settings import SystemConnection
-from bus.testing.town import Town
 
 SYSTEM = "child_allowance"  # forty columns, as most have
 ROWS = 100_000

@@ -1,6 +1,6 @@
 """A cluster in this process: for fast tests, with every promise of the port kept.
 
-Passes the same suite as the real one (``bus.testing.broker_suite``). Everything lives in one
+Passes the same suite as the real one (``bus.conformance.broker_suite``). Everything lives in one
 event loop and dies with the object. What a test may want on top is here too, and nowhere in
 the port: :meth:`MemoryBroker.compact`, :meth:`MemoryBroker.truncate` and ``is_away``.
 """

@@ -1,7 +1,7 @@
 """The port of the log: topics, producers and consumers in the shape the bus needs them.
 
 ``bus.broker.kafka`` is the real one, ``bus.broker.memory`` the one for fast tests; both pass
-the suite in ``bus.testing.broker_suite``.
+the suite in ``bus.conformance.broker_suite``.
 """
 
 from __future__ import annotations

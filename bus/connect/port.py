@@ -1,7 +1,7 @@
 """The ports of a connector: what a store must promise so that the bus can deliver into it.
 
 Shapes: a :class:`~bus.model.ViewBatch` holds an Arrow ``RecordBatch`` in exactly the view's
-schema. The contract is the suite in ``bus.testing.sink_suite``; a connector is done when its
+schema. The contract is the suite in ``bus.conformance.sink_suite``; a connector is done when its
 rig passes.
 """
 

@@ -30,13 +30,13 @@ from bus.errors import EngineError
 from bus.local.ports import free_port
 from bus.model import Change
 from bus.policy import compile_view, load_subscriptions
+from bus.sample import town as towns
+from bus.sample.municipality import Municipality
+from bus.sample.municipality.register import ALL_STREAMS
+from bus.sample.neighbours import NEIGHBOURS, add_neighbours
+from bus.sample.processes import Process, running
+from bus.sample.register import Register
 from bus.settings import Settings
-from bus.testing import town as towns
-from bus.testing.municipality import Municipality
-from bus.testing.municipality.register import ALL_STREAMS
-from bus.testing.neighbours import NEIGHBOURS, add_neighbours
-from bus.testing.processes import Process, running
-from bus.testing.register import Register
 
 SEED = 20_260_401
 CHANGE_WITHIN_S = 30.0

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bus.model import Change, ChangeRecord
-from bus.testing.municipality import Household, Municipality, Person, consequences, events
-from bus.testing.municipality.families import CHILD, FEMALE, HUSBAND, MALE, Family, Role
-from bus.testing.municipality.subjects import HEAD
+from bus.sample.municipality import Household, Municipality, Person, consequences, events
+from bus.sample.municipality.families import CHILD, FEMALE, HUSBAND, MALE, Family, Role
+from bus.sample.municipality.subjects import HEAD
 
 WITHHOLDS = "child_allowance"
 """A system that gets no address of a protected person."""

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from bus.errors import EngineError
-from bus.testing import engines as test_engines
 from tests.acceptance.installation import Installation
+from tests.support import engines as test_engines
 
 
 @pytest.fixture(scope="session")

@@ -28,10 +28,10 @@ from confluent_kafka.admin import AdminClient
 from bus.local.ports import free_port
 from bus.local.stack import LocalStack
 from bus.model import Change
-from bus.testing import town as towns
-from bus.testing.municipality import Municipality, events
-from bus.testing.processes import Process
-from bus.testing.register import Register
+from bus.sample import town as towns
+from bus.sample.municipality import Municipality, events
+from bus.sample.processes import Process
+from bus.sample.register import Register
 from tests.acceptance import checker, evidence
 
 ROOT = Path(__file__).parents[2]

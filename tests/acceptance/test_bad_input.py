@@ -24,8 +24,8 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import pytest
 
-from bus.testing.changes import body, change, record
 from tests.acceptance.installation import RELAY, ROOT, Installation, wait_until
+from tests.support.changes import body, change, record
 
 pytestmark = [
     pytest.mark.service,

@@ -23,8 +23,8 @@ import pytest
 import yaml
 from confluent_kafka import Producer
 
-from bus.testing.changes import MUNICIPALITY, body, change, record
 from tests.acceptance.installation import DELIVER, ROOT, Installation, wait_until
+from tests.support.changes import MUNICIPALITY, body, change, record
 
 pytestmark = [
     pytest.mark.service,

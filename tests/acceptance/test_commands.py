@@ -17,8 +17,7 @@ import typer
 from typer.testing import CliRunner
 
 from bus.cli.main import build
-from bus.testing import engines as test_engines
-from bus.testing.municipality import events
+from bus.sample.municipality import events
 from tests.acceptance.installation import (
     DELIVER,
     MONITOR,
@@ -27,6 +26,7 @@ from tests.acceptance.installation import (
     run_command,
     wait_until,
 )
+from tests.support import engines as test_engines
 
 RENKEI = str(Path(sys.executable).with_name("renkei"))
 WIDTH = 80

@@ -18,8 +18,7 @@ import pytest
 from psycopg import sql
 
 from bus.points import Point
-from bus.testing import engines as test_engines
-from bus.testing.municipality import events
+from bus.sample.municipality import events
 from tests.acceptance import checker, evidence
 from tests.acceptance.installation import (
     DELIVER,
@@ -28,6 +27,7 @@ from tests.acceptance.installation import (
     kill_quietly,
     wait_until,
 )
+from tests.support import engines as test_engines
 
 pytestmark = [
     pytest.mark.service,

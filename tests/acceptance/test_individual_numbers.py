@@ -25,9 +25,7 @@ from confluent_kafka import Producer
 from bus.catalog import load
 from bus.errors import KeysUnusable, SealBroken
 from bus.publish.identity import new_change_id
-from bus.testing import town as towns
-from bus.testing.changes import change, record
-from bus.testing.sealed import STREAM, number_of, subscription
+from bus.sample import town as towns
 from tests.acceptance.evidence import read_topic
 from tests.acceptance.installation import (
     DELIVER,
@@ -38,6 +36,8 @@ from tests.acceptance.installation import (
     what_page_says,
 )
 from tests.acceptance.leaks import Canary, Sighting, in_databases, in_files
+from tests.support.changes import change, record
+from tests.support.sealed import STREAM, number_of, subscription
 
 pytestmark = [pytest.mark.service, pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -24,11 +24,10 @@ from confluent_kafka import Producer
 from psycopg import sql
 
 from bus.model import Change
-from bus.testing import engines as test_engines
-from bus.testing.municipality import Municipality, Person, events
-from bus.testing.municipality.places import anywhere
-from bus.testing.municipality.register import Part
-from bus.testing.municipality.subjects import known
+from bus.sample.municipality import Municipality, Person, events
+from bus.sample.municipality.places import anywhere
+from bus.sample.municipality.register import Part
+from bus.sample.municipality.subjects import known
 from tests.acceptance.evidence import read_topic
 from tests.acceptance.installation import (
     DELIVER,
@@ -41,6 +40,7 @@ from tests.acceptance.installation import (
     what_pages_say,
 )
 from tests.acceptance.leaks import Canary, Sighting, canary, in_databases, in_files
+from tests.support import engines as test_engines
 
 pytestmark = [
     pytest.mark.service,

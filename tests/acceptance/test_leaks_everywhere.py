@@ -26,8 +26,7 @@ import psycopg
 import pytest
 import yaml
 
-from bus.testing import engines as test_engines
-from bus.testing import town as towns
+from bus.sample import town as towns
 from tests.acceptance.evidence import read_topic
 from tests.acceptance.installation import (
     DELIVER,
@@ -39,6 +38,7 @@ from tests.acceptance.installation import (
 )
 from tests.acceptance.leaks import TABLES, Sighting, content, in_databases, in_files, seen
 from tests.acceptance.planting import Garden, Planted, newest
+from tests.support import engines as test_engines
 
 pytestmark = [pytest.mark.service, pytest.mark.slow, pytest.mark.timeout(600)]
 SEED = 20_261_124

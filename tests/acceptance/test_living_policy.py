@@ -15,8 +15,8 @@ import psycopg
 import pytest
 import yaml
 
-from bus.testing.changes import body, change, record
 from tests.acceptance.installation import SUBSCRIPTIONS, Installation, wait_until
+from tests.support.changes import body, change, record
 
 pytestmark = [
     pytest.mark.service,

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
-from bus.testing.changes import MUNICIPALITY, body, change, record
 from tests.acceptance.installation import Installation, wait_until
+from tests.support.changes import MUNICIPALITY, body, change, record
 
 pytestmark = [
     pytest.mark.service,

@@ -31,7 +31,7 @@ from bus.local.endpoints import Endpoints
 from bus.local.folder import Folder
 from bus.local.kafka import Kafka
 from bus.local.postgres import Postgres, programs
-from bus.testing.engines import named, stack
+from tests.support.engines import named, stack
 
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))

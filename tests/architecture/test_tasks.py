@@ -13,7 +13,7 @@ BEGIN = {
     "Thread", "Timer", "ThreadPoolExecutor", "ProcessPoolExecutor",
 }  # fmt: skip
 KEEPER = "bus/observe/tasks.py"
-NO_PROCESS = ("bus/testing/", "bus/bench/", "bus/demo/")  # they measure, show and test
+NO_PROCESS = ("bus/sample/", "bus/conformance/", "bus/bench/", "bus/demo/")  # shown and tested
 
 SHORT_LIVED = {
     ("bus/broker/kafka/consumer.py", "on_partitions_revoked"): "awaited there: a rebalance's end",

@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("bus.testing.sink_suite", "bus.testing.broker_suite")
+pytest.register_assert_rewrite("bus.conformance.sink_suite", "bus.conformance.broker_suite")

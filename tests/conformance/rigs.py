@@ -13,13 +13,13 @@ from psycopg.rows import dict_row
 from pydantic import SecretStr
 
 from bus import points
+from bus.conformance.sink_suite import Killed, Row
 from bus.connect import Sink
 from bus.model import Keeping, View
 from bus.points import Point
-from bus.testing.engines import named, unique
-from bus.testing.sink_suite import Killed, Row
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 from connectors.postgres.sink import PostgresOptions, PostgresSink
+from tests.support.engines import named, unique
 
 
 class MemoryRig:

@@ -8,9 +8,9 @@ from confluent_kafka.admin import AdminClient
 from bus.broker import Broker
 from bus.broker.kafka import KafkaBroker
 from bus.broker.memory import MemoryBroker
+from bus.conformance.broker_suite import MAX_MESSAGE_BYTES, BrokerSuite
 from bus.local.endpoints import Endpoints
-from bus.testing.broker_suite import MAX_MESSAGE_BYTES, BrokerSuite
-from bus.testing.engines import unique
+from tests.support.engines import unique
 
 
 class MemoryRig:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from bus.conformance.sink_suite import SinkSuite
 from bus.local.endpoints import Endpoints
-from bus.testing.engines import fresh_database
-from bus.testing.sink_suite import SinkSuite
 from connectors import SINKS
 from tests.conformance.rigs import SINK_RIGS, MemoryRig, PostgresRig
+from tests.support.engines import fresh_database
 
 
 def test_every_sink_has_a_rig() -> None:

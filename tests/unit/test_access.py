@@ -13,7 +13,7 @@ from bus.access import kafka_security, registry_security, stays_here
 from bus.broker.security import Login, Mechanism, Protocol, Security
 from bus.errors import SettingsRefused
 from bus.settings import load
-from bus.testing.certificates import Authority
+from tests.support.certificates import Authority
 
 SECRET = "tr0ub4dor"
 

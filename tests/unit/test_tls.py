@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bus.testing.certificates import Authority
 from bus.tls import trusting
+from tests.support.certificates import Authority
 
 
 @pytest.mark.parametrize("named", [True, False])

@@ -14,7 +14,7 @@ from bus.local.endpoints import Endpoints
 from bus.sealing import file as keyfile
 from bus.sealing.ring import new_key
 from bus.settings import Settings
-from bus.testing.secured import USER, Secured, secured_kafka
+from tests.support.secured import USER, Secured, secured_kafka
 
 Say = Callable[..., Settings]
 

@@ -24,9 +24,9 @@ from bus.local.checkup import Verdict
 from bus.model import Change
 from bus.monitor.watch import Monitor
 from bus.settings import Settings, load
-from bus.testing.certificates import Authority
-from bus.testing.changes import change, record
-from bus.testing.secured import USER, Secured
+from tests.support.certificates import Authority
+from tests.support.changes import change, record
+from tests.support.secured import USER, Secured
 
 pytestmark = pytest.mark.service
 SYSTEM = "child_allowance"

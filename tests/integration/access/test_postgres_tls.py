@@ -12,10 +12,10 @@ from pydantic import SecretStr
 from bus.errors import Untrusted
 from bus.ledger import Ledger
 from bus.publish.outbox import upkeep
-from bus.testing.certificates import Authority
-from bus.testing.front import tls_front
-from bus.testing.lanes import Town, hosted, view_of
 from connectors.postgres.sink import PostgresOptions, PostgresSink
+from tests.support.certificates import Authority
+from tests.support.front import tls_front
+from tests.support.lanes import Town, hosted, view_of
 
 pytestmark = pytest.mark.service
 SYSTEM = "child_allowance"

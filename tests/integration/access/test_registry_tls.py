@@ -13,8 +13,8 @@ from bus.local import checkup
 from bus.local.checkup import Verdict
 from bus.local.endpoints import Endpoints
 from bus.settings import load
-from bus.testing.certificates import Authority
-from bus.testing.front import tls_front
+from tests.support.certificates import Authority
+from tests.support.front import tls_front
 
 pytestmark = pytest.mark.service
 

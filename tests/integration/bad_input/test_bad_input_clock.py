@@ -17,9 +17,9 @@ from bus.local.endpoints import Endpoints
 from bus.publish.outbox import upkeep
 from bus.publish.outbox.database import connect
 from bus.publish.outbox.lease import Lease
-from bus.testing.lanes import Town, hosted
-from bus.testing.on_kafka import own_town
 from connectors.postgres.sink import PostgresOptions, PostgresSink
+from tests.support.lanes import Town, hosted
+from tests.support.on_kafka import own_town
 
 pytestmark = pytest.mark.service
 SYSTEM = "child_allowance"

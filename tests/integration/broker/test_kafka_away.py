@@ -21,11 +21,11 @@ from confluent_kafka.admin import AdminClient
 
 from bus.broker import Message, TopicSpec
 from bus.broker.kafka import KafkaBroker
+from bus.conformance.broker_suite import Member, drained, opened, until
 from bus.errors import BrokerUnavailable, ConfigurationError, EventTooLarge
 from bus.local.endpoints import Endpoints
 from bus.observe import logs
-from bus.testing.broker_suite import Member, drained, opened, until
-from bus.testing.engines import unique
+from tests.support.engines import unique
 
 pytestmark = pytest.mark.service
 PATIENCE = timedelta(seconds=1)
@@ -244,7 +244,7 @@ import asyncio, sys
 from datetime import timedelta
 from bus.broker.kafka import KafkaBroker
 from bus.observe import logs
-from bus.testing.broker_suite import Member
+from bus.conformance.broker_suite import Member
 
 async def main(bootstrap, group, topic):
     broker = KafkaBroker(bootstrap)

@@ -10,10 +10,10 @@ from confluent_kafka.admin import AdminClient
 
 from bus.broker.kafka import KafkaBroker
 from bus.broker.topics import Shape, apply, specs, states
+from bus.conformance.broker_suite import opened
 from bus.local.endpoints import Endpoints
 from bus.model import Stream
-from bus.testing.broker_suite import opened
-from bus.testing.engines import unique
+from tests.support.engines import unique
 
 pytestmark = pytest.mark.service
 

@@ -9,8 +9,8 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
+from bus.conformance.sink_suite import CITY, batch_of, opened, person, view_of
 from bus.errors import LaneLost
-from bus.testing.sink_suite import CITY, batch_of, opened, person, view_of
 from connectors.postgres.sink import SMALL_ROWS, PostgresOptions, PostgresSink
 
 pytestmark = pytest.mark.service

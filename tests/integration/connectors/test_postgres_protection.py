@@ -17,10 +17,7 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from bus.connect import Sink
-from bus.errors import ConfigurationError, FenceBehind
-from bus.model import History, Protected, Turn, ViewBatch
-from bus.testing.sink_suite import (
+from bus.conformance.sink_suite import (
     CITY,
     batch_of,
     fenced_view,
@@ -30,6 +27,9 @@ from bus.testing.sink_suite import (
     vehicle,
     view_of,
 )
+from bus.connect import Sink
+from bus.errors import ConfigurationError, FenceBehind
+from bus.model import History, Protected, Turn, ViewBatch
 from connectors.postgres import statements, suppression
 from connectors.postgres.sink import SMALL_ROWS, PostgresOptions, PostgresSink
 

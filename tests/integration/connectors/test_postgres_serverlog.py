@@ -11,12 +11,12 @@ from contextlib import suppress
 import pytest
 
 from bus.catalog import load
+from bus.conformance.sink_suite import batch_of, opened
 from bus.errors import BusError, ConfigurationError, EventRefused
-from bus.testing.engines import unique
-from bus.testing.sealed import entitled, number_of
-from bus.testing.sink_suite import batch_of, opened
 from connectors.postgres.sink import SMALL_ROWS
 from tests.integration.connectors.site import Site
+from tests.support.engines import unique
+from tests.support.sealed import entitled, number_of
 
 pytestmark = pytest.mark.service
 

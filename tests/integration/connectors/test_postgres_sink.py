@@ -22,6 +22,7 @@ from psycopg import sql
 from pydantic import SecretStr, ValidationError
 
 from bus import points
+from bus.conformance.sink_suite import assert_no_value, batch_of, opened, person, view_of
 from bus.errors import (
     BusError,
     ConfigurationError,
@@ -32,7 +33,6 @@ from bus.errors import (
 )
 from bus.model import Keeping, View
 from bus.points import Point
-from bus.testing.sink_suite import assert_no_value, batch_of, opened, person, view_of
 from connectors.postgres import sink as sink_module
 from connectors.postgres.sink import SMALL_ROWS, PostgresOptions, PostgresSink
 
@@ -596,7 +596,7 @@ _VICTIM = """
     import asyncio, os, sys
     from pydantic import SecretStr
     from bus import points
-    from bus.testing.sink_suite import batch_of, person, view_of
+    from bus.conformance.sink_suite import batch_of, person, view_of
     from connectors.postgres.sink import PostgresOptions, PostgresSink
 
     async def main(uri, rows, batches):

@@ -14,9 +14,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from bus.model import History, Protected, Turn, ViewBatch
-from bus.testing.engines import unique
-from bus.testing.sink_suite import (
+from bus.conformance.sink_suite import (
     CITY,
     batch_of,
     fenced_view,
@@ -26,8 +24,10 @@ from bus.testing.sink_suite import (
     vehicle,
     view_of,
 )
+from bus.model import History, Protected, Turn, ViewBatch
 from connectors.postgres.finding import MOST_RANGES
 from tests.integration.connectors.site import Site
+from tests.support.engines import unique
 
 pytestmark = pytest.mark.service
 

@@ -8,8 +8,8 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
+from bus.conformance.sink_suite import CITY, batch_of, opened, person, view_of
 from bus.model import Mode
-from bus.testing.sink_suite import CITY, batch_of, opened, person, view_of
 from connectors.postgres.sink import SMALL_ROWS, PostgresOptions, PostgresSink
 
 pytestmark = pytest.mark.service

@@ -9,8 +9,8 @@ import pytest
 
 from bus.local.endpoints import Endpoints
 from bus.settings import Settings
-from bus.testing.lanes import Town
-from bus.testing.on_kafka import own_town
+from tests.support.lanes import Town
+from tests.support.on_kafka import own_town
 
 PARTITIONS = 2
 

@@ -16,9 +16,9 @@ from bus.broker import Message
 from bus.deliver.host import follow
 from bus.deliver.state import LaneStatus
 from bus.model import LaneName, Operation, OperationState
-from bus.testing.changes import MUNICIPALITY
-from bus.testing.lanes import CATALOG, Hosted, Town, hosted
 from connectors.postgres.sink import PostgresOptions, PostgresSink
+from tests.support.changes import MUNICIPALITY
+from tests.support.lanes import CATALOG, Hosted, Town, hosted
 
 pytestmark = pytest.mark.service
 SYSTEM = "child_allowance"

@@ -18,9 +18,9 @@ import pytest
 from bus.broker import Fetched, Message, Producer
 from bus.control.fence import Fence
 from bus.deliver.lane import Lane
-from bus.testing.changes import MUNICIPALITY
-from bus.testing.lanes import CATALOG, Hosted, Town, hosted
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
+from tests.support.changes import MUNICIPALITY
+from tests.support.lanes import CATALOG, Hosted, Town, hosted
 
 pytestmark = pytest.mark.service
 SYSTEM = "child_allowance"  # its subscription withholds

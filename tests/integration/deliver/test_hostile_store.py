@@ -26,11 +26,11 @@ from bus.ledger.delivered import stretches
 from bus.model import Receipt
 from bus.rebuild.rebuild import Rebuild
 from bus.sealing.proofs import digest
-from bus.testing.engines import unique
-from bus.testing.keys import key
-from bus.testing.lanes import CATALOG, Hosted, Town, hosted, until, view_of
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 from connectors.postgres.sink import PostgresOptions, PostgresSink
+from tests.support.engines import unique
+from tests.support.keys import key
+from tests.support.lanes import CATALOG, Hosted, Town, hosted, until, view_of
 
 pytestmark = pytest.mark.service
 

@@ -9,9 +9,9 @@ import pytest
 from psycopg import sql
 from pydantic import SecretStr
 
-from bus.testing import lanes, mixed
-from bus.testing.lanes import Town, hosted
 from connectors.postgres.sink import PostgresOptions, PostgresSink
+from tests.support import lanes, mixed
+from tests.support.lanes import Town, hosted
 
 pytestmark = pytest.mark.service
 SOON = 30.0

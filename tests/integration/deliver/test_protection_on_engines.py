@@ -19,8 +19,8 @@ from psycopg.rows import dict_row
 from pydantic import SecretStr
 
 import bus.deliver.delivery as delivery
-from bus.testing.lanes import Hosted, Town, hosted
 from connectors.postgres.sink import PostgresOptions, PostgresSink
+from tests.support.lanes import Hosted, Town, hosted
 from tests.unit.deliver.protection_race import (
     PLACES,
     STREAMS,

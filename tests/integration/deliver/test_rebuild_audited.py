@@ -12,8 +12,8 @@ from pydantic import SecretStr
 from bus import points
 from bus.model import View
 from bus.points import Point
-from bus.testing.lanes import Town
 from connectors.postgres.sink import PostgresOptions, PostgresSink
+from tests.support.lanes import Town
 from tests.unit.rebuild.rebuild_orders import VIEW, Cut, Order
 
 pytestmark = pytest.mark.service

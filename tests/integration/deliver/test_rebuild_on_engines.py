@@ -16,10 +16,10 @@ from pydantic import SecretStr
 from bus.errors import ConfigurationError, RebuildBusy
 from bus.model import View
 from bus.rebuild.rebuild import Rebuild, Rebuilt
-from bus.testing.engines import unique
-from bus.testing.lanes import CATALOG, Hosted, Town, hosted, view_of
 from connectors.postgres.sink import PostgresOptions, PostgresSink
 from tests.integration.deliver.test_switching_on_engines import SOON, SYSTEM, Said, publish
+from tests.support.engines import unique
+from tests.support.lanes import CATALOG, Hosted, Town, hosted, view_of
 
 pytestmark = pytest.mark.service
 VIEW = view_of(SYSTEM, "resident")

@@ -25,11 +25,11 @@ from bus.deliver.state import LaneStatus
 from bus.local.folder import Folder
 from bus.local.ports import free_port
 from bus.settings import Settings
-from bus.testing.engines import named, unique
-from bus.testing.lanes import Hosted, Town, hosted
-from bus.testing.on_kafka import own_town
-from bus.testing.own_postgres import OwnPostgres, run
 from connectors.postgres.sink import PostgresOptions, PostgresSink
+from tests.support.engines import named, unique
+from tests.support.lanes import Hosted, Town, hosted
+from tests.support.on_kafka import own_town
+from tests.support.own_postgres import OwnPostgres, run
 
 pytestmark = pytest.mark.service
 SYSTEM = "child_allowance"

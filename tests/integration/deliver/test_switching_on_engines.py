@@ -12,11 +12,11 @@ from psycopg.rows import dict_row
 from pydantic import SecretStr
 
 from bus.broker import Message
-from bus.testing.changes import MUNICIPALITY
-from bus.testing.lanes import CATALOG, Town, hosted
-from bus.testing.policies import Policies, fields_are, text_of, tiled
 from connectors.postgres.sink import PostgresOptions, PostgresSink
 from tests.integration.deliver.test_deliver_on_engines import receipts
+from tests.support.changes import MUNICIPALITY
+from tests.support.lanes import CATALOG, Town, hosted
+from tests.support.policies import Policies, fields_are, text_of, tiled
 
 pytestmark = pytest.mark.service
 SYSTEM = "child_allowance"

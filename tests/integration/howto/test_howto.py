@@ -26,11 +26,11 @@ from bus.publish.outbox.installing import Plan, Speaker
 from bus.publish.publisher import Publisher
 from bus.rebuild.rebuild import Rebuild
 from bus.settings import Settings
-from bus.testing.lanes import CATALOG, Town, hosted, view_of
-from bus.testing.on_kafka import own_topics
-from bus.testing.outbox import QUICK, Outbox, until
-from bus.testing.own_topics import OwnTopics
 from connectors.postgres.sink import PostgresOptions, PostgresSink
+from tests.support.lanes import CATALOG, Town, hosted, view_of
+from tests.support.on_kafka import own_topics
+from tests.support.outbox import QUICK, Outbox, until
+from tests.support.own_topics import OwnTopics
 
 pytestmark = pytest.mark.service
 

@@ -25,10 +25,10 @@ from bus.ledger.prune import Pruned, prune
 from bus.local.endpoints import Endpoints
 from bus.log.internal import InternalTopic
 from bus.model.custody import CustodyAct
-from bus.testing.lanes import CATALOG, Hosted, Town, hosted
-from bus.testing.on_kafka import own_town
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 from connectors.postgres.sink import PostgresOptions, PostgresSink
+from tests.support.lanes import CATALOG, Hosted, Town, hosted
+from tests.support.on_kafka import own_town
 
 pytestmark = pytest.mark.service
 SYSTEM = "child_allowance"

@@ -28,10 +28,10 @@ from bus.model import Change
 from bus.model.erasure import ErasureState, subject_digest
 from bus.publish.publisher import Publisher
 from bus.settings import OutboxConnection, Settings, SystemConnection
-from bus.testing.changes import MUNICIPALITY, change, record
-from bus.testing.lanes import CATALOG, Hosted, Town, hosted
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 from connectors.postgres.sink import PostgresOptions, PostgresSink
+from tests.support.changes import MUNICIPALITY, change, record
+from tests.support.lanes import CATALOG, Hosted, Town, hosted
 
 pytestmark = pytest.mark.service
 

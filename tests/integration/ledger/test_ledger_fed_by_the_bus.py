@@ -16,10 +16,10 @@ from bus.ledger.reach import Entitlements
 from bus.ledger.standing import Standing, standings
 from bus.local.endpoints import Endpoints
 from bus.model import Stream
-from bus.testing.lanes import CATALOG, SUBSCRIPTIONS, Town, hosted
-from bus.testing.on_kafka import own_town
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 from connectors.postgres.sink import PostgresOptions, PostgresSink
+from tests.support.lanes import CATALOG, SUBSCRIPTIONS, Town, hosted
+from tests.support.on_kafka import own_town
 
 pytestmark = pytest.mark.service
 SYSTEMS = ("child_allowance", "individual_resident_tax")

@@ -15,8 +15,8 @@ from bus.ledger.provided import Mark, Period, Provided
 from bus.ledger.provisions import Provision
 from bus.ledger.store import prepare
 from bus.ledger.subjects import PersonsStreams, persons_streams
-from bus.testing import ledgers
-from bus.testing.ledgers import BEGAN, MUNICIPALITY, Chain
+from tests.support import ledgers
+from tests.support.ledgers import BEGAN, MUNICIPALITY, Chain
 
 pytestmark = pytest.mark.service
 

@@ -11,7 +11,7 @@ from bus.catalog import load
 from bus.ledger import Ledger
 from bus.ledger.provided import Provided
 from bus.ledger.subjects import persons_streams
-from bus.testing.ledgers import MUNICIPALITY
+from tests.support.ledgers import MUNICIPALITY
 
 pytestmark = pytest.mark.service
 

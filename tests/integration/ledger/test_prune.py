@@ -18,9 +18,9 @@ from bus.ledger.store import prepare
 from bus.ledger.subjects import PersonsStreams
 from bus.model.erasure import subject_digest
 from bus.sealing import KeyRing
-from bus.testing import ledgers
-from bus.testing.keys import key
-from bus.testing.ledgers import BEGAN, MUNICIPALITY, Chain
+from tests.support import ledgers
+from tests.support.keys import key
+from tests.support.ledgers import BEGAN, MUNICIPALITY, Chain
 
 pytestmark = pytest.mark.service
 STREAMS = ["household", "resident"]

@@ -21,9 +21,9 @@ from bus.ledger.chains import FindingKind
 from bus.ledger.feed import LedgerFeed
 from bus.model import Receipt
 from bus.policy import ledger_view
-from bus.testing.lanes import CATALOG, Hosted, Town, hosted
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 from connectors.postgres.sink import PostgresOptions, PostgresSink
+from tests.support.lanes import CATALOG, Hosted, Town, hosted
 
 pytestmark = pytest.mark.service
 

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from bus.local.stack import DOWN_SECONDS
-from bus.testing.engines import stack
+from tests.support.engines import stack
 
 pytestmark = [pytest.mark.service, pytest.mark.slow]
 

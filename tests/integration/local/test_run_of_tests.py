@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bus.testing import engines as test_engines
+from tests.support import engines as test_engines
 
 pytestmark = [pytest.mark.service, pytest.mark.slow]
 

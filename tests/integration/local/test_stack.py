@@ -30,7 +30,7 @@ from bus.local.endpoints import ENGINES, Endpoints
 from bus.local.folder import Folder
 from bus.local.stack import DOWN_SECONDS, LocalStack
 from bus.local.state import Phase
-from bus.testing.engines import named, stack, unique
+from tests.support.engines import named, stack, unique
 
 pytestmark = [pytest.mark.service, pytest.mark.slow, pytest.mark.xdist_group("local-stack")]
 

@@ -33,9 +33,9 @@ from bus.monitor.watch import Monitor
 from bus.observe.metrics import Metrics
 from bus.observe.tasks import Tasks
 from bus.publish.publisher import Publisher
-from bus.testing.changes import change, record
-from bus.testing.on_kafka import own_topics
-from bus.testing.own_topics import OwnTopics
+from tests.support.changes import change, record
+from tests.support.on_kafka import own_topics
+from tests.support.own_topics import OwnTopics
 
 pytestmark = pytest.mark.service
 
@@ -51,7 +51,7 @@ from bus.catalog.registry import Registry
 from bus.catalog.wire import Reader
 from bus.monitor.watch import Monitor
 from bus.observe import logs
-from bus.testing.own_topics import OwnTopics
+from tests.support.own_topics import OwnTopics
 
 async def main(kafka, registry, prefix):
     catalog = load()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bus.publish.outbox.upkeep import install
-from bus.testing.outbox import SYSTEM, Outbox
+from tests.support.outbox import SYSTEM, Outbox
 
 
 @pytest.fixture

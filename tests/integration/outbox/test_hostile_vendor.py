@@ -19,7 +19,7 @@ from psycopg import errors
 
 from bus.publish.outbox.installing import Plan, Speaker
 from bus.publish.outbox.upkeep import install
-from bus.testing.outbox import SYSTEM, Outbox, change, hand_over, until
+from tests.support.outbox import SYSTEM, Outbox, change, hand_over, until
 
 pytestmark = pytest.mark.service
 OTHER = "individual_resident_tax"

@@ -14,7 +14,7 @@ from bus.errors import ConfigurationError
 from bus.publish.outbox import installing
 from bus.publish.outbox.installing import OWNER, Plan, Speaker
 from bus.publish.outbox.upkeep import install
-from bus.testing.outbox import SYSTEM, Outbox, change, until
+from tests.support.outbox import SYSTEM, Outbox, change, until
 
 pytestmark = pytest.mark.service
 

@@ -13,8 +13,8 @@ import structlog
 from bus.local.endpoints import Endpoints
 from bus.observe.metrics import Metrics
 from bus.publish.outbox import Lookout, statements, upkeep
-from bus.testing import engines as test_engines
-from bus.testing.outbox import QUICK, SYSTEM, FileOutcome, FilePublisher, Outbox, change, until
+from tests.support import engines as test_engines
+from tests.support.outbox import QUICK, SYSTEM, FileOutcome, FilePublisher, Outbox, change, until
 
 pytestmark = pytest.mark.service
 

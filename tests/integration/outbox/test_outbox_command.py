@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from bus.cli import relay
 from bus.errors import BusError, ConfigurationError, SourceUnavailable
-from bus.testing.outbox import SYSTEM, Outbox, change, until
+from tests.support.outbox import SYSTEM, Outbox, change, until
 
 pytestmark = pytest.mark.service
 

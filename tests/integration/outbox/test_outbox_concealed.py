@@ -14,8 +14,8 @@ import structlog
 from bus.publish.outbox import Lookout, upkeep
 from bus.publish.outbox.concealing import Concealer
 from bus.sealing import Seals
-from bus.testing.keys import Pocket
-from bus.testing.outbox import QUICK, SYSTEM, Outbox, change, until
+from tests.support.keys import Pocket
+from tests.support.outbox import QUICK, SYSTEM, Outbox, change, until
 
 pytestmark = pytest.mark.service
 

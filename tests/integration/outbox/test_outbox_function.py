@@ -13,7 +13,7 @@ import pytest
 
 from bus.publish.outbox.installing import Plan, Speaker
 from bus.publish.outbox.upkeep import install
-from bus.testing.outbox import SYSTEM, Outbox, change, change_of, hand_over
+from tests.support.outbox import SYSTEM, Outbox, change, change_of, hand_over
 
 pytestmark = pytest.mark.service
 

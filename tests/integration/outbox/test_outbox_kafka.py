@@ -21,10 +21,10 @@ from bus.local.endpoints import Endpoints
 from bus.points import Point
 from bus.publish.outbox import Relay, upkeep
 from bus.publish.publisher import Publisher
-from bus.testing.changes import body, change, record
-from bus.testing.on_kafka import own_topics
-from bus.testing.outbox import SYSTEM, Outbox, hand_over, until
-from bus.testing.own_topics import OwnTopics
+from tests.support.changes import body, change, record
+from tests.support.on_kafka import own_topics
+from tests.support.outbox import SYSTEM, Outbox, hand_over, until
+from tests.support.own_topics import OwnTopics
 
 pytestmark = pytest.mark.service
 

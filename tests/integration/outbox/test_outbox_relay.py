@@ -32,7 +32,7 @@ from bus.points import Point
 from bus.publish.outbox import Bounds, upkeep
 from bus.publish.outbox.installing import Plan
 from bus.publish.outbox.relay import MOST_BROKEN
-from bus.testing.outbox import (
+from tests.support.outbox import (
     QUICK,
     SYSTEM,
     FileOutcome,
@@ -53,7 +53,7 @@ async def another_process(
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """A relay in a process of its own, gone after the block."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bus.testing.outbox", SYSTEM, outbox.uri, str(outbox.topic),
+        sys.executable, "-m", "tests.support.outbox", SYSTEM, outbox.uri, str(outbox.topic),
         str(pause), env={**os.environ, **environment},
         stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip

@@ -17,8 +17,8 @@ from bus.publish.outbox.hosting import run_together
 from bus.publish.outbox.lease import Lease
 from bus.publish.outbox.relay import Relay
 from bus.publish.outbox.upkeep import install
-from bus.testing import engines as test_engines
-from bus.testing.outbox import QUICK, SYSTEM, FilePublisher, Outbox, change, until
+from tests.support import engines as test_engines
+from tests.support.outbox import QUICK, SYSTEM, FilePublisher, Outbox, change, until
 
 pytestmark = pytest.mark.service
 

@@ -18,9 +18,9 @@ from bus.catalog.registry import Registry
 from bus.catalog.wire import Reader
 from bus.local.endpoints import Endpoints
 from bus.publish.publisher import Publisher
-from bus.testing.engines import unique
-from bus.testing.on_kafka import delete_topics
-from bus.testing.own_topics import OwnTopics
+from tests.support.engines import unique
+from tests.support.on_kafka import delete_topics
+from tests.support.own_topics import OwnTopics
 
 MOST_BYTES = 100_000
 

@@ -15,7 +15,7 @@ from bus.catalog.wire import Reader, frame
 from bus.control.fence import RESTS_ON, Fence
 from bus.model import Change
 from bus.publish.publisher import Outcome
-from bus.testing.changes import body, by_cases, case, change, record
+from tests.support.changes import body, by_cases, case, change, record
 
 pytestmark = pytest.mark.service
 

@@ -18,7 +18,7 @@ from bus.app import protecting
 from bus.cli import protections as command
 from bus.model import Change
 from bus.observe import logs
-from bus.testing.changes import body, by_cases, case, change, record
+from tests.support.changes import body, by_cases, case, change, record
 
 pytestmark = pytest.mark.service
 

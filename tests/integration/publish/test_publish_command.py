@@ -22,7 +22,7 @@ from bus.publish import bulk
 from bus.publish.publisher import Publisher
 from bus.sealing import file as keyfile
 from bus.sealing.ring import new_key
-from bus.testing.changes import body, change, record
+from tests.support.changes import body, change, record
 
 pytestmark = pytest.mark.service
 

@@ -16,7 +16,7 @@ from bus.model import Change
 from bus.publish.body import Fitter
 from bus.publish.identity import change_id_from, event_id_of
 from bus.publish.rows import StreamRows, add_rows
-from bus.testing.changes import body, change, record
+from tests.support.changes import body, change, record
 
 pytestmark = pytest.mark.service
 

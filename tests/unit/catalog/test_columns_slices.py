@@ -7,7 +7,7 @@ import pytest
 
 from bus.catalog import Catalog, load
 from bus.catalog.columns import decode, encode
-from bus.testing.municipality import Municipality
+from bus.sample.municipality import Municipality
 
 
 @pytest.fixture(scope="module")

@@ -19,9 +19,9 @@ from bus.errors import BusError, ConfigurationError, KeysUnusable, SealBroken
 from bus.sealing import KeyRing, Seals
 from bus.sealing.seals import seal_rows
 from bus.settings import Settings
-from bus.testing.keys import Pocket, key
-from bus.testing.lanes import CATALOG, Town
-from bus.testing.sealed import STREAM, number_of
+from tests.support.keys import Pocket, key
+from tests.support.lanes import CATALOG, Town
+from tests.support.sealed import STREAM, number_of
 
 
 @pytest.fixture

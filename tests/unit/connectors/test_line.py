@@ -10,8 +10,8 @@ import pytest
 
 from bus.errors import Untrusted
 from bus.model import Sensitivity
-from bus.testing.lanes import view_of
 from connectors.postgres import line
+from tests.support.lanes import view_of
 
 VIEW = view_of("child_allowance", "resident")
 RESTRICTED = replace(

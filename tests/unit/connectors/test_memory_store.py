@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from bus.testing.sink_suite import batch_of, opened, person, view_of
+from bus.conformance.sink_suite import batch_of, opened, person, view_of
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 
 

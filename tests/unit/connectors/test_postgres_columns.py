@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bus.conformance.sink_suite import batch_of, person, view_of
 from bus.errors import ConfigurationError
 from bus.model import Keeping
-from bus.testing.sink_suite import batch_of, person, view_of
 from connectors.postgres import statements
 from connectors.postgres.statements import Names, TableColumn
 from connectors.postgres.writers import json_rows, newest

@@ -5,6 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
+from bus.conformance.sink_suite import assert_no_value
 from bus.errors import (
     BusError,
     ConfigurationError,
@@ -14,7 +15,6 @@ from bus.errors import (
     Unready,
     Untrusted,
 )
-from bus.testing.sink_suite import assert_no_value
 from connectors.postgres.faults import translated
 
 

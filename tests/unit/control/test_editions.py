@@ -14,7 +14,7 @@ from bus.control.editions import Editions
 from bus.errors import EditionOvertaken
 from bus.log.internal import InternalTopic
 from bus.model import Edition, digest_of
-from bus.testing.lanes import CATALOG, Town
+from tests.support.lanes import CATALOG, Town
 
 SYSTEM, OTHER = "child_allowance", "school_enrollment"
 STREAM = CATALOG.stream("subscription")

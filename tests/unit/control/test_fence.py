@@ -12,7 +12,7 @@ import pytest
 
 from bus.control.fence import RESTS_ON, Fence
 from bus.errors import BrokerUnavailable, ConfigurationError, RegistryUnavailable
-from bus.testing.lanes import CATALOG, Town, hosted
+from tests.support.lanes import CATALOG, Town, hosted
 
 ONE, TWO, THREE = (f"00000000000000{number}" for number in (1, 2, 3))
 ADDRESS = "address_lot"

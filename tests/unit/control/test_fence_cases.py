@@ -10,8 +10,8 @@ import pytest
 
 from bus.control.fence import RESTS_ON, Fence
 from bus.policy.cases import said
-from bus.testing.changes import MUNICIPALITY, by_cases, case
-from bus.testing.lanes import CATALOG, Town
+from tests.support.changes import MUNICIPALITY, by_cases, case
+from tests.support.lanes import CATALOG, Town
 
 ONE, TWO, THREE = (f"00000000000000{number}" for number in (1, 2, 3))
 SPRING, SUMMER = date(2025, 5, 1), date(2025, 6, 10)

@@ -13,7 +13,7 @@ from bus.errors import ConfigurationError, SchemaUnknown
 from bus.log.internal import InternalTopic
 from bus.model import LaneName, Operation, OperationState
 from bus.observe.tasks import Tasks
-from bus.testing.lanes import CATALOG, Town, until
+from tests.support.lanes import CATALOG, Town, until
 
 SYSTEM = "child_allowance"
 LANE = LaneName(SYSTEM, "resident", 0)

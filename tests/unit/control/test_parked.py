@@ -12,7 +12,7 @@ from bus.control.parked import ParkedIndex, SetAside
 from bus.errors import BrokerUnavailable, ConfigurationError
 from bus.log.internal import InternalTopic
 from bus.model import ExceptionState, LaneName, ParkedEvent
-from bus.testing.lanes import CATALOG, Town
+from tests.support.lanes import CATALOG, Town
 
 LANE = LaneName("child_allowance", "resident", 0)
 AT = datetime(2026, 11, 24, 9, tzinfo=UTC)

@@ -15,7 +15,7 @@ from bus.errors import EventTooLarge
 from bus.log.internal import InternalTopic
 from bus.model import Receipt
 from bus.observe.tasks import Tasks
-from bus.testing.lanes import CATALOG, Town
+from tests.support.lanes import CATALOG, Town
 
 AT = datetime(2026, 11, 24, 9, 0, 0, 123456, tzinfo=UTC)
 

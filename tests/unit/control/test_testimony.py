@@ -9,9 +9,9 @@ import pytest
 from bus.deliver.state import LaneStatus
 from bus.errors import PositionForged
 from bus.sealing import Proofs
-from bus.testing.keys import Pocket
-from bus.testing.lanes import Town, hosted
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
+from tests.support.keys import Pocket
+from tests.support.lanes import Town, hosted
 
 ONE, TWO = "000000000000001", "000000000000002"
 LANE = ("resident", 0)

@@ -7,7 +7,7 @@ import hashlib
 
 from bus.broker import Message
 from bus.errors import BrokerUnavailable
-from bus.testing.lanes import CATALOG, Town, hosted, view_of
+from tests.support.lanes import CATALOG, Town, hosted, view_of
 from tests.unit.deliver.conftest import SYSTEM, Sinks, WatchedStore
 
 

@@ -11,8 +11,8 @@ from bus import points
 from bus.errors import EventRefused, SinkUnavailable
 from bus.model import Applied, View, ViewBatch
 from bus.points import Point
-from bus.testing.lanes import Town
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
+from tests.support.lanes import Town
 
 SYSTEM = "child_allowance"
 Sinks = dict[str, Callable[[View], Any]]

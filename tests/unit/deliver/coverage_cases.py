@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bus.testing.changes import body
+from tests.support.changes import body
 
 SCHEMAS = Path(__file__).parents[3] / "schemas" / "streams"
 GARBAGE = b"\x00garbage"

@@ -31,8 +31,8 @@ from typing import Any
 from bus.broker.partitioner import partition_of
 from bus.model import PROTECTION, Suppression, View
 from bus.policy import compile_view
-from bus.testing.changes import MUNICIPALITY, body
-from bus.testing.lanes import CATALOG, SUBSCRIPTIONS, TODAY, Town
+from tests.support.changes import MUNICIPALITY, body
+from tests.support.lanes import CATALOG, SUBSCRIPTIONS, TODAY, Town
 from tests.unit.deliver.coverage_cases import Body, Oracle
 
 SYSTEM = "child_allowance"

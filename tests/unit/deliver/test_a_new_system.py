@@ -16,8 +16,8 @@ from bus.model import Keeping
 from bus.observe.metrics import Metrics
 from bus.policy import check_subscriptions, read_subscriptions
 from bus.settings import Settings, SystemConnection
-from bus.testing.lanes import CATALOG, TODAY, Hosted, Town
 from connectors.memory.sink import MemoryStore
+from tests.support.lanes import CATALOG, TODAY, Hosted, Town
 
 SEAL = """\
 system: seal_registration

@@ -19,8 +19,8 @@ from bus.errors import ConfigurationError, NotEntitled, SettingsRefused
 from bus.model import MaskKey, MaskKind
 from bus.policy import Subscription, read_subscription
 from bus.settings import Settings, SystemConnection
-from bus.testing.lanes import CATALOG, SUBSCRIPTIONS, Town
 from connectors.memory.sink import MemorySink
+from tests.support.lanes import CATALOG, SUBSCRIPTIONS, Town
 
 MEMORY = SystemConnection(connector="memory")
 POSTGRES = SystemConnection(options={"uri": "postgresql://nobody@127.0.0.1:1/none"})

@@ -12,9 +12,9 @@ import pytest
 from bus.catalog.plain import from_json
 from bus.deliver.covering import LOOK_AFTER
 from bus.model import Applied, ViewBatch
-from bus.testing.changes import body
-from bus.testing.lanes import CATALOG, Hosted, Town, hosted
 from connectors.memory.sink import MemorySink, MemoryStore
+from tests.support.changes import body
+from tests.support.lanes import CATALOG, Hosted, Town, hosted
 from tests.unit.deliver.coverage_cases import (
     CASES,
     HOME,

@@ -10,9 +10,9 @@ import yaml
 from bus.model import Mode
 from bus.policy import compile_view
 from bus.policy.subscriptions import Reading, read_subscription
-from bus.testing.changes import by_cases, case
-from bus.testing.lanes import CATALOG, TODAY, Town, hosted
-from bus.testing.policies import Grants, text_of
+from tests.support.changes import by_cases, case
+from tests.support.lanes import CATALOG, TODAY, Town, hosted
+from tests.support.policies import Grants, text_of
 
 SYSTEM = "child_allowance"
 ONE, TWO = "000000000000001", "000000000000002"

@@ -9,9 +9,9 @@ from dataclasses import replace
 import pytest
 
 from bus.model import FLAG, Keeping, Sensitivity, View
-from bus.testing.changes import body
-from bus.testing.lanes import CATALOG, Town, hosted
 from connectors.memory.sink import MemoryStore
+from tests.support.changes import body
+from tests.support.lanes import CATALOG, Town, hosted
 from tests.unit.deliver.coverage_cases import PERSONS, Case
 from tests.unit.deliver.protection_race import view_of
 from tests.unit.deliver.test_coverage import Publishing, by_case, held, rows_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import date, timedelta
 
-from bus.testing.lanes import Town, hosted
+from tests.support.lanes import Town, hosted
 
 SUBJECT = "000000000000001"
 BORN = date(1984, 5, 17)

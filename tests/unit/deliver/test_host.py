@@ -13,8 +13,8 @@ from bus.deliver.host import host, ill, observe, shared
 from bus.deliver.state import LaneStatus
 from bus.errors import ConfigurationError, NotEntitled
 from bus.observe.metrics import Metrics
-from bus.testing.lanes import CATALOG, Town, hosted, view_of
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
+from tests.support.lanes import CATALOG, Town, hosted, view_of
 
 ONE, TWO = "000000000000001", "000000000000002"
 TOPIC = "linkage.resident"

@@ -6,8 +6,8 @@ import itertools
 
 from bus.model import ExceptionState
 from bus.sealing.proofs import digest
-from bus.testing.keys import key
-from bus.testing.lanes import Town, hosted
+from tests.support.keys import key
+from tests.support.lanes import Town, hosted
 
 ONE, TWO, THREE = "000000000000001", "000000000000002", "000000000000003"
 

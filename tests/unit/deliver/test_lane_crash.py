@@ -8,7 +8,7 @@ import pytest
 
 from bus.deliver.state import LaneStatus
 from bus.points import Point
-from bus.testing.lanes import Town, hosted
+from tests.support.lanes import Town, hosted
 
 SUBJECTS = [f"{number:015d}" for number in range(1, 6)]
 BAD = SUBJECTS[2]

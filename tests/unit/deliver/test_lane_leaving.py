@@ -16,7 +16,7 @@ from bus.model import LaneName, View
 from bus.points import Point
 from bus.policy import compile_view
 from bus.policy.grants import Where
-from bus.testing.lanes import CATALOG, SUBSCRIPTIONS, TODAY, Town, hosted
+from tests.support.lanes import CATALOG, SUBSCRIPTIONS, TODAY, Town, hosted
 
 SYSTEM = "child_allowance"
 LANE = LaneName(SYSTEM, "resident", 0)

@@ -6,7 +6,7 @@ import pytest
 
 from bus.errors import EventInvalid, EventRefused, SchemaUnknown, SubjectWaiting
 from bus.model import ExceptionState, ParkedEvent
-from bus.testing.lanes import Hosted, Town, hosted
+from tests.support.lanes import Hosted, Town, hosted
 
 SUBJECTS = [f"{number:015d}" for number in range(1, 11)]
 ONE, TWO, THREE = SUBJECTS[:3]

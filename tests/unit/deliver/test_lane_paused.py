@@ -14,8 +14,8 @@ from bus.deliver.host import ill, observe
 from bus.deliver.state import LaneStatus
 from bus.errors import ConfigurationError, NotEntitled
 from bus.model import Applied, OperationState, View, ViewBatch
-from bus.testing.lanes import Hosted, Town, hosted, view_of
 from connectors.memory.sink import MemoryOptions, MemorySink
+from tests.support.lanes import Hosted, Town, hosted, view_of
 
 SYSTEM = "child_allowance"
 ONE, TWO, THREE = "000000000000001", "000000000000002", "000000000000003"

@@ -6,8 +6,8 @@ import pytest
 
 from bus.errors import EventRefused, SubjectWaiting
 from bus.points import Point
-from bus.testing.lanes import Hosted, Town, hosted
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
+from tests.support.lanes import Hosted, Town, hosted
 
 ONE, TWO = "000000000000001", "000000000000002"
 ADDRESS = "address_lot"

@@ -15,9 +15,9 @@ from bus.errors import KeysUnavailable, KeysUnusable, SealBroken, SealKeyUnknown
 from bus.model import LaneName, View
 from bus.sealing import KeyRing, Seals
 from bus.sealing.seals import seal_rows
-from bus.testing.keys import Pocket, key
-from bus.testing.lanes import CATALOG, Town, hosted
-from bus.testing.sealed import STREAM, entitled, number_of
+from tests.support.keys import Pocket, key
+from tests.support.lanes import CATALOG, Town, hosted
+from tests.support.sealed import STREAM, entitled, number_of
 
 SYSTEM = "child_allowance"
 SUBJECTS = [f"{person:015d}" for person in range(1, 11)]

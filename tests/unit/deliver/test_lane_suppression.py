@@ -10,9 +10,9 @@ import pytest
 from bus.errors import FenceBehind
 from bus.model import Applied, ViewBatch
 from bus.policy import ledger_view
-from bus.testing.changes import body
-from bus.testing.lanes import CATALOG, Hosted, Town, hosted
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
+from tests.support.changes import body
+from tests.support.lanes import CATALOG, Hosted, Town, hosted
 from tests.unit.deliver.protection_race import view_of
 
 ONE, TWO, THREE = (f"00000000000000{number}" for number in (1, 2, 3))

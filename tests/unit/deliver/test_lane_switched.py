@@ -12,8 +12,8 @@ import pytest
 
 from bus.deliver.host import ill
 from bus.deliver.state import LaneStatus
-from bus.testing.lanes import Town, hosted
-from bus.testing.policies import Policies, fields_are, text_of, tiled
+from tests.support.lanes import Town, hosted
+from tests.support.policies import Policies, fields_are, text_of, tiled
 from tests.unit.deliver.test_lane_paused import Slow
 
 SYSTEM = "child_allowance"

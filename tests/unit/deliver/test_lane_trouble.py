@@ -12,9 +12,9 @@ from bus.broker.memory import MemoryConsumer
 from bus.deliver.state import LaneStatus
 from bus.errors import ConfigurationError, LaneTooOld, PositionForeign, SchemaMismatch, Unready
 from bus.model import Applied, ViewBatch
-from bus.testing.changes import body
-from bus.testing.lanes import CATALOG, Town, hosted
 from connectors.memory.sink import MemoryOptions, MemorySink
+from tests.support.changes import body
+from tests.support.lanes import CATALOG, Town, hosted
 
 ONE, TWO, THREE = "000000000000001", "000000000000002", "000000000000003"
 

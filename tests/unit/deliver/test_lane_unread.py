@@ -7,7 +7,7 @@ import pytest
 from bus.control.parked import ParkedIndex
 from bus.errors import ConfigurationError, EventUnread, SchemaMismatch
 from bus.model import LaneName, ParkedEvent
-from bus.testing.lanes import Hosted, Town, hosted
+from tests.support.lanes import Hosted, Town, hosted
 
 SYSTEM = "child_allowance"
 LANE = LaneName(SYSTEM, "resident", 0)

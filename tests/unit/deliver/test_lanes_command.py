@@ -17,8 +17,8 @@ from bus.cli import lanes
 from bus.errors import ConfigurationError
 from bus.model import Operation, OperationState
 from bus.settings import Settings
-from bus.testing.lanes import SUBSCRIPTIONS
-from bus.testing.policies import nothing_applied
+from tests.support.lanes import SUBSCRIPTIONS
+from tests.support.policies import nothing_applied
 
 RECEIVED = set(SUBSCRIPTIONS["child_allowance"].streams)
 AT = datetime(2026, 11, 24, 9, tzinfo=UTC)

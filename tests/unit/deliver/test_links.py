@@ -32,14 +32,14 @@ from bus.model import Change, ChangeRecord
 from bus.observe.metrics import Metrics
 from bus.policy import read_subscriptions
 from bus.publish.publisher import Publisher
+from bus.sample.municipality import Municipality
+from bus.sample.municipality.register import ALL_STREAMS
+from bus.sample.neighbours import NEIGHBOURS, add_neighbours
 from bus.sealing import Proofs, Seals
 from bus.settings import Settings, SystemConnection
-from bus.testing.keys import Pocket
-from bus.testing.lanes import CATALOG, TODAY, FixedRegistry
-from bus.testing.municipality import Municipality
-from bus.testing.municipality.register import ALL_STREAMS
-from bus.testing.neighbours import NEIGHBOURS, add_neighbours
 from connectors.memory.sink import MemoryStore
+from tests.support.keys import Pocket
+from tests.support.lanes import CATALOG, TODAY, FixedRegistry
 
 AT = datetime.fromisoformat("2026-11-24T10:00:00+09:00")
 HERE = Path(__file__).parent / "links"

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bus.testing import lanes, mixed
-from bus.testing.lanes import CATALOG, Town, hosted, view_of
+from tests.support import lanes, mixed
+from tests.support.lanes import CATALOG, Town, hosted, view_of
 from tests.unit.deliver.conftest import WatchedSink, WatchedStore
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from bus.broker.partitioner import partition_of
 from bus.deliver.neighbours import neighbours
-from bus.testing.changes import MUNICIPALITY, body
-from bus.testing.lanes import CATALOG, Town
+from tests.support.changes import MUNICIPALITY, body
+from tests.support.lanes import CATALOG, Town
 
 ONE, TWO, THREE, FOUR, FIVE = (f"00000000000000{number}" for number in range(1, 6))
 HERE = body("resident")["address"]

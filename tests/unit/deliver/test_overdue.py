@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from bus.deliver.host import ill, observe
 from bus.deliver.overdue import Overdue
-from bus.testing.lanes import Hosted, Town, hosted
+from tests.support.lanes import Hosted, Town, hosted
 
 SYSTEM = "child_allowance"
 LANE = {"system": SYSTEM, "stream": "resident"}

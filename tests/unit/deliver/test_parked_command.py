@@ -20,7 +20,7 @@ from bus.control.parked import ParkedIndex
 from bus.errors import BusError, ConfigurationError, NothingChanged, UnknownName
 from bus.model import ExceptionState, LaneName, Operation, OperationState, ParkedEvent
 from bus.settings import Settings
-from bus.testing.policies import nothing_applied
+from tests.support.policies import nothing_applied
 
 ONE, TWO = "131016/000000012345674", "131016/123456789012340"
 

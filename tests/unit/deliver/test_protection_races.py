@@ -30,8 +30,8 @@ from bus.model import View
 from bus.points import Point
 from bus.policy import Closure
 from bus.rebuild.rebuild import Rebuild
-from bus.testing.lanes import CATALOG, Hosted, Town, hosted
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
+from tests.support.lanes import CATALOG, Hosted, Town, hosted
 from tests.unit.deliver.protection_race import STREAMS, SYSTEM, Family, Judge, view_of
 
 ALL = (*STREAMS, "protection")

@@ -10,8 +10,8 @@ from bus.deliver.skipping import Skipper, Skipping, Was, Word
 from bus.deliver.state import LaneStatus
 from bus.errors import ConfigurationError
 from bus.model import LaneName, View
-from bus.testing.lanes import Hosted, Town, hosted
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
+from tests.support.lanes import Hosted, Town, hosted
 
 ONE, TWO = "000000000000001", "000000000000002"
 TOPIC = "linkage.resident"

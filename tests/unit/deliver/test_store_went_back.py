@@ -16,8 +16,8 @@ from bus.deliver import abreast
 from bus.deliver.host import follow
 from bus.deliver.state import LaneStatus
 from bus.settings import Settings
-from bus.testing.lanes import Hosted, Town, hosted, until
 from connectors.memory.sink import MemoryStore
+from tests.support.lanes import Hosted, Town, hosted, until
 
 ONE, TWO = "000000000000001", "000000000000002"
 BOTH = ("resident", "protection")

@@ -26,8 +26,8 @@ from bus.errors import ConfigurationError
 from bus.log.internal import InternalTopic
 from bus.model import Operation, OperationState
 from bus.observe import http
-from bus.testing.lanes import Town, view_of
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
+from tests.support.lanes import Town, view_of
 from tests.unit.deliver.test_host import feed, opened
 
 SYSTEM = "child_allowance"

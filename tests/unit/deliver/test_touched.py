@@ -11,8 +11,8 @@ import yaml
 from bus.deliver.touched import Comparison, Items, Touched, count
 from bus.model import View
 from bus.policy import compile_view, read_subscription
-from bus.testing.lanes import CATALOG, TODAY, Town, hosted
-from bus.testing.policies import fields_are, text_of
+from tests.support.lanes import CATALOG, TODAY, Town, hosted
+from tests.support.policies import fields_are, text_of
 
 SYSTEM = "child_allowance"
 ONE, TWO, THREE, FOUR = (f"{number:015d}" for number in range(1, 5))

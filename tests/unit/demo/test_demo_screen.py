@@ -21,7 +21,7 @@ from bus.demo.result import (
     SideBySide,
 )
 from bus.demo.story import scenes
-from bus.testing.municipality import Municipality
+from bus.sample.municipality import Municipality
 
 COMPARED = SideBySide(
     "child_allowance",

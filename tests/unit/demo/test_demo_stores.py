@@ -9,10 +9,10 @@ from typing import Any
 import psycopg
 import pytest
 
+from bus.conformance.sink_suite import view_of
 from bus.demo.stores import Store, opened
 from bus.errors import EngineError
 from bus.model import Change, ChangeRecord, Comparison, Condition
-from bus.testing.sink_suite import view_of
 
 
 async def test_a_server_that_ends_is_told_in_a_sentence() -> None:

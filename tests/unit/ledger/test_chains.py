@@ -9,7 +9,7 @@ from typing import Any
 
 from bus.ledger.chains import FindingKind, LaneVerdict, ReceiptRow, check_lane
 from bus.model import Receipt
-from bus.testing.ledgers import BEGAN, Chain
+from tests.support.ledgers import BEGAN, Chain
 
 
 def rows(log: Sequence[dict[str, Any]]) -> list[ReceiptRow]:

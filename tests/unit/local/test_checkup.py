@@ -16,7 +16,7 @@ from bus.local.checkup import Finding, Outside, Verdict
 from bus.local.ports import choose
 from bus.local.stack import LocalStack
 from bus.settings import OutboxConnection, Settings, SystemConnection
-from bus.testing.keys import key
+from tests.support.keys import key
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import pytest
 from bus.errors import SealBroken, SealKeyUnknown
 from bus.publish.outbox.concealing import Concealer, Content, Kept
 from bus.sealing import Seals
-from bus.testing.changes import body, change, record
-from bus.testing.keys import Pocket
+from tests.support.changes import body, change, record
+from tests.support.keys import Pocket
 
 NUMBER = "123456789018"  # a 個人番号 with its check digit
 IDENT = "019d3f00-0000-7000-8000-000000001001"

@@ -23,8 +23,8 @@ from bus.model.number import AS_SHIPPED
 from bus.policy import Closure, Search
 from bus.policy.cases import Standing, after, covered, said_of
 from bus.policy.ties import Ties
-from bus.testing.changes import MUNICIPALITY, body
-from bus.testing.lanes import CATALOG
+from tests.support.changes import MUNICIPALITY, body
+from tests.support.lanes import CATALOG
 from tests.unit.deliver.coverage_cases import GARBAGE, PERSONS, Body, Oracle, Said, plain
 
 SEEDS = 10_000

@@ -15,9 +15,9 @@ from bus.model import Change
 from bus.publish import bulk
 from bus.publish.bulk import Journal, Line, Progress, RefusedLine, batches, lines, load
 from bus.sealing import Seals
-from bus.testing.changes import body, change, record
-from bus.testing.keys import Pocket
-from bus.testing.sealed import STREAM
+from tests.support.changes import body, change, record
+from tests.support.keys import Pocket
+from tests.support.sealed import STREAM
 
 KEY = b"k" * 32
 

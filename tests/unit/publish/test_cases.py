@@ -14,7 +14,7 @@ from bus.catalog.columns import decode
 from bus.model import Change, NumberForm
 from bus.policy.cases import Standings, covered, said
 from bus.publish.publisher import Publisher
-from bus.testing.changes import body, by_cases, case, change, record
+from tests.support.changes import body, by_cases, case, change, record
 
 Parse = Callable[[dict[str, Any]], Change]
 SPRING, SUMMER, AUTUMN = "2025-05-01", "2025-06-10", "2025-09-01"

@@ -19,7 +19,7 @@ from bus.publish.body import Fitter
 from bus.publish.check import Checker, check_columns
 from bus.publish.finding import faults_of
 from bus.publish.rows import StreamRows, add_rows
-from bus.testing.changes import body, change, record
+from tests.support.changes import body, change, record
 
 NOW = datetime(2026, 4, 2, 1, 0, tzinfo=UTC)
 Judge = Callable[..., list[Fault]]

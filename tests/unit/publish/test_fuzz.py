@@ -15,8 +15,8 @@ from bus.model import Change, Fault
 from bus.publish.outbox.rows import Row, read
 from bus.publish.parse import parse
 from bus.sealing import Seals
-from bus.testing.keys import Pocket
-from bus.testing.mutation import spoilt, whole_changes
+from tests.support.keys import Pocket
+from tests.support.mutation import spoilt, whole_changes
 
 AT_ONCE = 1_000
 

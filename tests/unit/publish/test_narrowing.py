@@ -17,7 +17,7 @@ from bus.publish.body import Fitter
 from bus.publish.bulk import load
 from bus.publish.narrowing import narrowed
 from bus.publish.outbox import rows
-from bus.testing.changes import body, change, record
+from tests.support.changes import body, change, record
 
 SECRET = "山田花子"
 

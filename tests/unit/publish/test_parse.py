@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bus.model import Change
 from bus.publish.parse import parse
-from bus.testing.changes import change, record
+from tests.support.changes import change, record
 
 GOOD = json.dumps(change(), ensure_ascii=False).encode()
 

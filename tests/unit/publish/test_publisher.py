@@ -20,7 +20,7 @@ from bus.model import Change
 from bus.observe.metrics import Metrics
 from bus.publish.identity import event_id_of, is_uuid7
 from bus.publish.publisher import Outcome, Publisher
-from bus.testing.changes import body, change, record
+from tests.support.changes import body, change, record
 
 Parse = Callable[[dict[str, Any]], Change]
 KEY = b"131016/000000012345674"

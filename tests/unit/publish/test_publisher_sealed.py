@@ -16,9 +16,9 @@ from bus.model import Change
 from bus.publish.publisher import FEW, Outcome
 from bus.sealing import KeyRing, Seals
 from bus.sealing.seals import unseal_column
-from bus.testing.changes import change, record
-from bus.testing.keys import Pocket, key
-from bus.testing.sealed import STREAM, number_of
+from tests.support.changes import change, record
+from tests.support.keys import Pocket, key
+from tests.support.sealed import STREAM, number_of
 
 Publish = Callable[..., Any]
 

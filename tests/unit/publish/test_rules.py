@@ -10,7 +10,7 @@ import pytest
 from bus.model import Change, Fault, Severity
 from bus.publish.identity import event_id_of
 from bus.publish.whole import check_whole
-from bus.testing.changes import body, change, record
+from tests.support.changes import body, change, record
 
 Judge = Callable[..., list[Fault]]
 EARLIER = "019d4be0-0000-7abc-8def-000000000001"

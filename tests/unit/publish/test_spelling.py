@@ -9,7 +9,7 @@ import pytest
 
 from bus.model import NumberForm
 from bus.publish import digits
-from bus.testing.changes import body, change, record
+from tests.support.changes import body, change, record
 
 SPELLINGS = (
     "12345674", "000000012345674", "000000012345674 ", " 12345674", "0012345674", "1234-5674",

@@ -28,7 +28,7 @@ from bus.model import LaneName, View
 from bus.policy import compile_view
 from bus.policy.grants import Where
 from bus.rebuild.rebuild import Rebuild
-from bus.testing.lanes import CATALOG, SUBSCRIPTIONS, TODAY, Hosted, Town, hosted
+from tests.support.lanes import CATALOG, SUBSCRIPTIONS, TODAY, Hosted, Town, hosted
 
 SYSTEM, STREAM, TOPIC = "child_allowance", "resident", "linkage.resident"
 SUBJECTS = [f"{number:015d}" for number in range(1, 5)]

@@ -18,9 +18,9 @@ from bus.model import ExceptionState, LaneName, Position, View
 from bus.points import Point
 from bus.rebuild.filling import Filling
 from bus.rebuild.rebuild import Rebuild, Rebuilt
-from bus.testing.lanes import CATALOG, Hosted, Town, hosted, view_of
-from bus.testing.policies import Policies, fields_are, text_of, tiled
 from connectors.memory.sink import MemoryOptions, MemorySink
+from tests.support.lanes import CATALOG, Hosted, Town, hosted, view_of
+from tests.support.policies import Policies, fields_are, text_of, tiled
 
 SYSTEM = "child_allowance"
 LANE = LaneName(SYSTEM, "resident", 0)

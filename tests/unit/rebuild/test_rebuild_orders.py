@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bus.points import Point
-from bus.testing.lanes import Town
+from tests.support.lanes import Town
 from tests.unit.rebuild.rebuild_orders import SYSTEM, Cut, Order
 
 

@@ -1,0 +1,108 @@
+"""The town hall: what all offices share, and what they hold, made once somebody asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
+from random import Random
+
+from bus.sample.municipality.making import JAPAN
+from bus.sample.municipality.offices.circumstances import Circumstances
+from bus.sample.municipality.offices.holdings import Holding, Scribe
+from bus.sample.municipality.places import Places
+from bus.sample.municipality.subjects import Household, Person, Protection
+
+Maker = Callable[["Hall"], list[Holding]]
+
+
+class Hall:
+    """The other systems of one municipality, beside its register.
+
+    Args:
+        seed: The same seed and register give the same records.
+        code: The municipality's code.
+        at: The moment of the first load.
+        places: Its towns.
+        persons: Everybody in the register, those who left included; kept up by the register.
+        households: The same of households.
+        protections: The same of protections, by the person's number.
+        makers: By stream, who makes its records.
+    """
+
+    def __init__(
+        self,
+        seed: str,
+        code: str,
+        at: datetime,
+        places: Places,
+        persons: Sequence[Person],
+        households: Sequence[Household],
+        protections: Mapping[str, Protection],
+        makers: Mapping[str, Maker],
+    ) -> None:
+        self.code = code
+        self.at = at
+        self.today = at.astimezone(JAPAN).date()
+        self.places = places
+        self.persons = persons
+        self.households = households
+        self.protections = protections
+        self._seed = seed
+        self._makers = makers
+        self._scribes: dict[str, Scribe] = {}
+        self._held: dict[str, list[Holding]] = {}
+        self._is_made = False
+
+    @cached_property
+    def circumstances(self) -> Circumstances:
+        """What the offices know of everybody who lives here."""
+        return Circumstances(Random(f"{self._seed}/life"), self.households, self.today)
+
+    def scribe(self, stream: str) -> Scribe:
+        """Who writes the records of *stream*; each stream has chances of its own."""
+        if stream not in self._scribes:
+            self._scribes[stream] = Scribe(Random(f"{self._seed}/{stream}"), self.at)
+        return self._scribes[stream]
+
+    def holdings(self, stream: str) -> list[Holding]:
+        """All records of *stream*, to which what happens later adds.
+
+        The first to ask has those of all streams made, so that all are of the same moment.
+
+        Raises:
+            KeyError: No office has this stream.
+        """
+        self._make()
+        if stream not in self._held:  # one maker asks for what another is to make
+            self._held[stream] = self._makers[stream](self)
+        return self._held[stream]
+
+    def holding(self, stream: str, number: str) -> Holding | None:
+        """The record of one subject, if there is one."""
+        return next((each for each in self.holdings(stream) if each.number == number), None)
+
+    @cached_property
+    def assessed(self) -> dict[str, Holding]:
+        """The last assessment of everybody who has one, by the person's number."""
+        held = self.holdings("individual_resident_tax.assessment")
+        return {each.content["taxpayer_subject_id"]: each for each in held}
+
+    def turn_to(self, at: datetime) -> None:
+        """It is *at* now. What a first load hands over is made before, as it was then."""
+        self._make()
+        self.at = at
+        self.today = self.circumstances.today = at.astimezone(JAPAN).date()
+        for scribe in self._scribes.values():
+            scribe.at, scribe.today = self.at, self.today
+
+    def is_protected(self, *numbers: str | None) -> bool:
+        """Whether anybody of these is under 支援措置."""
+        found = (self.protections.get(number) for number in numbers if number is not None)
+        return any(each is not None and each.status != "ENDED" for each in found)
+
+    def _make(self) -> None:
+        if not self._is_made:
+            self._is_made = True
+            for stream in self._makers:
+                self.holdings(stream)
