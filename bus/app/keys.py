@@ -1,12 +1,9 @@
-"""The keys that seal 個人番号, and what the log holds under each; those that prove receipts."""
+"""The keys that seal 個人番号, and those that prove receipts."""
 
 from __future__ import annotations
 
 from bus.access import receipt_keys, seal_keys
 from bus.app.configured import catalog
-from bus.app.outside import broker, registry
-from bus.catalog.wire import Reader
-from bus.deliver.sealed import Sealed, sealed_in
 from bus.sealing import Proofs, Seals
 from bus.settings import Settings
 
@@ -32,18 +29,3 @@ def proofs(settings: Settings) -> Proofs:
 def sealed_streams(settings: Settings) -> list[str]:
     """The streams that have an item which is sealed."""
     return [name for name, stream in catalog(settings).streams.items() if stream.sealed]
-
-
-async def sealed(settings: Settings) -> list[Sealed]:
-    """What every topic holds that is sealed, by stream and key.
-
-    Raises:
-        KeysUnusable, Unavailable: There are no keys, or something does not answer.
-    """
-    streams, keys, found = catalog(settings), seals(settings), list[Sealed]()
-    async with registry(settings) as known, broker(settings) as cluster:
-        for stream in streams.streams.values():
-            if stream.sealed:
-                reader = Reader(stream, streams, known)
-                found += await sealed_in(cluster, stream, reader, keys)
-    return found

@@ -1,22 +1,24 @@
-"""The monitor, and its answer or the log's."""
+"""The monitor: it watches the receipts."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
-from typing import Any
 
 from bus.access import kafka_security
 from bus.app.configured import catalog, granted, this_day
-from bus.app.operating import editions
-from bus.app.outside import broker, connect, registry
+from bus.app.outside import connect, registry
+from bus.broker import Broker
+from bus.catalog import Catalog
+from bus.catalog.registry import SchemaIds
 from bus.catalog.wire import Reader
-from bus.errors import ConfigurationError
-from bus.monitor.page import ask_monitor, throughput_page
-from bus.monitor.recent import read_recent
-from bus.monitor.report import report
+from bus.control.editions import Editions
+from bus.errors import BusError, ConfigurationError
+from bus.log.internal import InternalTopic
+from bus.model import Edition
+from bus.monitor.page import throughput_page
 from bus.observe import http
 from bus.observe.metrics import Metrics
 from bus.observe.tasks import Tasks
@@ -44,12 +46,12 @@ async def run_monitor(settings: Settings) -> None:
         if cluster is None:
             return
         metrics = Metrics()
-        async with editions(settings) as applied:
-            expected: dict[str, set[str]] = {}
-            for system, views in granted(settings, this_day(), applied.newest).items():
-                for stream in views:
-                    if system in settings.systems or not settings.systems:
-                        expected.setdefault(stream, set()).add(system)
+        expected: dict[str, set[str]] = {}
+        applied = await _applied(cluster, known, streams)
+        for system, views in granted(settings, this_day(), applied).items():
+            for stream in views:
+                if system in settings.systems or not settings.systems:
+                    expected.setdefault(stream, set()).add(system)
         tasks = Tasks(metrics, first=settings.retry_first, most=settings.retry_most)
         monitor = Monitor(
             cluster,
@@ -74,19 +76,15 @@ async def run_monitor(settings: Settings) -> None:
         await monitor.run(stop)
 
 
-async def throughput(settings: Settings, last: int) -> dict[str, Any]:
-    """What the monitor says of the last minutes or, where it does not answer, the log itself.
-
-    Raises:
-        Unavailable: Nor does the log.
-    """
-    if settings.monitor_port is not None:
-        host, port = settings.http_host, settings.monitor_port
-        said = await ask_monitor(f"http://{host}:{port}", last)
-        if said is not None:
-            return {"source": "monitor", **said}
-    streams = catalog(settings)
-    receipt = streams.stream("receipt")
-    async with registry(settings) as known, broker(settings) as cluster:
-        windows = await read_recent(cluster, receipt.topic, Reader(receipt, streams, known))
-    return {"source": "log", **report(windows, None, now=datetime.now(UTC).timestamp(), last=last)}
+async def _applied(
+    cluster: Broker, ids: SchemaIds, streams: Catalog
+) -> Mapping[str, Edition | BusError]:
+    """The editions that were applied so far, by system."""
+    stream = streams.stream("subscription")
+    saying = InternalTopic(cluster, cluster.producer(client_id="renkei-monitor"), ids, stream)
+    editions = Editions(cluster, saying, stream, Reader(stream, streams, ids))
+    try:
+        await editions.start()
+        return editions.newest
+    finally:
+        await editions.close()

@@ -1,4 +1,4 @@
-"""What a process connects to: the registry and the log, entered as the settings say."""
+"""What a process connects to: registry, log and ledger, entered as the settings say."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from bus.backoff import BackOff
 from bus.broker.kafka import KafkaBroker
 from bus.catalog.registry import Registry
 from bus.errors import Unavailable
+from bus.ledger import Ledger
 from bus.settings import Settings
 
 PATIENCE = timedelta(seconds=20)
@@ -54,6 +55,16 @@ async def broker(
         yield cluster
     finally:
         await cluster.close()
+
+
+@asynccontextmanager
+async def ledger(settings: Settings) -> AsyncIterator[Ledger]:
+    """The ledger of these settings, to be asked; it connects with the first question."""
+    asked = Ledger(settings.need("database"))
+    try:
+        yield asked
+    finally:
+        await asked.close()
 
 
 async def connect(

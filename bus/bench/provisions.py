@@ -20,7 +20,6 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from bus import app
 from bus.bench.figures import percentile
 from bus.catalog import Catalog
 from bus.errors import ConfigurationError
@@ -29,6 +28,7 @@ from bus.ledger.provided import Mark, Provided
 from bus.ledger.statements import events_table
 from bus.ledger.store import prepare
 from bus.ledger.subjects import persons_streams
+from bus.operate.providing import period
 
 MUNICIPALITY = "131130"
 EVENTS = 6_000_000
@@ -179,7 +179,7 @@ async def _of(
     where = persons_streams(catalog.streams.values())
     chance = random.Random(17)
     subjects = [f"{chance.randrange(SUBJECTS):015d}" for _ in range(ASKED)]
-    whole = app.period(None, None)
+    whole = period(None, None)
     step("asking of subjects")
     answers = []
 
@@ -231,13 +231,13 @@ async def _by(asked: Provided, step: Callable[[str], None]) -> Mapping[str, floa
 
     async def by(pair: tuple[str, int]) -> None:
         first, last = months[pair[1]], months[pair[1] + 1] - timedelta(days=1)
-        answer = await asked.by_system(pair[0], app.period(first, last))
+        answer = await asked.by_system(pair[0], period(first, last))
         if not answer.days:
             raise ConfigurationError("the bench's ledger has nothing in a month")
 
     async def page(pair: tuple[str, int]) -> None:
-        period = app.period(months[pair[1]], months[pair[1] + 1])
-        await asked.page(pair[0], "resident", period, Mark(), 100)
+        during = period(months[pair[1]], months[pair[1] + 1])
+        await asked.page(pair[0], "resident", during, Mark(), 100)
 
     by_times = await _timed(by, pairs)
     page_times = await _timed(page, pairs)

@@ -13,6 +13,7 @@ from rich.text import Text
 
 import bus
 from bus import app as composition
+from bus import operate
 from bus.cli.local import stack_here
 from bus.cli.output import Json, out, show_json
 from bus.cli.times import shown
@@ -77,13 +78,13 @@ def _running(settings: Settings) -> Iterator[Finding]:
             yield Finding(name, Verdict.OK, f"{len(mine)} of {len(mine)}, by {where or 'others'}")
 
 
-async def _duties(settings: Settings) -> list[composition.Duty]:
+async def _duties(settings: Settings) -> list[operate.Duty]:
     try:
-        async with composition.editions(settings) as applied:
-            systems = composition.expected_systems(settings, applied.newest)
+        async with operate.editions(settings) as applied:
+            systems = operate.expected_systems(settings, applied.newest)
     except Unavailable:  # then who runs cannot be seen either, and that is said of each
-        systems = composition.expected_systems(settings, {})
-    return await composition.duties(settings, systems)
+        systems = operate.expected_systems(settings, {})
+    return await operate.duties(settings, systems)
 
 
 def brief(wrong: list[str], most: int = 3) -> str:

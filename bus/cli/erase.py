@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from bus import app as composition
-from bus.app.erasing import ErasurePlan
+from bus import operate
 from bus.cli.lanes import By, Reason, checked_reason, name_of, who
 from bus.cli.output import DryRun, Json, err, insist, out, show_json
 from bus.cli.provisions import Subject
@@ -18,6 +18,7 @@ from bus.cli.reach import duration
 from bus.cli.times import shown
 from bus.errors import ConfigurationError
 from bus.model.erasure import Erasure
+from bus.operate.erasing import ErasurePlan
 
 
 def register(app: typer.Typer) -> None:
@@ -58,7 +59,7 @@ async def _erase(
     subject: str, note: str, operator: str, *, dry: bool, sure: bool
 ) -> tuple[ErasurePlan, Erasure | None]:
     async with AsyncExitStack() as stack:
-        erasing = await composition.open_erasing(stack, composition.settings())
+        erasing = await operate.open_erasing(stack, composition.settings())
         plan = await erasing.plan(subject)
         if plan.is_done:
             return plan, None

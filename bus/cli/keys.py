@@ -13,6 +13,7 @@ import typer
 from rich.table import Table
 
 from bus import app as composition
+from bus import operate
 from bus.cli import names
 from bus.cli.output import DryRun, Json, out, show_json
 from bus.cli.times import shown
@@ -153,7 +154,7 @@ async def _check(settings: Settings) -> list[dict[str, Any]]:
             and each.key != ring.current.id
             and not each.values,
         }
-        for each in await composition.sealed(settings)
+        for each in await operate.sealed(settings)
     ]
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from bus import app as composition
+from bus import operate
 from bus.cli import names
 from bus.cli.output import DryRun, Json, insist, out, show_json
 from bus.cli.times import shown
@@ -169,7 +170,7 @@ def who(by: str | None) -> str:
     Raises:
         ConfigurationError: The name is blank, too long, or no single line of text.
     """
-    return _line("--by", composition.operator() if by is None else by, LONGEST_NAME)
+    return _line("--by", operate.operator() if by is None else by, LONGEST_NAME)
 
 
 def _line(option: str, text: str, longest: int) -> str:
@@ -186,26 +187,26 @@ async def received_by(system: str) -> list[str]:
         ConfigurationError: There is no such system.
     """
     settings = composition.settings()
-    async with composition.editions(settings) as applied:
-        return composition.received(settings, system, applied.newest)
+    async with operate.editions(settings) as applied:
+        return operate.received(settings, system, applied.newest)
 
 
-def unrun(duty: composition.Duty) -> dict[str, Any]:
+def unrun(duty: operate.Duty) -> dict[str, Any]:
     """A system whose lanes nobody runs, for machines: in the place of all its streams."""
     nothing = dict.fromkeys(("stream", "partition", "at", "operator", "code", "offset"))
     state = "unhosted" if duty.unseen is None else "unseen"
     return {"system": duty.system, **nothing, "state": state, "reason": str(duty)}
 
 
-async def _standing(system: str | None) -> tuple[list[Operation], list[composition.Duty]]:
+async def _standing(system: str | None) -> tuple[list[Operation], list[operate.Duty]]:
     settings = composition.settings()
-    async with composition.operations(settings) as operated:
+    async with operate.operations(settings) as operated:
         found = operated.standing(system)
-    async with composition.editions(settings) as applied:
+    async with operate.editions(settings) as applied:
         if system is not None and not found:
-            composition.received(settings, system, applied.newest)  # a slip of the pen is no answer
-        expected = composition.expected_systems(settings, applied.newest)
-    duties = await composition.hosted(settings, [s for s in expected if system in (None, s)])
+            operate.received(settings, system, applied.newest)  # a slip of the pen is no answer
+        expected = operate.expected_systems(settings, applied.newest)
+    duties = await operate.hosted(settings, [s for s in expected if system in (None, s)])
     return found, [duty for duty in duties.values() if not duty.is_done]
 
 
@@ -213,7 +214,7 @@ async def _pause(
     system: str, stream: str | None, note: str, operator: str, *, dry: bool
 ) -> list[Operation]:
     settings = composition.settings()
-    async with composition.operations(settings) as operated:
+    async with operate.operations(settings) as operated:
         wanted = [
             _word(system, name, OperationState.PAUSED, operator, note)
             for name in _streams(await received_by(system), system, stream)
@@ -229,7 +230,7 @@ async def _resume(
     system: str | None, stream: str | None, operator: str, *, dry: bool
 ) -> list[Operation]:
     settings = composition.settings()
-    async with composition.operations(settings) as operated:
+    async with operate.operations(settings) as operated:
         if system is None:
             chosen = sorted({(o.system, o.stream) for o in operated.standing()})
         else:

@@ -12,6 +12,7 @@ import typer
 from rich.table import Table
 
 from bus import app as composition
+from bus import operate
 from bus.cli import names
 from bus.cli.lanes import OnlySystem
 from bus.cli.output import DryRun, Json, err, out, show_json
@@ -57,7 +58,7 @@ def verify(
     before = None if anchor_file is None else _read(anchor_file)
     with _progress() as step:
         verdict = asyncio.run(
-            composition.verify(
+            operate.verify(
                 composition.settings(),
                 Choice(system, stream),
                 step,
@@ -77,7 +78,7 @@ def verify(
 
 def anchor(as_json: Json = False) -> None:
     """Print where every chain of receipts ends, and the digest of that, to be kept elsewhere."""
-    found = asyncio.run(composition.anchor(composition.settings()))
+    found = asyncio.run(operate.anchor(composition.settings()))
     if not as_json:
         out().print(str(found), end="", markup=False, soft_wrap=True)
         return
@@ -103,7 +104,7 @@ def anchor(as_json: Json = False) -> None:
 def prune(dry_run: DryRun = False, as_json: Json = False) -> None:
     """Take from the ledger what is older than RENKEI_PROVISION_RETENTION; chains stay provable."""
     settings = composition.settings()
-    done = asyncio.run(composition.prune_ledger(settings, is_dry=dry_run))
+    done = asyncio.run(operate.prune_ledger(settings, is_dry=dry_run))
     if as_json:
         show_json(
             {

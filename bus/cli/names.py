@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from uuid import UUID
 
 from bus import app as composition
+from bus import operate
 from bus.errors import UnknownName
 
 SEE = {
@@ -41,12 +42,12 @@ def system(text: str) -> str:
         UnknownName: Nobody does.
     """
     settings = composition.settings()
-    if text in composition.configured_names(settings):
+    if text in operate.configured_names(settings):
         return text
-    known = composition.system_names(settings)
+    known = operate.system_names(settings)
     if text in known:
         return text
-    elsewhere = composition.is_known_elsewhere(settings, text)
+    elsewhere = operate.is_known_elsewhere(settings, text)
     if elsewhere:
         return text
     cannot = "; what was applied and delivered before cannot be asked" if elsewhere is None else ""
@@ -69,7 +70,7 @@ def outbox(text: str) -> str:
     Raises:
         UnknownName: There is none of this name in the settings.
     """
-    return _of(text, composition.outbox_names(composition.settings()), "system", " in the settings")
+    return _of(text, operate.outbox_names(composition.settings()), "system", " in the settings")
 
 
 def stream(text: str) -> str:
@@ -78,7 +79,7 @@ def stream(text: str) -> str:
     Raises:
         UnknownName: There is none.
     """
-    return _of(text, composition.stream_names(composition.settings()), "stream")
+    return _of(text, operate.stream_names(composition.settings()), "stream")
 
 
 def subject(text: str) -> str:

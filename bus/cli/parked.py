@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from bus import app as composition
+from bus import operate
 from bus.cli import names
 from bus.cli.lanes import By, OnlySystem, Reason, System, checked_reason, received_by, who
 from bus.cli.output import DryRun, Json, insist, out, show_json
@@ -170,7 +171,7 @@ def dismiss(
 
 
 async def _open(system: str | None) -> list[ParkedEvent]:
-    async with composition.parked_events(composition.settings()) as index:
+    async with operate.parked_events(composition.settings()) as index:
         return await _of(index, system)
 
 
@@ -179,9 +180,9 @@ async def _add(
 ) -> ParkedEvent:
     settings = composition.settings()
     topic = composition.catalog(settings).stream(lane.stream).topic
-    async with composition.desk(settings) as desk:
+    async with operate.desk(settings) as desk:
         applied = await desk.editions()
-        if lane.stream not in composition.received(settings, lane.system, applied.newest):
+        if lane.stream not in operate.received(settings, lane.system, applied.newest):
             raise UnknownName("the system does not receive this stream", **lane._asdict())
         standing = (await desk.operations()).standing(lane.system)
         stops = {(o.system, o.stream, o.partition, o.offset) for o in standing}
@@ -203,9 +204,9 @@ async def _add(
 async def _skip(stream: str, partition: int, offset: int, word: Word, *, dry_run: bool) -> Skipping:
     settings = composition.settings()
     topic = composition.catalog(settings).stream(stream).topic
-    async with composition.desk(settings) as desk:
+    async with operate.desk(settings) as desk:
         applied = await desk.editions()
-        systems = composition.receivers(settings, stream, applied.newest)
+        systems = operate.receivers(settings, stream, applied.newest)
         index, operated = await desk.parked(), await desk.operations()
         skipper = Skipper(desk.broker, index, operated)
         unread = await skipper.look(topic, partition, offset)
@@ -226,7 +227,7 @@ async def _skip(stream: str, partition: int, offset: int, word: Word, *, dry_run
 async def _retry(
     system: str | None, subjects: Sequence[str] | None, operator: str, *, dry_run: bool
 ) -> Sequence[ParkedEvent]:
-    async with composition.parked_events(composition.settings()) as index:
+    async with operate.parked_events(composition.settings()) as index:
         events = _parked(await _of(index, system), subjects)
         if dry_run:
             return events
@@ -237,7 +238,7 @@ async def _retry(
 async def _dismiss(
     system: str | None, subjects: Sequence[str] | None, note: str, operator: str, *, dry_run: bool
 ) -> Sequence[ParkedEvent]:
-    async with composition.parked_events(composition.settings()) as index:
+    async with operate.parked_events(composition.settings()) as index:
         events = _parked(await _of(index, system), subjects)
         if dry_run:
             return events

@@ -10,12 +10,13 @@ from typing import Annotated, Any
 import typer
 
 from bus import app as composition
-from bus.app.applying import Plan, Planned, files_in, insist_on_topics, plan
+from bus import operate
 from bus.cli.lanes import By, who
 from bus.cli.output import DryRun, Json, err, out, show_json
 from bus.cli.policydiff import plain, words
 from bus.errors import ConfigurationError
 from bus.model import Suppression
+from bus.operate.applying import Plan, Planned, files_in, insist_on_topics, plan
 from bus.policy import Difference, read_subscriptions
 from bus.policy.diff import Kind
 
@@ -50,7 +51,7 @@ async def _apply(
     catalog = composition.catalog(settings)
     installed = read_subscriptions(catalog, settings.schemas)
     chosen = files_in(paths, catalog.folder)
-    async with composition.editions(settings) as editions:
+    async with operate.editions(settings) as editions:
         found = plan(chosen, installed, editions, catalog)
         async with composition.broker(settings) as cluster:
             await insist_on_topics(found, catalog, cluster)

@@ -10,11 +10,11 @@ import typer
 
 from bus import app as composition
 from bus import policy
-from bus.app.applying import files_in
 from bus.catalog import Catalog
 from bus.cli.output import Json, out, show_json
 from bus.errors import FilesRefused
 from bus.model import MaskKind, in_header
+from bus.operate.applying import files_in
 from bus.policy.diff import Column, Difference, Kind, Subscriptions
 
 Old = Annotated[Path, typer.Argument(help="A folder of subscriptions, or one file, as it was.")]

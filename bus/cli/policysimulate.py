@@ -10,11 +10,12 @@ from typing import Any
 from rich.progress import Progress
 
 from bus import app as composition
-from bus.app.applying import files_in, plan
-from bus.app.simulating import Simulated
+from bus import operate
 from bus.cli.output import Json, err, out, show_json
 from bus.cli.policyapply import Files, consequences
 from bus.cli.policydiff import plain, words
+from bus.operate.applying import files_in, plan
+from bus.operate.simulating import Simulated
 from bus.policy import read_subscriptions
 
 
@@ -39,7 +40,7 @@ async def _simulate(paths: list[Path]) -> list[Simulated]:
     catalog = composition.catalog(settings)
     installed = read_subscriptions(catalog, settings.schemas)
     chosen = files_in(paths, catalog.folder)
-    async with composition.editions(settings) as editions:
+    async with operate.editions(settings) as editions:
         found = plan(chosen, installed, editions, catalog)
     tasks: dict[str, Any] = {}
     with Progress(console=err(), transient=True) as shown:
@@ -50,7 +51,7 @@ async def _simulate(paths: list[Path]) -> list[Simulated]:
             shown.update(tasks[stream], completed=read, total=total)
 
         async with composition.broker(settings) as cluster:
-            return await composition.simulate(settings, cluster, found, progress)
+            return await operate.simulate(settings, cluster, found, progress)
 
 
 def told(simulated: Simulated) -> Iterator[str]:

@@ -11,12 +11,13 @@ import typer
 from rich.table import Table
 
 from bus import app as composition
-from bus.app.protecting import Plan
+from bus import operate
 from bus.cli import names
 from bus.cli.lanes import By, Reason, checked_reason, who
 from bus.cli.output import DryRun, Json, err, out, show_json
 from bus.errors import ChangeRefused, ConfigurationError
 from bus.model import Case
+from bus.operate.protecting import Plan
 from bus.policy.cases import Standing
 from bus.publish.publisher import Outcome
 
@@ -153,13 +154,13 @@ def _case(case: Case) -> dict[str, Any]:
 
 async def _everybody(note: str, operator: str) -> dict[str, Standing]:
     settings = composition.settings()
-    async with composition.protections(settings, operator=operator, reason=note) as known:
+    async with operate.protections(settings, operator=operator, reason=note) as known:
         return known.everybody()
 
 
 async def _of(subject: str, note: str, operator: str) -> Any:
     settings = composition.settings()
-    async with composition.protections(settings, operator=operator, reason=note) as known:
+    async with operate.protections(settings, operator=operator, reason=note) as known:
         key, standing, reasons = known.of(subject)
         return key, standing, reasons, await known.neighbours(key)
 
@@ -169,7 +170,7 @@ async def _end(
 ) -> tuple[Plan, list[Outcome] | None]:
     data = _read(file)
     settings = composition.settings()
-    async with composition.protections(settings, operator=operator, reason=note) as known:
+    async with operate.protections(settings, operator=operator, reason=note) as known:
         plan = known.plan(data, is_csv=file.lower().endswith(".csv"))
         _say(plan)
         if dry or not plan.taken:

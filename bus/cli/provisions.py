@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bus import app as composition
+from bus import operate
 from bus.cli import names
 from bus.cli.lanes import System
 from bus.cli.output import Json, err, out, show_json
@@ -140,14 +141,14 @@ async def _of_subject(
     subject: str, stream: str | None, first: date | None, last: date | None
 ) -> Provisions:
     settings = composition.settings()
-    period = composition.period(first, last)
-    async with composition.provided(settings) as asked:
-        return await composition.provisions_of(settings, asked, subject, stream, period)
+    period = operate.period(first, last)
+    async with operate.provided(settings) as asked:
+        return await operate.provisions_of(settings, asked, subject, stream, period)
 
 
 async def _by_system(system: str, first: date | None, last: date | None) -> SystemProvisions:
-    period = composition.period(first, last)
-    async with composition.provided(composition.settings()) as asked:
+    period = operate.period(first, last)
+    async with operate.provided(composition.settings()) as asked:
         return await asked.by_system(system, period)
 
 
@@ -156,8 +157,8 @@ async def _page(
 ) -> list[Provision]:
     settings = composition.settings()
     name = composition.catalog(settings).stream(stream).name
-    period = composition.period(first, last)
-    async with composition.provided(settings) as asked:
+    period = operate.period(first, last)
+    async with operate.provided(settings) as asked:
         return await asked.page(system, name, period, mark, most)
 
 

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bus import app as composition
+from bus import operate
 from bus.cli import names
 from bus.cli.lanes import document, told
 from bus.cli.output import Json, out, show_json
@@ -32,7 +33,7 @@ LOOK_EVERY = 0.5
 HOSTS_EVERY = 3.0  # seconds between two looks at who delivers
 UNKNOWN_FOR = 60.0  # seconds that a change may be on its way before anybody knows of it
 INCOMPLETE = 3  # exit status: somebody does not have it (yet)
-Unrun = Mapping[str, composition.Duty]
+Unrun = Mapping[str, operate.Duty]
 Looked = tuple[Reach, Unrun]
 _STYLES = {
     ReachState.APPLIED: "green",
@@ -74,9 +75,9 @@ def show(change_id: ChangeId, is_watching: Watch = False, as_json: Json = False)
 async def _show(change_id: str, *, is_watching: bool, is_drawn: bool) -> Looked:
     settings = composition.settings()
     async with composition.ledger(settings) as ledger:
-        granted = await composition.entitled(settings, ledger)
-        systems = composition.expected_systems(settings, await ledger.editions())
-        times = composition.LogTimes(settings)
+        granted = await operate.entitled(settings, ledger)
+        systems = operate.expected_systems(settings, await ledger.editions())
+        times = operate.LogTimes(settings)
         unrun: Unrun = {}
         looked_at = -HOSTS_EVERY
 
@@ -85,7 +86,7 @@ async def _show(change_id: str, *, is_watching: bool, is_drawn: bool) -> Looked:
             reach, now = await ledger.reach(change_id, granted), monotonic()
             reach = await times.told(reach)
             if not reach.is_complete and now - looked_at >= HOSTS_EVERY:
-                hosted = await composition.hosted(settings, systems)
+                hosted = await operate.hosted(settings, systems)
                 unrun = {name: duty for name, duty in hosted.items() if not duty.is_done}
                 looked_at = now
             return reach, unrun
@@ -176,12 +177,12 @@ def as_document(reach: Reach, unrun: Unrun = MappingProxyType({})) -> dict[str, 
     }
 
 
-def _is_hosted(unrun: composition.Duty | None) -> bool | None:
+def _is_hosted(unrun: operate.Duty | None) -> bool | None:
     """Whether somebody delivers to it; None: nobody can say."""
     return True if unrun is None else None if unrun.unseen is not None else False
 
 
-def _why(system: SystemReach, unrun: composition.Duty | None) -> str:
+def _why(system: SystemReach, unrun: operate.Duty | None) -> str:
     match system.state:
         case ReachState.WAITING if unrun is not None:
             return "nobody can say who delivers to it" if unrun.unseen else "nobody delivers to it"

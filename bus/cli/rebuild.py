@@ -9,6 +9,7 @@ import typer
 from rich.progress import Progress
 
 from bus import app as composition
+from bus import operate
 from bus.cli import names
 from bus.cli.lanes import System
 from bus.cli.output import DryRun, Json, err, insist, out, show_json
@@ -59,7 +60,7 @@ def rebuild(
 
 async def _rebuild(system: str, stream: str | None, *, dry: bool) -> list[dict[str, Any]]:
     done: list[dict[str, Any]] = []
-    async with composition.rebuilding(composition.settings(), system, stream) as found:
+    async with operate.rebuilding(composition.settings(), system, stream) as found:
         with Progress(console=err(), transient=True) as shown:
             for feed in found.feeds:
                 if dry:
@@ -93,7 +94,7 @@ def _discard(system: str, stream: str | None, *, dry: bool, as_json: bool) -> No
 
 
 async def _left(system: str, stream: str | None, *, dry: bool) -> list[tuple[Feed, Left]]:
-    async with composition.rebuilding(composition.settings(), system, stream) as found:
+    async with operate.rebuilding(composition.settings(), system, stream) as found:
         act = found.left if dry else found.discard
         each = [(feed, await act(feed)) for feed in found.feeds]
     return [(feed, left) for feed, left in each if left is not None]

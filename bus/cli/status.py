@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bus import app as composition
+from bus import operate
 from bus.cli.lanes import brief, document
 from bus.cli.output import Json, out, show_json
 from bus.cli.reach import duration
@@ -23,7 +24,7 @@ from bus.ledger.standing import Standing
 
 Watch = Annotated[bool, typer.Option("--watch", help="Show it again every two seconds.")]
 LOOK_EVERY = 2.0
-Looked = tuple[list[Standing], list[composition.Duty]]
+Looked = tuple[list[Standing], list[operate.Duty]]
 
 
 def register(app: typer.Typer) -> None:
@@ -45,16 +46,16 @@ async def _status(*, is_watching: bool, as_json: bool) -> None:
     async with composition.broker(settings) as broker, composition.ledger(settings) as ledger:
 
         async def look() -> Looked:
-            found = await composition.standings(settings, broker, ledger)
-            systems = composition.expected_systems(settings, await ledger.editions())
-            return found, await composition.duties(settings, systems, broker)
+            found = await operate.standings(settings, broker, ledger)
+            systems = operate.expected_systems(settings, await ledger.editions())
+            return found, await operate.duties(settings, systems, broker)
 
         if is_watching and not as_json:
             await watch(look, partial(_draw, limit=overdue_after(settings)), every=LOOK_EVERY)
             return
         found, duties = await look()
     if as_json:
-        unhosted = {d.system for d in duties if d.command == composition.DELIVER and not d.is_done}
+        unhosted = {d.system for d in duties if d.command == operate.DELIVER and not d.is_done}
         show_json(
             [
                 as_document(one, overdue_after(settings)) | {"hosted": one.system not in unhosted}

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bus import app as composition
+from bus import operate
 from bus.cli.output import Json, out, show_json
 from bus.cli.times import site
 from bus.cli.watching import watch as watch_it
@@ -43,7 +44,7 @@ def throughput(
     settings = composition.settings()
 
     async def look() -> dict[str, Any]:
-        return await composition.throughput(settings, last)
+        return await operate.throughput(settings, last)
 
     if not watch:
         said = asyncio.run(look())

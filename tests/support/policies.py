@@ -130,5 +130,5 @@ def tiled(receipts: Sequence[Mapping[str, Any]], end: int) -> list[str]:
 
 @asynccontextmanager
 async def nothing_applied(_: Settings) -> AsyncIterator[Any]:
-    """In the place of ``bus.app.editions``: the files hold for every system."""
+    """In the place of ``bus.operate.editions``: the files hold for every system."""
     yield SimpleNamespace(newest={})

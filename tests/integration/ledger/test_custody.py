@@ -12,7 +12,6 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from bus.app.auditing import Custodian
 from bus.broker import Message
 from bus.errors import ConfigurationError
 from bus.ledger import SCHEMA, TABLE_PREFIX
@@ -25,6 +24,7 @@ from bus.ledger.prune import Pruned, prune
 from bus.local.endpoints import Endpoints
 from bus.log.internal import InternalTopic
 from bus.model.custody import CustodyAct
+from bus.operate.auditing import Custodian
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 from connectors.postgres.sink import PostgresOptions, PostgresSink
 from tests.support.lanes import CATALOG, Hosted, Town, hosted

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from bus.app.erasing import Erasing, ErasurePlan
 from bus.cli.erase import document, not_reached
 from bus.clock import SystemClock
 from bus.control.erasing import Erasures
@@ -26,6 +25,7 @@ from bus.ledger.subjects import persons_streams
 from bus.log.internal import InternalTopic
 from bus.model import Change
 from bus.model.erasure import ErasureState, subject_digest
+from bus.operate.erasing import Erasing, ErasurePlan
 from bus.publish.publisher import Publisher
 from bus.settings import OutboxConnection, Settings, SystemConnection
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore

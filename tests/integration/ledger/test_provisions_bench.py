@@ -5,12 +5,12 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from bus import app
 from bus.bench import provisions
 from bus.catalog import load
 from bus.ledger import Ledger
 from bus.ledger.provided import Provided
 from bus.ledger.subjects import persons_streams
+from bus.operate.providing import period
 from tests.support.ledgers import MUNICIPALITY
 
 pytestmark = pytest.mark.service
@@ -32,7 +32,7 @@ async def test_every_event_was_given_to_every_system_once(
     ledger = Ledger(database)
     asked = Provided(ledger)
     where = persons_streams(catalog.streams.values())
-    whole = app.period(None, None)
+    whole = period(None, None)
 
     found = 0
     for number in range(40):

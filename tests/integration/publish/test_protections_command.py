@@ -14,10 +14,10 @@ import typer
 from click.testing import Result
 from typer.testing import CliRunner
 
-from bus.app import protecting
 from bus.cli import protections as command
 from bus.model import Change
 from bus.observe import logs
+from bus.operate import protecting
 from tests.support.changes import body, by_cases, case, change, record
 
 pytestmark = pytest.mark.service

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from typer.testing import CliRunner, Result
 
 from bus import app as composition
+from bus import operate
 from bus.cli import keys
 from bus.deliver.sealed import sealed_in
 from bus.errors import BusError, ConfigurationError, KeysUnusable, SealBroken
@@ -158,7 +159,7 @@ def test_the_command_says_what_may_be_retired(
             town.broker, CATALOG.stream(STREAM), town.reader(STREAM), composition.seals(_)
         )
 
-    monkeypatch.setattr(composition, "sealed", sealed)
+    monkeypatch.setattr(operate, "sealed", sealed)
     found = {each["key"]: each for each in json.loads(run("check", "--json").stdout)}
     assert {k: each["may_be_retired"] for k, each in found.items()} == {
         "k1": True,

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from bus import app as composition
+from bus import operate
 from bus.catalog import load
 from bus.catalog.registry import Registry
 from bus.cli import names
@@ -96,7 +97,7 @@ def test_somebodys_number_is_not_said_again() -> None:
 def test_a_system_of_before_is_known(monkeypatch: pytest.MonkeyPatch, answer: bool | None) -> None:
     """By an edition or by receipts, though no file names it any more; unless nobody can be
     asked."""
-    monkeypatch.setattr(composition, "is_known_elsewhere", lambda *_: answer)
+    monkeypatch.setattr(operate, "is_known_elsewhere", lambda *_: answer)
     if answer:
         assert names.system("water_supply") == "water_supply"
         return

@@ -13,6 +13,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from bus import app as composition
+from bus import operate
 from bus.cli import lanes
 from bus.errors import ConfigurationError
 from bus.model import Operation, OperationState
@@ -68,10 +69,10 @@ def operated(monkeypatch: pytest.MonkeyPatch) -> Operated:
     async def opened(_: Settings) -> AsyncIterator[Operated]:
         yield made
 
-    monkeypatch.setattr(composition, "operations", opened)
-    monkeypatch.setattr(composition, "editions", nothing_applied)
+    monkeypatch.setattr(operate, "operations", opened)
+    monkeypatch.setattr(operate, "editions", nothing_applied)
     monkeypatch.setattr(composition, "settings", Settings)
-    monkeypatch.setattr(composition, "operator", lambda: "me")
+    monkeypatch.setattr(operate, "operator", lambda: "me")
     return made
 
 
@@ -156,7 +157,7 @@ def test_a_system_that_is_gone_can_be_taken_off_its_pause(
     operated: Operated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its file is not there any more, its pause is."""
-    monkeypatch.setattr(composition, "is_known_elsewhere", lambda *_: True)
+    monkeypatch.setattr(operate, "is_known_elsewhere", lambda *_: True)
     operated.now.append(replace(PAUSE, system="closed_down"))
     run("resume", "closed_down")
 

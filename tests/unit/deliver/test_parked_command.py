@@ -15,6 +15,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from bus import app as composition
+from bus import operate
 from bus.cli import parked
 from bus.control.parked import ParkedIndex
 from bus.errors import BusError, ConfigurationError, NothingChanged, UnknownName
@@ -119,10 +120,10 @@ def index(monkeypatch: pytest.MonkeyPatch) -> Index:
     async def opened(_: Settings) -> AsyncIterator[Index | ParkedIndex]:
         yield made
 
-    monkeypatch.setattr(composition, "parked_events", opened)
-    monkeypatch.setattr(composition, "desk", lambda _: nullcontext(Desk(made)))
-    monkeypatch.setattr(composition, "operator", lambda: "me")
-    monkeypatch.setattr(composition, "editions", nothing_applied)
+    monkeypatch.setattr(operate, "parked_events", opened)
+    monkeypatch.setattr(operate, "desk", lambda _: nullcontext(Desk(made)))
+    monkeypatch.setattr(operate, "operator", lambda: "me")
+    monkeypatch.setattr(operate, "editions", nothing_applied)
     monkeypatch.setattr(composition, "settings", Settings)
     return made
 

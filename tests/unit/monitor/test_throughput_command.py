@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
-from bus import app as composition
+from bus import operate
 from bus.cli import throughput
 from bus.monitor.page import ask_monitor, throughput_page
 from bus.monitor.report import report
@@ -120,7 +120,7 @@ def test_prints_json(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
         return {**said(), "last": last}
 
     monkeypatch.setenv("RENKEI_HOME", str(tmp_path))
-    monkeypatch.setattr(composition, "throughput", answer)
+    monkeypatch.setattr(operate, "throughput", answer)
     app = typer.Typer()
     throughput.register(app)
     run: Callable[..., Any] = CliRunner().invoke

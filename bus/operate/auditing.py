@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from bus.access import erasure_key
 from bus.app.configured import catalog
 from bus.app.keys import proofs
-from bus.app.operating import operator
 from bus.app.outside import broker, registry
 from bus.broker import Broker
 from bus.catalog.reading import Reads
@@ -24,6 +23,7 @@ from bus.ledger.store import prepare
 from bus.log.internal import InternalTopic
 from bus.model import Stream
 from bus.model.custody import Custody, CustodyAct
+from bus.operate.session import operator
 from bus.sealing import Proofs, Statement
 from bus.settings import Settings
 

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from datetime import date, datetime, time, timedelta
 
 from bus.access import erasure_key, number_form
-from bus.app.answers import ledger
 from bus.app.configured import catalog
+from bus.app.outside import ledger
 from bus.deliver.fleet import JAPAN
 from bus.errors import ConfigurationError, UnknownName
 from bus.ledger.provided import Period, Provided

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from bus.app.configured import catalog, granted, this_day
@@ -18,16 +18,6 @@ from bus.ledger.standing import standings as standings_of
 from bus.settings import Settings
 
 ANSWER_WITHIN = timedelta(seconds=5)
-
-
-@asynccontextmanager
-async def ledger(settings: Settings) -> AsyncIterator[Ledger]:
-    """The ledger of these settings, to be asked; it connects with the first question."""
-    asked = Ledger(settings.need("database"))
-    try:
-        yield asked
-    finally:
-        await asked.close()
 
 
 class LogTimes:

@@ -6,10 +6,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from bus.app.answers import ledger
 from bus.app.configured import catalog
-from bus.app.operating import desk
+from bus.app.outside import ledger
 from bus.errors import BusError
+from bus.operate.session import desk
 from bus.policy import LEDGER, read_subscriptions
 from bus.settings import Settings
 

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bus.access import erasure_key, number_form
-from bus.app.answers import entitled, ledger
 from bus.app.configured import catalog
-from bus.app.outside import broker, registry
-from bus.app.providing import whose
+from bus.app.outside import broker, ledger, registry
 from bus.broker import Broker
 from bus.catalog import Catalog
 from bus.catalog.registry import Registry
@@ -29,6 +27,8 @@ from bus.log.internal import InternalTopic
 from bus.model import PROTECTION, Operation, Stream, event_key
 from bus.model.erasure import Erasure, ErasureState, subject_digest
 from bus.model.number import comparable_key
+from bus.operate.providing import whose
+from bus.operate.questions import entitled
 from bus.settings import Settings
 
 

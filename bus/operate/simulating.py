@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from bus.app.applying import Plan
 from bus.app.configured import this_day
 from bus.app.deliveries import sharing
 from bus.app.mask_keys import mask_keys
@@ -15,6 +14,7 @@ from bus.catalog import Catalog
 from bus.deliver.touched import Comparison, Touched, count
 from bus.errors import ConfigurationError, PolicyError
 from bus.model import MaskKey, View
+from bus.operate.applying import Plan
 from bus.policy import Difference, Subscription, compile_view
 from bus.settings import Settings
 
