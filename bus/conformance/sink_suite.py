@@ -987,8 +987,12 @@ class SinkSuite:
         assert [row["protected"] for row in await rig.stored(view)] == [False, True]
 
     @pytest.mark.parametrize(
-        "spelled", ["12345674", "0012345674", "000000012345674", "000000012345674 "]
-    )
+        "spelled",
+        [
+            "12345674", "0012345674", "000000012345674", "000000012345674 ", " 12345674",
+            "0000000000012345674", "0000000-12345674", "１２３４５６７４", "000000012345674\u3000",
+        ],
+    )  # fmt: skip
     async def test_a_number_is_found_in_every_spelling(self, rig: SinkRig, spelled: str) -> None:
         """What was stored before a site kept one form is taken out, and given back, all the same;
         by a person, by one of several and by household."""

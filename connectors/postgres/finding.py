@@ -9,6 +9,10 @@ the table holds; they go by COPY, whose data no log has.
 A neighbourhood is ten thousand numbers, of which a thousand can be real: one has a check digit. It
 is a range of the order that keys have anyway, so that it costs no index of its own. Where there are
 many to be found, or where a number is none, the table is read whole.
+
+Ranges find a number with any zeros in front. What is written otherwise, with signs between or other
+digits, is old and rare: the server is asked for all of it (:func:`is_odd`), by an index that has
+nothing else, and it is compared here as everywhere (:func:`bus.model.number.comparable`).
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ import psycopg
 
 from bus.connect import Withheld, comparable, compared
 from bus.model import Protected
+from bus.model.number import LONGEST
 from connectors.postgres.statements import (
     FOUND,
     MAKE_FOUND,
@@ -73,6 +78,11 @@ class Table:
         return f"({' OR '.join(tests)})"
 
     @property
+    def is_odd(self) -> str:
+        """Whether a row has a number that ranges do not find; empty if it can have none."""
+        return is_odd({*self.located, *self.households}, self.shape)
+
+    @property
     def located(self) -> list[str]:
         """Columns with the ids of persons."""
         return sorted(name for name in self.withheld.located if name in self.shape)
@@ -106,8 +116,10 @@ def rows_of(
             for table, name in columns:
                 found[table] |= _among_all(connection, table, name, wanted)
         elif ranges and columns:
-            for index, key in _nearby(connection, columns, wanted, ranges):
-                found[columns[index][0]].add(key)
+            for table, key in _nearby(connection, columns, wanted, ranges):
+                found[table].add(key)
+            for table, key in _oddly(connection, columns, wanted):
+                found[table].add(key)
     return found
 
 
@@ -166,8 +178,8 @@ def _nearby(
     columns: Sequence[tuple[Table, str]],
     keys: Set[str],
     ranges: Sequence[tuple[str, str, str]],
-) -> Iterator[tuple[int, Key]]:
-    """Rows, each with the number of the column in which it has one of *keys*."""
+) -> Iterator[tuple[Table, Key]]:
+    """Rows that have one of *keys*, which are in *ranges*, in one of *columns*."""
     question = " UNION ALL ".join(
         _near(index, table.relation, name, table.shape[name])
         for index, (table, name) in enumerate(columns)
@@ -175,22 +187,49 @@ def _nearby(
     parameters = tuple([list(part) for part in zip(*ranges, strict=True)])
     for index, code, subject, number in connection.execute(question, parameters).fetchall():
         if compared(code, number) in keys:
-            yield index, (code, subject)
+            yield columns[index][0], (code, subject)
 
 
 def _near(index: int, relation: str, name: str, column: TableColumn) -> str:
-    """What a column has in ranges: $1 municipalities, $2 from, $3 to."""
-    id_, listed, where = f"stored.{_as_text(name, column)}", "", ""
+    """What a column has in ranges: $1 municipalities, $2 from, $3 to. A list is looked through
+    once, for what is odd in it as well."""
+    row = f"SELECT {index}, stored.municipality_code::text, stored.subject_id::text"
+    near = "unnest($1::text[], $2::text[], $3::text[]) AS near (code, low, high)"
     if _is_list(column):
-        listed = f" CROSS JOIN LATERAL unnest({id_}) AS listed (id)"
-        id_, where = "listed.id", f" AND {listed_anybody(name)}"
+        return (
+            f"{row}, listed.id FROM {relation} AS stored"
+            f" CROSS JOIN LATERAL unnest(stored.{_as_text(name, column)}) AS listed (id)"
+            f" WHERE stored.municipality_code = ANY($1::text[]) AND {listed_anybody(name)}"
+            f" AND ({_is_odd('listed.id')} OR EXISTS (SELECT FROM {near}"
+            " WHERE near.code = stored.municipality_code"
+            " AND listed.id BETWEEN near.low AND near.high))"
+        )
+    id_ = f"stored.{_as_text(name, column)}"
     return (
-        f"SELECT {index}, stored.municipality_code::text, stored.subject_id::text, {id_}"
-        " FROM unnest($1::text[], $2::text[], $3::text[]) AS near (code, low, high)"
-        f" CROSS JOIN {relation} AS stored{listed}"
-        f" WHERE stored.municipality_code = near.code"
-        f" AND {id_} BETWEEN near.low AND near.high{where}"
+        f"{row}, {id_} FROM {near} CROSS JOIN {relation} AS stored"
+        f" WHERE stored.municipality_code = near.code AND {id_} BETWEEN near.low AND near.high"
     )
+
+
+def _oddly(
+    connection: Connection, columns: Sequence[tuple[Table, str]], keys: Set[str]
+) -> Iterator[tuple[Table, Key]]:
+    """Rows that have one of *keys* in one of *columns*, written in a way that no range finds."""
+    by_table: dict[Table, list[str]] = {}
+    for table, name in columns:
+        if not _is_list(table.shape[name]):
+            by_table.setdefault(table, []).append(_as_text(name, table.shape[name]))
+    if not by_table:
+        return
+    tables = list(by_table)
+    question = " UNION ALL ".join(
+        f"SELECT {index}, municipality_code::text, subject_id::text,"
+        f" ARRAY[{', '.join(by_table[table])}] FROM {table.relation} WHERE {table.is_odd}"
+        for index, table in enumerate(tables)
+    )
+    for index, code, subject, numbers in connection.execute(question).fetchall():
+        if any(compared(code, number) in keys for number in numbers):
+            yield tables[index], (code, subject)
 
 
 def _among_all(connection: Connection, table: Table, name: str, keys: Set[str]) -> set[Key]:
@@ -211,6 +250,17 @@ def _among_all(connection: Connection, table: Table, name: str, keys: Set[str]) 
 def listed_anybody(name: str) -> str:
     """Whether there is anybody in the list of this name; as its index has it."""
     return f"cardinality({identifier(name)}) > 0"
+
+
+def is_odd(names: Iterable[str], shape: TableShape) -> str:
+    """Whether one of the numbers in these columns, but for lists, is none that ranges find; as
+    the table's index has it. Empty if there are no such columns."""
+    found = ((name, shape[name]) for name in sorted(names) if name in shape)
+    return " OR ".join(_is_odd(_as_text(*one)) for one in found if not _is_list(one[1]))
+
+
+def _is_odd(id_: str) -> str:
+    return f"(ltrim({id_}, '0123456789') <> '' OR length({id_}) > {LONGEST})"
 
 
 def _is_list(column: TableColumn) -> bool:

@@ -13,7 +13,7 @@ import psycopg
 
 from bus.connect import Withheld
 from bus.model import View
-from connectors.postgres.finding import listed_anybody
+from connectors.postgres.finding import is_odd, listed_anybody
 from connectors.postgres.statements import Names, TableShape, identifier
 
 Connection = psycopg.Connection[Any]
@@ -52,7 +52,10 @@ def _wanted(names: Names, view: View, shape: TableShape) -> dict[str, str]:
     if withheld is None:
         return {}
     kinds = [f"(municipality_code, subject_id) WHERE {identifier(withheld.flag)}"]
-    for name in sorted(withheld.located | withheld.households):
+    names_of_persons = sorted(withheld.located | withheld.households)
+    if odd := is_odd(names_of_persons, shape):
+        kinds.append(f"(municipality_code) WHERE {odd}")
+    for name in names_of_persons:
         column = shape.get(name)
         if column is not None and column.type == "text[]":
             kinds.append(f"(municipality_code) WHERE {listed_anybody(name)}")
