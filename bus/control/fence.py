@@ -33,6 +33,7 @@ from bus.log.run import subject_of
 from bus.log.tail import Follower
 from bus.model import PROTECTION, History, NumberForm, Protected, Reached, Stream, Turn
 from bus.model.number import AS_SHIPPED
+from bus.model.protection import fewer
 from bus.policy import Closure, Search
 from bus.policy.cases import Standings, covered, said
 from bus.sealing import Key
@@ -44,8 +45,9 @@ RESTS_ON = (PROTECTION, MEMBERS, LINKS)
 """The streams that coverage rests on."""
 
 _SEAL = b"coverage"  # what a seal is of, so that it is no receipt's digest
-REMEMBERED = 1_000
-"""Changes of coverage of which it is remembered who was new."""
+ALIKE = 100
+"""Of the last so many changes of coverage it is remembered one by one who was new; of those before
+by twos, by fours and so on."""
 
 _log = structlog.get_logger("renkei.deliver")
 
@@ -74,7 +76,7 @@ class Fence(Follower):
         self._search: Search | None = None
         self._has_started = False
         self._taken: dict[str, int] = {}  # by log: the offset after what was taken in last
-        self._begin: Reached = {}
+        self._begin: Reached = {}  # as of which the process began to look
         self._began: bytes | None = None  # a digest of who was covered then
         self._digested: tuple[Protected | None, bytes] | None = None  # who, and a digest of them
         self._turns: list[Turn] = []
@@ -208,8 +210,7 @@ class Fence(Follower):
         self._turns.append(
             Turn(as_of, now.persons - before.persons, now.households - before.households)
         )
-        if len(self._turns) > REMEMBERED:
-            self._begin, self._began = self._turns.pop(0).as_of, None
+        self._turns = fewer(self._turns, ALIKE)
         self.turned = as_of
         if is_less:
             self.released = as_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TypeAlias
@@ -79,6 +79,35 @@ class Turn:
     as_of: Reached
     persons: frozenset[str]
     households: frozenset[str]
+    changes: int = 1
+    """How many it is, if several are remembered as one."""
+
+    def and_then(self, later: Turn) -> Turn:
+        """This and the next as one: whoever knows less than the later looks for both."""
+        return Turn(
+            later.as_of,
+            self.persons | later.persons,
+            self.households | later.households,
+            self.changes + later.changes,
+        )
+
+
+def fewer(turns: Sequence[Turn], alike: int) -> list[Turn]:
+    """*turns*, oldest first, the oldest two of each size as one where more than *alike* have it.
+
+    Called after each change, this forgets nothing: sizes double, so that a million changes are
+    a dozen times *alike*, and whoever asks for those since some time is given a part in *alike*
+    too many.
+    """
+    kept, size, end = list(turns), 1, len(turns)
+    while True:
+        first = end
+        while first and kept[first - 1].changes == size:
+            first -= 1
+        if end - first <= alike:
+            return kept
+        kept[first : first + 2] = [kept[first].and_then(kept[first + 1])]
+        size, end = size * 2, first + 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -376,6 +376,32 @@ async def test_says_since_when(town: Town) -> None:
     await fence.close()
 
 
+async def test_what_was_long_ago_is_remembered_together(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that was told more changes ago than are remembered one by one looks for those who
+    are new since, and for few others; never for everybody, and the begin is never forgotten."""
+    monkeypatch.setattr("bus.deliver.fence.ALIKE", 3)
+    subjects = [f"{number:015d}" for number in range(101, 141)]
+    await town.publish("protection", ONE, 1)
+    fence = fence_of(town)
+    await fence.start()
+    begin, told = dict(fence.reached), []
+    for subject in subjects:
+        told.append(dict(fence.reached))
+        await town.publish("protection", subject, 1)
+        await fence.catch_up()
+
+    now = fence.everybody
+    assert now.history is not None
+    assert (len(now.history.turns) <= 13, now.history.begin) == (True, begin)
+    for at, since in enumerate(told):
+        found = {key.partition("/")[2] for key in now.newly(since).persons}
+        assert set(subjects[at:]) <= found <= set(subjects)
+        assert len(found) <= 2 * len(subjects[at:])
+    await fence.close()
+
+
 async def test_a_seal_is_of_who_is_covered(town: Town) -> None:
     """It is the same in another process, whatever else came, for as long as the same are covered;
     with another key it is another."""
