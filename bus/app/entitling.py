@@ -89,7 +89,9 @@ class Entitling:
             store = sink(self._connections[system])()
         except ConfigurationError:
             return None  # which was said: nothing can be fed either
-        return partial(store.withdraw, granted, found.edition)
+        if (reshapes := store.capabilities.reshapes) is None:
+            return None
+        return partial(reshapes.withdraw, granted, found.edition)
 
     def _refuse(self, error: BusError, system: str, stream: str | None = None) -> None:
         self._shared.lanes.undelivered[system, stream] = error.code

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -13,12 +13,12 @@ from bus import app
 from bus.broker import Broker
 from bus.catalog.wire import Reader
 from bus.clock import SystemClock
-from bus.connect import Fresh
+from bus.connect import Capabilities
 from bus.deliver.delivery import Delivery
 from bus.deliver.fleet import Feed
 from bus.deliver.host import host, shared
-from bus.errors import ConfigurationError, Unready
-from bus.model import Applied, Checkpoint, Mark, Stream, ToRestore, View, ViewBatch
+from bus.errors import Unready
+from bus.model import Applied, Checkpoint, Mark, Stream, View, ViewBatch
 from bus.observe.metrics import Metrics
 from bus.policy import compile_view, load_subscriptions
 from bus.settings import Settings
@@ -36,8 +36,12 @@ class Dropping:
         self.first: float | None = None
         self.last = 0.0
 
-    async def open(self, view: View) -> Mapping[int, Checkpoint]:  # noqa: ARG002 - the port's
-        return {}
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(transactional=self)
+
+    async def open(self, view: View) -> None:
+        """There is nothing to open."""
 
     async def apply(self, batch: ViewBatch) -> Applied:
         now = perf_counter()
@@ -51,17 +55,11 @@ class Dropping:
     async def checkpoint(self, partition: int) -> Checkpoint | None:  # noqa: ARG002 - the port's
         return None
 
-    async def withdraw(self, granted: Collection[str], edition: int) -> Sequence[str]:  # noqa: ARG002 - the port's
-        return ()
-
-    def fresh(self) -> Fresh:
-        raise ConfigurationError("what keeps no rows is not rebuilt")
+    async def checkpoints(self) -> Mapping[int, Checkpoint]:
+        return {}
 
     async def marks(self) -> Mapping[tuple[str, int], Mark]:
         raise Unready("what keeps no rows does not say where it stands")
-
-    async def to_restore(self) -> ToRestore:
-        return ToRestore({}, {})
 
     async def close(self) -> None:
         return

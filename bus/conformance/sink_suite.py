@@ -20,7 +20,7 @@ import pyarrow as pa
 import pytest
 
 from bus.conformance.corpus import HOSTILE_TEXT, REFUSED_TEXT
-from bus.connect import Sink
+from bus.connect import Reshapes, Sink, Stages, Suppresses, Transactional
 from bus.errors import (
     BusError,
     ConfigurationError,
@@ -81,10 +81,14 @@ class Killed(BaseException):
     """Stands for SIGKILL inside a test: nothing in the product catches it to carry on."""
 
 
+class Store(Sink, Transactional, Reshapes, Suppresses, Stages, Protocol):
+    """A sink that can do everything."""
+
+
 class SinkRig(Protocol):
     """What a connector's author supplies. All sinks of one rig work on the same, empty store."""
 
-    def sink(self) -> Sink:
+    def sink(self) -> Store:
         """A new sink over the rig's store, as after a restart of the process."""
 
     async def stored(self, view: View) -> list[Row]:
@@ -273,7 +277,8 @@ class SinkSuite:
         """A store that never held the stream asks for everything."""
         sink = rig.sink()
         try:
-            assert dict(await sink.open(view_of())) == {}
+            await sink.open(view_of())
+            assert dict(await sink.checkpoints()) == {}
             assert await sink.checkpoint(0) is None
         finally:
             await sink.close()
@@ -286,7 +291,8 @@ class SinkSuite:
             applied = await sink.apply(batch)
 
         again = rig.sink()
-        found = await again.open(view)
+        await again.open(view)
+        found = await again.checkpoints()
         await again.close()
 
         assert applied.rows == 2
@@ -422,7 +428,8 @@ class SinkSuite:
             assert await sink.checkpoint(4) is None
 
         again = rig.sink()
-        found = await again.open(view)
+        await again.open(view)
+        found = await again.checkpoints()
         await again.close()
         assert {at: c.position.offset for at, c in found.items()} == {0: 10, 1: 11, 2: 12, 3: 13}
 
@@ -725,7 +732,8 @@ class SinkSuite:
         view = view_of()
         sink = rig.sink()
         for at in range(3):
-            found = await sink.open(view)
+            await sink.open(view)
+            found = await sink.checkpoints()
             assert (found[0].position.offset if found else 0) == at
             await sink.apply(batch_of(view, [person(f"{at}")], start=at))
             await sink.close()

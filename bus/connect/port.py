@@ -1,8 +1,13 @@
-"""The ports of a connector: what a store must promise so that the bus can deliver into it.
+"""The ports of a connector: what a store must do so that the bus can deliver into it, and what it
+may do beyond that.
 
-Shapes: a :class:`~bus.model.ViewBatch` holds an Arrow ``RecordBatch`` in exactly the view's
-schema. The contract is the suite in ``bus.conformance.sink_suite``; a connector is done when its
-rig passes.
+Every store takes deliveries (:class:`Sink`). What else it can do it declares
+(:attr:`Sink.capabilities`), and each capability is a protocol of its own here: *transactional*,
+*reshapes*, *suppresses*, *stages*. What a store lacks the bus does in its place, or a subscription
+that needs it is refused to that connector. The contract is ``bus.conformance.sink_suite``, a part
+for each capability; a connector is done when its rig passes the parts that it declares.
+
+Shapes: rows are an Arrow ``RecordBatch`` in exactly the view's schema.
 """
 
 from __future__ import annotations
@@ -13,19 +18,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from bus.errors import ConfigurationError
 from bus.model import Applied, Checkpoint, Mark, Protected, ToRestore, View, ViewBatch
 
 
 class Sink(Protocol):
     """Applies views to one system's store. One instance per (system, stream)."""
 
-    async def open(self, view: View) -> Mapping[int, Checkpoint]:
-        """Prepare the store; what it holds of each partition (absent: from the beginning).
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this store can do beyond taking deliveries. The same before and after opening."""
 
-        If the store's table stands under another view, what :func:`bus.connect.taken` names is
-        taken away, and *view* is noted, at once and before anything is written under it. May be
-        called again: after :meth:`close` as if for the first time; without it, after a call that
-        failed, what was there must still be there, and is not made anew at once.
+    async def open(self, view: View) -> None:
+        """Prepare the store.
+
+        May be called again: after :meth:`close` as if for the first time; without it, after a call
+        that failed, what was there must still be there, and is not made anew at once.
 
         Raises:
             EditionOutdated: The table stands under a newer edition of the subscription.
@@ -35,56 +43,93 @@ class Sink(Protocol):
         """
 
     async def apply(self, batch: ViewBatch) -> Applied:
-        """Make the batch's effect, and its position and receipt, durable, whole or not at all.
+        """Make the batch's effect durable, whole or not at all.
 
-        The position moves only from ``batch.start`` (absent counts as 0). Repeating a batch has
-        no further effect. In a view that keeps state, a row changes only to a higher version.
-        A replay leaves the position where it is and stores its receipt. Erased keys take rows out
-        of a view that keeps state; a history stays what it was. One sink applies one batch at a
-        time; calls for several partitions may overlap and wait for each other.
-
-        A batch of the protection stream carries who is under protection by now, and so may one of
-        any stream that has the flag. In the same
-        transaction their locations go, and their flag is set, in every table of this store that
-        withholds (of whatever stream, filled by whatever process), and the rows whose locations
-        may be shown again are written down (see :meth:`to_restore`). From then on a batch that was
-        masked under less than this store's protection lanes have passed is refused; and so is one
-        that says who is protected as of less. A store looks for whom it was not told of before
-        (:meth:`~bus.model.Protected.newly`), or for everybody. Whatever keeps it, and its log,
-        learns nothing of persons of whom it holds no row.
-
-        A batch that restores rewrites rows of the same version, and no other; what was written
-        down of its keys is done with.
+        Repeating a batch has no further effect. In a view that keeps state, a row changes only to
+        a higher version. Erased keys take rows out of a view that keeps state; a history stays
+        what it was. One sink applies one batch at a time; calls for several partitions may
+        overlap and wait for each other.
 
         Raises:
-            EditionOutdated: The table stands under a newer edition by now; nothing was written.
-            FenceBehind: The batch was masked under an older word on who is under protection than
-                the store has, or says an older one; nothing was written. Mask it again.
-            LaneLost: The stored position is not ``batch.start``; nothing was written.
             EventRefused: A row of the batch will never fit; nothing was written.
-            ConfigurationError: The store no longer fits the view, or somebody opened it under
-                another view of the same edition; nothing was written.
+            ConfigurationError: The store no longer fits the view; nothing was written.
             SinkUnavailable: The store did not answer; the effect is unknown.
             Unready: Something that must be there is missing; nothing was written.
         """
 
+    async def close(self) -> None:
+        """Let go of the store; safe to call twice, and after a failed open."""
+
+
+class Positions(Protocol):
+    """Says where the lanes of a store stand."""
+
     async def checkpoint(self, partition: int) -> Checkpoint | None:
-        """What the store holds of one partition now; None if nothing. Asked after an apply
-        whose effect is unknown, and when a lane is taken over."""
+        """What is held of one partition of the open stream now; None if nothing. Asked after an
+        apply whose effect is unknown, and when a lane is taken over."""
+
+    async def checkpoints(self) -> Mapping[int, Checkpoint]:
+        """The same of all partitions of the open stream (absent: from the beginning)."""
+
+    async def marks(self) -> Mapping[tuple[str, int], Mark]:
+        """Where all lanes of the store stand, by stream and partition, of whatever stream and
+        filled by whatever process. One cheap question. Needs no :meth:`Sink.open`.
+
+        Raises:
+            SinkUnavailable: The store does not answer.
+            Unready: It holds no positions at all.
+        """
+
+
+class Transactional(Positions, Protocol):
+    """Keeps position and receipt with the effect: *apply* makes all of it durable, or nothing.
+
+    The position moves only from ``batch.start`` (absent counts as 0). A replay leaves the position
+    where it is and stores its receipt. *apply* also raises:
+        LaneLost: The stored position is not ``batch.start``; nothing was written.
+    """
+
+
+class Reshapes(Protocol):
+    """Gives up what a view loses.
+
+    If the store's table stands under another view when it is opened, what
+    :func:`bus.connect.taken` names is taken away, and the new view is noted, at once and before
+    anything is written under it. *apply* also raises, and then nothing was written:
+        EditionOutdated: The table stands under a newer edition by now.
+        ConfigurationError: Somebody opened it under another view of the same edition.
+    """
 
     async def withdraw(self, granted: Collection[str], edition: int) -> Sequence[str]:
         """Take away all that the store holds of streams that are not *granted*: rows, positions
         and what a rebuild has filled so far. The names of those streams.
 
-        Needs no :meth:`open`. A stream that a newer edition than *edition* granted stays.
+        Needs no :meth:`Sink.open`. A stream that a newer edition than *edition* granted stays.
 
         Raises:
             ConfigurationError: The store does not let it.
             SinkUnavailable: The store does not answer.
         """
 
-    def fresh(self) -> Fresh:
-        """What fills a fresh table beside the one in use. A sink of its own."""
+
+class Suppresses(Protocol):
+    """Takes locations out of what it holds, and says which may come back.
+
+    A batch of the protection stream carries who is under protection by now, and so may one of
+    any stream that has the flag. In the same
+    transaction their locations go, and their flag is set, in every table of this store that
+    withholds (of whatever stream, filled by whatever process), and the rows whose locations
+    may be shown again are written down (see :meth:`to_restore`). From then on a batch that was
+    masked under less than this store's protection lanes have passed is refused; and so is one
+    that says who is protected as of less. A store looks for whom it was not told of before
+    (:meth:`~bus.model.Protected.newly`), or for everybody. Whatever keeps it, and its log,
+    learns nothing of persons of whom it holds no row.
+
+    A batch that restores rewrites rows of the same version, and no other; what was written
+    down of its keys is done with. *apply* also raises:
+        FenceBehind: The batch was masked under an older word on who is under protection than
+            the store has, or says an older one; nothing was written. Mask it again.
+    """
 
     async def to_restore(self) -> ToRestore:
         """Which rows of this view lost their locations to a protection that covers them no longer.
@@ -93,17 +138,36 @@ class Sink(Protocol):
             SinkUnavailable: The store does not answer.
         """
 
-    async def marks(self) -> Mapping[tuple[str, int], Mark]:
-        """Where all lanes of the store stand, by stream and partition, of whatever stream and
-        filled by whatever process. One cheap question. Needs no :meth:`open`.
+
+class Stages(Protocol):
+    """Is filled anew beside itself."""
+
+    def fresh(self) -> Fresh:
+        """What fills a fresh table beside the one in use. A sink of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a store declares that it can do: for each capability who does it, None where it lacks.
+
+    A store names itself, so that a type checker holds it to the capability's protocol.
+    """
+
+    transactional: Transactional | None = None
+    reshapes: Reshapes | None = None
+    suppresses: Suppresses | None = None
+    stages: Stages | None = None
+
+    @property
+    def positions(self) -> Positions:
+        """Who says where the store's lanes stand.
 
         Raises:
-            SinkUnavailable: The store does not answer.
-            Unready: It holds no positions at all.
+            ConfigurationError: Nobody: what it is given it would be given again and again.
         """
-
-    async def close(self) -> None:
-        """Let go of the store; safe to call twice, and after a failed open."""
+        if self.transactional is None:
+            raise ConfigurationError("nobody keeps where the lanes of this store stand")
+        return self.transactional
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +204,7 @@ class Held(Protocol):
         row that the fresh table lacks goes, but for those of the subjects *settled* (keys,
         ``<municipality_code>/<subject_id>``): something of them was set aside when the fresh table
         passed it, and may have been applied meanwhile. Of the protection stream *protected* is
-        applied with it, as with a batch (see :meth:`Sink.apply`): from the new positions on.
+        applied with it, as with a batch (see :class:`Suppresses`): from the new positions on.
 
         Raises:
             ConfigurationError: The table in use refuses a row; nothing has changed.
@@ -148,7 +212,7 @@ class Held(Protocol):
         """
 
 
-class Fresh(Sink, Protocol):
+class Fresh(Sink, Transactional, Protocol):
     """Fills a fresh table beside the one in use, with positions of its own.
 
     Opening makes the table, or finds what was filled under the same view. Nobody but the bus can
@@ -168,11 +232,11 @@ class Fresh(Sink, Protocol):
         """
 
     async def drop(self) -> None:
-        """Drop the fresh table; the next :meth:`open` begins anew."""
+        """Drop the fresh table; the next :meth:`Sink.open` begins anew."""
 
     async def left(self, view: View) -> Left | None:
         """What is there of a fresh table beside that of *view*; None if nothing. Needs no
-        :meth:`open`.
+        :meth:`Sink.open`.
 
         Raises:
             SinkUnavailable: The store does not answer.

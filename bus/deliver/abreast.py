@@ -101,7 +101,7 @@ class Abreast:
             self._sink = self._watched.make_sink()
         before = self._watched.marks()
         try:
-            found = await self._sink.marks()
+            found = await self._sink.capabilities.positions.marks()
         except BusError as error:
             if error.code != self._code:
                 self._log.warning("store-unasked", code=error.code, reason=error.message)

@@ -41,7 +41,7 @@ class Covering:
     @property
     def is_due(self) -> bool:
         """Whether it is time to ask the store."""
-        return self._may_look and self._tells()
+        return self._may_look and self._may_tell
 
     def begin_anew(self) -> None:
         """The store may be another, or as it was before: nothing is believed of it."""
@@ -53,8 +53,12 @@ class Covering:
         return self._may_look
 
     @property
+    def _may_tell(self) -> bool:
+        return self._kit.sink.suppresses is not None and self._tells()
+
+    @property
     def _is_wanted(self) -> bool:
-        if not self._tells() or not self._kit.shared.fence.turned:
+        if not self._may_tell or not self._kit.shared.fence.turned:
             return False
         is_old = self._seen_at is None or self._kit.now() - self._seen_at >= LOOK_AFTER
         return is_old or self._seen != self._kit.shared.fence.turned

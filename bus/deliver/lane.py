@@ -69,7 +69,7 @@ class Lane:
             self._patience,
             self._viewer,
             sends_receipts=sends_receipts,
-            protects=view.protects and is_in_use,
+            protects=view.protects and is_in_use and sink.suppresses is not None,
         )
         self._aside = Aside(kit, self._patience)
         self._replay = Replay(kit, self._patience, self._viewer, self._mover, self._aside)

@@ -1,7 +1,7 @@
 """Give rows their locations back after a protection has ended, from the log.
 
 What a store took out, or never got, is not kept anywhere but in the log. When a protection ends,
-its system's store writes down which rows may be shown again (:meth:`bus.connect.Sink.to_restore`),
+its system's store writes down which rows may be shown again (:class:`bus.connect.Suppresses`),
 and each lane reads the events that those rows hold once more, sees them through its view behind
 the fence as it is now, and rewrites them: rows of exactly the version that the store has, so that
 nothing that was set aside, dismissed or left out comes in this way. It is a delivery like any
@@ -56,7 +56,9 @@ class Restoring:
 
     @property
     def _is_wanted(self) -> bool:
-        return self._kit.view.is_fenced and self._seen != self._kit.shared.fence.released
+        kit = self._kit
+        may_have_gone = kit.view.is_fenced and kit.sink.suppresses is not None
+        return may_have_gone and self._seen != kit.shared.fence.released
 
     async def try_due(self) -> None:
         """Restore what the store says; done when it knows of every release."""

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from bus.broker import Broker
 from bus.clock import Clock
-from bus.connect import Sink
+from bus.connect import Sink, Suppresses
 from bus.control.editions import Editions
 from bus.control.fence import Fence
 from bus.control.operations import Operations
@@ -20,7 +20,7 @@ from bus.control.testimony import Testimony
 from bus.control.views import Views
 from bus.deliver.pulse import Pulse, StorePulse
 from bus.deliver.state import Lanes
-from bus.errors import SinkUnavailable, Unready
+from bus.errors import ConfigurationError, SinkUnavailable, Unready
 from bus.model import Applied, Checkpoint, ToRestore, View, ViewBatch
 from bus.observe.metrics import Metrics
 from bus.observe.tasks import Tasks
@@ -63,7 +63,10 @@ class SharedSink:
 
     def __init__(self, sink: Sink, view: View, pulse: StorePulse) -> None:
         self.pulse = pulse
+        self.suppresses: Suppresses | None = sink.capabilities.suppresses
+        """None where the store takes no locations out of what it holds."""
         self._sink = sink
+        self._positions = sink.capabilities.positions
         self._view = view
         self._is_open = False
         self._is_renewed = True
@@ -123,7 +126,7 @@ class SharedSink:
 
     async def _checkpoint(self, partition: int) -> Checkpoint | None:
         await self._open()
-        return await self._sink.checkpoint(partition)
+        return await self._positions.checkpoint(partition)
 
     async def _apply(self, batch: ViewBatch) -> Applied:
         await self._open()
@@ -133,7 +136,12 @@ class SharedSink:
 
     async def _to_restore(self) -> ToRestore:
         await self._open()
-        return await self._sink.to_restore()
+        return await self._need_suppression().to_restore()
+
+    def _need_suppression(self) -> Suppresses:
+        if self.suppresses is None:
+            raise ConfigurationError("this store takes no locations out of what it holds")
+        return self.suppresses
 
     async def _open(self) -> None:
         if not self._is_open:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from bus.connect import Fresh, Sink
-from bus.errors import ConfigurationError, Unready
+from bus.connect import Capabilities, Positions, Sink
+from bus.errors import Unready
 from bus.ledger.store import prepare
-from bus.model import Applied, Checkpoint, Mark, ToRestore, View, ViewBatch
+from bus.model import Applied, Checkpoint, Mark, View, ViewBatch
 
 
 class LedgerFeed:
@@ -45,37 +45,41 @@ class LedgerFeed:
 
 
 class _LedgerSink:
-    """The connector's sink; while the database is away, opening is what fails and is retried."""
+    """The connector's sink; while the database is away, opening is what fails and is retried.
+
+    It keeps its positions and nothing else is asked of it: what the ledger has of a stream that is
+    gone is still a record, it has no locations to suppress, and a history is not filled anew.
+    """
 
     def __init__(self, sink: Sink, feed: LedgerFeed) -> None:
         self._sink = sink
         self._feed = feed
 
-    async def open(self, view: View) -> Mapping[int, Checkpoint]:
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(transactional=self)
+
+    async def open(self, view: View) -> None:
         with self._feed.made():
             await self._feed.make_ready()
-            return await self._sink.open(view)
+            await self._sink.open(view)
 
     async def apply(self, batch: ViewBatch) -> Applied:
         with self._feed.made():
             return await self._sink.apply(batch)
 
     async def checkpoint(self, partition: int) -> Checkpoint | None:
-        return await self._sink.checkpoint(partition)
+        return await self._positions.checkpoint(partition)
 
-    async def withdraw(self, granted: Collection[str], edition: int) -> Sequence[str]:
-        """Nothing: what the ledger has of a stream that is gone is still a record."""
-        del granted, edition
-        return ()
-
-    def fresh(self) -> Fresh:
-        raise ConfigurationError("the ledger is a history; it is not rebuilt")
-
-    async def to_restore(self) -> ToRestore:
-        return await self._sink.to_restore()
+    async def checkpoints(self) -> Mapping[int, Checkpoint]:
+        return await self._positions.checkpoints()
 
     async def marks(self) -> Mapping[tuple[str, int], Mark]:
-        return await self._sink.marks()
+        return await self._positions.marks()
 
     async def close(self) -> None:
         await self._sink.close()
+
+    @property
+    def _positions(self) -> Positions:
+        return self._sink.capabilities.positions

@@ -16,7 +16,7 @@ from bus.deliver.fleet import Feed
 from bus.deliver.shared import Shared
 from bus.errors import ConfigurationError
 from bus.policy import LEDGER, read_subscriptions
-from bus.rebuild.rebuild import Rebuild, Rebuilt
+from bus.rebuild.rebuild import Rebuild, Rebuilt, staging
 from bus.settings import Settings
 
 
@@ -57,7 +57,7 @@ class Rebuilding:
     ) -> Left | None:
         sink = feed.sink()
         try:
-            return await act(sink.fresh())
+            return await act(staging(sink).fresh())
         finally:
             await sink.close()
 

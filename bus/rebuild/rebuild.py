@@ -26,7 +26,7 @@ import structlog
 from bus.backoff import BackOff
 from bus.broker import Place
 from bus.catalog.reading import Reads
-from bus.connect import Fresh, Held, Sink, Swapped
+from bus.connect import Fresh, Held, Sink, Stages, Swapped
 from bus.control.parked import SetAside
 from bus.deliver.pulse import StorePulse
 from bus.deliver.shared import Shared, SharedSink
@@ -58,6 +58,20 @@ class Rebuilt:
     swapped: Swapped | None  # None: the store's answer was lost, and it had been done
 
 
+def staging(sink: Sink) -> Stages:
+    """What fills the store of *sink* anew.
+
+    Raises:
+        ConfigurationError: The store is not filled anew.
+    """
+    stages = sink.capabilities.stages
+    if stages is None:
+        raise ConfigurationError(
+            "this store is not rebuilt: its connector cannot fill a table beside the one in use"
+        )
+    return stages
+
+
 class Rebuild:
     """The rebuild of one stream of one system, in a process of its own."""
 
@@ -75,10 +89,11 @@ class Rebuild:
         self._topic = topic
         self._reader = reader
         self._live = sink
+        self._positions = sink.capabilities.positions
         self._shared = shared
         self._progress = progress
         self._back_off = BackOff(shared.settings.retry_first, shared.settings.retry_most)
-        self._fresh: Fresh = sink.fresh()
+        self._fresh: Fresh = staging(sink).fresh()
         self._table = SharedSink(self._fresh, view, StorePulse(shared.clock))
         self._fillings: dict[int, Filling] = {}
         self._events = 0
@@ -96,7 +111,8 @@ class Rebuild:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._live.close)
             stack.push_async_callback(self._table.close)
-            held = dict(await self._persist(lambda: self._live.open(self._view)))
+            await self._persist(lambda: self._live.open(self._view))
+            held = dict(await self._persist(self._positions.checkpoints))
             if not held:
                 raise ConfigurationError(
                     "nothing was ever delivered of this stream; there is nothing to rebuild",
@@ -179,7 +195,8 @@ class Rebuild:
             held = {
                 p: found
                 for p in self._fillings
-                if (found := await self._persist(partial(self._live.checkpoint, p))) is not None
+                if (found := await self._persist(partial(self._positions.checkpoint, p)))
+                is not None
             }
 
     async def _end_of(self, partition: int, held: Checkpoint | None) -> Position:

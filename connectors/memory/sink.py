@@ -19,7 +19,18 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf
 
-from bus.connect import FRESH, Fresh, Held, Left, Standing, Swapped, Withheld, is_behind, taken
+from bus.connect import (
+    FRESH,
+    Capabilities,
+    Fresh,
+    Held,
+    Left,
+    Standing,
+    Swapped,
+    Withheld,
+    is_behind,
+    taken,
+)
 from bus.errors import (
     ConfigurationError,
     EditionOutdated,
@@ -101,14 +112,17 @@ class MemorySink:
         self._store = options.store
         self._view: View | None = None
 
-    async def open(self, view: View) -> Mapping[int, Checkpoint]:
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(transactional=self, reshapes=self, suppresses=self, stages=self)
+
+    async def open(self, view: View) -> None:
         self._reach_store()
         async with self._store.writing[self._table_of(view)]:
             self._stand(view)
         self._view = view
         self._store.tables.setdefault(self._key, {})
         self._note(view)
-        return self._store.checkpoints_of(self._key)
 
     async def apply(self, batch: ViewBatch) -> Applied:
         async with self._store.writing[self._key]:
@@ -136,6 +150,12 @@ class MemorySink:
         if self._view is None:
             raise SinkUnavailable("the store is not open", partition=partition)
         return self._store.checkpoints.get((self._key, partition))
+
+    async def checkpoints(self) -> Mapping[int, Checkpoint]:
+        self._reach_store()
+        if self._view is None:
+            raise SinkUnavailable("the store is not open")
+        return self._store.checkpoints_of(self._key)
 
     async def withdraw(self, granted: Collection[str], edition: int) -> Sequence[str]:
         self._reach_store()
@@ -260,6 +280,10 @@ class MemorySink:
 
 class MemoryFresh(MemorySink):
     """A table beside the one in use."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(transactional=self, reshapes=self, suppresses=self)
 
     def _table_of(self, view: View) -> str:
         return super()._table_of(view) + FRESH

@@ -21,7 +21,7 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from bus.connect import Held, Left, Standing, Swapped
+from bus.connect import Capabilities, Held, Left, Standing, Swapped
 from bus.errors import ConfigurationError, EventRefused, RebuildBusy, SinkUnavailable
 from bus.model import Checkpoint, Keeping, Protected, View
 from bus.points import Point, passed
@@ -50,6 +50,10 @@ WHERE c.oid = to_regclass($1) AND a.grantee <> c.relowner"""
 
 class FreshTable(PostgresSink):
     """A sink whose table nobody reads yet."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(transactional=self, reshapes=self, suppresses=self)
 
     def _names(self, view: View) -> Names:
         return super()._names(view).beside

@@ -28,7 +28,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import BaseModel, ConfigDict, SecretStr
 
-from bus.connect import Fresh
+from bus.connect import Capabilities, Fresh
 from bus.connect.libpq import insist_on_safety
 from bus.errors import (
     ConfigurationError,
@@ -105,15 +105,22 @@ class PostgresSink:
         self._held: str | None = None  # the table that was there when this was last opened
         self._gone_since: float | None = None
 
-    async def open(self, view: View) -> Mapping[int, Checkpoint]:
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(transactional=self, reshapes=self, suppresses=self, stages=self)
+
+    async def open(self, view: View) -> None:
         self._start_thread()
-        return await self._run(partial(self._open, view))
+        await self._run(partial(self._open, view))
 
     async def apply(self, batch: ViewBatch) -> Applied:
         return await self._run(partial(self._apply, batch))
 
     async def checkpoint(self, partition: int) -> Checkpoint | None:
         return await self._run(partial(self._checkpoint, partition))
+
+    async def checkpoints(self) -> Mapping[int, Checkpoint]:
+        return await self._run(self._checkpoints)
 
     async def withdraw(self, granted: Collection[str], edition: int) -> Sequence[str]:
         return await asyncio.to_thread(self._withdraw, granted, edition)
@@ -157,15 +164,15 @@ class PostgresSink:
 
     # -- in the thread
 
-    def _open(self, view: View) -> dict[int, Checkpoint]:
+    def _open(self, view: View) -> None:
         try:
-            return self._opened_for(view)
+            self._open_for(view)
         except EventRefused as error:  # no event: what the view may not show cannot be taken away
             raise ConfigurationError(
                 "the table refuses to give up what its view no longer shows", **error.where
             ) from None
 
-    def _opened_for(self, view: View) -> dict[int, Checkpoint]:
+    def _open_for(self, view: View) -> None:
         self._close()
         names = self._names(view)
         with translated(system=view.system, stream=view.stream):
@@ -175,14 +182,12 @@ class PostgresSink:
                 serverlog.insist_on_silence(connection, view)
                 self._insist_on_table(connection, names, view)
                 shape, sql = self._prepare(connection, names, view)
-                rows = connection.execute(sql.positions, (names.stream,)).fetchall()
             except BaseException:
                 connection.close()
                 raise
             self._opened = _Opened(view, names, shape, sql)
             self._small = SmallWriter(connection, names, sql)
             self._held, self._gone_since = names.table, None
-        return checkpoints_of(rows)
 
     def _insist_on_table(
         self, connection: tables.Connection, names: statements.Names, view: View
@@ -250,6 +255,13 @@ class PostgresSink:
             parameters = (opened.names.stream, partition)
             row = self._session().connection.execute(opened.sql.checkpoint, parameters).fetchone()
         return checkpoint_of(row) if row else None
+
+    def _checkpoints(self) -> dict[int, Checkpoint]:
+        opened = self._need_open()
+        with translated(system=opened.view.system, stream=opened.view.stream):
+            parameters = (opened.names.stream,)
+            rows = self._session().connection.execute(opened.sql.positions, parameters).fetchall()
+        return checkpoints_of(rows)
 
     def _to_restore(self) -> ToRestore:
         opened = self._need_open()

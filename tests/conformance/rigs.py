@@ -14,7 +14,6 @@ from pydantic import SecretStr
 
 from bus import points
 from bus.conformance.sink_suite import Killed, Row
-from bus.connect import Sink
 from bus.model import Keeping, View
 from bus.points import Point
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
@@ -28,7 +27,7 @@ class MemoryRig:
     def __init__(self) -> None:
         self.store = MemoryStore()
 
-    def sink(self) -> Sink:
+    def sink(self) -> MemorySink:
         return MemorySink(MemoryOptions(store=self.store))
 
     async def stored(self, view: View) -> list[Row]:
@@ -63,7 +62,7 @@ class PostgresRig:
         self.schema = unique("linkage")
         self.database = urlsplit(uri).path.removeprefix("/")
 
-    def sink(self) -> Sink:
+    def sink(self) -> PostgresSink:
         return PostgresSink(PostgresOptions(uri=SecretStr(self.uri), schema_name=self.schema))
 
     async def stored(self, view: View) -> list[Row]:
