@@ -10,18 +10,18 @@ Two addresses are the same if town and lot are, and the building too where both 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bus.broker import Broker, Consumer, Place
+from bus.broker import Broker, Place
 from bus.broker.partitioner import partition_of
 from bus.catalog.reading import Reads, read_what_can_be
 from bus.errors import SchemaMismatch
-from bus.log.readback import read_subjects, runs
+from bus.log.partition import opened
+from bus.log.readback import read_subjects
 from bus.log.run import Run, split_erasures, subject_of
 from bus.model import Stream
 
@@ -52,9 +52,7 @@ async def neighbours(broker: Broker, stream: Stream, reader: Reads, subject: str
 
 async def _address_of(broker: Broker, place: Place, reader: Reads, subject: str) -> Address | None:
     """What the newest record says; None if there is none, or it says no lot."""
-    async with _reading(broker, place) as (_, _, end):
-        pass
-    run = await read_subjects(broker, place, {subject}, end)
+    run = await read_subjects(broker, place, {subject})
     records = await _read(reader, run)
     if records is None:
         return None
@@ -66,8 +64,8 @@ async def _address_of(broker: Broker, place: Place, reader: Reads, subject: str)
 
 async def _living_at(broker: Broker, place: Place, reader: Reads, address: Address) -> set[str]:
     living: set[str] = set()
-    async with _reading(broker, place) as (consumer, begin, end):
-        async for run in runs(consumer, place, begin, end):
+    async with opened(broker, "renkei-neighbours") as log:
+        async for run in log.runs(place, *await log.bounds(place)):
             for is_erasure, part in split_erasures(run):
                 keys = [subject_of(key) for key in part.keys]
                 if is_erasure:
@@ -111,16 +109,3 @@ def _says(addresses: Any, name: str, text: str) -> Any:
 async def _read(reader: Reads, run: Run) -> pa.RecordBatch | None:
     values = [value for value in run.values if value is not None]
     return (await read_what_can_be(reader, values, refuse=(SchemaMismatch,))).records
-
-
-@asynccontextmanager
-async def _reading(broker: Broker, place: Place) -> AsyncIterator[tuple[Consumer, int, int]]:
-    consumer = broker.consumer(client_id="renkei-neighbours")
-    try:
-        await consumer.start()
-        await consumer.assign([place])
-        begin = (await consumer.beginning_offsets([place]))[place]
-        end = (await consumer.end_offsets([place]))[place]
-        yield consumer, begin, end
-    finally:
-        await consumer.close()

@@ -13,10 +13,10 @@ from typing import cast
 
 import pyarrow as pa
 
-from bus.broker import Broker, Consumer, Place
+from bus.broker import Broker, Place
 from bus.catalog.reading import Reads, read_what_can_be
 from bus.errors import BusError, LaneError, SchemaMismatch
-from bus.log.readback import runs
+from bus.log.partition import Log, opened
 from bus.log.run import split_erasures
 from bus.model import Stream
 from bus.sealing import KeyRing, Seals
@@ -47,21 +47,14 @@ async def sealed_in(broker: Broker, stream: Stream, reader: Reads, seals: Seals)
     ring = await seals.ring()
     tally = _Tally(stream, ring)
     partitions = (await broker.partitions([stream.topic])).get(stream.topic, 0)
-    consumer = broker.consumer(client_id="renkei-keys")
-    try:
-        await consumer.start()
+    async with opened(broker, "renkei-keys") as log:
         for partition in range(partitions):
-            await _read(consumer, (stream.topic, partition), reader, tally)
-    finally:
-        await consumer.close()
+            await _read(log, (stream.topic, partition), reader, tally)
     return tally.found()
 
 
-async def _read(consumer: Consumer, place: Place, reader: Reads, tally: _Tally) -> None:
-    await consumer.assign([place])
-    end = (await consumer.end_offsets([place]))[place]
-    begin = (await consumer.beginning_offsets([place]))[place]
-    async for run in runs(consumer, place, begin, end):
+async def _read(log: Log, place: Place, reader: Reads, tally: _Tally) -> None:
+    async for run in log.runs(place, *await log.bounds(place)):
         for is_erasure, part in split_erasures(run):
             if is_erasure:
                 continue

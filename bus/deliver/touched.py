@@ -21,7 +21,7 @@ import pyarrow as pa
 from bus.catalog.reading import Reads, read_what_can_be
 from bus.deliver.shared import Shared
 from bus.errors import SchemaMismatch
-from bus.log.readback import runs
+from bus.log.partition import opened
 from bus.log.run import Run, split_erasures
 from bus.model import Stream, View
 from bus.policy import project
@@ -187,20 +187,15 @@ async def count(
     topic = stream.topic
     partitions = (await shared.broker.partitions([topic])).get(topic, 0)
     places = [(topic, partition) for partition in range(partitions)]
-    consumer = shared.broker.consumer(client_id="renkei-simulate")
     unreadable = 0
-    try:
-        await consumer.start()
-        begin, end = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
-        total, before = sum(end[p] - begin[p] for p in places), 0
-        for place in places:
-            await consumer.assign([place])
-            async for run in runs(consumer, place, begin[place], end[place]):
+    async with opened(shared.broker, "renkei-simulate") as log:
+        bounds = {place: await log.bounds(place) for place in places}
+        total, before = sum(end - begin for begin, end in bounds.values()), 0
+        for place, (begin, end) in bounds.items():
+            async for run in log.runs(place, begin, end):
                 unreadable += await _take(run, place[1], stream, reader, comparisons, shared)
-                progress(before + run.end - begin[place], total)
-            before += end[place] - begin[place]
-    finally:
-        await consumer.close()
+                progress(before + run.end - begin, total)
+            before += end - begin
     return unreadable
 
 

@@ -182,14 +182,7 @@ class Protecting:
         return found
 
     async def _newest(self, place: tuple[str, int], keys: Sequence[str]) -> dict[str, bytes]:
-        consumer = self._cluster.consumer(client_id="renkei-protections")
-        try:
-            await consumer.start()
-            await consumer.assign([place])
-            end = (await consumer.end_offsets([place]))[place]
-        finally:
-            await consumer.close()
-        run = await read_subjects(self._cluster, place, set(keys), end)
+        run = await read_subjects(self._cluster, place, set(keys))
         return {
             key.decode(): value
             for key, value in zip(run.keys, run.values, strict=True)
