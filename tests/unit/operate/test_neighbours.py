@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bus.broker.partitioner import partition_of
-from bus.deliver.neighbours import neighbours
+from bus.operate.neighbours import neighbours
 from tests.support.changes import MUNICIPALITY, body
 from tests.support.lanes import CATALOG, Town
 

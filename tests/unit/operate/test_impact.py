@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from bus.deliver.touched import Comparison, Items, Touched, count
 from bus.model import View
+from bus.operate.impact import Comparison, Items, Touched, count
 from bus.policy import compile_view, read_subscription
 from tests.support.lanes import CATALOG, TODAY, Town, hosted
 from tests.support.policies import fields_are, text_of

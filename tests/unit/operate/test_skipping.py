@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from bus.deliver.skipping import Skipper, Skipping, Was, Word
 from bus.deliver.state import LaneStatus
 from bus.errors import ConfigurationError
 from bus.model import LaneName, View
+from bus.operate.skipping import Skipper, Skipping, Was, Word
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 from tests.support.lanes import Hosted, Town, hosted
 
