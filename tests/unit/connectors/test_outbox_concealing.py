@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from bus.errors import SealBroken, SealKeyUnknown
-from bus.publish.outbox.concealing import Concealer, Content, Kept
 from bus.sealing import Seals
+from connectors.outbox.concealing import Concealer, Content, Kept
 from tests.support.changes import body, change, record
 from tests.support.keys import Pocket
 

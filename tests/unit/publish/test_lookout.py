@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import structlog
 
+from bus.connect.source import Backlog, SourceStatus
 from bus.errors import SourceUnavailable
 from bus.observe.metrics import Metrics
-from bus.publish.outbox.lookout import SAY_AGAIN, Lookout
-from bus.publish.outbox.relay import ALL_BATCHES, Pace
-from bus.publish.outbox.upkeep import Backlog, Standing
+from bus.publish.lookout import SAY_AGAIN, Lookout
+from bus.publish.runner import ALL_BATCHES, Pace
 
-LED = Standing("register", Backlog(0, 0.0, 0), "somebody", 5.0)
-UNLED = Standing("register", Backlog(7, 33.0, 2, 60.0), "somebody", -1.0)
+
+class Nowhere:
+    """Is never asked."""
+
+    async def look(self) -> SourceStatus:
+        raise SourceUnavailable("nothing answers")
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+LED = SourceStatus("register", Backlog(0, 0.0, 0), "somebody", 5.0)
+UNLED = SourceStatus("register", Backlog(7, 33.0, 2, 60.0), "somebody", -1.0)
 
 
 class Clock:
@@ -26,7 +37,7 @@ class Clock:
 def test_no_leader_for_ten_seconds_is_an_alarm() -> None:
     """A metric from the first moment on; after ten seconds a line and a reason, once a minute."""
     clock, metrics = Clock(), Metrics()
-    lookout = Lookout("register", "postgresql://", metrics=metrics, clock=clock)
+    lookout = Lookout("register", Nowhere(), metrics=metrics, clock=clock)
 
     def value(name: str) -> float | None:
         return metrics.value(f"renkei_relay_{name}", system="register")
@@ -52,7 +63,7 @@ def test_no_leader_for_ten_seconds_is_an_alarm() -> None:
 def test_what_cannot_be_seen_has_no_figures() -> None:
     """They would be old ones; it is said once, and a reason until it is seen again."""
     metrics = Metrics()
-    lookout = Lookout("register", "postgresql://", metrics=metrics)
+    lookout = Lookout("register", Nowhere(), metrics=metrics)
     lookout.saw(UNLED)
 
     with structlog.testing.capture_logs() as logs:

@@ -1,10 +1,9 @@
-"""The right to send from an outbox: one relay at a time, by a lease in the outbox's database.
+"""The right to publish from one place: one process at a time, by a lease in a database.
 
-``renkei.relay_lease`` has one row: who leads, and until when by *the database's* clock. The
-leader renews it every quarter of its length. Clocks of machines are never compared: a standby
-asks the database whether the lease has run out, and the leader measures its own lease on a
-clock that only runs forward, from *before* it asked for it, so that it thinks its lease shorter
-than it is and never longer.
+A row says who leads, and until when by *the database's* clock. The leader renews it every quarter
+of its length. Clocks of machines are never compared: a standby asks the database whether the
+lease has run out, and the leader measures its own lease on a clock that only runs forward, from
+*before* it asked for it, so that it thinks its lease shorter than it is and never longer.
 
 A leader that is killed leaves its lease to run out; a leader that stops by itself gives it back
 once nothing it sent can still be under way. Nobody is ever pushed out earlier. That is what
@@ -26,10 +25,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Protocol
 
 from bus.errors import ConfigurationError, LeaseLost
-from bus.publish.outbox import statements
-from bus.publish.outbox.database import Connection
+
+
+class LeaseStore(Protocol):
+    """The row of a database that says who leads, and until when."""
+
+    async def take(self, holder: str, length: timedelta) -> bool:
+        """Let *holder* lead if nobody does, its lease has run out, or it is *holder* already."""
+
+    async def renew(self, holder: str, length: timedelta) -> bool:
+        """Let *holder* lead from now on for another *length*; whether it led."""
+
+    async def release(self, holder: str) -> None:
+        """Let nobody lead, if it was *holder*."""
 
 
 def running_clock() -> float:
@@ -38,7 +49,7 @@ def running_clock() -> float:
 
 
 class Lease:
-    """One process's claim to lead one outbox. May be taken, lost and taken again.
+    """One process's claim to lead. May be taken, lost and taken again.
 
     Args:
         holder: A name that no other process uses, now or later.
@@ -55,7 +66,7 @@ class Lease:
         clock: Callable[[], float] = running_clock,
     ) -> None:
         if length <= send_within:
-            raise ConfigurationError("a relay's lease must be longer than a send may take")
+            raise ConfigurationError("a lease must be longer than a send may take")
         self.holder = holder
         self.length = length
         self._send_within = send_within.total_seconds()
@@ -71,34 +82,33 @@ class Lease:
         """Do nothing if a send that begins now surely ends within the lease.
 
         Raises:
-            LeaseLost: Another relay may lead before such a send would be over.
+            LeaseLost: Another process may lead before such a send would be over.
         """
         if self._clock() + self._send_within >= self._until:
-            raise LeaseLost("another relay may lead this outbox by now", holder=self.holder)
+            raise LeaseLost("another process may lead here by now", holder=self.holder)
 
-    async def take(self, connection: Connection) -> bool:
+    async def take(self, store: LeaseStore) -> bool:
         """Become leader if nobody is; whether that worked."""
-        return await self._ask(connection, statements.TAKE_LEASE)
+        asked_at = self._clock()
+        return self._is_given(asked_at, await store.take(self.holder, self.length))
 
-    async def renew(self, connection: Connection) -> None:
+    async def renew(self, store: LeaseStore) -> None:
         """Lead for another length of time.
 
         Raises:
-            LeaseLost: Another relay leads.
+            LeaseLost: Another process leads.
         """
-        if not await self._ask(connection, statements.RENEW_LEASE):
+        asked_at = self._clock()
+        if not self._is_given(asked_at, await store.renew(self.holder, self.length)):
             self._until = float("-inf")
-            raise LeaseLost("another relay leads this outbox", holder=self.holder)
+            raise LeaseLost("another process leads here", holder=self.holder)
 
-    async def release(self, connection: Connection) -> None:
+    async def release(self, store: LeaseStore) -> None:
         """Let go at once; only when nothing that was sent can still be under way."""
         self._until = float("-inf")
-        await connection.execute(statements.RELEASE_LEASE, {"holder": self.holder})
+        await store.release(self.holder)
 
-    async def _ask(self, connection: Connection, statement: str) -> bool:
-        asked_at = self._clock()
-        cursor = await connection.execute(statement, {"holder": self.holder, "length": self.length})
-        if await cursor.fetchone() is None:
-            return False
-        self._until = asked_at + self.length.total_seconds()
-        return True
+    def _is_given(self, asked_at: float, said: bool) -> bool:
+        if said:
+            self._until = asked_at + self.length.total_seconds()
+        return said

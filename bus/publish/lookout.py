@@ -1,4 +1,4 @@
-"""A look at an outbox every few seconds, by every relay process, whether it leads or not.
+"""A look at a source every few seconds, by every process that may publish it, leading or not.
 
 What waits, for how long, whether anybody sends it and what was refused is read where it is so: in
 the outbox. So a backlog shows although no relay leads, and that none leads is an alarm by itself:
@@ -15,11 +15,12 @@ from time import monotonic
 
 import structlog
 
+from bus.connect.source import Backlog, SourceStatus, Watch
 from bus.errors import BusError
 from bus.observe.metrics import Metrics
-from bus.publish.outbox.database import Connection, connect, translated
-from bus.publish.outbox.upkeep import WARN_BEFORE, Backlog, Standing, look_at
 
+WARN_BEFORE = timedelta(days=7)
+"""How long before refused changes go it is said."""
 EVERY = timedelta(seconds=2)
 UNLED_MOST = timedelta(seconds=10)
 SAY_AGAIN = 60.0  # seconds
@@ -28,10 +29,10 @@ log = structlog.get_logger()
 
 
 class Lookout:
-    """Looks at one outbox.
+    """Looks at one source.
 
     Args:
-        uri: The core system's database.
+        watch: What looks at it; closed when the looking ends.
         unled_most: For how long nobody may lead until it is an alarm.
         refused_keep: After which time refused changes go; it is said a week before, once a day.
         clock: Seconds that only run forward.
@@ -40,7 +41,7 @@ class Lookout:
     def __init__(
         self,
         system: str,
-        uri: str,
+        watch: Watch,
         *,
         metrics: Metrics | None = None,
         every: timedelta = EVERY,
@@ -49,7 +50,7 @@ class Lookout:
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self.system = system
-        self._uri = uri
+        self._watch = watch
         self._metrics = metrics or Metrics()
         self._every = every.total_seconds()
         self._unled_most = unled_most.total_seconds()
@@ -63,16 +64,15 @@ class Lookout:
 
     async def run(self) -> None:
         """Look until cancelled; what is away is looked for again."""
-        while True:
-            try:
-                connection = await connect(self._uri, self.system, purpose="look", patience=10)
+        try:
+            while True:
                 try:
-                    await self._watch(connection)
-                finally:
-                    await connection.close()
-            except BusError as error:
-                self._cannot(error)
-            await asyncio.sleep(self._every)
+                    self.saw(await self._watch.look())
+                except BusError as error:
+                    self._cannot(error)
+                await asyncio.sleep(self._every)
+        finally:
+            await self._watch.close()
 
     def ill(self) -> list[str]:
         """Reasons why the outbox is not well, for readiness; none if it is."""
@@ -83,14 +83,7 @@ class Lookout:
             return [f"no relay has led it for {seconds:.0f} s"]
         return []
 
-    async def _watch(self, connection: Connection) -> None:
-        while True:
-            with translated(self.system):
-                found = await look_at(connection, self.system)
-            self.saw(found)
-            await asyncio.sleep(self._every)
-
-    def saw(self, found: Standing) -> None:
+    def saw(self, found: SourceStatus) -> None:
         """Tell what was seen."""
         if self._unseen is not None:
             self._unseen = None

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from bus.connect.source import Refusal, Taken
 from bus.model import Fault
-from bus.publish.outbox.rows import Bounds, Refusal, Row, read
+from bus.publish.admission import Bounds, read
 
 GOOD: dict[str, Any] = {
     "municipality_code": "131130",
@@ -26,11 +27,16 @@ GOOD: dict[str, Any] = {
 }
 
 
+def row(place: int, text: str) -> Taken:
+    """A row of an outbox."""
+    return Taken(place, text.encode(), is_from_json=True)
+
+
 def test_reads_a_change() -> None:
     """Rows keep their numbers and their order, and bodies come through unchanged."""
     text = json.dumps(GOOD)
 
-    changes, refusals = read([Row(7, text), Row(9, text)])
+    changes, refusals = read([row(7, text), row(9, text)])
 
     assert [seq for seq, _ in changes] == [7, 9]
     assert changes[0][1].records[0].body == GOOD["records"][0]["body"]
@@ -58,7 +64,7 @@ def test_refuses_another_shape_without_its_values(
     spoilt: dict[str, Any], code: str, record: int | None, field: str | None
 ) -> None:
     """A fault says where and what was expected, and nothing that was there."""
-    _, (refusal,) = read([Row(1, json.dumps({**GOOD, **spoilt}, ensure_ascii=False))])
+    _, (refusal,) = read([row(1, json.dumps({**GOOD, **spoilt}, ensure_ascii=False))])
 
     assert "秘密" not in repr(refusal) + refusal.as_json
     (fault,) = refusal.reasons
@@ -71,7 +77,7 @@ def test_refuses_another_shape_without_its_values(
 )
 def test_refuses_what_is_no_object(text: str) -> None:
     """Whatever the text, it is a refusal and no defect."""
-    changes, (refusal,) = read([Row(1, text)])
+    changes, (refusal,) = read([row(1, text)])
 
     assert changes == []
     assert refusal.reasons
@@ -106,10 +112,10 @@ def test_an_outbox_is_held_to_its_source_and_municipality(
     bounds: Bounds, faults: list[tuple[str, str]]
 ) -> None:
     """A core system cannot speak for another; what is another's is refused, in its own words."""
-    changes, refusals = read([Row(1, json.dumps(GOOD)), Row(2, "[]")], bounds)
+    changes, refusals = read([row(1, json.dumps(GOOD)), row(2, "[]")], bounds)
 
     assert [seq for seq, _ in changes] == ([] if faults else [1])
-    found = [fault for refusal in refusals if refusal.seq == 1 for fault in refusal.reasons]
+    found = [fault for refusal in refusals if refusal.place == 1 for fault in refusal.reasons]
     assert [(fault.code, fault.field) for fault in found] == faults
     assert all(fault.item and "131130" not in fault.expected for fault in found)
-    assert [refusal.seq for refusal in refusals][-1] == 2
+    assert [refusal.place for refusal in refusals][-1] == 2

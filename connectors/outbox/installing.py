@@ -2,7 +2,7 @@
 
 A core system's database has logins of its own, and any of them that may make a schema can make
 ``renkei`` first: with a trigger on its outbox that would run with the rights of whoever installs.
-So nothing that is there is trusted. It is looked at whole (:mod:`~bus.publish.outbox.describing`)
+So nothing that is there is trusted. It is looked at whole (:mod:`~connectors.outbox.describing`)
 and compared with what this program makes itself: the present form and each former one
 (``former/``) are made in a schema of their own beside it, described in the same words, and undone.
 What is equal to neither, is owned by a stranger, or grants what no installation grants is refused
@@ -24,8 +24,8 @@ from importlib import resources
 from psycopg import errors, sql
 
 from bus.errors import ConfigurationError
-from bus.publish.outbox import describing, statements
-from bus.publish.outbox.database import Connection
+from connectors.outbox import describing, statements
+from connectors.outbox.database import Connection
 
 OWNER = "renkei_outbox"
 SCHEMA = "renkei"
@@ -336,7 +336,7 @@ async def _as_owner(connection: Connection, owner: str, *texts: str) -> None:
 
 
 def _form(number: int) -> str:
-    folder = resources.files("bus.publish.outbox")
+    folder = resources.files("connectors.outbox")
     place = folder / "schema.sql" if number == PRESENT else folder / "former" / f"{number}.sql"
     return place.read_text("utf-8")
 

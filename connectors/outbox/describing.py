@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from bus.publish.outbox.database import Connection
+from connectors.outbox.database import Connection
 
 LINES = """
 WITH own AS (

@@ -5,18 +5,23 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bus.connect.source import Limits
 from bus.errors import BrokerUnavailable
 from bus.model import Change
-from bus.publish import bulk
-from bus.publish.bulk import Journal, Line, Progress, RefusedLine, batches, lines, load
+from bus.publish.runner import BULK
 from bus.sealing import Seals
+from connectors.jsonlines import source as jsonlines
+from connectors.jsonlines.journal import Journal
+from connectors.jsonlines.source import Line, LinesSource, Progress, RefusedLine, lines
 from tests.support.changes import body, change, record
 from tests.support.keys import Pocket
+from tests.support.loads import load
 from tests.support.sealed import STREAM
 
 KEY = b"k" * 32
@@ -170,6 +175,12 @@ class Failing:
         self._inner = inner
         self._left = at
 
+    async def start(self) -> None:
+        """It was started."""
+
+    async def close(self) -> None:
+        """It is used again."""
+
     async def publish(self, changes: Any) -> Any:
         self._left -= 1
         if self._left == 0:
@@ -177,17 +188,16 @@ class Failing:
         return await self._inner.publish(changes)
 
 
-async def test_a_load_goes_on_where_it_stopped(
-    house: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_load_goes_on_where_it_stopped(house: Any, tmp_path: Path) -> None:
     """After the broker was away, nothing is read twice and nothing is left out."""
-    monkeypatch.setattr(bulk, "BATCH_CHANGES", 3)
+    by_three = replace(BULK, batch_changes=3)
     file = tmp_path / "load.jsonl"
     file.write_bytes(residents(4) + b"oops\n" + residents(5, first=5))
     publisher = await house.publisher()
     journal = Journal(tmp_path / "home", file)
+    failing = Failing(publisher, at=3)
     with pytest.raises(BrokerUnavailable), file.open("rb") as content:
-        await load(content, Failing(publisher, at=3), sealed=[], key=KEY, advanced=journal.write)
+        await load(content, failing, sealed=[], key=KEY, pace=by_three, advanced=journal.write)
 
     progress = Journal(tmp_path / "home", file).resume()
 
@@ -195,7 +205,7 @@ async def test_a_load_goes_on_where_it_stopped(
     assert (progress.lines, progress.published, progress.refused) == (6, 5, 1)
     with file.open("rb") as content:
         content.seek(progress.offset)
-        done = await load(content, publisher, sealed=[], key=KEY, progress=progress)
+        done = await load(content, publisher, sealed=[], key=KEY, pace=by_three, progress=progress)
     assert (done.lines, done.published, done.refused, done.resent) == (10, 9, 1, 0)
     assert len(house.events("resident")) == 9
 
@@ -246,10 +256,9 @@ def test_a_journal_holds_no_content(tmp_path: Path) -> None:
 
 def test_an_endless_line_is_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
     """A line beyond the bound is passed over in pieces, and what follows is read."""
-    monkeypatch.setattr(bulk, "MOST_LINE_BYTES", 10)
-    monkeypatch.setattr(bulk, "_CHUNK", 4)
+    monkeypatch.setattr(jsonlines, "_CHUNK", 4)
 
-    found = list(lines(io.BytesIO(b"a" * 35 + b"\n" + b"b" * 10 + b"\n" + b"c" * 11)))
+    found = list(lines(io.BytesIO(b"a" * 35 + b"\n" + b"b" * 10 + b"\n" + b"c" * 11), most=10))
 
     assert found == [
         Line(1, None, 36, True),
@@ -258,27 +267,28 @@ def test_an_endless_line_is_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
-async def test_a_line_that_is_too_long_is_refused(
-    house: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_line_that_is_too_long_is_refused(house: Any) -> None:
     """And the next one is published."""
-    monkeypatch.setattr(bulk, "MOST_LINE_BYTES", 5_000)
     data = b'"' + b"x" * 6_000 + b'"\n' + line()
 
-    progress, refused = await loaded(await house.publisher(), data)
+    pace = replace(BULK, change_bytes=5_000)
+
+    progress, refused = await loaded(await house.publisher(), data, pace=pace)
 
     assert [fault.code for fault in refused[0].faults] == ["too-large"]
     assert progress.published == 1
 
 
-def test_batches_are_bounded_by_lines_and_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_batches_are_bounded_by_lines_and_bytes() -> None:
     """Neither many short lines nor a few long ones fill the memory."""
-    monkeypatch.setattr(bulk, "BATCH_CHANGES", 3)
-    monkeypatch.setattr(bulk, "BATCH_BYTES", 10)
 
-    def sizes(data: bytes) -> list[int]:
-        return [len(batch) for batch in batches(lines(io.BytesIO(data)))]
+    async def sizes(data: bytes) -> list[int]:
+        source, found = LinesSource(io.BytesIO(data)), []
+        while taken := await source.take(Limits(changes=3, bytes=10, change_bytes=1_000)):
+            found.append(len(taken))
+            await source.settle([], [])
+        return found
 
-    assert sizes(b"a\n" * 7) == [3, 3, 1]
-    assert sizes(b"aaaaaaaa\n" * 4) == [2, 2]
-    assert sizes(b"") == []
+    assert await sizes(b"a\n" * 7) == [3, 3, 1]
+    assert await sizes(b"aaaaaaaa\n" * 4) == [2, 2]
+    assert await sizes(b"") == []

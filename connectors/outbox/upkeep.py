@@ -1,4 +1,4 @@
-"""What operators do with an outbox: install it, see how it stands, settle what was refused."""
+"""What operators do with an outbox: install it, see how it is, settle what was refused."""
 
 from __future__ import annotations
 
@@ -7,49 +7,17 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
+from bus.connect.source import Backlog, SourceStatus
 from bus.errors import ConfigurationError
-from bus.publish.outbox import installing, statements
-from bus.publish.outbox.database import Connection, connect, translated
-from bus.publish.outbox.installing import Plan
+from connectors.outbox import installing, statements
+from connectors.outbox.database import Connection, connect, translated
+from connectors.outbox.installing import Plan
 
-WARN_BEFORE = timedelta(days=7)
-"""How long before refused changes go it is said."""
 COUNT_MOST = 100_000  # where counting a backlog stops
 _KEY = re.compile(r"[0-9]{6}/[!-~]{1,15}")  # <municipality_code>/<subject_id>
-
-
-@dataclass(frozen=True, slots=True)
-class Backlog:
-    """What waits in an outbox."""
-
-    pending: int  # at most COUNT_MOST
-    oldest_s: float  # age of the first pending change; 0 if none
-    refused: int  # at most COUNT_MOST
-    refused_oldest_s: float = 0.0  # since the first of them was refused; 0 if none
-
-    def refused_go_in(self, keep: timedelta | None) -> timedelta | None:
-        """When the first refused change goes; None if there is none, or it stays until settled."""
-        if keep is None or not self.refused:
-            return None
-        return keep - timedelta(seconds=self.refused_oldest_s)
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How an outbox stands: what waits, and which relay leads it."""
-
-    system: str
-    backlog: Backlog
-    leader: str | None
-    lease_left_s: float | None  # negative: it ran out
-
-    @property
-    def is_led(self) -> bool:
-        """Whether a relay has shown a sign of life within its lease."""
-        return self.lease_left_s is not None and self.lease_left_s > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +30,13 @@ class RefusedChange:
     refused_at: datetime
     reasons: tuple[dict[str, Any], ...]
     behind: int | None  # the refused change of the same subject just before
-    kept: str | None = None  # how its content is kept: bus.publish.outbox.concealing.Kept
+    kept: str | None = None  # how its content is kept: connectors.outbox.concealing.Kept
 
 
 async def install(system: str, uri: str, plan: Plan | None = None) -> None:
     """Make or bring up to date the outbox in a database, and grant roles what they need.
 
-    May be run again at any time, by an administrator: see :mod:`~bus.publish.outbox.installing`.
+    May be run again at any time, by an administrator: see :mod:`~connectors.outbox.installing`.
     """
     async with _opened(system, uri) as connection:
         await installing.install(connection, system, plan or Plan())
@@ -104,18 +72,50 @@ async def backlog(connection: Connection) -> Backlog:
     return Backlog(pending, max(oldest_s or 0.0, 0.0), refused, max(refused_s or 0.0, 0.0))
 
 
-async def standing(system: str, uri: str) -> Standing:
-    """How one outbox stands."""
+async def status(system: str, uri: str) -> SourceStatus:
+    """How one outbox is."""
     async with _opened(system, uri) as connection:
         return await look_at(connection, system)
 
 
-async def look_at(connection: Connection, system: str) -> Standing:
-    """How the outbox stands that *connection* reaches."""
+async def look_at(connection: Connection, system: str) -> SourceStatus:
+    """How the outbox is that *connection* reaches."""
     waiting = await backlog(connection)
     leader = await (await connection.execute(statements.LEADER)).fetchone()
     holder, left_s = leader if leader is not None else (None, None)
-    return Standing(system, waiting, holder, left_s)
+    return SourceStatus(system, waiting, holder, left_s)
+
+
+class OutboxWatch:
+    """Looks at one outbox, by a connection of its own."""
+
+    def __init__(self, system: str, uri: str) -> None:
+        self._system = system
+        self._uri = uri
+        self._connection: Connection | None = None
+
+    async def look(self) -> SourceStatus:
+        """How the outbox is now.
+
+        Raises:
+            BusError: It cannot be looked into.
+        """
+        try:
+            if self._connection is None:
+                self._connection = await connect(
+                    self._uri, self._system, purpose="look", patience=10
+                )
+            with translated(self._system):
+                return await look_at(self._connection, self._system)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Let go of the connection; safe to call twice."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
 
 
 async def refused(system: str, uri: str, *, most: int = 1_000) -> list[RefusedChange]:

@@ -23,7 +23,7 @@ from enum import StrEnum
 from typing import Any
 
 from bus.model import Change, Fault
-from bus.publish.digits import is_individual_number
+from bus.model.number import is_individual_number
 from bus.sealing import Seals
 from bus.sealing.texts import belongings, key_id_of, seal, unseal
 

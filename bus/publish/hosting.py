@@ -1,4 +1,4 @@
-"""Several relays in one process, each for itself: what ends one ends no other."""
+"""Several sources in one process, each for itself: what ends one ends no other."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 from bus.errors import BusError, Reaction
 from bus.observe.tasks import Tasks, errors_of, until_over
-from bus.publish.outbox.relay import Relay
+from bus.publish.runner import Runner
 
 
-async def run_together(relays: Sequence[Relay], stop: asyncio.Event, tasks: Tasks) -> None:
+async def run_together(runners: Sequence[Runner], stop: asyncio.Event, tasks: Tasks) -> None:
     """Run until *stop* is set; stopping lets each finish its batch.
 
-    A relay that ends by itself is begun again after a back-off.
+    A runner that ends by itself is begun again after a back-off.
 
     Raises:
         BusError: None of them can work as it is configured; the first failure.
@@ -22,17 +22,17 @@ async def run_together(relays: Sequence[Relay], stop: asyncio.Event, tasks: Task
 
     def gives_up(_: BaseException) -> bool:
         failures[:] = [f.error for f in tasks.fallen if f.task == "relay" and _stops(f.error)]
-        return len(failures) == len(relays)
+        return len(failures) == len(runners)
 
     kept = [
-        tasks.keep("relay", relay.run, until_done=True, gives_up=gives_up, system=relay.system)
-        for relay in relays
+        tasks.keep("relay", runner.run, until_done=True, gives_up=gives_up, system=runner.name)
+        for runner in runners
     ]
     try:
         await until_over(kept, stop)
     finally:
-        for relay, each in zip(relays, kept, strict=True):
-            relay.stop()
+        for runner, each in zip(runners, kept, strict=True):
+            runner.stop()
             each.leave()
         failed = await errors_of(kept)
     if failed:
