@@ -20,6 +20,9 @@ from bus.errors import EngineError
 from bus.local.endpoints import Endpoints
 from tests.support import engines as test_engines
 
+# shared suites live outside the test tree; their assertions explain themselves all the same
+pytest.register_assert_rewrite("bus.conformance.sink_suite", "bus.conformance.broker_suite")
+
 HOME = pytest.StashKey[Path]()
 OWNER = pytest.StashKey[int]()
 

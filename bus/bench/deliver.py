@@ -18,7 +18,8 @@ from bus.deliver.delivery import Delivery
 from bus.deliver.fleet import Feed
 from bus.deliver.host import host, shared
 from bus.errors import Unready
-from bus.model import Applied, Checkpoint, Mark, Stream, View, ViewBatch
+from bus.model import Applied, Checkpoint, Mark, Stream, View, rows_in
+from bus.model import Delivery as Given
 from bus.observe.metrics import Metrics
 from bus.policy import compile_view, load_subscriptions
 from bus.settings import Settings
@@ -43,14 +44,14 @@ class Dropping:
     async def open(self, view: View) -> None:
         """There is nothing to open."""
 
-    async def apply(self, batch: ViewBatch) -> Applied:
+    async def apply(self, delivery: Given) -> Applied:
         now = perf_counter()
         if self.first is None:
             self.first = now  # the first batch's own cost is before its arrival: not counted
         else:
-            self.events += batch.end.offset - batch.start
+            self.events += delivery.end.offset - delivery.start
         self.last = now
-        return Applied(batch.records.num_rows, datetime.now(UTC))
+        return Applied(rows_in(delivery), datetime.now(UTC))
 
     async def checkpoint(self, partition: int) -> Checkpoint | None:  # noqa: ARG002 - the port's
         return None

@@ -22,7 +22,7 @@ from bus.bench.figures import seconds
 from bus.bench.rows import resident_rows
 from bus.catalog import Catalog
 from bus.connect import Sink
-from bus.model import Position, Receipt, View, ViewBatch
+from bus.model import Position, Receipt, Step, Upserts, View
 from bus.policy import compile_view, load_subscriptions, project
 from bus.sample.town import Town
 from bus.settings import SystemConnection
@@ -99,20 +99,20 @@ async def _applied(sink: Sink, view: View, batches: Sequence[pa.RecordBatch], st
     total = 0.0
     for records in batches:
         end = start + records.num_rows
-        batch = ViewBatch(
+        step = Step(
             view=view,
             partition=0,
             start=start,
             end=Position(cluster_id="bench", topic="bench", partition=0, offset=end),
-            records=records,
             receipt=Receipt(
                 system=view.system, stream=view.stream, partition=0, start=start, end=end,
                 delivered=f"{{[{start},{end})}}", view=view.fingerprint, rows=records.num_rows,
                 digest="0" * 64,
             ),
         )  # fmt: skip
+        upserts = Upserts(step=step, records=records)
         begin = perf_counter()
-        await sink.apply(batch)
+        await sink.apply(upserts)
         total += perf_counter() - begin
         start = end
     return total

@@ -34,18 +34,24 @@ from bus.errors import (
 from bus.model import (
     PROTECTION,
     Checkpoint,
+    Delivery,
+    Erasures,
     Keeping,
     Mark,
     Position,
     Protected,
+    ProtectionChange,
     Reached,
     Receipt,
+    Rewrites,
     Sensitivity,
+    Step,
     Suppression,
     ToRestore,
+    Upserts,
     View,
-    ViewBatch,
     ViewColumn,
+    content_of,
     multirange,
 )
 from bus.points import Point
@@ -159,43 +165,68 @@ def batch_of(
     end: int | None = None,
     partition: int = 0,
     cluster_id: str = "test-cluster",
-    erased: Sequence[str] = (),
     previous: str = "0" * 64,
-) -> ViewBatch:
-    """A batch of *view* from *start*; it ends after as many offsets as it has rows or keys."""
-    end = start + (len(rows) or len(erased)) if end is None else end
+) -> Upserts:
+    """Rows of *view* from *start* on; they end after as many offsets as there are rows."""
+    end = start + len(rows) if end is None else end
     if view.keeping is Keeping.HISTORY:
         rows = [
             {"log_partition": partition, "log_offset": start + at} | row
             for at, row in enumerate(rows)
         ]
     columns = [pa.array([row.get(f.name) for row in rows], type=f.type) for f in view.schema]
-    return ViewBatch(
-        view=view,
+    position = Position(
+        cluster_id=cluster_id,
+        topic=TOPIC_PREFIX + view.stream,
         partition=partition,
+        offset=end,
+        last_event_id=str(rows[-1]["event_id"]) if rows else None,
+    )
+    step = _step(view, start, position, rows=len(rows), previous=previous)
+    return Upserts(step=step, records=pa.RecordBatch.from_arrays(columns, schema=view.schema))
+
+
+def erasure_of(view: View, keys: Sequence[str], *, start: int, end: int | None = None) -> Erasures:
+    """Subjects of *view* go; it ends after as many offsets as there are keys."""
+    end = start + len(keys) if end is None else end
+    position = Position(
+        cluster_id="test-cluster", topic=TOPIC_PREFIX + view.stream, partition=0, offset=end
+    )
+    return Erasures(step=_step(view, start, position), keys=tuple(keys))
+
+
+def _step(
+    view: View, start: int, end: Position, *, rows: int = 0, previous: str = "0" * 64
+) -> Step:
+    return Step(
+        view=view,
+        partition=end.partition,
         start=start,
-        end=Position(
-            cluster_id=cluster_id,
-            topic=TOPIC_PREFIX + view.stream,
-            partition=partition,
-            offset=end,
-            last_event_id=str(rows[-1]["event_id"]) if rows else None,
-        ),
-        records=pa.RecordBatch.from_arrays(columns, schema=view.schema),
-        erased=tuple(erased),
+        end=end,
         receipt=Receipt(
             system=view.system,
             stream=view.stream,
-            partition=partition,
+            partition=end.partition,
             start=start,
-            end=end,
-            delivered=multirange(range(start, start + len(rows))),
+            end=end.offset,
+            delivered=multirange(range(start, start + rows)),
             view=view.fingerprint,
-            rows=len(rows),
+            rows=rows,
             digest=f"{start:064d}",
             previous=previous,
         ),
     )
+
+
+def rewrites_of(batch: Upserts, *keys: str, masked_under: Reached | None = None) -> Rewrites:
+    """The rows of *batch* as those that the store has of *keys*, seen anew."""
+    return Rewrites(step=batch.step, keys=keys, records=batch.records, masked_under=masked_under)
+
+
+def rows_of(delivery: Delivery) -> list[Row]:
+    """What a delivery brings to the table of its view."""
+    content = content_of(delivery)
+    return [] if isinstance(content, Erasures) else content.records.to_pylist()
 
 
 def fenced_view(
@@ -236,20 +267,18 @@ def protection_of(
     partition: int = 0,
     households: Sequence[str] = (),
     as_of: Reached | None = None,
-) -> ViewBatch:
-    """A batch of the protection stream, after which *persons* are covered, as of the batch's end
-    if no more is said."""
+) -> ProtectionChange:
+    """Rows of the protection stream, after which *persons* are covered, as of their end if no
+    more is said."""
     batch = batch_of(
         view_of("protection"), [person("p", start + 1)], start=start, partition=partition
     )
-    return replace(
-        batch,
-        protected=Protected(
-            frozenset(f"{CITY}/{one}" for one in persons),
-            frozenset(f"{CITY}/{one}" for one in households),
-            as_of=known_to(start + 1, partition) if as_of is None else as_of,
-        ),
+    protected = Protected(
+        frozenset(f"{CITY}/{one}" for one in persons),
+        frozenset(f"{CITY}/{one}" for one in households),
+        as_of=known_to(start + 1, partition) if as_of is None else as_of,
     )
+    return ProtectionChange(protected=protected, brought_by=batch)
 
 
 @contextlib.asynccontextmanager
@@ -573,7 +602,7 @@ class SinkSuite:
         async with opened(rig.sink(), view) as sink:
             await sink.apply(batch_of(view, [person("1"), person("2"), person("a/b")]))
             keys = [f"{CITY}/1", f"{CITY}/unknown", f"{CITY}/a/b", "no key of ours"]
-            applied = await sink.apply(batch_of(view, start=3, erased=keys))
+            applied = await sink.apply(erasure_of(view, keys, start=3))
             checkpoint = await sink.checkpoint(0)
 
         assert applied.rows == 2
@@ -586,7 +615,7 @@ class SinkSuite:
         view = view_of()
         async with opened(rig.sink(), view) as sink:
             await sink.apply(batch_of(view, [person("1", 5)]))
-            await sink.apply(batch_of(view, start=1, erased=[f"{CITY}/1"]))
+            await sink.apply(erasure_of(view, [f"{CITY}/1"], start=1))
             await sink.apply(batch_of(view, [person("1", 1)], start=2))
 
         assert [row["version"] for row in await rig.stored(view)] == [1]
@@ -597,7 +626,7 @@ class SinkSuite:
         view = view_of()
         async with opened(rig.sink(), view) as sink:
             await sink.apply(batch_of(view, [person(f"a{at}") for at in range(rows)]))
-            await sink.apply(batch_of(view, start=rows, erased=[f"{CITY}/a0"]))
+            await sink.apply(erasure_of(view, [f"{CITY}/a0"], start=rows))
             later = [person(f"b{at}") for at in range(rows)]
             await sink.apply(batch_of(view, later, start=rows + 1))
 
@@ -610,7 +639,7 @@ class SinkSuite:
         view = view_of(keeping=Keeping.HISTORY)
         async with opened(rig.sink(), view) as sink:
             await sink.apply(batch_of(view, [person("1")]))
-            applied = await sink.apply(batch_of(view, start=1, erased=[f"{CITY}/1"]))
+            applied = await sink.apply(erasure_of(view, [f"{CITY}/1"], start=1))
 
         assert applied.rows == 0
         assert len(await rig.stored(view)) == 1
@@ -851,8 +880,7 @@ class SinkSuite:
             assert await sink.to_restore() == ToRestore(known_to(2), {f"{CITY}/1": 3})
 
             anew = [vehicle("1", 2, name="older"), vehicle("1", 3), vehicle("2", 2)]
-            batch = batch_of(view, anew, start=2, end=2)
-            batch = replace(batch, restored=(f"{CITY}/1",))
+            batch = rewrites_of(batch_of(view, anew, start=2, end=2), f"{CITY}/1")
             with pytest.raises(FenceBehind):
                 await sink.apply(replace(batch, masked_under=known_to(1)))
             applied = await sink.apply(replace(batch, masked_under=known_to(2)))
@@ -902,7 +930,7 @@ class SinkSuite:
             await protection.apply(protection_of("a", start=1))
             async with opened(protection.fresh(), protections) as fresh:
                 for start in range(3):
-                    filled = replace(protection_of("a", start=start), protected=None)
+                    filled = protection_of("a", start=start).brought_by
                     await fresh.apply(filled)
                 assert (await sink.to_restore()).reached == known_to(2)
                 async with fresh.hold() as held:
@@ -926,7 +954,7 @@ class SinkSuite:
             await protection.apply(protection_of("a"))
             standing = batch_of(view_of("protection"), start=1, end=1)
             both = protection_of("a", "b", as_of=known_to(1) | joined).protected
-            await protection.apply(replace(standing, protected=both))
+            await protection.apply(ProtectionChange(protected=both, brought_by=standing))
 
             assert [row["kept_at_lot"] for row in await rig.stored(view)] == [None, None]
             assert (await sink.to_restore()).reached == known_to(1) | joined
@@ -940,7 +968,7 @@ class SinkSuite:
                     await sink.apply(replace(late, masked_under=known))
 
             alone = protection_of("a", as_of=known_to(1) | {"household/3": 8}).protected
-            await protection.apply(replace(standing, protected=alone))
+            await protection.apply(ProtectionChange(protected=alone, brought_by=standing))
             assert (await sink.to_restore()).rows == {f"{CITY}/2": 1}
 
     async def test_older_coverage_than_the_store_has_is_refused(self, rig: SinkRig) -> None:
@@ -960,7 +988,7 @@ class SinkSuite:
             assert (await sink.to_restore()).rows == {}
 
             async with opened(protection.fresh(), protections) as fresh:
-                await fresh.apply(replace(protection_of("a"), protected=None))
+                await fresh.apply(protection_of("a").brought_by)
                 async with fresh.hold() as holding:
                     with pytest.raises(FenceBehind):
                         await holding.swap((), Protected(as_of=known_to(1)))
@@ -979,11 +1007,10 @@ class SinkSuite:
             held = batch_of(view, start=2, end=2)
             for persons, known in ((["a", "b"], 1), (["b"], 2)):
                 word = protection_of(*persons, as_of=known_to(known)).protected
-                await sink.apply(replace(held, protected=word))
+                await sink.apply(ProtectionChange(protected=word, brought_by=held))
                 assert [row["protected"] for row in await rig.stored(view)] == [True, True]
             assert await sink.to_restore() == ToRestore(known_to(2), {f"{CITY}/1": 1})
-            anew = batch_of(view, rows[:1], start=2, end=2)
-            anew = replace(anew, restored=(f"{CITY}/1",))
+            anew = rewrites_of(batch_of(view, rows[:1], start=2, end=2), f"{CITY}/1")
             with pytest.raises(FenceBehind):
                 await sink.apply(replace(anew, masked_under=known_to(1)))
             await sink.apply(replace(anew, masked_under=known_to(2)))
@@ -1027,10 +1054,10 @@ class SinkSuite:
         async with opened(sink, view), opened(protection, view_of("protection")):
             await sink.apply(batch_of(view, [vehicle("1", owner_id="a", protected=True)]))
             await protection.apply(protection_of())
-            await sink.apply(batch_of(view, start=1, erased=[f"{CITY}/1"]))
+            await sink.apply(erasure_of(view, [f"{CITY}/1"], start=1))
             assert (await sink.to_restore()).rows == {f"{CITY}/1": 0}
             batch = batch_of(view, start=2, end=2)
-            await sink.apply(replace(batch, restored=(f"{CITY}/1",)))
+            await sink.apply(rewrites_of(batch, f"{CITY}/1"))
             assert (await sink.to_restore()).rows == {}
 
     async def test_a_protection_that_is_turned_away_takes_nothing(self, rig: SinkRig) -> None:
@@ -1051,8 +1078,9 @@ class SinkSuite:
         async with opened(sink, view), opened(protection, view_of("protection")):
             await sink.apply(batch_of(view, [vehicle("1", owner_id="a")]))
             await protection.apply(protection_of("a"))
-            erased = batch_of(view_of("protection"), start=1, erased=[f"{CITY}/p"])
-            await protection.apply(replace(erased, protected=Protected(as_of=known_to(2))))
+            erased = erasure_of(view_of("protection"), [f"{CITY}/p"], start=1)
+            nobody = Protected(as_of=known_to(2))
+            await protection.apply(ProtectionChange(protected=nobody, brought_by=erased))
 
             assert (await sink.to_restore()).rows == {f"{CITY}/1": 1}
         assert await rig.stored(view_of("protection")) == []
@@ -1184,7 +1212,7 @@ class SinkSuite:
         view = view_of()
         async with opened(rig.sink(), view) as sink:
             await sink.apply(batch_of(view, [person("1"), person("2")]))
-            erased = await sink.apply(batch_of(view, start=2, end=2, erased=[f"{CITY}/1"]))
+            erased = await sink.apply(erasure_of(view, [f"{CITY}/1"], start=2, end=2))
             held = await sink.checkpoint(0)
             await sink.apply(batch_of(view, [person("3")], start=2))
 
@@ -1317,7 +1345,7 @@ class SinkSuite:
                 with pytest.raises(EditionOutdated):
                     await late.apply(batch_of(old, people, start=rows))
                 with pytest.raises(EditionOutdated):
-                    await late.apply(batch_of(old, start=rows, erased=[f"{CITY}/000"]))
+                    await late.apply(erasure_of(old, [f"{CITY}/000"], start=rows))
                 with pytest.raises(EditionOutdated):
                     await rig.sink().open(old)
                 await sink.apply(batch_of(new, [person("x")], start=rows))

@@ -19,7 +19,7 @@ from datetime import datetime
 from typing import Protocol
 
 from bus.errors import ConfigurationError
-from bus.model import Applied, Checkpoint, Mark, Protected, ToRestore, View, ViewBatch
+from bus.model import Applied, Checkpoint, Delivery, Mark, Protected, ToRestore, View
 
 
 class Sink(Protocol):
@@ -42,16 +42,16 @@ class Sink(Protocol):
             Unready: Something that must be there is missing: the database, a table, a right.
         """
 
-    async def apply(self, batch: ViewBatch) -> Applied:
-        """Make the batch's effect durable, whole or not at all.
+    async def apply(self, delivery: Delivery) -> Applied:
+        """Make the delivery's effect durable, whole or not at all.
 
-        Repeating a batch has no further effect. In a view that keeps state, a row changes only to
-        a higher version. Erased keys take rows out of a view that keeps state; a history stays
-        what it was. One sink applies one batch at a time; calls for several partitions may
-        overlap and wait for each other.
+        In a view that keeps state, a row changes only to a higher version by *Upserts*, and only
+        to the same by *Rewrites*. *Erasures* take rows out of a view that keeps state; a history
+        stays what it was. One sink applies one delivery at a time; calls for several partitions
+        may overlap and wait for each other.
 
         Raises:
-            EventRefused: A row of the batch will never fit; nothing was written.
+            EventRefused: A row of it will never fit; nothing was written.
             ConfigurationError: The store no longer fits the view; nothing was written.
             SinkUnavailable: The store did not answer; the effect is unknown.
             Unready: Something that must be there is missing; nothing was written.
@@ -84,9 +84,10 @@ class Positions(Protocol):
 class Transactional(Positions, Protocol):
     """Keeps position and receipt with the effect: *apply* makes all of it durable, or nothing.
 
-    The position moves only from ``batch.start`` (absent counts as 0). A replay leaves the position
-    where it is and stores its receipt. *apply* also raises:
-        LaneLost: The stored position is not ``batch.start``; nothing was written.
+    The position moves only from ``delivery.start`` (absent counts as 0), so that a delivery which
+    is repeated has no further effect. A replay leaves the position where it is and stores its
+    receipt. *apply* also raises:
+        LaneLost: The stored position is not ``delivery.start``; nothing was written.
     """
 
 
@@ -115,20 +116,18 @@ class Reshapes(Protocol):
 class Suppresses(Protocol):
     """Takes locations out of what it holds, and says which may come back.
 
-    A batch of the protection stream carries who is under protection by now, and so may one of
-    any stream that has the flag. In the same
-    transaction their locations go, and their flag is set, in every table of this store that
-    withholds (of whatever stream, filled by whatever process), and the rows whose locations
-    may be shown again are written down (see :meth:`to_restore`). From then on a batch that was
-    masked under less than this store's protection lanes have passed is refused; and so is one
-    that says who is protected as of less. A store looks for whom it was not told of before
-    (:meth:`~bus.model.Protected.newly`), or for everybody. Whatever keeps it, and its log,
-    learns nothing of persons of whom it holds no row.
+    A *ProtectionChange* says who is covered by now, with what brought it. In the same transaction
+    their locations go, and their flag is set, in every table of this store that withholds (of
+    whatever stream, filled by whatever process), and the rows whose locations may be shown again
+    are written down (see :meth:`to_restore`). From then on rows that were masked under less than
+    that are refused; and so is a change that says who is covered as of less. A store looks for
+    whom it was not told of before (:meth:`~bus.model.Protected.newly`), or for everybody. Whatever
+    keeps it, and its log, learns nothing of persons of whom it holds no row.
 
-    A batch that restores rewrites rows of the same version, and no other; what was written
-    down of its keys is done with. *apply* also raises:
-        FenceBehind: The batch was masked under an older word on who is under protection than
-            the store has, or says an older one; nothing was written. Mask it again.
+    *Rewrites* change rows of the same version, and no other; what was written down of their keys
+    is done with. *apply* also raises:
+        FenceBehind: The rows were masked under an older word on who is covered than the store has,
+            or the change says an older one; nothing was written. Mask it again.
     """
 
     async def to_restore(self) -> ToRestore:
@@ -204,7 +203,7 @@ class Held(Protocol):
         row that the fresh table lacks goes, but for those of the subjects *settled* (keys,
         ``<municipality_code>/<subject_id>``): something of them was set aside when the fresh table
         passed it, and may have been applied meanwhile. Of the protection stream *protected* is
-        applied with it, as with a batch (see :class:`Suppresses`): from the new positions on.
+        applied with it, as with a delivery (see :class:`Suppresses`): from the new positions on.
 
         Raises:
             ConfigurationError: The table in use refuses a row; nothing has changed.

@@ -18,7 +18,20 @@ from bus.deliver.patience import Patience
 from bus.deliver.rows import Rows, ranges
 from bus.deliver.viewing import Viewer
 from bus.errors import BusError, FenceBehind, LaneError, Reaction, Unavailable
-from bus.model import Applied, Mark, Position, Protected, Receipt, ViewBatch
+from bus.model import (
+    Applied,
+    Delivery,
+    Erasures,
+    Mark,
+    Position,
+    Protected,
+    ProtectionChange,
+    Receipt,
+    Rewrites,
+    Step,
+    Upserts,
+    rows_in,
+)
 from bus.model.receipt import NO_PREVIOUS
 from bus.points import Point, passed
 from bus.sealing.proofs import digest
@@ -120,25 +133,21 @@ class Mover:
             digest=said,
             previous=self._chain,
         )
-        batch = ViewBatch(
+        step = Step(
             view=kit.view,
             partition=kit.place[1],
             start=self.position.offset,
             end=end,
-            records=rows.records,
             receipt=receipt,
-            erased=erased,
-            masked_under=rows.masked_under,
-            protected=await self._protected() if tells or self._protects else None,
-            restored=restored,
             proof=await kit.shared.testimony.prove(kit.name, end, receipt),
         )
+        delivery = await self._delivery(step, rows, erased, restored, tells=tells)
         await self.settle()
         if self._sends_receipts:
             await self._patience.persist(lambda: kit.shared.views.record(kit.view))
         self._is_moving = True
         try:
-            applied = await self._applied(batch, rows)
+            applied = await self._applied(delivery, rows)
             self.position, self._chain, self._applied_at = end, receipt.chain, applied.applied_at
         finally:
             self._is_moving = False
@@ -184,40 +193,60 @@ class Mover:
         key = (await self._patience.persist(shared.proofs.ring)).current
         return await self._patience.persist(lambda: shared.fence.sealed_by_now(key))
 
-    async def _applied(self, batch: ViewBatch, rows: Rows) -> Applied:
+    async def _delivery(
+        self,
+        step: Step,
+        rows: Rows,
+        erased: tuple[str, ...],
+        restored: tuple[str, ...],
+        *,
+        tells: bool,
+    ) -> Delivery:
+        """What the store is given."""
+        if restored:
+            return Rewrites(
+                step=step, keys=restored, records=rows.records, masked_under=rows.masked_under
+            )
+        content: Upserts | Erasures
+        if erased:
+            content = Erasures(step=step, keys=erased)
+        else:
+            content = Upserts(step=step, records=rows.records, masked_under=rows.masked_under)
+        if not (tells or self._protects):
+            return content
+        return ProtectionChange(protected=await self._protected(), brought_by=content)
+
+    async def _applied(self, delivery: Delivery, rows: Rows) -> Applied:
         """Apply, again and again while the store is away; it may have committed unheard.
 
         What is tried again is masked anew: a store that is away may be away for long. A store that
-        knows of newer coverage than the rows were masked under, or than the batch says, has written
+        knows of newer coverage than the rows were masked under, or than is said to it, has written
         nothing: it is asked for again, at once, because the next change may be on its way.
         """
         sink, is_unknown = self._kit.sink, False
 
         async def masked_by_now() -> None:
-            nonlocal batch, rows
-            if batch.records.num_rows:  # of an erasure there is nothing to see
+            nonlocal delivery, rows
+            if rows_in(delivery):
                 rows = await self._viewer.anew(rows)
-            batch = replace(
-                batch,
-                records=rows.records,
-                masked_under=rows.masked_under,
-                protected=None if batch.protected is None else await self._protected(),
-            )
+            delivery = _seen_anew(delivery, rows)
+            if isinstance(delivery, ProtectionChange):
+                delivery = replace(delivery, protected=await self._protected())
 
         async def once() -> Applied:
             nonlocal is_unknown
             if is_unknown:
-                held = await sink.checkpoint(batch.partition)
-                if held is not None and held.receipt.chain == batch.receipt.chain:
+                held = await sink.checkpoint(delivery.partition)
+                if held is not None and held.receipt.chain == delivery.receipt.chain:
                     kit = self._kit
                     await kit.shared.testimony.insist(kit.name, kit.place, held)
-                    return Applied(len(batch.records), held.applied_at)
+                    return Applied(rows_in(delivery), held.applied_at)
                 is_unknown = False
-                if batch.view.is_fenced and batch.records.num_rows:
+                if delivery.view.is_fenced and rows_in(delivery):
                     await masked_by_now()
             for tries in itertools.count(1):
                 try:
-                    return await sink.apply(batch)
+                    return await sink.apply(delivery)
                 except FenceBehind:
                     if tries > _MASKED_AT_ONCE:
                         raise
@@ -251,3 +280,15 @@ class Mover:
             start=receipt.start,
             end=receipt.end,
         )
+
+
+def _seen_anew(delivery: Delivery, rows: Rows) -> Delivery:
+    """The same, with its rows as they are now."""
+    match delivery:
+        case Upserts() | Rewrites():
+            return replace(delivery, records=rows.records, masked_under=rows.masked_under)
+        case ProtectionChange(brought_by=Upserts() as content):
+            anew = replace(content, records=rows.records, masked_under=rows.masked_under)
+            return replace(delivery, brought_by=anew)
+        case _:  # of an erasure there is nothing to see
+            return delivery

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -21,7 +21,7 @@ from bus.control.views import Views
 from bus.deliver.pulse import Pulse, StorePulse
 from bus.deliver.state import Lanes
 from bus.errors import ConfigurationError, SinkUnavailable, Unready
-from bus.model import Applied, Checkpoint, ToRestore, View, ViewBatch
+from bus.model import Applied, Checkpoint, Delivery, ToRestore, View
 from bus.observe.metrics import Metrics
 from bus.observe.tasks import Tasks
 from bus.sealing import Proofs, Seals
@@ -79,9 +79,9 @@ class SharedSink:
         """What the store holds of one partition now."""
         return await self._alone(partial(self._checkpoint, partition))
 
-    async def apply(self, batch: ViewBatch) -> Applied:
-        """Apply one batch; others wait."""
-        return await self._alone(partial(self._apply, batch))
+    async def apply(self, delivery: Delivery) -> Applied:
+        """Apply one delivery; others wait."""
+        return await self._alone(partial(self._apply, delivery))
 
     async def to_restore(self) -> ToRestore:
         """Which rows may be shown with their locations again."""
@@ -128,11 +128,11 @@ class SharedSink:
         await self._open()
         return await self._positions.checkpoint(partition)
 
-    async def _apply(self, batch: ViewBatch) -> Applied:
+    async def _apply(self, delivery: Delivery) -> Applied:
         await self._open()
-        if batch.view.fingerprint == self._view.fingerprint:  # the same, of whatever edition
-            batch = replace(batch, view=self._view)
-        return await self._sink.apply(batch)
+        if delivery.view.fingerprint == self._view.fingerprint:  # the same, of whatever edition
+            delivery = delivery.under(self._view)
+        return await self._sink.apply(delivery)
 
     async def _to_restore(self) -> ToRestore:
         await self._open()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from bus.connect import Capabilities, Positions, Sink
 from bus.errors import Unready
 from bus.ledger.store import prepare
-from bus.model import Applied, Checkpoint, Mark, View, ViewBatch
+from bus.model import Applied, Checkpoint, Delivery, Mark, View
 
 
 class LedgerFeed:
@@ -64,9 +64,9 @@ class _LedgerSink:
             await self._feed.make_ready()
             await self._sink.open(view)
 
-    async def apply(self, batch: ViewBatch) -> Applied:
+    async def apply(self, delivery: Delivery) -> Applied:
         with self._feed.made():
-            return await self._sink.apply(batch)
+            return await self._sink.apply(delivery)
 
     async def checkpoint(self, partition: int) -> Checkpoint | None:
         return await self._positions.checkpoint(partition)

@@ -1,6 +1,16 @@
 """Values that cross seams. No I/O, nothing of Kafka, PostgreSQL or HTTP."""
 
 from bus.model.change import Change, ChangeRecord, PartialDate, event_key
+from bus.model.delivery import (
+    Delivery,
+    Erasures,
+    ProtectionChange,
+    Rewrites,
+    Step,
+    Upserts,
+    content_of,
+    rows_in,
+)
 from bus.model.edition import OF_THE_FILES, Edition, digest_of
 from bus.model.fault import Fault, Severity
 from bus.model.lane import LaneName
@@ -41,7 +51,6 @@ from bus.model.view import (
     Position,
     Suppression,
     View,
-    ViewBatch,
     ViewColumn,
 )
 
@@ -61,7 +70,9 @@ __all__ = [
     "Comparable",
     "Comparison",
     "Condition",
+    "Delivery",
     "Edition",
+    "Erasures",
     "ExceptionState",
     "Fault",
     "Ground",
@@ -82,25 +93,30 @@ __all__ = [
     "PartialDate",
     "Position",
     "Protected",
+    "ProtectionChange",
     "Reached",
     "Receipt",
+    "Rewrites",
     "SchemaVersion",
     "Sensitivity",
     "Severity",
+    "Step",
     "Stream",
     "Suppression",
     "System",
     "SystemKind",
     "ToRestore",
     "Turn",
+    "Upserts",
     "View",
-    "ViewBatch",
     "ViewColumn",
     "bare",
+    "content_of",
     "digest_of",
     "event_key",
     "in_header",
     "knows",
     "multirange",
+    "rows_in",
     "spellings",
 ]

@@ -1,4 +1,4 @@
-"""Views and the batches that carry them: the values that cross from policy to connectors."""
+"""Views, and where a lane stands: values that cross from policy to connectors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from bus.model.mask import Condition, Mask, Mode
-from bus.model.protection import FLAG, HOUSEHOLD, PROTECTION, Protected, Reached
+from bus.model.protection import FLAG, HOUSEHOLD, PROTECTION
 from bus.model.receipt import Receipt
 from bus.model.stream import Sensitivity
 
@@ -176,38 +176,9 @@ class Checkpoint:
     proof: str | None = None  # as the batch had it; absent from what was stored without one
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ViewBatch:
-    """Consecutive rows of one lane, in exactly the view's schema, and where they end.
-
-    ``start`` is where the lane's last batch ended, not the first offset inside: compaction and
-    filtering leave holes, positions have none. ``records`` may be empty: the position moves all
-    the same. ``erased`` holds Kafka keys (``<municipality_code>/<subject_id>``) whose rows must
-    go; a batch has records or erased keys, not both. A replay has ``start == end.offset``.
-
-    ``masked_under`` is set where the view is fenced: how far the mask knows the logs that coverage
-    rests on. ``protected`` is set in batches of the protection stream: who is covered by now.
-    ``restored`` holds keys of rows that are restored by this replay: its records are versions that
-    the store has, seen anew. ``proof`` is kept beside the
-    receipt; a store does not look into it.
-    """
-
-    view: View
-    partition: int
-    start: int
-    end: Position
-    records: pa.RecordBatch
-    receipt: Receipt
-    erased: tuple[str, ...] = ()
-    masked_under: Reached | None = None
-    protected: Protected | None = None
-    proof: str | None = None
-    restored: tuple[str, ...] = ()
-
-
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What a sink says of a batch that is now durable."""
+    """What a sink says of a delivery that is now durable."""
 
     rows: int  # rows that changed the store; fewer than delivered where a newer version was there
     applied_at: datetime  # aware; the store's own clock if it has one

@@ -2,7 +2,7 @@
 
 The store is an object of its own, shared by the sinks that are given it. A sink that is closed
 and made anew over the same store therefore finds what was there, as after a restart. Every
-batch takes effect whole or not at all, and a position moves only from where the batch starts.
+delivery takes effect whole or not at all, and a position moves only from where it starts.
 Like most databases it refuses text with a NUL character, so that parking can be tried on it.
 """
 
@@ -43,13 +43,18 @@ from bus.errors import (
 from bus.model import (
     Applied,
     Checkpoint,
+    Delivery,
+    Erasures,
     Keeping,
     Mark,
     Protected,
+    ProtectionChange,
     Reached,
+    Rewrites,
     ToRestore,
+    Upserts,
     View,
-    ViewBatch,
+    content_of,
     knows,
 )
 from bus.points import Point
@@ -124,24 +129,27 @@ class MemorySink:
         self._store.tables.setdefault(self._key, {})
         self._note(view)
 
-    async def apply(self, batch: ViewBatch) -> Applied:
+    async def apply(self, delivery: Delivery) -> Applied:
+        content = content_of(delivery)
         async with self._store.writing[self._key]:
             self._reach_store()
-            self._insist_on_view(batch.view)
-            self._insist_on_fence(batch)
-            checkpoint = self._moved(batch)
+            self._insist_on_view(delivery.view)
+            self._insist_on_fence(delivery)
+            checkpoint = self._moved(delivery)
             self._store.on_point(Point.SINK_MOVED)
             stream, before = self._key, self._store.tables
             tables = before | {stream: dict(before[stream])}
-            rows = _applied(tables[stream], batch)
-            taken = self._store.taken - {(stream, _key_of(key)) for key in batch.restored}
-            if batch.protected is not None:
-                taken |= _suppressed(self._store, tables, batch.protected)
+            rows = _applied(tables[stream], content)
+            taken = self._store.taken
+            if isinstance(delivery, Rewrites):
+                taken = taken - {(stream, _key_of(key)) for key in delivery.keys}
+            if isinstance(delivery, ProtectionChange):
+                taken = taken | _suppressed(self._store, tables, delivery.protected)
             self._store.on_point(Point.SINK_WRITTEN)
             self._store.tables, self._store.taken = tables, taken
-            self._store.checkpoints[stream, batch.partition] = checkpoint
-            if batch.protected is not None:
-                self._store.fence |= batch.protected.as_of
+            self._store.checkpoints[stream, delivery.partition] = checkpoint
+            if isinstance(delivery, ProtectionChange):
+                self._store.fence |= delivery.protected.as_of
             self._store.on_point(Point.SINK_COMMITTED)
             return Applied(rows, checkpoint.applied_at)
 
@@ -239,42 +247,45 @@ class MemorySink:
         else:
             self._store.withheld[self._key] = withheld if noted is None else withheld.after(noted)
 
-    def _insist_on_fence(self, batch: ViewBatch) -> None:
+    def _insist_on_fence(self, delivery: Delivery) -> None:
         """Refuse what was masked under less than the coverage that is applied here, and older
         coverage than that."""
-        if batch.protected is not None:
-            _insist_on_coverage(self._store, batch.protected.as_of, batch.view)
-        if batch.view.is_fenced and batch.records.num_rows:
-            _insist_on_coverage(self._store, batch.masked_under or {}, batch.view)
+        view, content = delivery.view, content_of(delivery)
+        if isinstance(delivery, ProtectionChange):
+            _insist_on_coverage(self._store, delivery.protected.as_of, view)
+        if isinstance(content, Erasures) or not content.records.num_rows:
+            return
+        if view.is_fenced:
+            _insist_on_coverage(self._store, content.masked_under or {}, view)
 
     def _reach_store(self) -> None:
         if self._store.is_away:
             raise SinkUnavailable("the store does not answer")
 
-    def _moved(self, batch: ViewBatch) -> Checkpoint:
+    def _moved(self, delivery: Delivery) -> Checkpoint:
         """The lane's next checkpoint; a replay keeps the position that is there."""
         if self._view is None:
-            raise SinkUnavailable("the store is not open", partition=batch.partition)
-        stored = self._store.checkpoints.get((self._key, batch.partition))
+            raise SinkUnavailable("the store is not open", partition=delivery.partition)
+        stored = self._store.checkpoints.get((self._key, delivery.partition))
         here = stored.position.offset if stored else 0
-        log = (batch.end.cluster_id, batch.end.topic)
-        if here != batch.start or (
+        log = (delivery.end.cluster_id, delivery.end.topic)
+        if here != delivery.start or (
             stored and (stored.position.cluster_id, stored.position.topic) != log
         ):
             raise LaneLost(
                 "somebody else moved this lane",
-                stream=batch.view.stream,
-                partition=batch.partition,
-                expected=batch.start,
+                stream=delivery.view.stream,
+                partition=delivery.partition,
+                expected=delivery.start,
                 stored=here,
             )
-        is_replay = stored is not None and batch.end.offset == batch.start
-        position = stored.position if stored and is_replay else batch.end
+        is_replay = stored is not None and delivery.end.offset == delivery.start
+        position = stored.position if stored and is_replay else delivery.end
         return Checkpoint(
             position=position,
-            receipt=batch.receipt,
+            receipt=delivery.receipt,
             applied_at=self._store.clock(),
-            proof=batch.proof,
+            proof=delivery.proof,
         )
 
 
@@ -409,18 +420,22 @@ def _insist(store: MemoryStore, view: View) -> None:
         )
 
 
-def _applied(table: Table, batch: ViewBatch) -> int:
-    """Make the batch's effect on *table*; how many rows changed."""
-    if batch.restored:
-        return _rewrite(table, batch)
-    return _erase(table, batch) if batch.erased else _write(table, batch)
+def _applied(table: Table, content: Upserts | Erasures | Rewrites) -> int:
+    """Have the effect of *content* on *table*; how many rows changed."""
+    match content:
+        case Rewrites():
+            return _rewrite(table, content)
+        case Erasures():
+            return _erase(table, content)
+        case Upserts():
+            return _write(table, content)
 
 
-def _rewrite(table: Table, batch: ViewBatch) -> int:
-    """Put the batch's rows in the place of those of the same version."""
+def _rewrite(table: Table, rewrites: Rewrites) -> int:
+    """Put rows in the place of those of the same version."""
     changed = 0
-    for row in batch.records.to_pylist():
-        key = tuple(row[name] for name in batch.view.key)
+    for row in rewrites.records.to_pylist():
+        key = tuple(row[name] for name in rewrites.view.key)
         if key in table and table[key]["version"] == row["version"]:
             table[key] = row
             changed += 1
@@ -431,16 +446,16 @@ def _key_of(key: str) -> tuple[str, ...]:
     return tuple(key.split("/", 1))
 
 
-def _write(table: Table, batch: ViewBatch) -> int:
-    """Put the batch's rows into *table*; how many changed it."""
+def _write(table: Table, upserts: Upserts) -> int:
+    """Put rows into *table*; how many changed it."""
     changed = 0
-    for row in batch.records.to_pylist():
+    for row in upserts.records.to_pylist():
         if any("\x00" in text for text in _texts(row)):
-            raise EventRefused("the store takes no NUL character", stream=batch.view.stream)
-        key = tuple(row[name] for name in batch.view.key)
+            raise EventRefused("the store takes no NUL character", stream=upserts.view.stream)
+        key = tuple(row[name] for name in upserts.view.key)
         stored = table.get(key)
         is_newer = stored is None or (
-            batch.view.keeping is Keeping.STATE and stored["version"] < row["version"]
+            upserts.view.keeping is Keeping.STATE and stored["version"] < row["version"]
         )
         if is_newer:
             table[key] = row
@@ -448,11 +463,11 @@ def _write(table: Table, batch: ViewBatch) -> int:
     return changed
 
 
-def _erase(table: Table, batch: ViewBatch) -> int:
+def _erase(table: Table, erasures: Erasures) -> int:
     """Take erased subjects out of a state table; a history stays what it was."""
-    if batch.view.keeping is Keeping.HISTORY:
+    if erasures.view.keeping is Keeping.HISTORY:
         return 0
-    keys = {_key_of(key) for key in batch.erased}
+    keys = {_key_of(key) for key in erasures.keys}
     return sum(table.pop(key, None) is not None for key in keys)
 
 

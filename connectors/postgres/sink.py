@@ -2,11 +2,11 @@
 
 One table per stream. A view that keeps state has one row per subject, newest version wins; one
 that keeps history has one row per event. Rows, position and receipt are written in one
-transaction: a crash leaves all or none. A position moves only from the value the batch starts at,
+transaction: a crash leaves all or none. A position moves only from the value a delivery starts at,
 so a second owner of the lane, however it came about, is turned away and writes nothing. So is one
 that works under another view than the table stands under (:mod:`connectors.postgres.standing`).
 
-All work of one sink happens in one thread of its own, one batch after the other; a store that
+All work of one sink happens in one thread of its own, one delivery after the other; a store that
 hangs holds up nobody else.
 """
 
@@ -38,11 +38,21 @@ from bus.errors import (
     SinkUnavailable,
     Unready,
 )
-from bus.model import Applied, Checkpoint, Mark, Position, Receipt, ToRestore, View, ViewBatch
+from bus.model import (
+    Applied,
+    Checkpoint,
+    Delivery,
+    Mark,
+    Position,
+    Receipt,
+    ToRestore,
+    Upserts,
+    View,
+)
 from bus.points import Point, passed
 from connectors.postgres import line, serverlog, standing, statements, suppression, tables
 from connectors.postgres.faults import translated
-from connectors.postgres.writers import PROOF, BulkWriter, SmallWriter, Writer, connect
+from connectors.postgres.writers import PROOF, BulkWriter, SmallWriter, connect
 
 SMALL_ROWS = 50  # above, COPY costs less than JSON (measured: they cross near 60 rows)
 CLOSE_PATIENCE_S = 3.0  # then the batch in hand is undone rather than waited for
@@ -113,8 +123,8 @@ class PostgresSink:
         self._start_thread()
         await self._run(partial(self._open, view))
 
-    async def apply(self, batch: ViewBatch) -> Applied:
-        return await self._run(partial(self._apply, batch))
+    async def apply(self, delivery: Delivery) -> Applied:
+        return await self._run(partial(self._apply, delivery))
 
     async def checkpoint(self, partition: int) -> Checkpoint | None:
         return await self._run(partial(self._checkpoint, partition))
@@ -222,29 +232,32 @@ class PostgresSink:
     ) -> tuple[statements.TableShape, statements.Statements]:
         return tables.prepare(connection, names, view)
 
-    def _apply(self, batch: ViewBatch) -> Applied:
-        where = {"stream": batch.view.stream, "partition": batch.partition, "start": batch.start}
+    def _apply(self, delivery: Delivery) -> Applied:
+        view = delivery.view
+        where = {
+            "stream": view.stream, "partition": delivery.partition, "start": delivery.start,
+        }  # fmt: skip
         try:
-            with translated(system=batch.view.system, **where):
-                return self._applied(batch)
+            with translated(system=view.system, **where):
+                return self._applied(delivery)
         except EventRefused:
             self._insist_on_shape()
             raise
 
-    def _applied(self, batch: ViewBatch) -> Applied:
+    def _applied(self, delivery: Delivery) -> Applied:
         try:
-            applied = self._writer(batch).apply(batch)
+            applied = self._applied_by_writer(delivery)
         except (psycopg.Error, adbc_driver_manager.Error) as error:
             if getattr(error, "sqlstate", None) is None:  # the line failed, not the statement
                 self._drop_writers()
             raise
         if applied is None:
-            self._insist_on_view(batch.view)
+            self._insist_on_view(delivery.view)
             raise LaneLost(
                 "somebody else moved this lane",
-                stream=batch.view.stream,
-                partition=batch.partition,
-                expected=batch.start,
+                stream=delivery.view.stream,
+                partition=delivery.partition,
+                expected=delivery.start,
             )
         passed(Point.SINK_COMMITTED)
         return applied
@@ -315,7 +328,7 @@ class PostgresSink:
             )
 
     def _insist_on_view(self, view: View) -> None:
-        """A batch was turned away: somebody may have opened the table under another view."""
+        """A delivery was turned away: somebody may have opened the table under another view."""
         opened = self._need_open()
         now = standing.of(self._session().connection, opened.names)
         if now is not None and now.fingerprint == view.fingerprint:
@@ -376,13 +389,17 @@ class PostgresSink:
             self._small = SmallWriter(connection, opened.names, opened.sql)
         return self._small
 
-    def _writer(self, batch: ViewBatch) -> Writer:
+    def _applied_by_writer(self, delivery: Delivery) -> Applied | None:
+        """As :class:`~connectors.postgres.writers.SmallWriter` says."""
+        if isinstance(delivery, Upserts) and delivery.records.num_rows > SMALL_ROWS:
+            return self._bulk_session().apply(delivery)
+        if self._bulk is not None and monotonic() - self._bulk_used > BULK_IDLE_S:
+            self._bulk.close()
+            self._bulk = None
+        return self._session().apply(delivery)
+
+    def _bulk_session(self) -> BulkWriter:
         opened = self._need_open()
-        if batch.records.num_rows <= SMALL_ROWS or batch.protected is not None or batch.restored:
-            if self._bulk is not None and monotonic() - self._bulk_used > BULK_IDLE_S:
-                self._bulk.close()
-                self._bulk = None
-            return self._session()
         self._bulk_used = monotonic()
         if self._bulk is None:
             self._bulk = BulkWriter(self._conninfo_of(opened), opened.sql)

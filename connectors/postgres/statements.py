@@ -259,9 +259,8 @@ class Statements:
     move: str  # see _move; gives the time of applying
     guard: str | None  # $1 cluster, $2 protection offsets; no row: masked under too little
     apply_rows: str  # $1 to $9 as _move, $10 JSON array of rows, $11 as guard's $2; see _together
-    write_rows: str  # $1 JSON array of rows, $2 time of applying
     write_said: str  # $1 time of applying; the rows that are in SAID
-    rewrite_rows: str  # as write_rows, for rows of the version that is stored
+    rewrite_rows: str  # of the version that is stored: $1 JSON array of rows, $2 time of applying
     erase: str  # $1 municipality codes, $2 subject ids
     erase_found: str  # $1 the table; the keys that are in FOUND
     make_inbox: str
@@ -310,7 +309,6 @@ def for_view(names: Names, view: View, shape: TableShape) -> Statements:
             f"{insert}{from_json.format(_MOVED_AT, '$10::json')}, moved\n{upsert}",
             _guard(names, "$3", "$11") if is_fenced else None,
         ),
-        write_rows=f"{insert}{from_json.format('$2::timestamptz', '$1::json')}\n{upsert}",
         write_said=insert
         + from_json.format("$1::timestamptz", f"(SELECT rows::json FROM {SAID})")
         + f"\n{upsert}",

@@ -1,9 +1,9 @@
-"""The two ways of a batch into its table: a few rows as JSON, many as columns.
+"""The two ways of a delivery into its table: a few rows as JSON, many as columns.
 
-Both do the same at once: move the position if it is where the batch starts, and write the rows.
+Both do the same at once: move the position if it is where the delivery starts, and write the rows.
 Below some fifty rows one prepared statement with a JSON parameter costs least; above, COPY into a
 temporary table and one upsert from there, in a transaction. Each way has a driver and a
-connection of its own; a batch uses one of them.
+connection of its own; a delivery uses one of them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import fields
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 import adbc_driver_manager
 import adbc_driver_postgresql.dbapi as adbc
@@ -23,7 +23,17 @@ import pyarrow.compute as pc
 from psycopg.types.numeric import Int4, Int8
 
 from bus.errors import FenceBehind
-from bus.model import Applied, Keeping, Receipt, ViewBatch
+from bus.model import (
+    Applied,
+    Delivery,
+    Erasures,
+    Keeping,
+    ProtectionChange,
+    Receipt,
+    Rewrites,
+    Upserts,
+    content_of,
+)
 from bus.points import Point, passed
 from connectors.postgres import finding, suppression
 from connectors.postgres.statements import (
@@ -43,22 +53,6 @@ PROOF = "proof"  # beside what a receipt states
 _RECEIPT = tuple(entry.name for entry in fields(Receipt))
 
 
-class Writer(Protocol):
-    """One connection that applies batches, one at a time, from one thread."""
-
-    def apply(self, batch: ViewBatch) -> Applied | None:
-        """Position, receipt, and rows or erasures, all or none; how many rows were changed.
-
-        None if the lane is not where the batch starts: nothing was written.
-        """
-
-    def interrupt(self) -> None:
-        """Make the server give up the statement in hand; called from another thread."""
-
-    def close(self) -> None:
-        """Let go of the connection; safe on a broken one."""
-
-
 class SmallWriter:
     """A few rows or none, in one prepared statement, or an erasure: psycopg."""
 
@@ -69,87 +63,104 @@ class SmallWriter:
         self._sql = statements
         self.connection = connection
 
-    def apply(self, batch: ViewBatch) -> Applied | None:
-        if batch.protected is not None or batch.restored or _erases(batch):
-            return self._step_by_step(batch)
-        if not batch.records.num_rows:
-            moved_at = self._move(batch)
-            return None if moved_at is None else Applied(0, moved_at)
-        parameters = (*self._move_of(batch), json_rows(newest(batch)))
+    def apply(self, delivery: Delivery) -> Applied | None:
+        """Position, receipt, and what is delivered, all or none; how many rows were changed.
+
+        None if the lane is not where the delivery starts: nothing was written.
+        """
+        match delivery:
+            case Upserts() if delivery.records.num_rows:
+                return self._write_at_once(delivery)
+            case ProtectionChange() | Rewrites():
+                return self._step_by_step(delivery)
+            case Erasures() if delivery.view.keeping is Keeping.STATE:
+                return self._step_by_step(delivery)
+            case _:  # no row, or an erasure from a history, which stays what it was
+                moved_at = self._move(delivery)
+                return None if moved_at is None else Applied(0, moved_at)
+
+    def _write_at_once(self, upserts: Upserts) -> Applied | None:
+        parameters = (*self._move_of(upserts), json_rows(newest(upserts)))
         if self._sql.guard is not None:
-            parameters = (*parameters, masked_json(batch))
+            parameters = (*parameters, masked_json(upserts))
         moved_at, rows, is_let = self._one(self._sql.apply_rows, parameters) or (None, 0, True)
         if not is_let:
-            raise behind(batch)
+            raise behind(upserts)
         return None if moved_at is None else Applied(rows, moved_at)
 
-    def _step_by_step(self, batch: ViewBatch) -> Applied | None:
-        """A protection, an erasure, or rows that are restored: in several statements, so that
+    def _step_by_step(self, delivery: ProtectionChange | Rewrites | Erasures) -> Applied | None:
+        """A protection, an erasure, or rows that are rewritten: in several statements, so that
         each sees what was written while the one before it waited."""
         connection, names = self.connection, self._names
         with connection.transaction():
             connection.execute(self._sql.lock)
-            if batch.records.num_rows and self._sql.guard is not None:
-                self._insist_on_fence(batch, self._sql.guard)
-            moved_at = self._move(batch)
+            self._insist_on_fence(delivery)
+            moved_at = self._move(delivery)
             if moved_at is None:
                 return None
-            if batch.protected is not None:
-                suppression.apply(connection, names, batch.end.cluster_id, batch.protected)
-            rows = self._written(batch, moved_at)
-            if batch.restored:
-                suppression.done(connection, names, batch.restored)
+            match delivery:
+                case ProtectionChange(protected=protected, brought_by=content):
+                    suppression.apply(connection, names, delivery.end.cluster_id, protected)
+                    rows = self._said(content, moved_at)
+                case Rewrites():
+                    rows = self._rewritten(delivery, moved_at)
+                case Erasures():
+                    keys = _keys_of(delivery)
+                    rows = connection.execute(self._sql.erase, keys).rowcount
             return Applied(rows, moved_at)
 
-    def _insist_on_fence(self, batch: ViewBatch, guard: str) -> None:
-        if self._one(guard, (batch.end.cluster_id, masked_json(batch))) is None:
-            raise behind(batch)
+    def _insist_on_fence(self, delivery: Delivery) -> None:
+        content = content_of(delivery)
+        if self._sql.guard is None or isinstance(content, Erasures):
+            return
+        parameters = (content.end.cluster_id, masked_json(content))
+        if content.records.num_rows and self._one(self._sql.guard, parameters) is None:
+            raise behind(content)
 
-    def _written(self, batch: ViewBatch, moved_at: datetime) -> int:
-        if batch.protected is not None:
-            return self._said(batch, moved_at)
-        if _erases(batch):
-            return self.connection.execute(self._sql.erase, _keys_of(batch)).rowcount
-        statement, records = self._sql.write_rows, newest(batch)
-        if batch.restored:
-            statement, records = self._sql.rewrite_rows, batch.records
-        return self.connection.execute(statement, (json_rows(records), moved_at)).rowcount
+    def _rewritten(self, rewrites: Rewrites, moved_at: datetime) -> int:
+        parameters = (json_rows(rewrites.records), moved_at)
+        rows = self.connection.execute(self._sql.rewrite_rows, parameters).rowcount
+        suppression.done(self.connection, self._names, rewrites.keys)
+        return rows
 
-    def _said(self, batch: ViewBatch, moved_at: datetime) -> int:
+    def _said(self, content: Upserts | Erasures, moved_at: datetime) -> int:
         """Rows or erasures of the protection stream, of which no log shall have anything."""
         connection, names = self.connection, self._names
-        if _erases(batch):
-            keys = zip(*_keys_of(batch), strict=True)
+        if isinstance(content, Erasures):
+            keys = zip(*_keys_of(content), strict=True)
             finding.note(connection, {names.table: keys})
             erased = connection.execute(self._sql.erase_found, (names.table,)).rowcount
             finding.forget(connection)
             return erased
-        if not batch.records.num_rows:
+        if not content.records.num_rows:
             return 0
         connection.execute(MAKE_SAID)
         with connection.cursor().copy(f"COPY {SAID} FROM STDIN") as copy:
-            copy.write_row((json_rows(newest(batch)),))
+            copy.write_row((json_rows(newest(content)),))
         return connection.execute(self._sql.write_said, (moved_at,)).rowcount
 
-    def _move(self, batch: ViewBatch) -> datetime | None:
-        moved = self._one(self._sql.move, self._move_of(batch))
+    def _move(self, delivery: Delivery) -> datetime | None:
+        moved = self._one(self._sql.move, self._move_of(delivery))
         return moved[0] if moved else None
 
-    def _move_of(self, batch: ViewBatch) -> tuple[object, ...]:
+    def _move_of(self, delivery: Delivery) -> tuple[object, ...]:
         """The parameters of the move."""
-        end = batch.end
+        end = delivery.end
         return (
-            self._sql.stream, Int4(batch.partition), end.cluster_id, end.topic, Int8(end.offset),
-            end.last_event_id, receipt_json(batch), Int8(batch.start), batch.view.fingerprint,
+            self._sql.stream, Int4(delivery.partition), end.cluster_id, end.topic,
+            Int8(end.offset), end.last_event_id, receipt_json(delivery), Int8(delivery.start),
+            delivery.view.fingerprint,
         )  # fmt: skip
 
     def _one(self, statement: str, parameters: tuple[object, ...]) -> tuple[Any, ...] | None:
         return self.connection.execute(statement, parameters, prepare=True).fetchone()
 
     def interrupt(self) -> None:
+        """Make the server give up the statement in hand; called from another thread."""
         self.connection.cancel_safe(timeout=CANCEL_S)
 
     def close(self) -> None:
+        """Let go of the connection; safe on a broken one."""
         self.connection.close()
 
 
@@ -160,25 +171,26 @@ class BulkWriter:
         self._sql = statements
         with ExitStack() as stack:
             # autocommit: the driver would otherwise begin the next transaction at each commit,
-            # and the session would stand in it until the next batch.
+            # and the session would stand in it until the next upserts.
             connection = stack.enter_context(adbc.connect(conninfo, autocommit=True))
             self._cursor = stack.enter_context(connection.cursor())
             for statement in (*SESSION.split(";"), self._sql.make_inbox):
                 self._cursor.execute(statement)
             self._open = stack.pop_all()  # closes the cursor first: the driver insists on it
 
-    def apply(self, batch: ViewBatch) -> Applied | None:
+    def apply(self, upserts: Upserts) -> Applied | None:
+        """As :meth:`SmallWriter.apply`."""
         self._cursor.execute(BEGIN)
         try:
             self._cursor.execute(self._sql.lock)
             if self._sql.guard is not None:
-                self._insist_on_fence(batch, self._sql.guard)
-            moved_at = self._move(batch)
+                self._insist_on_fence(upserts, self._sql.guard)
+            moved_at = self._move(upserts)
             if moved_at is None:
                 self._cursor.execute("ROLLBACK")
                 return None
             passed(Point.SINK_MOVED)
-            rows = self._write(batch, moved_at)
+            rows = self._write(upserts, moved_at)
             passed(Point.SINK_WRITTEN)
             self._cursor.execute("COMMIT")
         except BaseException:
@@ -186,34 +198,34 @@ class BulkWriter:
             raise
         return Applied(rows, moved_at)
 
-    def _insist_on_fence(self, batch: ViewBatch, guard: str) -> None:
+    def _insist_on_fence(self, upserts: Upserts, guard: str) -> None:
         parameters = {
-            "cluster_id": pa.array([batch.end.cluster_id]),
-            "masked_under": pa.array([masked_json(batch)]),
+            "cluster_id": pa.array([upserts.end.cluster_id]),
+            "masked_under": pa.array([masked_json(upserts)]),
         }
         self._cursor.execute(guard, pa.record_batch(parameters))
         if self._cursor.fetchone() is None:
-            raise behind(batch)
+            raise behind(upserts)
 
-    def _move(self, batch: ViewBatch) -> datetime | None:
-        end = batch.end
+    def _move(self, upserts: Upserts) -> datetime | None:
+        end = upserts.end
         parameters = {
             "stream": pa.array([self._sql.stream]),
-            "partition": pa.array([batch.partition], pa.int32()),
+            "partition": pa.array([upserts.partition], pa.int32()),
             "cluster_id": pa.array([end.cluster_id]),
             "topic": pa.array([end.topic]),
             "end": pa.array([end.offset], pa.int64()),
             "last_event_id": pa.array([end.last_event_id], pa.string()),
-            "receipt": pa.array([receipt_json(batch)]),
-            "start": pa.array([batch.start], pa.int64()),
-            "view": pa.array([batch.view.fingerprint]),
+            "receipt": pa.array([receipt_json(upserts)]),
+            "start": pa.array([upserts.start], pa.int64()),
+            "view": pa.array([upserts.view.fingerprint]),
         }
         self._cursor.execute(self._sql.move, pa.record_batch(parameters))
         moved = self._cursor.fetchone()
         return moved[0] if moved else None
 
-    def _write(self, batch: ViewBatch, moved_at: datetime) -> int:
-        records = newest(batch)
+    def _write(self, upserts: Upserts, moved_at: datetime) -> int:
+        records = newest(upserts)
         times = pa.repeat(pa.scalar(moved_at, TIME), records.num_rows)
         records = records.append_column(APPLIED_AT, times)
         self._cursor.adbc_ingest(INBOX, records, mode="append", temporary=True)
@@ -221,9 +233,11 @@ class BulkWriter:
         return int(self._cursor.rowcount)
 
     def interrupt(self) -> None:
+        """As :meth:`SmallWriter.interrupt`."""
         self._cursor.adbc_cancel()
 
     def close(self) -> None:
+        """Let go of the connection; safe on a broken one."""
         with suppress(adbc_driver_manager.Error):
             self._open.close()
 
@@ -239,37 +253,33 @@ def connect(conninfo: str) -> psycopg.Connection[Any]:
     return connection
 
 
-def _erases(batch: ViewBatch) -> bool:
-    """Whether rows go; a history stays what it was."""
-    return bool(batch.erased) and batch.view.keeping is Keeping.STATE
-
-
-def _keys_of(batch: ViewBatch) -> tuple[list[str], list[str]]:
+def _keys_of(erasures: Erasures) -> tuple[list[str], list[str]]:
     """Municipalities and numbers of the erased subjects, side by side."""
-    keys = [key.split("/", 1) for key in batch.erased if "/" in key]
+    keys = [key.split("/", 1) for key in erasures.keys if "/" in key]
     keys = [key for key in keys if "\x00" not in "".join(key)]  # in no table
     return [key[0] for key in keys], [key[1] for key in keys]
 
 
-def masked_json(batch: ViewBatch) -> str:
-    """How far the logs were known that the batch was masked under; without any it knows of none."""
-    return json.dumps(dict(batch.masked_under or {}))
+def masked_json(content: Upserts | Rewrites) -> str:
+    """How far the logs were known that rows were masked under; without any they know of none."""
+    return json.dumps(dict(content.masked_under or {}))
 
 
-def behind(batch: ViewBatch) -> FenceBehind:
-    """What is said of a batch that was masked under too little."""
+def behind(delivery: Delivery) -> FenceBehind:
+    """What is said of rows that were masked under too little."""
     return FenceBehind(
-        "the store knows of a newer protection than the batch was masked under",
-        system=batch.view.system,
-        stream=batch.view.stream,
-        partition=batch.partition,
+        "the store knows of a newer protection than the rows were masked under",
+        system=delivery.view.system,
+        stream=delivery.view.stream,
+        partition=delivery.partition,
     )
 
 
-def receipt_json(batch: ViewBatch) -> str:
-    """The batch's receipt as the position's row keeps it, and its proof beside it."""
-    receipt = {name: getattr(batch.receipt, name) for name in _RECEIPT}
-    return json.dumps(receipt if batch.proof is None else {**receipt, PROOF: batch.proof})
+def receipt_json(delivery: Delivery) -> str:
+    """The receipt as the position's row keeps it, and its proof beside it."""
+    step = delivery.step
+    receipt = {name: getattr(step.receipt, name) for name in _RECEIPT}
+    return json.dumps(receipt if step.proof is None else {**receipt, PROOF: step.proof})
 
 
 def json_rows(records: pa.RecordBatch) -> str:
@@ -297,21 +307,21 @@ def _with_text(
 _JSON = json.JSONEncoder(ensure_ascii=False, default=lambda moment: moment.isoformat())
 
 
-def newest(batch: ViewBatch) -> pa.RecordBatch:
-    """The batch's rows; of several versions of one subject only the newest, the first of equals.
+def newest(upserts: Upserts) -> pa.RecordBatch:
+    """The rows; of several versions of one subject only the newest, the first of equals.
 
     One statement may not touch a row twice. Most batches hold no subject twice, and that is seen
     in a fifth of a millisecond for 10,000 rows.
     """
-    records = batch.records
-    if batch.view.keeping is Keeping.HISTORY or records.num_rows < 2:
+    records = upserts.records
+    if upserts.view.keeping is Keeping.HISTORY or records.num_rows < 2:
         return records
     if len(records.column("subject_id").unique()) == records.num_rows:
         return records
     # version and place in one number: the greatest has the highest version, and stands first
     place = pa.array(range(records.num_rows - 1, -1, -1), pa.int64())
     rank = pc.add(pc.multiply(records.column("version").cast(pa.int64()), 1 << 31), place)
-    keys = {name: records.column(name) for name in batch.view.key}
+    keys = {name: records.column(name) for name in upserts.view.key}
     best = pa.table({**keys, "rank": rank}).group_by(list(keys)).aggregate([("rank", "max")])
     if best.num_rows == records.num_rows:
         return records

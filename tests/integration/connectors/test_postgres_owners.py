@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from bus.conformance.sink_suite import CITY, batch_of, opened, person, view_of
+from bus.conformance.sink_suite import CITY, batch_of, erasure_of, opened, person, view_of
 from bus.errors import LaneLost
 from connectors.postgres.sink import SMALL_ROWS, PostgresOptions, PostgresSink
 
@@ -52,7 +52,7 @@ async def test_an_erasure_takes_what_a_replay_wrote_while_it_waited(
         people = [person("1", name="slow"), *(person(f"p{at}") for at in range(rows - 1))]
         replay = asyncio.ensure_future(old.apply(batch_of(view, people, start=1, end=1)))
         await asyncio.sleep(0.4)
-        applied = await new.apply(batch_of(view, start=1, erased=[f"{CITY}/1"]))
+        applied = await new.apply(erasure_of(view, [f"{CITY}/1"], start=1))
         await replay
 
     assert applied.rows == 1
@@ -67,7 +67,7 @@ async def test_replays_against_erasures(database: str) -> None:
         for turn in range(1, 151):
             calls = [
                 one.apply(batch_of(view, [person("1", turn)], start=turn, end=turn)),
-                other.apply(batch_of(view, start=turn, erased=[f"{CITY}/1"])),
+                other.apply(erasure_of(view, [f"{CITY}/1"], start=turn)),
             ]
             Random(turn).shuffle(calls)
             said = await asyncio.gather(*calls, return_exceptions=True)
@@ -90,7 +90,7 @@ async def test_two_owners_race(database: str) -> None:
             is_erasure = start > 0 and random.random() < 0.2
             people = [person(str(start + n), start + n + 1, name=name) for n in range(rows)]
             batch = (
-                batch_of(view, start=start, erased=[f"{CITY}/{start - 1}"])
+                erasure_of(view, [f"{CITY}/{start - 1}"], start=start)
                 if is_erasure
                 else batch_of(view, people, start=start)
             )
@@ -128,6 +128,6 @@ async def test_a_table_with_a_rule_on_delete_is_erased_from(database: str) -> No
             "CREATE RULE note AS ON DELETE TO linkage.resident"
             " DO ALSO INSERT INTO linkage.gone VALUES (now())",
         )
-        applied = await sink.apply(batch_of(view, start=1, erased=[f"{CITY}/0"]))
+        applied = await sink.apply(erasure_of(view, [f"{CITY}/0"], start=1))
 
     assert applied.rows == 1

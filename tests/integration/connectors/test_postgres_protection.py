@@ -29,7 +29,7 @@ from bus.conformance.sink_suite import (
 )
 from bus.connect import Sink
 from bus.errors import ConfigurationError, FenceBehind
-from bus.model import History, Protected, Turn, ViewBatch
+from bus.model import History, Protected, Turn, Upserts
 from connectors.postgres import finding, statements, suppression
 from connectors.postgres.sink import SMALL_ROWS, PostgresOptions, PostgresSink
 
@@ -58,7 +58,7 @@ def seen(uri: str) -> int:
     return sum(count[0] for count in counts if count)
 
 
-def address_of_a(stream: str, start: int, rows: int) -> ViewBatch:
+def address_of_a(stream: str, start: int, rows: int) -> Upserts:
     """A batch that has the address of *a*, masked when nobody was protected."""
     view = fenced_view(stream)
     people = [vehicle(f"{start}-{n}", owner_id="a") for n in range(rows)]
@@ -179,10 +179,13 @@ async def test_a_writer_that_waited_for_a_start_is_refused(database: str, rows: 
     ):
         execute(database, SLOW.replace("nonresident", "protection"))
         start = protection_of("a")
-        slow = start.records.set_column(
-            start.records.schema.get_field_index("name"), "name", [["slow"]]
+        rows = start.brought_by
+        assert isinstance(rows, Upserts)
+        slow = rows.records.set_column(
+            rows.records.schema.get_field_index("name"), "name", [["slow"]]
         )
-        protecting = asyncio.ensure_future(protection.apply(replace(start, records=slow)))
+        start = replace(start, brought_by=replace(rows, records=slow))
+        protecting = asyncio.ensure_future(protection.apply(start))
         await asyncio.sleep(0.3)
         with pytest.raises(FenceBehind):
             await writer.apply(replace(batch_of(view, people), masked_under={}))
@@ -232,7 +235,9 @@ async def test_protections_of_another_cluster_are_of_no_account(database: str) -
     async with opened(sink_at(database), view_of("protection")) as protection:
         start = protection_of("b", as_of=known_to(1, 3))
         end = replace(start.end, cluster_id="another", offset=1, partition=3)
-        await protection.apply(replace(start, end=end, partition=3))
+        step = replace(start.step, end=end, partition=3)
+        rows = replace(start.brought_by, step=step)
+        await protection.apply(replace(start, brought_by=rows))
 
     assert _rows(database, "SELECT cluster_id, reached FROM linkage.renkei_fence") == [
         ("another", known_to(1, 3))

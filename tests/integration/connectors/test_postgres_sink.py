@@ -22,7 +22,14 @@ from psycopg import sql
 from pydantic import SecretStr, ValidationError
 
 from bus import points
-from bus.conformance.sink_suite import assert_no_value, batch_of, opened, person, view_of
+from bus.conformance.sink_suite import (
+    assert_no_value,
+    batch_of,
+    erasure_of,
+    opened,
+    person,
+    view_of,
+)
 from bus.errors import (
     BusError,
     ConfigurationError,
@@ -201,7 +208,7 @@ class TestRights:
             )
             async with opened(sink_at(own), view) as sink:
                 await sink.apply(batch_of(view, people(rows)))
-                await sink.apply(batch_of(view, start=rows, erased=["011002/0000"]))
+                await sink.apply(erasure_of(view, ["011002/0000"], start=rows))
 
         assert values(database, "SELECT count(*) FROM linkage.resident") == [(rows - 1,)]
 

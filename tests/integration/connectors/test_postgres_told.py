@@ -8,7 +8,6 @@ statistics among them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 import psycopg
 import pytest
@@ -17,6 +16,7 @@ from psycopg import sql
 from bus.conformance.sink_suite import (
     CITY,
     batch_of,
+    erasure_of,
     fenced_view,
     known_to,
     opened,
@@ -24,7 +24,7 @@ from bus.conformance.sink_suite import (
     vehicle,
     view_of,
 )
-from bus.model import History, Protected, Turn, ViewBatch
+from bus.model import History, Protected, ProtectionChange, Turn
 from connectors.postgres.finding import MOST_RANGES
 from tests.integration.connectors.site import Site
 from tests.support.engines import unique
@@ -85,17 +85,16 @@ def stored(database: str, wanted: Sequence[str]) -> list[str]:
 
 def protects(
     start: int, subject: str, persons: Sequence[str], households: Sequence[str] = ()
-) -> ViewBatch:
-    """A batch of the protection stream, with *subject*'s row, after which these keys are covered;
+) -> ProtectionChange:
+    """What the protection stream brings, with *subject*'s row, after which these keys are covered;
     all of them are news."""
     as_of, before = known_to(start + 1), known_to(start)
     covers = frozenset(persons), frozenset(households)
     history = History(before, (Turn(as_of, *covers),), released=as_of)
-    return replace(
-        batch_of(
-            view_of("protection"), [person(subject, start + 1, event_id=f"e{start}")], start=start
-        ),
+    rows = [person(subject, start + 1, event_id=f"e{start}")]
+    return ProtectionChange(
         protected=Protected(*covers, as_of, history),
+        brought_by=batch_of(view_of("protection"), rows, start=start),
     )
 
 
@@ -142,8 +141,9 @@ async def test_nobody_is_named_whom_the_store_does_not_hold(
         await protection.apply(protects(0, subject, *both))
         kept = [[key for key in each if held[0] not in key] for each in both]
         await protection.apply(protects(1, subject, *kept))
-        erased = batch_of(view_of("protection"), start=2, erased=[f"{CITY}/{subject}"])
-        await protection.apply(replace(erased, protected=protects(1, subject, *kept).protected))
+        erased = erasure_of(view_of("protection"), [f"{CITY}/{subject}"], start=2)
+        protected = protects(1, subject, *kept).protected
+        await protection.apply(ProtectionChange(protected=protected, brought_by=erased))
     async with opened(site.sink(), view) as sink:
         to_restore = await sink.to_restore()
 

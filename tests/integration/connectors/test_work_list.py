@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from bus.conformance.sink_suite import CITY, batch_of, opened, person, view_of
+from bus.conformance.sink_suite import CITY, batch_of, erasure_of, opened, person, view_of
 from bus.model import Mode
 from connectors.postgres.sink import SMALL_ROWS, PostgresOptions, PostgresSink
 
@@ -53,7 +53,7 @@ async def test_what_changed_since_it_was_confirmed_is_the_list(database: str, ot
         await sink.apply(batch_of(WORK_LIST, again, start=1, end=2))
         assert listed(database)[0] == ("1", 2, 1)
         assert len(listed(database)) == 1 + others
-        await sink.apply(batch_of(WORK_LIST, start=2, erased=[f"{CITY}/1"]))
+        await sink.apply(erasure_of(WORK_LIST, [f"{CITY}/1"], start=2))
 
     assert "1" not in {row[0] for row in listed(database)}
 

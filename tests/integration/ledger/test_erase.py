@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from bus.cli.erase import document, not_reached
 from bus.clock import SystemClock
+from bus.conformance.sink_suite import rows_of
 from bus.control.erasing import Erasures
 from bus.control.fence import RESTS_ON, Fence
 from bus.errors import BrokerUnavailable, ConfigurationError, ErasureRefused, EventRefused
@@ -59,7 +60,7 @@ class Place:
 
         class Picky(MemorySink):
             async def apply(self, batch: Any) -> Any:
-                if place.refused & {row["subject_id"] for row in batch.records.to_pylist()}:
+                if place.refused & {row["subject_id"] for row in rows_of(batch)}:
                     raise EventRefused("the store refuses a row")
                 return await super().apply(batch)
 

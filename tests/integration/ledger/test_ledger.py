@@ -21,7 +21,7 @@ from bus.ledger.feed import LedgerFeed
 from bus.ledger.reach import Reach, timed
 from bus.ledger.standing import standings
 from bus.ledger.store import OpenExceptions, prepare
-from bus.model import Position, Receipt, View, ViewBatch, multirange
+from bus.model import Position, Receipt, Step, Upserts, View, multirange
 from bus.policy import ledger_view
 from connectors.postgres.sink import PostgresOptions, PostgresSink
 
@@ -85,7 +85,7 @@ class Filled:
         return {system.system: system.state for system in reach.systems}
 
 
-def batch(view: View, start: int, rows: Sequence[Mapping[str, Any]]) -> ViewBatch:
+def batch(view: View, start: int, rows: Sequence[Mapping[str, Any]]) -> Upserts:
     end = start + len(rows)
     position = Position(
         cluster_id="c", topic=f"linkage.{view.stream}", partition=0, offset=end, last_event_id=None
@@ -102,9 +102,8 @@ def batch(view: View, start: int, rows: Sequence[Mapping[str, Any]]) -> ViewBatc
         digest="",
     )
     records = pa.RecordBatch.from_pylist([dict(row) for row in rows], schema=view.schema)
-    return ViewBatch(
-        view=view, partition=0, start=start, end=position, records=records, receipt=said
-    )
+    step = Step(view=view, partition=0, start=start, end=position, receipt=said)
+    return Upserts(step=step, records=records)
 
 
 def event(**given: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from bus.broker import Message
+from bus.conformance.sink_suite import rows_of
 from bus.errors import ConfigurationError, EventRefused
 from bus.ledger import SCHEMA, TABLE_PREFIX
 from bus.ledger.anchor import Anchor, read
@@ -42,7 +43,7 @@ class Picky(MemorySink):
     refuses = True
 
     async def apply(self, batch: Any) -> Any:
-        if self.refuses and "bad" in [row.get("subject_id") for row in batch.records.to_pylist()]:
+        if self.refuses and "bad" in [row.get("subject_id") for row in rows_of(batch)]:
             raise EventRefused("the store refuses a row")
         return await super().apply(batch)
 
@@ -127,7 +128,7 @@ async def _fed(bus: Hosted, town: Town) -> None:
             await bus.at(count, stream=name, seconds=20)
 
 
-def rows_of(fed: Fed, stream: str) -> int:
+def count_of(fed: Fed, stream: str) -> int:
     """How many of a stream's records the ledger has."""
     (row,) = fed.do(f"SELECT count(*) AS rows FROM ledger.event_{stream}")
     return int(row["rows"])
@@ -146,7 +147,7 @@ async def test_a_ledger_of_the_bus_is_as_it_should_be(fed: Fed) -> None:
     assert verdict.digests == sum(bool(r["rows"]) for r in receipts)
     assert (verdict.compacted, verdict.unreadable, verdict.views) == (0, 0, 2)
     assert any(r["is_replay"] for r in receipts)
-    told = {name: rows_of(fed, name) for name in ("resident", "exception", "view")}
+    told = {name: count_of(fed, name) for name in ("resident", "exception", "view")}
     assert (told["resident"], told["view"]) == (9, 2)
     assert (verdict.events, verdict.events_compacted) == (sum(told.values()), 0)
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from bus import points
+from bus.conformance.sink_suite import rows_of
 from bus.errors import EventRefused, SinkUnavailable
-from bus.model import Applied, View, ViewBatch
+from bus.model import Applied, Delivery, Erasures, View, content_of
 from bus.points import Point
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 from tests.support.lanes import Town
@@ -25,12 +26,12 @@ class WatchedSink(MemorySink):
         super().__init__(MemoryOptions(store=store))
         self._watched = store
 
-    async def apply(self, batch: ViewBatch) -> Applied:
+    async def apply(self, batch: Delivery) -> Applied:
         self._watched.applies.append(batch)
         refused = self._watched.refused
-        if any(row.get("subject_id") in refused for row in batch.records.to_pylist()):
+        if any(row.get("subject_id") in refused for row in rows_of(batch)):
             raise EventRefused("the store refuses a row")
-        if batch.erased and self._watched.refuses_erasures:
+        if isinstance(content_of(batch), Erasures) and self._watched.refuses_erasures:
             raise EventRefused("the store refuses to erase")
         applied = await super().apply(batch)
         self._watched.applied.append(batch)
@@ -45,8 +46,8 @@ class WatchedStore(MemoryStore):
 
     def __init__(self) -> None:
         super().__init__()
-        self.applies: list[ViewBatch] = []  # asked
-        self.applied: list[ViewBatch] = []  # done
+        self.applies: list[Delivery] = []  # asked
+        self.applied: list[Delivery] = []  # done
         self.refused: set[str] = set()  # subjects
         self.refuses_erasures = False
         self.is_unheard = False  # the next apply commits, and nobody hears of it

@@ -11,7 +11,7 @@ import pytest
 
 from bus.catalog.plain import from_json
 from bus.deliver.covering import LOOK_AFTER
-from bus.model import Applied, ViewBatch
+from bus.model import Applied, Delivery, rows_in
 from connectors.memory.sink import MemorySink, MemoryStore
 from tests.support.changes import body
 from tests.support.lanes import CATALOG, Hosted, Town, hosted
@@ -210,8 +210,8 @@ async def test_a_lane_that_knows_too_little_asks_again(
     publishing, rows = Publishing(town), [*records_about(MOTHER, OTHER)]
     apply = MemorySink.apply
 
-    async def late(self: MemorySink, batch: ViewBatch) -> Applied:
-        if batch.view.stream == "light_vehicle_tax.vehicle" and len(batch.records):
+    async def late(self: MemorySink, batch: Delivery) -> Applied:
+        if batch.view.stream == "light_vehicle_tax.vehicle" and rows_in(batch):
             monkeypatch.setattr(MemorySink, "apply", apply)
             await publishing.say([household(HOME, WOMAN, MOTHER)])
             async with hosted(town, sinks, streams=("protection",), views=view_of) as other:

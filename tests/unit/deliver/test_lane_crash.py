@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 
+from bus.conformance.sink_suite import rows_of
 from bus.deliver.state import LaneStatus
 from bus.points import Point
 from tests.support.lanes import Town, hosted
@@ -79,7 +80,7 @@ async def test_dying_between_two_steps(
     for before, after in itertools.pairwise(distinct):
         assert (after["previous"], after["start"]) == (before["chain"], before["end"])
     done = {b.receipt.chain: b for b in store.applies if b.receipt.chain in chains}
-    given = [row["event_id"] for batch in done.values() for row in batch.records.to_pylist()]
+    given = [row["event_id"] for batch in done.values() for row in rows_of(batch)]
     assert len(given) == len(set(given)) == 8
     assert set(with_receipts_in_time) <= chains
 

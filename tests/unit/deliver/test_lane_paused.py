@@ -13,7 +13,8 @@ from bus.deliver.fleet import Feed
 from bus.deliver.host import ill, observe
 from bus.deliver.state import LaneStatus
 from bus.errors import ConfigurationError, NotEntitled
-from bus.model import Applied, OperationState, View, ViewBatch
+from bus.model import Applied, OperationState, View
+from bus.model import Delivery as Given
 from connectors.memory.sink import MemoryOptions, MemorySink
 from tests.support.lanes import Hosted, Town, hosted, view_of
 
@@ -29,7 +30,7 @@ class Slow(MemorySink):
         self._go = go
         self._begun = begun
 
-    async def apply(self, batch: ViewBatch) -> Applied:
+    async def apply(self, batch: Given) -> Applied:
         self._begun.set()
         await self._go.wait()
         return await super().apply(batch)
@@ -289,7 +290,7 @@ class Mendable(MemorySink):
 
     is_broken = True
 
-    async def apply(self, batch: ViewBatch) -> Applied:
+    async def apply(self, batch: Given) -> Applied:
         if self.is_broken:
             raise ConfigurationError("the table does not fit the view")
         return await super().apply(batch)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bus.conformance.sink_suite import rows_of
 from bus.errors import EventRefused, SubjectWaiting
 from bus.points import Point
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
@@ -105,7 +106,7 @@ async def test_a_history_has_nothing_to_overtake(town: Town) -> None:
 
     class Refusing(MemorySink):
         async def apply(self, batch):
-            if any(row["version"] == 1 for row in batch.records.to_pylist()):
+            if any(row["version"] == 1 for row in rows_of(batch)):
                 raise EventRefused("the store refuses a row")
             return await super().apply(batch)
 
@@ -211,5 +212,5 @@ async def test_a_batch_that_is_tried_again_is_masked_anew(town: Town, sinks, sto
         store.is_away = False
         await bus.at(end)
 
-    offered = [row for batch in store.applies[before:] for row in batch.records.to_pylist()]
+    offered = [row for batch in store.applies[before:] for row in rows_of(batch)]
     assert [(row["protected"], row[ADDRESS]) for row in offered] == [(True, None)]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bus.errors import FenceBehind
-from bus.model import Applied, ViewBatch
+from bus.model import Applied, Delivery, Erasures, ProtectionChange, Upserts
 from bus.policy import ledger_view
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 from tests.support.changes import body
@@ -133,10 +133,10 @@ async def test_who_is_protected_by_another_stays_so(town: Town, sinks, store) ->
 
 async def test_the_ledger_protects_nobody(town: Town, store) -> None:
     """It keeps no locations: its lanes of the protection stream are history like any other."""
-    asked: list[ViewBatch] = []
+    asked: list[Delivery] = []
 
     class Asked(MemorySink):
-        async def apply(self, batch: ViewBatch) -> Applied:
+        async def apply(self, batch: Delivery) -> Applied:
             asked.append(batch)
             return await super().apply(batch)
 
@@ -148,7 +148,7 @@ async def test_the_ledger_protects_nobody(town: Town, store) -> None:
         await town.append("protection", ONE, None)
         await bus.at(2, "protection")
 
-    assert [batch.protected for batch in asked] == [None, None]
+    assert [type(batch) for batch in asked] == [Upserts, Erasures]
     assert store.fence == {}
     assert len(store.rows("protection")) == 1
 
@@ -258,11 +258,11 @@ async def test_a_capable_system_has_the_flag_at_once(town: Town, store: MemorySt
 async def test_who_knows_too_little_asks_again(town: Town, store) -> None:
     """A store that was told by another process, which knew more, refuses: the fence is asked anew,
     for a protection and for its erasure."""
-    asked: list[ViewBatch] = []
+    asked: list[ProtectionChange] = []
 
     class Behind(MemorySink):
-        async def apply(self, batch: ViewBatch) -> Applied:
-            if batch.protected is not None and batch.start < batch.end.offset:
+        async def apply(self, batch: Delivery) -> Applied:
+            if isinstance(batch, ProtectionChange) and batch.start < batch.end.offset:
                 asked.append(batch)
                 if len(asked) % 2:
                     await town.publish("protection", TWO, len(asked))

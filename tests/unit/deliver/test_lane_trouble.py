@@ -11,7 +11,7 @@ import pytest
 from bus.broker.memory import MemoryConsumer
 from bus.deliver.state import LaneStatus
 from bus.errors import ConfigurationError, LaneTooOld, PositionForeign, SchemaMismatch, Unready
-from bus.model import Applied, ViewBatch
+from bus.model import Applied, Delivery
 from connectors.memory.sink import MemoryOptions, MemorySink
 from tests.support.changes import body
 from tests.support.lanes import CATALOG, Town, hosted
@@ -103,14 +103,14 @@ async def test_a_broker_that_is_away(town: Town, sinks, store) -> None:
 class Misfit(MemorySink):
     """The table was altered under a running sink."""
 
-    async def apply(self, batch: ViewBatch) -> Applied:
+    async def apply(self, batch: Delivery) -> Applied:
         raise ConfigurationError("the table does not fit the view")
 
 
 class Defective(MemorySink):
     """A connector with a bug."""
 
-    async def apply(self, batch: ViewBatch) -> Applied:
+    async def apply(self, batch: Delivery) -> Applied:
         raise KeyError("山田　太郎")
 
 
@@ -289,7 +289,7 @@ async def test_stopping_finishes_the_batch_in_hand(town: Town, store) -> None:
     working, may_go = asyncio.Event(), asyncio.Event()
 
     class Slow(MemorySink):
-        async def apply(self, batch: ViewBatch) -> Applied:
+        async def apply(self, batch: Delivery) -> Applied:
             working.set()
             await may_go.wait()
             return await super().apply(batch)
@@ -329,7 +329,7 @@ async def test_a_slow_stream_does_not_hold_up_another(town: Town, store) -> None
     may_go = asyncio.Event()
 
     class Slow(MemorySink):
-        async def apply(self, batch: ViewBatch) -> Applied:
+        async def apply(self, batch: Delivery) -> Applied:
             if batch.view.stream == "resident":
                 await may_go.wait()
             return await super().apply(batch)
@@ -391,7 +391,7 @@ async def test_one_receipt_at_most_is_owed(
     apply_may_go, receipt_may_go = asyncio.Event(), asyncio.Event()
 
     class Slow(MemorySink):
-        async def apply(self, batch: ViewBatch) -> Applied:
+        async def apply(self, batch: Delivery) -> Applied:
             await apply_may_go.wait()
             return await super().apply(batch)
 
@@ -422,7 +422,7 @@ async def test_one_receipt_at_most_is_owed(
 class Swapped(MemorySink):
     """A store that somebody is putting in place: a table or a right is not there yet."""
 
-    async def apply(self, batch: ViewBatch) -> Applied:
+    async def apply(self, batch: Delivery) -> Applied:
         if self._store.is_away:
             raise Unready("the table is not there")
         return await super().apply(batch)

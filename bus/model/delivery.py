@@ -1,0 +1,181 @@
+"""What a store is given: one of a closed set of values, each a whole of its own.
+
+*Upserts* write rows, *Erasures* take subjects out, *Rewrites* put rows of a version that the store
+has in their place, and a *ProtectionChange* says who is covered by now, with the rows or erasures
+that brought it. Each says by its step where its lane stands then.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
+
+import pyarrow as pa
+
+from bus.model.protection import Protected, Reached
+from bus.model.receipt import Receipt
+from bus.model.view import Position, View
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """Where a delivery takes its lane, and the receipt that says so.
+
+    ``start`` is where the lane's last delivery ended, not the first offset inside: compaction and
+    filtering leave holes, positions have none. What stays where it is has ``start == end.offset``:
+    a replay, a rewrite. ``proof`` is kept beside the receipt; a store does not look into it.
+    """
+
+    view: View
+    partition: int
+    start: int
+    end: Position
+    receipt: Receipt
+    proof: str | None = None
+
+
+class _OfALane:
+    """What each delivery says of its lane."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        @property
+        def step(self) -> Step: ...
+
+    @property
+    def view(self) -> View:
+        """What the store stands under."""
+        return self.step.view
+
+    @property
+    def partition(self) -> int:
+        """Of the stream's log."""
+        return self.step.partition
+
+    @property
+    def start(self) -> int:
+        """Where the lane must stand for this to be applied."""
+        return self.step.start
+
+    @property
+    def end(self) -> Position:
+        """Where it stands then."""
+        return self.step.end
+
+    @property
+    def receipt(self) -> Receipt:
+        """What is said of it."""
+        return self.step.receipt
+
+    @property
+    def proof(self) -> str | None:
+        """That the bus said it."""
+        return self.step.proof
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upserts(_OfALane):
+    """Consecutive rows of one lane, in exactly the view's schema.
+
+    There may be none: the position moves all the same. ``masked_under`` is set where the view is
+    fenced: how far the mask knows the logs that coverage rests on.
+    """
+
+    step: Step
+    records: pa.RecordBatch
+    masked_under: Reached | None = None
+
+    @property
+    def token(self) -> str:
+        """The same whenever this is delivered again, and of nothing else."""
+        return _token("upserts", self.receipt, ())
+
+    def under(self, view: View) -> Upserts:
+        """The same, under another edition of its view."""
+        return replace(self, step=replace(self.step, view=view))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Erasures(_OfALane):
+    """Subjects whose rows must go, by their keys: ``<municipality_code>/<subject_id>``."""
+
+    step: Step
+    keys: tuple[str, ...]
+
+    @property
+    def token(self) -> str:
+        """As :attr:`Upserts.token`."""
+        return _token("erasures", self.receipt, self.keys)
+
+    def under(self, view: View) -> Erasures:
+        """The same, under another edition of its view."""
+        return replace(self, step=replace(self.step, view=view))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewrites(_OfALane):
+    """Rows of exactly the version that the store has, seen anew: with locations that may be shown
+    again, or without those that may not.
+
+    ``keys`` are the rows that this is done with, whether there is still a row of each or not.
+    """
+
+    step: Step
+    keys: tuple[str, ...]
+    records: pa.RecordBatch
+    masked_under: Reached | None = None
+
+    @property
+    def token(self) -> str:
+        """As :attr:`Upserts.token`."""
+        return _token("rewrites", self.receipt, self.keys)
+
+    def under(self, view: View) -> Rewrites:
+        """The same, under another edition of its view."""
+        return replace(self, step=replace(self.step, view=view))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProtectionChange(_OfALane):
+    """Who is covered by now, and the rows or erasures that come with it, in one transaction."""
+
+    protected: Protected
+    brought_by: Upserts | Erasures
+
+    @property
+    def step(self) -> Step:
+        """That of what brought it."""
+        return self.brought_by.step
+
+    @property
+    def token(self) -> str:
+        """As :attr:`Upserts.token`."""
+        known = (f"{log}:{offset}" for log, offset in sorted(self.protected.as_of.items()))
+        return _token("protection", self.receipt, (self.brought_by.token, *known))
+
+    def under(self, view: View) -> ProtectionChange:
+        """The same, under another edition of its view."""
+        return replace(self, brought_by=self.brought_by.under(view))
+
+
+Delivery: TypeAlias = Upserts | Erasures | Rewrites | ProtectionChange
+
+
+def content_of(delivery: Delivery) -> Upserts | Erasures | Rewrites:
+    """What *delivery* does to the table of its view, whoever is covered."""
+    return delivery.brought_by if isinstance(delivery, ProtectionChange) else delivery
+
+
+def rows_in(delivery: Delivery) -> int:
+    """How many rows *delivery* brings."""
+    content = content_of(delivery)
+    return 0 if isinstance(content, Erasures) else content.records.num_rows
+
+
+def _token(kind: str, receipt: Receipt, more: Sequence[str]) -> str:
+    """The receipt's chain value is over the lane, the offsets and the events' digest."""
+    return hashlib.sha256("\x1f".join((kind, receipt.chain, *more)).encode()).hexdigest()
