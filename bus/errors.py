@@ -393,6 +393,12 @@ class PositionForged(LaneError):
     code = "RK-507"
 
 
+class StoreForged(LaneError):
+    """What the bus's own tables in a store say is nothing that can be: it is not believed."""
+
+    code = "RK-509"
+
+
 class LaneTooOld(LaneError):
     """A lane was away longer than the log keeps erasures; reconcile or rebuild."""
 

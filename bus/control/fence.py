@@ -146,6 +146,20 @@ class Fence(Follower):
         """Offsets, by log, up to which everything is known now."""
         return {f"{self._names[t]}/{at}": offset for (t, at), offset in self._tail.reached.items()}
 
+    async def beyond(self, reached: Reached) -> Sequence[str]:
+        """The logs of which *reached*, as somebody said before this call, says more than there is.
+
+        Raises:
+            Unavailable: Broker or registry does not answer.
+        """
+        if self._beyond(reached):
+            await self.catch_up()
+        return self._beyond(reached)
+
+    def _beyond(self, reached: Reached) -> Sequence[str]:
+        known = self.reached
+        return [log for log, offset in reached.items() if offset > known.get(log, 0)]
+
     @property
     def everybody(self) -> Protected:
         """Who is covered as far as is known now, and how far that is."""

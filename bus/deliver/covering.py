@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from bus.deliver.ahead import Ahead
 from bus.deliver.kit import Kit
 from bus.deliver.moving import Mover
 from bus.deliver.patience import Patience
@@ -34,6 +35,7 @@ class Covering:
         self._patience = patience
         self._mover = mover
         self._tells = tells
+        self._ahead = Ahead(kit)
         self._seen: Reached | None = None  # the change that the store has
         self._seen_at: datetime | None = None
         self._may_look = True
@@ -74,6 +76,7 @@ class Covering:
             return
         turned = self._kit.shared.fence.turned
         reached = (await self._patience.persist(self._kit.sink.to_restore)).reached
+        await self._patience.persist(lambda: self._ahead.insist(reached))
         if not knows(reached, turned):
             await self._mover.move(self._kit.no_rows, self._mover.position, tells=True)
             await self._mover.settle()

@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 from time import monotonic
 
+from bus.deliver.ahead import Ahead
 from bus.deliver.kit import LARGE, Kit
 from bus.deliver.patience import Patience
 from bus.deliver.rows import Rows, ranges
@@ -56,6 +57,7 @@ class Mover:
         self._viewer = viewer
         self._sends_receipts = sends_receipts
         self._protects = protects
+        self._ahead = Ahead(kit)
         self._started = 0.0  # when the batch in hand was taken up
         self._chain = NO_PREVIOUS
         self._applied_at: datetime | None = None
@@ -249,6 +251,7 @@ class Mover:
                     return await sink.apply(delivery)
                 except FenceBehind:
                     if tries > _MASKED_AT_ONCE:
+                        await self._ahead.insist((await sink.to_restore()).reached)
                         raise
                 except Unavailable:
                     is_unknown = True
