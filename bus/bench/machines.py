@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import psycopg
 
@@ -55,10 +56,15 @@ async def machines(
 def reached(uri: str) -> int:
     """The sum of the positions of a system's lanes; 0 while it has no tables."""
     with psycopg.connect(uri, autocommit=True) as connection:
-        try:
-            row = connection.execute(
-                'SELECT coalesce(sum("offset"), 0) FROM linkage.renkei_position'
-            ).fetchone()
-        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
-            return 0
+        return reached_by(connection)
+
+
+def reached_by(connection: psycopg.Connection[Any]) -> int:
+    """As :func:`reached`, on a line that is there."""
+    try:
+        row = connection.execute(
+            'SELECT coalesce(sum("offset"), 0) FROM linkage.renkei_position'
+        ).fetchone()
+    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
+        return 0
     return int(row[0]) if row else 0
