@@ -25,7 +25,7 @@ from bus.connect import Capabilities, Held, Left, Standing, Swapped
 from bus.errors import ConfigurationError, EventRefused, RebuildBusy, SinkUnavailable
 from bus.model import Checkpoint, Keeping, Protected, View
 from bus.points import Point, passed
-from connectors.postgres import standing, suppression, tables
+from connectors.postgres import believing, standing, suppression, tables
 from connectors.postgres.faults import translated
 from connectors.postgres.sink import PostgresSink, checkpoints_of
 from connectors.postgres.statements import (
@@ -35,6 +35,7 @@ from connectors.postgres.statements import (
     Statements,
     TableShape,
     identifier,
+    positions,
     type_of,
 )
 from connectors.postgres.writers import SmallWriter, connect
@@ -139,12 +140,14 @@ class _HeldTable:
 
     def _positions(self) -> dict[int, Checkpoint]:
         """Where the lanes of the table in use stand; nobody moves them."""
-        rows = self._connection.execute(
-            'SELECT partition, cluster_id, topic, "offset", last_event_id, receipt, applied_at'
-            f" FROM {self._live.position} WHERE stream = $1 ORDER BY partition FOR UPDATE",
-            (self._live.stream,),
-        ).fetchall()
-        return checkpoints_of(rows)
+        live, own = self._live, (self._live.stream,)
+        self._connection.execute(
+            f"SELECT count(*) FROM (SELECT FROM {live.position} WHERE stream = $1"
+            " ORDER BY partition FOR UPDATE) AS held",
+            own,
+        )
+        asked = positions(live, "")
+        return checkpoints_of(believing.rows(self._connection, asked, own, table=live.position))
 
     @classmethod
     def of(cls, conninfo: str, live: Names, view: View) -> _HeldTable:

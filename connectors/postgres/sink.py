@@ -50,7 +50,15 @@ from bus.model import (
     View,
 )
 from bus.points import Point, passed
-from connectors.postgres import line, serverlog, standing, statements, suppression, tables
+from connectors.postgres import (
+    believing,
+    line,
+    serverlog,
+    standing,
+    statements,
+    suppression,
+    tables,
+)
 from connectors.postgres.faults import translated
 from connectors.postgres.writers import PROOF, BulkWriter, SmallWriter, connect
 
@@ -266,14 +274,14 @@ class PostgresSink:
         opened = self._need_open()
         with translated(stream=opened.view.stream, partition=partition):
             parameters = (opened.names.stream, partition)
-            row = self._session().connection.execute(opened.sql.checkpoint, parameters).fetchone()
-        return checkpoint_of(row) if row else None
+            rows = self._positions(opened.sql.checkpoint, parameters)
+        return checkpoint_of(rows[0]) if rows else None
 
     def _checkpoints(self) -> dict[int, Checkpoint]:
         opened = self._need_open()
         with translated(system=opened.view.system, stream=opened.view.stream):
             parameters = (opened.names.stream,)
-            rows = self._session().connection.execute(opened.sql.positions, parameters).fetchall()
+            rows = self._positions(opened.sql.positions, parameters)
         return checkpoints_of(rows)
 
     def _to_restore(self) -> ToRestore:
@@ -282,6 +290,10 @@ class PostgresSink:
             return ToRestore({}, {})
         with translated(system=opened.view.system, stream=opened.view.stream):
             return suppression.to_restore(self._session().connection, opened.names)
+
+    def _positions(self, asked: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        opened, connection = self._need_open(), self._session().connection
+        return believing.rows(connection, asked, parameters, table=opened.names.position)
 
     def _marks(self) -> dict[tuple[str, int], Mark]:
         with translated():
@@ -292,7 +304,8 @@ class PostgresSink:
                 "renkei_position", options.schema_name, options.table_prefix
             )
             try:
-                rows = self._asking.execute(statements.marks(names), prepare=True).fetchall()
+                asked = statements.marks(names)
+                rows = believing.rows(self._asking, asked, table=names.position)
             except BaseException:
                 self._stop_asking()
                 raise

@@ -15,6 +15,7 @@ import psycopg
 from bus.connect import FRESH, Standing, Taken, is_behind, taken
 from bus.errors import ConfigurationError
 from bus.model import View
+from connectors.postgres.believing import cut, question, rows
 from connectors.postgres.statements import Names, TableShape, identifier, misfits, type_of
 
 Connection = psycopg.Connection[Any]
@@ -28,13 +29,15 @@ def of(connection: Connection, names: Names) -> Standing | None:
     """
     if not _is_there(connection, names.views):
         return None
-    row = connection.execute(
-        f"SELECT stands, fingerprint FROM {names.views} WHERE stream = $1", (names.stream,)
-    ).fetchone()
-    if row is None:
+    asked = question(
+        ["stands", cut("fingerprint")], f"{names.views} WHERE stream = $1", "fingerprint"
+    )
+    noted = rows(connection, asked, (names.stream,), table=names.views)
+    if not noted:
         return None
-    found = Standing.read(row[0])
-    if found.fingerprint != row[1]:
+    (stands, fingerprint) = noted[0]
+    found = Standing.read(stands)
+    if found.fingerprint != fingerprint:
         raise ConfigurationError("what the store holds of its view is not what the bus noted")
     return found
 
@@ -86,11 +89,11 @@ def withdraw(
     own = Names.of("renkei_view", schema, prefix)
     if not _is_there(connection, own.views):
         return []
-    rows = connection.execute(
-        f"SELECT stream FROM {own.views} WHERE edition <= $1 AND fingerprint <> '' ORDER BY stream",
-        (edition,),
-    ).fetchall()
-    held = [stream for (stream,) in rows if not stream.endswith(FRESH)]
+    asked = question(
+        [cut("stream")], f"{own.views} WHERE edition <= $1 AND fingerprint <> ''", "stream"
+    )
+    noted = rows(connection, asked, (edition,), table=own.views)
+    held = [stream for (stream,) in noted if not stream.endswith(FRESH)]
     return [
         stream
         for stream in held

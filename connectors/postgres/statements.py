@@ -13,6 +13,7 @@ import pyarrow as pa
 from bus.connect import FRESH
 from bus.errors import ConfigurationError
 from bus.model import Keeping, Mode, View, ViewColumn
+from connectors.postgres.believing import cut, question
 
 APPLIED_AT = "renkei_applied_at"
 CONFIRMED = "renkei_confirmed_version"
@@ -58,7 +59,7 @@ BEGIN = "BEGIN ISOLATION LEVEL READ COMMITTED"
 TABLE_COLUMNS = """\
 SELECT a.attname, format_type(a.atttypid, NULL), a.atttypmod,
        a.attnotnull AND NOT a.atthasdef AND a.attidentity = '',
-       col_description(a.attrelid, a.attnum)
+       right(col_description(a.attrelid, a.attnum), 500)
 FROM pg_attribute a
 WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped"""
 
@@ -242,7 +243,20 @@ def _holds(wanted: str, found: str, is_exact: bool) -> bool:
 
 def marks(names: Names) -> str:
     """Where all lanes of the store stand."""
-    return f'SELECT stream, partition, "offset", applied_at FROM {names.position}'
+    return question(
+        [cut("stream"), "partition", '"offset"', "applied_at"], names.position, "stream, partition"
+    )
+
+
+_POSITION = (
+    "partition", cut("cluster_id"), cut("topic"), '"offset"', cut("last_event_id"), "receipt",
+    "applied_at",
+)  # fmt: skip
+
+
+def positions(names: Names, condition: str) -> str:
+    """Where lanes of the table stand, and their last receipts; $1 is the stream."""
+    return question(_POSITION, f"{names.position} WHERE stream = $1{condition}", "partition")
 
 
 # -- applying batches
@@ -293,14 +307,10 @@ def for_view(names: Names, view: View, shape: TableShape) -> Statements:
     cast = ", ".join(_cast(column, shape[column.name].type) for column in view.columns)
     inbox = ", ".join(f"{identifier(c.name)} {type_of(c)}" for c in view.columns)
     is_fenced = view.is_fenced
-    checkpoint = (
-        'SELECT partition, cluster_id, topic, "offset", last_event_id, receipt, applied_at'
-        f" FROM {names.position} WHERE stream = $1"
-    )
     return Statements(
         stream=names.stream,
-        positions=checkpoint,
-        checkpoint=f"{checkpoint} AND partition = $2",
+        positions=positions(names, ""),
+        checkpoint=positions(names, " AND partition = $2"),
         lock=f"LOCK TABLE {names.table} IN ROW EXCLUSIVE MODE",
         move=_move(names),
         guard=_guard(names, "$1", "$2") if is_fenced else None,
@@ -370,14 +380,19 @@ FOR SHARE"""
 def is_known(cluster: str, known: str) -> str:
     """Whether the fence's row says nothing that *known*, offsets by log, is behind of.
 
-    A row that an older release wrote says of partitions of the protection stream alone.
+    A row that an older release wrote says of partitions of the protection stream alone. What is no
+    number of a log is behind nobody: who refuses then looks what it is.
     """
     return f"""(cluster_id IS DISTINCT FROM {cluster}::text OR NOT EXISTS (
-  SELECT FROM jsonb_each_text(reached) AS applied (log, "offset")
-  WHERE applied."offset"::bigint > coalesce(
-    ({known}::jsonb ->> applied.log)::bigint,
-    ({known}::jsonb ->> ('protection/' || applied.log))::bigint,
-    0)))"""
+  SELECT FROM jsonb_each(CASE jsonb_typeof(reached) WHEN 'object' THEN reached
+                         ELSE '{{"no log": null}}' END) AS applied (log, "offset")
+  WHERE CASE jsonb_typeof(applied."offset") WHEN 'number' THEN
+    applied."offset"::numeric < 0 OR applied."offset"::numeric % 1 <> 0
+    OR applied."offset"::numeric > coalesce(
+      ({known}::jsonb ->> applied.log)::bigint,
+      ({known}::jsonb ->> ('protection/' || applied.log))::bigint,
+      0)
+    ELSE true END))"""
 
 
 def _rewrite(names: Names, view: View) -> str:

@@ -29,9 +29,11 @@ from typing import Any
 import psycopg
 
 from bus.connect import Withheld
-from bus.errors import ConfigurationError, FenceBehind
+from bus.errors import ConfigurationError, FenceBehind, SinkUnavailable, StoreForged
 from bus.model import Protected, Reached, ToRestore, View
 from connectors.postgres import finding
+from connectors.postgres.believing import MOST_RESTORED, cut, question
+from connectors.postgres.believing import rows as believed
 from connectors.postgres.finding import Table
 from connectors.postgres.statements import (
     APPLIED_AT,
@@ -96,13 +98,16 @@ def note(connection: Connection, names: Names, view: View) -> None:
     """Let whoever applies a protection know what of the table of *view* it changes."""
     if not tables_of(names, view):
         return
-    connection.execute(f"INSERT INTO {names.fence} DEFAULT VALUES ON CONFLICT DO NOTHING")
+    made = connection.execute(f"INSERT INTO {names.fence} DEFAULT VALUES ON CONFLICT DO NOTHING")
+    if made.rowcount:  # it is new, or was taken away: nothing is known of what was told
+        connection.execute(f"UPDATE {names.withheld} SET told = NULL")
     connection.execute(  # an older release wrote partitions of the protection stream alone
         f"UPDATE {names.fence} SET reached = (SELECT jsonb_object_agg(log, upto) FROM ("
         "SELECT CASE WHEN log ~ '^[0-9]+$' THEN 'protection/' || log ELSE log END AS log,"
-        " max(upto::bigint) AS upto FROM jsonb_each_text(reached) AS said (log, upto) GROUP BY 1"
-        ") AS said)"
-        " WHERE EXISTS (SELECT FROM jsonb_object_keys(reached) AS log WHERE log ~ '^[0-9]+$')"
+        " max(upto::numeric) AS upto FROM jsonb_each(reached) AS said (log, upto) GROUP BY 1"
+        ") AS said) WHERE jsonb_typeof(reached) = 'object'"
+        " AND reached @? '$.keyvalue() ? (@.key like_regex \"^[0-9]+$\")'"
+        " AND NOT reached @? '$.* ? (@.type() <> \"number\")'"
     )
     withheld = Withheld.of(view)
     noted, told = _noted(connection, names).get(names.table, (None, UNTOLD))
@@ -180,7 +185,9 @@ def _move_fence(
     connection: Connection, names: Names, cluster_id: str, protected: Protected
 ) -> bool:
     """Say as of what is known who is covered; whether it is the log of which that was said."""
-    before = connection.execute(f"SELECT cluster_id FROM {names.fence} FOR UPDATE").fetchone()
+    before = connection.execute(
+        f"SELECT {cut('cluster_id')} FROM {names.fence} FOR UPDATE"
+    ).fetchone()
     written = connection.execute(
         f"UPDATE {names.fence} SET cluster_id = $1::text,"
         " reached = CASE WHEN cluster_id = $1::text THEN reached ELSE '{}' END"
@@ -209,18 +216,35 @@ def to_restore(connection: Connection, names: Names) -> ToRestore:
 
     What was written down of a fresh table that has taken this one's place is this one's.
     """
-    reached = connection.execute(f"SELECT reached FROM {names.fence}").fetchone()
-    rows = connection.execute(
-        "SELECT held.municipality_code || '/' || held.subject_id, coalesce(stored.version, 0)"
-        f" FROM {names.restore} AS held LEFT JOIN {names.table} AS stored"
-        " USING (municipality_code, subject_id)"
-        f" WHERE {_OWN.format('$1', '$2')}",
-        (names.table, names.beside_table),
-    ).fetchall()
-    return ToRestore(
-        dict(reached[0]) if reached else {},
-        {key: int(version) for key, version in rows},
+    asked = question(["reached"], names.fence, "is_only")
+    fence = believed(connection, asked, table=names.fence)
+    if not fence:
+        raise SinkUnavailable("the table is to be opened anew", table=names.fence)
+    listed = question(
+        [
+            f"{cut('held.municipality_code')} || '/' || {cut('held.subject_id')}",
+            "coalesce(stored.version, 0)::bigint",
+        ],
+        f"{names.restore} AS held LEFT JOIN {names.table} AS stored"
+        f" USING (municipality_code, subject_id) WHERE {_OWN.format('$1', '$2')}",
+        "held.subject_id",
+        MOST_RESTORED,
     )
+    rows = believed(
+        connection,
+        listed,
+        (names.table, names.beside_table),
+        table=names.restore,
+        most=MOST_RESTORED,
+    )
+    return ToRestore(_reached(fence[0][0], names), dict(rows))
+
+
+def _reached(said: object, names: Names) -> Reached:
+    """What the fence's row says, if a fence can say it."""
+    if isinstance(said, dict) and all(type(upto) is int and upto >= 0 for upto in said.values()):
+        return said
+    raise StoreForged("the fence in the store is none that the bus wrote", table=names.fence)
 
 
 def _tables(connection: Connection, names: Names) -> dict[Table, str]:
@@ -246,14 +270,12 @@ def _tables(connection: Connection, names: Names) -> dict[Table, str]:
 
 def _noted(connection: Connection, names: Names) -> dict[str, tuple[Withheld, str]]:
     """What is noted of each table, and what it was told."""
-    rows = connection.execute(
-        f"SELECT relation, locations, flag, located, households, coalesce(told::text, '{UNTOLD}')"
-        f" FROM {names.withheld}"
-    ).fetchall()
+    columns = ["relation", "locations", "flag", "located", "households", "told::text"]
+    rows = believed(connection, question(columns, names.withheld, "relation"), table=names.withheld)
     return {
         relation: (
             Withheld(frozenset(locations), flag, frozenset(located), frozenset(households)),
-            told,
+            told or UNTOLD,
         )
         for relation, locations, flag, located, households, told in rows
     }

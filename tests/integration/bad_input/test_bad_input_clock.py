@@ -12,12 +12,11 @@ import pytest
 from pydantic import SecretStr
 
 from bus.clock import SystemClock
-from bus.connect.lease import Lease
 from bus.deliver.state import LaneStatus
 from bus.local.endpoints import Endpoints
-from connectors.outbox import upkeep
-from connectors.outbox.database import connect
-from connectors.outbox.term import LeaseRow
+from bus.publish.outbox import upkeep
+from bus.publish.outbox.database import connect
+from bus.publish.outbox.lease import Lease
 from connectors.postgres.sink import PostgresOptions, PostgresSink
 from tests.support.lanes import Town, hosted
 from tests.support.on_kafka import own_town
@@ -85,8 +84,8 @@ async def test_who_leads_an_outbox_is_judged_by_its_database(
 
     right = Lease("right", length=length, send_within=within)
     off = Lease("off", length=length, send_within=within, clock=wrong)
-    sessions = [await connect(database, "core", purpose="test") for _ in range(2)]
-    one, two = map(LeaseRow, sessions)
+    one = await connect(database, "core", purpose="test")
+    two = await connect(database, "core", purpose="test")
     try:
         assert await right.take(one)
         assert not await off.take(two)
@@ -96,5 +95,5 @@ async def test_who_leads_an_outbox_is_judged_by_its_database(
         off.guard()
         assert not await right.take(one)
     finally:
-        for session in sessions:
-            await session.close()
+        await one.close()
+        await two.close()

@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,11 @@ import typer
 from click.testing import Result
 from typer.testing import CliRunner
 
-from bus.app import loading
+from bus import app as composition
 from bus.cli import publish as command
 from bus.errors import BrokerUnavailable, ConfigurationError
+from bus.publish import bulk
 from bus.publish.publisher import Publisher
-from bus.publish.runner import BULK
 from bus.sealing import file as keyfile
 from bus.sealing.ring import new_key
 from tests.support.changes import body, change, record
@@ -39,13 +38,11 @@ def run(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("RENKEI_RECEIPT_KEYS_FILE", str(keys))
 
     @asynccontextmanager
-    async def publishers(
-        _settings: Any, *, is_dry: bool = False
-    ) -> AsyncIterator[Callable[[Any], Publisher]]:
+    async def publisher(_settings: Any, *, is_dry: bool = False) -> AsyncIterator[Publisher]:
         async with cluster.publisher(is_dry=is_dry) as made:
-            yield lambda _guard: made
+            yield made
 
-    monkeypatch.setattr(loading, "publishers", publishers)
+    monkeypatch.setattr(composition, "publisher", publisher)
     app = typer.Typer()
     command.register(app)
     app.callback()(lambda: None)
@@ -138,7 +135,7 @@ def test_an_interrupted_load_is_resumed(
     run: Run, cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From the batch that was not done, by the journal at home."""
-    monkeypatch.setattr(loading, "BULK", replace(BULK, batch_changes=10))
+    monkeypatch.setattr(bulk, "BATCH_CHANGES", 10)
     file = written(tmp_path / "load.jsonl", residents(35))
     real, calls = Publisher.publish, []
 
