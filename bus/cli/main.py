@@ -10,6 +10,8 @@ import os
 import resource
 import sys
 from contextlib import suppress
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
 
@@ -61,15 +63,31 @@ def build() -> typer.Typer:
     """The whole command, every group registered."""
     app = typer.Typer(
         name="renkei",
-        help="Renkei (連携): a change entered once reaches every municipal business system.",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
-        add_completion=False,
         rich_markup_mode=None,
     )
+    app.callback()(_whole)
     for name in MODULES:
         importlib.import_module(f"bus.cli.{name}").register(app)
     return app
+
+
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"renkei {version('renkei')}")
+        raise typer.Exit
+
+
+def _whole(
+    asks_version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Say the version and end."
+        ),
+    ] = False,
+) -> None:
+    """Renkei (連携): a change entered once reaches every municipal business system."""
 
 
 def keep_to_ourselves() -> None:
