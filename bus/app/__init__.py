@@ -19,7 +19,7 @@ from bus.app.keys import proofs, sealed_streams, seals
 from bus.app.mask_keys import mask_keys
 from bus.app.monitoring import run_monitor
 from bus.app.outside import broker, connect, ledger, registry
-from bus.app.publishing import example_faults, outboxes, publisher, run_relays
+from bus.app.publishing import example_faults, publisher, run_relays
 from bus.app.systems import connections, feeds, sink
 
 __all__ = [
@@ -34,7 +34,6 @@ __all__ = [
     "ledger",
     "local_stack",
     "mask_keys",
-    "outboxes",
     "private_use",
     "proofs",
     "publisher",

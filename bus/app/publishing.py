@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -13,36 +14,33 @@ from typing import Any
 from bus.access import number_form
 from bus.app.configured import catalog, private_use
 from bus.app.keys import seals
+from bus.app.outboxes import outboxes
 from bus.app.outside import broker, connect, registry
+from bus.broker import Broker
 from bus.catalog import Catalog, columns, plain, single
 from bus.catalog.examples import check_examples
 from bus.catalog.memory import keep_freed
+from bus.catalog.registry import Registry
+from bus.connect.source import Guard
 from bus.errors import ConfigurationError
 from bus.model import Fault, Stream
 from bus.observe import http
 from bus.observe.metrics import Metrics
+from bus.observe.runner import this_process
 from bus.observe.tasks import Tasks
+from bus.publish.admission import Bounds
 from bus.publish.check import check_columns
 from bus.publish.digits import is_municipality
-from bus.publish.outbox import Bounds, Lookout, Pace, Relay, run_together
-from bus.publish.outbox.concealing import Concealer
+from bus.publish.hosting import run_together
+from bus.publish.lookout import Lookout
 from bus.publish.publisher import Publisher
+from bus.publish.reporting import RelayReport
+from bus.publish.runner import Pace, Runner
+from bus.sealing import Seals
 from bus.settings import Settings
-
-
-def outboxes(settings: Settings, systems: Sequence[str] = ()) -> dict[str, str]:
-    """URIs of the publishing systems' databases, of those named or of all.
-
-    Raises:
-        ConfigurationError: A named system has none in the settings, or there is none at all.
-    """
-    for system in systems:
-        if system not in settings.outboxes:
-            raise ConfigurationError("no outbox of this system in RENKEI_OUTBOXES", system=system)
-    if not settings.outboxes:
-        raise ConfigurationError("set RENKEI_OUTBOXES: publishing system -> URI of its database")
-    chosen = systems or sorted(settings.outboxes)
-    return {system: settings.outboxes[system].uri.get_secret_value() for system in chosen}
+from connectors.outbox.concealing import Concealer
+from connectors.outbox.source import Keeping, OutboxSource
+from connectors.outbox.upkeep import OutboxWatch
 
 
 def _bounds(settings: Settings, system: str) -> Bounds:
@@ -65,6 +63,50 @@ def provided_by(catalog: Catalog, sources: Collection[str]) -> list[str]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What every publisher of a process has in common."""
+
+    settings: Settings
+    streams: Catalog
+    keys: Seals
+
+    @classmethod
+    def of(cls, settings: Settings) -> Rules:
+        """Those of these settings.
+
+        Raises:
+            FilesRefused: The schema files have faults.
+            SettingsRefused: The settings name keys twice.
+        """
+        return cls(settings, catalog(settings), seals(settings))
+
+    def publisher(
+        self, known: Registry, cluster: Broker, guard: Guard | None = None, **options: Any
+    ) -> Publisher:
+        """A publisher by these rules; *options* are its own."""
+        return Publisher(
+            self.streams,
+            known,
+            cluster,
+            guard=guard,
+            max_message_bytes=self.settings.max_message_bytes,
+            private_use=private_use(self.settings),
+            form=number_form(self.settings),
+            seals=self.keys,
+            **options,
+        )
+
+    def concealer(self) -> Concealer:
+        """What knows what must not lie about in an outbox."""
+        published = [s for s in self.streams.streams.values() if not s.is_internal]
+        return Concealer(
+            self.keys,
+            sealed=[stream.name for stream in published if stream.sealed],
+            known=[stream.name for stream in published],
+        )
+
+
 async def run_relays(settings: Settings, systems: Sequence[str] = ()) -> None:
     """Send the outboxes of *systems* (none: all of the settings) until SIGTERM or SIGINT.
 
@@ -72,18 +114,21 @@ async def run_relays(settings: Settings, systems: Sequence[str] = ()) -> None:
         BusError: An outbox cannot work as it is configured; the others were sent meanwhile.
     """
     uris = outboxes(settings, systems)
-    streams = catalog(settings)
+    rules = Rules.of(settings)
     send_within = settings.relay_lease * 2 / 3
     pace = Pace(
-        lease=settings.relay_lease,
         send_within=send_within,
-        keep=settings.outbox_keep,
-        refused_keep=settings.refused_keep,
         change_bytes=settings.change_bytes,
         retry_first=settings.retry_first,
         retry_most=settings.retry_most,
         stop_within=settings.stop_within,
     ).shared_by(len(uris))
+    keeping = Keeping(
+        lease=settings.relay_lease,
+        send_within=send_within,
+        sent=settings.outbox_keep,
+        refused=settings.refused_keep,
+    )
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -92,41 +137,27 @@ async def run_relays(settings: Settings, systems: Sequence[str] = ()) -> None:
         cluster = await connect(stack, settings, stop, patience=send_within / 2)
         if cluster is None:
             return
-        metrics, keys = Metrics(), seals(settings)
+        metrics, concealer = Metrics(), rules.concealer()
 
-        def publisher(bounds: Bounds, guard: Callable[[], None]) -> Publisher:
-            return Publisher(
-                streams,
-                known,
-                cluster,
-                guard=guard,
-                max_message_bytes=settings.max_message_bytes,
-                private_use=private_use(settings),
-                form=number_form(settings),
-                learn=provided_by(streams, bounds.sources),
-                seals=keys,
-                metrics=metrics,
-            )
-
-        published = [stream for stream in streams.streams.values() if not stream.is_internal]
-        concealer = Concealer(
-            keys,
-            sealed=[stream.name for stream in published if stream.sealed],
-            known=[stream.name for stream in published],
-        )
-        relays = []
-        for system, uri in uris.items():
+        def runner(system: str, uri: str) -> Runner:
             bounds = _bounds(settings, system)
-            make = partial(publisher, bounds)
-            relays.append(
-                Relay(
-                    system, uri, make, bounds=bounds, concealer=concealer, pace=pace,
-                    metrics=metrics,
-                )
-            )  # fmt: skip
+            learn = provided_by(rules.streams, bounds.sources)
+            make = partial(rules.publisher, known, cluster, learn=learn, metrics=metrics)
+            source = OutboxSource(
+                system, uri, holder=this_process(), concealer=concealer, keeping=keeping
+            )
+            report = RelayReport(system, metrics)
+            return Runner(source, make, admit=bounds, pace=pace, report=report)
+
+        runners = [runner(system, uri) for system, uri in uris.items()]
         tasks = Tasks(metrics, first=settings.retry_first, most=settings.retry_most)
         lookouts = [
-            Lookout(system, uri, metrics=metrics, refused_keep=settings.refused_keep)
+            Lookout(
+                system,
+                OutboxWatch(system, uri),
+                metrics=metrics,
+                refused_keep=settings.refused_keep,
+            )
             for system, uri in uris.items()
         ]
         for each in lookouts:
@@ -138,7 +169,22 @@ async def run_relays(settings: Settings, systems: Sequence[str] = ()) -> None:
             await stack.enter_async_context(
                 http.serving(pages, settings.http_host, settings.http_port, tasks)
             )
-        await run_together(relays, stop, tasks)
+        await run_together(runners, stop, tasks)
+
+
+@asynccontextmanager
+async def publishers(
+    settings: Settings, *, is_dry: bool = False
+) -> AsyncIterator[Callable[[Guard | None], Publisher]]:
+    """What makes publishers of these settings, each with a guard of its own.
+
+    Raises:
+        BrokerUnavailable: The broker does not answer.
+    """
+    keep_freed()
+    rules = Rules.of(settings)
+    async with registry(settings) as known, broker(settings) as cluster:
+        yield partial(rules.publisher, known, cluster, is_dry=is_dry)
 
 
 @asynccontextmanager
@@ -148,18 +194,8 @@ async def publisher(settings: Settings, *, is_dry: bool = False) -> AsyncIterato
     Raises:
         BrokerUnavailable: The broker does not answer.
     """
-    keep_freed()
-    async with registry(settings) as known, broker(settings) as cluster:
-        made = Publisher(
-            catalog(settings),
-            known,
-            cluster,
-            max_message_bytes=settings.max_message_bytes,
-            private_use=private_use(settings),
-            form=number_form(settings),
-            seals=seals(settings),
-            is_dry=is_dry,
-        )
+    async with publishers(settings, is_dry=is_dry) as make:
+        made = make(None)
         try:
             await made.start()
             yield made

@@ -18,10 +18,10 @@ from bus.cli.reach import duration
 from bus.cli.times import shown
 from bus.control.parked import ParkedIndex
 from bus.deliver.overdue import overdue_after
-from bus.deliver.skipping import Skipper, Skipping, Was, Word
 from bus.errors import ConfigurationError, UnknownName
 from bus.model import ExceptionState, LaneName, ParkedEvent
 from bus.model.number import comparable_key
+from bus.operate.skipping import Skipper, Skipping, Was, Word
 
 Subject = Annotated[
     list[str] | None,

@@ -16,11 +16,11 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
 from bus import app as composition
+from bus.app.loading import Journal, Progress, RefusedLine, load
 from bus.cli import names
 from bus.cli.output import DryRun, Json, err, out, show_json
 from bus.errors import ChangeRefused, ConfigurationError
 from bus.files import create_private
-from bus.publish.bulk import Journal, Progress, RefusedLine, load
 from bus.settings import Settings
 
 SHOWN_LINES = 20
@@ -97,17 +97,9 @@ async def _run(
                 journal = None
             moved(now)
 
-        keys = composition.proofs(settings)
-        async with composition.publisher(settings, is_dry=dry_run) as publisher:
-            progress = await load(
-                content,
-                publisher,
-                sealed=composition.sealed_streams(settings),
-                key=await keys.key_of_ids() if keys.has_source else None,
-                progress=progress,
-                refused=told.refused,
-                advanced=advanced,
-            )
+        progress = await load(
+            settings, content, progress, is_dry=dry_run, refused=told.refused, advanced=advanced
+        )
     if journal is not None:
         journal.forget()
     return progress

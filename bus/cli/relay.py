@@ -12,13 +12,13 @@ import typer
 from rich.table import Table
 
 from bus import app as composition
+from bus.app import outboxes
 from bus.cli import names
 from bus.cli.output import DryRun, Json, err, insist, out, show_json
 from bus.cli.times import TO_THE_SECOND, shown
-from bus.errors import BusError, ConfigurationError, UnknownName
+from bus.connect.source import SourceStatus
+from bus.errors import BusError, ConfigurationError
 from bus.observe import logs
-from bus.publish.outbox import upkeep
-from bus.publish.outbox.installing import OWNER, Plan, Speaker, script
 
 System = Annotated[
     str,
@@ -99,7 +99,7 @@ def install(
             metavar="ROLE",
             help="Role that is to own it: may not log in; made if it is not there.",
         ),
-    ] = OWNER,
+    ] = outboxes.OWNER,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
@@ -110,16 +110,16 @@ def install(
     if (system is None) == (uri is None):
         raise ConfigurationError("name a system of the settings, or a database with --uri")
     settings, name = composition.settings(), system or "outbox"
-    target = uri or _uris([name])[name]
-    plan = Plan(
+    target = uri or outboxes.outboxes(settings, [name])[name]
+    plan = outboxes.Plan(
         owner=owner,
-        core=tuple(map(Speaker.parse, core or ())),
+        core=tuple(map(outboxes.Speaker.parse, core or ())),
         relay=tuple(relay or ()),
         change_bytes=settings.change_bytes,
     )
-    text = script(plan)
+    text = outboxes.script(plan)
     if not dry_run:
-        asyncio.run(upkeep.install(name, target, plan))
+        asyncio.run(outboxes.install(name, target, plan))
     if as_json:
         show_json({"system": name, "is_installed": not dry_run, "script": text})
     elif dry_run:
@@ -130,25 +130,26 @@ def install(
 
 def status(system: Systems = None, as_json: Json = False) -> None:
     """Show what waits in each outbox, for how long, and which relay sends it."""
-    found: list[upkeep.Standing] = []
+    settings = composition.settings()
+    found: list[SourceStatus] = []
     failures: list[BusError] = []
-    for name, uri in _uris(system or []).items():
+    for name in outboxes.outboxes(settings, system or []):
         try:
-            found.append(asyncio.run(upkeep.standing(name, uri)))
+            found.append(asyncio.run(outboxes.status(settings, name)))
         except BusError as error:
             failures.append(error)
-    keep = composition.settings().refused_keep
+    keep = settings.refused_keep
     if as_json:
-        show_json([_as_json(standing, keep) for standing in found])
+        show_json([_as_json(status, keep) for status in found])
     elif found:
         out().print(_table(found))
-        for standing in found:
-            left = standing.backlog.refused_go_in(keep)
-            if left is not None and left < upkeep.WARN_BEFORE:
+        for status in found:
+            left = status.backlog.refused_go_in(keep)
+            if left is not None and left < outboxes.WARN_BEFORE:
                 when = f"in {left.days} days" if left.days > 0 else "within a day"
                 err().print(
-                    f"warning: refused changes of {standing.system} go {when}:"
-                    f" renkei relay refused list {standing.system}",
+                    f"warning: refused changes of {status.system} go {when}:"
+                    f" renkei relay refused list {status.system}",
                     style="bold yellow",
                     markup=False,
                 )
@@ -160,7 +161,7 @@ def status(system: Systems = None, as_json: Json = False) -> None:
 
 def list_refused(system: System, as_json: Json = False) -> None:
     """List what was set aside in SYSTEM's outbox, with reasons; contents stay in its database."""
-    changes = asyncio.run(upkeep.refused(system, _uris([system])[system]))
+    changes = asyncio.run(outboxes.refused(composition.settings(), system))
     if as_json:
         show_json([asdict(change) for change in changes])
         return
@@ -190,13 +191,9 @@ def retry_refused(
     """Put refused changes back in their old places, to be sent again by the relay."""
     if bool(numbers) == is_all:
         raise ConfigurationError("name sequence numbers, or say --all")
-    uri = _uris([system])[system]
     chosen = None if is_all else numbers
-    there = _refused(system, uri, numbers or ())
-    if dry_run:
-        seqs = [seq for seq in there if chosen is None or seq in chosen]
-    else:
-        seqs = asyncio.run(upkeep.retry(system, uri, chosen))
+    seqs = asyncio.run(outboxes.retry(composition.settings(), system, chosen, is_dry=dry_run))
+    if not dry_run:
         insist(seqs, "nothing is refused", system=system)
     if as_json:
         show_json({"put_back": seqs, "is_dry": dry_run})
@@ -211,12 +208,8 @@ def drop_refused(
     as_json: Json = False,
 ) -> None:
     """Delete refused changes that another one has made good."""
-    uri = _uris([system])[system]
-    there = _refused(system, uri, numbers)
-    if dry_run:
-        seqs = [seq for seq in there if seq in numbers]
-    else:
-        seqs = asyncio.run(upkeep.drop(system, uri, numbers))
+    seqs = asyncio.run(outboxes.drop(composition.settings(), system, numbers, is_dry=dry_run))
+    if not dry_run:
         insist(seqs, "nothing is refused", system=system)
     if as_json:
         show_json({"dropped": seqs, "is_dry": dry_run})
@@ -224,53 +217,32 @@ def drop_refused(
         out().print(f"{'would drop' if dry_run else 'dropped'} {_listed(seqs)}")
 
 
-def _refused(system: str, uri: str, numbers: Sequence[int]) -> list[int]:
-    """The numbers of what is refused, all of *numbers* among them.
-
-    Raises:
-        UnknownName: One of them is not.
-    """
-    there = [change.seq for change in asyncio.run(upkeep.refused(system, uri))]
-    missing = sorted(set(numbers) - set(there))
-    if missing:
-        raise UnknownName(
-            "no refused change has this number; see: renkei relay refused list",
-            system=system, numbers=", ".join(map(str, missing)),
-        )  # fmt: skip
-    return there
-
-
-def _uris(systems: Sequence[str]) -> dict[str, str]:
-    """The chosen outboxes; all of the settings if none is named."""
-    return composition.outboxes(composition.settings(), systems)
-
-
-def _as_json(standing: upkeep.Standing, keep: timedelta | None) -> dict[str, Any]:
-    left = standing.backlog.refused_go_in(keep)
+def _as_json(status: SourceStatus, keep: timedelta | None) -> dict[str, Any]:
+    left = status.backlog.refused_go_in(keep)
     return {
-        "system": standing.system,
-        "pending": standing.backlog.pending,
-        "oldest_s": round(standing.backlog.oldest_s, 3),
-        "refused": standing.backlog.refused,
+        "system": status.system,
+        "pending": status.backlog.pending,
+        "oldest_s": round(status.backlog.oldest_s, 3),
+        "refused": status.backlog.refused,
         "refused_go_in_s": None if left is None else max(round(left.total_seconds()), 0),
-        "leader": standing.leader if standing.is_led else None,
+        "leader": status.leader if status.is_led else None,
     }
 
 
-def _table(found: Sequence[upkeep.Standing]) -> Table:
+def _table(found: Sequence[SourceStatus]) -> Table:
     table = Table("System", box=None, pad_edge=False)
     for name in ("Pending", "Oldest", "Refused"):
         table.add_column(name, justify="right")
     table.add_column("Relay")
-    for standing in found:
-        waiting = standing.backlog
-        more = "+" if waiting.pending >= upkeep.COUNT_MOST else ""
+    for status in found:
+        waiting = status.backlog
+        more = "+" if waiting.pending >= outboxes.COUNT_MOST else ""
         table.add_row(
-            standing.system,
+            status.system,
             f"{waiting.pending}{more}",
             f"{waiting.oldest_s:.0f} s" if waiting.pending else "–",
             str(waiting.refused),
-            (standing.leader or "").rpartition(":")[0] if standing.is_led else "none",
+            (status.leader or "").rpartition(":")[0] if status.is_led else "none",
         )
     return table
 

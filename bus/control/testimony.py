@@ -25,7 +25,7 @@ from bus.broker.partitioner import partition_of
 from bus.catalog.reading import Reads, read_what_can_be
 from bus.control.receipts import lane_key, said_of
 from bus.errors import ConfigurationError, PositionForged, SchemaMismatch
-from bus.log.readback import runs
+from bus.log.partition import opened
 from bus.model import Checkpoint, LaneName, Position, Receipt, Stream
 from bus.sealing import Proofs, Statement
 
@@ -159,17 +159,13 @@ class SaidReceipts:
 
     async def _look(self, place: Place, questions: list[_Question]) -> None:
         """From the end backwards, until all is answered or the log has no more."""
-        consumer = self._broker.consumer(client_id="renkei-testimony")
         open_ones = {question.chain: question for question in questions}
-        try:
-            await consumer.start()
-            await consumer.assign([place])
-            begin = (await consumer.beginning_offsets([place]))[place]
-            end = (await consumer.end_offsets([place]))[place]
+        async with opened(self._broker, "renkei-testimony") as log:
+            begin, end = await log.bounds(place)
             many = _FIRST
             while open_ones and end > begin:
                 first = max(begin, end - many)
-                async for run in runs(consumer, place, first, end):
+                async for run in log.runs(place, first, end):
                     values = [value for value in run.values if value is not None]
                     for row in await self._rows(values, open_ones):
                         found = open_ones.get(row["chain"])
@@ -177,8 +173,6 @@ class SaidReceipts:
                             found.answer = True
                             del open_ones[row["chain"]]
                 end, many = first, many * 4
-        finally:
-            await consumer.close()
         for question in questions:
             question.answer = question.answer or False
 

@@ -25,12 +25,12 @@ from bus.ledger.compared import Compared
 from bus.ledger.custody import Marks, deeds, marks, wrong_marks
 from bus.ledger.delivered import Delivered
 from bus.ledger.eventrows import EventRows
-from bus.ledger.logs import Log, opened
 from bus.ledger.meanings import disagreement
 from bus.ledger.proved import Proved
 from bus.ledger.provided import VIEW_COLUMNS, recorded_view
 from bus.ledger.statements import events_table
 from bus.ledger.store import TABLE_PREFIX, connected
+from bus.log.partition import Log, opened
 from bus.model import Receipt, Stream, View
 from bus.model.custody import CustodyAct
 from bus.policy import ledger_view, project
@@ -217,7 +217,7 @@ class Audit:
             if anchor is not None:
                 await self._check_anchor(connection, anchor, pruned)
             if log is not None:
-                async with opened(log.broker) as reading:
+                async with opened(log.broker, "renkei-verify") as reading:
                     await self._check_custody(left, reading, log, anchor)
                     await self._compare(connection, reading, log, pruned)
                     topics = [stream.topic for stream in log.streams.values()]

@@ -18,7 +18,7 @@ import psycopg
 
 from bus.catalog.reading import Reads, read_what_can_be
 from bus.errors import ConfigurationError, SchemaMismatch
-from bus.ledger.logs import Log
+from bus.log.partition import Log
 from bus.model.custody import Custody, CustodyAct
 from bus.sealing import KeyRing, Statement
 from bus.sealing.proofs import proves

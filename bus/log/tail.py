@@ -9,18 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 from bus.broker import Broker, Consumer, Fetched, Place
-from bus.errors import BrokerUnavailable, ConfigurationError
+from bus.errors import BrokerUnavailable
+from bus.log.partition import places_of, read_to
 from bus.model import Stream
-
-MOST_RECORDS = 10_000
-_STEP = timedelta(seconds=1)  # longest single wait for records that must be there
-_PATIENCE = 20  # such waits before the broker counts as away
-
 
 Asked: TypeAlias = asyncio.Task[None]
 """What was asked of topics; done once the answer is taken in."""
@@ -51,13 +46,7 @@ class Tail:
             ConfigurationError: A topic does not exist.
             BrokerUnavailable: The broker does not answer.
         """
-        counts = await self._broker.partitions(self._topics)
-        for topic in self._topics:
-            if counts.get(topic) is None:
-                raise ConfigurationError(
-                    "the topic does not exist; make it with: renkei topics apply", topic=topic
-                )
-        self._places = [(topic, at) for topic in self._topics for at in range(counts[topic])]
+        self._places = await places_of(self._broker, *self._topics)
         consumer = self._broker.consumer(client_id="renkei-tail")
         try:
             await consumer.start()
@@ -120,21 +109,16 @@ class Tail:
                 raise BrokerUnavailable("these topics are not open", topic=self._names)
             await self._take_pending()
             ends = await consumer.end_offsets(self._places)
-            silent = 0
-            while await self._is_behind(consumer, ends):
-                self._pending.extend(await consumer.fetch(MOST_RECORDS, _STEP))
-                silent = 0 if self._pending else silent + 1
-                if silent > _PATIENCE:
-                    raise BrokerUnavailable("the log does not give what it has", topic=self._names)
+            behind = {place: end for place, end in ends.items() if self._next[place] < end}
+            async for pieces in read_to(consumer, behind):
+                self._pending.extend(pieces)
                 await self._take_pending()
+                await self._stand(consumer, behind)
+            await self._stand(consumer, behind)
 
-    async def _is_behind(self, consumer: Consumer, ends: Mapping[Place, int]) -> bool:
-        for place in self._places:
-            if self._next[place] < ends[place]:
-                self._next[place] = await consumer.position(place)
-                if self._next[place] < ends[place]:
-                    return True
-        return False
+    async def _stand(self, consumer: Consumer, places: Iterable[Place]) -> None:
+        for place in places:
+            self._next[place] = await consumer.position(place)
 
     async def _take_pending(self) -> None:
         while self._pending:

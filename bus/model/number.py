@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 LONGEST = 15
@@ -90,3 +90,21 @@ def spellings(number: str, longest: int = LONGEST) -> Iterator[str]:
                 spelled = " " * before + padded + " " * (blanks - before)
                 if spelled != number:
                     yield spelled
+
+
+INDIVIDUAL = (2, 3, 4, 5, 6, 7, 2, 3, 4, 5, 6)
+"""What the digits of a 個人番号 weigh in its check digit, from the lowest of the body."""
+
+
+def is_individual_number(text: str) -> bool:
+    """Whether twelve digits have the check digit of a 個人番号.
+
+    Source: 総務省令第85号(平成26年) 第5条.
+    """
+    rest = weighed(text[:-1], INDIVIDUAL) % 11
+    return int(text[-1]) == (0 if rest <= 1 else 11 - rest)
+
+
+def weighed(body: str, weights: Sequence[int]) -> int:
+    """Σ weight · digit, the first weight for the lowest digit."""
+    return sum(int(sign) * weight for sign, weight in zip(body[::-1], weights, strict=False))

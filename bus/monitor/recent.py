@@ -3,30 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 
 from bus.broker.port import Broker, Place
 from bus.catalog.wire import Reader
-from bus.errors import ConfigurationError
+from bus.log.partition import places_of, read_to
 from bus.monitor.receipts import read_receipts
 from bus.monitor.windows import Windows
 
 MOST_RECEIPTS = 20_000  # of each partition: some minutes at full load, days in a quiet town
-_STEP = timedelta(seconds=1)
-
-
-async def places_of(broker: Broker, topic: str) -> list[Place]:
-    """The partitions of a topic.
-
-    Raises:
-        ConfigurationError: It does not exist.
-    """
-    count = (await broker.partitions([topic])).get(topic)
-    if count is None:
-        raise ConfigurationError(
-            "the topic does not exist; make it with: renkei topics apply", topic=topic
-        )
-    return [(topic, number) for number in range(count)]
 
 
 async def recent_past(
@@ -45,21 +29,22 @@ async def recent_past(
 
 
 async def read_recent(broker: Broker, topic: str, reader: Reader) -> Windows:
-    """The windows of the recent past, from the log itself."""
+    """The windows of the recent past, from the log itself.
+
+    Raises:
+        BrokerUnavailable: The broker does not answer, or does not give what it has.
+    """
     windows = Windows()
     bounds = await recent_past(broker, topic)
     consumer = broker.consumer(client_id="renkei-monitor")
     await consumer.start()
     try:
         await consumer.assign(list(bounds))
-        left = {}
-        for place, (begin, end) in bounds.items():
+        for place, (begin, _) in bounds.items():
             consumer.seek(place, begin)
-            if begin < end:
-                left[place] = end
-        while left:
-            for piece in await consumer.fetch(MOST_RECEIPTS, _STEP):
-                place = (piece.topic, piece.partition)
+        ends = {place: end for place, (_, end) in bounds.items()}
+        async for pieces in read_to(consumer, ends, at_once=MOST_RECEIPTS):
+            for piece in pieces:
                 told = [
                     (value, at)
                     for value, at in zip(piece.values, piece.timestamps_ms, strict=True)
@@ -70,8 +55,6 @@ async def read_recent(broker: Broker, topic: str, reader: Reader) -> Windows:
                 )
                 for one in seen:
                     windows.add(one)
-                if place in left and piece.offsets[-1] + 1 >= left[place]:
-                    del left[place]
     finally:
         await consumer.close()
     return windows

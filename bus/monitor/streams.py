@@ -15,9 +15,9 @@ import structlog
 from bus.broker.port import Broker, Consumer, Fetched, Place
 from bus.catalog.wire import Reader
 from bus.errors import BusError, Reaction, SchemaMismatch, Unavailable
+from bus.log.partition import places_of
 from bus.model import Stream
 from bus.monitor.open_changes import MOST_TAIL, OpenChanges
-from bus.monitor.recent import places_of
 
 MOST_RECORDS = 5_000
 _WAIT = timedelta(seconds=2)
@@ -41,7 +41,7 @@ async def follow(
     consumer = broker.consumer(client_id="renkei-monitor")
     await consumer.start()
     try:
-        places = [place for topic in by_topic for place in await places_of(broker, topic)]
+        places = await places_of(broker, *by_topic)
         await consumer.assign(places)
         await _begin(consumer, places, by_topic, changes, passed)
         while True:

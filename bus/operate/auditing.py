@@ -17,10 +17,10 @@ from bus.catalog.wire import Reader
 from bus.ledger.anchor import Anchor
 from bus.ledger.audit import Audit, Choice, LogSide, Step, Verdict, anchor_of
 from bus.ledger.custody import KEY, Deeds, Marks, deeds, row_of
-from bus.ledger.logs import opened
 from bus.ledger.prune import Pruned, prune
 from bus.ledger.store import prepare
 from bus.log.internal import InternalTopic
+from bus.log.partition import opened
 from bus.model import Stream
 from bus.model.custody import Custody, CustodyAct
 from bus.operate.session import operator
@@ -124,7 +124,7 @@ class Custodian:
         """
         topic = self._stream.topic
         count = (await self._cluster.partitions([topic])).get(topic, 0)
-        async with opened(self._cluster) as log:
+        async with opened(self._cluster, "renkei-verify") as log:
             return await deeds(log, topic, count, self._reader, await self._proofs.ring())
 
     async def record(

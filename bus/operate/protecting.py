@@ -20,11 +20,11 @@ from bus.catalog.plain import to_json
 from bus.catalog.reading import read_what_can_be
 from bus.catalog.wire import Reader
 from bus.control.fence import RESTS_ON, Fence
-from bus.deliver.neighbours import neighbours
 from bus.errors import ConfigurationError, UnknownName
 from bus.log.readback import read_subjects
 from bus.model import PROTECTION, ChangeRecord, Fault
 from bus.model.number import comparable_key
+from bus.operate.neighbours import neighbours
 from bus.policy import Reason
 from bus.policy.cases import Standing, covered
 from bus.publish.digits import is_municipality
@@ -182,14 +182,7 @@ class Protecting:
         return found
 
     async def _newest(self, place: tuple[str, int], keys: Sequence[str]) -> dict[str, bytes]:
-        consumer = self._cluster.consumer(client_id="renkei-protections")
-        try:
-            await consumer.start()
-            await consumer.assign([place])
-            end = (await consumer.end_offsets([place]))[place]
-        finally:
-            await consumer.close()
-        run = await read_subjects(self._cluster, place, set(keys), end)
+        run = await read_subjects(self._cluster, place, set(keys))
         return {
             key.decode(): value
             for key, value in zip(run.keys, run.values, strict=True)

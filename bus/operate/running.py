@@ -16,6 +16,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from bus.app import outboxes
 from bus.app.configured import granted, this_day
 from bus.app.outside import broker
 from bus.app.systems import connections
@@ -24,7 +25,6 @@ from bus.errors import BusError, Unavailable
 from bus.model import Edition
 from bus.observe.runner import Runner, runner_of
 from bus.policy import LEDGER
-from bus.publish.outbox import upkeep
 from bus.settings import Settings
 
 DELIVER, RELAY, MONITOR = "deliver", "relay run", "monitor run"
@@ -112,15 +112,14 @@ def _in_group(
 
 
 async def _sent(settings: Settings, system: str) -> Duty:
-    uri = settings.outboxes[system].uri.get_secret_value()
     try:
         async with asyncio.timeout(ANSWER_WITHIN.total_seconds()):
-            standing = await upkeep.standing(system, uri)
+            status = await outboxes.status(settings, system)
     except TimeoutError:
         error = Unavailable("the outbox's database does not answer", system=system)
         return Duty(command=RELAY, system=system, unseen=error)
     except BusError as error:
         return Duty(command=RELAY, system=system, unseen=error)
-    runner = runner_of(standing.leader or "")
-    runners = [runner] if standing.is_led and runner is not None else []
-    return Duty(command=RELAY, system=system, runners=runners, is_done=standing.is_led)
+    runner = runner_of(status.leader or "")
+    runners = [runner] if status.is_led and runner is not None else []
+    return Duty(command=RELAY, system=system, runners=runners, is_done=status.is_led)

@@ -6,7 +6,7 @@ from bus.app.configured import catalog
 from bus.app.keys import seals
 from bus.app.outside import broker, registry
 from bus.catalog.wire import Reader
-from bus.deliver.sealed import Sealed, sealed_in
+from bus.operate.key_usage import Sealed, sealed_in
 from bus.settings import Settings
 
 

@@ -11,10 +11,10 @@ from bus.app.deliveries import sharing
 from bus.app.mask_keys import mask_keys
 from bus.broker import Broker
 from bus.catalog import Catalog
-from bus.deliver.touched import Comparison, Touched, count
 from bus.errors import ConfigurationError, PolicyError
 from bus.model import MaskKey, View
 from bus.operate.applying import Plan
+from bus.operate.impact import Comparison, Touched, count
 from bus.policy import Difference, Subscription, compile_view
 from bus.settings import Settings
 

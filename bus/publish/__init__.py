@@ -1,5 +1,5 @@
 """Changes in, events out: checked, encoded, appended, once and in order.
 
-``publisher`` is the way in for whoever has changes or columns; ``outbox`` and ``bulk`` are the ways
-that changes arrive. Everything that judges (``check``, ``rules``, ``whole``, ``versions``) is pure.
+``publisher`` is the way in for whoever has changes or columns; ``runner`` publishes what waits in a
+source. Everything that judges (``check``, ``rules``, ``whole``, ``versions``) is pure.
 """

@@ -17,11 +17,11 @@ from collections.abc import Callable, Sequence
 import pyarrow as pa
 
 from bus.model import NumberForm
+from bus.model.number import INDIVIDUAL, is_individual_number, weighed
 from bus.publish.kernels import Column, Mask
 from bus.publish.kernels import kernels as pc
 
 _MUNICIPALITY = (2, 3, 4, 5, 6)  # from the lowest digit of the body
-_INDIVIDUAL = (2, 3, 4, 5, 6, 7, 2, 3, 4, 5, 6)
 _CORPORATE = (1, 2) * 6
 _ATENA = (2, 3, 4, 5, 6, 7) * 3
 FEW = 16
@@ -45,7 +45,7 @@ def wrong_individual_number(values: Column) -> Mask:
         return _each(values, (12,), is_individual_number)
     number, misshapen = _numbers(values, (12,))
     body, check = _last_digit(number)
-    return _or(misshapen, pc.not_equal(check, _modulus_11(_weighted(body, _INDIVIDUAL))))
+    return _or(misshapen, pc.not_equal(check, _modulus_11(_weighted(body, INDIVIDUAL))))
 
 
 def wrong_corporate_number(values: Column) -> Mask:
@@ -90,7 +90,7 @@ def wrong_atena(values: Column) -> Mask:
 
 def is_municipality_code(text: str) -> bool:
     """The rule of :func:`wrong_municipality_code` for six digits."""
-    return int(text[-1]) == (11 - _sum(text[:-1], _MUNICIPALITY) % 11) % 10
+    return int(text[-1]) == (11 - weighed(text[:-1], _MUNICIPALITY) % 11) % 10
 
 
 def is_municipality(text: str) -> bool:
@@ -98,15 +98,9 @@ def is_municipality(text: str) -> bool:
     return len(text) == 6 and text.isascii() and text.isdecimal() and is_municipality_code(text)
 
 
-def is_individual_number(text: str) -> bool:
-    """The rule of :func:`wrong_individual_number` for twelve digits."""
-    rest = _sum(text[:-1], _INDIVIDUAL) % 11
-    return int(text[-1]) == (0 if rest <= 1 else 11 - rest)
-
-
 def is_corporate_number(text: str) -> bool:
     """The rule of :func:`wrong_corporate_number` for thirteen digits."""
-    return int(text[0]) == 9 - _sum(text[1:], _CORPORATE) % 9
+    return int(text[0]) == 9 - weighed(text[1:], _CORPORATE) % 9
 
 
 def is_insurer_number(text: str) -> bool:
@@ -117,13 +111,8 @@ def is_insurer_number(text: str) -> bool:
 
 def is_atena(text: str) -> bool:
     """The rule of :func:`wrong_atena` for at least two digits."""
-    rest = _sum(text[:-1], _ATENA) % 11
+    rest = weighed(text[:-1], _ATENA) % 11
     return int(text[-1]) == (0 if rest <= 1 else 11 - rest)
-
-
-def _sum(body: str, weights: Sequence[int]) -> int:
-    """Σ weight · digit, the first weight for the lowest digit."""
-    return sum(int(sign) * weight for sign, weight in zip(body[::-1], weights, strict=False))
 
 
 def _each(values: Column, widths: Sequence[int], is_right: Callable[[str], bool]) -> Mask:

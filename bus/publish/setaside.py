@@ -8,19 +8,15 @@ person has judged it, and the publisher passes it over like any other that says 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
-from bus.broker.port import Broker, Place
+from bus.broker.port import Broker
 from bus.catalog import Catalog
 from bus.catalog.reading import read_what_can_be
 from bus.catalog.registry import SchemaIds
 from bus.catalog.wire import Reader
-from bus.errors import BrokerUnavailable, SchemaMismatch
-
-_FETCH_RECORDS = 10_000
-_STEP = timedelta(seconds=1)
-_PATIENCE = 20  # such waits before the broker counts as away
+from bus.errors import SchemaMismatch
+from bus.log.partition import opened
 
 
 async def set_aside(
@@ -35,30 +31,15 @@ async def set_aside(
     reader = Reader(exceptions, catalog, registry)
     found: set[int] = set()
     count = (await broker.partitions([exceptions.topic])).get(exceptions.topic, 0)
-    for number in range(count):
-        for row in await _rows(reader, await _values(broker, (exceptions.topic, number))):
-            if (row["stream"], row["partition"]) == (stream, partition):
-                found.add(row["offset"])
+    async with opened(broker, "renkei-publish-exceptions") as log:
+        for number in range(count):
+            place = (exceptions.topic, number)
+            async for piece in log.read(place, *await log.bounds(place)):
+                values = [value for value in piece.values if value is not None]
+                for row in await _rows(reader, values):
+                    if (row["stream"], row["partition"]) == (stream, partition):
+                        found.add(row["offset"])
     return found
-
-
-async def _values(broker: Broker, place: Place) -> list[bytes]:
-    consumer = broker.consumer(client_id="renkei-publish-exceptions")
-    values: list[bytes] = []
-    try:
-        await consumer.start()
-        await consumer.assign([place])
-        end = (await consumer.end_offsets([place]))[place]
-        silent = 0
-        while await consumer.position(place) < end:
-            pieces = await consumer.fetch(_FETCH_RECORDS, _STEP)
-            values += [value for piece in pieces for value in piece.values if value is not None]
-            silent = 0 if pieces else silent + 1
-            if silent > _PATIENCE:
-                raise BrokerUnavailable("the log does not give what it has", topic=place[0])
-    finally:
-        await consumer.close()
-    return values
 
 
 async def _rows(reader: Reader, values: Sequence[bytes]) -> list[dict[str, Any]]:

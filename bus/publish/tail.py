@@ -13,7 +13,7 @@ publisher, unless an operator has set it aside.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -22,7 +22,8 @@ from bus.catalog import Catalog
 from bus.catalog.reading import read_what_can_be
 from bus.catalog.registry import SchemaIds
 from bus.catalog.wire import Reader
-from bus.errors import BrokerUnavailable, ConfigurationError, SchemaMismatch
+from bus.errors import ConfigurationError, SchemaMismatch
+from bus.log.partition import read_to
 from bus.model import PROTECTION, Stream
 from bus.policy.cases import Standings, said
 from bus.publish.batch import entries_of
@@ -49,7 +50,7 @@ class Tail:
         self._catalog = catalog
         self._registry = registry
         self._broker = broker
-        self._patience = patience.total_seconds()
+        self._patience = patience
         self._consumer: Consumer | None = None
         self._reading = asyncio.Lock()
         self._positions: dict[Place, int] = {}
@@ -142,22 +143,26 @@ class Tail:
             self._indexes[stream.name] = VersionIndex()
 
     async def _read_to(self, consumer: Consumer, ends: Mapping[Place, int]) -> None:
-        loop = asyncio.get_running_loop()
-        left = dict(ends)
-        heard = loop.time()
-        while left:
-            for fetched in await consumer.fetch(_FETCH_RECORDS, _WAIT, tuple(left)):
-                heard = loop.time()
+        pieces = read_to(
+            consumer,
+            ends,
+            at_once=_FETCH_RECORDS,
+            step=_WAIT,
+            silence=self._patience,
+            is_only=True,
+        )
+        async for fetches in pieces:
+            for fetched in fetches:
                 try:
                     await self._learn(fetched)
                 except SchemaMismatch:  # what was learnt already may be learnt again
                     await self._learn(await self._without_set_aside(fetched))
-            for place in list(left):
-                self._positions[place] = await consumer.position(place)
-                if self._positions[place] >= left[place]:
-                    del left[place]
-            if left and loop.time() - heard > self._patience:
-                raise BrokerUnavailable("the log cannot be read to its end", topics=len(left))
+            await self._stand(consumer, ends)
+        await self._stand(consumer, ends)
+
+    async def _stand(self, consumer: Consumer, places: Iterable[Place]) -> None:
+        for place in places:
+            self._positions[place] = await consumer.position(place)
 
     async def _learn(self, fetched: Fetched) -> None:
         """Take in one partition's records, erasures in their place."""

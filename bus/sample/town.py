@@ -18,8 +18,7 @@ import psycopg
 import yaml
 from psycopg import sql
 
-from bus.publish.outbox import upkeep
-from bus.publish.outbox.installing import Plan, Speaker
+from bus.app import outboxes
 from bus.sealing import file as keyfile
 from bus.sealing.ring import new_key
 
@@ -39,7 +38,8 @@ class Town:
         """An outbox in each publishing system's database; its own role publishes and relays."""
         for system, uri in self.administered.items():
             role = urlsplit(self.outboxes[system]).username or ""
-            await upkeep.install(system, uri, Plan(core=(Speaker(role),), relay=(role,)))
+            plan = outboxes.Plan(core=(outboxes.Speaker(role),), relay=(role,))
+            await outboxes.install(system, uri, plan)
 
     def install_command(self, system: str = CORE) -> list[str]:
         """The same of one system, as the words of a command."""

@@ -15,7 +15,7 @@ FILES = "tests/acceptance/test_bad_input.py"
 DELIVERY = "tests/acceptance/test_bad_input_delivery.py"
 CLOCK = "tests/integration/bad_input/test_bad_input_clock.py"
 PARSE = "tests/unit/publish/test_parse.py"
-BULK = "tests/unit/publish/test_bulk.py"
+BULK = "tests/unit/publish/test_load.py"
 CHECK = "tests/unit/publish/test_check.py"
 PUBLISHER = "tests/unit/publish/test_publisher.py"
 PARKING = "tests/unit/deliver/test_lane_parking.py"
@@ -93,7 +93,7 @@ TESTS: dict[str, tuple[str, ...]] = {
         f"{FILES}::test_a_bad_line_is_told",
         f"{FILES}::test_a_bad_change_in_an_outbox_is_set_aside",
         f"{PARSE}::test_a_change_without_a_part",
-        "tests/unit/outbox/test_outbox_rows.py::test_refuses_another_shape_without_its_values",
+        "tests/unit/publish/test_admission.py::test_refuses_another_shape_without_its_values",
     ),
     "a value in no code list": (
         f"{FILES}::test_a_bad_line_is_told",

@@ -27,22 +27,34 @@ from typing import Any
 import psycopg
 
 from bus import points
+from bus.connect.source import Guard
 from bus.errors import BusError
 from bus.model import Change, Fault
+from bus.observe.metrics import Metrics
+from bus.observe.runner import this_process
 from bus.observe.tasks import Tasks
-from bus.publish.outbox.hosting import run_together
-from bus.publish.outbox.relay import Guard, Pace, Relay
+from bus.publish.admission import Admission
+from bus.publish.hosting import run_together
+from bus.publish.reporting import RelayReport
+from bus.publish.runner import Pace, Publishes, Runner
+from connectors.outbox.concealing import Concealer
+from connectors.outbox.source import Keeping, OutboxSource
 
-QUICK = Pace(
+FIRST, MOST = timedelta(milliseconds=50), timedelta(milliseconds=200)
+KEEPING = Keeping(
     lease=timedelta(seconds=3),
     send_within=timedelta(seconds=1),
     stand_by=timedelta(milliseconds=200),
+)
+"""For tests: a killed leader is followed within three seconds."""
+QUICK = Pace(
+    send_within=KEEPING.send_within,
     poll=timedelta(milliseconds=500),
-    retry_first=timedelta(milliseconds=50),
-    retry_most=timedelta(milliseconds=200),
+    retry_first=FIRST,
+    retry_most=MOST,
     stop_within=timedelta(seconds=5),
 )
-"""A pace for tests: a killed leader is followed within three seconds."""
+"""A pace for tests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +62,8 @@ class FileOutcome:
     """What became of one change."""
 
     faults: Sequence[Fault] = ()
+    event_ids: Sequence[str] = ()
+    resent: int = 0
 
 
 @dataclass
@@ -187,17 +201,29 @@ class Outbox:
         """Makes publishers into the file."""
         return lambda guard: FilePublisher(self.topic, guard, **options)
 
-    def relay(self, **options: Any) -> Relay:
-        """A relay of this outbox into the file."""
-        options.setdefault("pace", QUICK)
-        publisher = options.pop("publisher", None) or self.publisher()
-        return Relay(SYSTEM, self.uri, publisher, **options)
+    def relay(
+        self,
+        publisher: Callable[[Guard], Publishes] | None = None,
+        *,
+        admit: Admission | None = None,
+        concealer: Concealer | None = None,
+        pace: Pace = QUICK,
+        keeping: Keeping = KEEPING,
+        metrics: Metrics | None = None,
+    ) -> Runner:
+        """What publishes this outbox, into the file if nothing else is said."""
+        source = OutboxSource(
+            SYSTEM, self.uri, holder=this_process(), concealer=concealer, keeping=keeping
+        )
+        report = RelayReport(SYSTEM, metrics or Metrics())
+        make = publisher or self.publisher()
+        return Runner(source, make, admit=admit, pace=pace, report=report)
 
     @asynccontextmanager
-    async def relaying(self, relay: Relay | None = None) -> AsyncIterator[Relay]:
+    async def relaying(self, relay: Runner | None = None) -> AsyncIterator[Runner]:
         """A relay that runs inside the block and has ended well after it."""
         relay, stop = relay or self.relay(), asyncio.Event()
-        tasks = Tasks(first=QUICK.retry_first, most=QUICK.retry_most)
+        tasks = Tasks(first=FIRST, most=MOST)
         task = asyncio.create_task(run_together([relay], stop, tasks))
         try:
             yield relay
@@ -224,11 +250,9 @@ async def _main(system: str, uri: str, file: str, pause: float) -> None:
     async def wait() -> None:
         await asyncio.sleep(pause)
 
-    relay = Relay(
-        system,
-        uri,
-        lambda guard: FilePublisher(Path(file), guard, wait if pause else None),
-        pace=QUICK,
+    source = OutboxSource(system, uri, holder=this_process(), keeping=KEEPING)
+    relay = Runner(
+        source, lambda guard: FilePublisher(Path(file), guard, wait if pause else None), pace=QUICK
     )
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, relay.stop)
     await relay.run()

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from bus.errors import Untrusted
 from bus.ledger import Ledger
-from bus.publish.outbox import upkeep
+from connectors.outbox import upkeep
 from connectors.postgres.sink import PostgresOptions, PostgresSink
 from tests.support.certificates import Authority
 from tests.support.front import tls_front

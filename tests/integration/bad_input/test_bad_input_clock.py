@@ -12,11 +12,12 @@ import pytest
 from pydantic import SecretStr
 
 from bus.clock import SystemClock
+from bus.connect.lease import Lease
 from bus.deliver.state import LaneStatus
 from bus.local.endpoints import Endpoints
-from bus.publish.outbox import upkeep
-from bus.publish.outbox.database import connect
-from bus.publish.outbox.lease import Lease
+from connectors.outbox import upkeep
+from connectors.outbox.database import connect
+from connectors.outbox.term import LeaseRow
 from connectors.postgres.sink import PostgresOptions, PostgresSink
 from tests.support.lanes import Town, hosted
 from tests.support.on_kafka import own_town
@@ -84,8 +85,8 @@ async def test_who_leads_an_outbox_is_judged_by_its_database(
 
     right = Lease("right", length=length, send_within=within)
     off = Lease("off", length=length, send_within=within, clock=wrong)
-    one = await connect(database, "core", purpose="test")
-    two = await connect(database, "core", purpose="test")
+    sessions = [await connect(database, "core", purpose="test") for _ in range(2)]
+    one, two = map(LeaseRow, sessions)
     try:
         assert await right.take(one)
         assert not await off.take(two)
@@ -95,5 +96,5 @@ async def test_who_leads_an_outbox_is_judged_by_its_database(
         off.guard()
         assert not await right.take(one)
     finally:
-        await one.close()
-        await two.close()
+        for session in sessions:
+            await session.close()

@@ -21,11 +21,13 @@ from bus.catalog.registry import Registry
 from bus.clock import SystemClock
 from bus.deliver.state import LaneStatus
 from bus.local.endpoints import Endpoints
-from bus.publish.outbox import Relay, upkeep
-from bus.publish.outbox.installing import Plan, Speaker
 from bus.publish.publisher import Publisher
+from bus.publish.runner import Runner
 from bus.rebuild.rebuild import Rebuild
 from bus.settings import Settings
+from connectors.outbox import upkeep
+from connectors.outbox.installing import Plan, Speaker
+from connectors.outbox.source import OutboxSource
 from connectors.postgres.sink import PostgresOptions, PostgresSink
 from tests.support.lanes import CATALOG, Town, hosted, view_of
 from tests.support.on_kafka import own_topics
@@ -141,9 +143,9 @@ async def test_the_core_systems_page_holds(
 
     async with Registry(engines.registry) as registry:
         await registry.push(CATALOG)
-        relay = Relay(
-            "resident_registry",
-            site.uri("renkei_relay"),
+        source = OutboxSource("resident_registry", site.uri("renkei_relay"), holder="here")
+        relay = Runner(
+            source,
             lambda guard: Publisher(CATALOG, registry, broker, guard=guard),
             pace=QUICK,
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bus.publish.outbox.upkeep import install
+from connectors.outbox.upkeep import install
 from tests.support.outbox import SYSTEM, Outbox
 
 

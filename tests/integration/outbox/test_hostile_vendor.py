@@ -17,8 +17,8 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from bus.publish.outbox.installing import Plan, Speaker
-from bus.publish.outbox.upkeep import install
+from connectors.outbox.installing import Plan, Speaker
+from connectors.outbox.upkeep import install
 from tests.support.outbox import SYSTEM, Outbox, change, hand_over, until
 
 pytestmark = pytest.mark.service

@@ -11,14 +11,14 @@ import psycopg
 import pytest
 
 from bus.errors import ConfigurationError
-from bus.publish.outbox import installing
-from bus.publish.outbox.installing import OWNER, Plan, Speaker
-from bus.publish.outbox.upkeep import install
+from connectors.outbox import installing
+from connectors.outbox.installing import OWNER, Plan, Speaker
+from connectors.outbox.upkeep import install
 from tests.support.outbox import SYSTEM, Outbox, change, until
 
 pytestmark = pytest.mark.service
 
-FORMER = (resources.files("bus.publish.outbox") / "former" / "1.sql").read_text("utf-8")
+FORMER = (resources.files("connectors.outbox") / "former" / "1.sql").read_text("utf-8")
 
 
 @pytest.fixture

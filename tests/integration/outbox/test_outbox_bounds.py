@@ -12,9 +12,19 @@ import structlog
 
 from bus.local.endpoints import Endpoints
 from bus.observe.metrics import Metrics
-from bus.publish.outbox import Lookout, statements, upkeep
+from bus.publish.lookout import Lookout
+from connectors.outbox import statements, upkeep
 from tests.support import engines as test_engines
-from tests.support.outbox import QUICK, SYSTEM, FileOutcome, FilePublisher, Outbox, change, until
+from tests.support.outbox import (
+    KEEPING,
+    QUICK,
+    SYSTEM,
+    FileOutcome,
+    FilePublisher,
+    Outbox,
+    change,
+    until,
+)
 
 pytestmark = pytest.mark.service
 
@@ -116,7 +126,7 @@ async def test_a_flood_in_one_outbox_holds_up_no_other(
 
             return lambda guard: Taking(of.topic, guard)
 
-        pace = replace(QUICK, batch_rows=50).shared_by(2)
+        pace = replace(QUICK, batch_changes=50).shared_by(2)
         relays = [
             outbox.relay(publisher=publisher(outbox, "flood"), pace=pace),
             other.relay(publisher=publisher(other, "other"), pace=pace),
@@ -132,8 +142,9 @@ async def test_a_backlog_shows_though_no_relay_leads(outbox: Outbox) -> None:
     """It is read from the outbox; so is that nobody leads, and when somebody does again."""
     outbox.publish(*(change(str(n), 1) for n in range(5)))
     metrics, now = Metrics(), [0.0]
+    watch = upkeep.OutboxWatch(SYSTEM, outbox.uri)
     lookout = Lookout(
-        SYSTEM, outbox.uri, metrics=metrics, every=QUICK.stand_by / 4, clock=lambda: now[0]
+        SYSTEM, watch, metrics=metrics, every=KEEPING.stand_by / 4, clock=lambda: now[0]
     )
     looking = asyncio.create_task(lookout.run())
 
@@ -159,7 +170,8 @@ async def test_a_backlog_shows_though_no_relay_leads(outbox: Outbox) -> None:
 async def test_an_outbox_that_is_away_is_said_and_seen_again(outbox: Outbox, tmp_path: Any) -> None:
     """Nobody takes what was seen an hour ago for what is."""
     metrics = Metrics()
-    away = Lookout(SYSTEM, "postgresql://nobody@127.0.0.1:1/none", metrics=metrics)
+    nowhere = upkeep.OutboxWatch(SYSTEM, "postgresql://nobody@127.0.0.1:1/none")
+    away = Lookout(SYSTEM, nowhere, metrics=metrics)
     looking = asyncio.create_task(away.run())
     try:
         await until(lambda: away.ill() == ["it cannot be looked into (RK-403)"])

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 import structlog
 
-from bus.publish.outbox import Lookout, upkeep
-from bus.publish.outbox.concealing import Concealer
+from bus.publish.lookout import Lookout
 from bus.sealing import Seals
+from connectors.outbox import upkeep
+from connectors.outbox.concealing import Concealer
 from tests.support.keys import Pocket
-from tests.support.outbox import QUICK, SYSTEM, Outbox, change, until
+from tests.support.outbox import KEEPING, SYSTEM, Outbox, change, until
 
 pytestmark = pytest.mark.service
 
@@ -119,7 +120,7 @@ async def test_what_was_refused_before_anybody_looked_is_sealed_too(
 ) -> None:
     """By the first relay that leads an outbox that was brought up to date."""
     outbox = Outbox(database, tmp_path / "topic.jsonl")
-    former = resources.files("bus.publish.outbox") / "former" / "1.sql"
+    former = resources.files("connectors.outbox") / "former" / "1.sql"
     with outbox.connect() as session:
         session.execute(former.read_text("utf-8").encode())
         for seq, one in enumerate([assigned("1"), change("2", 1)] * 30):
@@ -140,18 +141,20 @@ async def test_what_was_refused_before_anybody_looked_is_sealed_too(
 async def test_it_is_said_before_refused_changes_go(outbox: Outbox) -> None:
     """A week before, while somebody can still settle them."""
     outbox.publish(change("1", 1, refuse=True))
-    async with outbox.relaying(outbox.relay(pace=replace(QUICK, refused_keep=timedelta(days=30)))):
+    async with outbox.relaying(outbox.relay(keeping=replace(KEEPING, refused=timedelta(days=30)))):
         await until(lambda: outbox.pending() == 0)
-    lookout = Lookout(SYSTEM, outbox.uri, refused_keep=timedelta(days=30))
+    lookout = Lookout(
+        SYSTEM, upkeep.OutboxWatch(SYSTEM, outbox.uri), refused_keep=timedelta(days=30)
+    )
 
     with structlog.testing.capture_logs() as logs:
-        lookout.saw(await upkeep.standing(SYSTEM, outbox.uri))
+        lookout.saw(await upkeep.status(SYSTEM, outbox.uri))
         assert [log["event"] for log in logs] == []
         with outbox.connect() as session:
             session.execute(
                 "UPDATE renkei.outbox_refused SET refused_at = refused_at - interval '25 days'"
             )
         for _ in range(2):
-            lookout.saw(await upkeep.standing(SYSTEM, outbox.uri))
+            lookout.saw(await upkeep.status(SYSTEM, outbox.uri))
 
     assert [log["event"] for log in logs] == ["outbox-refused-go-soon"]

@@ -11,8 +11,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from bus.publish.outbox.installing import Plan, Speaker
-from bus.publish.outbox.upkeep import install
+from connectors.outbox.installing import Plan, Speaker
+from connectors.outbox.upkeep import install
 from tests.support.outbox import SYSTEM, Outbox, change, change_of, hand_over
 
 pytestmark = pytest.mark.service

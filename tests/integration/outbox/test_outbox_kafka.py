@@ -19,8 +19,9 @@ from bus.catalog.wire import Reader
 from bus.errors import BrokerUnavailable
 from bus.local.endpoints import Endpoints
 from bus.points import Point
-from bus.publish.outbox import Relay, upkeep
 from bus.publish.publisher import Publisher
+from bus.publish.runner import Runner
+from connectors.outbox import upkeep
 from tests.support.changes import body, change, record
 from tests.support.on_kafka import own_topics
 from tests.support.outbox import SYSTEM, Outbox, hand_over, until
@@ -43,7 +44,7 @@ class Way:
     def publisher(self, guard: Callable[[], None]) -> Publisher:
         return Publisher(CATALOG, self.registry, self.broker, guard=guard)
 
-    def relay(self) -> Relay:
+    def relay(self) -> Runner:
         return self.outbox.relay(publisher=self.publisher)
 
     async def events(self, name: str = "resident") -> list[dict[str, Any]]:
@@ -138,7 +139,7 @@ async def test_dying_between_two_steps_doubles_nothing_in_kafka(
     changes = [change(record(subject_id=n, version=v)) for v in (1, 2, 3) for n in numbers(20)]
     way.outbox.publish(*changes)
     with monkeypatch.context() as patched:
-        patched.setattr("bus.publish.outbox.relay.passed", die)
+        patched.setattr("bus.publish.runner.passed", die)
         with pytest.raises(Died):
             await way.relay().run()
 

@@ -29,10 +29,12 @@ from bus.errors import (
 from bus.model import Change
 from bus.observe.metrics import Metrics
 from bus.points import Point
-from bus.publish.outbox import Bounds, upkeep
-from bus.publish.outbox.installing import Plan
-from bus.publish.outbox.relay import MOST_BROKEN
+from bus.publish.admission import Bounds
+from bus.publish.runner import MOST_BROKEN
+from connectors.outbox import upkeep
+from connectors.outbox.installing import Plan
 from tests.support.outbox import (
+    KEEPING,
     QUICK,
     SYSTEM,
     FileOutcome,
@@ -188,7 +190,7 @@ async def test_what_is_not_of_this_outbox_is_refused(outbox: Outbox) -> None:
         change("1", 2),
     )
 
-    async with outbox.relaying(outbox.relay(bounds=bounds)):
+    async with outbox.relaying(outbox.relay(admit=bounds)):
         await until(lambda: outbox.pending() == 0)
 
     assert outbox.sent() == [("1", 1), ("1", 2)]
@@ -317,12 +319,12 @@ async def test_killed_between_two_steps_it_loses_and_doubles_nothing(
 
 async def test_two_relays_take_turns(outbox: Outbox) -> None:
     """One leads; when it stops by itself the other follows without waiting for the lease."""
-    patient = replace(QUICK, lease=timedelta(minutes=5))
-    first = outbox.relay(pace=patient)
+    patient = replace(KEEPING, lease=timedelta(minutes=5))
+    first = outbox.relay(keeping=patient)
     async with outbox.relaying(first):
         outbox.publish(change("1", 1))
         await until(lambda: outbox.pending() == 0)
-        async with outbox.relaying(outbox.relay(pace=patient)):
+        async with outbox.relaying(outbox.relay(keeping=patient)):
             outbox.publish(*(change("1", version) for version in range(2, 50)))
             await until(lambda: outbox.pending() == 0)
             leader = outbox.rows("SELECT holder FROM renkei.relay_lease")
@@ -343,7 +345,7 @@ async def test_a_killed_leader_is_followed_when_its_lease_ran_out(outbox: Outbox
         leader.kill()
         await leader.wait()
         killed_at = time.monotonic()
-        left = (await upkeep.standing(SYSTEM, outbox.uri)).lease_left_s
+        left = (await upkeep.status(SYSTEM, outbox.uri)).lease_left_s
         outbox.publish(change("1", 2))
         async with outbox.relaying():
             await until(lambda: outbox.pending() == 0)
@@ -474,7 +476,7 @@ async def test_prunes_what_was_sent_long_ago(outbox: Outbox) -> None:
         session.execute("UPDATE renkei.outbox SET sent_at = sent_at - interval '8 days'"
                         " WHERE seq <= 20")  # fmt: skip
 
-    pruning = outbox.relay(pace=replace(QUICK, prune_rows=7))
+    pruning = outbox.relay(keeping=replace(KEEPING, prune_rows=7))
     async with outbox.relaying(pruning):
         await until(lambda: outbox.rows("SELECT count(*) FROM renkei.outbox") == [(6,)])
 
@@ -495,7 +497,7 @@ async def test_prunes_what_was_refused_long_ago_only_if_it_may(outbox: Outbox) -
     async with outbox.relaying():
         await until(lambda: outbox.pending() == 0)
     assert outbox.rows(count) == [(2,)]
-    pruning = outbox.relay(pace=replace(QUICK, refused_keep=timedelta(days=90)))
+    pruning = outbox.relay(keeping=replace(KEEPING, refused=timedelta(days=90)))
     async with outbox.relaying(pruning):
         await until(lambda: outbox.rows(count) == [(1,)])
 
@@ -516,11 +518,9 @@ async def test_takes_batches_that_fit_into_memory(outbox: Outbox) -> None:
 
 async def test_says_that_the_login_is_refused(outbox: Outbox) -> None:
     """A wrong password is for somebody to mend, not to try again; it is not repeated."""
-    from bus.publish.outbox.relay import Relay
-
     uri = outbox.uri.replace("renkei:", "nobody:wrong-secret-", 1)
     with pytest.raises(LoginRefused, match="refuses the login") as caught:
-        await asyncio.wait_for(Relay(SYSTEM, uri, outbox.publisher()).run(), 10)
+        await asyncio.wait_for(Outbox(uri, outbox.topic).relay().run(), 10)
 
     assert "secret" not in str(caught.value)
 
@@ -551,7 +551,7 @@ async def test_a_relay_role_has_what_a_relay_needs(outbox: Outbox, unique: Any) 
                 await until(lambda: outbox.pending() == 0)
                 assert len(await upkeep.retry(SYSTEM, limited, None)) == 1
                 await until(lambda: outbox.pending() == 0)
-            assert (await upkeep.standing(SYSTEM, limited)).backlog.refused == 1
+            assert (await upkeep.status(SYSTEM, limited)).backlog.refused == 1
         finally:
             owner.execute(f'DROP OWNED BY "{role}"')
             owner.execute(f'DROP ROLE "{role}"')
@@ -602,7 +602,7 @@ async def test_starting_and_stopping_at_any_moment_is_clean(outbox: Outbox) -> N
     """Whenever it is stopped, a relay ends at once, and lets go of the lease."""
     outbox.publish(*(change("1", version) for version in range(1, 31)))
     for wait_ms in (0, 1, 5, 10, 20, 30, 50, 80):
-        async with outbox.relaying(outbox.relay(pace=replace(QUICK, batch_rows=3))):
+        async with outbox.relaying(outbox.relay(pace=replace(QUICK, batch_changes=3))):
             await asyncio.sleep(wait_ms / 1_000)
         assert outbox.rows("SELECT holder FROM renkei.relay_lease") == [(None,)]
     async with outbox.relaying():

@@ -9,16 +9,18 @@ from typing import Any
 
 import pytest
 
+from bus.connect.lease import Lease
 from bus.errors import ConfigurationError
 from bus.local.endpoints import Endpoints
 from bus.observe.metrics import Metrics
 from bus.observe.tasks import Tasks
-from bus.publish.outbox.hosting import run_together
-from bus.publish.outbox.lease import Lease
-from bus.publish.outbox.relay import Relay
-from bus.publish.outbox.upkeep import install
+from bus.publish.hosting import run_together
+from bus.publish.runner import Runner
+from connectors.outbox.source import OutboxSource
+from connectors.outbox.term import OutboxTerm
+from connectors.outbox.upkeep import install
 from tests.support import engines as test_engines
-from tests.support.outbox import QUICK, SYSTEM, FilePublisher, Outbox, change, until
+from tests.support.outbox import KEEPING, QUICK, SYSTEM, FilePublisher, Outbox, change, until
 
 pytestmark = pytest.mark.service
 
@@ -40,11 +42,11 @@ async def cancelled(*_: Any) -> None:
 
 
 KILLS = {
-    "sending": (Relay, "_take", killed),
+    "sending": (OutboxSource, "take", killed),
     "lease": (Lease, "renew", killed),
-    "listening": (Relay, "_listen", killed),
-    "deaf": (Relay, "_listen", comes_back),
-    "cancelled": (Relay, "_take", cancelled),
+    "listening": (OutboxTerm, "_listen", killed),
+    "deaf": (OutboxTerm, "_listen", comes_back),
+    "cancelled": (OutboxSource, "take", cancelled),
 }
 
 
@@ -85,9 +87,10 @@ async def test_one_that_cannot_work_ends_no_other(outbox: Outbox, engines: Endpo
         async def start(self) -> None:
             raise ConfigurationError("there is no such topic")
 
-    def wrong(uri: str) -> Relay:
+    def wrong(uri: str) -> Runner:
         make = lambda guard: Wrong(outbox.topic, guard)  # noqa: E731
-        return Relay("family_register", uri, make, pace=QUICK)
+        source = OutboxSource("family_register", uri, holder="here", keeping=KEEPING)
+        return Runner(source, make, pace=QUICK)
 
     with test_engines.fresh_database(engines.database) as uri:
         await install("family_register", uri)

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,11 @@ import typer
 from click.testing import Result
 from typer.testing import CliRunner
 
-from bus import app as composition
+from bus.app import loading
 from bus.cli import publish as command
 from bus.errors import BrokerUnavailable, ConfigurationError
-from bus.publish import bulk
 from bus.publish.publisher import Publisher
+from bus.publish.runner import BULK
 from bus.sealing import file as keyfile
 from bus.sealing.ring import new_key
 from tests.support.changes import body, change, record
@@ -38,11 +39,13 @@ def run(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("RENKEI_RECEIPT_KEYS_FILE", str(keys))
 
     @asynccontextmanager
-    async def publisher(_settings: Any, *, is_dry: bool = False) -> AsyncIterator[Publisher]:
+    async def publishers(
+        _settings: Any, *, is_dry: bool = False
+    ) -> AsyncIterator[Callable[[Any], Publisher]]:
         async with cluster.publisher(is_dry=is_dry) as made:
-            yield made
+            yield lambda _guard: made
 
-    monkeypatch.setattr(composition, "publisher", publisher)
+    monkeypatch.setattr(loading, "publishers", publishers)
     app = typer.Typer()
     command.register(app)
     app.callback()(lambda: None)
@@ -135,7 +138,7 @@ def test_an_interrupted_load_is_resumed(
     run: Run, cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From the batch that was not done, by the journal at home."""
-    monkeypatch.setattr(bulk, "BATCH_CHANGES", 10)
+    monkeypatch.setattr(loading, "BULK", replace(BULK, batch_changes=10))
     file = written(tmp_path / "load.jsonl", residents(35))
     real, calls = Publisher.publish, []
 

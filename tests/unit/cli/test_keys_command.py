@@ -15,8 +15,8 @@ from typer.testing import CliRunner, Result
 from bus import app as composition
 from bus import operate
 from bus.cli import keys
-from bus.deliver.sealed import sealed_in
 from bus.errors import BusError, ConfigurationError, KeysUnusable, SealBroken
+from bus.operate.key_usage import sealed_in
 from bus.sealing import KeyRing, Seals
 from bus.sealing.seals import seal_rows
 from bus.settings import Settings

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from bus.connect.source import Taken
 from bus.model import Change, Fault
-from bus.publish.outbox.rows import Row, read
+from bus.publish.admission import read
 from bus.publish.parse import parse
 from bus.sealing import Seals
 from tests.support.keys import Pocket
@@ -28,7 +29,9 @@ async def fuzz(house: Any, seed: int, changes: int) -> tuple[int, int]:
     published = 0
     for _ in range(0, changes, AT_ONCE):
         texts = [json.dumps(change) for change in islice(source, AT_ONCE)]
-        read_changes, refusals = read([Row(seq, text) for seq, text in enumerate(texts)])
+        read_changes, refusals = read(
+            [Taken(seq, text.encode(), is_from_json=True) for seq, text in enumerate(texts)]
+        )
         assert len(read_changes) + len(refusals) == len(texts)
         assert all(is_said(refusal.reasons) for refusal in refusals)
         outcomes = await publisher.publish([change for _, change in read_changes])

@@ -10,14 +10,15 @@ from typing import Any
 import pytest
 import structlog
 
+from bus.connect.source import MOST_REASONS, Refusal, Taken
 from bus.errors import BrokerUnavailable, BusError, EventInvalid, is_defect
-from bus.model import Change
+from bus.model import Change, Fault
+from bus.publish import admission
 from bus.publish import publisher as publishing
 from bus.publish.body import Fitter
-from bus.publish.bulk import load
 from bus.publish.narrowing import narrowed
-from bus.publish.outbox import rows
 from tests.support.changes import body, change, record
+from tests.support.loads import load
 
 SECRET = "山田花子"
 
@@ -125,14 +126,14 @@ async def test_a_line_that_breaks_its_reading_is_refused(
     house: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A load goes on behind it."""
-    publisher, parse = await house.publisher(), load.__globals__["parse"]
+    publisher, parse = await house.publisher(), admission.parse
 
     def breaking(data: bytes, **options: Any) -> Any:
         if SECRET.encode() in data:
             raise TypeError(SECRET)
         return parse(data, **options)
 
-    monkeypatch.setitem(load.__globals__, "parse", breaking)
+    monkeypatch.setattr(admission, "parse", breaking)
     lines = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in people(4, {1}))
     refused: list[Any] = []
 
@@ -149,25 +150,27 @@ def test_a_row_that_breaks_its_reading_is_refused(monkeypatch: pytest.MonkeyPatc
 
     class Breaking:
         @staticmethod
-        def model_validate_json(text: str, *, strict: bool) -> Change:
-            if SECRET in text:
+        def model_validate_json(text: bytes, *, strict: bool) -> Change:
+            if SECRET.encode() in text:
                 raise RecursionError
             return Change.model_validate_json(text, strict=strict)
 
-    monkeypatch.setattr(rows, "Change", Breaking)
+    monkeypatch.setattr(admission, "Change", Breaking)
     texts = [json.dumps(one, ensure_ascii=False) for one in people(3, {1})]
 
-    changes, (refusal,) = rows.read([rows.Row(seq, text) for seq, text in enumerate(texts)])
+    changes, (refusal,) = admission.read(
+        [Taken(seq, text.encode(), is_from_json=True) for seq, text in enumerate(texts)]
+    )
 
     assert [seq for seq, _ in changes] == [0, 2]
-    assert (refusal.seq, refusal.codes) == (1, {"RK-000"})
+    assert (refusal.place, refusal.codes) == (1, {"RK-000"})
 
 
 def test_reasons_have_an_end() -> None:
     """However many faults a change has, what is kept of them is bounded."""
-    faults = [rows.Fault(code="type", expected="text", record=n) for n in range(100_000)]
+    faults = [Fault(code="type", expected="text", record=n) for n in range(100_000)]
 
-    assert len(json.loads(rows.Refusal(1, faults).as_json)) == rows.MOST_REASONS
+    assert len(json.loads(Refusal(1, faults).as_json)) == MOST_REASONS
 
 
 async def test_what_shared_with_may_hold(house: Any, parse: Any) -> None:

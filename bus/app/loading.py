@@ -1,0 +1,43 @@
+"""Files of changes: first loads and repairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import BinaryIO
+
+from bus.app.keys import proofs, sealed_streams
+from bus.app.publishing import publishers
+from bus.publish.admission import Naming
+from bus.publish.runner import BULK, Runner
+from bus.settings import Settings
+from connectors.jsonlines.journal import Journal
+from connectors.jsonlines.source import LinesSource, Progress, RefusedLine
+
+__all__ = ["Journal", "Progress", "RefusedLine", "load"]
+
+
+async def load(
+    settings: Settings,
+    file: BinaryIO,
+    progress: Progress | None = None,
+    *,
+    is_dry: bool = False,
+    refused: Callable[[RefusedLine], None],
+    advanced: Callable[[Progress], None],
+) -> Progress:
+    """Publish every line of *file* from where *progress* stands; how it went.
+
+    Args:
+        file: Opened for reading bytes; at the offset of *progress*.
+        refused: Called for each refused line, in the order of lines.
+        advanced: Called after each batch; what it was told last is where to go on.
+
+    Raises:
+        Unavailable: Something outside did not answer.
+    """
+    ids = proofs(settings)
+    admit = Naming(sealed_streams(settings), await ids.key_of_ids() if ids.has_source else None)
+    source = LinesSource(file, progress, refused=refused, advanced=advanced)
+    async with publishers(settings, is_dry=is_dry) as make:
+        await Runner(source, make, admit=admit, pace=BULK).run()
+    return source.progress

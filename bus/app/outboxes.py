@@ -1,0 +1,108 @@
+"""Outboxes as operators see them: made, looked at, and what was refused settled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bus.connect.source import SourceStatus
+from bus.errors import ConfigurationError, UnknownName
+from bus.publish.lookout import WARN_BEFORE
+from bus.settings import Settings
+from connectors.outbox import upkeep
+from connectors.outbox.installing import OWNER, Plan, Speaker, script
+from connectors.outbox.upkeep import COUNT_MOST, RefusedChange
+
+__all__ = [
+    "COUNT_MOST",
+    "OWNER",
+    "WARN_BEFORE",
+    "Plan",
+    "RefusedChange",
+    "Speaker",
+    "drop",
+    "install",
+    "outboxes",
+    "refused",
+    "retry",
+    "script",
+    "status",
+]
+
+
+def outboxes(settings: Settings, systems: Sequence[str] = ()) -> dict[str, str]:
+    """URIs of the publishing systems' databases, of those named or of all.
+
+    Raises:
+        ConfigurationError: A named system has none in the settings, or there is none at all.
+    """
+    for system in systems:
+        if system not in settings.outboxes:
+            raise ConfigurationError("no outbox of this system in RENKEI_OUTBOXES", system=system)
+    if not settings.outboxes:
+        raise ConfigurationError("set RENKEI_OUTBOXES: publishing system -> URI of its database")
+    chosen = systems or sorted(settings.outboxes)
+    return {system: settings.outboxes[system].uri.get_secret_value() for system in chosen}
+
+
+async def install(system: str, uri: str, plan: Plan) -> None:
+    """Make or bring up to date the outbox in a database, and grant roles what they need.
+
+    Raises:
+        ConfigurationError: What is there is not what this program makes, or the login may not.
+        SourceUnavailable: Nothing answers, or somebody holds the tables for too long.
+    """
+    await upkeep.install(system, uri, plan)
+
+
+async def status(settings: Settings, system: str) -> SourceStatus:
+    """How one outbox is.
+
+    Raises:
+        ConfigurationError, SourceUnavailable: It cannot be looked into.
+    """
+    return await upkeep.status(system, outboxes(settings, [system])[system])
+
+
+async def refused(settings: Settings, system: str) -> list[RefusedChange]:
+    """The refused changes of one outbox, first come first."""
+    return await upkeep.refused(system, outboxes(settings, [system])[system])
+
+
+async def retry(
+    settings: Settings, system: str, numbers: Sequence[int] | None, *, is_dry: bool = False
+) -> list[int]:
+    """Put refused changes (None: all) back in their old places; the numbers of those put back.
+
+    Raises:
+        UnknownName: One of them is not refused.
+    """
+    there = await _there(settings, system, numbers or ())
+    if is_dry:
+        return [seq for seq in there if numbers is None or seq in numbers]
+    return await upkeep.retry(system, outboxes(settings, [system])[system], numbers)
+
+
+async def drop(
+    settings: Settings, system: str, numbers: Sequence[int], *, is_dry: bool = False
+) -> list[int]:
+    """Delete refused changes that another one has made good; the numbers of those deleted.
+
+    Raises:
+        UnknownName: One of them is not refused.
+    """
+    there = await _there(settings, system, numbers)
+    if is_dry:
+        return [seq for seq in there if seq in numbers]
+    return await upkeep.drop(system, outboxes(settings, [system])[system], numbers)
+
+
+async def _there(settings: Settings, system: str, numbers: Sequence[int]) -> list[int]:
+    """The numbers of what is refused, all of *numbers* among them."""
+    there = [change.seq for change in await refused(settings, system)]
+    missing = sorted(set(numbers) - set(there))
+    if missing:
+        raise UnknownName(
+            "no refused change has this number; see: renkei relay refused list",
+            system=system, numbers=", ".join(map(str, missing)),
+        )  # fmt: skip
+    return there

@@ -1,0 +1,114 @@
+"""The right to publish from one place: one process at a time, by a lease in a database.
+
+A row says who leads, and until when by *the database's* clock. The leader renews it every quarter
+of its length. Clocks of machines are never compared: a standby asks the database whether the
+lease has run out, and the leader measures its own lease on a clock that only runs forward, from
+*before* it asked for it, so that it thinks its lease shorter than it is and never longer.
+
+A leader that is killed leaves its lease to run out; a leader that stops by itself gives it back
+once nothing it sent can still be under way. Nobody is ever pushed out earlier. That is what
+keeps order: before each send the leader asks :meth:`Lease.guard`, which refuses when less is
+left of the lease than a send may take until it is acknowledged or given up (``send_within``).
+So whatever a paused (SIGSTOP) or cut-off leader sent has reached Kafka, or never will, when its
+successor reads the end of the topics and goes on from there. A leader that wakes up after its
+lease finds the guard closed.
+
+What is left, and harmless: the operating system may stop the leader in the few instructions
+between the guard and the network, a broker may take up a request long after its sender gave it
+up, or a large batch may be acknowledged so slowly, piece by piece, that it outlasts
+``send_within``. Then an event is in the topic twice, with the same event id, version and content;
+no store changes by the second one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Protocol
+
+from bus.errors import ConfigurationError, LeaseLost
+
+
+class LeaseStore(Protocol):
+    """The row of a database that says who leads, and until when."""
+
+    async def take(self, holder: str, length: timedelta) -> bool:
+        """Let *holder* lead if nobody does, its lease has run out, or it is *holder* already."""
+
+    async def renew(self, holder: str, length: timedelta) -> bool:
+        """Let *holder* lead from now on for another *length*; whether it led."""
+
+    async def release(self, holder: str) -> None:
+        """Let nobody lead, if it was *holder*."""
+
+
+def running_clock() -> float:
+    """Seconds on a clock that also runs while the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Lease:
+    """One process's claim to lead. May be taken, lost and taken again.
+
+    Args:
+        holder: A name that no other process uses, now or later.
+        length: How long the right lasts unless renewed; longer than *send_within*.
+        send_within: How long a send may take until it is acknowledged or given up.
+    """
+
+    def __init__(
+        self,
+        holder: str,
+        *,
+        length: timedelta,
+        send_within: timedelta,
+        clock: Callable[[], float] = running_clock,
+    ) -> None:
+        if length <= send_within:
+            raise ConfigurationError("a lease must be longer than a send may take")
+        self.holder = holder
+        self.length = length
+        self._send_within = send_within.total_seconds()
+        self._clock = clock
+        self._until = float("-inf")
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the lease has not run out, as far as this process can know."""
+        return self._clock() < self._until
+
+    def guard(self) -> None:
+        """Do nothing if a send that begins now surely ends within the lease.
+
+        Raises:
+            LeaseLost: Another process may lead before such a send would be over.
+        """
+        if self._clock() + self._send_within >= self._until:
+            raise LeaseLost("another process may lead here by now", holder=self.holder)
+
+    async def take(self, store: LeaseStore) -> bool:
+        """Become leader if nobody is; whether that worked."""
+        asked_at = self._clock()
+        return self._is_given(asked_at, await store.take(self.holder, self.length))
+
+    async def renew(self, store: LeaseStore) -> None:
+        """Lead for another length of time.
+
+        Raises:
+            LeaseLost: Another process leads.
+        """
+        asked_at = self._clock()
+        if not self._is_given(asked_at, await store.renew(self.holder, self.length)):
+            self._until = float("-inf")
+            raise LeaseLost("another process leads here", holder=self.holder)
+
+    async def release(self, store: LeaseStore) -> None:
+        """Let go at once; only when nothing that was sent can still be under way."""
+        self._until = float("-inf")
+        await store.release(self.holder)
+
+    def _is_given(self, asked_at: float, said: bool) -> bool:
+        if said:
+            self._until = asked_at + self.length.total_seconds()
+        return said

@@ -1,0 +1,227 @@
+"""The port of a source: where changes wait until they are published.
+
+A source hands changes over as they were written, as text, in order, and keeps those that were not
+settled. It never judges: what may be published is for :mod:`bus.publish`, which reads, checks and
+sends, and says of each change what became of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from bus.model import Change, Fault
+
+MOST_REASONS = 100  # kept of one change: a broken program's faults repeat themselves
+
+Guard = Callable[[], None]
+"""Called before each append; raises :class:`~bus.errors.LeaseLost`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is taken at once."""
+
+    changes: int
+    bytes: int
+    """Of their text together: what passes it is left for the next time. One change is taken."""
+    change_bytes: int
+    """A change with more text than that is not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """One change as it waits in a source: its text, or why that cannot be had."""
+
+    place: int
+    """What its source knows it by; those of one subject ascend in the order they were made in."""
+    text: bytes | None
+    fault: Fault | None = None
+    """Why there is no text."""
+    is_whole: bool = True
+    """The text ended where a text should."""
+    is_from_json: bool = False
+    """The text was written out by a JSON type: it is JSON, and has no key twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A change that is in the log."""
+
+    place: int
+    change: Change
+    events: int = 0
+    known: int = 0
+    """How many of the events were there already."""
+    warnings: Sequence[Fault] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A change that will not be published, and why; every reason is an error."""
+
+    place: int
+    reasons: Sequence[Fault]
+    warnings: Sequence[Fault] = ()
+
+    @property
+    def codes(self) -> set[str]:
+        """The reasons' codes."""
+        return {fault.code for fault in self.reasons}
+
+    @property
+    def as_json(self) -> str:
+        """The reasons as they are kept: names and codes, no values, and so many at most."""
+        return json.dumps(documents(self.reasons[:MOST_REASONS]), ensure_ascii=False)
+
+
+def documents(faults: Sequence[Fault]) -> list[dict[str, object]]:
+    """Faults for a report: names and codes, no values."""
+    return [
+        {
+            name: value
+            for name in ("code", "record", "field", "item", "expected")
+            if (value := getattr(fault, name)) is not None
+        }
+        for fault in faults
+    ]
+
+
+class Term(Protocol):
+    """The right of one process to publish what waits in a source."""
+
+    @property
+    def holder(self) -> str | None:
+        """By which name an operator finds the process; None where nobody asks."""
+
+    def guard(self) -> None:
+        """Do nothing if an append that begins now surely ends within the right.
+
+        Raises:
+            LeaseLost: Another process may have it before such an append would be over.
+        """
+
+    async def keep(self) -> None:
+        """Do what keeps the right, and hear of new changes; does not come back.
+
+        Raises:
+            LeaseLost: Another process has it.
+            SourceUnavailable: The source does not answer.
+        """
+
+    def abandon(self) -> None:
+        """Do not give the right back at the end: an append may still be under way. It runs out,
+        and this process too waits for that."""
+
+
+class SoleTerm:
+    """The term of a source that no other process can have."""
+
+    holder = None
+
+    def guard(self) -> None:
+        """It does not end."""
+
+    async def keep(self) -> None:
+        """Nothing has to be done for it."""
+        await asyncio.Event().wait()
+
+    def abandon(self) -> None:
+        """Nobody waits for it."""
+
+
+class Source(Protocol):
+    """Where the changes of one publishing system wait. May be run through several terms."""
+
+    @property
+    def name(self) -> str:
+        """The publishing system, or what else tells one source from the others of a process."""
+
+    def term(self) -> AbstractAsyncContextManager[Term]:
+        """Wait until no other process may publish from here, and have that right, inside.
+
+        Everything below is called inside only. The right ends with the block, at once unless it
+        was abandoned.
+
+        Raises:
+            ConfigurationError: This is no source, or it lets us not in.
+            SourceUnavailable: It does not answer.
+        """
+
+    async def take(self, limits: Limits) -> Sequence[Taken]:
+        """The next changes that are not settled, in order; none if none is there now.
+
+        Those of one subject come in the order they were made in. What was taken and not settled
+        comes again. Something may be under way although nothing is returned: see :meth:`wait`.
+
+        Raises:
+            SourceUnavailable: The source does not answer.
+            Unavailable: What is needed to read it does not; nothing has changed.
+        """
+
+    async def settle(self, published: Sequence[Published], refused: Sequence[Refusal]) -> None:
+        """Do away with changes that were taken: published, or set aside with the reasons.
+
+        May be repeated. Content that must not lie about does not, from then on.
+
+        Raises:
+            SourceUnavailable: The source does not answer; some may be settled.
+            Unavailable: What is needed for it does not; nothing has changed.
+        """
+
+    async def wait(self, most: timedelta) -> bool:
+        """Wait until there may be something to take, or for so long; may be cancelled.
+
+        Returns:
+            Whether anything can come any more.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits in a source."""
+
+    pending: int  # counted up to a bound
+    oldest_s: float  # age of the first pending change; 0 if none
+    refused: int  # counted up to a bound
+    refused_oldest_s: float = 0.0  # since the first of them was refused; 0 if none
+
+    def refused_go_in(self, keep: timedelta | None) -> timedelta | None:
+        """When the first refused change goes; None if there is none, or it stays until settled."""
+        if keep is None or not self.refused:
+            return None
+        return keep - timedelta(seconds=self.refused_oldest_s)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """How a source is: what waits, and which process publishes it."""
+
+    system: str
+    backlog: Backlog
+    leader: str | None
+    lease_left_s: float | None  # negative: it ran out
+
+    @property
+    def is_led(self) -> bool:
+        """Whether a process has shown a sign of life within its lease."""
+        return self.lease_left_s is not None and self.lease_left_s > 0
+
+
+class Watch(Protocol):
+    """Looks at a source from outside, whoever publishes it. For one task."""
+
+    async def look(self) -> SourceStatus:
+        """How it is now; connects if that is needed.
+
+        Raises:
+            BusError: It cannot be looked at; the next call tries anew.
+        """
+
+    async def close(self) -> None:
+        """Let go of it; safe to call twice."""

@@ -1,0 +1,153 @@
+"""Read partitions of the log once: up to given ends, or from one offset up to another.
+
+Whoever reads says how long the log may stay silent before it has all been given; then the broker
+counts as away, so that nobody waits for ever for what compaction or a fault has taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+
+from bus.broker import Broker, Consumer, Fetched, Place
+from bus.errors import BrokerUnavailable, ConfigurationError
+from bus.log.run import Run
+
+AT_ONCE = 10_000
+"""Most records that are fetched at once."""
+STEP = timedelta(seconds=1)
+"""Longest single wait for records that must be there."""
+SILENCE = timedelta(seconds=20)
+"""How long a log that is not read to its end may stay silent."""
+
+
+async def read_to(
+    consumer: Consumer,
+    ends: Mapping[Place, int],
+    *,
+    at_once: int = AT_ONCE,
+    step: timedelta = STEP,
+    silence: timedelta = SILENCE,
+    is_only: bool = False,
+) -> AsyncGenerator[Sequence[Fetched]]:
+    """What the partitions of *ends* hold from where *consumer* stands, fetch by fetch, until all
+    of them are read up to there; a piece may reach beyond.
+
+    Args:
+        is_only: Whether nothing is fetched of partitions that are read up to their end.
+
+    Raises:
+        BrokerUnavailable: Nothing came for *silence*, and there must be more.
+    """
+    left, silent = await _left(consumer, ends), timedelta()
+    while left:
+        pieces = await consumer.fetch(at_once, step, tuple(left) if is_only else None)
+        silent = timedelta() if pieces else silent + step
+        if pieces:
+            yield pieces
+        left = await _left(consumer, left)
+        if left and silent >= silence:
+            topic, partition = next(iter(left))
+            raise BrokerUnavailable(
+                "the log does not give what it has", topic=topic, partition=partition
+            )
+
+
+async def _left(consumer: Consumer, ends: Mapping[Place, int]) -> dict[Place, int]:
+    return {place: end for place, end in ends.items() if await consumer.position(place) < end}
+
+
+async def places_of(broker: Broker, *topics: str) -> list[Place]:
+    """The partitions of some topics.
+
+    Raises:
+        ConfigurationError: One does not exist.
+        BrokerUnavailable: The broker does not answer.
+    """
+    counts = await broker.partitions(topics)
+    for topic in topics:
+        if topic not in counts:
+            raise ConfigurationError(
+                "the topic does not exist; make it with: renkei topics apply", topic=topic
+            )
+    return [(topic, partition) for topic in topics for partition in range(counts[topic])]
+
+
+class Log:
+    """One consumer, reading one partition after another."""
+
+    def __init__(self, consumer: Consumer) -> None:
+        self._consumer = consumer
+
+    async def bounds(self, place: Place) -> tuple[int, int]:
+        """The first offset that is still there, and the one after the last."""
+        begin = await self._consumer.beginning_offsets([place])
+        end = await self._consumer.end_offsets([place])
+        return begin[place], end[place]
+
+    async def read(
+        self,
+        place: Place,
+        first: int,
+        end: int,
+        *,
+        at_once: int = AT_ONCE,
+        step: timedelta = STEP,
+        silence: timedelta = SILENCE,
+    ) -> AsyncIterator[Fetched]:
+        """What there is from *first* to before *end*, in order.
+
+        Raises:
+            BrokerUnavailable: The log does not give what it has.
+        """
+        if first >= end:
+            return
+        await self._consumer.assign([place])
+        self._consumer.seek(place, first)
+        ends = {place: end}
+        async for pieces in read_to(
+            self._consumer, ends, at_once=at_once, step=step, silence=silence
+        ):
+            for piece in pieces:
+                if (kept := _before(piece, end)).offsets:
+                    yield kept
+
+    async def runs(self, place: Place, first: int, end: int) -> AsyncIterator[Run]:
+        """As :meth:`read`: the same as runs of events.
+
+        Raises:
+            BrokerUnavailable: The log does not give what it has.
+        """
+        async for piece in self.read(place, first, end):
+            yield Run(piece.offsets, piece.keys, piece.values)
+
+
+@asynccontextmanager
+async def opened(broker: Broker, client_id: str) -> AsyncIterator[Log]:
+    """A log to read; closed on the way out.
+
+    Raises:
+        BrokerUnavailable: The broker does not answer.
+    """
+    consumer = broker.consumer(client_id=client_id)
+    try:
+        await consumer.start()
+        yield Log(consumer)
+    finally:
+        await consumer.close()
+
+
+def _before(piece: Fetched, end: int) -> Fetched:
+    """What of *piece* lies before *end*."""
+    if not piece.offsets or piece.offsets[-1] < end:
+        return piece
+    last = sum(offset < end for offset in piece.offsets)
+    return replace(
+        piece,
+        offsets=piece.offsets[:last],
+        keys=piece.keys[:last],
+        values=piece.values[:last],
+        timestamps_ms=piece.timestamps_ms[:last],
+    )

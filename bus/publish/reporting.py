@@ -1,0 +1,72 @@
+"""What is told of a source that is published: to the log, and to the metrics."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import structlog
+
+from bus.connect.source import Refusal
+from bus.errors import BusError
+from bus.observe.metrics import Metrics
+
+log = structlog.get_logger()
+
+
+class Report:
+    """Says nothing; whoever asked for the run is told otherwise."""
+
+    def leads(self, holder: str | None) -> None:
+        """This process has the right to publish from the source, under that name."""
+
+    def leads_no_more(self) -> None:
+        """It has it no longer."""
+
+    def waits(self, error: BusError) -> None:
+        """Something does not answer; it is asked again, and the right is kept."""
+
+    def interrupted(self, error: BusError) -> None:
+        """The source does not answer, or the right was lost; it is begun anew."""
+
+    def abandoned(self) -> None:
+        """A batch did not end in time while stopping."""
+
+    def settled(self, published: int, refused: Sequence[Refusal], seconds: float) -> None:
+        """So many changes were published and settled, and these refused."""
+
+
+class RelayReport(Report):
+    """Of a publishing system's source."""
+
+    def __init__(self, system: str, metrics: Metrics) -> None:
+        self._system = system
+        self._metrics = metrics
+        self._log = log.bind(system=system)
+
+    def leads(self, holder: str | None) -> None:
+        self._metrics.relay_leads(self._system, True)
+        self._log.info("relay-leads", holder=holder)
+
+    def leads_no_more(self) -> None:
+        self._metrics.relay_leads(self._system, False)
+
+    def waits(self, error: BusError) -> None:
+        self._log.warning("relay-waits", code=error.code, reason=error.message)
+
+    def interrupted(self, error: BusError) -> None:
+        self._log.warning("relay-interrupted", code=error.code, reason=error.message)
+
+    def abandoned(self) -> None:
+        self._log.warning("relay-batch-abandoned")
+
+    def settled(self, published: int, refused: Sequence[Refusal], seconds: float) -> None:
+        self._metrics.publish_took(seconds)
+        self._metrics.relayed(self._system, "sent", published)
+        if not refused:
+            return
+        codes = Counter(code for refusal in refused for code in refusal.codes)
+        for code, changes in codes.items():
+            self._metrics.refused(code, changes)
+        self._metrics.relayed(self._system, "refused", len(refused))
+        self._log.warning("changes-refused", changes=len(refused), codes=sorted(codes))

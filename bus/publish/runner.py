@@ -1,0 +1,311 @@
+"""The runner: what waits in a source goes to Kafka, in order, and is settled.
+
+Changes are taken in batches that are bounded in number and bytes, read and admitted
+(:mod:`~bus.publish.admission`), handed to the publisher, which answers once all in-sync replicas
+have them, and only then settled.
+
+A crash between sending and settling: the changes still wait and are handed over again. Their
+event ids follow from the change's id, so the publisher finds in the topic what is there already
+and appends only what is missing.
+
+One process at a time publishes from a source (its term, :class:`bus.connect.source.Term`); others
+stand by. A new leader starts a new publisher, which learns the topics' ends after the term began,
+and the publisher must call the guard it was given immediately before each append.
+
+What answers nothing is asked again without end, after a back-off with jitter: the broker and
+the registry while the term is kept, the source by a new term. A setting, a right or a schema that
+cannot work, and a defect that is nobody's change's, end the runner with the error; whoever hosts
+it begins it again and says so (:mod:`~bus.publish.hosting`). No change does: what it breaks is
+narrowed down to it, and it is refused (:mod:`~bus.publish.narrowing`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import partial
+from time import monotonic
+from typing import Protocol, TypeVar
+
+from bus.backoff import BackOff
+from bus.connect.source import Guard, Limits, Published, Refusal, Source, Taken, Term
+from bus.connect.together import end, until_one_ends
+from bus.errors import LeaseLost, SourceUnavailable, Unavailable, is_defect
+from bus.model import Change, Fault
+from bus.observe.tasks import CameBack
+from bus.points import Point, passed
+from bus.publish.admission import Admission, read
+from bus.publish.narrowing import fault_of, is_of_data
+from bus.publish.reporting import Report
+
+T = TypeVar("T")
+
+MOST_BROKEN = 3
+"""After so many changes in a row that a defect meets while they are sent, it is not the changes."""
+ALL_BATCHES = 16 * 1024 * 1024  # bytes of text that all runners of a process have in hand together
+
+
+class Outcome(Protocol):
+    """What a publisher says of one change: published, unless a fault is an error."""
+
+    @property
+    def event_ids(self) -> Sequence[str]: ...
+
+    @property
+    def resent(self) -> int: ...
+
+    @property
+    def faults(self) -> Sequence[Fault]: ...
+
+
+class Publishes(Protocol):
+    """The part of ``bus.publish.publisher.Publisher`` that a runner needs."""
+
+    async def start(self) -> None: ...
+
+    async def publish(self, changes: Sequence[Change]) -> Sequence[Outcome]: ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How fast, how much and how patiently."""
+
+    batch_changes: int = 1_000  # most changes handed over at once
+    batch_bytes: int = 4 * 1024 * 1024  # most bytes of them as text: bounds memory
+    change_bytes: int = 4 * 1024 * 1024  # a larger change is refused where it is
+    poll: timedelta = timedelta(seconds=5)  # should the news of a change be lost
+    send_within: timedelta = timedelta(seconds=8)  # acknowledged or given up; the producer's bound
+    retry_first: timedelta | None = timedelta(milliseconds=200)  # None: what is away is raised
+    retry_most: timedelta = timedelta(seconds=30)
+    stop_within: timedelta = timedelta(seconds=10)  # the batch in hand, once asked to stop
+
+    @property
+    def limits(self) -> Limits:
+        """How much is taken at once."""
+        return Limits(self.batch_changes, self.batch_bytes, self.change_bytes)
+
+    def shared_by(self, runners: int) -> Pace:
+        """What each of so many runners in one process takes, so that none takes another's part.
+
+        They come in turn, a batch each; batches are the smaller the more there are.
+        """
+        return replace(self, batch_bytes=min(self.batch_bytes, ALL_BATCHES // max(runners, 1)))
+
+
+BULK = Pace(
+    batch_changes=2_000,
+    batch_bytes=8 * 1024 * 1024,
+    change_bytes=16 * 1024 * 1024,
+    retry_first=None,
+)
+"""For a load that somebody waits for: as much at once as is good for one call, and what is away is
+said at once."""
+
+
+class Runner:
+    """Publishes what waits in one source. May be run again after it ended by an error.
+
+    Args:
+        publisher: Makes a publisher for one term; it calls the guard before each append.
+        admit: What may come from this source; None: whatever has a change's shape.
+        report: Told how it goes.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        publisher: Callable[[Guard], Publishes],
+        *,
+        admit: Admission | None = None,
+        pace: Pace | None = None,
+        report: Report | None = None,
+    ) -> None:
+        self._source = source
+        self._make_publisher = publisher
+        self._admit = admit
+        self._pace = pace or Pace()
+        self._report = report or Report()
+        self._stopping = asyncio.Event()
+        self._broken = 0  # changes in a row that sending failed for, by a defect
+
+    @property
+    def name(self) -> str:
+        """The source's."""
+        return self._source.name
+
+    def stop(self) -> None:
+        """Finish the batch in hand and end; may be called from a signal handler."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Publish until stopped, or until nothing can come any more.
+
+        Raises:
+            BusError: What cannot work as it is configured; that something is away only at a pace
+                without retries.
+        """
+        work = asyncio.create_task(self._run())
+        stop = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({work, stop}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({work}, timeout=self._pace.stop_within.total_seconds())
+            if not work.done():
+                self._report.abandoned()
+        finally:
+            await end(stop, work)
+        if not (work.cancelled() and self._stopping.is_set()):
+            work.result()
+
+    async def _run(self) -> None:
+        back_off = self._back_off()
+        with suppress(_Over):
+            while True:
+                try:
+                    await self._lead(back_off)
+                except Unavailable as error:
+                    if back_off is None:
+                        raise
+                    self._report.interrupted(error)
+                    await self._sleep(back_off)
+
+    async def _lead(self, back_off: BackOff | None) -> None:
+        """Stand by, lead; until something is lost, or the runner is stopped."""
+        taking = self._source.term()
+        term = await self._unless_stopped(taking.__aenter__())
+        try:
+            if back_off is not None:
+                back_off.reset()
+            self._report.leads(term.holder)
+            try:
+                await until_one_ends(self._publish_all(term), term.keep())
+                raise CameBack  # whoever keeps the right is deaf, or without it
+            finally:
+                self._report.leads_no_more()
+        except BaseException as error:
+            await taking.__aexit__(type(error), error, error.__traceback__)
+            raise
+
+    async def _publish_all(self, term: Term) -> None:
+        publisher = self._make_publisher(term.guard)
+        try:
+            await self._insist(publisher.start)
+            while True:
+                taken = await self._insist(partial(self._source.take, self._pace.limits))
+                if taken:
+                    passed(Point.RELAY_TAKEN)
+                    await self._publish(publisher, taken)
+                if self._stopping.is_set():
+                    raise _Over
+                if not await self._unless_stopped(self._source.wait(self._pace.poll)):
+                    raise _Over
+        finally:
+            await self._close(publisher, term)
+
+    async def _close(self, publisher: Publishes, term: Term) -> None:
+        """Close; should that not end, what was sent may still be under way: keep the right."""
+        try:
+            async with asyncio.timeout(2 * self._pace.send_within.total_seconds()):
+                await publisher.close()
+        except (TimeoutError, Unavailable):
+            term.abandon()
+
+    async def _publish(self, publisher: Publishes, taken: Sequence[Taken]) -> None:
+        """Send what can be sent, and settle all of it."""
+        began = monotonic()
+        changes, unread = read(taken, self._admit)
+        published, refused = await self._send(publisher, changes)
+        refused = [*unread, *refused]
+        passed(Point.RELAY_SENT)
+        await self._insist(partial(self._source.settle, published, refused))
+        passed(Point.RELAY_MARKED)
+        self._report.settled(len(published), refused, monotonic() - began)
+
+    async def _send(
+        self, publisher: Publishes, changes: Sequence[tuple[int, Change]]
+    ) -> tuple[list[Published], list[Refusal]]:
+        """What is in the log, and what is refused.
+
+        An error that names no change, one about data or a defect, is narrowed down by halves, in
+        order.
+
+        Raises:
+            BusError: What is no matter of the changes.
+            Exception: A defect that met one change after another: not theirs either.
+        """
+        if not changes:
+            return [], []
+        try:
+            outcomes = await self._insist(
+                lambda: publisher.publish([change for _, change in changes])
+            )
+            self._broken = 0
+        except BaseException as error:
+            if not is_of_data(error):
+                raise
+            if len(changes) == 1:
+                self._broken += is_defect(error)
+                if self._broken > MOST_BROKEN:
+                    raise
+                return [], [Refusal(changes[0][0], [fault_of(error)])]
+            middle = len(changes) // 2
+            first, first_refused = await self._send(publisher, changes[:middle])
+            then, then_refused = await self._send(publisher, changes[middle:])
+            return first + then, first_refused + then_refused
+        published, refused = [], []
+        for (place, change), outcome in zip(changes, outcomes, strict=True):
+            reasons = [fault for fault in outcome.faults if fault.is_error]
+            warnings = [fault for fault in outcome.faults if not fault.is_error]
+            if reasons:
+                refused.append(Refusal(place, reasons, warnings))
+            else:
+                events = len(outcome.event_ids)
+                published.append(Published(place, change, events, outcome.resent, warnings))
+        return published, refused
+
+    async def _insist(self, act: Callable[[], Awaitable[T]]) -> T:
+        """Do *act*, again and again while the broker, the registry or whoever has keys is away.
+
+        Raises:
+            LeaseLost: The right to publish ended meanwhile.
+            SourceUnavailable: The source does not answer.
+        """
+        back_off = self._back_off()
+        while True:
+            try:
+                return await act()
+            except (LeaseLost, SourceUnavailable):
+                raise
+            except Unavailable as error:
+                if back_off is None:
+                    raise
+                self._report.waits(error)
+                await self._sleep(back_off)
+
+    async def _sleep(self, back_off: BackOff) -> None:
+        await self._unless_stopped(asyncio.sleep(back_off.next().total_seconds()))
+
+    async def _unless_stopped(self, work: Awaitable[T]) -> T:
+        """What *work* gives; should the runner be asked to stop first, it is ended instead."""
+        doing = asyncio.ensure_future(work)
+        stop = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({doing, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if not doing.done():
+                raise _Over
+            return doing.result()
+        finally:
+            await end(stop, doing)
+
+    def _back_off(self) -> BackOff | None:
+        first = self._pace.retry_first
+        return None if first is None else BackOff(first, self._pace.retry_most)
+
+
+class _Over(BaseException):
+    """The runner was asked to stop, or nothing comes any more: no error, and so nothing that is
+    looked for in a change."""

@@ -1,0 +1,5 @@
+"""A file of changes, one JSON object a line: first loads and repairs.
+
+:mod:`~connectors.jsonlines.source` reads it and counts, :mod:`~connectors.jsonlines.journal`
+remembers how far a load had come.
+"""

@@ -1,0 +1,172 @@
+"""A source in a file of changes, one JSON object a line.
+
+The file is read once, from front to back, and only a batch of it is ever in memory. A refused
+line is told of with all its faults and its number, and does not stop the others; empty lines
+are passed over. A change stays where it is: it is settled by going on behind it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import chain
+from typing import BinaryIO
+
+from bus.connect.source import Limits, Published, Refusal, SoleTerm, Taken, documents
+from bus.model import Fault
+
+MOST_LINE_BYTES = 16 * 1024 * 1024
+"""A longer line is refused unread; no change is that long, and memory is bounded."""
+_BLANK = b" \t\r\n"
+_CHUNK = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line. ``data`` is None if it is too long; ``end`` is the offset after its newline."""
+
+    number: int  # from 1
+    data: bytes | None
+    end: int
+    is_whole: bool  # it ends in a newline
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedLine:
+    """A line that was not published, and every reason."""
+
+    number: int
+    faults: Sequence[Fault]
+
+    @property
+    def as_json(self) -> dict[str, object]:
+        """For a report: names and codes, no values."""
+        return {"line": self.number, "faults": documents(self.faults)}
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a load is; counts include what an earlier, interrupted run did."""
+
+    lines: int = 0  # read, empty ones included
+    offset: int = 0  # bytes
+    changes: int = 0
+    published: int = 0  # changes, those that were there already included
+    events: int = 0
+    resent: int = 0  # events that were there already
+    refused: int = 0  # lines
+    warnings: Counter[tuple[str, str]] = field(default_factory=Counter)  # (code, field)
+
+
+class LinesSource:
+    """See :class:`bus.connect.source.Source`; it has one reader, and comes to an end.
+
+    Args:
+        file: Opened for reading bytes; at the offset of *progress*.
+        progress: How far the load is; counts go on in it.
+        refused: Called for each refused line, in the order of lines.
+        advanced: Called whenever the load is further.
+    """
+
+    name = "file"
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        progress: Progress | None = None,
+        *,
+        refused: Callable[[RefusedLine], None] = lambda _: None,
+        advanced: Callable[[Progress], None] = lambda _: None,
+    ) -> None:
+        self.progress = Progress() if progress is None else progress
+        self._file = file
+        self._refused = refused
+        self._advanced = advanced
+        self._in_hand: list[Line] = []
+        self._is_over = False
+
+    @asynccontextmanager
+    async def term(self) -> AsyncIterator[SoleTerm]:
+        """See the port."""
+        yield SoleTerm()
+
+    async def take(self, limits: Limits) -> Sequence[Taken]:
+        """See the port."""
+        if not self._in_hand:
+            self._in_hand = self._read(limits)
+            self._is_over = not self._in_hand
+        taken = [
+            _taken(line, limits.change_bytes)
+            for line in self._in_hand
+            if line.data is None or line.data.strip(_BLANK)
+        ]
+        if not taken:
+            self._advance()
+        return taken
+
+    async def settle(self, published: Sequence[Published], refused: Sequence[Refusal]) -> None:
+        """See the port: counts, and tells of what is refused."""
+        if not self._in_hand:
+            return  # it is settled
+        progress = self.progress
+        progress.changes += len(published) + len(refused)
+        progress.published += len(published)
+        progress.refused += len(refused)
+        for each in published:
+            progress.events += each.events
+            progress.resent += each.known
+        warnings = chain(*(one.warnings for one in published), *(one.warnings for one in refused))
+        progress.warnings.update((fault.code, fault.field or "") for fault in warnings)
+        for refusal in sorted(refused, key=lambda refusal: refusal.place):
+            self._refused(RefusedLine(refusal.place, refusal.reasons))
+        self._advance()
+
+    async def wait(self, most: timedelta) -> bool:  # noqa: ARG002 - it never waits
+        """See the port: nothing comes after the last line."""
+        return not self._is_over
+
+    def _read(self, limits: Limits) -> list[Line]:
+        """The next lines, empty ones included."""
+        found: list[Line] = []
+        held = 0
+        before = self.progress
+        for line in lines(self._file, before.lines, before.offset, most=limits.change_bytes):
+            found.append(line)
+            held += len(line.data or b"")
+            if len(found) >= limits.changes or held >= limits.bytes:
+                break
+        return found
+
+    def _advance(self) -> None:
+        if self._in_hand:
+            last = self._in_hand[-1]
+            self.progress.lines, self.progress.offset = last.number, last.end
+            self._in_hand = []
+            self._advanced(self.progress)
+
+
+def _taken(line: Line, most: int) -> Taken:
+    if line.data is None:
+        return Taken(
+            line.number, None, Fault(code="too-large", expected=f"a line of at most {most} bytes")
+        )
+    return Taken(line.number, line.data.strip(_BLANK), is_whole=line.is_whole)
+
+
+def lines(
+    file: BinaryIO, number: int = 0, offset: int = 0, *, most: int = MOST_LINE_BYTES
+) -> Iterator[Line]:
+    """The lines that follow; *number* and *offset* say what came before."""
+    while data := file.readline(most + 1):
+        number += 1
+        offset += len(data)
+        if data.endswith(b"\n") or len(data) <= most:
+            yield Line(number, data, offset, data.endswith(b"\n"))
+            continue
+        while data and not data.endswith(b"\n"):
+            data = file.readline(_CHUNK)
+            offset += len(data)
+        yield Line(number, None, offset, data.endswith(b"\n"))

@@ -1,0 +1,308 @@
+"""A source in a core system's database: rows that its own transactions committed.
+
+It is woken by NOTIFY; a slow poll stands behind that, because a notification may be lost with a
+connection. Pending rows are taken in sequence order, and marked once they were published. Within
+a subject sequence order is commit order (``schema.sql``), so order holds; across subjects there
+is none.
+
+One process at a time has the right to publish, by a lease in ``renkei.relay_lease``
+(:mod:`bus.connect.lease`); others stand by.
+
+A change that is refused is moved to ``renkei.outbox_refused`` with its reasons. Later changes of
+the same subject then fail by a version gap and are moved too, each saying behind which one, until
+an operator puts them back (``renkei relay refused retry``). What must not lie about is taken out
+or sealed on the way (:mod:`~connectors.outbox.concealing`).
+
+A crash between sending and marking: the rows are still pending and are taken again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from time import monotonic
+
+import psycopg
+import structlog
+from psycopg import errors
+
+from bus.connect.lease import Lease
+from bus.connect.source import Limits, Published, Refusal, Taken
+from bus.errors import BusError, KeysUnusable, LaneError
+from bus.model import Fault
+from connectors.outbox import statements
+from connectors.outbox.concealing import TAKEN_OUT, Concealer, Content, Kept
+from connectors.outbox.database import Connection, connect, translated
+from connectors.outbox.term import LeaseRow, OutboxTerm
+from connectors.outbox.upkeep import look
+
+log = structlog.get_logger()
+
+WAKES_FOR_NOTHING = 3  # in a row, after which there is a rest: anybody may send NOTIFY
+REST = timedelta(milliseconds=500)
+UNREADABLE = (
+    errors.QueryCanceled,
+    errors.ProgramLimitExceeded,
+    errors.OutOfMemory,
+    errors.InternalError_,
+    psycopg.DataError,
+)
+"""What the reading of rows meets because of a row; a database that is away says something else."""
+_UNREAD = Content(Kept.UNREAD)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keeping:
+    """How long what is kept and waited for."""
+
+    lease: timedelta = timedelta(seconds=12)  # how long a killed leader keeps others waiting
+    send_within: timedelta = timedelta(seconds=8)  # acknowledged or given up; the producer's bound
+    stand_by: timedelta = timedelta(seconds=1)  # how often a standby asks
+    statement_within: int = 30  # seconds that one statement may take
+    sent: timedelta = timedelta(days=7)  # how long sent rows stay
+    refused: timedelta | None = None  # how long refused ones do; None: until settled
+    prune_rows: int = 1_000  # how many go at once
+    prune_every: timedelta = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One change that waits in an outbox, as text; *sealed* if it was put back so."""
+
+    seq: int
+    change_id: str
+    text: str | None = None
+    sealed: str | None = None
+
+
+class OutboxSource:
+    """The outbox of one core system; see :class:`bus.connect.source.Source`.
+
+    Args:
+        uri: The core system's database, reached directly (a pooler that shares sessions
+            between transactions loses notifications).
+        holder: A name of this process, by which an operator finds it.
+        concealer: Knows what must not lie about in an outbox as it is.
+    """
+
+    def __init__(
+        self,
+        system: str,
+        uri: str,
+        *,
+        holder: str,
+        concealer: Concealer | None = None,
+        keeping: Keeping | None = None,
+    ) -> None:
+        self.name = system
+        self._uri = uri
+        self._holder = holder
+        self._concealer = concealer or Concealer()
+        self._keeping = keeping or Keeping()
+        self._log = log.bind(system=system)
+        self._lease = self._new_lease()
+        self._work: Connection | None = None
+        self._wake = asyncio.Event()
+        self._rows: int | None = None  # taken at once; fewer while one is looked for
+        self._in_hand: dict[int, Row] = {}
+        self._is_more = False  # rows wait that were not taken
+        self._in_vain = 0  # how often in a row nothing was found
+        self._are_refused_seen = False
+        self._prune_at = 0.0
+
+    # -- the term -------------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def term(self) -> AsyncIterator[OutboxTerm]:
+        """See the port; three connections, so that none waits for another."""
+        async with AsyncExitStack() as stack:
+            opened = []
+            for purpose in ("work", "lease", "listen"):
+                patience = self._keeping.statement_within if purpose != "listen" else None
+                opened.append(
+                    await connect(self._uri, self.name, purpose=purpose, patience=patience)
+                )
+                stack.push_async_callback(opened[-1].close)
+            work, lease, listen = opened
+            row = LeaseRow(lease)
+            with translated(self.name):
+                await look(work, self.name)
+                await listen.execute(f"LISTEN {statements.CHANNEL}")
+                await self._stand_by(row)
+            self._work, self._are_refused_seen, self._in_vain = work, False, 0
+            term = OutboxTerm(self.name, self._lease, row, listen, self._wake.set)
+            try:
+                yield term
+            finally:
+                self._work = None
+                if term.is_abandoned:
+                    self._lease = self._new_lease()  # so that this process too waits for the old
+                else:
+                    await term.let_go()
+
+    async def _stand_by(self, row: LeaseRow) -> None:
+        """Wait until this process leads."""
+        is_told = False
+        while not await self._lease.take(row):
+            if not is_told:
+                is_told = True
+                self._log.info("relay-stands-by")
+            await asyncio.sleep(self._keeping.stand_by.total_seconds())
+
+    def _new_lease(self) -> Lease:
+        holder = f"{self._holder}-{secrets.token_hex(4)}"
+        return Lease(holder, length=self._keeping.lease, send_within=self._keeping.send_within)
+
+    # -- changes --------------------------------------------------------------------------------
+
+    async def take(self, limits: Limits) -> Sequence[Taken]:
+        """See the port.
+
+        What the database cannot make a text of, or not in time, is looked for with fewer rows, and
+        refused once it is one.
+        """
+        connection = self._connection()
+        await self._look_into_refused(connection, limits)
+        self._wake.clear()
+        asked = min(self._rows or limits.changes, limits.changes)
+        bounds = {"rows": asked, "bytes": limits.bytes, "most": limits.change_bytes}
+        with translated(self.name):
+            try:
+                found = await (await connection.execute(statements.TAKE, bounds)).fetchall()
+            except UNREADABLE:
+                return await self._take_fewer(connection, asked)
+        self._is_more = bool(found) and (found[0][5] == asked or len(found) < found[0][5])
+        self._in_vain = 0 if found else self._in_vain + 1
+        if found:
+            self._rows = min(2 * asked, limits.changes)
+        self._in_hand = {
+            seq: Row(seq, change_id, text, sealed) for seq, change_id, text, sealed, *_ in found
+        }
+        expected = f"a change of at most {limits.change_bytes} bytes as text"
+        too_large = Fault(code="too-large", expected=expected)
+        return [await self._taken(row, too_large) for row in self._in_hand.values()]
+
+    async def _take_fewer(self, connection: Connection, asked: int) -> Sequence[Taken]:
+        """Nothing, but fewer rows the next time; or the one row that cannot be had."""
+        self._is_more = True
+        if asked > 1:
+            self._rows = max(asked // 8, 1)
+            return []
+        first = await (await connection.execute(statements.FIRST)).fetchone()
+        fault = Fault(code="unreadable", expected="a change that the database can read out")
+        return [Taken(first[0], None, fault)] if first is not None else []
+
+    async def _taken(self, row: Row, too_large: Fault) -> Taken:
+        """What is handed over of a row; opened, if it was sealed."""
+        text = row.text
+        if text is None and row.sealed is not None:
+            try:
+                text = await self._concealer.opened(row.sealed, row.change_id)
+            except (LaneError, KeysUnusable) as error:
+                return Taken(row.seq, None, _shut(error))
+            self._in_hand[row.seq] = replace(row, text=text)
+        if text is None:
+            return Taken(row.seq, None, too_large)
+        return Taken(row.seq, text.encode(), is_from_json=True)
+
+    async def settle(self, published: Sequence[Published], refused: Sequence[Refusal]) -> None:
+        """See the port."""
+        contents = {refusal.place: await self._content(refusal) for refusal in refused}
+        plain, emptied = list[int](), list[int]()
+        for each in published:
+            is_restricted = self._concealer.is_restricted(each.change)
+            (emptied if is_restricted else plain).append(each.place)
+        connection = self._connection()
+        with translated(self.name):
+            if plain:
+                await connection.execute(statements.MARK, {"seqs": plain})
+            if emptied:
+                await connection.execute(statements.MARK_EMPTIED, {"seqs": emptied})
+            if refused:
+                told = {
+                    "seqs": [refusal.place for refusal in refused],
+                    "reasons": [_reasons(refusal, contents[refusal.place]) for refusal in refused],
+                    "sealed": [contents[refusal.place].sealed for refusal in refused],
+                    "kept": [str(contents[refusal.place].kept) for refusal in refused],
+                }
+                await connection.execute(statements.REFUSE, told)
+
+    async def _content(self, refusal: Refusal) -> Content:
+        """What is to stay of a change that is refused."""
+        row = self._in_hand.get(refusal.place)
+        if row is None:
+            return _UNREAD
+        if row.sealed is not None:
+            return Content(Kept.SEALED, row.sealed)
+        return _UNREAD if row.text is None else await self._kept(row.text, row.change_id)
+
+    async def _kept(self, text: str, change_id: str) -> Content:
+        return await self._concealer.content(text, change_id)
+
+    async def wait(self, most: timedelta) -> bool:
+        """See the port; an outbox has no end."""
+        await self._prune(self._connection())
+        if self._in_vain > WAKES_FOR_NOTHING:
+            await asyncio.sleep(REST.total_seconds())
+        if not self._is_more:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(most.total_seconds()):
+                    await self._wake.wait()
+        return True
+
+    # -- upkeep ---------------------------------------------------------------------------------
+
+    async def _look_into_refused(self, connection: Connection, limits: Limits) -> None:
+        """Seal what was refused, and lies about, since before anybody looked; once a term."""
+        while not self._are_refused_seen:
+            with translated(self.name):
+                bounds = {"most": limits.change_bytes}
+                cursor = await connection.execute(statements.NOT_LOOKED_AT, bounds)
+                found = await cursor.fetchall()
+            for seq, change_id, text in found:
+                content = _UNREAD if text is None else await self._kept(text, change_id)
+                said = {
+                    "seq": seq, "sealed": content.sealed, "kept": str(content.kept),
+                    "reasons": _reasons(Refusal(seq, []), content),
+                }  # fmt: skip
+                with translated(self.name):
+                    await connection.execute(statements.LOOKED_AT, said)
+            self._are_refused_seen = not found
+
+    async def _prune(self, connection: Connection) -> None:
+        """Delete a batch of rows that were sent, or refused, too long ago, now and then."""
+        keeping = self._keeping
+        if monotonic() < self._prune_at:
+            return
+        limits: dict[str, object] = {"keep": keeping.sent, "rows": keeping.prune_rows}
+        with translated(self.name):
+            sent = (await connection.execute(statements.PRUNE, limits)).rowcount
+            refused = 0
+            if keeping.refused is not None:
+                limits["keep"] = keeping.refused
+                refused = (await connection.execute(statements.PRUNE_REFUSED, limits)).rowcount
+        if refused:
+            self._log.warning("outbox-refused-pruned", changes=refused)
+        if max(sent, refused) < keeping.prune_rows:
+            self._prune_at = monotonic() + keeping.prune_every.total_seconds()
+
+    def _connection(self) -> Connection:
+        if self._work is None:
+            raise RuntimeError("an outbox is worked on in a term")
+        return self._work
+
+
+def _shut(error: BusError) -> Fault:
+    """Why a change that was sealed cannot be had."""
+    return Fault(code=error.code, expected="a change that can be published")
+
+
+def _reasons(refusal: Refusal, content: Content) -> str:
+    """The reasons, with a word that what was in the change is no longer there."""
+    is_lacking = content.kept is Kept.LACKING
+    reasons = [TAKEN_OUT, *refusal.reasons] if is_lacking else refusal.reasons
+    return Refusal(refusal.place, reasons).as_json

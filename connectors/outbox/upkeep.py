@@ -1,0 +1,162 @@
+"""What operators do with an outbox: install it, see how it is, settle what was refused."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bus.connect.source import Backlog, SourceStatus
+from bus.errors import ConfigurationError
+from connectors.outbox import installing, statements
+from connectors.outbox.database import Connection, connect, translated
+from connectors.outbox.installing import Plan
+
+COUNT_MOST = 100_000  # where counting a backlog stops
+_KEY = re.compile(r"[0-9]{6}/[!-~]{1,15}")  # <municipality_code>/<subject_id>
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedChange:
+    """A change that was set aside, and why. Its content stays in the core system's database."""
+
+    seq: int
+    change_id: str
+    subjects: tuple[str, ...]
+    refused_at: datetime
+    reasons: tuple[dict[str, Any], ...]
+    behind: int | None  # the refused change of the same subject just before
+    kept: str | None = None  # how its content is kept: connectors.outbox.concealing.Kept
+
+
+async def install(system: str, uri: str, plan: Plan | None = None) -> None:
+    """Make or bring up to date the outbox in a database, and grant roles what they need.
+
+    May be run again at any time, by an administrator: see :mod:`~connectors.outbox.installing`.
+    """
+    async with _opened(system, uri) as connection:
+        await installing.install(connection, system, plan or Plan())
+
+
+async def look(connection: Connection, system: str) -> None:
+    """See to it that the outbox is one that an installation made, and can do nothing else.
+
+    Raises:
+        ConfigurationError: It is not, or is of a former form.
+    """
+    found = await (await connection.execute(statements.LOOK)).fetchone()
+    if found is None:
+        raise ConfigurationError("this database has no outbox: renkei relay install", system=system)
+    is_present, wrong = found
+    if wrong is not None:
+        raise ConfigurationError(
+            f"the outbox is not as an installation makes it, {wrong}: renkei relay install",
+            system=system,
+        )
+    if not is_present:
+        raise ConfigurationError(
+            "the outbox is of a former form: renkei relay install brings it up to date",
+            system=system,
+        )
+
+
+async def backlog(connection: Connection) -> Backlog:
+    """What waits in the outbox that *connection* reaches."""
+    cursor = await connection.execute(statements.BACKLOG, {"most": COUNT_MOST})
+    row = await cursor.fetchone()
+    pending, oldest_s, refused, refused_s = row if row is not None else (0, None, 0, None)
+    return Backlog(pending, max(oldest_s or 0.0, 0.0), refused, max(refused_s or 0.0, 0.0))
+
+
+async def status(system: str, uri: str) -> SourceStatus:
+    """How one outbox is."""
+    async with _opened(system, uri) as connection:
+        return await look_at(connection, system)
+
+
+async def look_at(connection: Connection, system: str) -> SourceStatus:
+    """How the outbox is that *connection* reaches."""
+    waiting = await backlog(connection)
+    leader = await (await connection.execute(statements.LEADER)).fetchone()
+    holder, left_s = leader if leader is not None else (None, None)
+    return SourceStatus(system, waiting, holder, left_s)
+
+
+class OutboxWatch:
+    """Looks at one outbox, by a connection of its own."""
+
+    def __init__(self, system: str, uri: str) -> None:
+        self._system = system
+        self._uri = uri
+        self._connection: Connection | None = None
+
+    async def look(self) -> SourceStatus:
+        """How the outbox is now.
+
+        Raises:
+            BusError: It cannot be looked into.
+        """
+        try:
+            if self._connection is None:
+                self._connection = await connect(
+                    self._uri, self._system, purpose="look", patience=10
+                )
+            with translated(self._system):
+                return await look_at(self._connection, self._system)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Let go of the connection; safe to call twice."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+
+async def refused(system: str, uri: str, *, most: int = 1_000) -> list[RefusedChange]:
+    """The refused changes of one outbox, first come first, at most *most*."""
+    async with _opened(system, uri) as connection:
+        cursor = await connection.execute(statements.REFUSED, {"most": most})
+        rows = await cursor.fetchall()
+    return [
+        RefusedChange(seq, change_id, tuple(map(_shown, subjects)), at, tuple(reasons), *rest)
+        for seq, change_id, subjects, at, reasons, *rest in rows
+    ]
+
+
+async def retry(system: str, uri: str, seqs: Sequence[int] | None) -> list[int]:
+    """Put refused changes (None: all) back in their old places; the numbers of those put back."""
+    async with _opened(system, uri) as connection:
+        chosen = None if seqs is None else list(seqs)
+        cursor = await connection.execute(statements.RETRY, {"seqs": chosen})
+        return [row[0] for row in await cursor.fetchall()]
+
+
+async def drop(system: str, uri: str, seqs: Sequence[int]) -> list[int]:
+    """Delete refused changes that another one has made good; the numbers of those deleted."""
+    async with _opened(system, uri) as connection:
+        cursor = await connection.execute(statements.DROP, {"seqs": list(seqs)})
+        return sorted(row[0] for row in await cursor.fetchall())
+
+
+def _shown(subject: str) -> str:
+    """Whom a change is about, or a digest if that is no key: what was handed in is unchecked."""
+    if _KEY.fullmatch(subject):
+        return subject
+    return "sha256:" + hashlib.sha256(subject.encode()).hexdigest()[:32]
+
+
+@asynccontextmanager
+async def _opened(system: str, uri: str) -> AsyncIterator[Connection]:
+    """A connection for one task, closed after it; its errors in the bus's words."""
+    connection = await connect(uri, system, purpose="upkeep")
+    try:
+        with translated(system):
+            yield connection
+    finally:
+        await connection.close()

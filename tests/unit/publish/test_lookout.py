@@ -1,0 +1,86 @@
+"""What is said of an outbox that nobody leads, or that cannot be looked into."""
+
+from __future__ import annotations
+
+import structlog
+
+from bus.connect.source import Backlog, SourceStatus
+from bus.errors import SourceUnavailable
+from bus.observe.metrics import Metrics
+from bus.publish.lookout import SAY_AGAIN, Lookout
+from bus.publish.runner import ALL_BATCHES, Pace
+
+
+class Nowhere:
+    """Is never asked."""
+
+    async def look(self) -> SourceStatus:
+        raise SourceUnavailable("nothing answers")
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+LED = SourceStatus("register", Backlog(0, 0.0, 0), "somebody", 5.0)
+UNLED = SourceStatus("register", Backlog(7, 33.0, 2, 60.0), "somebody", -1.0)
+
+
+class Clock:
+    """Seconds that a test moves."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_no_leader_for_ten_seconds_is_an_alarm() -> None:
+    """A metric from the first moment on; after ten seconds a line and a reason, once a minute."""
+    clock, metrics = Clock(), Metrics()
+    lookout = Lookout("register", Nowhere(), metrics=metrics, clock=clock)
+
+    def value(name: str) -> float | None:
+        return metrics.value(f"renkei_relay_{name}", system="register")
+
+    with structlog.testing.capture_logs() as logs:
+        lookout.saw(LED)
+        assert value("unled_seconds") == 0
+        for clock.now in (100.0, 109.0):
+            lookout.saw(UNLED)
+        assert (value("unled_seconds"), value("waiting"), value("oldest_seconds")) == (9, 7, 33)
+        assert (value("refused"), value("refused_oldest_seconds")) == (2, 60)
+        assert lookout.ill() == []
+        for clock.now in (110.0, 112.0, 110.0 + SAY_AGAIN):
+            lookout.saw(UNLED)
+        assert lookout.ill() == ["no relay has led it for 70 s"]
+        lookout.saw(LED)
+        assert lookout.ill() == []
+
+    told = [(line["event"], line["seconds"]) for line in logs]
+    assert told == [("outbox-unled", 10), ("outbox-unled", 70), ("outbox-led-again", 70)]
+
+
+def test_what_cannot_be_seen_has_no_figures() -> None:
+    """They would be old ones; it is said once, and a reason until it is seen again."""
+    metrics = Metrics()
+    lookout = Lookout("register", Nowhere(), metrics=metrics)
+    lookout.saw(UNLED)
+
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(3):
+            lookout._cannot(SourceUnavailable("nothing answers"))
+        assert metrics.value("renkei_relay_waiting", system="register") is None
+        assert metrics.value("renkei_relay_seen", system="register") == 0
+        assert lookout.ill() == ["it cannot be looked into (RK-403)"]
+        lookout.saw(LED)
+        assert lookout.ill() == []
+
+    assert [line["event"] for line in logs] == ["outbox-unseen", "outbox-seen-again"]
+    assert metrics.value("renkei_relay_waiting", system="register") == 0
+
+
+def test_relays_of_a_process_share_what_is_in_hand() -> None:
+    """However many there are, all their batches together have an end."""
+    assert Pace().shared_by(1) == Pace()
+    for relays in (4, 20, 1_000):
+        assert relays * Pace().shared_by(relays).batch_bytes <= ALL_BATCHES
