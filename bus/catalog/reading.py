@@ -9,6 +9,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from bus.errors import BusError, Reaction
+from bus.halving import spans
 
 
 class Reads(Protocol):
@@ -24,6 +25,8 @@ class Readable:
     records: pa.RecordBatch | None  # one row per index of ``good``; None if there is none
     good: Sequence[int]
     refused: Sequence[tuple[int, BusError]]
+    stop: tuple[int, BusError] | None = None
+    """The first that is not to be passed over, and why; then nothing else is known."""
 
 
 async def read_what_can_be(
@@ -37,32 +40,41 @@ async def read_what_can_be(
         refuse: Errors that count as an event's own, though elsewhere they stop.
 
     Raises:
-        BusError: Anything whose reaction is not to park; nothing is known then. If it stops,
-            ``where["index"]`` is the first of *values* that it concerns.
+        BusError: Anything whose reaction is not to park; nothing is known then.
+    """
+    readable = await read_to_the_stop(reader, values, refuse=refuse)
+    if readable.stop is not None:
+        raise readable.stop[1]
+    return readable
+
+
+async def read_to_the_stop(
+    reader: Reads, values: Sequence[bytes], *, refuse: tuple[type[BusError], ...] = ()
+) -> Readable:
+    """As :func:`read_what_can_be`; an event on which somebody must look is a value, too.
+
+    Raises:
+        BusError: Something outside does not answer.
     """
     if not values:
         return Readable(None, [], [])
     batches: list[pa.RecordBatch] = []
     good: list[int] = []
     refused: list[tuple[int, BusError]] = []
-    spans = [(0, len(values))]
-    while spans:
-        first, last = spans.pop()
+    halves = spans(values)
+    for span in halves:
         try:
-            batches.append(await reader.read(values[first:last]))
+            batches.append(await reader.read(values[span.start : span.stop]))
         except BusError as error:
             if error.reaction is Reaction.RETRY:
                 raise
-            if last - first == 1:
-                if error.reaction is not Reaction.PARK and not isinstance(error, refuse):
-                    error.where["index"] = first
-                    raise
-                refused.append((first, error))
+            if halves.halve(span):
                 continue
-            middle = (first + last) // 2
-            spans += [(middle, last), (first, middle)]
+            if error.reaction is not Reaction.PARK and not isinstance(error, refuse):
+                return Readable(None, [], [], (span.start, error))
+            refused.append((span.start, error))
         else:
-            good.extend(range(first, last))
+            good.extend(span)
     if len(batches) > 1:
         table = pa.Table.from_batches(batches).combine_chunks()
         return Readable(table.to_batches()[0], good, refused)

@@ -30,6 +30,7 @@ from bus.log.internal import InternalTopic, rows_of
 from bus.log.tail import Follower
 from bus.model import LaneName, Operation, OperationState, Stream
 from bus.observe.tasks import Kept, Tasks
+from bus.retry import retried
 
 _log = structlog.get_logger("renkei.deliver")
 _LAST_WORD = timedelta(seconds=1)  # for what is still to be told when the process ends
@@ -135,22 +136,27 @@ class Operations(Follower):
         while True:
             if not self._untold:
                 await self._news.wait()
-            self._news.clear()
-            telling = dict(self._untold)
-            try:
-                await self.instruct(list(telling.values()))
-            except BusError as error:
-                _log.warning("operations-untold", code=error.code, lanes=len(telling))
-                if error.reaction is Reaction.RETRY:
-                    self._news.set()
-                    await self._clock.sleep(self._back_off.next())
-                    continue
-            self._back_off.reset()
+            telling = await retried(self._tell, self._back_off, self._wait)
             for lane, operation in telling.items():
                 if self._untold.get(lane) is operation:
                     del self._untold[lane]
             if not self._untold:
                 self._all_told.set()
+
+    async def _tell(self) -> dict[LaneName, Operation]:
+        """Tell what is to be told by now; what that was. What cannot be told is not kept."""
+        self._news.clear()
+        telling = dict(self._untold)
+        try:
+            await self.instruct(list(telling.values()))
+        except BusError as error:
+            _log.warning("operations-untold", code=error.code, lanes=len(telling))
+            if error.reaction is Reaction.RETRY:
+                raise
+        return telling
+
+    async def _wait(self, _: BusError, length: timedelta) -> None:
+        await self._clock.sleep(length)
 
     # -- following the stream ----------------------------------------------------------------
 

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
 
 from bus.backoff import BackOff
 from bus.clock import Clock
-from bus.errors import BrokerUnavailable, BusError, Reaction
+from bus.errors import BrokerUnavailable, BusError
 from bus.log.internal import InternalTopic
 from bus.model import Receipt
 from bus.model.receipt import proved_of
 from bus.observe.tasks import Kept, Tasks
+from bus.retry import retried
 from bus.sealing import Proofs, Statement
 
 _log = structlog.get_logger("renkei.deliver")
@@ -122,18 +123,15 @@ class Receipts:
             self._under_way = []
 
     async def _send(self, waiting: Sequence[_Waiting]) -> None:
-        while True:
-            try:
-                rows = [
-                    {**row, "proof": await self._proofs.prove(Statement.RECEIPT, said_of(row))}
-                    for _, row, _ in waiting
-                ]
-                await self._topic.append([key for key, _, _ in waiting], rows)
-            except BusError as error:
-                if error.reaction is not Reaction.RETRY:
-                    raise
-                _log.warning("receipts-wait", code=error.code, receipts=len(waiting))
-                await self._clock.sleep(self._back_off.next())
-            else:
-                self._back_off.reset()
-                return
+        async def append() -> None:
+            rows = [
+                {**row, "proof": await self._proofs.prove(Statement.RECEIPT, said_of(row))}
+                for _, row, _ in waiting
+            ]
+            await self._topic.append([key for key, _, _ in waiting], rows)
+
+        async def wait(error: BusError, length: timedelta) -> None:
+            _log.warning("receipts-wait", code=error.code, receipts=len(waiting))
+            await self._clock.sleep(length)
+
+        await retried(append, self._back_off, wait)

@@ -35,6 +35,7 @@ from bus.deliver.telling import Telling
 from bus.errors import BusError, LaneLost, NotEntitled, Reaction, StoreWentBack
 from bus.model import LaneName, Mark, Operation, OperationState, View
 from bus.observe.tasks import Kept, Work
+from bus.retry import retried
 
 _LOOK_AGAIN = timedelta(seconds=1)  # at a lane that is to end
 DEFECT = "RK-000"
@@ -355,21 +356,24 @@ class Fleet:
         if after:
             await asyncio.wait([kept.outcome for kept in after])
         settings, owed = self._shared.settings, self._shared.lanes.not_withdrawn
-        back_off = BackOff(settings.retry_first, settings.retry_most)
-        while True:
+
+        async def act() -> Sequence[str]:
             try:
                 gone = await withdraw()
             except BusError as error:
                 owed[self.system] = error.code
                 self._log.error("not-withdrawn", code=error.code, reason=error.message)
                 if error.reaction is not Reaction.RETRY:
-                    return
-                await self._shared.clock.sleep(back_off.next())
-            else:
-                owed.pop(self.system, None)
-                for stream in gone:
-                    self._log.warning("stream-withdrawn", stream=stream)
-                return
+                    return ()
+                raise
+            owed.pop(self.system, None)
+            return gone
+
+        async def wait(_: BusError, length: timedelta) -> None:
+            await self._shared.clock.sleep(length)
+
+        for stream in await retried(act, BackOff(settings.retry_first, settings.retry_most), wait):
+            self._log.warning("stream-withdrawn", stream=stream)
 
     def _see_out(self, lane: Lane, task: asyncio.Task[None]) -> None:
         """End a lane; while its store is away it has nothing in hand that is worth waiting for."""

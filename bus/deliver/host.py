@@ -35,6 +35,7 @@ from bus.log.internal import InternalTopic
 from bus.model import Stream
 from bus.observe.metrics import Metrics
 from bus.observe.tasks import Kept, Tasks, errors_of, until_over
+from bus.retry import retried
 from bus.sealing import Proofs, Seals
 from bus.settings import Settings
 
@@ -268,12 +269,10 @@ class _Patience:
         self._settings = settings
 
     async def until(self, act: Callable[[], Awaitable[T]], name: str) -> T:
-        back_off = BackOff(self._settings.retry_first, self._settings.retry_most)
-        while True:
-            try:
-                return await act()
-            except BusError as error:
-                if error.reaction is not Reaction.RETRY:
-                    raise
-                _log.warning("start-waits", code=error.code, wants=name)
-                await self._clock.sleep(back_off.next())
+        async def wait(error: BusError, length: timedelta) -> None:
+            _log.warning("start-waits", code=error.code, wants=name)
+            await self._clock.sleep(length)
+
+        return await retried(
+            act, BackOff(self._settings.retry_first, self._settings.retry_most), wait
+        )

@@ -37,6 +37,7 @@ from bus.deliver.shared import Shared, SharedSink
 from bus.deliver.state import LaneState, LaneStatus
 from bus.deliver.viewing import Viewer
 from bus.errors import BusError, LaneLost, Reaction, StoreWentBack
+from bus.halving import Halves
 from bus.log.run import Run, joined, split_erasures, subject_of
 from bus.model import Mark, Position, View
 from bus.model.receipt import NO_PREVIOUS
@@ -284,7 +285,7 @@ class Lane:
         end = run.end
         if unread := self._kit.set_aside.within(run.offsets[0], end):
             run = run.picked([n for n, offset in enumerate(run.offsets) if offset not in unread])
-        seen = await self._viewer.see(run)
+        seen = await self._viewer.insist(run)
         await self._aside.park(
             [
                 self._aside.refused(run.keys[index], run.offsets[index], None, error)
@@ -322,24 +323,22 @@ class Lane:
 
     async def _apply(self, rows: Rows, end: Position, returning: Run) -> None:
         """Apply *rows* and move to *end*, parking on the way what the store refuses."""
-        pieces = [rows]
-        while pieces:
-            piece = await self._aside.without_waiting(pieces.pop())
+        halves = Halves(rows, Rows.part)
+        for piece in halves:
+            piece = await self._aside.without_waiting(piece)
             if not len(piece):
                 continue
-            target = self._after(piece) if pieces else end
+            target = end if halves.is_last else self._after(piece)
             try:
                 await self._mover.move(piece, target)
             except BusError as error:
                 if error.reaction is not Reaction.PARK:
                     raise
-                if len(piece) == 1:
+                if not halves.halve(piece):
                     found = event_id(piece.records, 0)
                     refused = self._aside.refused(piece.keys[0], piece.offsets[0], found, error)
                     await self._aside.park([refused])
                     await self._leave(self._held_up(returning))
-                else:
-                    pieces += piece.halves()
         if self._mover.position.offset < end.offset:
             await self._mover.move(self._kit.no_rows, end)
 

@@ -86,4 +86,6 @@ class Opening:
 
     async def _event_id(self, run: Run) -> str | None:
         readable = await self._viewer.read(run)
+        if readable.stop is not None:
+            raise readable.stop[1]
         return None if readable.records is None else event_id(readable.records, 0)

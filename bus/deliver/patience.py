@@ -17,6 +17,7 @@ from bus.backoff import BackOff
 from bus.deliver.kit import Kit
 from bus.deliver.state import LaneStatus
 from bus.errors import BrokerUnavailable, BusError, Reaction, SinkUnavailable, Unready
+from bus.retry import retried
 
 T = TypeVar("T")
 ALARM_AFTER = timedelta(minutes=1)  # of waiting for the same store or broker
@@ -40,20 +41,21 @@ class Patience:
                 longer than a restore may take.
         """
         has_waited = False
-        while True:
-            try:
-                result = await act()
-            except BusError as error:
-                if error.reaction is not Reaction.RETRY:
-                    if has_waited:  # what was away has answered; a lane goes on after a refusal
-                        self._go_on()
-                    raise
-                has_waited = True
-                await self._wait_out(error)
-            else:
-                if has_waited:  # else what was done is a part of what somebody else waits for
-                    self._go_on()
-                return result
+
+        async def wait(error: BusError, length: timedelta) -> bool:
+            nonlocal has_waited
+            has_waited = True
+            return await self._wait_out(error, length)
+
+        try:
+            result = await retried(act, self._back_off, wait)
+        except BusError as error:
+            if has_waited and error.reaction is not Reaction.RETRY:
+                self._go_on()  # what was away has answered; a lane goes on after a refusal
+            raise
+        if has_waited:  # else what was done is a part of what somebody else waits for
+            self._go_on()
+        return result
 
     async def rest(self, length: timedelta) -> None:
         """Let time pass; the lane may be let go of meanwhile."""
@@ -61,7 +63,8 @@ class Patience:
         await self._kit.shared.clock.sleep(length)
         self.is_stalled = False
 
-    async def _wait_out(self, error: BusError) -> None:
+    async def _wait_out(self, error: BusError, length: timedelta) -> bool:
+        """Let time pass; less, and True, if what was away answers somebody else meanwhile."""
         kit, now = self._kit, self._kit.now()
         self._insist_on_an_end(error, now)
         kit.state.waits(LaneStatus.RETRYING, error.code, now)
@@ -73,12 +76,6 @@ class Patience:
         say = kit.log.warning if age < ALARM_AFTER else kit.log.error
         seconds = round(age.total_seconds(), 1)
         say("lane-retries", code=error.code, reason=error.message, seconds=seconds)
-        if await self._rest(error, self._back_off.next()):
-            self._back_off.reset()
-
-    async def _rest(self, error: BusError, length: timedelta) -> bool:
-        """Let time pass; less, and True, if what was away answers somebody else meanwhile."""
-        kit = self._kit
         if isinstance(error, BrokerUnavailable):
             return await kit.shared.kafka.rest(length)
         if isinstance(error, SinkUnavailable | Unready):

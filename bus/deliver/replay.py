@@ -20,6 +20,7 @@ from bus.errors import (
     SealBroken,
     SealKeyUnknown,
 )
+from bus.halving import Halves
 from bus.log.readback import read_back
 from bus.log.run import Run
 from bus.model import ParkedEvent
@@ -64,11 +65,13 @@ class Replay:
         trial = Trial(events, back, self._mover.position.offset)
         run = trial.run()
         while run.offsets:
-            try:
-                seen = await self._viewer.see(run, refuse=(SchemaMismatch,))
-            except (SealBroken, SealKeyUnknown) as error:  # of one that was set aside already
-                at = run.offsets.index(error.where["offset"])
-                trial.fail(run.keys[at], run.offsets[at], error)
+            seen = await self._viewer.see(run, refuse=(SchemaMismatch,))
+            if seen.stop is not None:
+                offset, error = seen.stop
+                if not isinstance(error, SealBroken | SealKeyUnknown):
+                    raise error
+                at = run.offsets.index(offset)  # of one that was set aside already
+                trial.fail(run.keys[at], offset, error)
                 run = run.picked([n for n in range(len(run)) if n != at])
                 continue
             self._check_same(run, seen.readable, events)
@@ -93,9 +96,8 @@ class Replay:
         ]
 
     async def _apply(self, rows: Rows, trial: Trial) -> None:
-        pieces = [rows]
-        while pieces:
-            piece = pieces.pop()
+        halves = Halves(rows, Rows.part)
+        for piece in halves:
             if trial.failed:
                 failed = [
                     trial.is_behind_failure(key, offset)
@@ -109,10 +111,8 @@ class Replay:
             except BusError as error:
                 if error.reaction is not Reaction.PARK:
                     raise
-                if len(piece) == 1:
+                if not halves.halve(piece):
                     trial.fail(piece.keys[0], piece.offsets[0], error)
-                else:
-                    pieces += piece.halves()
 
     def _check_same(self, run: Run, readable: Readable, events: Mapping[int, ParkedEvent]) -> None:
         for row, index in enumerate(readable.good):

@@ -22,6 +22,7 @@ from bus.deliver.patience import Patience
 from bus.deliver.rows import Rows
 from bus.deliver.viewing import Viewer
 from bus.errors import BusError, Reaction, SchemaMismatch
+from bus.halving import Halves
 from bus.log.readback import read_subjects
 from bus.log.run import subject_of
 from bus.model import Reached, knows
@@ -83,25 +84,21 @@ class Restoring:
     async def _restore(self, wanted: Mapping[str, int]) -> None:
         """Rewrite the rows *wanted* (key -> version that the store has)."""
         rows = await self._rows(wanted)
-        keys = list(wanted)
-        pieces = [keys[at : at + AT_ONCE] for at in range(0, len(keys), AT_ONCE)]
-        restored = 0
-        while pieces:
-            piece = pieces.pop()
-            asked = set(piece)
-            mine = rows.without([subject_of(key) not in asked for key in rows.keys])
-            try:
-                await self._mover.move(mine, self._mover.position, restored=tuple(piece))
-            except BusError as error:
-                if error.reaction is not Reaction.PARK:
-                    raise
-                if len(piece) == 1:
-                    self._kit.log.error("not-restored", code=error.code)
+        keys, restored = list(wanted), 0
+        for first in range(0, len(keys), AT_ONCE):
+            halves = Halves(keys[first : first + AT_ONCE])
+            for piece in halves:
+                asked = set(piece)
+                mine = rows.without([subject_of(key) not in asked for key in rows.keys])
+                try:
+                    await self._mover.move(mine, self._mover.position, restored=tuple(piece))
+                except BusError as error:
+                    if error.reaction is not Reaction.PARK:
+                        raise
+                    if not halves.halve(piece):
+                        self._kit.log.error("not-restored", code=error.code)
                 else:
-                    middle = len(piece) // 2
-                    pieces += [piece[middle:], piece[:middle]]
-            else:
-                restored += len(mine)
+                    restored += len(mine)
         await self._mover.settle()
         self._kit.log.info("rows-restored", rows=restored)
 
@@ -116,7 +113,7 @@ class Restoring:
             for key, offset in zip(run.keys, run.offsets, strict=True)
         ]
         run = run.picked([index for index, is_it in enumerate(is_open) if is_it])
-        rows = (await self._viewer.see(run, refuse=(SchemaMismatch,))).rows
+        rows = (await self._viewer.insist(run, refuse=(SchemaMismatch,))).rows
         return rows.without(_others(rows, wanted))
 
 

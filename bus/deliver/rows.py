@@ -40,11 +40,6 @@ class Rows:
             self.masked_under,
         )
 
-    def halves(self) -> list[Rows]:
-        """The later half, then the earlier: as a stack takes them, to come back in log order."""
-        middle = len(self) // 2
-        return [self.part(middle, len(self)), self.part(0, middle)]
-
     def without(self, dropped: Sequence[bool]) -> Rows:
         """The rows that *dropped* does not name."""
         return self.picked([index for index, is_dropped in enumerate(dropped) if not is_dropped])

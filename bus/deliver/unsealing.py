@@ -11,9 +11,13 @@ import asyncio
 import pyarrow as pa
 
 from bus.deliver.kit import LARGE
+from bus.errors import LaneError
 from bus.model import View
 from bus.sealing import Seals
-from bus.sealing.seals import key_ids, unseal_column
+from bus.sealing.seals import key_ids, unseal_column_to_the_stop
+
+Stop = tuple[int, LaneError]
+"""A row that cannot be opened, and why."""
 
 
 class Unsealing:
@@ -28,8 +32,8 @@ class Unsealing:
 
     async def open(
         self, shown: pa.RecordBatch, records: pa.RecordBatch, kept: pa.Int64Array
-    ) -> pa.RecordBatch:
-        """*shown* with its sealed columns opened.
+    ) -> tuple[pa.RecordBatch, Stop | None]:
+        """*shown* with its sealed columns opened; or the first row that cannot be.
 
         Args:
             shown: What the view shows.
@@ -38,20 +42,22 @@ class Unsealing:
 
         Raises:
             KeysUnusable, KeysUnavailable: There are no keys.
-            SealKeyUnknown, SealBroken: A text cannot be opened; ``where`` has its row, as
-                ``index``.
         """
         if not self._sealed or not shown.num_rows:
-            return shown
+            return shown, None
         header = records.column("header").take(kept)
         needed = set[str]().union(*(key_ids(shown.column(at)) for at, _ in self._sealed))
         ring = await self._seals.ring(needed)
 
-        def opened() -> pa.RecordBatch:
+        def opened() -> tuple[pa.RecordBatch, Stop | None]:
             found = shown
             for at, path in self._sealed:
-                values = unseal_column(self._stream, path, found.column(at), header, ring)
+                values, stop = unseal_column_to_the_stop(
+                    self._stream, path, found.column(at), header, ring
+                )
+                if stop is not None:
+                    return shown, stop
                 found = found.set_column(at, found.schema.field(at), values)
-            return found
+            return found, None
 
         return await asyncio.to_thread(opened) if shown.num_rows >= LARGE else opened()

@@ -13,7 +13,7 @@ from typing import cast
 
 import pyarrow as pa
 
-from bus.catalog.reading import Readable, read_what_can_be
+from bus.catalog.reading import Readable, read_to_the_stop
 from bus.deliver.kit import LARGE, Kit
 from bus.deliver.leaving import part
 from bus.deliver.patience import Patience
@@ -38,6 +38,8 @@ class Seen:
     """Of each subject that no longer fits the view's conditions, its last event."""
     returning: Run
     """Of each that fits them again by the run's end, the last event that did not."""
+    stop: tuple[int, BusError] | None = None
+    """The offset of an event that stops the lane, and why; then nothing else is seen."""
 
 
 class Viewer:
@@ -50,43 +52,50 @@ class Viewer:
         self._unsealing = Unsealing(kit.view, kit.shared.seals)
 
     async def read(self, run: Run, *, refuse: tuple[type[BusError], ...] = ()) -> Readable:
-        """Decode what can be decoded of *run*, which holds no erasures.
+        """Decode what can be decoded of *run*, which holds no erasures."""
+        values, reader = cast("Sequence[bytes]", run.values), self._kit.reader
+        readable = await self._patience.persist(
+            lambda: read_to_the_stop(reader, values, refuse=refuse)
+        )
+        if readable.stop is not None:
+            index, error = readable.stop
+            error.where |= {**self._kit.where, "offset": run.offsets[index]}
+        return readable
+
+    async def insist(self, run: Run, *, refuse: tuple[type[BusError], ...] = ()) -> Seen:
+        """As :meth:`see`, of a run in which nothing may stop.
 
         Raises:
-            BusError: It stops, and is none of *refuse*; ``where`` says at which offset.
+            BusError: An event cannot be read, and is none of *refuse*; or something sealed cannot
+                be opened.
         """
-        values, reader = cast("Sequence[bytes]", run.values), self._kit.reader
-        try:
-            return await self._patience.persist(
-                lambda: read_what_can_be(reader, values, refuse=refuse)
-            )
-        except BusError as error:
-            index = error.where.pop("index", None)
-            if isinstance(index, int):
-                error.where |= {**self._kit.where, "offset": run.offsets[index]}
-            raise
+        seen = await self.see(run, refuse=refuse)
+        if seen.stop is not None:
+            raise seen.stop[1]
+        return seen
 
     async def see(self, run: Run, *, refuse: tuple[type[BusError], ...] = ()) -> Seen:
         """What the view shows of the readable events of *run*, masked as of this call: *run* was
         fetched before, so whatever was appended before its events is honoured.
 
         The fence is asked while the events are decoded; nobody waits for both.
-
-        Raises:
-            BusError: As :meth:`read`; or something sealed cannot be opened.
         """
         asked = self._kit.shared.fence.ask() if self._has_flag and len(run) else None
         readable = await self.read(run, refuse=refuse)
         seen = Seen(readable, self._kit.no_rows, _NOBODY, _NOBODY)
+        if readable.stop is not None:
+            index, error = readable.stop
+            return replace(seen, stop=(run.offsets[index], error))
         if readable.records is not None:
             readable_run = run.picked(readable.good) if readable.refused else run
             seen = await self._projected(seen, readable_run, readable.records, asked)
-        passed(Point.LANE_VIEWED)
+        if seen.stop is None:
+            passed(Point.LANE_VIEWED)
         return seen
 
     async def anew(self, rows: Rows) -> Rows:
         """*rows* again, which were seen before, masked as of now."""
-        seen = await self.see(Run(rows.offsets, rows.keys, rows.values))
+        seen = await self.insist(Run(rows.offsets, rows.keys, rows.values))
         if seen.readable.records is None or seen.readable.refused:
             raise LaneError("an event that was read can be read no longer", **self._kit.where)
         again = seen.rows
@@ -128,16 +137,15 @@ class Viewer:
             if len(parted.inside) != len(rows):
                 rows = rows.picked(parted.inside)
                 indices = indices.take(pa.array(parted.inside, pa.int64()))
-        shown = await self._patience.persist(lambda: self._unsealed(rows, records, indices))
-        return replace(found, rows=replace(rows, records=shown))
-
-    async def _unsealed(
-        self, rows: Rows, records: pa.RecordBatch, indices: pa.Int64Array
-    ) -> pa.RecordBatch:
         try:
-            return await self._unsealing.open(rows.records, records, indices)
+            shown, unopened = await self._patience.persist(
+                lambda: self._unsealing.open(rows.records, records, indices)
+            )
         except BusError as error:
-            index = error.where.pop("index", None)
-            offset = rows.offsets[index] if isinstance(index, int) else None
-            error.where |= self._kit.where | ({} if offset is None else {"offset": offset})
+            error.where |= self._kit.where
             raise
+        if unopened is not None:
+            index, broken = unopened
+            broken.where |= {**self._kit.where, "offset": rows.offsets[index]}
+            return replace(found, stop=(rows.offsets[index], broken))
+        return replace(found, rows=replace(rows, records=shown))

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from bus.catalog.reading import read_what_can_be
 from bus.catalog.wire import Reader
-from bus.errors import BusError, Reaction, SchemaMismatch
+from bus.errors import SchemaMismatch
 from bus.monitor.windows import Seen
 
 COLUMNS = ("system", "stream", "partition", "end", "rows", "chain", "applied_at", "is_replay")
@@ -24,19 +25,10 @@ async def read_receipts(
     Raises:
         RegistryUnavailable: A schema id was seen for the first time, and the registry is away.
     """
-    if not values:
-        return [], 0
-    try:
-        batch = await reader.read(values)
-    except BusError as error:
-        if error.reaction is not Reaction.PARK and not isinstance(error, SchemaMismatch):
-            raise
-        if len(values) == 1:
-            return [], 1
-        middle = len(values) // 2
-        first, some = await read_receipts(reader, values[:middle], told_ms[:middle])
-        second, others = await read_receipts(reader, values[middle:], told_ms[middle:])
-        return first + second, some + others
+    readable = await read_what_can_be(reader, values, refuse=(SchemaMismatch,))
+    if (batch := readable.records) is None:
+        return [], len(readable.refused)
+    told = [told_ms[index] for index in readable.good]
     micros = batch.column("applied_at").cast(pa.int64())
     columns = [
         (micros if name == "applied_at" else batch.column(name)).to_pylist() for name in COLUMNS
@@ -50,10 +42,10 @@ async def read_receipts(
             rows=rows,
             chain=chain,
             applied_at=applied_at / 1e6,
-            told_at=told / 1e3,
+            told_at=at / 1e3,
             is_replay=is_replay,
         )
-        for (system, stream, partition, end, rows, chain, applied_at, is_replay), told in zip(
-            zip(*columns, strict=True), told_ms, strict=True
+        for (system, stream, partition, end, rows, chain, applied_at, is_replay), at in zip(
+            zip(*columns, strict=True), told, strict=True
         )
-    ], 0
+    ], len(readable.refused)

@@ -8,16 +8,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 
 import pyarrow.compute as pc
 import structlog
 
+from bus.backoff import BackOff
 from bus.broker.port import Broker, Consumer, Fetched, Place
+from bus.catalog.reading import read_what_can_be
 from bus.catalog.wire import Reader
-from bus.errors import BusError, Reaction, SchemaMismatch, Unavailable
+from bus.errors import BusError, SchemaMismatch
 from bus.log.partition import places_of
 from bus.model import Stream
 from bus.monitor.open_changes import MOST_TAIL, OpenChanges
+from bus.retry import retried
 
 MOST_RECORDS = 5_000
 _WAIT = timedelta(seconds=2)
@@ -90,22 +94,21 @@ async def _take(stream: Stream, reader: Reader, piece: Fetched, changes: OpenCha
 
 
 async def _change_ids(reader: Reader, values: Sequence[bytes]) -> list[str | None]:
-    if not values:
-        return []
-    while True:
-        try:
-            header = (await reader.read(values)).column("header")
-            found: list[str | None] = pc.struct_field(header, "change_id").to_pylist()
-            return found
-        except Unavailable as error:
-            log.warning("monitor-waits", code=error.code)
-            await asyncio.sleep(_WAIT.total_seconds())
-        except BusError as error:
-            if error.reaction is not Reaction.PARK and not isinstance(error, SchemaMismatch):
-                raise
-            if len(values) == 1:
-                log.warning("monitor-passes", code=error.code)
-                return [None]
-            middle = len(values) // 2
-            first = await _change_ids(reader, values[:middle])
-            return first + await _change_ids(reader, values[middle:])
+    async def wait(error: BusError, _: timedelta) -> None:
+        log.warning("monitor-waits", code=error.code)
+        await asyncio.sleep(_WAIT.total_seconds())
+
+    found: list[str | None] = [None] * len(values)
+    readable = await retried(
+        partial(read_what_can_be, reader, values, refuse=(SchemaMismatch,)),
+        BackOff(_WAIT, _WAIT),
+        wait,
+    )
+    for _, error in readable.refused:
+        log.warning("monitor-passes", code=error.code)
+    if readable.records is not None:
+        header = readable.records.column("header")
+        ids = pc.struct_field(header, "change_id").to_pylist()
+        for index, change in zip(readable.good, ids, strict=True):
+            found[index] = change
+    return found

@@ -18,6 +18,7 @@ from typing import TypeVar
 import structlog
 
 from bus.errors import BusError, Reaction, is_defect
+from bus.halving import Halves
 from bus.model import Fault
 
 log = structlog.get_logger()
@@ -43,18 +44,18 @@ def narrowed(
         act: Has no effect where it raises.
         found: Told of each one for which *act* raises by itself, and of the error.
     """
-    if not many:
-        return []
-    try:
-        return [act(many)]
-    except BaseException as error:
-        if not is_of_data(error):
-            raise
-        if len(many) == 1:
-            found(many[0], error)
-            return []
-    middle = len(many) // 2
-    return narrowed(many[:middle], act, found) + narrowed(many[middle:], act, found)
+    done: list[R] = []
+    halves = Halves(many)
+    for piece in halves:
+        try:
+            if piece:
+                done.append(act(piece))
+        except BaseException as error:
+            if not is_of_data(error):
+                raise
+            if not halves.halve(piece):
+                found(piece[0], error)
+    return done
 
 
 def fault_of(error: BaseException, record: int | None = None) -> Fault:

@@ -209,11 +209,7 @@ class Tail:
         )
 
     async def _learn_run(self, stream: str, run: Sequence[tuple[bytes, bytes]]) -> None:
-        try:
-            readable = await read_what_can_be(self._readers[stream], [value for _, value in run])
-        except SchemaMismatch as error:
-            error.where.pop("index", None)  # of this run, which nobody else knows
-            raise
+        readable = await read_what_can_be(self._readers[stream], [value for _, value in run])
         self.unreadable += len(readable.refused)
         if readable.records is not None:
             keys = [run[index][0] for index in readable.good]

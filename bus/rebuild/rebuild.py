@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import TypeVar
 
@@ -41,6 +42,7 @@ from bus.errors import (
 from bus.model import Checkpoint, LaneName, Position, View
 from bus.points import Point, passed
 from bus.rebuild.filling import Filling
+from bus.retry import retried
 
 T = TypeVar("T")
 _log = structlog.get_logger("renkei.deliver")
@@ -216,7 +218,7 @@ class Rebuild:
                 async with self._fresh.hold() as held:
                     return await self._swap(held)
             except BusError as error:
-                await self._wait(error)
+                await self._wait(error, self._back_off.next())
             if await self._is_done():
                 return None
 
@@ -262,18 +264,14 @@ class Rebuild:
     # -- what does not answer
 
     async def _persist(self, act: Callable[[], Awaitable[T]]) -> T:
-        while True:
-            try:
-                return await act()
-            except BusError as error:
-                await self._wait(error)
+        return await retried(act, self._back_off, self._wait)
 
-    async def _wait(self, error: BusError) -> None:
+    async def _wait(self, error: BusError, length: timedelta) -> None:
         """Before another try, where one can help; otherwise *error* it is."""
         if error.reaction is not Reaction.RETRY or isinstance(error, EditionOutdated | Unready):
             raise error
         _log.warning("rebuild-waits", code=error.code, **self._where)
-        await self._shared.clock.sleep(self._back_off.next())
+        await self._shared.clock.sleep(length)
 
     async def _ends(self, partition: int) -> tuple[int, int]:
         place: Place = (self._topic, partition)

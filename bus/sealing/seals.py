@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import structlog
 
-from bus.errors import BusError
+from bus.errors import BusError, LaneError
 from bus.model import Stream, event_key
 from bus.sealing.keys import Keys
 from bus.sealing.ring import KeyRing
-from bus.sealing.texts import belongings, key_id_of, seal, unseal
+from bus.sealing.texts import belongings, key_id_of, seal, unseal, unseal_to_the_stop
 
 _log = structlog.get_logger("renkei.sealing")
 Column = Any  # pyarrow's stubs know arrays by more types than they share
@@ -69,6 +69,15 @@ def unseal_column(stream: str, path: str, texts: Column, header: Column, ring: K
     """
     belong = belongings(stream, path, *_identities(header))
     return pa.array(unseal(texts.to_pylist(), belong, ring), pa.string())
+
+
+def unseal_column_to_the_stop(
+    stream: str, path: str, texts: Column, header: Column, ring: KeyRing
+) -> tuple[Column, tuple[int, LaneError] | None]:
+    """As :func:`unseal_column`; the first text that cannot be opened is a value: where, and why."""
+    belong = belongings(stream, path, *_identities(header))
+    values, stop = unseal_to_the_stop(texts.to_pylist(), belong, ring)
+    return pa.array(values, pa.string()), stop
 
 
 def _identities(header: Column) -> tuple[list[str], list[str]]:

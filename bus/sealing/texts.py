@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from bus.errors import SealBroken, SealKeyUnknown
+from bus.errors import LaneError, SealBroken, SealKeyUnknown
 from bus.sealing.ring import ID, Key, KeyRing
 
 NONCE_BYTES = 12
@@ -61,6 +61,18 @@ def unseal(texts: Sequence[str | None], belong: Sequence[bytes], ring: KeyRing) 
             ``index``.
         SealBroken: A text is none, was altered or moved, or the key is another one of that name.
     """
+    values, stop = unseal_to_the_stop(texts, belong, ring)
+    if stop is not None:
+        index, error = stop
+        error.where["index"] = index
+        raise error
+    return values
+
+
+def unseal_to_the_stop(
+    texts: Sequence[str | None], belong: Sequence[bytes], ring: KeyRing
+) -> tuple[list[str | None], tuple[int, LaneError] | None]:
+    """As :func:`unseal`, up to the first text that cannot be opened; which that is, and why."""
     known = {key_id: AESGCM(key.secret).decrypt for key_id, key in ring.keys.items()}
     values: list[str | None] = []
     for index, (text, whose) in enumerate(zip(texts, belong, strict=True)):
@@ -69,19 +81,20 @@ def unseal(texts: Sequence[str | None], belong: Sequence[bytes], ring: KeyRing) 
             continue
         match = _TEXT.fullmatch(text)
         if match is None:
-            raise SealBroken("this is no sealed text", index=index)
+            return values, (index, SealBroken("this is no sealed text"))
         decrypt = known.get(match[1])
         if decrypt is None:
-            raise SealKeyUnknown("the key of a sealed text is not there", key=match[1], index=index)
+            missing = SealKeyUnknown("the key of a sealed text is not there", key=match[1])
+            return values, (index, missing)
         try:
             values.append(decrypt(_bytes(match[2]), _bytes(match[3]), whose).decode())
         except (InvalidTag, ValueError):  # the latter: no base64, or no UTF-8
-            raise SealBroken(
+            broken = SealBroken(
                 "a sealed text does not open: altered, moved, or another key of that name",
                 key=match[1],
-                index=index,
-            ) from None
-    return values
+            )
+            return values, (index, broken)
+    return values, None
 
 
 def key_id_of(text: str) -> str | None:

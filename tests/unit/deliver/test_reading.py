@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus.catalog.reading import read_what_can_be
+from bus.catalog.reading import read_to_the_stop, read_what_can_be
 from bus.deliver.reading import MOST_BATCHES_REMEMBERED, MOST_EVENTS_REMEMBERED, Remembering
 from bus.errors import EventInvalid, RegistryUnavailable, SchemaMismatch
 
@@ -68,10 +68,14 @@ async def test_what_is_no_matter_of_the_event_is_raised(
 
 async def test_the_first_event_that_stops_is_named() -> None:
     """Somebody has to look at it."""
-    with pytest.raises(SchemaMismatch) as stopped:
-        await read_what_can_be(Plain(), [b"1", b"bad", b"2", b"other", b"3", b"other", b"4"])
+    values = [b"1", b"bad", b"2", b"other", b"3", b"other", b"4"]
 
-    assert stopped.value.where["index"] == 3
+    stop = (await read_to_the_stop(Plain(), values)).stop
+    with pytest.raises(SchemaMismatch):
+        await read_what_can_be(Plain(), values)
+
+    assert stop is not None
+    assert (stop[0], type(stop[1])) == (3, SchemaMismatch)
 
 
 async def test_where_nothing_may_stop_a_foreign_event_is_refused() -> None:
