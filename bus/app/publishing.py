@@ -13,7 +13,7 @@ from typing import Any
 
 from bus.access import number_form
 from bus.app.configured import catalog, private_use
-from bus.app.keys import seals
+from bus.app.keys import sealed_streams, seals
 from bus.app.outboxes import outboxes
 from bus.app.outside import broker, connect, registry
 from bus.broker import Broker
@@ -31,6 +31,7 @@ from bus.observe.tasks import Tasks
 from bus.publish.admission import Bounds
 from bus.publish.check import check_columns
 from bus.publish.digits import is_municipality
+from bus.publish.holding import KeyGate
 from bus.publish.hosting import run_together
 from bus.publish.lookout import Lookout
 from bus.publish.publisher import Publisher
@@ -142,13 +143,16 @@ async def run_relays(settings: Settings, systems: Sequence[str] = ()) -> None:
         def runner(system: str, uri: str) -> Runner:
             bounds = _bounds(settings, system)
             learn = provided_by(rules.streams, bounds.sources)
-            make = partial(rules.publisher, known, cluster, learn=learn, metrics=metrics)
+            make = partial(
+                rules.publisher, known, cluster, learn=learn, asks_keys=False, metrics=metrics
+            )
             source = OutboxSource(
                 system, uri, holder=this_process(), concealer=concealer, keeping=keeping
             )
-            report = RelayReport(system, metrics)
-            return Runner(source, make, admit=bounds, pace=pace, report=report)
+            return Runner(source, make, admit=bounds, gate=gate, pace=pace, report=reports[system])
 
+        gate = KeyGate(rules.keys, sealed_streams(settings))
+        reports = {system: RelayReport(system, metrics) for system in uris}
         runners = [runner(system, uri) for system, uri in uris.items()]
         tasks = Tasks(metrics, first=settings.retry_first, most=settings.retry_most)
         lookouts = [
@@ -165,7 +169,8 @@ async def run_relays(settings: Settings, systems: Sequence[str] = ()) -> None:
             stack.push_async_callback(kept.end)
         if settings.http_port is not None:
             ill = {f"outbox of {each.system}": each.ill for each in lookouts}
-            pages = http.build(metrics, ready={"tasks": tasks.ill, **ill})
+            held = {f"changes of {system}": each.ill for system, each in reports.items()}
+            pages = http.build(metrics, ready={"tasks": tasks.ill, **ill, **held})
             await stack.enter_async_context(
                 http.serving(pages, settings.http_host, settings.http_port, tasks)
             )

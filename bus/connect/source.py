@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -180,6 +180,14 @@ class Source(Protocol):
         Returns:
             Whether anything can come any more.
         """
+
+
+class Holds(Source, Protocol):
+    """A source that can pass over changes that wait."""
+
+    def hold(self, places: Collection[int]) -> None:
+        """Leave exactly these changes where they are, and pass over them: until the next call, or
+        the end of the term."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from pydantic import SecretStr
 
 from bus.access import kafka_security, receipt_keys, registry_security, seal_keys
 from bus.broker.kafka import KafkaBroker
+from bus.catalog import load
 from bus.catalog.registry import Registry
 from bus.connect.libpq import Way, way
 from bus.errors import BusError, ConfigurationError, SettingsRefused, Unavailable
@@ -48,6 +49,7 @@ FREE_MEMORY_BYTES = 1_500_000_000
 CLOCK_SECONDS = 60.0
 """More than a network's delay, far less than an hour: the error is a zone or a stopped clock."""
 ANSWER_SECONDS = 3.0
+NO_KEYS = "none are named"
 START = "renkei local up, or start it where it is"
 LIBRARIES = ("aiokafka", "pyarrow", "pyruhvro", "psycopg", "pydantic")
 PRIVATE = stat.S_IRWXG | stat.S_IRWXO
@@ -334,7 +336,26 @@ async def _silent(uris: Mapping[str, str]) -> list[str]:
 def keys(settings: Settings) -> Iterator[Finding]:
     """Whether the keys that seal 個人番号 can be had."""
     mend = "docs/howto/keys-for-individual-numbers.md"
-    yield _keys("seal keys", "sealing", mend, lambda: Seals(seal_keys(settings)))
+    found = _keys("seal keys", "sealing", mend, lambda: Seals(seal_keys(settings)))
+    waiting = _publishers_of_sealed(settings) if found.says == NO_KEYS else []
+    if waiting:
+        says = f"{NO_KEYS}: changes with a 個人番号 wait in the outbox of {', '.join(waiting)}"
+        found = Finding(found.name, Verdict.WARN, says, mend)
+    yield found
+
+
+def _publishers_of_sealed(settings: Settings) -> list[str]:
+    """The systems of the settings whose outboxes may hold what must be sealed."""
+    try:
+        streams = load(settings.schemas).streams.values()
+    except BusError:
+        return []  # another finding says so
+    sealed = [frozenset(stream.providers) for stream in streams if stream.sealed]
+    return [
+        system
+        for system, outbox in sorted(settings.outboxes.items())
+        if any(not providers.isdisjoint(outbox.sources or (system,)) for providers in sealed)
+    ]
 
 
 def proofs(settings: Settings) -> Iterator[Finding]:
@@ -354,7 +375,7 @@ def _keys(name: str, does: str, mend: str, make: Callable[[], Keys]) -> Finding:
         return Finding(name, Verdict.WARN, str(error), mend)
     except ConfigurationError as error:
         return Finding(name, Verdict.FAIL, str(error), mend)
-    says = "none are named" if ring is None else f"{len(ring.keys)}, {does}: {ring.current.id}"
+    says = NO_KEYS if ring is None else f"{len(ring.keys)}, {does}: {ring.current.id}"
     return Finding(name, Verdict.OK, says)
 
 

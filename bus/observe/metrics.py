@@ -123,6 +123,7 @@ DECLARED = (
     Declared(
         Gauge, "renkei_relay_refused_oldest_seconds", "Age of the oldest refused one.", ("system",)
     ),
+    Declared(Gauge, "renkei_relay_held", "Changes that wait for keys to seal with.", ("system",)),
     Declared(Gauge, "renkei_relay_leads", "1 where this process sends the outbox.", ("system",)),
     Declared(
         Gauge, "renkei_monitor_rows_per_minute", "Rows applied in the last whole minute.", LANE
@@ -283,6 +284,10 @@ class Metrics:
         for name in _SEEN_IN_AN_OUTBOX:
             with suppress(KeyError):
                 self._made[name].remove(system)
+
+    def relay_holds(self, system: str, changes: int) -> None:
+        """How many changes wait for keys, and behind such changes."""
+        self._set("renkei_relay_held", changes, system=system)
 
     def relay_leads(self, system: str, is_leading: bool) -> None:
         """Whether this process sends the outbox, or stands by."""

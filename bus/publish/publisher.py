@@ -123,6 +123,7 @@ class Publisher:
             change asks for them.
         seals: The keys for items that must not be in the log as they are; without any, a record
             of a stream that has such items cannot be published.
+        asks_keys: Whether keys that should be there must be had when it starts.
         is_dry: Check everything, append nothing, and go on as if it had been appended.
         metrics: Told of what Kafka acknowledged.
     """
@@ -140,6 +141,7 @@ class Publisher:
         form: NumberForm = AS_SHIPPED,
         learn: Iterable[str] = (),
         seals: Seals | None = None,
+        asks_keys: bool = True,
         is_dry: bool = False,
         metrics: Metrics | None = None,
     ) -> None:
@@ -153,6 +155,7 @@ class Publisher:
         self._form = form
         self._learn_at_start = tuple(learn)
         self._seals = seals or Seals()
+        self._asks_keys = asks_keys
         self._is_dry = is_dry
         self._metrics = metrics or Metrics()
         self._streams = {
@@ -173,7 +176,7 @@ class Publisher:
             BrokerUnavailable: It does not answer.
             KeysUnusable, KeysUnavailable: There should be keys, and they cannot be had.
         """
-        if self._seals.has_source:
+        if self._asks_keys and self._seals.has_source:
             await self._seals.ring()
         if not self._is_dry and self._producer is None:
             producer = self._broker.producer(client_id="renkei-publish")

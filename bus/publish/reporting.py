@@ -32,6 +32,9 @@ class Report:
     def abandoned(self) -> None:
         """A batch did not end in time while stopping."""
 
+    def holds(self, changes: int, error: BusError | None) -> None:
+        """So many changes wait for what *error* says; none: 0, and no error."""
+
     def settled(self, published: int, refused: Sequence[Refusal], seconds: float) -> None:
         """So many changes were published and settled, and these refused."""
 
@@ -43,6 +46,7 @@ class RelayReport(Report):
         self._system = system
         self._metrics = metrics
         self._log = log.bind(system=system)
+        self._held: BusError | None = None
 
     def leads(self, holder: str | None) -> None:
         self._metrics.relay_leads(self._system, True)
@@ -59,6 +63,20 @@ class RelayReport(Report):
 
     def abandoned(self) -> None:
         self._log.warning("relay-batch-abandoned")
+
+    def holds(self, changes: int, error: BusError | None) -> None:
+        self._metrics.relay_holds(self._system, changes)
+        before, self._held = self._held, error if changes else None
+        if self._held is not None and before is None:
+            self._log.error(
+                "changes-held", changes=changes, code=self._held.code, reason=self._held.message
+            )
+        elif self._held is None and before is not None:
+            self._log.info("changes-go-on", code=before.code)
+
+    def ill(self) -> list[str]:
+        """Reasons why not all changes go, for readiness; none if they do."""
+        return [] if self._held is None else [f"changes wait ({self._held.code})"]
 
     def settled(self, published: int, refused: Sequence[Refusal], seconds: float) -> None:
         self._metrics.publish_took(seconds)

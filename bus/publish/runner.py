@@ -28,16 +28,17 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from time import monotonic
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, cast
 
 from bus.backoff import BackOff
-from bus.connect.source import Guard, Limits, Published, Refusal, Source, Taken, Term
+from bus.connect.source import Guard, Holds, Limits, Published, Refusal, Source, Taken, Term
 from bus.connect.together import end, until_one_ends
 from bus.errors import LeaseLost, SourceUnavailable, Unavailable, is_defect
 from bus.model import Change, Fault
 from bus.observe.tasks import CameBack
 from bus.points import Point, passed
 from bus.publish.admission import Admission, read
+from bus.publish.holding import Gate, Holding
 from bus.publish.narrowing import fault_of, is_of_data
 from bus.publish.reporting import Report
 
@@ -113,6 +114,8 @@ class Runner:
     Args:
         publisher: Makes a publisher for one term; it calls the guard before each append.
         admit: What may come from this source; None: whatever has a change's shape.
+        gate: What may be lacking for some changes, which then wait; None: nothing. The source is
+            one that holds.
         report: Told how it goes.
     """
 
@@ -122,12 +125,14 @@ class Runner:
         publisher: Callable[[Guard], Publishes],
         *,
         admit: Admission | None = None,
+        gate: Gate | None = None,
         pace: Pace | None = None,
         report: Report | None = None,
     ) -> None:
         self._source = source
         self._make_publisher = publisher
         self._admit = admit
+        self._gate = gate
         self._pace = pace or Pace()
         self._report = report or Report()
         self._stopping = asyncio.Event()
@@ -194,17 +199,34 @@ class Runner:
         publisher = self._make_publisher(term.guard)
         try:
             await self._insist(publisher.start)
+            holding = self._holding()
             while True:
-                taken = await self._insist(partial(self._source.take, self._pace.limits))
+                taken = await self._take(holding)
                 if taken:
                     passed(Point.RELAY_TAKEN)
-                    await self._publish(publisher, taken)
+                    await self._publish(publisher, taken, holding)
                 if self._stopping.is_set():
                     raise _Over
                 if not await self._unless_stopped(self._source.wait(self._pace.poll)):
                     raise _Over
         finally:
             await self._close(publisher, term)
+
+    def _holding(self) -> Holding | None:
+        """What is held back in this term: nothing so far."""
+        self._report.holds(0, None)
+        if self._gate is None:
+            return None
+        return Holding(cast("Holds", self._source), self._gate, self._pace.poll.total_seconds())
+
+    async def _take(self, holding: Holding | None) -> Sequence[Taken]:
+        if holding is not None:
+            await holding.ask_again()
+            self._report.holds(len(holding), holding.error)
+            if holding.is_full:
+                await self._unless_stopped(asyncio.sleep(self._pace.poll.total_seconds()))
+                return ()
+        return await self._insist(partial(self._source.take, self._pace.limits))
 
     async def _close(self, publisher: Publishes, term: Term) -> None:
         """Close; should that not end, what was sent may still be under way: keep the right."""
@@ -214,12 +236,19 @@ class Runner:
         except (TimeoutError, Unavailable):
             term.abandon()
 
-    async def _publish(self, publisher: Publishes, taken: Sequence[Taken]) -> None:
-        """Send what can be sent, and settle all of it."""
+    async def _publish(
+        self, publisher: Publishes, taken: Sequence[Taken], holding: Holding | None
+    ) -> None:
+        """Send what can be sent, and settle all of it but what is held."""
         began = monotonic()
         changes, unread = read(taken, self._admit)
+        if holding is not None:
+            changes = await holding.without(changes)
         published, refused = await self._send(publisher, changes)
         refused = [*unread, *refused]
+        if holding is not None:
+            refused = await holding.without_refusals(refused, changes)
+            self._report.holds(len(holding), holding.error)
         passed(Point.RELAY_SENT)
         await self._insist(partial(self._source.settle, published, refused))
         passed(Point.RELAY_MARKED)

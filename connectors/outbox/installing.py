@@ -151,6 +151,7 @@ async def _install(connection: Connection, system: str, plan: Plan) -> None:
         "SET LOCAL check_function_bodies = off",
     ):
         await connection.execute(setting)
+    await _insist_on_roles(connection, system, plan)
     installer = str(await _value(connection, "SELECT current_user"))
     await _ready_owner(connection, system, plan.owner)
     owner = sql.Identifier(plan.owner)
@@ -165,6 +166,28 @@ async def _install(connection: Connection, system: str, plan: Plan) -> None:
     await _as_owner(connection, plan.owner, *plan.settling())
     if await _look(connection, system, plan.owner, installer) != PRESENT:
         raise ConfigurationError("the outbox is not what it was made to be", system=system)
+
+
+async def _insist_on_roles(connection: Connection, system: str, plan: Plan) -> None:
+    """See to it that the roles are there that are to get rights.
+
+    Raises:
+        ConfigurationError: One is not.
+    """
+    named = {speaker.role: "--core" for speaker in plan.core} | dict.fromkeys(plan.relay, "--relay")
+    cursor = await connection.execute(
+        "SELECT rolname::text FROM pg_roles WHERE rolname = ANY(%s)", [list(named)]
+    )
+    there = {row[0] for row in await cursor.fetchall()}
+    for role, option in named.items():
+        if role not in there:
+            raise ConfigurationError(
+                f"the role that {option} names is not there: have an administrator make it"
+                " (CREATE ROLE … LOGIN), or name another",
+                system=system,
+                role=role,
+                option=option,
+            )
 
 
 async def _ready_owner(connection: Connection, system: str, owner: str) -> None:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -111,6 +111,8 @@ class OutboxSource:
         self._in_hand: dict[int, Row] = {}
         self._is_more = False  # rows wait that were not taken
         self._in_vain = 0  # how often in a row nothing was found
+        self._is_plain_told = False
+        self._held: list[int] = []  # passed over
         self._are_refused_seen = False
         self._prune_at = 0.0
 
@@ -134,6 +136,7 @@ class OutboxSource:
                 await listen.execute(f"LISTEN {statements.CHANNEL}")
                 await self._stand_by(row)
             self._work, self._are_refused_seen, self._in_vain = work, False, 0
+            self._held = []
             term = OutboxTerm(self.name, self._lease, row, listen, self._wake.set)
             try:
                 yield term
@@ -169,7 +172,9 @@ class OutboxSource:
         await self._look_into_refused(connection, limits)
         self._wake.clear()
         asked = min(self._rows or limits.changes, limits.changes)
-        bounds = {"rows": asked, "bytes": limits.bytes, "most": limits.change_bytes}
+        bounds = {
+            "rows": asked, "bytes": limits.bytes, "most": limits.change_bytes, "held": self._held
+        }  # fmt: skip
         with translated(self.name):
             try:
                 found = await (await connection.execute(statements.TAKE, bounds)).fetchall()
@@ -192,7 +197,7 @@ class OutboxSource:
         if asked > 1:
             self._rows = max(asked // 8, 1)
             return []
-        first = await (await connection.execute(statements.FIRST)).fetchone()
+        first = await (await connection.execute(statements.FIRST, {"held": self._held})).fetchone()
         fault = Fault(code="unreadable", expected="a change that the database can read out")
         return [Taken(first[0], None, fault)] if first is not None else []
 
@@ -254,6 +259,10 @@ class OutboxSource:
                     await self._wake.wait()
         return True
 
+    def hold(self, places: Collection[int]) -> None:
+        """See :class:`bus.connect.source.Holds`."""
+        self._held = sorted(places)
+
     # -- upkeep ---------------------------------------------------------------------------------
 
     async def _look_into_refused(self, connection: Connection, limits: Limits) -> None:
@@ -264,7 +273,13 @@ class OutboxSource:
                 cursor = await connection.execute(statements.NOT_LOOKED_AT, bounds)
                 found = await cursor.fetchall()
             for seq, change_id, text in found:
-                content = _UNREAD if text is None else await self._kept(text, change_id)
+                try:
+                    content = _UNREAD if text is None else await self._kept(text, change_id)
+                except KeysUnusable as error:  # asked for again with the next that is taken
+                    if not self._is_plain_told:
+                        self._is_plain_told = True
+                        self._log.error("outbox-refused-not-sealed", code=error.code)
+                    return
                 said = {
                     "seq": seq, "sealed": content.sealed, "kept": str(content.kept),
                     "reasons": _reasons(Refusal(seq, []), content),

@@ -5,8 +5,9 @@ from __future__ import annotations
 CHANNEL = "renkei_outbox"  # a change was committed; the payload is empty
 
 # In sequence order; ends before the text's size passes %(bytes)s, but has one row at least. A text
-# above %(most)s bytes stays where it is. "seen" says how many rows were there up to %(rows)s. What
-# was sealed is larger by a third than what it holds, and is no change that is handed in.
+# above %(most)s bytes stays where it is. Those %(held)s are passed over; "seen" says how many
+# others were there up to %(rows)s. What was sealed is larger by a third than what it holds, and is
+# no change that is handed in.
 TAKE = """
 SELECT seq, change_id::text, CASE WHEN size <= %(most)s AND sealed IS NULL THEN change::text END,
     sealed, size, seen
@@ -20,7 +21,8 @@ FROM (
         FROM (
             SELECT seq, change_id, change, sealed,
                 coalesce(octet_length(sealed) * 3 / 4, octet_length(change::text)) AS size
-            FROM renkei.outbox WHERE sent_at IS NULL ORDER BY seq LIMIT %(rows)s
+            FROM renkei.outbox WHERE sent_at IS NULL AND seq <> ALL(%(held)s)
+            ORDER BY seq LIMIT %(rows)s
         ) AS first
     ) AS measured
 ) AS counted
@@ -28,7 +30,9 @@ WHERE total - taken < %(bytes)s
 ORDER BY seq
 """
 
-FIRST = "SELECT seq FROM renkei.outbox WHERE sent_at IS NULL ORDER BY seq LIMIT 1"
+FIRST = """
+SELECT seq FROM renkei.outbox WHERE sent_at IS NULL AND seq <> ALL(%(held)s) ORDER BY seq LIMIT 1
+"""
 
 MARK = "UPDATE renkei.outbox SET sent_at = clock_timestamp() WHERE seq = ANY(%(seqs)s)"
 

@@ -34,6 +34,7 @@ from bus.observe.metrics import Metrics
 from bus.observe.runner import this_process
 from bus.observe.tasks import Tasks
 from bus.publish.admission import Admission
+from bus.publish.holding import Gate
 from bus.publish.hosting import run_together
 from bus.publish.reporting import RelayReport
 from bus.publish.runner import Pace, Publishes, Runner
@@ -206,18 +207,20 @@ class Outbox:
         publisher: Callable[[Guard], Publishes] | None = None,
         *,
         admit: Admission | None = None,
+        gate: Gate | None = None,
         concealer: Concealer | None = None,
         pace: Pace = QUICK,
         keeping: Keeping = KEEPING,
         metrics: Metrics | None = None,
+        report: RelayReport | None = None,
     ) -> Runner:
         """What publishes this outbox, into the file if nothing else is said."""
         source = OutboxSource(
             SYSTEM, self.uri, holder=this_process(), concealer=concealer, keeping=keeping
         )
-        report = RelayReport(SYSTEM, metrics or Metrics())
+        report = report or RelayReport(SYSTEM, metrics or Metrics())
         make = publisher or self.publisher()
-        return Runner(source, make, admit=admit, pace=pace, report=report)
+        return Runner(source, make, admit=admit, gate=gate, pace=pace, report=report)
 
     @asynccontextmanager
     async def relaying(self, relay: Runner | None = None) -> AsyncIterator[Runner]:

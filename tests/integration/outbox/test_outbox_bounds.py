@@ -47,7 +47,7 @@ async def test_a_memory_bomb_is_refused_where_it_is(outbox: Outbox) -> None:
             " FROM generate_series(1, 20)))")  # fmt: skip
     stored = outbox.rows("SELECT max(pg_column_size(change)) FROM renkei.outbox")[0][0]
     outbox.publish(change("1", 1))
-    limits = {"rows": 10, "bytes": 1_000_000, "most": 1_000_000}
+    limits = {"rows": 10, "bytes": 1_000_000, "most": 1_000_000, "held": []}
     with outbox.connect() as session:
         taken = session.execute(statements.TAKE.encode(), limits).fetchall()
     assert [text is None for _, _, text, *_ in taken] == [True, True, False]

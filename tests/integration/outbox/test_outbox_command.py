@@ -64,6 +64,18 @@ def test_installs_twice_and_shows_what_it_would_do(command: Command, database: s
     assert (third["system"], third["is_installed"]) == (SYSTEM, True)
 
 
+@pytest.mark.parametrize("option", ["--core", "--relay"])
+def test_a_role_that_is_not_there_is_named(command: Command, database: str, option: str) -> None:
+    """With the option that names it; and nothing was made."""
+    error = error_of(command("install", SYSTEM, option, "nobody_at_all"))
+
+    assert isinstance(error, ConfigurationError)
+    assert f"the role that {option} names is not there" in str(error)
+    assert "role=nobody_at_all" in str(error)
+    with psycopg.connect(database) as session:
+        assert session.execute("SELECT to_regnamespace('renkei')").fetchone() == (None,)
+
+
 def test_says_which_outbox_it_does_not_know(command: Command) -> None:
     """A system without an outbox is named."""
     assert "system=tax" in str(error_of(command("status", "--system", "tax")))

@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 import structlog
 
+from bus.observe.metrics import Metrics
+from bus.publish.holding import KeyGate
 from bus.publish.lookout import Lookout
+from bus.publish.reporting import RelayReport
 from bus.sealing import Seals
 from connectors.outbox import upkeep
 from connectors.outbox.concealing import Concealer
@@ -113,6 +116,53 @@ async def test_where_there_are_no_keys_it_is_taken_out_and_said(outbox: Outbox) 
     assert NUMBER not in held(outbox)
     assert await upkeep.retry(SYSTEM, outbox.uri, None) == []
     assert await upkeep.drop(SYSTEM, outbox.uri, [refused.seq]) == [refused.seq]
+
+
+async def test_without_keys_numbers_wait_and_others_go(outbox: Outbox) -> None:
+    """Nothing is refused, nobody else is held up, and it is said once, loud; then all go."""
+    outbox.publish(assigned("1"), change("2", 1), change("1", 1), change("3", 1))
+    pocket, metrics = Pocket(), Metrics()
+    report = RelayReport(SYSTEM, metrics)
+    relay = outbox.relay(gate=KeyGate(Seals(pocket), SEALED), report=report)
+
+    with structlog.testing.capture_logs() as logs:
+        async with outbox.relaying(relay):
+            await until(lambda: len(outbox.sent()) == 2)
+            outbox.publish(change("4", 1), assigned("1", 2))
+            await until(lambda: len(outbox.sent()) == 3)
+            await until(lambda: metrics.value("renkei_relay_held", system=SYSTEM) == 3)
+            assert report.ill() == ["changes wait (RK-105)"]
+            assert outbox.pending() == 3
+            pocket.hold("k1")
+            await until(lambda: outbox.pending() == 0)
+            assert report.ill() == []
+
+    assert outbox.sent() == [
+        ("2", 1), ("3", 1), ("4", 1), ("1", 1), ("1", 1), ("1", 2),
+    ]  # fmt: skip
+    assert await upkeep.refused(SYSTEM, outbox.uri) == []
+    events = [log["event"] for log in logs]
+    assert (events.count("changes-held"), events.count("changes-go-on")) == (1, 1)
+    assert "task-ended" not in events
+    assert metrics.value("renkei_relay_held", system=SYSTEM) == 0
+
+
+async def test_a_refusal_that_cannot_be_sealed_waits_as_well(outbox: Outbox) -> None:
+    """Where keys should be there and are not in order, the relay goes on, and nothing is lost."""
+    outbox.publish(change("1", 1, refuse=True, note=f"no. {NUMBER}"), change("2", 1))
+    pocket = Pocket()
+    keys = Seals(pocket)
+    relay = outbox.relay(gate=KeyGate(keys, SEALED), concealer=Concealer(keys, SEALED, KNOWN))
+
+    async with outbox.relaying(relay):
+        await until(lambda: outbox.sent() == [("2", 1)])
+        assert outbox.pending() == 1
+        pocket.hold("k1")
+        await until(lambda: outbox.pending() == 0)
+
+    (refused,) = await upkeep.refused(SYSTEM, outbox.uri)
+    assert refused.kept == "sealed"
+    assert NUMBER not in held(outbox)
 
 
 async def test_what_was_refused_before_anybody_looked_is_sealed_too(

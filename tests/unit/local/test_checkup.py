@@ -198,6 +198,18 @@ def test_keys_are_looked_at_and_not_shown(tmp_path: Path) -> None:
     assert twice.verdict is Verdict.FAIL
 
 
+def test_an_outbox_whose_numbers_cannot_be_sealed() -> None:
+    """Its changes with a number wait, and somebody should know before they look."""
+    register = OutboxConnection(uri=SecretStr("postgresql://u:p@localhost/d"))
+
+    found = only(checkup.keys(Settings(outboxes={"resident_registry": register})))
+    other = only(checkup.keys(Settings(outboxes={"individual_resident_tax": register})))
+
+    assert found.verdict is Verdict.WARN
+    assert "wait in the outbox of resident_registry" in found.says
+    assert (other.verdict, other.says) == (Verdict.OK, "none are named")
+
+
 def test_a_database_that_is_away_is_a_failure() -> None:
     """Named by whose it is, and never by what its address says."""
     with socket.socket() as taken:
