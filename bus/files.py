@@ -34,16 +34,31 @@ def objection(there: os.stat_result, *, is_secret: bool) -> tuple[str, str] | No
     return None
 
 
-def create_private(path: Path) -> TextIO:
+def create_private(path: Path, *, is_new: bool = False) -> TextIO:
     """A text file for its owner alone, emptied if it was there.
 
     Args:
         path: Where; a file that is there gets the mode too.
+        is_new: Whether a file that is there is left alone.
 
     Raises:
+        FileExistsError: It is there, and was to be new.
         OSError: It cannot be made.
     """
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, OWNER_ONLY)
+    how = os.O_EXCL if is_new else os.O_TRUNC
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | how | os.O_CLOEXEC, OWNER_ONLY)
     if stat.S_ISREG(os.fstat(file).st_mode):
         os.fchmod(file, OWNER_ONLY)
-    return os.fdopen(file, "w", encoding="utf-8")
+    return os.fdopen(file, "w", encoding="utf-8", newline="")
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file for its owner alone, whole or not at all.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with create_private(temporary) as stream:
+        stream.write(text)
+    temporary.replace(path)

@@ -18,11 +18,12 @@ from bus.app.deliveries import delivering, run_deliveries
 from bus.app.keys import proofs, sealed_streams, seals
 from bus.app.mask_keys import mask_keys
 from bus.app.monitoring import run_monitor
-from bus.app.outside import broker, connect, ledger, registry
+from bus.app.outside import PATIENCE, broker, connect, ledger, registry
 from bus.app.publishing import example_faults, publisher, run_relays
 from bus.app.systems import connections, feeds, sink
 
 __all__ = [
+    "PATIENCE",
     "broker",
     "catalog",
     "connect",

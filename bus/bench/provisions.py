@@ -28,7 +28,7 @@ from bus.ledger.provided import Mark, Provided
 from bus.ledger.statements import events_table
 from bus.ledger.store import prepare
 from bus.ledger.subjects import persons_streams
-from bus.operate.providing import period
+from bus.operate.disclosures import period
 
 MUNICIPALITY = "131130"
 EVENTS = 6_000_000

@@ -16,7 +16,7 @@ from bus.model import Stream
 
 ERASURES_STAY = timedelta(days=35)  # longer than the compaction lag, so that no lane misses one
 RECEIPTS_STAY = timedelta(days=3650)  # 提供記録: what was given to whom stays provable
-RECEIPTS = "receipt"  # no state: receipts are kept, not compacted
+KEPT = frozenset({"receipt", "deed"})  # no states: what was given, and what operators did
 CUSTODY = "custody"  # nor are deeds upon the ledger, and they are kept for ever
 DEEDS = frozenset({"operation", "subscription", "erasure", "view"})
 """States of which every word is kept as long as receipts are: who said it must stay provable."""
@@ -90,7 +90,7 @@ def _spec(stream: Stream, shape: Shape) -> TopicSpec:
         "message.timestamp.type": "LogAppendTime",  # one clock says when: not each producer's
         "min.insync.replicas": "2" if shape.replication >= 3 else "1",
     }
-    if stream.name == RECEIPTS:
+    if stream.name in KEPT:
         config |= {"cleanup.policy": "delete", "retention.ms": _ms(RECEIPTS_STAY)}
     elif stream.name == CUSTODY:
         config |= {"cleanup.policy": "delete", "retention.ms": "-1"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,11 +12,12 @@ from rich.text import Text
 
 import bus
 from bus import app as composition
-from bus import operate
+from bus.cli.asking import ask
 from bus.cli.local import stack_here
 from bus.cli.output import Json, out, show_json
 from bus.cli.times import shown
-from bus.errors import Unavailable
+from bus.operate import running
+from bus.operate.session import ANSWER_WITHIN
 from bus.settings import Settings
 
 if TYPE_CHECKING:  # needs the packages of renkei[local]
@@ -64,7 +64,7 @@ def _running(settings: Settings) -> Iterator[Finding]:
 
     if settings.kafka is None or not (settings.systems or settings.outboxes):
         return
-    found = asyncio.run(_duties(settings))
+    found = ask(running.all_duties, ANSWER_WITHIN)
     for command in dict.fromkeys(duty.command for duty in found):
         mine = [duty for duty in found if duty.command == command]
         wrong = [str(duty) for duty in mine if not duty.is_done]
@@ -76,15 +76,6 @@ def _running(settings: Settings) -> Iterator[Finding]:
             runners = sorted({runner for duty in mine for runner in duty.runners})
             where = ", ".join(f"{r} since {shown(r.since)}" for r in runners)
             yield Finding(name, Verdict.OK, f"{len(mine)} of {len(mine)}, by {where or 'others'}")
-
-
-async def _duties(settings: Settings) -> list[operate.Duty]:
-    try:
-        async with operate.editions(settings) as applied:
-            systems = operate.expected_systems(settings, applied.newest)
-    except Unavailable:  # then who runs cannot be seen either, and that is said of each
-        systems = operate.expected_systems(settings, {})
-    return await operate.duties(settings, systems)
 
 
 def brief(wrong: list[str], most: int = 3) -> str:

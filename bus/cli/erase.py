@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AsyncExitStack
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from bus import app as composition
-from bus import operate
-from bus.cli.lanes import By, Reason, checked_reason, name_of, who
-from bus.cli.output import DryRun, Json, err, insist, out, show_json
-from bus.cli.provisions import Subject
-from bus.cli.reach import duration
-from bus.cli.times import shown
-from bus.errors import ConfigurationError
+from bus.cli.asking import ask
+from bus.cli.options import By, Person, Reason
+from bus.cli.output import DryRun, Json, err, out, show_json
+from bus.cli.times import duration, shown
+from bus.errors import ConfigurationError, NothingChanged
 from bus.model.erasure import Erasure
-from bus.operate.erasing import ErasurePlan
+from bus.operate import deeds, documents
+from bus.operate.actor import Actor, checked_reason
+from bus.operate.deeds import Order
+from bus.operate.erasing import Erase, ErasurePlan, not_reached
+from bus.operate.session import Session
 
 
 def register(app: typer.Typer) -> None:
@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 
 def erase(
-    subject: Subject,
+    subject: Person,
     reason: Reason,
     by: By = None,
     dry_run: DryRun = False,
@@ -39,12 +39,12 @@ def erase(
     Nothing brings it back. That it was done stays known, without the number; what the bus cannot
     reach is said by name. A subject under protection is refused.
     """
-    note, operator = checked_reason(reason), who(by)
+    order = Order(Actor.of(by), checked_reason(reason))
     if as_json and not (dry_run or is_sure):
         raise ConfigurationError("with --json say --yes or --dry-run")
-    plan, erased = asyncio.run(_erase(subject, note, operator, dry=dry_run, sure=is_sure))
+    plan, erased = ask(lambda session: _erase(session, subject, order, dry=dry_run, sure=is_sure))
     if as_json:
-        show_json(document(plan, erased))
+        show_json(documents.erasure(plan, erased))
     elif plan.is_done and plan.before is not None:
         out().print(f"erased already, on {shown(plan.before.at)}")
     elif erased is not None:
@@ -52,89 +52,32 @@ def erase(
     else:
         out().print("nothing was erased")
     if erased is None and not dry_run:
-        insist((), "erased already" if plan.is_done else "you said no")
+        why = "erased already" if plan.is_done else "you said no"
+        raise NothingChanged(f"nothing was changed: {why}")
 
 
 async def _erase(
-    subject: str, note: str, operator: str, *, dry: bool, sure: bool
+    session: Session, subject: str, order: Order, *, dry: bool, sure: bool
 ) -> tuple[ErasurePlan, Erasure | None]:
-    async with AsyncExitStack() as stack:
-        erasing = await operate.open_erasing(stack, composition.settings())
-        plan = await erasing.plan(subject)
-        if plan.is_done:
-            return plan, None
-        _say(plan, err().print)
-        if dry or not (sure or await asyncio.to_thread(typer.confirm, "Erase it?", err=True)):
-            return plan, None
-        return plan, await erasing.erase(plan, operator=operator, reason=note)
+    preview = await deeds.plan(session, Erase(subject))
+    plan = preview.plan
+    if not plan.is_done:
+        _say(plan, duration(session.settings.compaction_lag), err().print)
+        if not dry and (sure or await asyncio.to_thread(typer.confirm, "Erase it?", err=True)):
+            return plan, await deeds.perform(session, preview, order.actor, order.reason)
+    await deeds.record(session, preview.looked_up, order)
+    return plan, None
 
 
-def document(plan: ErasurePlan, erased: Erasure | None) -> dict[str, Any]:
-    """The same for machines; without the subject's number."""
-    done = erased or (plan.before if plan.is_done else None)
-    places = () if done is None else zip(done.streams, done.partitions, done.offsets, strict=True)
-    return {
-        "state": "erased" if erased else "erased already" if plan.is_done else "not erased",
-        "at": None if done is None else done.at.isoformat(),
-        "streams": sorted({stream.name for stream, _ in plan.keys}),
-        "null_values": [
-            {"stream": stream, "partition": partition, "offset": offset}
-            for stream, partition, offset in places
-        ],
-        "known_events": dict(plan.known),
-        "set_aside": [
-            {"system": system, "stream": stream, "events": count}
-            for (system, stream), count in plan.set_aside.items()
-        ],
-        "waits_for": [name_of(operation) for operation in plan.standing],
-        "copies": [
-            {
-                "system": copies.system,
-                "stream": copies.stream,
-                "events": copies.events,
-                "removed_by_its_lane": copies.has_lane,
-            }
-            for copies in plan.copies
-        ],
-        "not_reached": [{"what": what, "who": who} for what, who in not_reached(plan)],
-    }
-
-
-def not_reached(plan: ErasurePlan) -> list[tuple[str, list[str]]]:
-    """What stays although the subject is erased, and with whom."""
-    stays = [
-        (
-            "rows in a system whose grant or lane has ended: it must delete them itself",
-            sorted({f"{c.system}/{c.stream}" for c in plan.copies if not c.has_lane}),
-        ),
-        (
-            "files, printouts and copies that a system made of what it was given",
-            sorted({copies.system for copies in plan.copies}),
-        ),
-        (
-            "records under another number that name the person: their owners must publish them",
-            [f"{s.name} ({', '.join(s.providers)})" for s in plan.naming],
-        ),
-        ("a core system's own tables, and changes in its outbox", list(plan.outboxes)),
-        (
-            "the record of what was given: number and receipts, until retention takes them",
-            ["ledger"],
-        ),
-        ("the log, until it is compacted; and backups of databases and of the log", ["kafka"]),
-    ]
-    return [(what, who) for what, who in stays if who]
-
-
-def _say(plan: ErasurePlan, say: Callable[..., None]) -> None:
+def _say(plan: ErasurePlan, lag: str, say: Callable[..., None]) -> None:
     names = sorted({stream.name for stream, _ in plan.keys})
     known = sum(plan.known.values())
     say(f"a null value goes into {len(names)} streams; the ledger knows {known:,} events of it")
     for (system, stream), count in plan.set_aside.items():
         say(f"  set aside, and settled by it: {count} in {system}/{stream}", markup=False)
     for operation in plan.standing:
-        say(f"  stands, and erases when it goes on: {name_of(operation)}", markup=False)
+        say(f"  stands, and erases when it goes on: {operation.name}", markup=False)
     say("not reached:")
     for what, whose in not_reached(plan):
         say(f"  {what}: {', '.join(whose)}", markup=False, soft_wrap=True)
-    lag = duration(composition.settings().compaction_lag)
     say(f"  (the log keeps what it has for {lag} at least)")

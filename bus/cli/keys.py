@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -13,11 +12,12 @@ import typer
 from rich.table import Table
 
 from bus import app as composition
-from bus import operate
 from bus.cli import names
+from bus.cli.asking import ask
 from bus.cli.output import DryRun, Json, out, show_json
 from bus.cli.times import shown
 from bus.errors import ConfigurationError, SealBroken
+from bus.operate import documents, sealing
 from bus.sealing import Keys
 from bus.sealing import file as key_file
 from bus.sealing.ring import new_key
@@ -134,28 +134,13 @@ def check(as_json: Json = False) -> None:
     A key with no values, and not the current one, may be retired. Exit status 70 if something does
     not open.
     """
-    found = asyncio.run(_check(composition.settings()))
+    found = [documents.of(each) for each in ask(sealing.held)]
     if as_json:
         show_json(found)
     else:
         _print(found)
     if any(each["values"] > each["opened"] for each in found):
         raise typer.Exit(SealBroken.exit_status)
-
-
-async def _check(settings: Settings) -> list[dict[str, Any]]:
-    ring = await composition.seals(settings).ring()
-    return [
-        {
-            **asdict(each),
-            "is_there": each.key in ring.keys,
-            "is_current": each.key == ring.current.id,
-            "may_be_retired": each.key in ring.keys
-            and each.key != ring.current.id
-            and not each.values,
-        }
-        for each in await operate.sealed(settings)
-    ]
 
 
 def _print(found: list[dict[str, Any]]) -> None:

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
-from bus import app as composition
-from bus import operate
 from bus.cli import names
-from bus.cli.lanes import OnlySystem
+from bus.cli.asking import ask
+from bus.cli.options import By, OnlySystem, WhyAsked
 from bus.cli.output import DryRun, Json, err, out, show_json
 from bus.cli.times import shown
-from bus.errors import ConfigurationError, UnknownName
-from bus.ledger.anchor import Anchor
-from bus.ledger.anchor import read as read_anchor
-from bus.ledger.audit import Choice, Step, Verdict
-from bus.ledger.chains import Finding
-from bus.ledger.prune import Pruned
+from bus.operate import auditing, deeds, documents, jobs
+from bus.operate.actor import Actor, checked_reason
+from bus.operate.auditing import Anchor, Finding, Pruned, Verdict
+from bus.operate.deeds import Order
+from bus.operate.session import Session
 
 WRONG = 4  # exit status: the ledger is not what it was
 _SHOWN = 50
@@ -55,118 +52,54 @@ def verify(
     The exit status is 0 if all is as it was, and 4 if a row was changed, removed, added or moved;
     each is named.
     """
-    before = None if anchor_file is None else _read(anchor_file)
-    with _progress() as step:
-        verdict = asyncio.run(
-            operate.verify(
-                composition.settings(),
-                Choice(system, stream),
-                step,
-                anchor=before,
-                with_log=not without_log,
-            )
+    before = None if anchor_file is None else auditing.read_anchor(anchor_file)
+    choice = auditing.Choice(system, stream)
+    with _progress() as told:
+        found = ask(
+            lambda session: jobs.start(
+                lambda step: auditing.verify(
+                    session, choice, step, anchor=before, with_log=not without_log
+                ),
+                told,
+            ).result()
         )
-    if (system or stream) and not verdict.lanes:
-        raise UnknownName("the ledger has no receipts of this", system=system, stream=stream)
     if as_json:
-        show_json(document(verdict, before))
+        show_json(documents.of(found))
     else:
-        _print(verdict, before, with_log=not without_log)
-    if not verdict.is_good:
+        _print(found.verdict, before, with_log=not without_log)
+    if not found.verdict.is_good:
         raise typer.Exit(WRONG)
 
 
 def anchor(as_json: Json = False) -> None:
     """Print where every chain of receipts ends, and the digest of that, to be kept elsewhere."""
-    found = asyncio.run(operate.anchor(composition.settings()))
-    if not as_json:
-        out().print(str(found), end="", markup=False, soft_wrap=True)
-        return
-    show_json(
-        {
-            "at": found.at.isoformat(),
-            "digest": found.digest,
-            "heads": [
-                {
-                    "system": head.system,
-                    "stream": head.stream,
-                    "partition": head.partition,
-                    "end": head.end,
-                    "chain": head.chain,
-                    "place": f"{head.log_partition}/{head.log_offset}",
-                }
-                for head in found.heads
-            ],
-        }
-    )
-
-
-def prune(dry_run: DryRun = False, as_json: Json = False) -> None:
-    """Take from the ledger what is older than RENKEI_PROVISION_RETENTION; chains stay provable."""
-    settings = composition.settings()
-    done = asyncio.run(operate.prune_ledger(settings, is_dry=dry_run))
+    found = ask(lambda session: auditing.anchor(session, Actor.of(None)))
     if as_json:
-        show_json(
-            {
-                "before": done.before.isoformat(),
-                "receipts": done.receipts,
-                "events": done.events,
-                "exceptions": done.exceptions,
-                "operations": done.operations,
-                "dry_run": dry_run,
-            }
-        )
+        show_json(documents.of(found))
+    else:
+        out().print(str(found), end="", markup=False, soft_wrap=True)
+
+
+def prune(
+    reason: WhyAsked = None, by: By = None, dry_run: DryRun = False, as_json: Json = False
+) -> None:
+    """Take from the ledger what is older than RENKEI_PROVISION_RETENTION; chains stay provable."""
+    order = Order(Actor.of(by), None if reason is None else checked_reason(reason))
+    done = ask(lambda session: _prune(session, order, dry=dry_run))
+    if as_json:
+        show_json({**documents.of(done), "dry_run": dry_run})
     else:
         out().print(_told(done, "would take" if dry_run else "took"))
 
 
-def document(verdict: Verdict, anchor: Anchor | None) -> dict[str, Any]:
-    """A verdict for machines."""
-    return {
-        "good": verdict.is_good,
-        "lanes": verdict.lanes,
-        "receipts": verdict.receipts,
-        "repeats": verdict.repeats,
-        "chains": verdict.chains,
-        "forks": verdict.forks,
-        "in_log": verdict.in_log,
-        "no_longer_in_log": verdict.no_longer_in_log,
-        "unreadable_in_log": verdict.unreadable,
-        "digests": verdict.digests,
-        "compacted": verdict.compacted,
-        "events": verdict.events,
-        "events_compacted": verdict.events_compacted,
-        "views": verdict.views,
-        "unrecorded_views": list(verdict.unrecorded_views),
-        "false_views": [{"view": v, "what": w} for v, w in verdict.false_views.items()],
-        "proved": verdict.proved,
-        "unproved": verdict.unproved,
-        "ahead": verdict.ahead,
-        "deeds": verdict.deeds,
-        "wrong_marks": list(verdict.wrong_marks),
-        "pruned_before": verdict.pruned_before and verdict.pruned_before.isoformat(),
-        "anchor": None
-        if anchor is None
-        else {
-            "at": anchor.at.isoformat(),
-            "heads": len(anchor.heads),
-            "pruned": verdict.pruned_heads,
-            "lost": [str(head) for head in verdict.lost_heads],
-        },
-        "findings": [
-            {
-                "kind": finding.kind.value,
-                "system": finding.system or None,
-                "stream": finding.stream,
-                "partition": finding.partition,
-                "start": finding.start,
-                "end": finding.end,
-                "place": f"{finding.place[0]}/{finding.place[1]}",
-                "what": finding.what,
-            }
-            for finding in verdict.findings
-        ],
-    }
+async def _prune(session: Session, order: Order, *, dry: bool) -> Pruned:
+    async def work(_: jobs.Told) -> Pruned:
+        preview = await deeds.plan(session, auditing.Prune(is_counted=dry))
+        if preview.pruned is not None:
+            return preview.pruned
+        return await deeds.perform(session, preview, order.actor, order.reason)
+
+    return await jobs.start(work).result()
 
 
 def _print(verdict: Verdict, anchor: Anchor | None, *, with_log: bool) -> None:
@@ -243,19 +176,12 @@ def _told(done: Pruned, what: str) -> str:
     )
 
 
-def _read(file: Path) -> Anchor:
-    try:
-        return read_anchor(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError("cannot read the anchor", file=str(file)) from error
-
-
 @contextmanager
-def _progress() -> Iterator[Step]:
+def _progress() -> Iterator[jobs.Told]:
     """How far it is, on a terminal; nothing where stderr is none."""
     console = err()
     if not console.is_terminal:
         yield lambda _: None
         return
     with console.status("…") as status:
-        yield status.update
+        yield lambda progress: status.update(progress.name)

@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 
 from bus import points
+from bus.cli.asking import asking
 from bus.cli.output import err, show_error
 from bus.errors import BusError, ConfigurationError
 from bus.observe import logs
@@ -80,7 +81,8 @@ def _show_version(is_asked: bool) -> None:
 
 
 def _whole(
-    asks_version: Annotated[
+    context: typer.Context,
+    asks_version: Annotated[  # noqa: ARG001 - its callback answers
         bool,
         typer.Option(
             "--version", callback=_show_version, is_eager=True, help="Say the version and end."
@@ -88,6 +90,7 @@ def _whole(
     ] = False,
 ) -> None:
     """Renkei (連携): a change entered once reaches every municipal business system."""
+    context.with_resource(asking())
 
 
 def keep_to_ourselves() -> None:

@@ -13,8 +13,9 @@ from difflib import get_close_matches
 from uuid import UUID
 
 from bus import app as composition
-from bus import operate
+from bus.cli.asking import ask
 from bus.errors import UnknownName
+from bus.operate import naming
 
 SEE = {
     "system": "renkei systems list, renkei subscriptions list",
@@ -42,12 +43,12 @@ def system(text: str) -> str:
         UnknownName: Nobody does.
     """
     settings = composition.settings()
-    if text in operate.configured_names(settings):
+    if text in naming.configured_names(settings):
         return text
-    known = operate.system_names(settings)
+    known = naming.system_names(settings)
     if text in known:
         return text
-    elsewhere = operate.is_known_elsewhere(settings, text)
+    elsewhere = ask(lambda session: naming.is_known_elsewhere(session, text))
     if elsewhere:
         return text
     cannot = "; what was applied and delivered before cannot be asked" if elsewhere is None else ""
@@ -70,7 +71,7 @@ def outbox(text: str) -> str:
     Raises:
         UnknownName: There is none of this name in the settings.
     """
-    return _of(text, operate.outbox_names(composition.settings()), "system", " in the settings")
+    return _of(text, naming.outbox_names(composition.settings()), "system", " in the settings")
 
 
 def stream(text: str) -> str:
@@ -79,7 +80,7 @@ def stream(text: str) -> str:
     Raises:
         UnknownName: There is none.
     """
-    return _of(text, operate.stream_names(composition.settings()), "stream")
+    return _of(text, naming.stream_names(composition.settings()), "stream")
 
 
 def subject(text: str) -> str:

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sized
+from collections.abc import Iterator, Sized
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import Progress, TaskID
 
 from bus.errors import BusError, NothingChanged
+from bus.operate.jobs import Progress as Advance
+from bus.operate.jobs import Told
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")]
@@ -44,6 +48,20 @@ def insist(changes: Sized, why: str, **where: object) -> None:
     """
     if not changes:
         raise NothingChanged(f"nothing was changed: {why}", **where)
+
+
+@contextmanager
+def bars() -> Iterator[Told]:
+    """A bar for each thing that a job works on, on stderr, gone at its end."""
+    tasks: dict[str, TaskID] = {}
+    with Progress(console=err(), transient=True) as shown:
+
+        def told(now: Advance) -> None:
+            if now.name not in tasks:
+                tasks[now.name] = shown.add_task(now.name, total=now.total)
+            shown.update(tasks[now.name], completed=now.done, total=now.total)
+
+        yield told
 
 
 def show_error(error: BusError) -> None:

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from bus import app as composition
-from bus import operate
 from bus.cli import names
-from bus.cli.lanes import By, OnlySystem, Reason, System, checked_reason, received_by, who
-from bus.cli.output import DryRun, Json, insist, out, show_json
-from bus.cli.reach import duration
-from bus.cli.times import shown
-from bus.control.parked import ParkedIndex
-from bus.deliver.overdue import overdue_after
-from bus.errors import ConfigurationError, UnknownName
+from bus.cli.asking import ask
+from bus.cli.options import By, OnlySystem, Reason, System
+from bus.cli.output import DryRun, Json, out, show_json
+from bus.cli.times import duration, shown
 from bus.model import ExceptionState, LaneName, ParkedEvent
-from bus.model.number import comparable_key
-from bus.operate.skipping import Skipper, Skipping, Was, Word
+from bus.operate import deeds, documents, parked
+from bus.operate.actor import Actor, checked_reason
+from bus.operate.deeds import Order
+from bus.operate.parked import Skipping, Was
+from bus.operate.session import Session
 
 Subject = Annotated[
     list[str] | None,
@@ -55,17 +52,16 @@ def list_open(
     as_json: Json = False,
 ) -> None:
     """List what is set aside: parked events, and what waits behind them."""
-    limit = overdue_after(composition.settings())
-    events = asyncio.run(_open(system))
-    overdue = datetime.now(UTC) - limit
+    found = ask(lambda session: parked.parked(session, system))
     if as_json:
-        show_json([_as_json(event) | {"overdue": _is_by(event, overdue)} for event in events])
-    elif not events:
+        show_json([documents.of(each) for each in found])
+    elif not found:
         out().print("nothing is set aside")
     else:
-        _show(events, overdue)
-        if any(_is_by(event, overdue) for event in events):
-            out().print(f"! set aside for more than {duration(limit)}: settle it", markup=False)
+        _show(found)
+        if any(each.is_overdue for each in found):
+            limit = duration(parked.limit(composition.settings()))
+            out().print(f"! set aside for more than {limit}: settle it", markup=False)
 
 
 def add(
@@ -86,11 +82,11 @@ def add(
     wait behind it, like behind any parked event. Then: renkei lanes resume SYSTEM STREAM.
     For all systems at once: renkei parked skip.
     """
-    note, operator = checked_reason(reason), who(by)
-    lane = LaneName(system, stream, partition)
-    event = asyncio.run(_add(lane, offset, note, operator, dry_run=dry_run))
+    order = Order(Actor.of(by), checked_reason(reason))
+    action = parked.Add(LaneName(system, stream, partition), offset)
+    event = ask(lambda session: _add(session, action, order, dry=dry_run))
     if as_json:
-        show_json([_as_json(event)])
+        show_json([documents.of(event)])
     else:
         _say("would set aside" if dry_run else "set aside", [event])
 
@@ -117,14 +113,16 @@ def skip(
     renkei parked dismiss --all-systems --subject SUBJECT does that, once the subject's true state
     has been published.
     """
-    note, operator = checked_reason(reason), who(by)
-    word = Word(operator, note, datetime.now(UTC), is_held=hold)
-    planned = asyncio.run(_skip(stream, partition, offset, word, dry_run=dry_run))
+    order = Order(Actor.of(by), checked_reason(reason))
+    action = parked.Skip(stream=stream, partition=partition, offset=offset, is_held=hold)
+    said = ask(lambda session: _skip(session, action, order, dry=dry_run))
     place = f"{stream}/{partition}/{offset}"
     if as_json:
-        show_json(_skipping(planned, place, word, is_dry=dry_run))
+        by_whom = {"operator": order.actor.name, "reason": order.reason}
+        head = {"event": place, **by_whom, "is_held": hold, "is_dry": dry_run}
+        show_json(head | documents.of(said))
     else:
-        _show_skipping(planned, place, is_dry=dry_run)
+        _show_skipping(said, place, is_dry=dry_run)
 
 
 def retry(
@@ -140,9 +138,9 @@ def retry(
 
     The process that owns the lane does it within about a second, or when one starts.
     """
-    _one_or_all(system, is_everywhere)
-    _chosen_one_way(subject, is_all)
-    asked = asyncio.run(_retry(system, subject, who(by), dry_run=dry_run))
+    chosen = parked.Chosen.of(system, subject, is_everywhere=is_everywhere, is_all=is_all)
+    order = Order(Actor.of(by))
+    asked = ask(lambda session: _settled(session, parked.Retry(chosen), order, dry=dry_run))
     if as_json:
         _show_json(asked, "asked_to_try", is_dry=dry_run)
     else:
@@ -160,148 +158,36 @@ def dismiss(
     as_json: Json = False,
 ) -> None:
     """Close parked events for good; what waits behind each is applied."""
-    _one_or_all(system, is_everywhere)
-    _chosen_one_way(subject, is_all)
-    note, operator = checked_reason(reason), who(by)
-    closed = asyncio.run(_dismiss(system, subject, note, operator, dry_run=dry_run))
+    chosen = parked.Chosen.of(system, subject, is_everywhere=is_everywhere, is_all=is_all)
+    order = Order(Actor.of(by), checked_reason(reason))
+    closed = ask(lambda session: _settled(session, parked.Dismiss(chosen), order, dry=dry_run))
     if as_json:
         _show_json(closed, "dismissed", is_dry=dry_run)
     else:
         _say("would dismiss" if dry_run else "dismissed", closed)
 
 
-async def _open(system: str | None) -> list[ParkedEvent]:
-    async with operate.parked_events(composition.settings()) as index:
-        return await _of(index, system)
+async def _add(session: Session, action: parked.Add, order: Order, *, dry: bool) -> ParkedEvent:
+    preview = await deeds.plan(session, action)
+    if dry:
+        return preview.by(order)
+    return await deeds.perform(session, preview, order.actor, order.reason)
 
 
-async def _add(
-    lane: LaneName, offset: int, note: str, operator: str, *, dry_run: bool
-) -> ParkedEvent:
-    settings = composition.settings()
-    topic = composition.catalog(settings).stream(lane.stream).topic
-    async with operate.desk(settings) as desk:
-        applied = await desk.editions()
-        if lane.stream not in operate.received(settings, lane.system, applied.newest):
-            raise UnknownName("the system does not receive this stream", **lane._asdict())
-        standing = (await desk.operations()).standing(lane.system)
-        stops = {(o.system, o.stream, o.partition, o.offset) for o in standing}
-        index = await desk.parked()
-        event = await index.refer_to(
-            lane,
-            topic,
-            offset,
-            note,
-            operator,
-            is_stuck=(*lane, offset) in stops,
-            reader=desk.reader(lane.stream),
-        )
-        if not dry_run:
-            await index.record([event])
-    return event
+async def _skip(session: Session, action: parked.Skip, order: Order, *, dry: bool) -> Skipping:
+    preview = await deeds.plan(session, action)
+    if dry:
+        return preview.skipping
+    return await deeds.perform(session, preview, order.actor, order.reason)
 
 
-async def _skip(stream: str, partition: int, offset: int, word: Word, *, dry_run: bool) -> Skipping:
-    settings = composition.settings()
-    topic = composition.catalog(settings).stream(stream).topic
-    async with operate.desk(settings) as desk:
-        applied = await desk.editions()
-        systems = operate.receivers(settings, stream, applied.newest)
-        index, operated = await desk.parked(), await desk.operations()
-        skipper = Skipper(desk.broker, index, operated)
-        unread = await skipper.look(topic, partition, offset)
-        if await unread.can_be_read(desk.reader(stream)):
-            raise ConfigurationError(
-                "the event is one of its stream and can be read; no lane has to pass it unread",
-                stream=stream, partition=partition, offset=offset,
-            )  # fmt: skip
-        planned = await skipper.plan(stream, topic, partition, unread, systems, word)
-        if not dry_run:
-            said = [*planned.exceptions, *planned.operations]
-            insist(said, "every system has passed the event, or closed it")
-            await index.record(planned.exceptions)
-            await operated.instruct(planned.operations)
-    return planned
-
-
-async def _retry(
-    system: str | None, subjects: Sequence[str] | None, operator: str, *, dry_run: bool
+async def _settled(
+    session: Session, action: parked.Retry | parked.Dismiss, order: Order, *, dry: bool
 ) -> Sequence[ParkedEvent]:
-    async with operate.parked_events(composition.settings()) as index:
-        events = _parked(await _of(index, system), subjects)
-        if dry_run:
-            return events
-        insist(events, "nothing is parked", system=system)
-        return await index.ask_retry(events, operator)
-
-
-async def _dismiss(
-    system: str | None, subjects: Sequence[str] | None, note: str, operator: str, *, dry_run: bool
-) -> Sequence[ParkedEvent]:
-    async with operate.parked_events(composition.settings()) as index:
-        events = _parked(await _of(index, system), subjects)
-        if dry_run:
-            return events
-        insist(events, "nothing is parked", system=system)
-        return await index.dismiss(events, note, operator)
-
-
-async def _of(index: ParkedIndex, system: str | None) -> list[ParkedEvent]:
-    """What is set aside in *system*, which must be one that receives, or has received."""
-    events = index.open_events(system)
-    if system is not None and not events:
-        await received_by(system)  # a slip of the pen is no empty list
-    return events
-
-
-def _parked(events: Sequence[ParkedEvent], subjects: Sequence[str] | None) -> list[ParkedEvent]:
-    """The parked among *events*: what waits follows them by itself. Subjects are compared by what
-    no spelling of a number changes.
-
-    Raises:
-        UnknownName: Of one of the subjects nothing is set aside.
-    """
-    named = None if subjects is None else {comparable_key(subject) for subject in subjects}
-    missing = (named or set()) - {comparable_key(event.subject) for event in events}
-    if missing:  # whose numbers they are is not said again
-        raise UnknownName("of this subject nothing is set aside", subjects=len(missing))
-    return [
-        event
-        for event in events
-        if event.state is not ExceptionState.WAITING
-        and (named is None or comparable_key(event.subject) in named)
-    ]
-
-
-def _chosen_one_way(subjects: Sequence[str] | None, is_all: bool) -> None:
-    if bool(subjects) == is_all:
-        raise ConfigurationError("name subjects with --subject, or say --all")
-
-
-def _one_or_all(system: str | None, is_everywhere: bool) -> None:
-    if (system is not None) == is_everywhere:
-        raise ConfigurationError("name a system, or say --all-systems")
-
-
-def _skipping(planned: Skipping, place: str, word: Word, *, is_dry: bool) -> dict[str, Any]:
-    return {
-        "event": place,
-        "subject": planned.subject,
-        "operator": word.operator,
-        "reason": word.note,
-        "is_held": word.is_held,
-        "is_dry": is_dry,
-        "systems": [
-            {
-                "system": skipped.system,
-                "was": skipped.was.value,
-                "exceptions": [event.state.value for event in skipped.exceptions],
-                "resumed": skipped.resumed is not None,
-                "paused": skipped.is_paused,
-            }
-            for skipped in planned.systems
-        ],
-    }
+    preview: parked.RetryPreview | parked.DismissPreview = await action.plan(session)
+    if dry:
+        return preview.events
+    return await deeds.perform(session, preview, order.actor, order.reason)
 
 
 def _show_skipping(planned: Skipping, place: str, *, is_dry: bool) -> None:
@@ -338,42 +224,21 @@ def _say(what: str, events: Sequence[ParkedEvent]) -> None:
 
 
 def _show_json(events: Sequence[ParkedEvent], what: str, *, is_dry: bool) -> None:
-    show_json({what: [_as_json(event) for event in events], "is_dry": is_dry})
+    show_json({what: [documents.of(event) for event in events], "is_dry": is_dry})
 
 
-def _as_json(event: ParkedEvent) -> dict[str, Any]:
-    return {
-        "system": event.system,
-        "stream": event.stream,
-        "partition": event.partition,
-        "offset": event.offset,
-        "subject": event.subject,
-        "event_id": event.event_id,
-        "state": event.state.value,
-        "code": event.code,
-        "attempts": event.attempts,
-        "at": event.at.isoformat(),
-        "since": event.set_aside_at.isoformat(),
-        "reason": event.note,
-        "operator": event.operator,
-    }
-
-
-def _is_by(event: ParkedEvent, moment: datetime) -> bool:
-    return event.set_aside_at <= moment
-
-
-def _show(events: Sequence[ParkedEvent], overdue: datetime) -> None:
+def _show(found: Sequence[parked.Listed]) -> None:
     """A block for each system; identifiers stand whole, so that they can be copied."""
-    places = [f"{event.stream}/{event.partition}/{event.offset}" for event in events]
+    places = [f"{e.event.stream}/{e.event.partition}/{e.event.offset}" for e in found]
     width = max(len(place) for place in places)
     before = None
-    for event, place in zip(events, places, strict=True):
+    for each, place in zip(found, places, strict=True):
+        event = each.event
         if event.system != before:
             out().print(event.system)
             before = event.system
         tries = f"{event.attempts} {'try' if event.attempts == 1 else 'tries'}"
-        mark = "!" if _is_by(event, overdue) else " "
+        mark = "!" if each.is_overdue else " "
         out().print(
             f"{mark} {place:<{width}}  {event.subject}  {event.state:<7}  {event.code}  {tries}"
             f" {shown(event.set_aside_at, '%m-%d %H:%M')}",

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from bus import app as composition
-from bus import operate
-from bus.cli.lanes import By, who
+from bus.cli.asking import ask
+from bus.cli.options import By
 from bus.cli.output import DryRun, Json, err, out, show_json
-from bus.cli.policydiff import plain, words
+from bus.cli.policydiff import words
 from bus.errors import ConfigurationError
-from bus.model import Suppression
-from bus.operate.applying import Plan, Planned, files_in, insist_on_topics, plan
-from bus.policy import Difference, read_subscriptions
-from bus.policy.diff import Kind
+from bus.operate import deeds, documents
+from bus.operate.actor import Actor
+from bus.operate.applying import Apply, Plan, Planned, consequences, to_rebuild
+from bus.operate.session import Session
 
 Files = Annotated[
     list[Path] | None,
@@ -41,57 +40,24 @@ def apply(
     """
     if as_json and not (yes or dry_run):
         raise ConfigurationError("with --json nobody can be asked: add --yes or --dry-run")
-    asyncio.run(_apply(files or [], yes or dry_run, who(by), dry=dry_run, as_json=as_json))
+    actor = Actor.of(by)
+    ask(lambda session: _apply(session, files or [], yes or dry_run, actor, dry_run, as_json))
 
 
 async def _apply(
-    paths: Sequence[Path], sure: bool, applied_by: str, *, dry: bool, as_json: bool
+    session: Session, paths: Sequence[Path], sure: bool, actor: Actor, dry: bool, as_json: bool
 ) -> None:
-    settings = composition.settings()
-    catalog = composition.catalog(settings)
-    installed = read_subscriptions(catalog, settings.schemas)
-    chosen = files_in(paths, catalog.folder)
-    async with operate.editions(settings) as editions:
-        found = plan(chosen, installed, editions, catalog)
-        async with composition.broker(settings) as cluster:
-            await insist_on_topics(found, catalog, cluster)
-        if not as_json:
-            _print(found)
-        if not sure and found.planned:
-            await asyncio.to_thread(typer.confirm, "Put this in force?", abort=True, err=True)
-        applied: list[Planned] = []
-        try:
-            for each in () if dry else found.planned:
-                await editions.apply(each.edition(applied_by))
-                applied.append(each)
-        finally:
-            _say(found, applied, as_json=as_json, dry=dry)
-
-
-def consequences(difference: Difference) -> Iterator[str]:
-    """What becomes of what the system holds, beyond what the difference itself says."""
-    if difference.kind is Kind.LOST:
-        yield "  everything that the system holds of the stream is taken away"
-    elif begins_anew(difference):
-        yield "  all rows are taken away, and delivered anew where they fit the conditions"
-    elif difference.event_types_lost:
-        yield "  rows that these events wrote are taken away"
-    if difference.suppression == (Suppression.CAPABLE, Suppression.WITHHOLD):
-        yield "  all locations are taken away, until a rebuild"
-
-
-def begins_anew(difference: Difference) -> bool:
-    """Whether the store empties the table by itself, and the lanes begin at the beginning."""
-    return difference.kind is Kind.CHANGED and bool(difference.conditions_new)
-
-
-def to_rebuild(found: Plan) -> list[tuple[str, str]]:
-    """System and stream of what must be rebuilt by a person."""
-    return [
-        (each.system, each.stream)
-        for each in found.differences
-        if each.needs_rebuild and not begins_anew(each)
-    ]
+    preview = await deeds.plan(session, Apply(paths))
+    found = preview.plan
+    if not as_json:
+        _print(found)
+    if not sure and found.planned:
+        await asyncio.to_thread(typer.confirm, "Put this in force?", abort=True, err=True)
+    try:
+        if not dry and found.planned:
+            await deeds.perform(session, preview, actor, None)
+    finally:
+        _say(found, preview.applied, as_json=as_json, dry=dry)
 
 
 def _print(found: Plan) -> None:
@@ -107,7 +73,7 @@ def _print(found: Plan) -> None:
 
 def _say(found: Plan, applied: Sequence[Planned], *, as_json: bool, dry: bool) -> None:
     if as_json:
-        show_json(document(found, applied, dry=dry))
+        show_json(documents.applied(found, applied, is_dry=dry))
         return
     if not found.planned:
         out().print("nothing changes")
@@ -117,18 +83,3 @@ def _say(found: Plan, applied: Sequence[Planned], *, as_json: bool, dry: bool) -
         out().print(f"would put in force: {', '.join(p.system for p in found.planned)}")
     for system, stream in to_rebuild(found) if applied else ():
         out().print(f"then: renkei rebuild {system} {stream}", markup=False)
-
-
-def document(found: Plan, applied: Sequence[Planned], *, dry: bool) -> dict[str, Any]:
-    """The same for machines."""
-    return {
-        "is_dry": dry,
-        "changes": [
-            {**plain(each), "begins_anew": begins_anew(each), "notes": list(consequences(each))}
-            for each in found.differences
-        ],
-        "applied": [{"system": each.system, "edition": each.sequence} for each in applied],
-        "unchanged": list(found.unchanged),
-        "rebuild": [{"system": system, "stream": stream} for system, stream in to_rebuild(found)],
-        "warnings": [str(fault) for fault in found.warnings],
-    }

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from bus import app as composition
-from bus import policy
-from bus.catalog import Catalog
 from bus.cli.output import Json, out, show_json
-from bus.errors import FilesRefused
 from bus.model import MaskKind, in_header
-from bus.operate.applying import files_in
-from bus.policy.diff import Column, Difference, Kind, Subscriptions
+from bus.operate import applying, documents
+from bus.policy.diff import Column, Difference, Kind
 
 Old = Annotated[Path, typer.Argument(help="A folder of subscriptions, or one file, as it was.")]
 New = Annotated[Path, typer.Argument(help="The same as it is to be.")]
@@ -32,53 +29,14 @@ def diff(old: Old, new: New, as_json: Json = False) -> None:
     Both must be without faults. Streams and names are those of the schemas in use.
     """
     catalog = composition.catalog(composition.settings())
-    found = policy.diff(_read(old, catalog), _read(new, catalog), catalog)
+    found = applying.difference(old, new, catalog)
     if as_json:
-        show_json([plain(each) for each in found])
+        show_json([documents.of(each) for each in found])
         return
     if not found:
         out().print("nothing changes")
     for line in (line for each in found for line in words(each)):
         out().print(line, markup=False)
-
-
-def plain(difference: Difference) -> dict[str, Any]:
-    """A difference in plain values."""
-    return {
-        "system": difference.system,
-        "system_ja": difference.system_ja,
-        "stream": difference.stream,
-        "stream_ja": difference.stream_ja,
-        "kind": difference.kind.value,
-        "ground": difference.ground,
-        "purpose": difference.purpose,
-        "gained": [_plain(column) for column in difference.gained],
-        "lost": [_plain(column) for column in difference.lost],
-        "masks": [
-            {
-                "field": change.path,
-                "column": change.name,
-                "ja": change.ja,
-                "sensitivity": change.sensitivity.value,
-                "before": change.before,
-                "after": change.after,
-            }
-            for change in difference.masks
-        ],
-        "event_types_gained": list(difference.event_types_gained),
-        "event_types_lost": list(difference.event_types_lost),
-        "conditions_gone": [str(condition) for condition in difference.conditions_gone],
-        "conditions_new": [str(condition) for condition in difference.conditions_new],
-        "suppression": _both(difference.suppression),
-        "mode": _both(difference.mode),
-        "terms": [
-            {"term": term.name, "before": term.before, "after": term.after}
-            for term in difference.terms
-        ],
-        "changes_view": difference.changes_view,
-        "needs_rebuild": difference.needs_rebuild,
-        "removes": list(difference.removes),
-    }
 
 
 def words(difference: Difference) -> Iterator[str]:
@@ -123,33 +81,3 @@ def _columns(verb: str, columns: Sequence[Column]) -> Iterator[str]:
 
 def _mask(kind: MaskKind | None) -> str:
     return "none" if kind is None else kind.value
-
-
-def _plain(column: Column) -> dict[str, Any]:
-    return {
-        "field": column.path,
-        "column": column.name,
-        "ja": column.ja,
-        "sensitivity": column.sensitivity.value,
-        "mask": column.mask,
-    }
-
-
-def _both(both: tuple[Any, Any] | None) -> dict[str, str] | None:
-    return None if both is None else {"before": both[0].value, "after": both[1].value}
-
-
-def _read(path: Path, catalog: Catalog) -> Subscriptions:
-    """The subscriptions in a file, a folder of them, or a schemas folder.
-
-    Raises:
-        ConfigurationError: There is none.
-        FilesRefused: They have faults.
-    """
-    reading = policy.read_files(files_in([path], path), catalog)
-    if reading.errors:
-        raise FilesRefused(
-            "the subscriptions have faults",
-            reading.errors, count=len(reading.errors), folder=str(path),
-        )  # fmt: skip
-    return reading.subscriptions

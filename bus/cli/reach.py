@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from datetime import timedelta
-from time import monotonic
-from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bus import app as composition
-from bus import operate
 from bus.cli import names
-from bus.cli.lanes import document, told
+from bus.cli.asking import ask
+from bus.cli.lanes import told
 from bus.cli.output import Json, out, show_json
+from bus.cli.times import duration
 from bus.cli.watching import watch
 from bus.errors import UnknownName
-from bus.ledger import Reach, ReachState, SystemReach
+from bus.operate import documents
+from bus.operate.reach import Looking, Reach, Reached, ReachState, SystemReach
+from bus.operate.running import Duty
+from bus.operate.session import ANSWER_WITHIN, Session
 from bus.policy import LEDGER
 
 ChangeId = Annotated[
@@ -30,11 +29,7 @@ ChangeId = Annotated[
 ]
 Watch = Annotated[bool, typer.Option("--watch", help="Show it again until all have applied it.")]
 LOOK_EVERY = 0.5
-HOSTS_EVERY = 3.0  # seconds between two looks at who delivers
-UNKNOWN_FOR = 60.0  # seconds that a change may be on its way before anybody knows of it
 INCOMPLETE = 3  # exit status: somebody does not have it (yet)
-Unrun = Mapping[str, operate.Duty]
-Looked = tuple[Reach, Unrun]
 _STYLES = {
     ReachState.APPLIED: "green",
     ReachState.SUPERSEDED: "green",
@@ -60,9 +55,13 @@ def show(change_id: ChangeId, is_watching: Watch = False, as_json: Json = False)
     The exit status is 0 if every entitled system has it, 3 if not, and 64 if nobody knows the
     change. With --watch it is waited for a minute until somebody does.
     """
-    reach, unrun = asyncio.run(_show(change_id, is_watching=is_watching, is_drawn=not as_json))
+    looked = ask(
+        lambda session: _show(session, change_id, is_watching=is_watching, is_drawn=not as_json),
+        ANSWER_WITHIN,
+    )
+    reach = looked.reach
     if as_json:
-        show_json(as_document(reach, unrun))
+        show_json(documents.of(looked))
     if reach.size is None:
         raise UnknownName(
             "the ledger has no event of this change: there is none, or it is not published yet",
@@ -72,50 +71,22 @@ def show(change_id: ChangeId, is_watching: Watch = False, as_json: Json = False)
         raise typer.Exit(INCOMPLETE)
 
 
-async def _show(change_id: str, *, is_watching: bool, is_drawn: bool) -> Looked:
-    settings = composition.settings()
-    async with composition.ledger(settings) as ledger:
-        granted = await operate.entitled(settings, ledger)
-        systems = operate.expected_systems(settings, await ledger.editions())
-        times = operate.LogTimes(settings)
-        unrun: Unrun = {}
-        looked_at = -HOSTS_EVERY
-
-        async def look() -> Looked:
-            nonlocal unrun, looked_at
-            reach, now = await ledger.reach(change_id, granted), monotonic()
-            reach = await times.told(reach)
-            if not reach.is_complete and now - looked_at >= HOSTS_EVERY:
-                hosted = await operate.hosted(settings, systems)
-                unrun = {name: duty for name, duty in hosted.items() if not duty.is_done}
-                looked_at = now
-            return reach, unrun
-
-        until = monotonic() + UNKNOWN_FOR
-
-        def is_done(reach: Reach) -> bool:
-            return reach.is_complete or (reach.size is None and monotonic() > until)
-
-        if is_watching and is_drawn:
-            return await watch(
-                look, lambda looked: draw(*looked), every=LOOK_EVERY,
-                is_done=lambda looked: is_done(looked[0]),
-            )  # fmt: skip
-        looked = await look()
-        while is_watching and not is_done(looked[0]):
-            await asyncio.sleep(LOOK_EVERY)
-            looked = await look()
+async def _show(session: Session, change_id: str, *, is_watching: bool, is_drawn: bool) -> Reached:
+    looking = Looking(session, change_id)
+    if is_watching and is_drawn:
+        return await watch(looking.look, draw, every=LOOK_EVERY, is_done=looking.is_done)
+    looked = await looking.look()
+    while is_watching and not looking.is_done(looked):
+        await asyncio.sleep(LOOK_EVERY)
+        looked = await looking.look()
     if is_drawn:
-        out().print(draw(*looked))
+        out().print(draw(looked))
     return looked
 
 
-def draw(reach: Reach, unrun: Unrun = MappingProxyType({})) -> RenderableType:
-    """A table of the systems under a line that sums it up; fits 80 columns.
-
-    Args:
-        unrun: Systems that nobody delivers to now, or of which nobody can say.
-    """
+def draw(looked: Reached) -> RenderableType:
+    """A table of the systems under a line that sums it up; fits 80 columns."""
+    reach, unrun = looked.reach, looked.unrun
     table = Table("System", "State", "Took", "Why", box=None, pad_edge=False)
     table.columns[2].justify = "right"
     for system in reach.systems:
@@ -141,48 +112,7 @@ def summary(reach: Reach) -> str:
     return f"{reach.applied} of {reach.expected} applied{events}"
 
 
-def duration(took: timedelta) -> str:
-    """``84 ms``, ``2.1 s``, ``3 min``, ``5 h``, ``2 d``."""
-    seconds = took.total_seconds()
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    for unit, size, limit in (("s", 1, 60), ("min", 60, 3600), ("h", 3600, 86_400)):
-        if seconds < limit:
-            return f"{seconds / size:.1f} {unit}" if unit == "s" else f"{seconds / size:.0f} {unit}"
-    return f"{seconds / 86_400:.0f} d"
-
-
-def as_document(reach: Reach, unrun: Unrun = MappingProxyType({})) -> dict[str, Any]:
-    """The same for machines."""
-    return {
-        "change_id": reach.change_id,
-        "events": reach.events,
-        "size": reach.size,
-        "expected": reach.expected,
-        "applied": reach.applied,
-        "complete": reach.is_complete,
-        "systems": [
-            {
-                "system": system.system,
-                "state": system.state.value,
-                "applied_at": system.applied_at.isoformat() if system.applied_at else None,
-                "took_ms": round(system.took.total_seconds() * 1000, 3) if system.took else None,
-                "code": system.code,
-                "events_behind": system.events_behind,
-                "operation": None if system.operation is None else document(system.operation),
-                "hosted": _is_hosted(unrun.get(system.system)),
-            }
-            for system in reach.systems
-        ],
-    }
-
-
-def _is_hosted(unrun: operate.Duty | None) -> bool | None:
-    """Whether somebody delivers to it; None: nobody can say."""
-    return True if unrun is None else None if unrun.unseen is not None else False
-
-
-def _why(system: SystemReach, unrun: operate.Duty | None) -> str:
+def _why(system: SystemReach, unrun: Duty | None) -> str:
     match system.state:
         case ReachState.WAITING if unrun is not None:
             return "nobody can say who delivers to it" if unrun.unseen else "nobody delivers to it"

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated
 
 import typer
-from rich.progress import Progress
 
-from bus import app as composition
-from bus import operate
 from bus.cli import names
-from bus.cli.lanes import System
-from bus.cli.output import DryRun, Json, err, insist, out, show_json
+from bus.cli.asking import ask
+from bus.cli.options import By, System, WhyAsked
+from bus.cli.output import DryRun, Json, bars, out, show_json
 from bus.cli.times import shown
-from bus.connect import Left
-from bus.deliver.fleet import Feed
-from bus.rebuild.rebuild import Rebuilt
+from bus.operate import deeds, documents, jobs
+from bus.operate.actor import Actor, checked_reason
+from bus.operate.deeds import Order
+from bus.operate.rebuilding import Discard, Done, HalfFilled, Rebuild, ToRebuild
+from bus.operate.session import Session
 
 Stream = Annotated[
     str | None,
@@ -38,6 +38,8 @@ def rebuild(
         bool,
         typer.Option("--discard", help="Only take away what an earlier rebuild left half filled."),
     ] = False,
+    reason: WhyAsked = None,
+    by: By = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
@@ -47,92 +49,65 @@ def rebuild(
     cut off is taken up where it was. Needed where a view has gained columns or rows, or a mask has
     changed; and for a lane that was away too long (RK-503), which then wants `renkei lanes resume`.
     """
+    order = Order(Actor.of(by), None if reason is None else checked_reason(reason))
     if is_discarded:
-        _discard(system, stream, dry=dry_run, as_json=as_json)
+        left = ask(lambda session: _discard(session, Discard(system, stream), order, dry=dry_run))
+        _show_left(left, as_json=as_json)
         return
-    done = asyncio.run(_rebuild(system, stream, dry=dry_run))
+    found = ask(lambda session: _rebuild(session, system, stream, order, dry=dry_run))
     if as_json:
-        show_json(done)
+        show_json([documents.of(each) for each in found])
         return
-    for each in done:
-        out().print(_line(each, dry=dry_run), markup=False)
+    for each in found:
+        out().print(_line(each), markup=False)
 
 
-async def _rebuild(system: str, stream: str | None, *, dry: bool) -> list[dict[str, Any]]:
-    done: list[dict[str, Any]] = []
-    async with operate.rebuilding(composition.settings(), system, stream) as found:
-        with Progress(console=err(), transient=True) as shown:
-            for feed in found.feeds:
-                if dry:
-                    done.append({**_named(feed), "events": await found.events(feed)})
-                    continue
-                task = shown.add_task(feed.view.stream, total=None)
+async def _rebuild(
+    session: Session, system: str, stream: str | None, order: Order, *, dry: bool
+) -> Sequence[ToRebuild | Done]:
+    async def work(told: jobs.Told) -> Sequence[ToRebuild | Done]:
+        preview = await deeds.plan(session, Rebuild(system, stream, told))
+        if dry:
+            return preview.tables
+        return await deeds.perform(session, preview, order.actor, order.reason)
 
-                def progress(events: int, total: int, task: Any = task) -> None:
-                    shown.update(task, completed=events, total=total)
-
-                done.append(_done(feed, await found.rebuild(feed, progress)))
-    return done
+    with bars() as show:
+        return await jobs.start(work, show).result()
 
 
-def _discard(system: str, stream: str | None, *, dry: bool, as_json: bool) -> None:
-    left = asyncio.run(_left(system, stream, dry=dry))
-    if not dry:
-        insist(left, "no rebuild has left anything half filled", system=system, stream=stream)
+async def _discard(
+    session: Session, action: Discard, order: Order, *, dry: bool
+) -> Sequence[HalfFilled]:
+    preview = await deeds.plan(session, action)
+    if dry:
+        return preview.left
+    return await deeds.perform(session, preview, order.actor, order.reason)
+
+
+def _show_left(left: Sequence[HalfFilled], *, as_json: bool) -> None:
     if as_json:
-        show_json([{**_named(feed), **_described(found), "is_dry": dry} for feed, found in left])
-    for feed, found in () if as_json else left:
-        name = f"{feed.view.system}/{feed.view.stream}"
+        show_json([documents.of(each) for each in left])
+        return
+    for each in left:
+        view, found = each.feed.view, each.left
         since = "" if found.since is None else f" since {shown(found.since, '%m-%d %H:%M')}"
         out().print(
-            f"{'would discard' if dry else 'discarded'} what was filled of {name}{since}:"
+            f"{'would discard' if each.is_dry else 'discarded'} what was filled of"
+            f" {view.system}/{view.stream}{since}:"
             f" {found.rows:,} rows, from {found.events:,} events; the table in use is as it was",
             markup=False, soft_wrap=True,
         )  # fmt: skip
-    if not left and not as_json:
+    if not left:
         out().print("no rebuild has left anything half filled")
 
 
-async def _left(system: str, stream: str | None, *, dry: bool) -> list[tuple[Feed, Left]]:
-    async with operate.rebuilding(composition.settings(), system, stream) as found:
-        act = found.left if dry else found.discard
-        each = [(feed, await act(feed)) for feed in found.feeds]
-    return [(feed, left) for feed, left in each if left is not None]
-
-
-def _described(left: Left) -> dict[str, Any]:
-    since = None if left.since is None else left.since.isoformat()
-    return {"rows": left.rows, "events": left.events, "since": since}
-
-
-def _named(feed: Feed) -> dict[str, Any]:
-    return {
-        "system": feed.view.system,
-        "stream": feed.view.stream,
-        "view": feed.view.fingerprint,
-        "edition": feed.view.edition,
-    }
-
-
-def _done(feed: Feed, rebuilt: Rebuilt) -> dict[str, Any]:
-    swapped = rebuilt.swapped
-    return {
-        **_named(feed),
-        "events": rebuilt.events,
-        "changed": None if swapped is None else swapped.changed,
-        "added": None if swapped is None else swapped.added,
-        "removed": None if swapped is None else swapped.removed,
-        "kept": None if swapped is None else swapped.kept,
-    }
-
-
-def _line(done: dict[str, Any], *, dry: bool) -> str:
-    name = f"{done['system']}/{done['stream']}"
-    if dry:
-        return f"would rebuild {name} from {done['events']:,} events"
-    rows = "rows in place"
-    if done["changed"] is not None:
-        rows = f"{done['changed']:,} changed, {done['added']:,} added, {done['removed']:,} removed"
-        if done["kept"]:
-            rows += f", {done['kept']:,} kept that are newer than what was filled"
-    return f"rebuilt {name} from {done['events']:,} events: {rows}"
+def _line(each: ToRebuild | Done) -> str:
+    name = f"{each.feed.view.system}/{each.feed.view.stream}"
+    if isinstance(each, ToRebuild):
+        return f"would rebuild {name} from {each.events:,} events"
+    rows, swapped = "rows in place", each.rebuilt.swapped
+    if swapped is not None:
+        rows = f"{swapped.changed:,} changed, {swapped.added:,} added, {swapped.removed:,} removed"
+        if swapped.kept:
+            rows += f", {swapped.kept:,} kept that are newer than what was filled"
+    return f"rebuilt {name} from {each.rebuilt.events:,} events: {rows}"

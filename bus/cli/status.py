@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bus import app as composition
-from bus import operate
-from bus.cli.lanes import brief, document
+from bus.cli.asking import ask
+from bus.cli.lanes import brief
 from bus.cli.output import Json, out, show_json
-from bus.cli.reach import duration
+from bus.cli.times import duration
 from bus.cli.watching import watch
-from bus.deliver.overdue import overdue_after
-from bus.ledger.standing import Standing
+from bus.operate import documents, questions
+from bus.operate.questions import Overview, Standing
+from bus.operate.session import Session
 
 Watch = Annotated[bool, typer.Option("--watch", help="Show it again every two seconds.")]
 LOOK_EVERY = 2.0
-Looked = tuple[list[Standing], list[operate.Duty]]
 
 
 def register(app: typer.Typer) -> None:
@@ -38,42 +36,27 @@ def status(is_watching: Watch = False, as_json: Json = False) -> None:
     Lag counts from where the system's consumer group is to the end of the log; the age is that
     of the oldest event not yet applied. Under it: who should run, and does not.
     """
-    asyncio.run(_status(is_watching=is_watching, as_json=as_json))
+    ask(lambda session: _status(session, is_watching=is_watching, as_json=as_json))
 
 
-async def _status(*, is_watching: bool, as_json: bool) -> None:
-    settings = composition.settings()
-    async with composition.broker(settings) as broker, composition.ledger(settings) as ledger:
-
-        async def look() -> Looked:
-            found = await operate.standings(settings, broker, ledger)
-            systems = operate.expected_systems(settings, await ledger.editions())
-            return found, await operate.duties(settings, systems, broker)
-
-        if is_watching and not as_json:
-            await watch(look, partial(_draw, limit=overdue_after(settings)), every=LOOK_EVERY)
-            return
-        found, duties = await look()
+async def _status(session: Session, *, is_watching: bool, as_json: bool) -> None:
+    if is_watching and not as_json:
+        await watch(partial(questions.status, session), _draw, every=LOOK_EVERY)
+        return
+    found = await questions.status(session)
     if as_json:
-        unhosted = {d.system for d in duties if d.command == operate.DELIVER and not d.is_done}
-        show_json(
-            [
-                as_document(one, overdue_after(settings)) | {"hosted": one.system not in unhosted}
-                for one in found
-            ]
-        )
+        show_json(documents.status(found))
     else:
-        out().print(_draw((found, duties), limit=overdue_after(settings)))
+        out().print(_draw(found))
 
 
-def _draw(looked: Looked, *, limit: timedelta) -> RenderableType:
+def _draw(looked: Overview) -> RenderableType:
     """How everybody stands, and under it who should run and does not."""
-    found, duties = looked
-    wrong = [Text(str(duty), style="bold red") for duty in duties if not duty.is_done]
-    return Group(draw(found, limit=limit), *wrong)
+    wrong = [Text(str(duty), style="bold red") for duty in looked.duties if not duty.is_done]
+    return Group(draw(looked.standings, limit=looked.limit), *wrong)
 
 
-def draw(found: list[Standing], *, limit: timedelta) -> RenderableType:
+def draw(found: Sequence[Standing], *, limit: timedelta) -> RenderableType:
     """One line for each system and stream, and one for each word about it; fits 80 columns."""
     table = Table(
         "System", "Stream", "Lag", "Age", "Rows/s", "Parked", "Applied", box=None, pad_edge=False
@@ -114,20 +97,3 @@ def _words(one: Standing, limit: timedelta) -> Iterator[str]:
 
 def _is_overdue(one: Standing, limit: timedelta) -> bool:
     return one.parked_for is not None and one.parked_for >= limit
-
-
-def as_document(standing: Standing, limit: timedelta) -> dict[str, Any]:
-    """The same for machines."""
-    last = standing.last_applied_at
-    return {
-        "system": standing.system,
-        "stream": standing.stream,
-        "lag_events": standing.lag_events,
-        "lag_seconds": standing.lag.total_seconds() if standing.lag is not None else None,
-        "rows_per_s": standing.rows_per_s,
-        "parked": standing.parked,
-        "parked_seconds": standing.parked_for.total_seconds() if standing.parked_for else None,
-        "overdue": _is_overdue(standing, limit),
-        "last_applied_at": last.isoformat() if last is not None else None,
-        "operations": [document(operation) for operation in standing.operations],
-    }

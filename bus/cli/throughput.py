@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,12 +13,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bus import app as composition
-from bus import operate
+from bus.cli.asking import ask
 from bus.cli.output import Json, out, show_json
 from bus.cli.times import site
 from bus.cli.watching import watch as watch_it
-from bus.monitor.windows import KEEP_MINUTES
+from bus.operate import throughput as throughputs
+from bus.operate.throughput import KEEP_MINUTES
 
 BARS = "▁▂▃▄▅▆▇█"
 WATCH_EVERY_S = 2.0
@@ -41,17 +40,18 @@ def throughput(
 
     Asks the monitor; where it does not run, reads the receipts in the log.
     """
-    settings = composition.settings()
-
-    async def look() -> dict[str, Any]:
-        return await operate.throughput(settings, last)
-
     if not watch:
-        said = asyncio.run(look())
+        said = ask(lambda session: throughputs.throughput(session, last))
         show_json(said) if as_json else out().print(drawn(said, last))
         return
     try:
-        asyncio.run(watch_it(look, lambda said: _shown(said, last, as_json), every=WATCH_EVERY_S))
+        ask(
+            lambda session: watch_it(
+                lambda: throughputs.throughput(session, last),
+                lambda said: _shown(said, last, as_json),
+                every=WATCH_EVERY_S,
+            )
+        )
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from zoneinfo import ZoneInfo
 
@@ -28,3 +28,14 @@ def site() -> ZoneInfo:
     """The site's zone, as the settings of this process say."""
     settings = composition.settings()
     return ZoneInfo(settings.time_zone)
+
+
+def duration(took: timedelta) -> str:
+    """``84 ms``, ``2.1 s``, ``3 min``, ``5 h``, ``2 d``."""
+    seconds = took.total_seconds()
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    for unit, size, limit in (("s", 1, 60), ("min", 60, 3600), ("h", 3600, 86_400)):
+        if seconds < limit:
+            return f"{seconds / size:.1f} {unit}" if unit == "s" else f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 86_400:.0f} d"

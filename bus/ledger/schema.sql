@@ -131,6 +131,23 @@ CREATE TABLE IF NOT EXISTS ledger.event_custody (
   PRIMARY KEY (log_partition, log_offset)
 );
 
+CREATE TABLE IF NOT EXISTS ledger.event_deed (
+  act text NOT NULL,
+  at timestamptz NOT NULL,
+  actor text NOT NULL,
+  account text NOT NULL,
+  system text,
+  stream text,
+  subject_digest text,
+  count bigint NOT NULL,
+  reason text,
+  proof text,
+  log_partition integer NOT NULL,
+  log_offset bigint NOT NULL,
+  renkei_applied_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (log_partition, log_offset)
+);
+
 -- What retention took: of each partition of the receipts' log everything below an offset, and the
 -- receipts among it that later ones follow, or may still follow.
 CREATE TABLE IF NOT EXISTS ledger.pruned (
@@ -194,6 +211,10 @@ CREATE INDEX IF NOT EXISTS receipt_given ON ledger.event_receipt (system, applie
 CREATE INDEX IF NOT EXISTS receipt_applied_at ON ledger.event_receipt (applied_at);
 CREATE INDEX IF NOT EXISTS exception_event
   ON ledger.event_exception (system, stream, partition, "offset", log_offset);
+-- Deeds, the newest first, page by page.
+CREATE INDEX IF NOT EXISTS deed_newest
+  ON ledger.event_deed (at, log_partition, log_offset);
+
 CREATE INDEX IF NOT EXISTS operation_newest
   ON ledger.event_operation (system, stream, partition, log_offset);
 

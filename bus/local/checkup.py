@@ -9,7 +9,6 @@ import asyncio
 import platform
 import re
 import shutil
-import stat
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -33,6 +32,7 @@ from bus.catalog import load
 from bus.catalog.registry import Registry
 from bus.connect.libpq import Way, way
 from bus.errors import BusError, ConfigurationError, SettingsRefused, Unavailable
+from bus.files import objection
 from bus.hosts import is_loopback, stays_here
 from bus.local import artifacts, java, postgres, supervisor
 from bus.local.engine import is_free
@@ -52,7 +52,6 @@ ANSWER_SECONDS = 3.0
 NO_KEYS = "none are named"
 START = "renkei local up, or start it where it is"
 LIBRARIES = ("aiokafka", "pyarrow", "pyruhvro", "psycopg", "pydantic")
-PRIVATE = stat.S_IRWXG | stat.S_IRWXO
 
 
 class Verdict(StrEnum):
@@ -235,7 +234,7 @@ def permissions(stack: LocalStack) -> Iterator[Finding]:
         run / "receipt-keys",
     ]
     there = [path for path in secret if path.is_file()]
-    bad = [path for path in there if path.stat().st_mode & PRIVATE]
+    bad = [path for path in there if objection(path.stat(), is_secret=True)]
     if bad:
         names = " ".join(str(path) for path in bad)
         says = "others may read files with passwords"

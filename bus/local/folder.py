@@ -26,9 +26,9 @@ from typing import Any, Self
 import psutil
 
 from bus.errors import DataFolderInUse, EngineError
+from bus.files import OWNER_ONLY, write_private
 from bus.sealing.ring import new_key
 
-OWNER_ONLY = 0o600
 ATTEMPTS = 20
 UNUSABLE = ",:\n\r"
 
@@ -235,15 +235,6 @@ def process(pid: int, created: float) -> psutil.Process | None:
         return found if same and found.status() != psutil.STATUS_ZOMBIE else None
     except psutil.NoSuchProcess:
         return None
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file for the owner's eyes, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, OWNER_ONLY)
-    with os.fdopen(file, "w", encoding="utf-8") as stream:
-        stream.write(text)
-    temporary.replace(path)
 
 
 def read_json(path: Path) -> Mapping[str, Any] | None:

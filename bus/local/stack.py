@@ -19,7 +19,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
-import yaml
 
 from bus.errors import EngineError
 from bus.local import artifacts, engine, folder, ports, state, supervisor
@@ -29,6 +28,7 @@ from bus.local.folder import Folder
 from bus.local.maven import repository
 from bus.local.progress import Progress, Silent, Step
 from bus.local.state import Phase, State
+from bus.yamltext import load_yaml
 
 __all__ = ["Endpoints", "EngineStatus", "LocalStack", "Status"]
 
@@ -214,7 +214,7 @@ class LocalStack:
             text = self.folder.addresses.read_text(encoding="utf-8")
         except FileNotFoundError:
             return None
-        return Endpoints.of(yaml.safe_load(text))
+        return Endpoints.of(load_yaml(text))
 
     def status(self) -> Status:
         """Every engine with its process, as it is now."""

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from bus.local.folder import Folder, read_json, write_private
+from bus.files import write_private
+from bus.local.folder import Folder, read_json
 
 
 class Phase(StrEnum):

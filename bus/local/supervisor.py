@@ -28,7 +28,8 @@ import psutil
 import yaml
 
 from bus.errors import EngineError
-from bus.local import artifacts, engine, folder, ports
+from bus.files import write_private
+from bus.local import artifacts, engine, ports
 from bus.local.engine import Engine
 from bus.local.folder import Folder, Lock
 from bus.local.kafka import Kafka
@@ -156,7 +157,7 @@ class Supervisor:
             if each not in first:
                 self._launch(each)
         self._await([each for each in those if each not in database])
-        folder.write_private(self._folder.addresses, yaml.safe_dump(self._addresses()))
+        write_private(self._folder.addresses, yaml.safe_dump(self._addresses()))
         self._write(Phase.UP)
 
     def _launch(self, each: Supervised) -> None:

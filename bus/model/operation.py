@@ -36,6 +36,12 @@ class Operation:
     note: str | None = None  # why an operator paused it: a ticket's number, never personal data
 
     @property
+    def name(self) -> str:
+        """``system/stream``, or the lane: ``system/stream/partition``."""
+        lane = f"{self.system}/{self.stream}"
+        return lane if self.partition is None else f"{lane}/{self.partition}"
+
+    @property
     def has_gone_back(self) -> bool:
         """Whether it is a lane's word that its store went back; ``offset`` is where it stands.
 

@@ -1,63 +1,8 @@
-"""What operators ask and do. Commands, and any page, are a skin over this."""
+"""What operators ask and do. Commands, and any page, are a skin over this: parse, ask, draw.
 
-from bus.operate.auditing import anchor, prune_ledger, verify
-from bus.operate.erasing import open_erasing
-from bus.operate.naming import (
-    configured_names,
-    is_known_elsewhere,
-    outbox_names,
-    stream_names,
-    system_names,
-)
-from bus.operate.protecting import protections
-from bus.operate.providing import period, provided, provisions_of
-from bus.operate.questions import LogTimes, entitled, standings
-from bus.operate.rebuilding import rebuilding
-from bus.operate.running import DELIVER, Duty, duties, expected_systems, hosted
-from bus.operate.sealing import sealed
-from bus.operate.session import (
-    desk,
-    editions,
-    operations,
-    operator,
-    parked_events,
-    received,
-    receivers,
-)
-from bus.operate.simulating import simulate
-from bus.operate.throughput import throughput
-
-__all__ = [
-    "DELIVER",
-    "Duty",
-    "LogTimes",
-    "anchor",
-    "configured_names",
-    "desk",
-    "duties",
-    "editions",
-    "entitled",
-    "expected_systems",
-    "hosted",
-    "is_known_elsewhere",
-    "open_erasing",
-    "operations",
-    "operator",
-    "outbox_names",
-    "parked_events",
-    "period",
-    "protections",
-    "provided",
-    "provisions_of",
-    "prune_ledger",
-    "rebuilding",
-    "received",
-    "receivers",
-    "sealed",
-    "simulate",
-    "standings",
-    "stream_names",
-    "system_names",
-    "throughput",
-    "verify",
-]
+- *session*: streams, log, registry, ledger and the bus's own streams, each opened once.
+- *questions*: what returns a value and changes nothing.
+- *deeds*: planned with counts, then performed by an actor, recorded in the journal.
+- *documents*: one shape for machines of each value.
+- *jobs*: what takes a while.
+"""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,8 +12,21 @@ from bus.broker import Broker
 from bus.catalog import Catalog
 from bus.control.editions import Editions
 from bus.errors import ConfigurationError, FilesRefused
-from bus.model import Edition, Fault, digest_of
-from bus.policy import Difference, Reading, Subscription, diff, in_force, read_files
+from bus.model import Edition, Fault, Suppression, digest_of
+from bus.model.deed import Act
+from bus.operate.deeds import Order
+from bus.operate.deeds import Planned as ToRecord
+from bus.operate.session import Session
+from bus.policy import (
+    Difference,
+    Reading,
+    Subscription,
+    diff,
+    in_force,
+    read_files,
+    read_subscriptions,
+)
+from bus.policy.diff import Kind
 from bus.policy.subscriptions import FOLDER
 
 
@@ -119,3 +132,109 @@ async def insist_on_topics(plan: Plan, catalog: Catalog, cluster: Broker) -> Non
         raise ConfigurationError(
             "a topic does not exist; make it with: renkei topics apply", topics=",".join(missing)
         )
+
+
+async def plan_of(session: Session, paths: Sequence[Path]) -> Plan:
+    """What putting the files of *paths* in force would change; none named: the installation's own.
+
+    Raises:
+        ConfigurationError: There is no file.
+        FilesRefused: They have faults, or what they grant is not in force today.
+        Unavailable: Broker or registry does not answer.
+    """
+    catalog = session.catalog
+    installed = read_subscriptions(catalog, session.settings.schemas)
+    chosen = files_in(paths, catalog.folder)
+    return plan(chosen, installed, await session.editions(), catalog)
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Put subscriptions in force: every delivering process takes them up within about a second."""
+
+    paths: Sequence[Path]
+
+    async def plan(self, session: Session) -> ApplyPreview:
+        """What that would change.
+
+        Raises:
+            ConfigurationError: There is no file, or a topic is missing.
+            FilesRefused: They have faults, or what they grant is not in force today.
+            Unavailable: Broker or registry does not answer.
+        """
+        found = await plan_of(session, self.paths)
+        await insist_on_topics(found, session.catalog, await session.broker())
+        return ApplyPreview(found)
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyPreview:
+    """What some files would put in force."""
+
+    plan: Plan
+    applied: list[Planned] = field(default_factory=list)
+    """What is in force by it so far, also where one of them could not be put in force."""
+
+    @property
+    def planned(self) -> ToRecord:
+        """What it comes to; where nothing changes, that is well."""
+        return ToRecord(act=Act.APPLY, count=len(self.plan.planned), may_be_empty=True)
+
+    async def perform(self, session: Session, order: Order) -> Sequence[Planned]:
+        """Put them in force, one by one.
+
+        Raises:
+            EditionOvertaken: Somebody else applied one meanwhile; those before it are in force.
+            Unavailable: Broker or registry does not answer.
+        """
+        editions = await session.editions()
+        for each in self.plan.planned:
+            await editions.apply(each.edition(order.actor.name))
+            self.applied.append(each)
+        return self.applied
+
+
+def consequences(difference: Difference) -> Iterator[str]:
+    """What becomes of what the system holds, beyond what the difference itself says."""
+    if difference.kind is Kind.LOST:
+        yield "  everything that the system holds of the stream is taken away"
+    elif begins_anew(difference):
+        yield "  all rows are taken away, and delivered anew where they fit the conditions"
+    elif difference.event_types_lost:
+        yield "  rows that these events wrote are taken away"
+    if difference.suppression == (Suppression.CAPABLE, Suppression.WITHHOLD):
+        yield "  all locations are taken away, until a rebuild"
+
+
+def begins_anew(difference: Difference) -> bool:
+    """Whether the store empties the table by itself, and the lanes begin at the beginning."""
+    return difference.kind is Kind.CHANGED and bool(difference.conditions_new)
+
+
+def to_rebuild(found: Plan) -> list[tuple[str, str]]:
+    """System and stream of what must be rebuilt by a person."""
+    return [
+        (each.system, each.stream)
+        for each in found.differences
+        if each.needs_rebuild and not begins_anew(each)
+    ]
+
+
+def difference(old: Path, new: Path, catalog: Catalog) -> tuple[Difference, ...]:
+    """What changes from one file, or folder of files, to another.
+
+    Raises:
+        ConfigurationError: There is none.
+        FilesRefused: They have faults.
+    """
+    return diff(_subscriptions(old, catalog), _subscriptions(new, catalog), catalog)
+
+
+def _subscriptions(path: Path, catalog: Catalog) -> Mapping[str, Subscription]:
+    reading = read_files(files_in([path], path), catalog)
+    if reading.errors:
+        raise FilesRefused(
+            "the subscriptions have faults",
+            reading.errors, count=len(reading.errors), folder=str(path),
+        )  # fmt: skip
+    return reading.subscriptions

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from bus.access import erasure_key
-from bus.app.configured import catalog
-from bus.app.keys import proofs
-from bus.app.outside import broker, registry
 from bus.broker import Broker
 from bus.catalog.reading import Reads
-from bus.catalog.wire import Reader
+from bus.errors import ConfigurationError, UnknownName
 from bus.ledger.anchor import Anchor
-from bus.ledger.audit import Audit, Choice, LogSide, Step, Verdict, anchor_of
+from bus.ledger.anchor import read as parsed
+from bus.ledger.audit import Audit, Choice, LogSide, Verdict, anchor_of
+from bus.ledger.chains import Finding
 from bus.ledger.custody import KEY, Deeds, Marks, deeds, row_of
 from bus.ledger.prune import Pruned, prune
 from bus.ledger.store import prepare
@@ -23,98 +21,181 @@ from bus.log.internal import InternalTopic
 from bus.log.partition import opened
 from bus.model import Stream
 from bus.model.custody import Custody, CustodyAct
-from bus.operate.session import operator
+from bus.model.deed import Act
+from bus.operate.actor import Actor
+from bus.operate.deeds import Order, Planned
+from bus.operate.jobs import Progress, Told
+from bus.operate.session import Session
 from bus.sealing import Proofs, Statement
-from bus.settings import Settings
+
+__all__ = [
+    "Anchor",
+    "Choice",
+    "Finding",
+    "Pruned",
+    "Verdict",
+]  # what verifying is asked, and what it names
 
 
 async def verify(
-    settings: Settings,
+    session: Session,
     choice: Choice,
-    step: Step,
+    told: Told,
     *,
     anchor: Anchor | None = None,
     with_log: bool = True,
-) -> Verdict:
-    """What is wrong with the ledger of these settings.
+) -> Verified:
+    """What is wrong with the ledger.
 
     Args:
+        session: Where it is.
         choice: What of it.
-        step: Told how far it is.
+        told: How far it is.
         anchor: Heads that must be there.
         with_log: Whether it is held against the log as well.
 
     Raises:
         KeysUnusable: There are no keys that prove receipts.
+        UnknownName: The ledger has no receipts of what was chosen.
         Unavailable: Database, broker or registry does not answer.
     """
-    ring = await proofs(settings).ring()
+
+    def step(what: str) -> None:
+        told(Progress(what))
+
+    settings = session.settings
+    ring = await session.proofs.ring()
     taken_before = datetime.now(UTC) - settings.provision_retention
     audit = Audit(settings.need("database"), choice, step, ring, taken_before)
-    if not with_log:
-        return await audit.run(None, anchor)
-    streams = catalog(settings)
-    async with registry(settings) as known, broker(settings) as cluster:
-        readers = {n: Reader(stream, streams, known) for n, stream in streams.streams.items()}
-        return await audit.run(LogSide(cluster, streams.streams, readers), anchor)
+    side = await _log_side(session) if with_log else None
+    verdict = await audit.run(side, anchor)
+    if (choice.system or choice.stream) and not verdict.lanes:
+        raise UnknownName(
+            "the ledger has no receipts of this", system=choice.system, stream=choice.stream
+        )
+    return Verified(verdict, anchor, with_log=with_log)
 
 
-async def anchor(settings: Settings) -> Anchor:
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A verdict, and what the ledger was held against."""
+
+    verdict: Verdict
+    anchor: Anchor | None
+    with_log: bool
+
+
+async def _log_side(session: Session) -> LogSide:
+    streams = session.catalog.streams
+    readers = {name: await session.reader(name) for name in streams}
+    return LogSide(await session.broker(), streams, readers)
+
+
+def read_anchor(file: Path) -> Anchor:
+    """The anchor in a file.
+
+    Raises:
+        ConfigurationError: It cannot be read, or is none.
+    """
+    try:
+        return parsed(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError("cannot read the anchor", file=str(file)) from error
+
+
+async def anchor(session: Session, actor: Actor) -> Anchor:
     """Where every chain of the ledger ends now; that it was asked for is recorded.
 
     Raises:
         KeysUnusable: There are no keys that prove it.
         Unavailable: Database, broker or registry does not answer.
     """
-    async with _custodian(settings) as custodian:
-        found = await anchor_of(settings.need("database"), datetime.now(UTC))
-        await custodian.record(CustodyAct.ANCHORED, len(found.heads), found.digest)
+    custodian = await _custodian(session, actor)
+    found = await anchor_of(session.settings.need("database"), datetime.now(UTC))
+    await custodian.record(CustodyAct.ANCHORED, len(found.heads), found.digest)
     return found
 
 
-async def prune_ledger(settings: Settings, *, is_dry: bool) -> Pruned:
-    """Take from the ledger what is older than it is to be kept; it is recorded before it is done.
+@dataclass(frozen=True, slots=True)
+class Prune:
+    """Take from the ledger what is older than it is to be kept."""
 
-    Raises:
-        ConfigurationError: The ledger has marks of retention that nobody recorded.
-        KeysUnusable: There are no keys that prove it.
-        Unavailable: Database, broker or registry does not answer.
-    """
+    is_counted: bool = True  # counting takes as long as taking
+
+    async def plan(self, session: Session) -> PrunePreview:
+        """What would be taken.
+
+        Raises:
+            ConfigurationError: The ledger has marks of retention that nobody recorded.
+            Unavailable: Database, broker or registry does not answer.
+        """
+        if not self.is_counted:
+            return PrunePreview(None)
+        actor = Actor.of(None)
+        return PrunePreview(await _prune(session, actor, is_dry=True))
+
+
+@dataclass(frozen=True, slots=True)
+class PrunePreview:
+    """What would be taken; None: it was not counted."""
+
+    pruned: Pruned | None
+
+    @property
+    def planned(self) -> Planned:
+        """What it comes to: also nothing is a pruning."""
+        count = 0 if self.pruned is None else self.pruned.rows
+        return Planned(act=Act.PRUNE, count=count, may_be_empty=True)
+
+    async def perform(self, session: Session, order: Order) -> Pruned:
+        """Take it; what was taken is recorded and proved before it takes effect.
+
+        Raises:
+            ConfigurationError: The ledger has marks of retention that nobody recorded.
+            KeysUnusable: There are no keys that prove it.
+            Unavailable: Database, broker or registry does not answer.
+        """
+        return await _prune(session, order.actor, is_dry=False)
+
+
+async def _prune(session: Session, actor: Actor, *, is_dry: bool) -> Pruned:
+    settings = session.settings
     uri = settings.need("database")
-    streams = [s.name for s in catalog(settings).streams.values() if not s.is_internal]
+    streams = [s.name for s in session.catalog.streams.values() if not s.is_internal]
     before = datetime.now(UTC) - settings.provision_retention
     key = None if settings.erasure_key_file is None else erasure_key(settings)
-    async with _custodian(settings) as custodian:
+    custodian = await _custodian(session, actor)
 
-        async def insist(left: Marks) -> None:
-            (await custodian.deeds()).insist_on(left)
+    async def insist(left: Marks) -> None:
+        (await custodian.deeds()).insist_on(left)
 
-        async def record(done: Pruned, left: Marks) -> None:
-            await custodian.record(CustodyAct.PRUNED, done.receipts, left.digest, done.before)
+    async def record(done: Pruned, left: Marks) -> None:
+        await custodian.record(CustodyAct.PRUNED, done.receipts, left.digest, done.before)
 
-        await prepare(uri, streams)
-        return await prune(
-            uri,
-            before,
-            streams,
-            is_dry=is_dry,
-            insist=insist,
-            record=record,
-            erasure_key=key,
-        )
+    await prepare(uri, streams)
+    return await prune(
+        uri, before, streams, is_dry=is_dry, insist=insist, record=record, erasure_key=key
+    )
 
 
 class Custodian:
     """Records what is done to the ledger, by whom."""
 
     def __init__(
-        self, cluster: Broker, topic: InternalTopic, stream: Stream, reader: Reads, proofs: Proofs
+        self,
+        cluster: Broker,
+        topic: InternalTopic,
+        stream: Stream,
+        reader: Reads,
+        proofs: Proofs,
+        operator: str,
     ) -> None:
         self._cluster = cluster
         self._topic = topic
         self._stream = stream
         self._reader = reader
         self._proofs = proofs
+        self._operator = operator
 
     async def deeds(self) -> Deeds:
         """What was recorded so far.
@@ -139,7 +220,7 @@ class Custodian:
         deed = Custody(
             act=act,
             at=datetime.now(UTC),
-            operator=operator(),
+            operator=self._operator,
             receipts=receipts,
             digest=digest,
             before=before,
@@ -148,17 +229,8 @@ class Custodian:
         await self._topic.append([KEY], [row_of(replace(deed, proof=proof))])
 
 
-@asynccontextmanager
-async def _custodian(settings: Settings) -> AsyncIterator[Custodian]:
-    keys = proofs(settings)
-    await keys.ring()
-    streams = catalog(settings)
-    stream = streams.stream("custody")
-    async with registry(settings) as known, broker(settings) as cluster:
-        producer = cluster.producer(client_id="renkei-ledger")
-        await producer.start()
-        try:
-            topic = InternalTopic(cluster, producer, known, stream)
-            yield Custodian(cluster, topic, stream, Reader(stream, streams, known), keys)
-        finally:
-            await producer.close()
+async def _custodian(session: Session, actor: Actor) -> Custodian:
+    await session.proofs.ring()  # before anything is opened
+    topic, reader = await session.topic("custody"), await session.reader("custody")
+    stream = session.catalog.stream("custody")
+    return Custodian(await session.broker(), topic, stream, reader, session.proofs, actor.name)

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from bus.access import erasure_key, number_form
-from bus.app.configured import catalog
-from bus.app.outside import broker, ledger, registry
-from bus.broker import Broker
 from bus.catalog import Catalog
-from bus.catalog.registry import Registry
-from bus.catalog.wire import Reader
 from bus.clock import SystemClock
 from bus.control.erasing import Erasures
 from bus.control.fence import RESTS_ON, Fence
@@ -23,12 +18,14 @@ from bus.ledger.erasable import Erasable, KnownKey
 from bus.ledger.provided import Period, Provided
 from bus.ledger.provisions import Provision
 from bus.ledger.subjects import PersonsStreams, persons_streams
-from bus.log.internal import InternalTopic
 from bus.model import PROTECTION, Operation, Stream, event_key
+from bus.model.deed import Act
 from bus.model.erasure import Erasure, ErasureState, subject_digest
 from bus.model.number import comparable_key
-from bus.operate.providing import whose
+from bus.operate.deeds import Order, Planned
+from bus.operate.disclosures import whose
 from bus.operate.questions import entitled
+from bus.operate.session import Session
 from bus.settings import Settings
 
 
@@ -180,33 +177,103 @@ def _covers(before: Erasure, known: Sequence[KnownKey]) -> bool:
     return all(key.offset < first.get((key.stream, key.partition), -1) for key in known)
 
 
-async def open_erasing(stack: AsyncExitStack, settings: Settings) -> Erasing:
-    """What an erasure needs, until *stack* ends.
+@asynccontextmanager
+async def erasing(session: Session) -> AsyncIterator[Erasing]:
+    """What an erasure needs.
 
     Raises:
         Unavailable: Database, broker or registry does not answer.
     """
-    erasure_key(settings)  # before anything is opened
-    streams = catalog(settings)
-    known: Registry = await stack.enter_async_context(registry(settings))
-    cluster: Broker = await stack.enter_async_context(broker(settings))
-    asked = await stack.enter_async_context(ledger(settings))
-    producer = cluster.producer(client_id="renkei-eraser")
-    await producer.start()
-    stack.push_async_callback(producer.close)
+    erasure_key(session.settings)  # before anything is opened
+    streams, cluster = session.catalog, await session.broker()
     own = streams.stream("erasure")
+    readers = {name: await session.reader(name) for name in RESTS_ON}
     erasures = Erasures(
         cluster,
-        producer,
-        InternalTopic(cluster, producer, known, own),
+        await session.producer(),
+        await session.topic("erasure"),
         own,
-        Reader(own, streams, known),
+        await session.reader("erasure"),
         SystemClock(),
     )
-    stack.push_async_callback(erasures.close)
-    await erasures.start()
-    readers = {name: Reader(streams.stream(name), streams, known) for name in RESTS_ON}
-    fence = Fence(cluster, streams.streams, readers, number_form(settings))
-    stack.push_async_callback(fence.close)
-    await fence.start()
-    return Erasing(settings, streams, asked, erasures, fence)
+    fence = Fence(cluster, streams.streams, readers, number_form(session.settings))
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(erasures.close)
+        await erasures.start()
+        stack.push_async_callback(fence.close)
+        await fence.start()
+        yield Erasing(session.settings, streams, await session.ledger(), erasures, fence)
+
+
+@dataclass(frozen=True, slots=True)
+class Erase:
+    """Have a subject leave every store."""
+
+    subject: str
+
+    async def plan(self, session: Session) -> ErasePreview:
+        """What that would do.
+
+        Raises:
+            UnknownName: The ledger knows nothing of the number.
+            ErasureRefused: The subject is under protection.
+        """
+        opened = await session.enter(erasing(session))
+        return ErasePreview(opened, await opened.plan(self.subject))
+
+
+@dataclass(frozen=True, slots=True)
+class ErasePreview:
+    """What an erasure would do."""
+
+    erasing: Erasing
+    plan: ErasurePlan
+
+    @property
+    def planned(self) -> Planned:
+        """What it comes to, as a deed."""
+        return Planned(
+            act=Act.ERASE,
+            count=0 if self.plan.is_done else len(self.plan.keys),
+            nothing="erased already",
+            subject_digest=self.plan.digest,
+        )
+
+    @property
+    def looked_up(self) -> Planned:
+        """What looking at it alone comes to."""
+        known = sum(self.plan.known.values())
+        return Planned(act=Act.ERASURE_OF, count=known, subject_digest=self.plan.digest)
+
+    async def perform(self, _: Session, order: Order) -> Erasure:
+        """Do it.
+
+        Raises:
+            Unavailable: Something does not answer; erasing again finishes it.
+        """
+        return await self.erasing.erase(self.plan, operator=order.actor.name, reason=order.note)
+
+
+def not_reached(plan: ErasurePlan) -> list[tuple[str, list[str]]]:
+    """What stays although the subject is erased, and with whom."""
+    stays = [
+        (
+            "rows in a system whose grant or lane has ended: it must delete them itself",
+            sorted({f"{c.system}/{c.stream}" for c in plan.copies if not c.has_lane}),
+        ),
+        (
+            "files, printouts and copies that a system made of what it was given",
+            sorted({copies.system for copies in plan.copies}),
+        ),
+        (
+            "records under another number that name the person: their owners must publish them",
+            [f"{s.name} ({', '.join(s.providers)})" for s in plan.naming],
+        ),
+        ("a core system's own tables, and changes in its outbox", list(plan.outboxes)),
+        (
+            "the record of what was given: number and receipts, until retention takes them",
+            ["ledger"],
+        ),
+        ("the log, until it is compacted; and backups of databases and of the log", ["kafka"]),
+    ]
+    return [(what, who) for what, who in stays if who]

@@ -3,13 +3,11 @@ in what was applied, said and delivered before it is called unknown."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 
 from bus.app.configured import catalog
-from bus.app.outside import ledger
 from bus.errors import BusError
-from bus.operate.session import desk
+from bus.operate.session import Session
 from bus.policy import LEDGER, read_subscriptions
 from bus.settings import Settings
 
@@ -38,36 +36,32 @@ def outbox_names(settings: Settings) -> list[str]:
     return sorted(settings.outboxes)
 
 
-def is_known_elsewhere(settings: Settings, system: str) -> bool | None:
+async def is_known_elsewhere(session: Session, system: str) -> bool | None:
     """Whether an edition was ever applied for a system, anything of it is paused, stopped or set
     aside, or the ledger has receipts of it; None if that cannot be asked."""
+    settings = session.settings
     answers: list[bool | None] = []
     if settings.kafka is not None and settings.registry is not None:
-        answers.append(_asked(lambda: _is_spoken_of(settings, system)))
+        answers.append(await _answer(_is_spoken_of(session, system)))
     if settings.database is not None:
-        answers.append(_asked(lambda: _has_receipts(settings, system)))
+        answers.append(await _answer(_has_receipts(session, system)))
     return True if True in answers else None if None in answers else False
 
 
-def _asked(question: Callable[[], Awaitable[bool]]) -> bool | None:
-    async def ask() -> bool:
-        return await question()
-
+async def _answer(question: Awaitable[bool]) -> bool | None:
     try:
-        return asyncio.run(ask())
+        return await question
     except BusError:
         return None
 
 
-async def _is_spoken_of(settings: Settings, system: str) -> bool:
-    async with desk(settings) as at:
-        if system in (await at.editions()).newest:
-            return True
-        if (await at.operations()).standing(system):
-            return True
-        return bool((await at.parked()).open_events(system))
+async def _is_spoken_of(session: Session, system: str) -> bool:
+    if system in (await session.editions()).newest:
+        return True
+    if (await session.operations()).standing(system):
+        return True
+    return bool((await session.parked()).open_events(system))
 
 
-async def _has_receipts(settings: Settings, system: str) -> bool:
-    async with ledger(settings) as asked:
-        return await asked.knows_system(system)
+async def _has_receipts(session: Session, system: str) -> bool:
+    return await (await session.ledger()).knows_system(system)

@@ -1,30 +1,32 @@
-"""What the ledger and the log are asked: has it arrived, and how far is everybody?"""
+"""What is asked of ledger and log together: has it arrived, and how far is everybody?"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from bus.app.configured import catalog, granted, this_day
-from bus.app.outside import broker
-from bus.broker.kafka import KafkaBroker
+from bus.app.configured import granted, this_day
+from bus.deliver.overdue import overdue_after
 from bus.errors import Unavailable
 from bus.ledger import Ledger, Reach
 from bus.ledger.logtimes import logged_at
 from bus.ledger.reach import EventPlace, timed
 from bus.ledger.standing import Standing
 from bus.ledger.standing import standings as standings_of
+from bus.operate.running import DELIVER, Duty, duties, expected_systems
+from bus.operate.session import Session
 from bus.settings import Settings
 
-ANSWER_WITHIN = timedelta(seconds=5)
+__all__ = ["Standing"]  # one system and one stream
 
 
 class LogTimes:
     """When the log took a change's events: asked once for each, and not at all while it is away."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(self, session: Session) -> None:
+        self._session = session
         self._known: dict[EventPlace, datetime] = {}
 
     async def told(self, reach: Reach) -> Reach:
@@ -36,26 +38,51 @@ class LogTimes:
         return timed(reach, self._known)
 
     async def _asked(self, places: Sequence[EventPlace]) -> dict[EventPlace, datetime]:
-        streams = catalog(self._settings)
+        streams = self._session.catalog
         wanted = {
             ((streams.stream(name).topic, partition), offset): (name, partition, offset)
             for name, partition, offset in places
         }
-        async with broker(self._settings, patience=ANSWER_WITHIN) as cluster:
-            found = await logged_at(cluster, wanted)
+        found = await logged_at(await self._session.broker(), wanted)
         return {wanted[place]: at for place, at in found.items()}
 
 
-async def standings(settings: Settings, broker: KafkaBroker, ledger: Ledger) -> list[Standing]:
-    """How each system stands with each stream that it is granted today."""
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """How each system stands with each stream that it is granted today, and who should run."""
+
+    standings: Sequence[Standing]
+    duties: Sequence[Duty]
+    limit: timedelta  # how long an event may be set aside
+
+    def is_hosted(self, one: Standing) -> bool:
+        """Whether somebody delivers to the system."""
+        unhosted = {d.system for d in self.duties if d.command == DELIVER and not d.is_done}
+        return one.system not in unhosted
+
+    def is_overdue(self, one: Standing) -> bool:
+        """Whether something of it has been set aside for too long."""
+        return one.parked_for is not None and one.parked_for >= self.limit
+
+
+async def status(session: Session) -> Overview:
+    """How everybody stands.
+
+    Raises:
+        ConfigurationError: There is no ledger in this database.
+        Unavailable: Log or ledger does not answer.
+    """
     now = datetime.now(UTC)
-    streams = catalog(settings)
+    ledger, broker = await session.ledger(), await session.broker()
     receiving = {
-        system: [streams.stream(name) for name in sorted(mine)]
-        for system, mine in (await entitled(settings, ledger)).items()
+        system: [session.catalog.stream(name) for name in sorted(mine)]
+        for system, mine in (await entitled(session.settings, ledger)).items()
         if mine
     }
-    return await standings_of(broker, ledger, receiving, now=now)
+    found = await standings_of(broker, ledger, receiving, now=now)
+    systems = expected_systems(session.settings, await ledger.editions())
+    running = await duties(session, systems)
+    return Overview(found, running, overdue_after(session.settings))
 
 
 async def entitled(

@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from bus.app.deliveries import sharing
 from bus.app.entitling import Entitling
 from bus.app.mask_keys import mask_keys
-from bus.app.outside import broker
 from bus.app.systems import connections
 from bus.connect import Fresh, Left
 from bus.deliver.fleet import Feed
 from bus.deliver.shared import Shared
 from bus.errors import ConfigurationError
+from bus.model.deed import Act
+from bus.operate.deeds import Order, Planned
+from bus.operate.jobs import Progress, Told
+from bus.operate.session import Session
 from bus.policy import LEDGER, read_subscriptions
-from bus.rebuild.rebuild import Rebuild, Rebuilt, staging
-from bus.settings import Settings
+from bus.rebuild.rebuild import Rebuild as Filling
+from bus.rebuild.rebuild import Rebuilt, staging
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ class Rebuilding:
         Raises:
             BusError: It cannot be; the table in use is as it was.
         """
-        return await Rebuild(
+        return await Filling(
             feed.view,
             feed.topic,
             reader=feed.reader,
@@ -79,7 +82,7 @@ class Rebuilding:
 
 @asynccontextmanager
 async def rebuilding(
-    settings: Settings, system: str, stream: str | None = None
+    session: Session, system: str, stream: str | None = None
 ) -> AsyncIterator[Rebuilding]:
     """What of *system* can be rebuilt: one stream, or all that it receives today.
 
@@ -88,11 +91,11 @@ async def rebuilding(
             ledger.
         PolicyError: It may have nothing today.
     """
+    settings = session.settings
     if system == LEDGER:
         raise ConfigurationError("the ledger is a history; it is not rebuilt", system=system)
     chosen, keys = connections(settings, [system]), mask_keys(settings)
-    async with broker(settings) as cluster, sharing(settings, cluster) as found:
-        streams, readers, both = found
+    async with sharing(settings, await session.broker()) as (streams, readers, both):
         files = read_subscriptions(streams, settings.schemas)
         entitling = Entitling(streams, files, chosen, readers, both, keys)
         feeds, _ = entitling.of(system)
@@ -105,3 +108,135 @@ async def rebuilding(
                     "the system does not receive this stream", system=system, stream=stream
                 )
         yield Rebuilding(feeds, both)
+
+
+@dataclass(frozen=True, slots=True)
+class ToRebuild:
+    """One stream's table that would be filled anew, and how many events its log has room for."""
+
+    feed: Feed
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """One stream's table, filled anew."""
+
+    feed: Feed
+    rebuilt: Rebuilt
+
+
+@dataclass(frozen=True, slots=True)
+class HalfFilled:
+    """What an earlier rebuild left of one stream."""
+
+    feed: Feed
+    left: Left
+    is_dry: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuild:
+    """Fill a system's tables anew from the log, and put them in place."""
+
+    system: str
+    stream: str | None = None  # None: all that it receives, one by one
+    told: Told = lambda _: None
+
+    async def plan(self, session: Session) -> RebuildPreview:
+        """Which tables, from how many events.
+
+        Raises:
+            ConfigurationError: It cannot be rebuilt.
+            PolicyError: The system may have nothing today.
+        """
+        opened = await session.enter(rebuilding(session, self.system, self.stream))
+        found = [ToRebuild(feed, await opened.events(feed)) for feed in opened.feeds]
+        return RebuildPreview(self, opened, found)
+
+
+@dataclass(frozen=True, slots=True)
+class RebuildPreview:
+    """Tables that would be filled anew."""
+
+    wanted: Rebuild
+    opened: Rebuilding
+    tables: Sequence[ToRebuild]
+
+    @property
+    def planned(self) -> Planned:
+        """What it comes to."""
+        return Planned(
+            act=Act.REBUILD,
+            count=sum(table.events for table in self.tables),
+            may_be_empty=True,
+            system=self.wanted.system,
+            stream=self.wanted.stream,
+        )
+
+    async def perform(self, _: Session, __: Order) -> list[Done]:
+        """Fill them one by one, and put each in place.
+
+        Raises:
+            BusError: One cannot be; those before it are in place, the others as they were.
+        """
+        done = []
+        for table in self.tables:
+            name = table.feed.view.stream
+
+            def progress(events: int, total: int, name: str = name) -> None:
+                self.wanted.told(Progress(name, events, total))
+
+            self.wanted.told(Progress(name))
+            done.append(Done(table.feed, await self.opened.rebuild(table.feed, progress)))
+        return done
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """Take away what an earlier rebuild left half filled."""
+
+    system: str
+    stream: str | None = None
+
+    async def plan(self, session: Session) -> DiscardPreview:
+        """What is there."""
+        opened = await session.enter(rebuilding(session, self.system, self.stream))
+        each = [(feed, await opened.left(feed)) for feed in opened.feeds]
+        found = [HalfFilled(feed, left, True) for feed, left in each if left is not None]
+        return DiscardPreview(self, opened, found)
+
+
+@dataclass(frozen=True, slots=True)
+class DiscardPreview:
+    """What would be taken away."""
+
+    wanted: Discard
+    opened: Rebuilding
+    left: Sequence[HalfFilled]
+
+    @property
+    def planned(self) -> Planned:
+        """What it comes to."""
+        wanted = self.wanted
+        return Planned(
+            act=Act.REBUILD_DISCARD,
+            count=len(self.left),
+            nothing="no rebuild has left anything half filled",
+            where={"system": wanted.system, "stream": wanted.stream},
+            system=wanted.system,
+            stream=wanted.stream,
+        )
+
+    async def perform(self, _: Session, __: Order) -> list[HalfFilled]:
+        """Take it away.
+
+        Raises:
+            RebuildBusy: It is being filled now.
+        """
+        done = []
+        for each in self.left:
+            gone = await self.opened.discard(each.feed)
+            if gone is not None:
+                done.append(HalfFilled(each.feed, gone, False))
+        return done

@@ -13,22 +13,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
 
 from bus.app import outboxes
 from bus.app.configured import granted, this_day
-from bus.app.outside import broker
 from bus.app.systems import connections
-from bus.broker import Broker, group_of
+from bus.broker import group_of
 from bus.errors import BusError, Unavailable
 from bus.model import Edition
 from bus.observe.runner import Runner, runner_of
+from bus.operate.session import ANSWER_WITHIN, Session
 from bus.policy import LEDGER
 from bus.settings import Settings
 
 DELIVER, RELAY, MONITOR = "deliver", "relay run", "monitor run"
-ANSWER_WITHIN = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,25 +60,22 @@ def expected_systems(settings: Settings, editions: Mapping[str, Edition | BusErr
     return [s for s in connections(settings) if s == LEDGER or known.get(s)]
 
 
-async def hosted(
-    settings: Settings, systems: Collection[str], cluster: Broker | None = None
-) -> dict[str, Duty]:
+async def hosted(session: Session, systems: Collection[str]) -> dict[str, Duty]:
     """Who delivers to each of *systems*; where Kafka does not answer, that nobody can say."""
-    members = await _members(settings, [group_of(system) for system in systems], cluster)
+    members = await _members(session, [group_of(system) for system in systems])
     return {system: _in_group(DELIVER, system, members) for system in systems}
 
 
-async def duties(
-    settings: Settings, systems: Collection[str], cluster: Broker | None = None
-) -> list[Duty]:
-    """Everything that somebody must do by these settings, and who does it.
+async def duties(session: Session, systems: Collection[str]) -> list[Duty]:
+    """Everything that somebody must do by the session's settings, and who does it.
 
     Args:
         systems: That are to be delivered to (:func:`expected_systems`).
     """
+    settings = session.settings
     watched = settings.monitor_port is not None
     groups = [group_of(system) for system in [*systems, *(["monitor"] if watched else [])]]
-    members = await _members(settings, groups, cluster)
+    members = await _members(session, groups)
     found = [_in_group(DELIVER, system, members) for system in systems]
     found += await asyncio.gather(*(_sent(settings, s) for s in sorted(settings.outboxes)))
     if watched:
@@ -87,16 +83,21 @@ async def duties(
     return found
 
 
+async def all_duties(session: Session) -> list[Duty]:
+    """Everything that somebody must do, by what was applied as far as the log says."""
+    applied: Mapping[str, Edition | BusError] = {}
+    with suppress(Unavailable):  # then who runs cannot be seen either, and that is said of each
+        applied = (await session.editions()).newest
+    return await duties(session, expected_systems(session.settings, applied))
+
+
 async def _members(
-    settings: Settings, groups: Sequence[str], cluster: Broker | None
+    session: Session, groups: Sequence[str]
 ) -> Mapping[str, Sequence[str]] | Unavailable:
     if not groups:
         return {}
     try:
-        if cluster is not None:
-            return await cluster.members(groups)
-        async with broker(settings, patience=ANSWER_WITHIN) as own:
-            return await own.members(groups)
+        return await (await session.broker()).members(groups)
     except Unavailable as error:
         return error
 

@@ -2,24 +2,50 @@
 
 from __future__ import annotations
 
-from bus.app.configured import catalog
+from dataclasses import dataclass
+
 from bus.app.keys import seals
-from bus.app.outside import broker, registry
-from bus.catalog.wire import Reader
 from bus.operate.key_usage import Sealed, sealed_in
-from bus.settings import Settings
+from bus.operate.session import Session
 
 
-async def sealed(settings: Settings) -> list[Sealed]:
+async def sealed(session: Session) -> list[Sealed]:
     """What every topic holds that is sealed, by stream and key.
 
     Raises:
         KeysUnusable, Unavailable: There are no keys, or something does not answer.
     """
-    streams, keys, found = catalog(settings), seals(settings), list[Sealed]()
-    async with registry(settings) as known, broker(settings) as cluster:
-        for stream in streams.streams.values():
-            if stream.sealed:
-                reader = Reader(stream, streams, known)
-                found += await sealed_in(cluster, stream, reader, keys)
+    keys, found = seals(session.settings), list[Sealed]()
+    cluster = await session.broker()
+    for stream in session.catalog.streams.values():
+        if stream.sealed:
+            reader = await session.reader(stream.name)
+            found += await sealed_in(cluster, stream, reader, keys)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is sealed of a stream with one key, and what becomes of that key."""
+
+    sealed: Sealed
+    is_there: bool  # the key is known here
+    is_current: bool
+
+    @property
+    def may_be_retired(self) -> bool:
+        """Whether nothing needs the key any more."""
+        return self.is_there and not self.is_current and not self.sealed.values
+
+
+async def held(session: Session) -> list[Held]:
+    """What the log holds that is sealed, by stream and key.
+
+    Raises:
+        KeysUnusable, Unavailable: There are no keys, or something does not answer.
+    """
+    ring = await seals(session.settings).ring()
+    return [
+        Held(each, each.key in ring.keys, each.key == ring.current.id)
+        for each in await sealed(session)
+    ]

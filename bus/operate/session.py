@@ -1,134 +1,232 @@
-"""What operators do: events that are set aside, and lanes that are paused."""
+"""What an operator works with: streams, log, registry, ledger and the bus's own streams.
+
+Each is opened when it is asked for first, once, and all are closed together. Whoever asks several
+things asks them over one session, so that no command, and no page, opens Kafka twice.
+"""
 
 from __future__ import annotations
 
-import getpass
-import os
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TypeVar
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from typing import Protocol, Self, TypeVar
 
-from bus.app.configured import catalog, granted, this_day
-from bus.app.outside import broker, registry
+from bus.access import number_form
+from bus.app import configured, keys, outside
 from bus.backoff import BackOff
 from bus.broker import Broker, Producer
+from bus.catalog import Catalog
 from bus.catalog.registry import Registry
 from bus.catalog.wire import Reader
 from bus.clock import SystemClock
+from bus.control.deeds import Journal
 from bus.control.editions import Editions
 from bus.control.operations import Operations
 from bus.control.parked import ParkedIndex
 from bus.errors import BusError, UnknownName
+from bus.ledger import Ledger
 from bus.log.internal import InternalTopic
 from bus.log.tail import Follower
 from bus.model import Edition, Stream
 from bus.observe.tasks import Tasks
 from bus.policy import LEDGER
+from bus.publish.publisher import Publisher
+from bus.sealing import Proofs
 from bus.settings import Settings
 
+ANSWER_WITHIN = timedelta(seconds=5)
+"""For a question that has an answer without the log too: how long the log is waited for."""
 F = TypeVar("F", bound=Follower)
+T = TypeVar("T")
 
 
-class Desk:
-    """What an operator's command reads of the bus's own streams and says in them, over one
-    connection to the log. Each is opened when it is asked for first."""
+class OpensLog(Protocol):
+    """What comes into the log of some settings."""
 
-    def __init__(self, settings: Settings, cluster: Broker, ids: Registry, stack: AsyncExitStack):
-        self.broker = cluster
-        self._settings = settings
-        self._ids = ids
-        self._stack = stack
-        self._streams = catalog(settings)
+    def __call__(
+        self, settings: Settings, *, patience: timedelta
+    ) -> AbstractAsyncContextManager[Broker]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How a session comes into log and registry."""
+
+    log: OpensLog = outside.broker
+    registry: Callable[[Settings], AbstractAsyncContextManager[Registry]] = outside.registry
+
+
+class Session:
+    """One operator's work, for as long as the block lasts that it is entered with.
+
+    Args:
+        settings: Where everything is.
+        patience: How long the log is waited for.
+        ways: What comes into log and registry; other ones for tests.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        patience: timedelta = outside.PATIENCE,
+        ways: Ways | None = None,
+    ) -> None:
+        self.settings = settings
+        self._patience = patience
+        self._ways = ways or Ways()
+        self._stack = AsyncExitStack()
+        self._opening = asyncio.Lock()
+        self._broker: Broker | None = None
+        self._registry: Registry | None = None
         self._producer: Producer | None = None
+        self._ledger: Ledger | None = None
+        self._followers: dict[type[Follower], Follower] = {}
 
-    def reader(self, name: str) -> Reader:
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def enter(self, opened: AbstractAsyncContextManager[T]) -> T:
+        """Have something stay open for as long as the session."""
+        return await self._stack.enter_async_context(opened)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The streams.
+
+        Raises:
+            FilesRefused: The schema files have faults.
+        """
+        return configured.catalog(self.settings)
+
+    @cached_property
+    def proofs(self) -> Proofs:
+        """What proves the bus's own word."""
+        return keys.proofs(self.settings)
+
+    async def broker(self) -> Broker:
+        """The log.
+
+        Raises:
+            BrokerUnavailable: It does not answer; asked again, it is looked for again.
+        """
+        async with self._opening:
+            if self._broker is None:
+                opened = self._ways.log(self.settings, patience=self._patience)
+                self._broker = await self._stack.enter_async_context(opened)
+        return self._broker
+
+    async def registry(self) -> Registry:
+        """The schema registry.
+
+        Raises:
+            ConfigurationError: No registry is set, or not how to enter it.
+        """
+        async with self._opening:
+            if self._registry is None:
+                made = self._ways.registry(self.settings)
+                self._registry = await self._stack.enter_async_context(made)
+        return self._registry
+
+    async def ledger(self) -> Ledger:
+        """The ledger; it connects with the first question."""
+        async with self._opening:
+            if self._ledger is None:
+                made = outside.ledger(self.settings)
+                self._ledger = await self._stack.enter_async_context(made)
+        return self._ledger
+
+    async def producer(self) -> Producer:
+        """What appends to the log.
+
+        Raises:
+            BrokerUnavailable: It does not answer.
+        """
+        broker = await self.broker()
+        async with self._opening:
+            if self._producer is None:
+                made = broker.producer(client_id="renkei-operator")
+                await made.start()
+                self._stack.push_async_callback(made.close)
+                self._producer = made
+        return self._producer
+
+    async def reader(self, name: str) -> Reader:
         """What reads a stream."""
-        return Reader(self._streams.stream(name), self._streams, self._ids)
+        return Reader(self.catalog.stream(name), self.catalog, await self.registry())
+
+    async def topic(self, name: str) -> InternalTopic:
+        """What appends to one of the bus's own streams."""
+        stream = self.catalog.stream(name)
+        broker, producer = await self.broker(), await self.producer()
+        return InternalTopic(broker, producer, await self.registry(), stream)
+
+    async def publisher(self) -> Publisher:
+        """What publishes changes, over the same log; to be asked for once.
+
+        Raises:
+            BrokerUnavailable: The log does not answer.
+        """
+        made = Publisher(
+            self.catalog,
+            await self.registry(),
+            await self.broker(),
+            max_message_bytes=self.settings.max_message_bytes,
+            private_use=configured.private_use(self.settings),
+            form=number_form(self.settings),
+            seals=keys.seals(self.settings),
+        )
+        self._stack.push_async_callback(made.close)
+        await made.start()
+        return made
+
+    async def journal(self) -> Journal:
+        """Where deeds are recorded."""
+        return Journal(await self.topic("deed"), self.proofs)
 
     async def parked(self) -> ParkedIndex:
         """What is set aside, as the exception stream says now."""
-        made = ParkedIndex(self.broker, *await self._parts("exception"), SystemClock())
-        return await self._started(made)
+        if ParkedIndex not in self._followers:
+            made = ParkedIndex(await self.broker(), *await self._parts("exception"), SystemClock())
+            return await self._started(made)
+        return await self._now(ParkedIndex)
 
     async def operations(self) -> Operations:
         """How lanes are operated, as the operation stream says now."""
-        back_off = BackOff(self._settings.retry_first, self._settings.retry_most)
-        parts = await self._parts("operation")
-        return await self._started(
-            Operations(self.broker, *parts, SystemClock(), back_off, Tasks())
-        )
+        if Operations not in self._followers:
+            back_off = BackOff(self.settings.retry_first, self.settings.retry_most)
+            parts = await self._parts("operation")
+            made = Operations(await self.broker(), *parts, SystemClock(), back_off, Tasks())
+            return await self._started(made)
+        return await self._now(Operations)
 
     async def editions(self) -> Editions:
         """The editions of subscriptions, as their stream says now."""
-        return await self._started(Editions(self.broker, *await self._parts("subscription")))
+        if Editions not in self._followers:
+            made = Editions(await self.broker(), *await self._parts("subscription"))
+            return await self._started(made)
+        return await self._now(Editions)
 
     async def _parts(self, name: str) -> tuple[InternalTopic, Stream, Reader]:
-        if self._producer is None:
-            self._producer = self.broker.producer(client_id="renkei-operator")
-            await self._producer.start()
-            self._stack.push_async_callback(self._producer.close)
-        stream = self._streams.stream(name)
-        topic = InternalTopic(self.broker, self._producer, self._ids, stream)
-        return topic, stream, self.reader(name)
+        return await self.topic(name), self.catalog.stream(name), await self.reader(name)
 
     async def _started(self, follower: F) -> F:
         self._stack.push_async_callback(follower.close)
         await follower.start()
+        self._followers[type(follower)] = follower
         return follower
 
-
-@asynccontextmanager
-async def desk(settings: Settings) -> AsyncIterator[Desk]:
-    """A place to work at, for as long as the block lasts.
-
-    Raises:
-        Unavailable: Broker or registry does not answer.
-    """
-    async with AsyncExitStack() as stack:
-        ids = await stack.enter_async_context(registry(settings))
-        cluster = await stack.enter_async_context(broker(settings))
-        yield Desk(settings, cluster, ids, stack)
-
-
-@asynccontextmanager
-async def parked_events(settings: Settings) -> AsyncIterator[ParkedIndex]:
-    """What is set aside, as the exception stream says now.
-
-    Raises:
-        Unavailable: Broker or registry does not answer.
-    """
-    async with desk(settings) as at:
-        yield await at.parked()
-
-
-@asynccontextmanager
-async def operations(settings: Settings) -> AsyncIterator[Operations]:
-    """How lanes are operated, as the operation stream says now.
-
-    Raises:
-        Unavailable: Broker or registry does not answer.
-    """
-    async with desk(settings) as at:
-        yield await at.operations()
-
-
-@asynccontextmanager
-async def editions(settings: Settings) -> AsyncIterator[Editions]:
-    """The editions of subscriptions, as their stream says now.
-
-    Raises:
-        Unavailable: Broker or registry does not answer.
-    """
-    async with desk(settings) as at:
-        yield await at.editions()
-
-
-def operator() -> str:
-    """Who gives the command: the account's name, as the machine has it."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # an account without a name
-        return f"uid {os.getuid()}"
+    async def _now(self, kind: type[F]) -> F:
+        known = self._followers[kind]
+        assert isinstance(known, kind)
+        await known.catch_up()
+        return known
 
 
 def received(
@@ -141,8 +239,8 @@ def received(
         UnknownName: There is no subscription of this system.
     """
     if system == LEDGER:
-        return sorted(catalog(settings).streams)
-    known = granted(settings, this_day(), applied)
+        return sorted(configured.catalog(settings).streams)
+    known = configured.granted(settings, configured.this_day(), applied)
     if system not in known:
         raise UnknownName("this system receives nothing", system=system)
     return sorted(known[system])
@@ -152,5 +250,5 @@ def receivers(
     settings: Settings, stream: str, applied: Mapping[str, Edition | BusError]
 ) -> list[str]:
     """The systems that receive a stream today, and the ledger, which receives all."""
-    known = granted(settings, this_day(), applied)
+    known = configured.granted(settings, configured.this_day(), applied)
     return sorted({LEDGER, *(system for system, mine in known.items() if stream in mine)})

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from bus.app.configured import this_day
 from bus.app.deliveries import sharing
 from bus.app.mask_keys import mask_keys
-from bus.broker import Broker
 from bus.catalog import Catalog
 from bus.errors import ConfigurationError, PolicyError
 from bus.model import MaskKey, View
-from bus.operate.applying import Plan
+from bus.operate.applying import plan_of
 from bus.operate.impact import Comparison, Touched, count
+from bus.operate.jobs import Progress, Told
+from bus.operate.session import Session
 from bus.policy import Difference, Subscription, compile_view
-from bus.settings import Settings
-
-Progress = Callable[[str, int, int], None]
-"""Told the stream, and how many offsets of how many were read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +29,19 @@ class Simulated:
     unreadable: int  # events of the stream that could not be counted
 
 
-async def simulate(
-    settings: Settings, cluster: Broker, found: Plan, progress: Progress
-) -> list[Simulated]:
-    """Count whom each difference of *found* that changes a view touches, by system and stream.
+async def simulate(session: Session, paths: Sequence[Path], told: Told) -> list[Simulated]:
+    """Count whom each difference touches that the files of *paths* would make to a view, by system
+    and stream.
 
     Raises:
+        ConfigurationError: There is no file.
+        FilesRefused: They have faults.
         Unavailable: Broker or registry does not answer.
     """
-    keys = mask_keys(settings)
+    found = await plan_of(session, paths)
+    settings, keys = session.settings, mask_keys(session.settings)
     by_stream: dict[str, list[tuple[Difference, Comparison]]] = defaultdict(list)
-    async with sharing(settings, cluster) as (catalog, readers, both):
+    async with sharing(settings, await session.broker()) as (catalog, readers, both):
         for planned in found.planned:
             for difference in planned.differences:
                 if difference.changes_view:
@@ -52,11 +52,13 @@ async def simulate(
         simulated: list[Simulated] = []
         for name, compared in sorted(by_stream.items()):
 
-            def told(read: int, total: int, name: str = name) -> None:
-                progress(name, read, total)
+            def read_so_far(read: int, total: int, name: str = name) -> None:
+                told(Progress(name, read, total))
 
             comparisons = [comparison for _, comparison in compared]
-            unreadable = await count(catalog.stream(name), readers[name], comparisons, both, told)
+            unreadable = await count(
+                catalog.stream(name), readers[name], comparisons, both, read_so_far
+            )
             simulated += [
                 Simulated(difference, comparison.touched, unreadable)
                 for difference, comparison in compared

@@ -35,6 +35,7 @@ class Statement(StrEnum):
     POSITION = "position"  # where a lane stands, in its system's own store
     RECEIPT = "receipt"  # a receipt, in its log
     CUSTODY = "custody"  # what was taken from the ledger, or where it ended
+    DEED = "deed"  # what an operator did or looked up
     DIGEST = "digest"  # the events that were delivered
     CHANGE = "change"  # the id of a change that came without one
 

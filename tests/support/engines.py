@@ -22,8 +22,9 @@ from psycopg import sql
 
 from bus import settings
 from bus.errors import ConfigurationError
+from bus.files import write_private
 from bus.local.endpoints import Endpoints
-from bus.local.folder import Folder, is_held, process, read_json, write_private
+from bus.local.folder import Folder, is_held, process, read_json
 from bus.local.progress import Progress
 from bus.local.stack import LocalStack
 

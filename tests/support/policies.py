@@ -6,11 +6,9 @@ view, mask or projection of the product has a part in it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 import yaml
@@ -20,7 +18,6 @@ from bus.deliver.fleet import Feed
 from bus.errors import BusError
 from bus.model import Edition, View, digest_of
 from bus.policy import compile_view, in_force, last_day, read_subscriptions
-from bus.settings import Settings
 from tests.support.lanes import CATALOG, TODAY, Hosted, Town
 
 FILES = read_subscriptions(CATALOG)
@@ -126,9 +123,3 @@ def tiled(receipts: Sequence[Mapping[str, Any]], end: int) -> list[str]:
         views.append(receipt["view"])
     assert at == end
     return views
-
-
-@asynccontextmanager
-async def nothing_applied(_: Settings) -> AsyncIterator[Any]:
-    """In the place of ``bus.operate.editions``: the files hold for every system."""
-    yield SimpleNamespace(newest={})

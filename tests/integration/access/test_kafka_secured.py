@@ -24,6 +24,7 @@ from bus.local.checkup import Verdict
 from bus.model import Change
 from bus.monitor.watch import Monitor
 from bus.operate.questions import LogTimes
+from bus.operate.session import Session
 from bus.settings import Settings, load
 from tests.support.certificates import Authority
 from tests.support.changes import change, record
@@ -63,7 +64,9 @@ async def test_a_change_goes_all_the_way(
     assert (subject,) in rows
     async with app.ledger(settings) as ledger:
         granted = {SYSTEM: app.granted(settings, app.this_day())[SYSTEM]}
-        reach = await LogTimes(settings).told(await ledger.reach(outcome.change_id, granted))
+        found = await ledger.reach(outcome.change_id, granted)
+        async with Session(settings) as session:
+            reach = await LogTimes(session).told(found)
     assert [(one.system, one.state) for one in reach.systems] == [(SYSTEM, ReachState.APPLIED)]
     took = reach.systems[0].took  # nothing of what the clerk's system filled in, weeks ago
     assert took is not None

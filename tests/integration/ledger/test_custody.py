@@ -61,7 +61,7 @@ class Place:
     def custodian(self) -> Custodian:
         town, stream = self.town, CATALOG.stream("custody")
         topic = InternalTopic(town.broker, town.producer, town.registry, stream)
-        return Custodian(town.broker, topic, stream, town.reader("custody"), town.proofs)
+        return Custodian(town.broker, topic, stream, town.reader("custody"), town.proofs, "ops")
 
     async def prune(self, before: datetime, *, is_cut_off: bool = False) -> Pruned:
         custodian = self.custodian()

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from bus.cli.erase import document, not_reached
 from bus.clock import SystemClock
 from bus.conformance.sink_suite import rows_of
 from bus.control.erasing import Erasures
@@ -26,7 +25,8 @@ from bus.ledger.subjects import persons_streams
 from bus.log.internal import InternalTopic
 from bus.model import Change
 from bus.model.erasure import ErasureState, subject_digest
-from bus.operate.erasing import Erasing, ErasurePlan
+from bus.operate import documents
+from bus.operate.erasing import Erasing, ErasurePlan, not_reached
 from bus.publish.publisher import Publisher
 from bus.settings import OutboxConnection, Settings, SystemConnection
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
@@ -160,7 +160,7 @@ async def test_what_cannot_be_reached_is_said_by_name(place: Place) -> None:
     async with place.erasing(place.settings.model_copy(update={"systems": {}})) as erasing:
         plan = await erasing.plan(ONE)
     said = dict(not_reached(plan))
-    told = document(plan, None)
+    told = documents.erasure(plan, None)
 
     by_hand, files, naming, outboxes, ledger, log = said.values()
     assert by_hand == [f"{SYSTEM}/resident"]

@@ -10,7 +10,7 @@ from bus.catalog import load
 from bus.ledger import Ledger
 from bus.ledger.provided import Provided
 from bus.ledger.subjects import persons_streams
-from bus.operate.providing import period
+from bus.operate.disclosures import period
 from tests.support.ledgers import MUNICIPALITY
 
 pytestmark = pytest.mark.service

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ import typer
 from click.testing import Result
 from typer.testing import CliRunner
 
+from bus.cli import asking
 from bus.cli import protections as command
 from bus.model import Change
 from bus.observe import logs
-from bus.operate import protecting
+from bus.operate.session import Session, Ways
+from bus.settings import Settings
 from tests.support.changes import body, by_cases, case, change, record
 
 pytestmark = pytest.mark.service
@@ -42,7 +45,7 @@ def run(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("RENKEI_HOME", str(tmp_path / "home"))
 
     @asynccontextmanager
-    async def broker(_settings: Any) -> AsyncIterator[Any]:
+    async def broker(_settings: Any, *, patience: timedelta) -> AsyncIterator[Any]:
         async with cluster.open() as (found, _):
             yield found
 
@@ -52,9 +55,12 @@ def run(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
             yield found
 
     logs.configure("text")  # to stderr, as the installed command does
-    monkeypatch.setattr(protecting, "broker", broker)
-    monkeypatch.setattr(protecting, "registry", registry)
-    monkeypatch.setattr(protecting, "publisher", lambda _settings: cluster.publisher())
+    ways = Ways(broker, registry)
+
+    def opened(settings: Settings, *, patience: timedelta) -> Session:
+        return Session(settings, patience=patience, ways=ways)
+
+    monkeypatch.setattr(asking, "Session", opened)
 
     async def begin() -> None:
         async with cluster.publisher() as publisher:

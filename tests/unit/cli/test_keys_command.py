@@ -13,10 +13,11 @@ from pydantic import SecretStr
 from typer.testing import CliRunner, Result
 
 from bus import app as composition
-from bus import operate
 from bus.cli import keys
 from bus.errors import BusError, ConfigurationError, KeysUnusable, SealBroken
+from bus.operate import sealing
 from bus.operate.key_usage import sealed_in
+from bus.operate.session import Session
 from bus.sealing import KeyRing, Seals
 from bus.sealing.seals import seal_rows
 from bus.settings import Settings
@@ -153,13 +154,16 @@ def test_the_command_says_what_may_be_retired(
     path.write_text("".join(f"{key(each).line}\n" for each in ("k1", "k2", "k3")))
     path.chmod(0o600)
 
-    async def sealed(_: Settings) -> Any:
+    async def sealed(session: Session) -> Any:
         town = await town_with(("k2", "good"), ("k3", "good"))
         return await sealed_in(
-            town.broker, CATALOG.stream(STREAM), town.reader(STREAM), composition.seals(_)
+            town.broker,
+            CATALOG.stream(STREAM),
+            town.reader(STREAM),
+            composition.seals(session.settings),
         )
 
-    monkeypatch.setattr(operate, "sealed", sealed)
+    monkeypatch.setattr(sealing, "sealed", sealed)
     found = {each["key"]: each for each in json.loads(run("check", "--json").stdout)}
     assert {k: each["may_be_retired"] for k, each in found.items()} == {
         "k1": True,

@@ -10,12 +10,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from bus import app as composition
-from bus import operate
 from bus.catalog import load
 from bus.catalog.registry import Registry
 from bus.cli import names
 from bus.cli.main import build
 from bus.errors import ConfigurationError, NothingChanged, UnknownName
+from bus.operate import naming
 from bus.settings import OutboxConnection, Settings, SystemConnection
 from tests.architecture.test_names import FREE, parameters
 
@@ -97,7 +97,11 @@ def test_somebodys_number_is_not_said_again() -> None:
 def test_a_system_of_before_is_known(monkeypatch: pytest.MonkeyPatch, answer: bool | None) -> None:
     """By an edition or by receipts, though no file names it any more; unless nobody can be
     asked."""
-    monkeypatch.setattr(operate, "is_known_elsewhere", lambda *_: answer)
+
+    async def told(*_: object) -> bool | None:
+        return answer
+
+    monkeypatch.setattr(naming, "is_known_elsewhere", told)
     if answer:
         assert names.system("water_supply") == "water_supply"
         return

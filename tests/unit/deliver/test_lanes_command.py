@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -13,13 +11,14 @@ import typer
 from typer.testing import CliRunner, Result
 
 from bus import app as composition
-from bus import operate
 from bus.cli import lanes
 from bus.errors import ConfigurationError
 from bus.model import Operation, OperationState
+from bus.model.deed import Act, Deed
+from bus.operate import naming
 from bus.settings import Settings
 from tests.support.lanes import SUBSCRIPTIONS
-from tests.support.policies import nothing_applied
+from tests.support.operating import at_a_desk
 
 RECEIVED = set(SUBSCRIPTIONS["child_allowance"].streams)
 AT = datetime(2026, 11, 24, 9, tzinfo=UTC)
@@ -49,6 +48,7 @@ class Operated:
     def __init__(self) -> None:
         self.now = [PAUSE, STOP]
         self.asked: list[Operation] = []
+        self.recorded: list[Deed] = []
 
     def standing(self, system: str | None = None) -> list[Operation]:
         return [o for o in self.now if system in (None, o.system)]
@@ -65,15 +65,13 @@ class Operated:
 def operated(monkeypatch: pytest.MonkeyPatch) -> Operated:
     made = Operated()
 
-    @asynccontextmanager
-    async def opened(_: Settings) -> AsyncIterator[Operated]:
-        yield made
-
-    monkeypatch.setattr(operate, "operations", opened)
-    monkeypatch.setattr(operate, "editions", nothing_applied)
+    made.recorded = at_a_desk(monkeypatch, made)
     monkeypatch.setattr(composition, "settings", Settings)
-    monkeypatch.setattr(operate, "operator", lambda: "me")
     return made
+
+
+async def _known(*_: object) -> bool:
+    return True
 
 
 def run(*arguments: str) -> Result:
@@ -157,7 +155,7 @@ def test_a_system_that_is_gone_can_be_taken_off_its_pause(
     operated: Operated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its file is not there any more, its pause is."""
-    monkeypatch.setattr(operate, "is_known_elsewhere", lambda *_: True)
+    monkeypatch.setattr(naming, "is_known_elsewhere", _known)
     operated.now.append(replace(PAUSE, system="closed_down"))
     run("resume", "closed_down")
 
@@ -218,3 +216,17 @@ def test_one_system_or_all_that_stands(operated: Operated, arguments: list[str])
     """Neither nothing nor both."""
     assert isinstance(run("resume", *arguments).exception, ConfigurationError)
     assert operated.asked == []
+
+
+def test_who_did_it_is_recorded(operated: Operated) -> None:
+    """Before it is heard; what changed nothing is no deed."""
+    run("pause", "child_allowance", "resident", "--reason", "T-2", "--by", "you")
+    run("pause", "child_allowance", "household", "--reason", "T-2")  # is paused already
+    run("resume", "--all")
+
+    assert [
+        (d.act, d.actor, d.account, d.stream, d.count, d.reason) for d in operated.recorded
+    ] == [
+        (Act.LANES_PAUSE, "you", "me", "resident", 1, "T-2"),
+        (Act.LANES_RESUME, "me", "me", None, 2, None),
+    ]

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,13 +12,12 @@ import typer
 from typer.testing import CliRunner, Result
 
 from bus import app as composition
-from bus import operate
 from bus.cli import parked
-from bus.control.parked import ParkedIndex
 from bus.errors import BusError, ConfigurationError, NothingChanged, UnknownName
 from bus.model import ExceptionState, LaneName, Operation, OperationState, ParkedEvent
+from bus.model.deed import Act, Deed
 from bus.settings import Settings
-from tests.support.policies import nothing_applied
+from tests.support.operating import at_a_desk
 
 ONE, TWO = "131016/000000012345674", "131016/123456789012340"
 
@@ -56,6 +52,7 @@ class Index:
         self.referred: list[tuple[object, ...]] = []
         self.stopped: list[Operation] = []
         self.operators: set[str] = set()
+        self.recorded: list[Deed] = []
 
     def standing(self, system: str) -> list[Operation]:
         return self.stopped
@@ -93,37 +90,11 @@ class Index:
         return events
 
 
-class Desk:
-    """One connection for all that a command asks."""
-
-    def __init__(self, index: Index) -> None:
-        self._index = index
-
-    async def parked(self) -> Index:
-        return self._index
-
-    async def operations(self) -> Index:
-        return self._index
-
-    async def editions(self) -> Any:
-        return SimpleNamespace(newest={})
-
-    def reader(self, stream: str) -> str:
-        return stream
-
-
 @pytest.fixture
 def index(monkeypatch: pytest.MonkeyPatch) -> Index:
     made = Index()
 
-    @asynccontextmanager
-    async def opened(_: Settings) -> AsyncIterator[Index | ParkedIndex]:
-        yield made
-
-    monkeypatch.setattr(operate, "parked_events", opened)
-    monkeypatch.setattr(operate, "desk", lambda _: nullcontext(Desk(made)))
-    monkeypatch.setattr(operate, "operator", lambda: "me")
-    monkeypatch.setattr(operate, "editions", nothing_applied)
+    made.recorded = at_a_desk(monkeypatch, made)
     monkeypatch.setattr(composition, "settings", Settings)
     return made
 
@@ -310,3 +281,18 @@ def test_a_system_that_nobody_knows_is_said(index: Index) -> None:
     nothing = run("retry", "ledger", "--all").exception  # known, and told to change something
     assert isinstance(nothing, NothingChanged)
     assert run("retry", "ledger", "--all", "--dry-run").exit_code == 0
+
+
+def test_who_did_it_is_recorded(index: Index) -> None:
+    """By account and by who wants it, with how many events; a dry run and a slip are not."""
+    run("retry", "child_allowance", "--all", "--by", "ops1")
+    run("dismiss", "--all-systems", "--subject", TWO, "--reason", "T-1")
+    run("add", "child_allowance", "resident", "3", "17", "--reason", "T-2")
+    run("retry", "child_allowance", "--all", "--dry-run")
+    run("retry", "ledger", "--all")
+
+    assert [(d.act, d.actor, d.account, d.system, d.count, d.reason) for d in index.recorded] == [
+        (Act.PARKED_RETRY, "ops1", "me", "child_allowance", 2, None),
+        (Act.PARKED_DISMISS, "me", "me", None, 2, "T-1"),
+        (Act.PARKED_ADD, "me", "me", "child_allowance", 1, "T-2"),
+    ]

@@ -11,9 +11,13 @@ from rich.console import Console, RenderableType
 
 from bus.cli import reach as reach_command
 from bus.cli import status as status_command
+from bus.cli.times import duration
 from bus.ledger import Reach, ReachState, SystemReach
 from bus.ledger.standing import Standing
 from bus.model import Operation, OperationState
+from bus.operate import documents
+from bus.operate.questions import Overview
+from bus.operate.reach import Reached
 
 DAYS = timedelta(days=20)
 NOW = datetime.now(UTC)
@@ -27,8 +31,8 @@ def drawn(what: RenderableType) -> str:
     return console.file.getvalue()
 
 
-def change(*systems: SystemReach, size: int | None = 3, events: int = 3) -> Reach:
-    return Reach(change_id="0192", events=events, size=size, systems=systems)
+def change(*systems: SystemReach, size: int | None = 3, events: int = 3) -> Reached:
+    return Reached(Reach(change_id="0192", events=events, size=size, systems=systems))
 
 
 def test_all_have_it() -> None:
@@ -97,7 +101,7 @@ def test_who_paused_it_and_why() -> None:
 
     assert "by ops: T-1 [/bold]" in text
     assert "RK-205; see: renkei lanes show" in text
-    paused, stopped = reach_command.as_document(reach)["systems"]
+    paused, stopped = documents.of(reach)["systems"]
     assert (paused["state"], paused["operation"]["reason"]) == ("paused", PAUSE.note)
     assert (stopped["operation"]["partition"], stopped["operation"]["offset"]) == (3, 17)
 
@@ -119,7 +123,7 @@ def test_nothing_is_known() -> None:
 )
 def test_durations(took: timedelta, said: str) -> None:
     """One figure and its unit."""
-    assert reach_command.duration(took) == said
+    assert duration(took) == said
 
 
 def test_status_fits() -> None:
@@ -159,7 +163,7 @@ def test_status_fits() -> None:
     assert "set aside for 23 d, which is too long; see: renkei parked list" in " ".join(
         standing.split()
     )
-    said = status_command.as_document(held, DAYS)
+    (said,) = documents.status(Overview([held], [], DAYS))
     assert said["operations"][0]["state"] == "paused"
     assert (said["overdue"], said["parked_seconds"]) == (True, 23 * 86_400)
-    assert not status_command.as_document(held, 2 * DAYS)["overdue"]
+    assert not documents.status(Overview([held], [], 2 * DAYS))[0]["overdue"]

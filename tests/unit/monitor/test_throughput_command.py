@@ -12,14 +12,14 @@ import typer
 from rich.console import Console
 from typer.testing import CliRunner
 
-from bus import operate
 from bus.cli import throughput
 from bus.monitor.page import ask_monitor, throughput_page
 from bus.monitor.report import report
 from bus.monitor.windows import MINUTE, Seen, Windows
 from bus.observe import http
 from bus.observe.metrics import Metrics
-from bus.settings import Settings
+from bus.operate import throughput as throughputs
+from bus.operate.session import Session
 
 T0 = 1_800_000_000 // MINUTE * MINUTE
 
@@ -116,11 +116,11 @@ async def test_the_page_is_what_the_command_asks() -> None:
 def test_prints_json(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     """The command passes on what was said, whole."""
 
-    async def answer(_: Settings, last: int) -> dict[str, Any]:
+    async def answer(_: Session, last: int) -> dict[str, Any]:
         return {**said(), "last": last}
 
     monkeypatch.setenv("RENKEI_HOME", str(tmp_path))
-    monkeypatch.setattr(operate, "throughput", answer)
+    monkeypatch.setattr(throughputs, "throughput", answer)
     app = typer.Typer()
     throughput.register(app)
     run: Callable[..., Any] = CliRunner().invoke

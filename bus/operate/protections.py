@@ -7,15 +7,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import structlog
-
 from bus.access import number_form
-from bus.app.configured import catalog
-from bus.app.outside import broker, registry
-from bus.app.publishing import publisher
 from bus.broker import Broker
 from bus.broker.partitioner import partition_of
-from bus.catalog import Catalog
 from bus.catalog.plain import to_json
 from bus.catalog.reading import read_what_can_be
 from bus.catalog.wire import Reader
@@ -23,20 +17,23 @@ from bus.control.fence import RESTS_ON, Fence
 from bus.errors import ConfigurationError, UnknownName
 from bus.log.readback import read_subjects
 from bus.model import PROTECTION, ChangeRecord, Fault
+from bus.model.deed import Act
 from bus.model.number import comparable_key
+from bus.operate.deeds import Order, Planned, digest_of, record
 from bus.operate.neighbours import neighbours
+from bus.operate.session import Session
 from bus.policy import Reason
 from bus.policy.cases import Standing, covered
 from bus.publish.digits import is_municipality
 from bus.publish.ending import Judged, change_of, judged, read_ends
 from bus.publish.identity import new_change_id
 from bus.publish.publisher import Outcome
-from bus.settings import Settings
+
+__all__ = ["Outcome"]  # of one change that was sent
 
 _SNAPSHOTS = {"resident": "resident.corrected", "nonresident": "nonresident.changed"}
 _LIVING = "resident"
 """The stream of which everybody's address is."""
-_log = structlog.get_logger("renkei.protections")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,18 +60,17 @@ class Protecting:
 
     def __init__(
         self,
-        settings: Settings,
-        streams: Catalog,
+        session: Session,
         cluster: Broker,
         readers: Mapping[str, Reader],
         fence: Fence,
     ) -> None:
-        self._settings = settings
-        self._streams = streams
+        self._session = session
+        self._streams = session.catalog
         self._cluster = cluster
         self._readers = readers
         self._fence = fence
-        self._form = number_form(settings)
+        self._form = number_form(session.settings)
 
     def everybody(self) -> dict[str, Standing]:
         """How everybody who is or was under protection stands, by key."""
@@ -111,7 +107,7 @@ class Protecting:
         ends, faults = read_ends(data, self._form, is_csv=is_csv)
         return Plan(entries=judged(ends, self._fence.cases.of), faults=faults)
 
-    async def end(self, plan: Plan, *, operator: str, reason: str) -> list[Outcome]:
+    async def end(self, plan: Plan) -> list[Outcome]:
         """Publish what *plan* takes, one change for each end, in the list's order.
 
         Raises:
@@ -126,28 +122,22 @@ class Protecting:
         snapshots = await self._snapshots({one.end.key for one in taken}, under)
         (source, *_) = self._streams.stream(PROTECTION).providers
         outcomes: list[Outcome] = []
-        async with publisher(self._settings) as publishing:
-            for one in taken:
-                known = await publishing.newest(PROTECTION, one.end.key)
-                snapshot = snapshots.get(one.end.key)
-                if snapshot is not None:
-                    version = await publishing.newest(snapshot.stream, one.end.key)
-                    snapshot = snapshot.model_copy(update={"version": version + 1})
-                made = change_of(
-                    one,
-                    version=known + 1,
-                    snapshot=snapshot,
-                    source=source,
-                    change_id=new_change_id(now),
-                    at=now,
-                )
-                outcomes += await publishing.publish([made])
-        _log.info(
-            "protections-ended",
-            holder=operator,
-            reason=reason,
-            changes=sum(outcome.is_published for outcome in outcomes),
-        )
+        publishing = await self._session.publisher()
+        for one in taken:
+            known = await publishing.newest(PROTECTION, one.end.key)
+            snapshot = snapshots.get(one.end.key)
+            if snapshot is not None:
+                version = await publishing.newest(snapshot.stream, one.end.key)
+                snapshot = snapshot.model_copy(update={"version": version + 1})
+            made = change_of(
+                one,
+                version=known + 1,
+                snapshot=snapshot,
+                source=source,
+                change_id=new_change_id(now),
+                at=now,
+            )
+            outcomes += await publishing.publish([made])
         return outcomes
 
     async def _snapshots(
@@ -191,22 +181,111 @@ class Protecting:
 
 
 @asynccontextmanager
-async def protections(
-    settings: Settings, *, operator: str, reason: str
-) -> AsyncIterator[Protecting]:
-    """Everybody's cases, for *operator*; that somebody looks, and why, is written to the log.
+async def protecting(session: Session) -> AsyncIterator[Protecting]:
+    """Everybody's cases.
 
     Raises:
         Unavailable: Broker or registry does not answer.
     """
-    streams = catalog(settings)
-    async with registry(settings) as known, broker(settings) as cluster:
-        names = {*RESTS_ON, *_SNAPSHOTS}
-        readers = {n: Reader(streams.stream(n), streams, known) for n in names}
-        fence = Fence(cluster, streams.streams, readers, number_form(settings))
-        try:
-            await fence.start()
-            _log.info("protections-looked-up", holder=operator, reason=reason)
-            yield Protecting(settings, streams, cluster, readers, fence)
-        finally:
-            await fence.close()
+    cluster = await session.broker()
+    readers = {name: await session.reader(name) for name in {*RESTS_ON, *_SNAPSHOTS}}
+    form = number_form(session.settings)
+    fence = Fence(cluster, session.catalog.streams, readers, form)
+    try:
+        await fence.start()
+        yield Protecting(session, cluster, readers, fence)
+    finally:
+        await fence.close()
+
+
+@dataclass(frozen=True, slots=True)
+class OnesCases:
+    """A person's cases, and beside them, when it was looked for, whom they reach."""
+
+    key: str
+    standing: Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A person's cases, whom they cover, each with why, and who else has the address."""
+
+    key: str
+    standing: Standing
+    covers: Mapping[str, Sequence[Reason]]
+    same_address: Sequence[str]  # in a record of their own, and not covered
+
+
+async def everybody(session: Session, order: Order, *, is_all: bool) -> list[OnesCases]:
+    """Everybody who has an open case, or, *is_all*, who ever had one; recorded before it is told.
+
+    Raises:
+        Unavailable: Broker or registry does not answer.
+    """
+    found = (await session.enter(protecting(session))).everybody()
+    chosen = [OnesCases(key, each) for key, each in found.items() if is_all or each.open]
+    await record(session, Planned(act=Act.PROTECTIONS_LIST, count=len(chosen)), order)
+    return chosen
+
+
+async def cases_of(session: Session, subject: str, order: Order) -> Shown:
+    """The cases of *subject*; recorded before they are told.
+
+    Raises:
+        ConfigurationError: It is no subject.
+        UnknownName: It never was under protection, as far as the log says.
+        Unavailable: Broker or registry does not answer.
+    """
+    known = await session.enter(protecting(session))
+    municipality, _, number = subject.partition("/")
+    looked_up = Planned(
+        act=Act.PROTECTION_OF,
+        count=1,
+        subject_digest=digest_of(session, municipality, number_form(session.settings).of(number)),
+    )
+    await record(session, looked_up, order)
+    key, standing, reasons = known.of(subject)
+    return Shown(key, standing, reasons, await known.neighbours(key))
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """End the cases that a list names."""
+
+    data: bytes
+    is_csv: bool
+
+    async def plan(self, session: Session) -> EndPreview:
+        """What that would do; each entry behind those before it.
+
+        Raises:
+            Unavailable: Broker or registry does not answer.
+        """
+        known = await session.enter(protecting(session))
+        return EndPreview(known, known.plan(self.data, is_csv=self.is_csv))
+
+
+@dataclass(frozen=True, slots=True)
+class EndPreview:
+    """What a list of ends would do."""
+
+    protecting: Protecting
+    plan: Plan
+
+    @property
+    def planned(self) -> Planned:
+        """What it comes to."""
+        return Planned(act=Act.PROTECTIONS_END, count=len(self.plan.taken), stream=PROTECTION)
+
+    @property
+    def looked_up(self) -> Planned:
+        """What looking at it alone comes to: it says of persons whether they are protected."""
+        return Planned(act=Act.PROTECTIONS_LIST, count=len(self.plan.entries), stream=PROTECTION)
+
+    async def perform(self, _: Session, __: Order) -> list[Outcome]:
+        """Publish what is taken, one change for each end, in the list's order.
+
+        Raises:
+            Unavailable: Something does not answer; with the same list, go on.
+        """
+        return await self.protecting.end(self.plan)

@@ -1,0 +1,53 @@
+"""Options and arguments that several commands take, said once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bus.cli import names
+
+System = Annotated[str, typer.Argument(parser=names.system, help="The receiving system.")]
+Stream = Annotated[
+    str | None,
+    typer.Argument(parser=names.stream, help="Only this stream; else all that it receives."),
+]
+OnlySystem = Annotated[
+    str | None,
+    typer.Option(
+        "--system", parser=names.system, metavar="SYSTEM", help="Only this receiving system."
+    ),
+]
+Reason = Annotated[
+    str,
+    typer.Option(
+        parser=names.words,
+        metavar="TEXT",
+        help="Why; kept for ever, so a ticket's number and no personal data.",
+    ),
+]
+By = Annotated[
+    str | None,
+    typer.Option(
+        "--by",
+        parser=names.words,
+        metavar="TEXT",
+        help="Who wants it; by default the account's name.",
+    ),
+]
+Person = Annotated[
+    str,
+    typer.Argument(
+        parser=names.person, help="宛名番号, or <municipality>/<宛名番号> where several have it."
+    ),
+]
+WhyAsked = Annotated[
+    str | None,
+    typer.Option(
+        "--reason",
+        parser=names.words,
+        metavar="TEXT",
+        help="Why it is looked up; recorded with who looks: a ticket's number, no personal data.",
+    ),
+]

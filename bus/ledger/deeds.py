@@ -1,0 +1,81 @@
+"""What operators did, as the ledger has it: the newest first, page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from bus.ledger.store import Ledger
+from bus.model.deed import Deed
+from bus.sealing import KeyRing, Statement
+from bus.sealing.proofs import proves
+
+_QUESTION = """
+SELECT act, at, actor, account, system, stream, subject_digest, count, reason, proof,
+       log_partition, log_offset
+FROM ledger.event_deed
+WHERE at >= %(first)s AND at < %(after)s
+  AND (%(act)s::text IS NULL OR act = %(act)s)
+  AND (%(actor)s::text IS NULL OR actor = %(actor)s OR account = %(actor)s)
+  AND (%(system)s::text IS NULL OR system = %(system)s)
+  AND (%(digest)s::text IS NULL OR subject_digest = %(digest)s)
+  AND (%(below)s::bigint IS NULL OR log_offset < %(below)s)
+ORDER BY log_offset DESC
+LIMIT %(most)s
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeedQuery:
+    """Which deeds."""
+
+    first: datetime
+    after: datetime  # before this moment
+    act: str | None = None
+    actor: str | None = None  # by name or by account
+    system: str | None = None
+    subject_digest: str | None = None
+    below: int | None = None  # only what lies before this offset: the next page
+    most: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedDeed:
+    """A deed, and where it lies."""
+
+    deed: Deed
+    partition: int
+    offset: int
+    is_proved: bool  # by a key that is known here
+
+
+async def deeds_of(ledger: Ledger, query: DeedQuery, ring: KeyRing | None) -> list[RecordedDeed]:
+    """The deeds that *query* asks for, the newest first.
+
+    Args:
+        ring: The keys that prove; None: none are here, and nothing is proved.
+
+    Raises:
+        ConfigurationError: There is no ledger in this database.
+        StoreUnavailable: The database does not answer.
+    """
+    about = {
+        "first": query.first,
+        "after": query.after,
+        "act": query.act,
+        "actor": query.actor,
+        "system": query.system,
+        "digest": query.subject_digest,
+        "below": query.below,
+        "most": query.most,
+    }
+    return [_recorded(row, ring) for row in await ledger.ask(_QUESTION, about)]
+
+
+def _recorded(row: Sequence[object], ring: KeyRing | None) -> RecordedDeed:
+    names = Deed.__dataclass_fields__
+    deed = Deed(**dict(zip(names, row, strict=False)))  # type: ignore[arg-type]
+    partition, offset = row[len(names)], row[len(names) + 1]
+    known = ring is not None and bool(proves(ring, deed.proof, Statement.DEED, deed.proved))
+    return RecordedDeed(deed, int(str(partition)), int(str(offset)), known)

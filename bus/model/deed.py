@@ -1,0 +1,73 @@
+"""Deeds: what operators did and whom they looked up, as the stream *deed* keeps it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+
+class Act(StrEnum):
+    """What an operator can do that is recorded."""
+
+    PARKED_ADD = "parked-add"  # set an event aside
+    PARKED_SKIP = "parked-skip"  # had every system pass one
+    PARKED_RETRY = "parked-retry"
+    PARKED_DISMISS = "parked-dismiss"
+    REFUSED_RETRY = "refused-retry"  # put refused changes back into an outbox
+    REFUSED_DROP = "refused-drop"
+    LANES_PAUSE = "lanes-pause"
+    LANES_RESUME = "lanes-resume"
+    REBUILD = "rebuild"
+    REBUILD_DISCARD = "rebuild-discard"
+    PRUNE = "prune"
+    PUBLISH = "publish"
+    ERASE = "erase"
+    APPLY = "subscriptions-apply"
+    PROTECTIONS_END = "protections-end"
+    PROTECTIONS_LIST = "protections-list"  # from here on: looked persons up
+    PROTECTION_OF = "protection-of"
+    DISCLOSURES_OF = "disclosures-of"
+    DISCLOSURES_BY = "disclosures-by"
+    ERASURE_OF = "erasure-of"  # looked what erasing a person would do
+
+
+LOOK_UPS = frozenset(
+    {
+        Act.PROTECTIONS_LIST,
+        Act.PROTECTION_OF,
+        Act.DISCLOSURES_OF,
+        Act.DISCLOSURES_BY,
+        Act.ERASURE_OF,
+    }
+)
+"""Acts that change nothing, and show who somebody is or what was given of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deed:
+    """One deed, or one look-up of persons (操作記録), proved by the bus's key.
+
+    ``actor`` is who is said to want it, ``account`` whose account of the machine gave the command.
+    ``subject_digest`` says of whom, to whoever has the number and the key of erasures
+    (:func:`bus.model.erasure.subject_digest`), and gives no number away.
+    """
+
+    act: str
+    at: datetime
+    actor: str
+    account: str
+    system: str | None = None
+    stream: str | None = None
+    subject_digest: str | None = None
+    count: int  # of what was done, or of the persons or events shown
+    reason: str | None = None  # a ticket's number, never personal data
+    proof: str | None = None  # None: by a process without the keys that prove
+
+    @property
+    def proved(self) -> tuple[str | int | None, ...]:
+        """What its proof is of: all of it."""
+        at = self.at.astimezone(UTC).isoformat(timespec="microseconds")
+        who = (self.actor, self.account)
+        about = (self.system, self.stream, self.subject_digest, self.count)
+        return self.act, at, *who, *about, self.reason

@@ -1,0 +1,138 @@
+"""Deeds in two steps: what an action would do, with counts; then it is done, by somebody, and why.
+
+``plan`` changes nothing. ``perform`` refuses where there is nothing to do, records the deed in the
+journal, acknowledged by all replicas, and does it then: so nothing is done that nobody did. Whom
+somebody looks up is recorded in the same place before the answer is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol, TypeVar
+
+from bus.access import erasure_key
+from bus.errors import NothingChanged
+from bus.model.deed import Act, Deed
+from bus.model.erasure import subject_digest
+from bus.operate.actor import Actor
+from bus.operate.session import Session
+
+P = TypeVar("P", bound="Preview[object]", covariant=True)
+D = TypeVar("D", covariant=True)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """By whom, and why."""
+
+    actor: Actor
+    reason: str | None = None
+
+    @property
+    def note(self) -> str:
+        """Why, in words; empty where no reason was asked for."""
+        return self.reason or ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """What a preview comes to, as the journal has it."""
+
+    act: Act
+    count: int  # of what would be changed
+    may_be_empty: bool = False  # doing nothing is a deed too
+    nothing: str = "there is nothing to do"  # said where the count is 0
+    where: Mapping[str, object] = field(default_factory=dict)  # and this with it
+    system: str | None = None
+    stream: str | None = None
+    subject_digest: str | None = None
+
+
+class Preview(Protocol[D]):
+    """What an action would do; nothing has been done."""
+
+    @property
+    def planned(self) -> Planned:
+        """What it comes to."""
+        ...
+
+    async def perform(self, session: Session, order: Order) -> D:
+        """Do it; to be called by :func:`perform` alone, which has recorded it."""
+        ...
+
+
+class Action(Protocol[P]):
+    """What an operator wants."""
+
+    async def plan(self, session: Session) -> P:
+        """What it would do."""
+        ...
+
+
+async def plan(session: Session, action: Action[P]) -> P:
+    """What *action* would do.
+
+    Raises:
+        UnknownName: What it names is not there.
+        ConfigurationError: It cannot be done.
+        Unavailable: Something does not answer.
+    """
+    return await action.plan(session)
+
+
+async def perform(session: Session, preview: Preview[T], actor: Actor, reason: str | None) -> T:
+    """Do what *preview* says, recorded as *actor*'s.
+
+    Raises:
+        NothingChanged: There is nothing to do.
+        Unavailable: Something does not answer; it may have been done in part.
+    """
+    planned, order = preview.planned, Order(actor, reason)
+    insist(planned)
+    await record(session, planned, order)
+    return await preview.perform(session, order)
+
+
+def insist(planned: Planned) -> None:
+    """That there is something to do.
+
+    Raises:
+        NothingChanged: There is nothing.
+    """
+    if not planned.count and not planned.may_be_empty:
+        raise NothingChanged(f"nothing was changed: {planned.nothing}", **planned.where)
+
+
+async def record(session: Session, planned: Planned, order: Order) -> None:
+    """Record what is about to be done, or whom somebody looks up; acknowledged.
+
+    Raises:
+        ConfigurationError: The journal's topic does not exist.
+        Unavailable: Broker or registry does not answer.
+    """
+    deed = Deed(
+        act=planned.act,
+        at=datetime.now(UTC),
+        actor=order.actor.name,
+        account=order.actor.account,
+        system=planned.system,
+        stream=planned.stream,
+        subject_digest=planned.subject_digest,
+        count=planned.count,
+        reason=order.reason,
+    )
+    await (await session.journal()).record(deed)
+
+
+def digest_of(session: Session, municipality: str, number: str) -> str | None:
+    """By what the journal knows a person; None where no key of erasures is set.
+
+    Raises:
+        SettingsRefused: The key's file cannot be used.
+    """
+    if session.settings.erasure_key_file is None:
+        return None
+    return subject_digest(erasure_key(session.settings), municipality, number)

@@ -1,0 +1,159 @@
+"""Who was given what: the ledger's answers, with the streams and the days of these settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from bus.access import number_form
+from bus.deliver.fleet import JAPAN
+from bus.errors import ConfigurationError, UnknownName
+from bus.ledger import paper
+from bus.ledger.provided import Mark, Period, Provided
+from bus.ledger.provisions import Provision, Provisions, RecordedView, SystemProvisions
+from bus.ledger.subjects import PersonsStreams, persons_streams, stream_of_a_number
+from bus.model import NumberForm
+from bus.model.deed import Act
+from bus.operate.deeds import Order, Planned, digest_of, record
+from bus.operate.session import Session
+from bus.publish.digits import is_municipality
+
+__all__ = ["Provision", "RecordedView", "SystemProvisions"]  # what answers are made of
+
+
+def period(first: date | None, last: date | None) -> Period:
+    """From the first day to the end of the last, in Japan.
+
+    Raises:
+        ConfigurationError: They are the wrong way round.
+    """
+    if first is not None and last is not None and first > last:
+        raise ConfigurationError("--from is no later than --to")
+    whole = Period()
+    return Period(
+        whole.first if first is None else datetime.combine(first, time(), JAPAN),
+        whole.after if last is None else datetime.combine(last + timedelta(days=1), time(), JAPAN),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosed:
+    """What was given of a subject, told in the site's zone."""
+
+    answer: Provisions
+    zone: ZoneInfo
+
+    @property
+    def notes(self) -> Sequence[tuple[str, str]]:
+        """What to know beside it, in Japanese and in English."""
+        return paper.notes(self.answer, self.zone)
+
+    @property
+    def grounds(self) -> Mapping[str, str]:
+        """View -> the mark that stands for it."""
+        return paper.grounds(self.answer)
+
+    def as_html(self, period: str) -> str:
+        """A page to hand out: identifiers, no values."""
+        return paper.as_html(self.answer, self.zone, made_at=datetime.now(UTC), period=period)
+
+    def as_csv(self) -> str:
+        """The table, for a spreadsheet."""
+        return paper.as_csv(self.answer, self.zone)
+
+
+async def disclosures_of(
+    session: Session, subject: str, stream: str | None, when: Period, order: Order
+) -> Disclosed:
+    """What was given of *subject*; that somebody looks, and why, is recorded before it is told.
+
+    Args:
+        session: Where it is asked.
+        subject: ``<municipality>/<number>``, or the number where one municipality has it.
+        stream: Look for the very number in this stream; None: for a person's, wherever it is.
+        when: Given in this time.
+        order: Who looks, and why.
+
+    Raises:
+        UnknownName: The ledger knows nothing of the number.
+        ConfigurationError: The number is of several municipalities.
+        SchemaUnknown: There is no such stream.
+        Unavailable: Ledger or log does not answer.
+    """
+    settings, asked = session.settings, Provided(await session.ledger())
+    where = persons_streams(session.catalog.streams.values())
+    if stream is not None:
+        where = stream_of_a_number(session.catalog.stream(stream))
+    municipality, number = await whose(asked, subject, where, number_form(settings))
+    digest = digest_of(session, municipality, number)
+    found = await asked.of_subject(municipality, number, where, when, digest)
+    looked_up = Planned(
+        act=Act.DISCLOSURES_OF,
+        count=len(found.provisions),
+        stream=stream,
+        subject_digest=digest,
+    )
+    await record(session, looked_up, order)
+    is_known = found.provisions or found.erasure is not None
+    if not is_known and municipality not in await asked.municipalities_of(number, where):
+        raise UnknownName("the ledger knows no event of this number")
+    return Disclosed(found, ZoneInfo(settings.time_zone))
+
+
+async def disclosures_by(session: Session, system: str, when: Period) -> SystemProvisions:
+    """What *system* was given: events by day, stream and ground; nobody is named.
+
+    Raises:
+        StoreUnavailable: The ledger does not answer.
+    """
+    return await Provided(await session.ledger()).by_system(system, when)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of what a system was given of a stream, event by event."""
+
+    events: Sequence[Provision]
+    after: str | None  # where the next page goes on; None: there is none
+
+
+async def disclosures_page(
+    session: Session, system: str, stream: str, when: Period, after: str | None, most: int,
+    order: Order,
+) -> Page:  # fmt: skip
+    """A page of the events of *stream* that *system* was given: it names persons, and so it is
+    recorded who looks.
+
+    Raises:
+        ConfigurationError: There is no such place to go on after.
+        SchemaUnknown: There is no such stream.
+        Unavailable: Ledger or log does not answer.
+    """
+    name = session.catalog.stream(stream).name
+    mark = Mark() if after is None else Mark.of(after)
+    asked = Provided(await session.ledger())
+    page = await asked.page(system, name, when, mark, most)
+    looked_up = Planned(act=Act.DISCLOSURES_BY, count=len(page), system=system, stream=name)
+    await record(session, looked_up, order)
+    return Page(page, str(Mark.behind(page[-1])) if len(page) == most else None)
+
+
+async def whose(
+    asked: Provided, subject: str, where: PersonsStreams, form: NumberForm
+) -> tuple[str, str]:
+    """Municipality and number of *subject*, the number in the site's *form*.
+
+    Raises:
+        ConfigurationError: It says none, and the ledger knows none, or several.
+    """
+    municipality, _, number = subject.rpartition("/")
+    if not number or not number.isprintable() or " " in number:
+        raise ConfigurationError("a subject is <municipality>/<number>, or the number")
+    if municipality and not is_municipality(municipality):
+        raise ConfigurationError(
+            "a subject's municipality is a 全国地方公共団体コード of six digits"
+        )
+    number = form.of(number) if where.is_spelled else number
+    return municipality or await asked.municipality_of(number, where), number

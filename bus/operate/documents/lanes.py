@@ -1,0 +1,97 @@
+"""What stands, who runs, where a change has arrived and how far everybody is."""
+
+from __future__ import annotations
+
+from bus.ledger import SystemReach
+from bus.ledger.standing import Standing as StreamStanding
+from bus.model import Operation
+from bus.operate.documents.shape import Document, of, shaped
+from bus.operate.lanes import Standing
+from bus.operate.questions import Overview
+from bus.operate.reach import Reached
+from bus.operate.running import Duty
+
+
+@shaped(Operation, "operation")
+def operation(value: Operation) -> Document:
+    """A pause in force, or a lane that has stopped."""
+    state = "gone back" if value.has_gone_back else value.state.value.lower()
+    return {
+        "system": value.system,
+        "stream": value.stream,
+        "partition": value.partition,
+        "state": state,
+        "at": value.at.isoformat(),
+        "operator": value.operator,
+        "code": value.code,
+        "offset": value.offset,
+        "reason": value.note,
+    }
+
+
+@shaped(Duty, "unhosted")
+def unhosted(value: Duty) -> Document:
+    """A system whose lanes nobody runs: in the place of all its streams."""
+    nothing = dict.fromkeys(("stream", "partition", "at", "operator", "code", "offset"))
+    state = "unhosted" if value.unseen is None else "unseen"
+    return {"system": value.system, **nothing, "state": state, "reason": str(value)}
+
+
+def lanes(value: Standing) -> list[Document]:
+    """What stands, and under it who is not run."""
+    return [of(each) for each in (*value.operations, *value.unhosted)]
+
+
+@shaped(Reached, "reach")
+def reach(value: Reached) -> Document:
+    """How a change stands."""
+    found = value.reach
+    return {
+        "change_id": found.change_id,
+        "events": found.events,
+        "size": found.size,
+        "expected": found.expected,
+        "applied": found.applied,
+        "complete": found.is_complete,
+        "systems": [_system(each, value) for each in found.systems],
+    }
+
+
+def _system(value: SystemReach, reached: Reached) -> Document:
+    return {
+        "system": value.system,
+        "state": value.state.value,
+        "applied_at": value.applied_at.isoformat() if value.applied_at else None,
+        "took_ms": round(value.took.total_seconds() * 1000, 3) if value.took else None,
+        "code": value.code,
+        "events_behind": value.events_behind,
+        "operation": None if value.operation is None else of(value.operation),
+        "hosted": _is_hosted(reached.unrun.get(value.system)),
+    }
+
+
+def _is_hosted(unrun: Duty | None) -> bool | None:
+    """Whether somebody delivers to it; None: nobody can say."""
+    return True if unrun is None else None if unrun.unseen is not None else False
+
+
+def status(value: Overview) -> list[Document]:
+    """How each system stands with each stream."""
+    return [_standing(each, value) for each in value.standings]
+
+
+def _standing(value: StreamStanding, overview: Overview) -> Document:
+    last = value.last_applied_at
+    return {
+        "system": value.system,
+        "stream": value.stream,
+        "lag_events": value.lag_events,
+        "lag_seconds": value.lag.total_seconds() if value.lag is not None else None,
+        "rows_per_s": value.rows_per_s,
+        "parked": value.parked,
+        "parked_seconds": value.parked_for.total_seconds() if value.parked_for else None,
+        "overdue": overview.is_overdue(value),
+        "last_applied_at": last.isoformat() if last is not None else None,
+        "operations": [of(operation) for operation in value.operations],
+        "hosted": overview.is_hosted(value),
+    }

@@ -1,0 +1,168 @@
+"""The ledger verified, anchored and pruned; tables filled anew; what operators did."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from bus.connect import Left
+from bus.deliver.fleet import Feed
+from bus.ledger.anchor import Anchor
+from bus.ledger.deeds import RecordedDeed
+from bus.ledger.prune import Pruned
+from bus.operate.auditing import Verified
+from bus.operate.documents.shape import Document, shaped
+from bus.operate.rebuilding import Done, HalfFilled, ToRebuild
+from bus.operate.sealing import Held
+
+
+@shaped(Verified, "verdict")
+def verified(value: Verified) -> Document:
+    """What is wrong with the ledger."""
+    verdict, anchor = value.verdict, value.anchor
+    return {
+        "good": verdict.is_good,
+        "lanes": verdict.lanes,
+        "receipts": verdict.receipts,
+        "repeats": verdict.repeats,
+        "chains": verdict.chains,
+        "forks": verdict.forks,
+        "in_log": verdict.in_log,
+        "no_longer_in_log": verdict.no_longer_in_log,
+        "unreadable_in_log": verdict.unreadable,
+        "digests": verdict.digests,
+        "compacted": verdict.compacted,
+        "events": verdict.events,
+        "events_compacted": verdict.events_compacted,
+        "views": verdict.views,
+        "unrecorded_views": list(verdict.unrecorded_views),
+        "false_views": [{"view": v, "what": w} for v, w in verdict.false_views.items()],
+        "proved": verdict.proved,
+        "unproved": verdict.unproved,
+        "ahead": verdict.ahead,
+        "deeds": verdict.deeds,
+        "wrong_marks": list(verdict.wrong_marks),
+        "pruned_before": verdict.pruned_before and verdict.pruned_before.isoformat(),
+        "anchor": None
+        if anchor is None
+        else {
+            "at": anchor.at.isoformat(),
+            "heads": len(anchor.heads),
+            "pruned": verdict.pruned_heads,
+            "lost": [str(head) for head in verdict.lost_heads],
+        },
+        "findings": [
+            {
+                "kind": finding.kind.value,
+                "system": finding.system or None,
+                "stream": finding.stream,
+                "partition": finding.partition,
+                "start": finding.start,
+                "end": finding.end,
+                "place": f"{finding.place[0]}/{finding.place[1]}",
+                "what": finding.what,
+            }
+            for finding in verdict.findings
+        ],
+    }
+
+
+@shaped(Anchor, "anchor")
+def anchored(value: Anchor) -> Document:
+    """Where every chain ends."""
+    return {
+        "at": value.at.isoformat(),
+        "digest": value.digest,
+        "heads": [
+            {
+                "system": head.system,
+                "stream": head.stream,
+                "partition": head.partition,
+                "end": head.end,
+                "chain": head.chain,
+                "place": f"{head.log_partition}/{head.log_offset}",
+            }
+            for head in value.heads
+        ],
+    }
+
+
+@shaped(Pruned, "pruning")
+def pruned(value: Pruned) -> Document:
+    """How many rows were taken."""
+    return {
+        "before": value.before.isoformat(),
+        "receipts": value.receipts,
+        "events": value.events,
+        "exceptions": value.exceptions,
+        "operations": value.operations,
+    }
+
+
+@shaped(ToRebuild, "to-rebuild")
+def to_rebuild(value: ToRebuild) -> Document:
+    """A table that would be filled anew."""
+    return {**_named(value.feed), "events": value.events}
+
+
+@shaped(Done, "rebuilt")
+def rebuilt(value: Done) -> Document:
+    """A table that was."""
+    swapped = value.rebuilt.swapped
+    return {
+        **_named(value.feed),
+        "events": value.rebuilt.events,
+        "changed": None if swapped is None else swapped.changed,
+        "added": None if swapped is None else swapped.added,
+        "removed": None if swapped is None else swapped.removed,
+        "kept": None if swapped is None else swapped.kept,
+    }
+
+
+@shaped(HalfFilled, "half-filled")
+def half_filled(value: HalfFilled) -> Document:
+    """What an earlier rebuild left."""
+    return {**_named(value.feed), **_left(value.left), "is_dry": value.is_dry}
+
+
+def _left(left: Left) -> Document:
+    since = None if left.since is None else left.since.isoformat()
+    return {"rows": left.rows, "events": left.events, "since": since}
+
+
+def _named(feed: Feed) -> Document:
+    return {
+        "system": feed.view.system,
+        "stream": feed.view.stream,
+        "view": feed.view.fingerprint,
+        "edition": feed.view.edition,
+    }
+
+
+@shaped(RecordedDeed, "deed")
+def deed(value: RecordedDeed) -> Document:
+    """What somebody did, or whom somebody looked up."""
+    said = value.deed
+    return {
+        "at": said.at.isoformat(),
+        "act": said.act,
+        "actor": said.actor,
+        "account": said.account,
+        "system": said.system,
+        "stream": said.stream,
+        "subject_digest": said.subject_digest,
+        "count": said.count,
+        "reason": said.reason,
+        "proved": value.is_proved,
+        "place": f"{value.partition}/{value.offset}",
+    }
+
+
+@shaped(Held, "sealed")
+def held(value: Held) -> Document:
+    """What is sealed of a stream with one key."""
+    return {
+        **asdict(value.sealed),
+        "is_there": value.is_there,
+        "is_current": value.is_current,
+        "may_be_retired": value.may_be_retired,
+    }

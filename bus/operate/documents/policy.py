@@ -1,0 +1,98 @@
+"""What a change of policy changes, and whom it touches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bus.operate.applying import Plan, Planned, begins_anew, consequences, to_rebuild
+from bus.operate.documents.shape import Document, of, shaped
+from bus.operate.simulating import Simulated
+from bus.policy.diff import Column, Difference
+
+
+@shaped(Difference, "difference")
+def plain(difference: Difference) -> Document:
+    """A difference in plain values."""
+    return {
+        "system": difference.system,
+        "system_ja": difference.system_ja,
+        "stream": difference.stream,
+        "stream_ja": difference.stream_ja,
+        "kind": difference.kind.value,
+        "ground": difference.ground,
+        "purpose": difference.purpose,
+        "gained": [_plain(column) for column in difference.gained],
+        "lost": [_plain(column) for column in difference.lost],
+        "masks": [
+            {
+                "field": change.path,
+                "column": change.name,
+                "ja": change.ja,
+                "sensitivity": change.sensitivity.value,
+                "before": change.before,
+                "after": change.after,
+            }
+            for change in difference.masks
+        ],
+        "event_types_gained": list(difference.event_types_gained),
+        "event_types_lost": list(difference.event_types_lost),
+        "conditions_gone": [str(condition) for condition in difference.conditions_gone],
+        "conditions_new": [str(condition) for condition in difference.conditions_new],
+        "suppression": _both(difference.suppression),
+        "mode": _both(difference.mode),
+        "terms": [
+            {"term": term.name, "before": term.before, "after": term.after}
+            for term in difference.terms
+        ],
+        "changes_view": difference.changes_view,
+        "needs_rebuild": difference.needs_rebuild,
+        "removes": list(difference.removes),
+    }
+
+
+def _plain(column: Column) -> Document:
+    return {
+        "field": column.path,
+        "column": column.name,
+        "ja": column.ja,
+        "sensitivity": column.sensitivity.value,
+        "mask": column.mask,
+    }
+
+
+def _both(both: tuple[Any, Any] | None) -> Document | None:
+    return None if both is None else {"before": both[0].value, "after": both[1].value}
+
+
+@shaped(Simulated, "simulated")
+def simulated(value: Simulated) -> Document:
+    """A difference, and whom it touches."""
+    touched = value.touched
+    return {
+        **of(value.difference),
+        "rows": touched.rows,
+        "rows_gained": touched.rows_gained,
+        "rows_lost": touched.rows_lost,
+        "columns": {
+            name: {"gained": items.gained, "lost": items.lost}
+            for name, items in touched.columns.items()
+        },
+        "touched": touched.subjects,
+        "unreadable": value.unreadable,
+    }
+
+
+def applied(found: Plan, done: Sequence[Planned], *, is_dry: bool) -> Document:
+    """What some files would put in force, and what is in force by them."""
+    return {
+        "is_dry": is_dry,
+        "changes": [
+            {**of(each), "begins_anew": begins_anew(each), "notes": list(consequences(each))}
+            for each in found.differences
+        ],
+        "applied": [{"system": each.system, "edition": each.sequence} for each in done],
+        "unchanged": list(found.unchanged),
+        "rebuild": [{"system": system, "stream": stream} for system, stream in to_rebuild(found)],
+        "warnings": [str(fault) for fault in found.warnings],
+    }

@@ -1,0 +1,90 @@
+"""Jobs: what takes a while, with its progress, and an end that somebody may bring about.
+
+A job runs in the loop of whoever started it. Cancelled, it ends where it stands: what it had done
+is as durable as if its process had been stopped, and it may be started again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a job is."""
+
+    name: str  # of what it works on now
+    done: int = 0
+    total: int | None = None  # None: nobody knows yet
+
+
+Told = Callable[[Progress], None]
+"""Told how far a job is, as often as it likes."""
+
+
+class Job(Generic[T]):
+    """One job; started with :func:`start`."""
+
+    def __init__(self, work: Callable[[Told], Awaitable[T]], told: Told | None) -> None:
+        self._also_told = told
+        self._news = asyncio.Event()
+        self._newest: Progress | None = None
+        self._task = asyncio.ensure_future(work(self._told))
+        self._task.add_done_callback(lambda _: self._news.set())
+
+    @property
+    def newest(self) -> Progress | None:
+        """How far it is now; None: it has said nothing yet."""
+        return self._newest
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it has ended, however."""
+        return self._task.done()
+
+    async def progress(self) -> AsyncIterator[Progress]:
+        """How far it is, each time that this changed, until it ends; what nobody waited for is
+        passed over."""
+        seen: Progress | None = None
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            if self._newest is not None and self._newest is not seen:
+                seen = self._newest
+                yield seen
+            if self._task.done():
+                return
+
+    async def result(self) -> T:
+        """What it came to, once it has ended.
+
+        Raises:
+            CancelledError: Somebody cancelled it.
+            BusError: It could not be done.
+        """
+        try:
+            return await asyncio.shield(self._task)
+        except asyncio.CancelledError:
+            await self.cancel()  # whoever waits for it is to end: so is the job
+            raise
+
+    async def cancel(self) -> None:
+        """Have it end where it stands, and wait until it has; safe to call twice."""
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+    def _told(self, progress: Progress) -> None:
+        self._newest = progress
+        self._news.set()
+        if self._also_told is not None:
+            self._also_told(progress)
+
+
+def start(work: Callable[[Told], Awaitable[T]], told: Told | None = None) -> Job[T]:
+    """Begin *work*, which tells how far it is: whoever asks, and *told* each time."""
+    return Job(work, told)

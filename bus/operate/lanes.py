@@ -1,0 +1,150 @@
+"""Lanes: what stands, and how an operator has them stand and go on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from bus.errors import ConfigurationError, UnknownName
+from bus.model import Operation, OperationState
+from bus.model.deed import Act
+from bus.operate.deeds import Order, Planned
+from bus.operate.running import Duty, expected_systems, hosted
+from bus.operate.session import Session, received
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What stands of some systems."""
+
+    operations: Sequence[Operation]  # pauses in force, and lanes that have stopped
+    unhosted: Sequence[Duty]  # systems whose lanes nobody runs, or of which nobody can say
+
+
+async def lanes(session: Session, system: str | None = None) -> Standing:
+    """What stands: streams that are paused, lanes that have stopped or that nobody runs.
+
+    Raises:
+        UnknownName: The system receives nothing.
+        Unavailable: Broker or registry does not answer.
+    """
+    found = (await session.operations()).standing(system)
+    applied = (await session.editions()).newest
+    if system is not None and not found:
+        received(session.settings, system, applied)  # a slip of the pen is no answer
+    expected = expected_systems(session.settings, applied)
+    duties = await hosted(session, [s for s in expected if system in (None, s)])
+    return Standing(found, [duty for duty in duties.values() if not duty.is_done])
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Have every process finish the batch in hand, and apply no more, until it is to go on."""
+
+    system: str
+    stream: str | None = None  # None: all that the system receives
+
+    async def plan(self, session: Session) -> LanesPreview:
+        """The streams that are not paused yet.
+
+        Raises:
+            UnknownName: The system does not receive this stream, or nothing.
+        """
+        operated = await session.operations()
+        known = received(session.settings, self.system, (await session.editions()).newest)
+        return LanesPreview(
+            Act.LANES_PAUSE,
+            [
+                _word(self.system, name, OperationState.PAUSED)
+                for name in _streams(known, self.system, self.stream)
+                if operated.pause_of(self.system, name) is None
+            ],
+            self.system,
+            self.stream,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Have paused streams go on, and lanes that had stopped try again."""
+
+    system: str | None  # None: all that stands, in every system
+    stream: str | None = None
+
+    async def plan(self, session: Session) -> LanesPreview:
+        """The streams that are to go on: also one whose grant has ended meanwhile.
+
+        Raises:
+            UnknownName: The system does not receive this stream, or nothing.
+        """
+        operated = await session.operations()
+        if self.system is None:
+            chosen = sorted({(o.system, o.stream) for o in operated.standing()})
+        else:
+            standing = {operation.stream for operation in operated.standing(self.system)}
+            known = await self._known(session, self.system, standing)
+            names = _streams(known, self.system, self.stream)
+            chosen = [(self.system, name) for name in names]
+        wanted = [_word(*each, OperationState.RUNNING) for each in chosen]
+        return LanesPreview(Act.LANES_RESUME, wanted, self.system, self.stream)
+
+    async def _known(self, session: Session, system: str, standing: set[str]) -> list[str]:
+        applied = (await session.editions()).newest
+        try:
+            return sorted(standing | {*received(session.settings, system, applied)})
+        except ConfigurationError:
+            if not standing:
+                raise
+            return sorted(standing)
+
+
+_PAUSED = "all of it is paused already"
+_RUNNING = "nothing is paused, and no lane has stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class LanesPreview:
+    """What would be said of some streams; by whom and why is not known yet."""
+
+    act: Act
+    operations: Sequence[Operation]
+    system: str | None
+    stream: str | None
+
+    @property
+    def planned(self) -> Planned:
+        """What it comes to."""
+        is_pause = self.act is Act.LANES_PAUSE
+        where = {"system": self.system, "stream": self.stream} if is_pause else {}
+        return Planned(
+            act=self.act,
+            count=len(self.operations),
+            nothing=_PAUSED if is_pause else _RUNNING,
+            where=where,
+            system=self.system,
+            stream=self.stream,
+        )
+
+    def by(self, order: Order) -> list[Operation]:
+        """What is said, and by whom."""
+        name, now = order.actor.name, datetime.now(UTC)
+        return [replace(each, operator=name, note=order.reason, at=now) for each in self.operations]
+
+    async def perform(self, session: Session, order: Order) -> list[Operation]:
+        """Say it: every process hears it within about a second."""
+        said = self.by(order)
+        await (await session.operations()).instruct(said)
+        return said
+
+
+def _streams(known: Sequence[str], system: str, chosen: str | None) -> Sequence[str]:
+    if chosen is None:
+        return known
+    if chosen not in known:
+        raise UnknownName("the system does not receive this stream", system=system, stream=chosen)
+    return [chosen]
+
+
+def _word(system: str, stream: str, state: OperationState) -> Operation:
+    return Operation(system=system, stream=stream, state=state, at=datetime.now(UTC))

@@ -1,0 +1,295 @@
+"""Events that were set aside: which there are, and what an operator does with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from bus.control.parked import ParkedIndex
+from bus.control.unread import Unread
+from bus.deliver.overdue import overdue_after
+from bus.errors import ConfigurationError, UnknownName
+from bus.model import ExceptionState, LaneName, ParkedEvent
+from bus.model.deed import Act
+from bus.model.number import comparable_key
+from bus.operate.deeds import Order, Planned
+from bus.operate.session import Session, received, receivers
+from bus.operate.skipping import Skipper, Skipping, Was, Word
+from bus.settings import Settings
+
+__all__ = ["Skipping", "Was"]  # what skipping comes to
+
+_UNSAID = ""
+"""In the place of who wants it and why, for as long as something is only planned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One event that is set aside, and whether that has been so for too long."""
+
+    event: ParkedEvent
+    is_overdue: bool
+
+
+def limit(settings: Settings) -> timedelta:
+    """How long an event may be set aside before somebody must look."""
+    return overdue_after(settings)
+
+
+async def parked(session: Session, system: str | None = None) -> list[Listed]:
+    """What is set aside: parked events, and what waits behind them.
+
+    Raises:
+        UnknownName: The system receives nothing.
+        Unavailable: Broker or registry does not answer.
+    """
+    before = datetime.now(UTC) - limit(session.settings)
+    events = await _of(session, system)
+    return [Listed(event, event.set_aside_at <= before) for event in events]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """Which parked events: of one system or of all, of some subjects or of all."""
+
+    system: str | None = None
+    subjects: Sequence[str] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        system: str | None,
+        subjects: Sequence[str] | None,
+        *,
+        is_everywhere: bool,
+        is_all: bool,
+    ) -> Chosen:
+        """What somebody chose, who must have said what they mean.
+
+        Raises:
+            ConfigurationError: Neither or both of two ways.
+        """
+        if (system is not None) == is_everywhere:
+            raise ConfigurationError("name a system, or say --all-systems")
+        if bool(subjects) == is_all:
+            raise ConfigurationError("name subjects with --subject, or say --all")
+        return cls(system=system, subjects=subjects or None)
+
+    async def events(self, session: Session) -> list[ParkedEvent]:
+        """The parked among them: what waits follows them by itself. Subjects are compared by what
+        no spelling of a number changes.
+
+        Raises:
+            UnknownName: Of one of the subjects nothing is set aside.
+        """
+        events = await _of(session, self.system)
+        named = None if self.subjects is None else set(map(comparable_key, self.subjects))
+        missing = (named or set()) - {comparable_key(event.subject) for event in events}
+        if missing:  # whose numbers they are is not said again
+            raise UnknownName("of this subject nothing is set aside", subjects=len(missing))
+        return [
+            event
+            for event in events
+            if event.state is not ExceptionState.WAITING
+            and (named is None or comparable_key(event.subject) in named)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Try parked events again; what waits behind each comes along, in order."""
+
+    chosen: Chosen
+
+    async def plan(self, session: Session) -> RetryPreview:
+        """Which would be tried."""
+        return RetryPreview(self.chosen.system, await self.chosen.events(session))
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPreview:
+    """Events that would be tried again."""
+
+    system: str | None
+    events: Sequence[ParkedEvent]
+
+    @property
+    def planned(self) -> Planned:
+        """What it comes to."""
+        return _planned(Act.PARKED_RETRY, self.system, self.events)
+
+    async def perform(self, session: Session, order: Order) -> Sequence[ParkedEvent]:
+        """Ask for it: the process that owns the lane does it within about a second."""
+        return await (await session.parked()).ask_retry(self.events, order.actor.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Dismiss:
+    """Close parked events for good; what waits behind each is applied."""
+
+    chosen: Chosen
+
+    async def plan(self, session: Session) -> DismissPreview:
+        """Which would be closed."""
+        return DismissPreview(self.chosen.system, await self.chosen.events(session))
+
+
+@dataclass(frozen=True, slots=True)
+class DismissPreview:
+    """Events that would be closed."""
+
+    system: str | None
+    events: Sequence[ParkedEvent]
+
+    @property
+    def planned(self) -> Planned:
+        """What it comes to."""
+        return _planned(Act.PARKED_DISMISS, self.system, self.events)
+
+    async def perform(self, session: Session, order: Order) -> Sequence[ParkedEvent]:
+        """Close them."""
+        index = await session.parked()
+        return await index.dismiss(self.events, order.note, order.actor.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Add:
+    """Set one event aside unread, so that one lane that stopped at it can pass it."""
+
+    lane: LaneName
+    offset: int
+
+    async def plan(self, session: Session) -> AddPreview:
+        """The reference to the event.
+
+        Raises:
+            UnknownName: The system does not receive this stream.
+            ConfigurationError: The event can be read, or the lane has passed it.
+        """
+        lane = self.lane
+        topic = session.catalog.stream(lane.stream).topic
+        applied = await session.editions()
+        if lane.stream not in received(session.settings, lane.system, applied.newest):
+            raise UnknownName("the system does not receive this stream", **lane._asdict())
+        standing = (await session.operations()).standing(lane.system)
+        stops = {(o.system, o.stream, o.partition, o.offset) for o in standing}
+        index = await session.parked()
+        event = await index.refer_to(
+            lane,
+            topic,
+            self.offset,
+            _UNSAID,
+            _UNSAID,
+            is_stuck=(*lane, self.offset) in stops,
+            reader=await session.reader(lane.stream),
+        )
+        return AddPreview(event)
+
+
+@dataclass(frozen=True, slots=True)
+class AddPreview:
+    """The event that would be set aside; by whom and why is not known yet."""
+
+    event: ParkedEvent
+
+    @property
+    def planned(self) -> Planned:
+        """What it comes to."""
+        event = self.event
+        return Planned(act=Act.PARKED_ADD, count=1, system=event.system, stream=event.stream)
+
+    def by(self, order: Order) -> ParkedEvent:
+        """The event as it is recorded; one that was set aside before stays as it is."""
+        if self.event.operator != _UNSAID:
+            return self.event
+        return replace(self.event, note=order.note, operator=order.actor.name)
+
+    async def perform(self, session: Session, order: Order) -> ParkedEvent:
+        """Set it aside."""
+        event = self.by(order)
+        await (await session.parked()).record([event])
+        return event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skip:
+    """Have every system pass one event that nobody can read: set aside, resumed, and closed."""
+
+    stream: str
+    partition: int
+    offset: int
+    is_held: bool  # not closed: later events of the subject wait
+
+    async def plan(self, session: Session) -> SkipPreview:
+        """What is to be said for each system.
+
+        Raises:
+            ConfigurationError: The event can be read, or nobody receives the stream.
+        """
+        applied = await session.editions()
+        systems = receivers(session.settings, self.stream, applied.newest)
+        index, operated = await session.parked(), await session.operations()
+        skipper = Skipper(await session.broker(), index, operated)
+        topic = session.catalog.stream(self.stream).topic
+        unread = await skipper.look(topic, self.partition, self.offset)
+        if await unread.can_be_read(await session.reader(self.stream)):
+            raise ConfigurationError(
+                "the event is one of its stream and can be read; no lane has to pass it unread",
+                stream=self.stream, partition=self.partition, offset=self.offset,
+            )  # fmt: skip
+        nobody = Word(_UNSAID, _UNSAID, datetime.now(UTC), is_held=self.is_held)
+        args = (self.stream, topic, self.partition, unread, systems)
+        return SkipPreview(self, skipper, unread, systems, await skipper.plan(*args, nobody))
+
+
+@dataclass(frozen=True, slots=True)
+class SkipPreview:
+    """What would be said for each system; by whom and why is not known yet."""
+
+    wanted: Skip
+    skipper: Skipper
+    unread: Unread
+    systems: Sequence[str]
+    skipping: Skipping
+
+    @property
+    def planned(self) -> Planned:
+        """What it comes to."""
+        return Planned(
+            act=Act.PARKED_SKIP,
+            count=len(self.skipping.exceptions) + len(self.skipping.operations),
+            nothing="every system has passed the event, or closed it",
+            stream=self.wanted.stream,
+        )
+
+    async def perform(self, session: Session, order: Order) -> Skipping:
+        """Say it, the exceptions first."""
+        wanted = self.wanted
+        word = Word(order.actor.name, order.note, datetime.now(UTC), is_held=wanted.is_held)
+        topic = session.catalog.stream(wanted.stream).topic
+        done = await self.skipper.plan(
+            wanted.stream, topic, wanted.partition, self.unread, self.systems, word
+        )
+        await (await session.parked()).record(done.exceptions)
+        await (await session.operations()).instruct(done.operations)
+        return done
+
+
+def _planned(act: Act, system: str | None, events: Sequence[ParkedEvent]) -> Planned:
+    return Planned(
+        act=act,
+        count=len(events),
+        nothing="nothing is parked",
+        where={"system": system},
+        system=system,
+    )
+
+
+async def _of(session: Session, system: str | None) -> list[ParkedEvent]:
+    """What is set aside in *system*, which must be one that receives, or has received."""
+    index: ParkedIndex = await session.parked()
+    events = index.open_events(system)
+    if system is not None and not events:  # a slip of the pen is no empty list
+        received(session.settings, system, (await session.editions()).newest)
+    return events

@@ -1,0 +1,64 @@
+"""Where a change has arrived, after how long, and who does not have it and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from time import monotonic
+
+from bus.ledger import Reach, ReachState, SystemReach
+from bus.operate.questions import LogTimes, entitled
+from bus.operate.running import Duty, expected_systems, hosted
+from bus.operate.session import Session
+
+__all__ = ["Looking", "Reach", "ReachState", "Reached", "SystemReach"]
+
+HOSTS_EVERY = 3.0  # seconds between two looks at who delivers
+UNKNOWN_FOR = 60.0  # seconds that a change may be on its way before anybody knows of it
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """How a change stands, and the systems that nobody delivers to or of which nobody can say."""
+
+    reach: Reach
+    unrun: Mapping[str, Duty] = field(default_factory=dict)
+
+
+class Looking:
+    """One change, looked at as often as somebody likes: what does not change is asked once."""
+
+    def __init__(self, session: Session, change_id: str) -> None:
+        self._session = session
+        self._change_id = change_id
+        self._times = LogTimes(session)
+        self._granted: Mapping[str, Mapping[str, frozenset[str]]] = {}
+        self._systems: list[str] | None = None
+        self._unrun: Mapping[str, Duty] = {}
+        self._looked_at = -HOSTS_EVERY
+        self._until = monotonic() + UNKNOWN_FOR
+
+    async def look(self) -> Reached:
+        """How it stands now.
+
+        Raises:
+            ConfigurationError: There is no ledger in this database.
+            StoreUnavailable: The ledger does not answer.
+        """
+        ledger = await self._session.ledger()
+        if self._systems is None:
+            self._granted = await entitled(self._session.settings, ledger)
+            editions = await ledger.editions()
+            self._systems = expected_systems(self._session.settings, editions)
+        reach, now = await ledger.reach(self._change_id, self._granted), monotonic()
+        reach = await self._times.told(reach)
+        if not reach.is_complete and now - self._looked_at >= HOSTS_EVERY:
+            found = await hosted(self._session, self._systems)
+            self._unrun = {name: duty for name, duty in found.items() if not duty.is_done}
+            self._looked_at = now
+        return Reached(reach, self._unrun)
+
+    def is_done(self, reached: Reached) -> bool:
+        """Whether looking on would show nothing else: all have it, or nobody knows of it."""
+        reach = reached.reach
+        return reach.is_complete or (reach.size is None and monotonic() > self._until)
