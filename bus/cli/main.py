@@ -30,6 +30,7 @@ MODULES = (
     "provisions",
     "protections",
     "ledger",
+    "deeds",
     "erase",
     "status",
     "throughput",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from typing import Annotated
 
 import typer
@@ -51,3 +52,16 @@ WhyAsked = Annotated[
         help="Why it is looked up; recorded with who looks: a ticket's number, no personal data.",
     ),
 ]
+First = Annotated[
+    datetime | None,
+    typer.Option("--from", formats=["%Y-%m-%d"], help="On this day (Japan) or later."),
+]
+Last = Annotated[
+    datetime | None,
+    typer.Option("--to", formats=["%Y-%m-%d"], help="On this day (Japan) or earlier."),
+]
+
+
+def day_of(moment: datetime | None) -> date | None:
+    """The day that somebody named."""
+    return None if moment is None else moment.date()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +14,7 @@ from rich.text import Text
 
 from bus.cli import names
 from bus.cli.asking import ask
-from bus.cli.options import By, Person, System, WhyAsked
+from bus.cli.options import By, First, Last, Person, System, WhyAsked, day_of
 from bus.cli.output import Json, err, out, show_json
 from bus.cli.times import TO_THE_SECOND, shown
 from bus.errors import ConfigurationError
@@ -24,14 +24,6 @@ from bus.operate.actor import Actor, checked_reason
 from bus.operate.deeds import Order
 from bus.operate.disclosures import Disclosed, Provision, RecordedView, SystemProvisions
 
-First = Annotated[
-    datetime | None,
-    typer.Option("--from", formats=["%Y-%m-%d"], help="Given on this day (Japan) or later."),
-]
-Last = Annotated[
-    datetime | None,
-    typer.Option("--to", formats=["%Y-%m-%d"], help="Given on this day (Japan) or earlier."),
-]
 MOST = 10_000  # events of one page
 
 
@@ -68,7 +60,7 @@ def of_subject(
     As the receipts have it: what a view left out, or what was set aside, was not given. The ledger
     holds no value of any item, and so neither does the answer. Who looks is recorded.
     """
-    when, order = disclosures.period(_day(first), _day(last)), _order(reason, by)
+    when, order = disclosures.period(day_of(first), day_of(last)), _order(reason, by)
     found = ask(lambda session: disclosures.disclosures_of(session, subject, stream, when, order))
     answer = found.answer
     if answer.has_protection:
@@ -122,7 +114,7 @@ def by_system(
     """
     if details is None and after is not None:
         raise ConfigurationError("--after goes on with a page of --details")
-    when = disclosures.period(_day(first), _day(last))
+    when = disclosures.period(day_of(first), day_of(last))
     if details is None:
         answer = ask(lambda session: disclosures.disclosures_by(session, system, when))
         show_json(documents.of(answer)) if as_json else out().print(draw_days(answer))
@@ -219,10 +211,6 @@ def _write(file: Path, text: str) -> None:
         raise ConfigurationError("the file is there already", file=str(file)) from None
     except OSError as error:
         raise ConfigurationError("cannot write the file", file=str(file)) from error
-
-
-def _day(moment: datetime | None) -> date | None:
-    return None if moment is None else moment.date()
 
 
 def _shown(moment: datetime | None) -> str:

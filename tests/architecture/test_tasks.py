@@ -29,6 +29,7 @@ SHORT_LIVED = {
     ("bus/deliver/fleet.py", "close"): "awaited there",
     ("bus/deliver/pulse.py", "rest"): "two waits, the longer of which is cancelled there",
     ("bus/deliver/shared.py", "_alone"): "one call of a store, which a lane awaits",
+    ("bus/operate/jobs.py", "__init__"): "a job, whose end its caller waits for or brings about",
     ("bus/log/tail.py", "ask"): "one round trip, which whoever asked awaits",
     ("bus/local/fetch.py", "fetch"): "a download, which the command waits for",
     ("bus/monitor/watch.py", "_watch"): "the parts of the monitor, awaited there: one ends all",

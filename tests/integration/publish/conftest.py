@@ -85,7 +85,8 @@ class Cluster:
 def cluster(engines: Endpoints) -> Iterator[Cluster]:
     """Topics of the published streams, gone afterwards."""
     made = Cluster(load(), engines, unique("publish") + ".")
-    streams = [stream for stream in made.catalog.streams.values() if not stream.is_internal]
+    own = [stream for stream in made.catalog.streams.values() if not stream.is_internal]
+    streams = [*own, made.catalog.stream("deed")]  # in which commands record who gives them
     wanted = specs(
         streams,
         Shape(

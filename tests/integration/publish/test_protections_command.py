@@ -19,6 +19,7 @@ from bus.cli import asking
 from bus.cli import protections as command
 from bus.model import Change
 from bus.observe import logs
+from bus.operate.actor import account
 from bus.operate.session import Session, Ways
 from bus.settings import Settings
 from tests.support.changes import body, by_cases, case, change, record
@@ -26,6 +27,7 @@ from tests.support.changes import body, by_cases, case, change, record
 pytestmark = pytest.mark.service
 
 TWO_CASES, ONE_CASE = "000000012345674", "000000000000019"
+MOST_BYTES = 100_000  # of the topics of this folder
 SPRING, SUMMER = "2025-05-01", "2025-06-10"
 Run = Callable[..., Result]
 
@@ -43,6 +45,7 @@ def started(subject: str, version: int, named: str, *cases: dict[str, Any]) -> C
 def run(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs the command against the test's own topics, in which two persons are protected."""
     monkeypatch.setenv("RENKEI_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("RENKEI_MAX_MESSAGE_BYTES", str(MOST_BYTES))
 
     @asynccontextmanager
     async def broker(_settings: Any, *, patience: timedelta) -> AsyncIterator[Any]:
@@ -149,3 +152,25 @@ def test_lines_and_what_is_shown(run: Run, cluster: Any) -> None:
     assert not set(shown["same_address_not_covered"]) & set(shown["covers"])
     assert "1 open of 2 cases" in run("show", f"131016/{TWO_CASES}").stdout
     assert ONE_CASE in run("list").stdout
+
+
+def test_who_looks_is_recorded(run: Run, cluster: Any, tmp_path: Path) -> None:
+    """Durably, before the answer is given: by whom, why, and of how many; numbers are not said."""
+    file = tmp_path / "ended.csv"
+    file.write_text(LIST, encoding="utf-8")
+    run("list")
+    run("show", f"131016/{TWO_CASES}")
+    run("end", str(file), "--dry-run")
+    run("end", str(file), "--yes")
+
+    said = asyncio.run(cluster.events("deed"))
+    assert [(deed["act"], deed["count"]) for deed in said] == [
+        ("protections-list", 2),
+        ("protection-of", 1),
+        ("protections-list", 4),
+        ("protections-end", 2),
+    ]
+    assert {(deed["actor"], deed["account"], deed["reason"]) for deed in said} == {
+        ("somebody", account(), "T-1")
+    }
+    assert TWO_CASES not in str(said)
