@@ -55,7 +55,7 @@ class Published:
 
     place: int
     change: Change
-    events: int = 0
+    event_ids: Sequence[str] = ()
     known: int = 0
     """How many of the events were there already."""
     warnings: Sequence[Fault] = ()

@@ -16,7 +16,7 @@ What answers nothing is asked again without end, after a back-off with jitter: t
 the registry while the term is kept, the source by a new term. A setting, a right or a schema that
 cannot work, and a defect that is nobody's change's, end the runner with the error; whoever hosts
 it begins it again and says so (:mod:`~bus.publish.hosting`). No change does: what it breaks is
-narrowed down to it, and it is refused (:mod:`~bus.publish.narrowing`).
+narrowed down to it, and it is refused (:mod:`~bus.publish.sending`).
 """
 
 from __future__ import annotations
@@ -28,48 +28,23 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from time import monotonic
-from typing import Protocol, TypeVar, cast
+from typing import TypeVar, cast
 
 from bus.backoff import BackOff
-from bus.connect.source import Guard, Holds, Limits, Published, Refusal, Source, Taken, Term
+from bus.connect.source import Guard, Holds, Limits, Source, Taken, Term
 from bus.connect.together import end, until_one_ends
-from bus.errors import LeaseLost, SourceUnavailable, Unavailable, is_defect
-from bus.model import Change, Fault
+from bus.errors import BusError, LeaseLost, SourceUnavailable, Unavailable
 from bus.observe.tasks import CameBack
 from bus.points import Point, passed
 from bus.publish.admission import Admission, read
 from bus.publish.holding import Gate, Holding
-from bus.publish.narrowing import fault_of, is_of_data
 from bus.publish.reporting import Report
+from bus.publish.sending import Publishes, Sender
+from bus.retry import retried
 
 T = TypeVar("T")
 
-MOST_BROKEN = 3
-"""After so many changes in a row that a defect meets while they are sent, it is not the changes."""
 ALL_BATCHES = 16 * 1024 * 1024  # bytes of text that all runners of a process have in hand together
-
-
-class Outcome(Protocol):
-    """What a publisher says of one change: published, unless a fault is an error."""
-
-    @property
-    def event_ids(self) -> Sequence[str]: ...
-
-    @property
-    def resent(self) -> int: ...
-
-    @property
-    def faults(self) -> Sequence[Fault]: ...
-
-
-class Publishes(Protocol):
-    """The part of ``bus.publish.publisher.Publisher`` that a runner needs."""
-
-    async def start(self) -> None: ...
-
-    async def publish(self, changes: Sequence[Change]) -> Sequence[Outcome]: ...
-
-    async def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +111,7 @@ class Runner:
         self._pace = pace or Pace()
         self._report = report or Report()
         self._stopping = asyncio.Event()
-        self._broken = 0  # changes in a row that sending failed for, by a defect
+        self._sender = Sender()
 
     @property
     def name(self) -> str:
@@ -176,7 +151,7 @@ class Runner:
                     if back_off is None:
                         raise
                     self._report.interrupted(error)
-                    await self._sleep(back_off)
+                    await self._sleep(back_off.next())
 
     async def _lead(self, back_off: BackOff | None) -> None:
         """Stand by, lead; until something is lost, or the runner is stopped."""
@@ -224,7 +199,7 @@ class Runner:
             await holding.ask_again()
             self._report.holds(len(holding), holding.error)
             if holding.is_full:
-                await self._unless_stopped(asyncio.sleep(self._pace.poll.total_seconds()))
+                await self._sleep(self._pace.poll)
                 return ()
         return await self._insist(partial(self._source.take, self._pace.limits))
 
@@ -244,7 +219,9 @@ class Runner:
         changes, unread = read(taken, self._admit)
         if holding is not None:
             changes = await holding.without(changes)
-        published, refused = await self._send(publisher, changes)
+        published, refused = await self._sender.send(
+            changes, lambda some: self._insist(lambda: publisher.publish(some))
+        )
         refused = [*unread, *refused]
         if holding is not None:
             refused = await holding.without_refusals(refused, changes)
@@ -254,48 +231,6 @@ class Runner:
         passed(Point.RELAY_MARKED)
         self._report.settled(len(published), refused, monotonic() - began)
 
-    async def _send(
-        self, publisher: Publishes, changes: Sequence[tuple[int, Change]]
-    ) -> tuple[list[Published], list[Refusal]]:
-        """What is in the log, and what is refused.
-
-        An error that names no change, one about data or a defect, is narrowed down by halves, in
-        order.
-
-        Raises:
-            BusError: What is no matter of the changes.
-            Exception: A defect that met one change after another: not theirs either.
-        """
-        if not changes:
-            return [], []
-        try:
-            outcomes = await self._insist(
-                lambda: publisher.publish([change for _, change in changes])
-            )
-            self._broken = 0
-        except BaseException as error:
-            if not is_of_data(error):
-                raise
-            if len(changes) == 1:
-                self._broken += is_defect(error)
-                if self._broken > MOST_BROKEN:
-                    raise
-                return [], [Refusal(changes[0][0], [fault_of(error)])]
-            middle = len(changes) // 2
-            first, first_refused = await self._send(publisher, changes[:middle])
-            then, then_refused = await self._send(publisher, changes[middle:])
-            return first + then, first_refused + then_refused
-        published, refused = [], []
-        for (place, change), outcome in zip(changes, outcomes, strict=True):
-            reasons = [fault for fault in outcome.faults if fault.is_error]
-            warnings = [fault for fault in outcome.faults if not fault.is_error]
-            if reasons:
-                refused.append(Refusal(place, reasons, warnings))
-            else:
-                events = len(outcome.event_ids)
-                published.append(Published(place, change, events, outcome.resent, warnings))
-        return published, refused
-
     async def _insist(self, act: Callable[[], Awaitable[T]]) -> T:
         """Do *act*, again and again while the broker, the registry or whoever has keys is away.
 
@@ -304,19 +239,16 @@ class Runner:
             SourceUnavailable: The source does not answer.
         """
         back_off = self._back_off()
-        while True:
-            try:
-                return await act()
-            except (LeaseLost, SourceUnavailable):
-                raise
-            except Unavailable as error:
-                if back_off is None:
-                    raise
-                self._report.waits(error)
-                await self._sleep(back_off)
+        return await act() if back_off is None else await retried(act, back_off, self._wait)
 
-    async def _sleep(self, back_off: BackOff) -> None:
-        await self._unless_stopped(asyncio.sleep(back_off.next().total_seconds()))
+    async def _wait(self, error: BusError, time: timedelta) -> None:
+        if isinstance(error, LeaseLost | SourceUnavailable):
+            raise error
+        self._report.waits(error)
+        await self._sleep(time)
+
+    async def _sleep(self, time: timedelta) -> None:
+        await self._unless_stopped(asyncio.sleep(time.total_seconds()))
 
     async def _unless_stopped(self, work: Awaitable[T]) -> T:
         """What *work* gives; should the runner be asked to stop first, it is ended instead."""

@@ -116,7 +116,7 @@ class LinesSource:
         progress.published += len(published)
         progress.refused += len(refused)
         for each in published:
-            progress.events += each.events
+            progress.events += len(each.event_ids)
             progress.resent += each.known
         warnings = chain(*(one.warnings for one in published), *(one.warnings for one in refused))
         progress.warnings.update((fault.code, fault.field or "") for fault in warnings)

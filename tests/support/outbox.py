@@ -37,7 +37,8 @@ from bus.publish.admission import Admission
 from bus.publish.holding import Gate
 from bus.publish.hosting import run_together
 from bus.publish.reporting import RelayReport
-from bus.publish.runner import Pace, Publishes, Runner
+from bus.publish.runner import Pace, Runner
+from bus.publish.sending import Publishes
 from connectors.outbox.concealing import Concealer
 from connectors.outbox.source import Keeping, OutboxSource
 

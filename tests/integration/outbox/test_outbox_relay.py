@@ -30,7 +30,7 @@ from bus.model import Change
 from bus.observe.metrics import Metrics
 from bus.points import Point
 from bus.publish.admission import Bounds
-from bus.publish.runner import MOST_BROKEN
+from bus.publish.sending import MOST_BROKEN
 from connectors.outbox import upkeep
 from connectors.outbox.installing import Plan
 from tests.support.outbox import (

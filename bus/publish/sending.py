@@ -1,0 +1,91 @@
+"""Changes handed to a publisher, each with what became of it, whatever one of them does.
+
+An error that names no change, one about data or a defect, is narrowed down by halves, in order, to
+the change that meets it alone; that one is refused. Whoever takes changes in sends them by this: a
+runner from a source, :class:`~bus.publish.accepting.Intake` from somebody's hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from bus.connect.source import Published, Refusal
+from bus.errors import is_defect
+from bus.halving import Halves
+from bus.model import Change, Fault
+from bus.publish.narrowing import fault_of, is_of_data
+
+MOST_BROKEN = 3
+"""After so many changes in a row that a defect meets while they are sent, it is not the changes."""
+
+
+class Outcome(Protocol):
+    """What a publisher says of one change: published, unless a fault is an error."""
+
+    @property
+    def event_ids(self) -> Sequence[str]: ...
+
+    @property
+    def resent(self) -> int: ...
+
+    @property
+    def faults(self) -> Sequence[Fault]: ...
+
+
+class Publishes(Protocol):
+    """The part of ``bus.publish.publisher.Publisher`` that is needed to send changes."""
+
+    async def start(self) -> None: ...
+
+    async def publish(self, changes: Sequence[Change]) -> Sequence[Outcome]: ...
+
+    async def close(self) -> None: ...
+
+
+Send = Callable[[Sequence[Change]], Awaitable[Sequence[Outcome]]]
+
+
+class Sender:
+    """Sends, and remembers how often in a row a defect struck."""
+
+    def __init__(self) -> None:
+        self._broken = 0
+
+    async def send(
+        self, changes: Sequence[tuple[int, Change]], act: Send
+    ) -> tuple[list[Published], list[Refusal]]:
+        """What is in the log, and what is refused; each by its place, in order.
+
+        Raises:
+            BusError: What is no matter of the changes.
+            Exception: A defect that met one change after another: not theirs either.
+        """
+        published: list[Published] = []
+        refused: list[Refusal] = []
+        halves = Halves(changes)
+        for piece in halves:
+            if not piece:
+                continue
+            try:
+                outcomes = await act([change for _, change in piece])
+            except BaseException as error:
+                if not is_of_data(error):
+                    raise
+                if halves.halve(piece):
+                    continue
+                self._broken += is_defect(error)
+                if self._broken > MOST_BROKEN:
+                    raise
+                refused.append(Refusal(piece[0][0], [fault_of(error)]))
+                continue
+            self._broken = 0
+            for (place, change), outcome in zip(piece, outcomes, strict=True):
+                reasons = [fault for fault in outcome.faults if fault.is_error]
+                warnings = [fault for fault in outcome.faults if not fault.is_error]
+                if reasons:
+                    refused.append(Refusal(place, reasons, warnings))
+                else:
+                    events = tuple(outcome.event_ids)
+                    published.append(Published(place, change, events, outcome.resent, warnings))
+        return published, refused

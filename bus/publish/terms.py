@@ -1,0 +1,207 @@
+"""The right to publish for a system, by a lease in the bus's own database.
+
+A row per publishing system says which process leads, and until when (:mod:`bus.connect.lease`). It
+is for changes that are handed in (:mod:`~bus.publish.accepting`); an outbox has its lease in its
+own database. The two do not know of each other: a system has one way in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from time import monotonic
+from typing import Any
+
+import psycopg
+
+from bus.connect.lease import Lease
+from bus.connect.libpq import address_of, insist_on_safety, refusal
+from bus.errors import LeaseLost, StoreUnavailable, Unready
+
+MAKE = """
+SELECT pg_advisory_xact_lock(hashtextextended('renkei publishing', 0));
+CREATE SCHEMA IF NOT EXISTS publishing;
+CREATE TABLE IF NOT EXISTS publishing.term (
+    system     text PRIMARY KEY,
+    holder     text,
+    expires_at timestamptz NOT NULL
+);
+"""
+TAKE = """
+INSERT INTO publishing.term AS t VALUES (%(system)s, %(holder)s, clock_timestamp() + %(length)s)
+ON CONFLICT (system) DO UPDATE
+SET holder = excluded.holder, expires_at = clock_timestamp() + %(length)s
+WHERE t.holder IS NULL OR t.holder = excluded.holder OR t.expires_at < clock_timestamp()
+RETURNING holder
+"""
+RENEW = """
+UPDATE publishing.term SET expires_at = clock_timestamp() + %(length)s
+WHERE system = %(system)s AND holder = %(holder)s
+RETURNING holder
+"""
+RELEASE = """
+UPDATE publishing.term SET holder = NULL, expires_at = '-infinity'
+WHERE system = %(system)s AND holder = %(holder)s
+"""
+Connection = psycopg.AsyncConnection[tuple[Any, ...]]
+_WHOSE = "the bus's database"
+_ASK_EVERY = timedelta(milliseconds=50)
+_LET_GO_WITHIN = 2.0  # seconds to tell the database; after that the lease runs out
+
+
+@dataclass(frozen=True, slots=True)
+class TermRow:
+    """The row of one system; see :class:`bus.connect.lease.LeaseStore`."""
+
+    connection: Connection
+    system: str
+
+    async def take(self, holder: str, length: timedelta) -> bool:
+        """Free, run out, or *holder*'s already."""
+        return await self._ask(TAKE, holder, length)
+
+    async def renew(self, holder: str, length: timedelta) -> bool:
+        """If it is *holder*'s."""
+        return await self._ask(RENEW, holder, length)
+
+    async def release(self, holder: str) -> None:
+        """If it is *holder*'s."""
+        await self.connection.execute(RELEASE, {"system": self.system, "holder": holder})
+
+    async def _ask(self, statement: str, holder: str, length: timedelta) -> bool:
+        values = {"system": self.system, "holder": holder, "length": length}
+        cursor = await self.connection.execute(statement.encode(), values)
+        return await cursor.fetchone() is not None
+
+
+class DatabaseTerm:
+    """See :class:`bus.connect.source.Term`."""
+
+    def __init__(self, lease: Lease, row: TermRow) -> None:
+        self._lease = lease
+        self._row = row
+        self.is_abandoned = False
+
+    @property
+    def holder(self) -> str:
+        """The lease's."""
+        return self._lease.holder
+
+    def guard(self) -> None:
+        """See the port."""
+        self._lease.guard()
+
+    async def keep(self) -> None:
+        """See the port."""
+        with translated():
+            while True:
+                await asyncio.sleep(self._lease.length.total_seconds() / 4)
+                await self._lease.renew(self._row)
+
+    def abandon(self) -> None:
+        """See the port."""
+        self.is_abandoned = True
+
+
+class DatabaseTerms:
+    """See :class:`bus.publish.accepting.Terms`. One per process.
+
+    Args:
+        uri: The bus's own database.
+        holder: A name of this process, by which an operator finds it.
+        lease: How long a process that died keeps others waiting.
+        send_within: How long a send may take until it is acknowledged or given up.
+        patience: How long another process's term is waited for.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        *,
+        holder: str,
+        lease: timedelta = timedelta(seconds=12),
+        send_within: timedelta = timedelta(seconds=8),
+        patience: timedelta = timedelta(seconds=5),
+    ) -> None:
+        self._uri = uri
+        self._holder = holder
+        self._name = self._new_name()
+        self._length = lease
+        self._send_within = send_within
+        self._patience = patience.total_seconds()
+        self._is_made = False
+
+    @asynccontextmanager
+    async def of(self, system: str) -> AsyncIterator[DatabaseTerm]:
+        """See the port."""
+        with translated(self._uri):
+            connection = await self._connect()
+        try:
+            lease = Lease(self._name, length=self._length, send_within=self._send_within)
+            row = TermRow(connection, system)
+            with translated(self._uri):
+                await self._take(lease, row)
+            term = DatabaseTerm(lease, row)
+            try:
+                yield term
+            finally:
+                await self._let_go(term, lease, row)
+        finally:
+            await connection.close()
+
+    async def _let_go(self, term: DatabaseTerm, lease: Lease, row: TermRow) -> None:
+        """Give it back; if that is not possible, it runs out."""
+        if term.is_abandoned:
+            self._name = self._new_name()  # so that this process too waits for the old one's end
+            return
+        with suppress(StoreUnavailable, TimeoutError), translated(self._uri):
+            async with asyncio.timeout(_LET_GO_WITHIN):
+                await lease.release(row)
+
+    def _new_name(self) -> str:
+        return f"{self._holder}-{secrets.token_hex(4)}"
+
+    async def _take(self, lease: Lease, row: TermRow) -> None:
+        until = monotonic() + self._patience
+        while not await lease.take(row):
+            if monotonic() >= until:
+                raise LeaseLost("another process publishes for this system", system=row.system)
+            await asyncio.sleep(_ASK_EVERY.total_seconds())
+
+    async def _connect(self) -> Connection:
+        insist_on_safety(self._uri, _WHOSE)
+        connection = await psycopg.AsyncConnection.connect(
+            self._uri,
+            autocommit=True,
+            connect_timeout=5,
+            application_name="renkei publishing term",
+            options="-c statement_timeout=10000",
+        )
+        try:
+            if not self._is_made:
+                async with connection.transaction():
+                    await connection.execute(MAKE.encode())
+                self._is_made = True
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
+
+
+@contextmanager
+def translated(uri: str | None = None) -> Iterator[None]:
+    """What psycopg can raise, as the bus's errors."""
+    try:
+        yield
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise Unready(f"{_WHOSE} refuses the right to do this") from error
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        address = address_of(uri) if uri is not None else None
+        refused = refusal(str(error), _WHOSE, address=address)
+        if error.sqlstate is None and refused is not None:
+            raise refused from error
+        raise StoreUnavailable(f"{_WHOSE} does not answer", address=address) from error
