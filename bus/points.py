@@ -26,6 +26,7 @@ class Point(StrEnum):
     SINK_MOVED = "sink-moved"  # position moved inside the open transaction
     SINK_WRITTEN = "sink-written"  # rows written inside the open transaction
     SINK_COMMITTED = "sink-committed"
+    LANE_HANDED = "lane-handed"  # in a store that keeps no position; the bus's has not moved
     LANE_RECEIPTED = "lane-receipted"  # receipt acknowledged
     LANE_COMMITTED = "lane-committed"  # offset told to the group
     LANE_PARKED = "lane-parked"  # an event's exception recorded, position not yet moved

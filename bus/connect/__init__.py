@@ -1,9 +1,13 @@
 """The connector ports, and what a store keeps and gives up as its view changes."""
 
+from bus.connect.keeping import Keeper, Kept, Turn
+from bus.connect.kept import BusKept
 from bus.connect.port import (
+    EVERY,
     Capabilities,
     Fresh,
     Held,
+    KeptByBus,
     Left,
     Positions,
     Reshapes,
@@ -13,14 +17,19 @@ from bus.connect.port import (
     Swapped,
     Transactional,
 )
-from bus.connect.standing import FRESH, Standing, Taken, is_behind, taken
+from bus.connect.standing import FRESH, Standing, Taken, insist_on_view, is_behind, taken
 from bus.connect.withheld import Withheld, comparable, compared
 
 __all__ = [
+    "EVERY",
     "FRESH",
+    "BusKept",
     "Capabilities",
     "Fresh",
     "Held",
+    "Keeper",
+    "Kept",
+    "KeptByBus",
     "Left",
     "Positions",
     "Reshapes",
@@ -31,9 +40,11 @@ __all__ = [
     "Swapped",
     "Taken",
     "Transactional",
+    "Turn",
     "Withheld",
     "comparable",
     "compared",
+    "insist_on_view",
     "is_behind",
     "taken",
 ]

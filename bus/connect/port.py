@@ -16,10 +16,22 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, get_args
 
+from bus.connect.keeping import Kept
 from bus.errors import ConfigurationError
-from bus.model import Applied, Checkpoint, Delivery, Mark, Protected, ToRestore, View
+from bus.model import (
+    Applied,
+    Checkpoint,
+    Delivery,
+    Erasures,
+    Mark,
+    Protected,
+    Rewrites,
+    ToRestore,
+    Upserts,
+    View,
+)
 
 
 class Sink(Protocol):
@@ -68,9 +80,6 @@ class Positions(Protocol):
         """What is held of one partition of the open stream now; None if nothing. Asked after an
         apply whose effect is unknown, and when a lane is taken over."""
 
-    async def checkpoints(self) -> Mapping[int, Checkpoint]:
-        """The same of all partitions of the open stream (absent: from the beginning)."""
-
     async def marks(self) -> Mapping[tuple[str, int], Mark]:
         """Where all lanes of the store stand, by stream and partition, of whatever stream and
         filled by whatever process. One cheap question. Needs no :meth:`Sink.open`.
@@ -89,6 +98,16 @@ class Transactional(Positions, Protocol):
     receipt. *apply* also raises:
         LaneLost: The stored position is not ``delivery.start``; nothing was written.
     """
+
+    async def checkpoints(self) -> Mapping[int, Checkpoint]:
+        """What is held of all partitions of the open stream (absent: from the beginning)."""
+
+
+class KeptByBus(Positions, Protocol):
+    """The bus keeps positions in the store's place, and as of what each lane's rows are masked."""
+
+    async def kept(self, partition: int) -> Kept:
+        """What is kept of one partition of the open stream."""
 
 
 class Reshapes(Protocol):
@@ -145,17 +164,33 @@ class Stages(Protocol):
         """What fills a fresh table beside the one in use. A sink of its own."""
 
 
+EVERY = frozenset(get_args(Delivery))
+"""What a store accepts that takes all there is."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
     """What a store declares that it can do: for each capability who does it, None where it lacks.
 
-    A store names itself, so that a type checker holds it to the capability's protocol.
+    A store names itself, so that a type checker holds it to the capability's protocol. ``accepts``
+    says which deliveries it takes: every store *Upserts* and *Erasures*.
     """
 
+    accepts: frozenset[type] = frozenset({Upserts, Erasures})
     transactional: Transactional | None = None
     reshapes: Reshapes | None = None
     suppresses: Suppresses | None = None
     stages: Stages | None = None
+    kept_by_bus: KeptByBus | None = None
+    """Of a store that is not transactional, once the bus keeps its positions for it."""
+
+    @property
+    def follows_protection(self) -> bool:
+        """Whether what the store holds of somebody's location can go once it is protected: the
+        store takes it out, or takes the newest event once more, masked."""
+        return self.suppresses is not None or (
+            Rewrites in self.accepts and self.transactional is None
+        )
 
     @property
     def positions(self) -> Positions:
@@ -164,9 +199,10 @@ class Capabilities:
         Raises:
             ConfigurationError: Nobody: what it is given it would be given again and again.
         """
-        if self.transactional is None:
+        keeper = self.transactional or self.kept_by_bus
+        if keeper is None:
             raise ConfigurationError("nobody keeps where the lanes of this store stand")
-        return self.transactional
+        return keeper
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 
-from bus.errors import ConfigurationError, EditionOutdated
+from bus.errors import ConfigurationError, EditionOutdated, SinkUnavailable
 from bus.model import Keeping, Sensitivity, Suppression, View, ViewColumn
 
 FRESH = "__fresh"
@@ -125,6 +125,23 @@ def is_behind(before: Standing | None, view: View) -> bool:
             stored=before.edition,
         )
     return (before.fingerprint, before.edition) != (view.fingerprint, view.edition)
+
+
+def insist_on_view(now: Standing | None, view: View) -> None:
+    """Refuse what is written under *view* where the table stands under another *now*.
+
+    Raises:
+        SinkUnavailable: Under none, or an older one: it is to be opened anew.
+        EditionOutdated: Under a newer edition.
+        ConfigurationError: Under another view of the same edition.
+    """
+    where = {"system": view.system, "stream": view.stream, "edition": view.edition}
+    if now is None or now.edition < view.edition:
+        raise SinkUnavailable("the table is to be opened anew", **where)
+    if now.edition > view.edition:
+        raise EditionOutdated("the table stands under a newer edition", **where)
+    if now.fingerprint != view.fingerprint:
+        raise ConfigurationError("the table was opened under another view", **where)
 
 
 def _shown(column: ViewColumn) -> str:

@@ -78,7 +78,9 @@ class Covering:
         reached = (await self._patience.persist(self._kit.sink.to_restore)).reached
         await self._patience.persist(lambda: self._ahead.insist(reached))
         if not knows(reached, turned):
-            await self._mover.move(self._kit.no_rows, self._mover.position, tells=True)
+            protected = await self._mover.protected()
+            here = self._mover.position
+            await self._mover.move(self._kit.no_rows, here, protected=protected)
             await self._mover.settle()
             self._kit.log.info("coverage-applied")
         self._seen, self._seen_at = turned, self._kit.now()

@@ -27,6 +27,7 @@ from bus.catalog.reading import Readable, Reads
 from bus.deliver.aside import Aside
 from bus.deliver.covering import Covering
 from bus.deliver.kit import LARGE, Kit, Reading
+from bus.deliver.masking import Masking
 from bus.deliver.moving import Mover
 from bus.deliver.opening import Opening
 from bus.deliver.patience import Patience
@@ -74,7 +75,8 @@ class Lane:
         )
         self._aside = Aside(kit, self._patience)
         self._replay = Replay(kit, self._patience, self._viewer, self._mover, self._aside)
-        self._restoring = Restoring(kit, self._patience, self._viewer, self._mover)
+        mends = Restoring if sink.suppresses is not None else Masking
+        self._restoring = mends(kit, self._patience, self._viewer, self._mover)
         self._covering = Covering(kit, self._patience, self._mover, tells)
         self._sends_receipts = sends_receipts
         self._gather_for = gather

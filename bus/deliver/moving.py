@@ -102,7 +102,7 @@ class Mover:
         erased: tuple[str, ...] = (),
         restored: tuple[str, ...] = (),
         *,
-        tells: bool = False,
+        protected: Protected | None = None,
     ) -> None:
         """Make *rows* durable and the position *end*; the receipt is then on its way.
 
@@ -112,8 +112,8 @@ class Mover:
             end: Where the lane stands then; where it stands now, for a replay.
             erased: Keys of subjects whose rows must go.
             restored: Keys of subjects whose rows, as they stand in the store, these are anew.
-            tells: Whether the store is told who is covered by now; a lane of the protection stream
-                always tells it.
+            protected: Who is covered, for the store to be told; a lane of the protection stream
+                always tells it who is by now.
 
         Raises:
             EventRefused: The store refuses a row; nothing was written.
@@ -143,7 +143,9 @@ class Mover:
             receipt=receipt,
             proof=await kit.shared.testimony.prove(kit.name, end, receipt),
         )
-        delivery = await self._delivery(step, rows, erased, restored, tells=tells)
+        if protected is None and self._protects:
+            protected = await self.protected()
+        delivery = _delivery(step, rows, erased, restored, protected)
         await self.settle()
         if self._sends_receipts:
             await self._patience.persist(lambda: kit.shared.views.record(kit.view))
@@ -189,34 +191,11 @@ class Mover:
         self._unsettled = None
         self._kit.reading.done(offset)
 
-    async def _protected(self) -> Protected:
-        """What the store's tables are told: who is under protection by now."""
+    async def protected(self) -> Protected:
+        """Who is covered by now, as a store is told it."""
         shared = self._kit.shared
         key = (await self._patience.persist(shared.proofs.ring)).current
         return await self._patience.persist(lambda: shared.fence.sealed_by_now(key))
-
-    async def _delivery(
-        self,
-        step: Step,
-        rows: Rows,
-        erased: tuple[str, ...],
-        restored: tuple[str, ...],
-        *,
-        tells: bool,
-    ) -> Delivery:
-        """What the store is given."""
-        if restored:
-            return Rewrites(
-                step=step, keys=restored, records=rows.records, masked_under=rows.masked_under
-            )
-        content: Upserts | Erasures
-        if erased:
-            content = Erasures(step=step, keys=erased)
-        else:
-            content = Upserts(step=step, records=rows.records, masked_under=rows.masked_under)
-        if not (tells or self._protects):
-            return content
-        return ProtectionChange(protected=await self._protected(), brought_by=content)
 
     async def _applied(self, delivery: Delivery, rows: Rows) -> Applied:
         """Apply, again and again while the store is away; it may have committed unheard.
@@ -233,7 +212,7 @@ class Mover:
                 rows = await self._viewer.anew(rows)
             delivery = _seen_anew(delivery, rows)
             if isinstance(delivery, ProtectionChange):
-                delivery = replace(delivery, protected=await self._protected())
+                delivery = replace(delivery, protected=await self.protected())
 
         async def once() -> Applied:
             nonlocal is_unknown
@@ -283,6 +262,28 @@ class Mover:
             start=receipt.start,
             end=receipt.end,
         )
+
+
+def _delivery(
+    step: Step,
+    rows: Rows,
+    erased: tuple[str, ...],
+    restored: tuple[str, ...],
+    protected: Protected | None,
+) -> Delivery:
+    """What the store is given."""
+    if restored:
+        return Rewrites(
+            step=step, keys=restored, records=rows.records, masked_under=rows.masked_under
+        )
+    content: Upserts | Erasures
+    if erased:
+        content = Erasures(step=step, keys=erased)
+    else:
+        content = Upserts(step=step, records=rows.records, masked_under=rows.masked_under)
+    if protected is None:
+        return content
+    return ProtectionChange(protected=protected, brought_by=content)
 
 
 def _seen_anew(delivery: Delivery, rows: Rows) -> Delivery:

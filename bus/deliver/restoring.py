@@ -19,15 +19,13 @@ from bus.broker.partitioner import partition_of
 from bus.deliver.kit import Kit
 from bus.deliver.moving import Mover
 from bus.deliver.patience import Patience
+from bus.deliver.rewriting import rewrite
 from bus.deliver.rows import Rows
 from bus.deliver.viewing import Viewer
-from bus.errors import BusError, Reaction, SchemaMismatch
-from bus.halving import Halves
+from bus.errors import SchemaMismatch
 from bus.log.readback import read_subjects
 from bus.log.run import subject_of
 from bus.model import Reached, knows
-
-AT_ONCE = 500  # rows that are restored in one transaction
 
 
 class Restoring:
@@ -84,23 +82,10 @@ class Restoring:
     async def _restore(self, wanted: Mapping[str, int]) -> None:
         """Rewrite the rows *wanted* (key -> version that the store has)."""
         rows = await self._rows(wanted)
-        keys, restored = list(wanted), 0
-        for first in range(0, len(keys), AT_ONCE):
-            halves = Halves(keys[first : first + AT_ONCE])
-            for piece in halves:
-                asked = set(piece)
-                mine = rows.without([subject_of(key) not in asked for key in rows.keys])
-                try:
-                    await self._mover.move(mine, self._mover.position, restored=tuple(piece))
-                except BusError as error:
-                    if error.reaction is not Reaction.PARK:
-                        raise
-                    if not halves.halve(piece):
-                        self._kit.log.error("not-restored", code=error.code)
-                else:
-                    restored += len(mine)
-        await self._mover.settle()
-        self._kit.log.info("rows-restored", rows=restored)
+        refused = await rewrite(self._mover, rows, list(wanted))
+        for error in refused.values():
+            self._kit.log.error("not-restored", code=error.code)
+        self._kit.log.info("rows-restored", rows=len(rows) - len(refused))
 
     async def _rows(self, wanted: Mapping[str, int]) -> Rows:
         """The events that the store's rows hold, seen as of now."""

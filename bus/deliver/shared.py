@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from bus.broker import Broker
 from bus.clock import Clock
-from bus.connect import Sink, Suppresses
+from bus.connect import Kept, KeptByBus, Sink, Suppresses
 from bus.control.editions import Editions
 from bus.control.fence import Fence
 from bus.control.operations import Operations
@@ -63,10 +63,14 @@ class SharedSink:
 
     def __init__(self, sink: Sink, view: View, pulse: StorePulse) -> None:
         self.pulse = pulse
-        self.suppresses: Suppresses | None = sink.capabilities.suppresses
+        capabilities = sink.capabilities
+        self.accepts = capabilities.accepts
+        self.suppresses: Suppresses | None = capabilities.suppresses
         """None where the store takes no locations out of what it holds."""
+        self.kept_by_bus: KeptByBus | None = capabilities.kept_by_bus
+        """None where the store keeps its positions itself."""
         self._sink = sink
-        self._positions = sink.capabilities.positions
+        self._positions = capabilities.positions
         self._view = view
         self._is_open = False
         self._is_renewed = True
@@ -86,6 +90,10 @@ class SharedSink:
     async def to_restore(self) -> ToRestore:
         """Which rows may be shown with their locations again."""
         return await self._alone(self._to_restore)
+
+    async def kept(self, partition: int) -> Kept:
+        """What the bus keeps for the store of one partition."""
+        return await self._alone(partial(self._kept, partition))
 
     @property
     def fingerprint(self) -> str:
@@ -137,6 +145,12 @@ class SharedSink:
     async def _to_restore(self) -> ToRestore:
         await self._open()
         return await self._need_suppression().to_restore()
+
+    async def _kept(self, partition: int) -> Kept:
+        await self._open()
+        if self.kept_by_bus is None:
+            raise ConfigurationError("this store keeps its positions itself")
+        return await self.kept_by_bus.kept(partition)
 
     def _need_suppression(self) -> Suppresses:
         if self.suppresses is None:

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from bus.connect import Capabilities, Positions, Sink
-from bus.errors import Unready
+from bus.connect import Capabilities, Sink, Transactional
+from bus.errors import ConfigurationError, Unready
 from bus.ledger.store import prepare
 from bus.model import Applied, Checkpoint, Delivery, Mark, View
 
@@ -69,17 +69,19 @@ class _LedgerSink:
             return await self._sink.apply(delivery)
 
     async def checkpoint(self, partition: int) -> Checkpoint | None:
-        return await self._positions.checkpoint(partition)
+        return await self._held().checkpoint(partition)
 
     async def checkpoints(self) -> Mapping[int, Checkpoint]:
-        return await self._positions.checkpoints()
+        return await self._held().checkpoints()
 
     async def marks(self) -> Mapping[tuple[str, int], Mark]:
-        return await self._positions.marks()
+        return await self._held().marks()
 
     async def close(self) -> None:
         await self._sink.close()
 
-    @property
-    def _positions(self) -> Positions:
-        return self._sink.capabilities.positions
+    def _held(self) -> Transactional:
+        held = self._sink.capabilities.transactional
+        if held is None:
+            raise ConfigurationError("the ledger's store keeps no positions with its rows")
+        return held

@@ -27,7 +27,7 @@ import structlog
 from bus.backoff import BackOff
 from bus.broker import Place
 from bus.catalog.reading import Reads
-from bus.connect import Fresh, Held, Sink, Stages, Swapped
+from bus.connect import Fresh, Held, Sink, Stages, Swapped, Transactional
 from bus.control.parked import SetAside
 from bus.deliver.pulse import StorePulse
 from bus.deliver.shared import Shared, SharedSink
@@ -74,6 +74,18 @@ def staging(sink: Sink) -> Stages:
     return stages
 
 
+def kept_with(sink: Sink) -> Transactional:
+    """Who says where the lanes of the table in use stand.
+
+    Raises:
+        ConfigurationError: The store keeps no positions with what it holds.
+    """
+    transactional = sink.capabilities.transactional
+    if transactional is None:
+        raise ConfigurationError("this store is not rebuilt: it keeps no positions with its rows")
+    return transactional
+
+
 class Rebuild:
     """The rebuild of one stream of one system, in a process of its own."""
 
@@ -91,7 +103,7 @@ class Rebuild:
         self._topic = topic
         self._reader = reader
         self._live = sink
-        self._positions = sink.capabilities.positions
+        self._positions = kept_with(sink)
         self._shared = shared
         self._progress = progress
         self._back_off = BackOff(shared.settings.retry_first, shared.settings.retry_most)

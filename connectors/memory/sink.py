@@ -20,6 +20,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf
 
 from bus.connect import (
+    EVERY,
     FRESH,
     Capabilities,
     Fresh,
@@ -28,12 +29,12 @@ from bus.connect import (
     Standing,
     Swapped,
     Withheld,
+    insist_on_view,
     is_behind,
     taken,
 )
 from bus.errors import (
     ConfigurationError,
-    EditionOutdated,
     EventRefused,
     FenceBehind,
     LaneLost,
@@ -119,7 +120,9 @@ class MemorySink:
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(transactional=self, reshapes=self, suppresses=self, stages=self)
+        return Capabilities(
+            accepts=EVERY, transactional=self, reshapes=self, suppresses=self, stages=self
+        )
 
     async def open(self, view: View) -> None:
         self._reach_store()
@@ -230,14 +233,7 @@ class MemorySink:
     def _insist_on_view(self, view: View) -> None:
         if self._view is None:
             raise SinkUnavailable("the store is not open")
-        now = self._store.standings.get(self._key)
-        where = {"system": view.system, "stream": view.stream, "edition": view.edition}
-        if now is None or now.edition < view.edition:
-            raise SinkUnavailable("the table is to be opened anew", **where)
-        if now.edition > view.edition:
-            raise EditionOutdated("the table stands under a newer edition", **where)
-        if now.fingerprint != view.fingerprint:
-            raise ConfigurationError("the table was opened under another view", **where)
+        insist_on_view(self._store.standings.get(self._key), view)
 
     def _note(self, view: View) -> None:
         """Let whoever applies a protection know what of this table is withheld."""
@@ -294,7 +290,7 @@ class MemoryFresh(MemorySink):
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(transactional=self, reshapes=self, suppresses=self)
+        return Capabilities(accepts=EVERY, transactional=self, reshapes=self, suppresses=self)
 
     def _table_of(self, view: View) -> str:
         return super()._table_of(view) + FRESH

@@ -21,7 +21,7 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from bus.connect import Capabilities, Held, Left, Standing, Swapped
+from bus.connect import EVERY, Capabilities, Held, Left, Standing, Swapped
 from bus.errors import ConfigurationError, EventRefused, RebuildBusy, SinkUnavailable
 from bus.model import Checkpoint, Keeping, Protected, View
 from bus.points import Point, passed
@@ -54,7 +54,7 @@ class FreshTable(PostgresSink):
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(transactional=self, reshapes=self, suppresses=self)
+        return Capabilities(accepts=EVERY, transactional=self, reshapes=self, suppresses=self)
 
     def _names(self, view: View) -> Names:
         return super()._names(view).beside

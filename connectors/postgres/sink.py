@@ -28,7 +28,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import BaseModel, ConfigDict, SecretStr
 
-from bus.connect import Capabilities, Fresh
+from bus.connect import EVERY, Capabilities, Fresh
 from bus.connect.libpq import insist_on_safety
 from bus.errors import (
     ConfigurationError,
@@ -125,7 +125,9 @@ class PostgresSink:
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(transactional=self, reshapes=self, suppresses=self, stages=self)
+        return Capabilities(
+            accepts=EVERY, transactional=self, reshapes=self, suppresses=self, stages=self
+        )
 
     async def open(self, view: View) -> None:
         self._start_thread()

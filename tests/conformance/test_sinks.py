@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
-from bus.conformance.sink_suite import SinkSuite
+from bus.conformance.sink_suite import (
+    PARTS,
+    ReshapesSuite,
+    RewritesSuite,
+    SinkSuite,
+    StagesSuite,
+    SuppressedStagesSuite,
+    SuppressesSuite,
+    TransactionalSuite,
+    parts_of,
+)
+from bus.connect import Sink
 from bus.local.endpoints import Endpoints
+from bus.model import Applied, Delivery, Upserts, content_of
 from connectors import SINKS
+from connectors.memory.sink import MemoryOptions, MemorySink
+from connectors.postgres.sink import PostgresOptions, PostgresSink
+from tests.conformance.plain_rigs import FolderRig, ReceiverRig
 from tests.conformance.rigs import SINK_RIGS, MemoryRig, PostgresRig
 from tests.support.engines import fresh_database
+from tests.support.stores.folder import FolderOptions, FolderSink
+from tests.support.stores.receiver import ReceiverOptions, ReceiverSink
 
 
 def test_every_sink_has_a_rig() -> None:
@@ -18,7 +38,19 @@ def test_every_sink_has_a_rig() -> None:
     assert set(SINK_RIGS) == set(SINKS)
 
 
-class TestMemorySink(SinkSuite):
+class EverySuite(
+    SinkSuite,
+    RewritesSuite,
+    TransactionalSuite,
+    ReshapesSuite,
+    SuppressesSuite,
+    StagesSuite,
+    SuppressedStagesSuite,
+):
+    """All parts there are."""
+
+
+class TestMemorySink(EverySuite):
     """The store in memory, on each save."""
 
     @pytest.fixture
@@ -34,9 +66,73 @@ def own_database(engines: Endpoints) -> Iterator[str]:
 
 
 @pytest.mark.service
-class TestPostgresSink(SinkSuite):
+class TestPostgresSink(EverySuite):
     """A real PostgreSQL, a schema for each test."""
 
     @pytest.fixture
     def rig(self, own_database: str) -> PostgresRig:
         return PostgresRig(own_database)
+
+
+class TestFolderSink(SinkSuite):
+    """Files that are never touched again."""
+
+    @pytest.fixture
+    def rig(self, tmp_path: Path) -> FolderRig:
+        root = tmp_path / "handed"
+        root.mkdir()
+        return FolderRig(root)
+
+
+class TestReceiverSink(SinkSuite, RewritesSuite):
+    """Messages to somebody of whom nothing is remembered."""
+
+    @pytest.fixture
+    async def rig(self) -> AsyncIterator[ReceiverRig]:
+        rig = ReceiverRig()
+        await rig.start()
+        yield rig
+        await rig.stop()
+
+
+@pytest.mark.parametrize(
+    ("tests", "sink"),
+    [
+        (TestMemorySink, MemorySink(MemoryOptions())),
+        (TestPostgresSink, PostgresSink(PostgresOptions(uri=SecretStr("postgresql://nobody@")))),
+        (TestFolderSink, FolderSink(FolderOptions(path=Path()))),
+        (TestReceiverSink, ReceiverSink(ReceiverOptions(port=1))),
+    ],
+)
+def test_a_sink_is_asked_what_it_declares(tests: type, sink: Sink) -> None:
+    """No less, and no more."""
+    asked = {part for part in PARTS if issubclass(tests, part)}
+    assert asked == parts_of(sink.capabilities)
+
+
+async def test_what_is_declared_and_not_kept_fails() -> None:
+    """A store that says it has each capability, and does nothing but take rows."""
+
+    class Boasts(MemorySink):
+        async def apply(self, delivery: Delivery) -> Applied:
+            content = content_of(delivery)
+            if isinstance(content, Upserts):
+                return await super().apply(content)
+            return Applied(0, datetime.now(UTC))
+
+        async def withdraw(self, granted: Collection[str], edition: int) -> Sequence[str]:
+            del granted, edition
+            return ["resident"]
+
+    class Rig(MemoryRig):
+        def sink(self) -> MemorySink:
+            return Boasts(MemoryOptions(store=self.store))
+
+    for broken in (
+        lambda rig: RewritesSuite().test_a_rewrite_takes_the_place_of_its_version(rig),
+        lambda rig: ReshapesSuite().test_a_stream_that_is_withdrawn_leaves_nothing(rig),
+        lambda rig: SuppressesSuite().test_a_protection_takes_locations_out(rig),
+        lambda rig: TransactionalSuite().test_an_erased_subject_is_gone(rig),
+    ):
+        with pytest.raises(AssertionError):
+            await broken(Rig())

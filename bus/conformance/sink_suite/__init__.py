@@ -1,0 +1,90 @@
+"""What a sink must do, as tests: the contract of ``bus.connect.port``, a part for each capability.
+
+Give a test class a fixture ``rig`` that yields a :class:`SinkRig`: how to make sinks over one
+store, how to read back what the store holds, how to cut the line, and how to let a crash happen at
+each step. Have it inherit what :func:`parts_of` names for what the connector declares: a capability
+that is declared and not kept fails, and nothing is asked of one that is not. Values come back as
+they were put in: Python values of the view's Arrow types.
+"""
+
+from bus.conformance.sink_suite.deliveries import (
+    CITY,
+    NOON,
+    TEXTS,
+    Row,
+    assert_no_value,
+    batch_of,
+    erasure_of,
+    fenced_view,
+    known_to,
+    opened,
+    person,
+    protection_of,
+    rewrites_of,
+    rows_of,
+    vehicle,
+    view_of,
+)
+from bus.conformance.sink_suite.every import SinkSuite
+from bus.conformance.sink_suite.reshapes import ReshapesSuite
+from bus.conformance.sink_suite.rewrites import RewritesSuite
+from bus.conformance.sink_suite.rig import Killed, SinkRig
+from bus.conformance.sink_suite.stages import StagesSuite, SuppressedStagesSuite
+from bus.conformance.sink_suite.suppresses import SuppressesSuite
+from bus.conformance.sink_suite.transactional import TransactionalSuite
+from bus.connect import Capabilities
+from bus.model import Rewrites
+
+__all__ = [
+    "CITY",
+    "NOON",
+    "PARTS",
+    "TEXTS",
+    "Killed",
+    "ReshapesSuite",
+    "RewritesSuite",
+    "Row",
+    "SinkRig",
+    "SinkSuite",
+    "StagesSuite",
+    "SuppressedStagesSuite",
+    "SuppressesSuite",
+    "TransactionalSuite",
+    "assert_no_value",
+    "batch_of",
+    "erasure_of",
+    "fenced_view",
+    "known_to",
+    "opened",
+    "parts_of",
+    "person",
+    "protection_of",
+    "rewrites_of",
+    "rows_of",
+    "vehicle",
+    "view_of",
+]
+
+PARTS: tuple[type, ...] = (
+    SinkSuite,
+    RewritesSuite,
+    TransactionalSuite,
+    ReshapesSuite,
+    SuppressesSuite,
+    StagesSuite,
+    SuppressedStagesSuite,
+)
+
+
+def parts_of(declared: Capabilities) -> frozenset[type]:
+    """The parts of the suite that a connector has to pass."""
+    asked = {
+        SinkSuite: True,
+        RewritesSuite: Rewrites in declared.accepts,
+        TransactionalSuite: declared.transactional is not None,
+        ReshapesSuite: declared.reshapes is not None,
+        SuppressesSuite: declared.suppresses is not None,
+        StagesSuite: declared.stages is not None,
+        SuppressedStagesSuite: declared.stages is not None and declared.suppresses is not None,
+    }
+    return frozenset(part for part, is_asked in asked.items() if is_asked)

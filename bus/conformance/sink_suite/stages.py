@@ -1,0 +1,328 @@
+"""A store that is filled anew beside itself."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pyarrow as pa
+import pytest
+
+from bus.conformance.sink_suite.deliveries import (
+    CITY,
+    batch_of,
+    fenced_view,
+    known_to,
+    opened,
+    person,
+    protection_of,
+    vehicle,
+    view_of,
+)
+from bus.conformance.sink_suite.rig import (
+    Killed,
+    StagingRig,
+    StoreRig,
+)
+from bus.errors import (
+    BusError,
+    ConfigurationError,
+    FenceBehind,
+    LaneLost,
+    RebuildBusy,
+)
+from bus.model import (
+    Keeping,
+    Protected,
+    ToRestore,
+)
+from bus.points import Point
+
+
+class StagesSuite:
+    """For connectors that declare *stages*."""
+
+    @pytest.mark.parametrize("rows", [2, 200])
+    async def test_a_fresh_table_takes_the_place_of_the_one_in_use(
+        self, rig: StagingRig, rows: int
+    ) -> None:
+        """Rows that were missing come, others go, positions and receipt with them; until then
+        nobody sees any of it."""
+        view = view_of()
+        old = [person("gone", 9), *(person(f"{at:03d}", name="old") for at in range(rows))]
+        new = [person(f"{at:03d}", name="new") for at in range(rows)] + [person("new")]
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch_of(view, old, end=400))
+            before = await rig.stored(view)
+            fresh = sink.fresh()
+            async with opened(fresh, view):
+                batch = batch_of(view, new, end=400)
+                await fresh.apply(batch)
+                assert await rig.stored(view) == before
+                async with fresh.hold() as held:
+                    assert held.checkpoints[0].position.offset == 400
+                    swapped = await held.swap(())
+            after = await rig.stored(view)
+            checkpoint = await sink.checkpoint(0)
+            await sink.apply(batch_of(view, [person("next")], start=400))
+
+        assert (swapped.changed, swapped.added, swapped.removed) == (rows, 1, 1)
+        assert [(r["subject_id"], r["name"]) for r in after] == [
+            *((f"{at:03d}", "new") for at in range(rows)), ("new", None),
+        ]  # fmt: skip
+        assert checkpoint is not None
+        assert checkpoint.receipt == batch.receipt
+        assert len(await rig.stored(view)) == rows + 2
+
+    async def test_a_lane_of_before_the_swap_is_lost(self, rig: StagingRig) -> None:
+        """It learns that its position has moved, and asks again."""
+        view = view_of()
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch_of(view, [person("1")]))
+            async with opened(sink.fresh(), view) as fresh:
+                await fresh.apply(batch_of(view, [person("1")], end=7))
+                async with fresh.hold() as held:
+                    await held.swap(())
+            with pytest.raises(LaneLost):
+                await sink.apply(batch_of(view, [person("2")], start=1))
+
+    async def test_nobody_writes_while_the_table_is_held(self, rig: StagingRig) -> None:
+        """Whoever comes waits, and is turned away if it was swapped meanwhile."""
+        view = view_of()
+        async with opened(rig.sink(), view) as sink, opened(rig.sink(), view) as other:
+            await sink.apply(batch_of(view, [person("1")]))
+            async with opened(sink.fresh(), view) as fresh:
+                async with fresh.hold() as held:
+                    late = asyncio.ensure_future(
+                        other.apply(batch_of(view, [person("late")], start=1))
+                    )
+                    await asyncio.sleep(0.2)
+                    assert not late.done()
+                    await fresh.apply(batch_of(view, [person("1")], end=5))
+                    await held.swap(())
+            with pytest.raises(LaneLost):
+                await late
+
+        assert [row["subject_id"] for row in await rig.stored(view)] == ["1"]
+
+    async def test_the_fresh_table_may_be_opened_anew_while_the_other_is_held(
+        self, rig: StagingRig
+    ) -> None:
+        """A store that was away for a moment must not keep a rebuild waiting for itself."""
+        view = view_of()
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch_of(view, [person("1")]))
+            fresh = sink.fresh()
+            async with opened(fresh, view), fresh.hold() as held:
+                again = sink.fresh()
+                await fresh.close()
+                async with asyncio.timeout(5), opened(again, view):
+                    await again.apply(batch_of(view, [person("1"), person("2")], end=1))
+                    await held.swap(())
+
+        assert [row["subject_id"] for row in await rig.stored(view)] == ["1", "2"]
+
+    async def test_a_table_that_is_let_go_of_is_as_it_was(self, rig: StagingRig) -> None:
+        """Held and not swapped: the lanes go on."""
+        view = view_of()
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch_of(view, [person("1")]))
+            async with opened(sink.fresh(), view) as fresh:
+                async with fresh.hold():
+                    pass
+                await sink.apply(batch_of(view, [person("2")], start=1))
+
+        assert len(await rig.stored(view)) == 2
+
+    async def test_a_rebuild_is_taken_up_where_it_was_left(self, rig: StagingRig) -> None:
+        """The next process finds what was filled, with its positions; or drops it."""
+        view = view_of()
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch_of(view, [person("1")], end=9))
+            async with opened(sink.fresh(), view) as fresh:
+                await fresh.apply(batch_of(view, [person("1")], end=5))
+            async with opened(rig.sink().fresh(), view) as again:
+                found = await again.checkpoint(0)
+                await again.drop()
+            async with opened(rig.sink().fresh(), view) as anew:
+                dropped = await anew.checkpoint(0)
+
+        assert found is not None
+        assert found.position.offset == 5
+        assert dropped is None
+        assert len(await rig.stored(view)) == 1
+
+    async def test_what_is_half_full_can_be_taken_away(self, rig: StagingRig) -> None:
+        """By whoever comes, unless it is being filled; the table in use is as it was."""
+        view, other = view_of(), view_of(extra=[("former_name", pa.string())])
+        assert await rig.sink().fresh().left(view) is None
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch_of(view, [person("1")], end=9))
+            assert await sink.fresh().discard(view) is None
+            async with opened(sink.fresh(), view) as fresh:
+                await fresh.apply(batch_of(view, [person("1"), person("2")], end=5))
+                with pytest.raises(RebuildBusy):
+                    await rig.sink().fresh().discard(view)
+            left = await rig.sink().fresh().left(view)
+            gone = await rig.sink().fresh().discard(other)
+            assert await rig.sink().fresh().left(view) is None
+            async with opened(rig.sink().fresh(), view) as anew:
+                assert await anew.checkpoint(0) is None
+
+        assert left is not None
+        assert (left.rows, left.events, left.since is not None) == (2, 5, True)
+        assert gone == left
+        assert len(await rig.stored(view)) == 1
+
+    async def test_two_processes_do_not_rebuild_one_table(self, rig: StagingRig) -> None:
+        """The second is told so; another table is its own."""
+        view, other = view_of(), view_of("household")
+        async with opened(rig.sink(), view) as sink, opened(rig.sink(), other):
+            async with opened(sink.fresh(), view):
+                second = rig.sink().fresh()
+                with pytest.raises(RebuildBusy):
+                    await second.open(view)
+                await second.close()
+                async with opened(rig.sink().fresh(), other):
+                    pass
+            async with opened(rig.sink().fresh(), view):
+                pass
+
+    async def test_what_is_filled_goes_when_the_view_changes(self, rig: StagingRig) -> None:
+        """It may hold what the new view does not show; it can neither be filled on nor swapped."""
+        view = view_of(extra=[("former_name", pa.string())])
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch_of(view, [person("1")]))
+            async with opened(sink.fresh(), view) as fresh:
+                await fresh.apply(batch_of(view, [person("1", former_name="a")]))
+                async with opened(rig.sink(), view_of(edition=1)):
+                    pass
+                with pytest.raises(BusError):
+                    await fresh.apply(batch_of(view, [person("2")], start=1))
+                with pytest.raises(ConfigurationError):
+                    async with fresh.hold():
+                        pass
+            again = rig.sink().fresh()
+            with pytest.raises(ConfigurationError):
+                await again.open(view)
+            await again.close()
+
+    async def test_no_row_goes_down(self, rig: StagingRig) -> None:
+        """An event that was set aside when the fresh table passed it, and applied before or since;
+        and whatever else is newer than what the log gave. It is told how many."""
+        view = view_of()
+        async with opened(rig.sink(), view) as sink:
+            rows = [person("old", 5), person("1"), person("2"), person("3"), person("4", 9)]
+            await sink.apply(batch_of(view, rows))
+            async with opened(sink.fresh(), view) as fresh:
+                await fresh.apply(batch_of(view, [person("1"), person("4", 8)], end=3))
+                settled = [person("1", 2, name="tried again"), person("2", 2)]
+                await sink.apply(batch_of(view, settled, start=5, end=5))
+                async with fresh.hold() as held:
+                    swapped = await held.swap([f"{CITY}/1", f"{CITY}/2", f"{CITY}/3"])
+
+        assert [(r["subject_id"], r["version"], r["name"]) for r in await rig.stored(view)] == [
+            ("1", 2, "tried again"), ("2", 2, None), ("3", 1, None), ("4", 9, None),
+        ]  # fmt: skip
+        assert (swapped.changed, swapped.removed, swapped.kept) == (0, 1, 4)
+
+    async def test_a_swap_that_is_cut_short_never_was(self, rig: StagingRig) -> None:
+        """Rows and positions in use are what they were, and the fresh table waits."""
+        view = view_of()
+        async with opened(rig.sink(), view) as sink:
+            await sink.apply(batch_of(view, [person("1", name="old")]))
+            async with opened(sink.fresh(), view) as fresh:
+                await fresh.apply(batch_of(view, [person("1", name="new")]))
+                with rig.killing(Point.SINK_MERGED), pytest.raises(Killed):
+                    async with fresh.hold() as held:
+                        await held.swap(())
+                assert [row["name"] for row in await rig.stored(view)] == ["old"]
+                async with fresh.hold() as held:
+                    await held.swap(())
+
+        assert [row["name"] for row in await rig.stored(view)] == ["new"]
+
+    async def test_a_history_is_not_rebuilt(self, rig: StagingRig) -> None:
+        """It is not the newest state of anything."""
+        view = view_of(keeping=Keeping.HISTORY)
+        async with opened(rig.sink(), view) as sink:
+            fresh = sink.fresh()
+            with pytest.raises(ConfigurationError):
+                await fresh.open(view)
+            await fresh.close()
+
+
+class SuppressedStagesSuite:
+    """For connectors that declare both *stages* and *suppresses*."""
+
+    async def test_a_fresh_table_is_no_way_round_a_protection(self, rig: StoreRig) -> None:
+        """What a rebuild has filled before the start is emptied too, and refused after it; what
+        may come back after the swap is known of the table in use."""
+        view = fenced_view()
+        sink, protection = rig.sink(), rig.sink()
+        async with opened(sink, view), opened(protection, view_of("protection")):
+            rows = [vehicle("1", owner_id="a"), vehicle("2", owner_id="b")]
+            await sink.apply(batch_of(view, rows))
+            async with opened(sink.fresh(), view) as fresh:
+                await fresh.apply(batch_of(view, rows))
+                await protection.apply(protection_of("a"))
+                late = batch_of(view, [vehicle("3", owner_id="a")], start=2)
+                with pytest.raises(FenceBehind):
+                    await fresh.apply(replace(late, masked_under={}))
+                await protection.apply(protection_of(start=1))
+                async with fresh.hold() as held:
+                    await held.swap(())
+
+            found = [(r["protected"], r["kept_at_lot"]) for r in await rig.stored(view)]
+            assert found == [(True, None), (False, "１番２号")]
+            assert await sink.to_restore() == ToRestore(known_to(2), {f"{CITY}/1": 1})
+
+    async def test_a_rebuilt_protection_stream_protects_from_its_new_positions(
+        self, rig: StoreRig
+    ) -> None:
+        """What it is filled with on the way says nothing to the other tables; its swap does."""
+        view, protections = fenced_view(), view_of("protection")
+        sink, protection = rig.sink(), rig.sink()
+        async with opened(sink, view), opened(protection, protections):
+            rows = [vehicle("1", owner_id="a"), vehicle("2", owner_id="b")]
+            await sink.apply(batch_of(view, rows))
+            await protection.apply(protection_of("a", start=0))
+            await protection.apply(protection_of("a", start=1))
+            async with opened(protection.fresh(), protections) as fresh:
+                for start in range(3):
+                    filled = protection_of("a", start=start).brought_by
+                    await fresh.apply(filled)
+                assert (await sink.to_restore()).reached == known_to(2)
+                async with fresh.hold() as held:
+                    everybody = frozenset(f"{CITY}/{one}" for one in "ab")
+                    await held.swap((), Protected(everybody, as_of=known_to(3)))
+
+            assert (await sink.to_restore()).reached == known_to(3)
+            assert [row["kept_at_lot"] for row in await rig.stored(view)] == [None, None]
+            late = batch_of(view, [vehicle("3", owner_id="b")], start=2)
+            with pytest.raises(FenceBehind):
+                await sink.apply(replace(late, masked_under=known_to(2)))
+
+    async def test_older_coverage_than_the_store_has_is_refused(self, rig: StoreRig) -> None:
+        """Of two processes that know different halves neither undoes what the other applied."""
+        view, protections = fenced_view(), view_of("protection")
+        sink, protection = rig.sink(), rig.sink()
+        async with opened(sink, view), opened(protection, protections):
+            await sink.apply(batch_of(view, [vehicle("1", owner_id="a")]))
+            enough = known_to(1) | {"household/0": 2}
+            await protection.apply(protection_of("a", as_of=enough))
+            for older in (known_to(5), known_to(0) | {"household/0": 9}):
+                with pytest.raises(FenceBehind):
+                    await protection.apply(protection_of(start=1, as_of=older))
+            held = await protection.checkpoint(0)
+            assert held is not None
+            assert held.position.offset == 1
+            assert (await sink.to_restore()).rows == {}
+
+            async with opened(protection.fresh(), protections) as fresh:
+                await fresh.apply(protection_of("a").brought_by)
+                async with fresh.hold() as holding:
+                    with pytest.raises(FenceBehind):
+                        await holding.swap((), Protected(as_of=known_to(1)))
+                    await holding.swap((), Protected(as_of=enough))
+            assert (await sink.to_restore()).rows == {f"{CITY}/1": 1}

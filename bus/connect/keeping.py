@@ -1,0 +1,79 @@
+"""What the bus keeps for a store that keeps nothing of its own, and where it keeps it.
+
+A folder of files or a receiver of messages says of nothing where it stands. So a lane's position
+and receipt, as of what its rows were masked, and which of them were masked lie in the bus's own
+database, and move by the same compare and set. That and the store's effect are not one: a process
+that dies in between delivers again (:class:`bus.connect.kept.BusKept`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from bus.connect.standing import Standing, Taken
+from bus.model import Checkpoint, Delivery, LaneName, Mark, Reached
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is kept of one lane."""
+
+    checkpoint: Checkpoint | None = None
+    standing: Standing | None = None  # the view that its stream was opened under last
+    reached: Reached = field(default_factory=dict)
+    """As of what its rows are masked, in each log that coverage rests on."""
+    masked: frozenset[str] = frozenset()
+    """Keys of the rows that say that somebody is under protection."""
+
+
+class Turn(Protocol):
+    """A lane that nobody else moves meanwhile."""
+
+    @property
+    def kept(self) -> Kept:
+        """What is kept of it."""
+
+    async def move(self, delivery: Delivery, reached: Reached, masked: Collection[str]) -> datetime:
+        """Have all this kept from the turn's end on, if it ends well; the keeper's time."""
+
+
+class Keeper(Protocol):
+    """Keeps what stores do not, for whatever process delivers to them.
+
+    Raises, everywhere:
+        SinkUnavailable: It does not answer; of a turn's end, the effect is unknown.
+        Unready: Its database, or the right to it, is missing.
+    """
+
+    async def stand(
+        self, system: str, stream: str, standing: Standing, lost: Taken, *, is_owed: bool
+    ) -> None:
+        """Note what a stream is opened under; its lanes begin anew if everything was *lost*.
+
+        Args:
+            is_owed: Whether a person has to take out of the store what was lost.
+        """
+
+    async def kept(self, lane: LaneName) -> Kept:
+        """What is kept of a lane now."""
+
+    async def marks(self, system: str) -> Mapping[LaneName, Mark]:
+        """Where the lanes of a system stand."""
+
+    def turn(self, lane: LaneName) -> AbstractAsyncContextManager[Turn]:
+        """Have a lane for oneself, inside."""
+
+    async def withdraw(
+        self, system: str, granted: Collection[str], edition: int, *, is_owed: bool
+    ) -> Sequence[str]:
+        """Forget all lanes of streams that are not *granted*; the names of those streams.
+
+        As :meth:`bus.connect.Reshapes.withdraw`, and *is_owed* as in :meth:`stand`.
+        """
+
+    async def close(self) -> None:
+        """Let go of it; safe to call twice."""

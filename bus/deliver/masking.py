@@ -1,0 +1,136 @@
+"""Mask what a store holds of somebody who is covered by now, where the store cannot do it itself.
+
+A store that takes no locations out of what it holds is given the newest event of each covered
+subject once more, masked: rows of the version that it has. So is whoever is covered no longer, as
+the log has it. Which rows are masked, and as of what, the bus keeps for each lane. The lane reads
+its whole partition for it, up to where it stands, whenever who is covered has changed; it delivers
+nothing else meanwhile, so that no row which was seen before can come after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from bus.deliver.kit import Kit
+from bus.deliver.moving import Mover
+from bus.deliver.patience import Patience
+from bus.deliver.rewriting import rewrite
+from bus.deliver.rows import Rows
+from bus.deliver.viewing import Viewer
+from bus.errors import LaneError, SchemaMismatch
+from bus.log.partition import opened
+from bus.log.run import Run, split_erasures, subject_of
+from bus.model import Reached, Rewrites, knows
+
+Found: TypeAlias = dict[bytes | None, tuple[int, bytes | None]]
+"""By key, the newest event and where it is."""
+
+
+class Masking:
+    """What one lane still has to deliver once more."""
+
+    def __init__(self, kit: Kit, patience: Patience, viewer: Viewer, mover: Mover) -> None:
+        self._kit = kit
+        self._patience = patience
+        self._viewer = viewer
+        self._mover = mover
+        self._seen: Reached | None = None  # the change that the lane is done with
+        self._may_look = True
+
+    @property
+    def is_due(self) -> bool:
+        """Whether who is covered has changed."""
+        return self._may_look and self._is_wanted
+
+    def begin_anew(self) -> None:
+        """The lane may stand elsewhere: nothing is done with."""
+        self._seen, self._may_look = None, True
+
+    def look_again(self) -> bool:
+        """A second has passed: whether there is something to do."""
+        self._may_look = self._is_wanted
+        return self._may_look
+
+    @property
+    def _is_wanted(self) -> bool:
+        kit = self._kit
+        if not kit.view.is_fenced or Rewrites not in kit.sink.accepts:
+            return False
+        return kit.sink.kept_by_bus is not None and self._seen != kit.shared.fence.turned
+
+    async def try_due(self) -> None:
+        """Mask, and unmask, what the change is about."""
+        self._may_look = False
+        kit, turned = self._kit, self._kit.shared.fence.turned
+        kept = await self._patience.persist(lambda: kit.sink.kept(kit.place[1]))
+        if self._mover.position.offset and not knows(kept.reached, turned):
+            await self._mask(kept.masked)
+        self._seen = turned
+
+    async def _mask(self, masked: frozenset[str]) -> None:
+        """Have the store's rows be as coverage is by now, where *masked* are those that are."""
+        protected = await self._mover.protected()  # before the log is read: rows know more
+        rows = await self._patience.persist(lambda: self._rows(masked))
+        keys = [subject_of(key) for key in rows.keys]
+        for error in (await rewrite(self._mover, rows, keys)).values():
+            raise LaneError(
+                "the store refuses a row that is to be masked, or shown, again", **self._kit.where
+            ) from error
+        await self._mover.move(self._kit.no_rows, self._mover.position, protected=protected)
+        await self._mover.settle()
+        self._kit.log.info("coverage-applied", rows=len(rows))
+
+    async def _rows(self, masked: frozenset[str]) -> Rows:
+        """The newest events of those whose rows are not as they have to be, seen as of now."""
+        newest = await self._newest(masked)
+        rows = (await self._viewer.see(newest, refuse=(SchemaMismatch,))).rows
+        flags = self._flags(rows)
+        return rows.without(
+            [
+                flag == (subject_of(key) in masked)
+                for key, flag in zip(rows.keys, flags, strict=True)
+            ]
+        )
+
+    async def _newest(self, masked: frozenset[str]) -> Run:
+        """Of everybody who is covered, or is in *masked*, the event that the store has."""
+        kit, end = self._kit, self._mover.position.offset
+        found: Found = {}
+        async with opened(kit.shared.broker, "renkei-masking") as log:
+            begin, _ = await log.bounds(kit.place)
+            async for run in log.runs(kit.place, begin, end):
+                unread = kit.set_aside.within(run.offsets[0], run.end)
+                kept = run.picked([n for n, at in enumerate(run.offsets) if at not in unread])
+                for is_erasure, part in split_erasures(kept) if len(kept) else ():
+                    if is_erasure:
+                        _forget(part, found)
+                    else:
+                        await self._look(part, found, masked)
+        ordered = sorted((at, key, value) for key, (at, value) in found.items())
+        return Run(
+            [at for at, _, _ in ordered],
+            [key for _, key, _ in ordered],
+            [value for _, _, value in ordered],
+        )
+
+    async def _look(self, run: Run, found: Found, masked: frozenset[str]) -> None:
+        """Take the events of *run* that are of interest; what came before of them is not."""
+        seen = await self._viewer.see(run, refuse=(SchemaMismatch,))
+        rows = seen.rows
+        flags = self._flags(rows)
+        for key, at, value, flag in zip(rows.keys, rows.offsets, rows.values, flags, strict=True):
+            if flag or key in found or subject_of(key) in masked:
+                found[key] = (at, value)
+        _forget(seen.leaving, found)
+
+    def _flags(self, rows: Rows) -> Sequence[bool]:
+        column = self._kit.view.flag_column
+        if column is None:
+            return [False] * len(rows)
+        return [bool(flag) for flag in rows.records.column(column).to_pylist()]
+
+
+def _forget(gone: Run, found: Found) -> None:
+    for key in gone.keys:
+        found.pop(key, None)
