@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
+from time import time
 
 import pyarrow as pa
 import structlog
@@ -36,6 +37,7 @@ from bus.model.number import AS_SHIPPED
 from bus.model.protection import fewer
 from bus.policy import Closure, Search
 from bus.policy.cases import Standings, covered, said
+from bus.policy.moves import STAY
 from bus.sealing import Key
 from bus.sealing.proofs import digest
 
@@ -49,6 +51,7 @@ ALIKE = 100
 """Of the last so many changes of coverage it is remembered one by one who was new; of those before
 by twos, by fours and so on."""
 
+_CLOCKS_DIFFER_S = 3_600
 _log = structlog.get_logger("renkei.deliver")
 
 
@@ -57,6 +60,7 @@ class Fence(Follower):
 
     Args:
         form: How the site writes its numbers.
+        now: Seconds since 1970, as the brokers have them.
     """
 
     def __init__(
@@ -65,12 +69,14 @@ class Fence(Follower):
         streams: Mapping[str, Stream],
         readers: Mapping[str, Reads],
         form: NumberForm = AS_SHIPPED,
+        now: Callable[[], float] = time,
     ) -> None:
         super().__init__(broker, *(streams[name] for name in RESTS_ON))
         self._names = {streams[name].topic: name for name in RESTS_ON}
         self._readers = {name: readers[name] for name in RESTS_ON}
         self._form = form
-        self._closure = Closure(form)
+        lately = now() - STAY.total_seconds() - _CLOCKS_DIFFER_S
+        self._closure = Closure(form, lately_ms=int(lately * 1_000))
         self._cases = Standings()
         self._all: Protected | None = NOBODY
         self._search: Search | None = None
@@ -194,6 +200,7 @@ class Fence(Follower):
 
     async def _take(self, fetched: Fetched) -> None:
         name = self._names[fetched.topic]
+        self._closure.hear(max(fetched.timestamps_ms))
         values = [value for value in fetched.values if value is not None]
         readable = await read_what_can_be(self._readers[name], values, refuse=(SchemaMismatch,))
         unreadable = dict(readable.refused)
@@ -256,13 +263,23 @@ class Fence(Follower):
         good: Sequence[int],
     ) -> None:
         """In log order: what was said between two erasures is taken in together."""
-        take, gone = {
-            MEMBERS: (self._closure.households, self._closure.household_gone),
-            LINKS: (self._closure.nonresidents, self._closure.nonresident_gone),
+        stamped = zip(fetched.values, fetched.timestamps_ms, strict=True)
+        times = [at for value, at in stamped if value is not None]
+        times = [times[index] for index in good]
+
+        def take(read: pa.RecordBatch, first: int) -> None:
+            if name == MEMBERS:
+                self._closure.households(read, times[first : first + read.num_rows])
+            else:
+                self._closure.nonresidents(read)
+
+        gone = {
+            MEMBERS: self._closure.household_gone,
+            LINKS: self._closure.nonresident_gone,
         }[name]
         if None not in fetched.values:
             if records is not None:
-                take(records)
+                take(records, 0)
             return
         known, first, row = set(good), 0, 0
         index = 0  # among what is no erasure
@@ -272,11 +289,11 @@ class Fence(Follower):
                 index += 1
                 continue
             if records is not None and row > first:
-                take(records.slice(first, row - first))
+                take(records.slice(first, row - first), first)
             first = row
             gone(subject_of(key))
         if records is not None and row > first:
-            take(records.slice(first, row - first))
+            take(records.slice(first, row - first), first)
 
 
 def _digest(everybody: Protected) -> bytes:

@@ -4,15 +4,17 @@ Covered are the persons of open protections and those whom they name; everybody 
 of a household that somebody covered lives in, or that a protection names; and every number that a
 non-resident's record links to somebody covered, whichever of the two the record is about. What
 follows from one of these follows from all that it leads to. Who has left a household is covered by
-it no longer. In doubt somebody is covered: what cannot be read, takes nobody out.
+it no longer; but those who left it together stay together until a household has them again
+(:mod:`bus.policy.moves`). In doubt somebody is covered: what cannot be read, takes nobody out.
 
 Pure: what was said goes in, in the order of each log, and who is covered comes out. Orders between
-logs do not matter, because only what was said last counts.
+logs do not matter: of each record what was said last counts, and who left together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -22,12 +24,16 @@ import pyarrow.compute as pc
 
 from bus.model import NumberForm, Protected, event_key
 from bus.model.number import AS_SHIPPED
+from bus.policy.moves import Moves
 from bus.policy.numbering import Numbering
 from bus.policy.ties import Ties
 
 NOBODY = Protected()
 LARGE = 500
 """Records that come together from which it is cheaper to look at everything anew."""
+ONE_BY_ONE = 50_000
+"""Records of households that come in large pieces and are looked at one by one all the same, for
+who left together: what came lately, not the first load."""
 
 
 class Relation(StrEnum):
@@ -36,6 +42,7 @@ class Relation(StrEnum):
     CASE = "case"  # is under protection
     NAMED = "named"  # a protection names the person
     HOUSEHOLD = "household"  # is a member now of a household that somebody covered lives in
+    MOVE = "move"  # left a household together with somebody covered, and is in none since
     LINK = "link"  # is linked to somebody covered by the record of a non-resident
 
 
@@ -45,7 +52,8 @@ class Reason:
 
     relation: Relation
     via: str
-    """Key: whose protection it is; the household; whom the number is linked to."""
+    """Key: whose protection it is; the household; with whom it was left; whom the number is linked
+    to."""
 
 
 class Closure:
@@ -54,15 +62,22 @@ class Closure:
     Args:
         form: How the site writes its numbers.
         at_once: Records from which it is not asked of each whether it touches somebody covered.
+        lately_ms: From when on what was said may be the half of a move.
     """
 
-    def __init__(self, form: NumberForm = AS_SHIPPED, at_once: int = LARGE) -> None:
+    def __init__(
+        self, form: NumberForm = AS_SHIPPED, at_once: int = LARGE, lately_ms: int = 0
+    ) -> None:
         self._form = form
+        self._lately_ms = lately_ms
         self._at_once = at_once
         self._numbers = Numbering()
         self._said: dict[str, Protected] = {}  # by the subject of the record
         self._households = Ties()
         self._links = Ties()
+        self._moves = Moves()
+        self._later: list[tuple[pa.Int64Array, Any, Sequence[int]]] = []  # not yet looked at
+        self._one_by_one = ONE_BY_ONE
         self._persons: set[int] = set()  # covered as of the last settling
         self._homes: set[int] = set()
         self._more: set[int] = set()  # persons and homes that were added since
@@ -85,21 +100,52 @@ class Closure:
         self._more |= {self._numbers.of(key) for key in now.persons}
         self._more_homes |= {self._numbers.of(key) for key in now.households}
 
-    def households(self, records: pa.RecordBatch) -> None:
-        """Who is a member of which household now."""
+    def hear(self, at_ms: int) -> None:
+        """Something was appended to one of the logs at this time."""
+        self._moves.hear(at_ms)
+
+    def households(self, records: pa.RecordBatch, times_ms: Sequence[int] = ()) -> None:
+        """Who is a member of which household now.
+
+        Args:
+            times_ms: When each was appended.
+        """
         members: Any = records.column("members")
         ids = pc.struct_field(members.flatten(), "subject_id")
-        self._take(self._households, records, ids, pc.list_value_length(members), self._household)
+        owners, lists = self._numbered(records, ids, pc.list_value_length(members))
+        times = times_ms or [0] * len(owners)
+        if len(owners) >= self._at_once:
+            many = bisect_left(times, self._lately_ms)
+            if len(owners) - many > self._one_by_one:
+                many = len(owners)
+            self._one_by_one -= len(owners) - many
+            if many:
+                self._look_later()
+                self._households.take(owners.slice(0, many), lists.slice(0, many))
+                self._may_be_less = True
+            self._later.append((owners.slice(many), lists.slice(many), times[many:]))
+        else:
+            self._later.append((owners, lists, times))
+            self._look_later()
 
     def nonresidents(self, records: pa.RecordBatch) -> None:
         """To whom which number of a non-resident is linked now."""
         linked: Any = records.column("linked_to")
         counts = pc.is_valid(linked).cast(pa.int32())
-        self._take(self._links, records, linked.drop_null(), counts, self._link)
+        owners, lists = self._numbered(records, linked.drop_null(), counts)
+        if len(owners) < self._at_once:
+            said: Iterator[tuple[Any, Any]]
+            said = zip(owners.to_pylist(), lists.to_pylist(), strict=True)
+            for owner, named in said:
+                self._link(owner, named)
+        else:
+            self._links.take(owners, lists)
+            self._may_be_less = True
 
     def household_gone(self, key: str) -> None:
-        """The household was erased: nobody is a member of it."""
-        self._household(self._numbers.of(key), ())
+        """The household was erased: nobody is a member of it, and nobody moved."""
+        self._look_later()
+        self._household(self._numbers.of(key), (), None)
 
     def nonresident_gone(self, key: str) -> None:
         """The non-resident was erased: its number is linked to nobody by its own word."""
@@ -112,6 +158,9 @@ class Closure:
 
         Persons and households both count.
         """
+        self._look_later()
+        if not self._persons.isdisjoint(self._moves.forget()):
+            self._may_be_less = True
         if self._may_be_less:
             before = self._persons, self._homes
             self._persons, self._homes = set(), set()
@@ -166,14 +215,13 @@ class Closure:
                 if home in seen:
                     continue
                 seen.add(home)
-                steps = [(member, home) for member in self._members(home)]
-                relation = Relation.HOUSEHOLD
+                steps = [(Relation.HOUSEHOLD, member, home) for member in self._members(home)]
             else:
                 here = waiting.pop(0)
                 homes += self._homes_of(here)
-                steps = [(other, here) for other in self._linked(here)]
-                relation = Relation.LINK
-            for number, via in steps:
+                steps = [(Relation.LINK, other, here) for other in self._linked(here)]
+                steps += [(Relation.MOVE, other, here) for other in self._moved_with(here)]
+            for relation, number, via in steps:
                 reason = Reason(relation, self._numbers.key(via))
                 found.setdefault(self._numbers.key(number), []).append(reason)
                 if number not in known:
@@ -199,6 +247,11 @@ class Closure:
         """Whose records as non-residents are linked to the person."""
         return self._links.to(person)
 
+    def _moved_with(self, person: int) -> list[int]:
+        """Who left a household together with a person, and is in none now."""
+        beside = dict.fromkeys(self._moves.beside(person))
+        return [o for o in beside if o != person and not self._households.to(o)]
+
     def _linked(self, person: int) -> Iterator[int]:
         yield from self._linked_on(person)
         yield from self._linked_back(person)
@@ -216,6 +269,7 @@ class Closure:
                 found += self._members(homes.pop())
             for person in persons:
                 found += self._linked(person)
+                found += self._moved_with(person)
                 for home in self._homes_of(person):
                     if home not in self._homes:
                         self._homes.add(home)
@@ -225,14 +279,10 @@ class Closure:
 
     # -- taking in
 
-    def _take(
-        self,
-        ties: Ties,
-        records: pa.RecordBatch,
-        ids: pa.StringArray,
-        counts: pa.Int32Array,
-        one: Callable[[int, Collection[int]], None],
-    ) -> None:
+    def _numbered(
+        self, records: pa.RecordBatch, ids: pa.StringArray, counts: pa.Int32Array
+    ) -> tuple[pa.Int64Array, Any]:
+        """Whom the records are about, and the lists of those whom they name."""
         header: Any = records.column("header")
         codes = pc.struct_field(header, "municipality_code")
         owners = self._numbers.column(codes, pc.struct_field(header, "subject_id"))
@@ -240,19 +290,24 @@ class Closure:
         starts: Any = pa.concat_arrays([pa.array([0], pa.int32()), ends])
         rows: Any = pc.list_parent_indices(pa.ListArray.from_arrays(starts, ids))
         others = self._numbers.column(codes.take(rows), ids)
-        lists: Any = pa.ListArray.from_arrays(starts, others)
-        if len(owners) >= self._at_once:
-            ties.take(owners, lists)
-            self._may_be_less = True
-            return
-        said: Iterator[tuple[Any, Any]]
-        said = zip(owners.to_pylist(), lists.to_pylist(), strict=True)
-        for owner, named in said:
-            one(owner, named)
+        return owners, pa.ListArray.from_arrays(starts, others)
 
-    def _household(self, home: int, members: Collection[int]) -> None:
+    def _look_later(self) -> None:
+        """Look at what was put off, together: what came before is then merged once."""
+        later, self._later = self._later, []
+        for owners, lists, times in later:
+            said: Iterator[tuple[Any, Any, int]]
+            said = zip(owners.to_pylist(), lists.to_pylist(), times, strict=True)
+            for owner, members, at in said:
+                self._household(owner, members, at)
+
+    def _household(self, home: int, members: Collection[int], at_ms: int | None) -> None:
         before = self._households.of(home)
         self._households.say(home, members)
+        if at_ms is not None:
+            self._moves.left(set(before).difference(members), at_ms)
+        if self._moves.concerns(set(before) ^ set(members), self._persons):
+            self._may_be_less = True
         if home in self._homes or home in self._more_homes:
             self._may_be_less = self._may_be_less or not set(before) <= set(members)
             self._more.update(members)

@@ -381,7 +381,7 @@ async def test_what_was_long_ago_is_remembered_together(
 ) -> None:
     """A store that was told more changes ago than are remembered one by one looks for those who
     are new since, and for few others; never for everybody, and the begin is never forgotten."""
-    monkeypatch.setattr("bus.deliver.fence.ALIKE", 3)
+    monkeypatch.setattr("bus.control.fence.ALIKE", 3)
     subjects = [f"{number:015d}" for number in range(101, 141)]
     await town.publish("protection", ONE, 1)
     fence = fence_of(town)
@@ -400,6 +400,28 @@ async def test_what_was_long_ago_is_remembered_together(
         assert set(subjects[at:]) <= found <= set(subjects)
         assert len(found) <= 2 * len(subjects[at:])
     await fence.close()
+
+
+async def test_a_process_that_starts_in_the_middle_of_a_move(town: Town) -> None:
+    """It finds who left together, as one does that was there."""
+    home, both = (
+        "000000000000077",
+        [{"subject_id": each, "relationship": None} for each in (ONE, TWO)],
+    )
+    before = fence_of(town)
+    await before.start()
+    await town.publish("protection", ONE, 1)
+    for version, members in enumerate([both, []], start=1):
+        await town.publish(
+            "household", home, version, members=members, member_count=len(members),
+            head_subject_id=None,
+        )  # fmt: skip
+    assert await is_protected(town, before, ONE, TWO, THREE) == [True, True, False]
+    after = fence_of(town)
+    await after.start()
+    assert await is_protected(town, after, ONE, TWO, THREE) == [True, True, False]
+    await after.close()
+    await before.close()
 
 
 async def test_a_seal_is_of_who_is_covered(town: Town) -> None:

@@ -50,6 +50,7 @@ class Oracle:
     protections: dict[str, tuple[set[str], set[str]]] = field(default_factory=dict)
     members: dict[str, set[str]] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
+    parties: list[set[str]] = field(default_factory=list)  # who left a household by one word
 
     def hear(self, stream: str, subject: str, said: Body) -> None:
         """A record was published, an erasure, or something that nobody can read."""
@@ -57,7 +58,10 @@ class Oracle:
             self._hear_protection(subject, said)
         elif stream == "household" and not isinstance(said, bytes):
             listed = (said or {}).get("members", ())
+            before = self.members.get(plain(subject), set())
             self.members[plain(subject)] = {plain(each["subject_id"]) for each in listed}
+            if said is not None and len(before - self.members[plain(subject)]) > 1:
+                self.parties.append(before - self.members[plain(subject)])
         elif stream == "nonresident" and not isinstance(said, bytes):
             self.links.pop(plain(subject), None)
             if said and said["linked_to"]:
@@ -91,6 +95,10 @@ class Oracle:
             homes |= {home for home, members in self.members.items() if members & persons}
             for home in homes:
                 persons |= self.members.get(home, set())
+            for party in self.parties:
+                if party & persons:
+                    housed = set().union(*self.members.values())
+                    persons |= party - housed
             for one, other in self.links.items():
                 if one in persons or other in persons:
                     persons |= {one, other}
@@ -257,6 +265,63 @@ CASES = (
         [household(HOME, MOTHER), protection(), household(HOME, MOTHER, WOMAN)],
         MOTHER,
         True,
+    ),
+    Case(
+        "who left with her, and is in no household yet",
+        [household(HOME, WOMAN, MOTHER), protection(), household(HOME)],
+        MOTHER,
+        True,
+    ),
+    Case(
+        "who left with her, where she is in one already",
+        [
+            household(HOME, WOMAN, MOTHER),
+            protection(),
+            household(HOME),
+            household(ELSEWHERE, WOMAN),
+        ],
+        MOTHER,
+        True,
+    ),
+    Case(
+        "who left with her before the protection",
+        [household(HOME, WOMAN, MOTHER), household(HOME), protection()],
+        MOTHER,
+        True,
+    ),
+    Case(
+        "who left with her, to live elsewhere",
+        [
+            household(HOME, WOMAN, MOTHER),
+            protection(),
+            household(HOME),
+            household(ELSEWHERE, MOTHER),
+        ],
+        MOTHER,
+        False,
+    ),
+    Case(
+        "who moved with her",
+        [
+            household(HOME, WOMAN, MOTHER),
+            protection(),
+            household(HOME),
+            household(ELSEWHERE, WOMAN),
+            household(ELSEWHERE, WOMAN, MOTHER),
+        ],
+        MOTHER,
+        True,
+    ),
+    Case(
+        "who left with her, and the protection has ended",
+        [
+            household(HOME, WOMAN, MOTHER),
+            protection(),
+            household(HOME),
+            protection(status="ENDED"),
+        ],
+        MOTHER,
+        False,
     ),
     Case("linked to her", [linked(NUMBER, WOMAN), protection()], NUMBER, True),
     Case("linked to her later", [protection(), linked(NUMBER, WOMAN)], NUMBER, True),

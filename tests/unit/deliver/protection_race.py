@@ -148,7 +148,8 @@ class Judge:
                 continue
             oracle = Oracle()
             for key, said in self.words[event.family].items():
-                oracle.hear(*key, said[-1].said)
+                for word in said:
+                    oracle.hear(*key, word.said)
             covered = event.is_covered(oracle)
             is_there = row is not None and all(row[c] is not None for c in PLACES[stream])
             is_right = row is not None and (row["version"], row["protected"], is_there) == (

@@ -251,6 +251,7 @@ RELATIONS: Mapping[str, tuple[Any, str, Any]] = {
     "the household of a person": (Closure, "_homes_of", _nobody),
     "whom a number is linked to": (Closure, "_linked_on", _nobody),
     "what is linked to a number": (Closure, "_linked_back", _nobody),
+    "who left a household together": (Closure, "_moved_with", _nobody),
 }
 
 
@@ -272,6 +273,60 @@ def test_the_records_own_household_taken_out_is_caught(monkeypatch: pytest.Monke
     monkeypatch.setattr(f"{__name__}.Search", _WithoutTheRecordsHousehold)
     with pytest.raises(AssertionError, match="resident"):
         hold_against_oracle(SOME)
+
+
+FORTNIGHT_MS = 14 * 24 * 3_600_000
+
+
+@pytest.mark.parametrize("at_once", [1, 500], ids=["together", "one-by-one"])
+def test_who_moves_with_her_is_covered_for_a_fortnight(at_once: int) -> None:
+    """From the word of the household on that both have left; then whoever is in none has left."""
+    closure = Closure(at_once=at_once, lately_ms=1_000)
+    woman, mother = NUMBERS[:2]
+    both = {"members": [{"subject_id": woman}, {"subject_id": mother}]}
+    home = f"{MUNICIPALITY}/{mother}"
+
+    def say(at_ms: int, number: str, members: Mapping[str, Any]) -> tuple[bool, bool]:
+        closure.hear(at_ms)
+        closure.households(batch("household", [("household", number, members)]), [at_ms])
+        return closure.settle()
+
+    tell(closure, [("protection", woman, body("protection"))])
+    assert say(10, HOMES[0], both) == (True, False)
+    say(5_000, HOMES[0], {"members": []})
+    assert home in closure.everybody.persons
+    why = closure.reasons(f"{MUNICIPALITY}/{woman}")[home]
+    assert [(r.relation.value, r.via) for r in why] == [("move", f"{MUNICIPALITY}/{woman}")]
+    assert say(5_000 + FORTNIGHT_MS, HOMES[2], {"members": []}) == (False, False)
+    assert say(5_001 + FORTNIGHT_MS, HOMES[2], {"members": []}) == (False, True)
+    assert home not in closure.everybody.persons
+    assert (closure._moves._of, closure._moves._by_age) == ({}, [])
+
+
+def test_a_first_load_is_not_looked_at_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor what was said long ago; what came lately is, in the order in which it was said."""
+    closure = Closure(at_once=1, lately_ms=100)
+    looked: list[int] = []
+    one = Closure._household
+    monkeypatch.setattr("bus.policy.closure.ONE_BY_ONE", 3)
+    closure._one_by_one = 3
+
+    def look(self: Closure, home: int, members: Any, at_ms: int | None) -> None:
+        looked.append(at_ms or 0)
+        one(self, home, members, at_ms)
+
+    monkeypatch.setattr(Closure, "_household", look)
+    mine = {"members": [{"subject_id": NUMBERS[0]}]}
+    said = [("household", HOMES[0], mine)] * 4
+    closure.households(batch("household", said), [98, 99, 100, 101])
+    closure.settle()
+    assert looked == [100, 101]
+    closure.households(batch("household", said[:2]), [102, 103])
+    closure.settle()
+    assert looked == [100, 101]
+    closure.households(batch("household", said[:1]), [104])
+    closure.settle()
+    assert looked == [100, 101, 104]
 
 
 def test_why_somebody_is_covered() -> None:
