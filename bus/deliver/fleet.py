@@ -27,6 +27,7 @@ from bus.broker import Consumer, Fetched, Place
 from bus.catalog.reading import Reads
 from bus.connect import Sink
 from bus.deliver.abreast import Abreast, LaneOfStore, Marks
+from bus.deliver.kit import Kit
 from bus.deliver.lane import Lane
 from bus.deliver.pulse import StorePulse
 from bus.deliver.shared import Shared, SharedSink
@@ -216,13 +217,16 @@ class Fleet:
             self._stop(place, NotEntitled("the subscription has expired"))
             return
         feed = self._feeds[place[0]]
-        lane = Lane(
+        kit = Kit(
             feed.view,
             place,
             sink=self._sinks.setdefault(place[0], SharedSink(feed.sink(), feed.view, self._pulse)),
             reader=feed.reader,
             reading=_Reading(self, place),
             shared=self._shared,
+        )
+        lane = Lane(
+            kit,
             sends_receipts=self._sends_receipts,
             gather=self._gather,
             tells=partial(self._tells, feed.view),

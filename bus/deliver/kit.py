@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -41,24 +40,11 @@ class Reading(Protocol):
         """The lane took what waited for it."""
 
 
-@dataclass(frozen=True, slots=True)
 class Kit:
     """One per lane; the parts' own state is theirs."""
 
-    view: View
-    place: Place
-    sink: SharedSink
-    reader: Reads
-    reading: Reading
-    shared: Shared
-    set_aside: SetAside
-    state: LaneState
-    log: Any
-    no_rows: Rows
-
-    @classmethod
-    def of(
-        cls,
+    def __init__(
+        self,
         view: View,
         place: Place,
         *,
@@ -66,22 +52,17 @@ class Kit:
         reader: Reads,
         reading: Reading,
         shared: Shared,
-    ) -> Kit:
-        """The kit of the lane that carries *place* into *sink*."""
-        name = LaneName(view.system, view.stream, place[1])
-        empty = pa.RecordBatch.from_pylist([], schema=view.schema)
-        return cls(
-            view=view,
-            place=place,
-            sink=sink,
-            reader=reader,
-            reading=reading,
-            shared=shared,
-            set_aside=shared.parked.lane(name),
-            state=shared.lanes.of(*name),
-            log=_log.bind(system=view.system, stream=view.stream, partition=place[1]),
-            no_rows=Rows(empty, [], [], []),
-        )
+    ) -> None:
+        self.view = view
+        self.place = place
+        self.sink = sink
+        self.reader = reader
+        self.reading = reading
+        self.shared = shared
+        self.set_aside: SetAside = shared.parked.lane(self.name)
+        self.state: LaneState = shared.lanes.of(*self.name)
+        self.log: Any = _log.bind(system=view.system, stream=view.stream, partition=place[1])
+        self.no_rows = Rows(pa.RecordBatch.from_pylist([], schema=view.schema), [], [], [])
 
     @property
     def name(self) -> LaneName:

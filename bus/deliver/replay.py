@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from bus.catalog.reading import Readable
-from bus.deliver.aside import Aside
-from bus.deliver.kit import Kit
-from bus.deliver.moving import Mover
-from bus.deliver.patience import Patience
+from bus.deliver.pipeline import Pipeline
 from bus.deliver.rows import Rows, event_id
 from bus.deliver.trial import Trial
-from bus.deliver.viewing import Viewer
 from bus.errors import (
     BusError,
     PositionForeign,
@@ -29,14 +25,12 @@ from bus.model import ParkedEvent
 class Replay:
     """One lane's further tries."""
 
-    def __init__(
-        self, kit: Kit, patience: Patience, viewer: Viewer, mover: Mover, aside: Aside
-    ) -> None:
-        self._kit = kit
-        self._patience = patience
-        self._viewer = viewer
-        self._mover = mover
-        self._aside = aside
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._kit = pipeline.kit
+        self._patience = pipeline.patience
+        self._viewer = pipeline.viewer
+        self._mover = pipeline.mover
+        self._aside = pipeline.parking
         self.is_postponed = False
         """Whether something is due that the lane has not come to yet."""
 

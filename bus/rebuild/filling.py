@@ -1,98 +1,67 @@
-"""Fill one partition of a fresh table from the log: a lane without a group, up to a given offset.
+"""Fill one partition of a fresh table from the log, up to a given offset, without a group.
 
-It decodes, fences, views, sets aside and applies as every lane does, and its receipts are a chain
-of their own, from the log's beginning. What is set aside it leaves out; it tries nothing again.
-Nor does it protect anybody: what it fills is old until it takes the place of what is in use.
+It goes the same way as what a lane is fed (:mod:`bus.deliver.pipeline`), and its receipts are a
+chain of their own, from the log's beginning. What is set aside it leaves out; it tries nothing
+again. Nor does it protect anybody: what it fills is old until it takes the place of what is in use.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable
-from datetime import timedelta
 
 from bus.broker import Consumer, Place
-from bus.catalog.reading import Reads
-from bus.deliver.lane import Lane
-from bus.deliver.shared import Shared, SharedSink
+from bus.deliver.kit import Kit
+from bus.deliver.pipeline import Pipeline
 from bus.errors import BusError
 from bus.log.readback import next_run
 from bus.log.run import Run
-from bus.model import Position, View
-from bus.model.receipt import NO_PREVIOUS
+from bus.model import Position
 
 
-class Filling(Lane):
+class RebuildLane:
     """Carries one partition into the fresh table, for as long as it is told to."""
 
-    def __init__(
-        self,
-        view: View,
-        place: Place,
-        *,
-        sink: SharedSink,
-        reader: Reads,
-        consumer: Consumer,
-        shared: Shared,
-        on_events: Callable[[int], None],
-    ) -> None:
-        super().__init__(
-            view,
-            place,
-            sink=sink,
-            reader=reader,
-            reading=_Alone(consumer, place),
-            shared=shared,
-            sends_receipts=True,
-            gather=timedelta(),
-            is_in_use=False,
-        )
+    def __init__(self, kit: Kit, consumer: Consumer, on_events: Callable[[int], None]) -> None:
         self.consumer = consumer
+        self._place = kit.place
+        self._pipeline = Pipeline(kit, sends_receipts=True, protects=False)
         self._on_events = on_events
         self._is_placed = False
 
     @property
     def position(self) -> Position:
         """Where the fresh table stands."""
-        return self._mover.position
+        return self._pipeline.position
 
     @property
     def chain(self) -> str:
         """Of the last receipt."""
-        return self._mover.chain
+        return self._pipeline.mover.chain
 
     async def stand(self) -> None:
         """Take up what the fresh table says."""
-        kit = self._kit
-        held = await self._patience.persist(lambda: kit.sink.checkpoint(kit.place[1]))
         self._is_placed = False
-        if held is None:
-            self._mover.stand(kit.at(0), NO_PREVIOUS, None)
-            return
-        found = held
-        await self._patience.persist(
-            lambda: kit.shared.testimony.insist(kit.name, kit.place, found)
-        )
-        self._mover.stand(held.position, held.receipt.chain, held.applied_at)
-        await kit.shared.receipts.send(held.receipt, held.applied_at)
+        await self._pipeline.stand(await self._pipeline.ask())
 
     async def fill(self, end: Position) -> None:
         """Apply everything before *end*; the fresh table then stands there."""
-        persist, kit = self._patience.persist, self._kit
+        pipeline, kit = self._pipeline, self._pipeline.kit
+        persist = pipeline.patience.persist
         while self.position.offset < end.offset:
             await persist(kit.shared.parked.catch_up)
             run = await persist(lambda: self._next(end.offset))
             if run is None:
-                await self._mover.move(kit.no_rows, end)
+                await pipeline.mover.move(kit.no_rows, end)
             else:
-                self._mover.begin()
-                await self._carry(run)
+                pipeline.mover.begin()
+                await pipeline.carry(run)
                 self._on_events(len(run))
-        await self._mover.settle()
+        await pipeline.mover.settle()
 
     async def _next(self, end: int) -> Run | None:
         """What comes next before *end*; None if there is nothing left of it."""
-        consumer, place = self.consumer, self._kit.place
+        consumer, place = self.consumer, self._place
         try:
             if not self._is_placed:
                 begin = (await consumer.beginning_offsets([place]))[place]
@@ -110,7 +79,7 @@ class Filling(Lane):
         return run.part(0, within) if within else None
 
 
-class _Alone:
+class Alone:
     """What a lane asks of a consumer that nobody else reads from."""
 
     def __init__(self, consumer: Consumer, place: Place) -> None:

@@ -29,6 +29,7 @@ from bus.broker import Place
 from bus.catalog.reading import Reads
 from bus.connect import Fresh, Held, Sink, Stages, Swapped, Transactional
 from bus.control.parked import SetAside
+from bus.deliver.kit import Kit
 from bus.deliver.pulse import StorePulse
 from bus.deliver.shared import Shared, SharedSink
 from bus.errors import (
@@ -41,7 +42,7 @@ from bus.errors import (
 )
 from bus.model import Checkpoint, LaneName, Position, View
 from bus.points import Point, passed
-from bus.rebuild.filling import Filling
+from bus.rebuild.filling import Alone, RebuildLane
 from bus.retry import retried
 
 T = TypeVar("T")
@@ -109,7 +110,7 @@ class Rebuild:
         self._back_off = BackOff(shared.settings.retry_first, shared.settings.retry_most)
         self._fresh: Fresh = staging(sink).fresh()
         self._table = SharedSink(self._fresh, view, StorePulse(shared.clock))
-        self._fillings: dict[int, Filling] = {}
+        self._fillings: dict[int, RebuildLane] = {}
         self._events = 0
         self._total = 0
 
@@ -148,15 +149,15 @@ class Rebuild:
             stack.push_async_callback(consumer.close)
             await consumer.start()
             await consumer.assign([place])
-            self._fillings[partition] = Filling(
+            kit = Kit(
                 self._view,
                 place,
                 sink=self._table,
                 reader=self._reader,
-                consumer=consumer,
+                reading=Alone(consumer, place),
                 shared=self._shared,
-                on_events=self._count,
             )
+            self._fillings[partition] = RebuildLane(kit, consumer, self._count)
 
     async def _take_up(self) -> None:
         """Stand where the fresh table was left, or drop it and begin anew.

@@ -20,6 +20,7 @@ from bus.deliver.fleet import Feed, Fleet
 from bus.deliver.host import host
 from bus.deliver.lane import Lane
 from bus.deliver.overdue import Overdue
+from bus.deliver.pipeline import Pipeline
 from bus.deliver.shared import Shared, SharedSink
 from bus.deliver.telling import Telling
 from bus.errors import ConfigurationError
@@ -68,7 +69,7 @@ def appends(stream: str) -> Callable[..., bool]:
 
 
 KILLS = {
-    "lane": Kill(Lane, "_carry"),
+    "lane": Kill(Pipeline, "carry"),
     "delivery": Kill(Delivery, "_fetch"),
     "offsets": Kill(Telling, "commit"),
     "receipts": Kill(InternalTopic, "append", appends("receipt")),
@@ -248,7 +249,7 @@ async def test_a_lane_that_cannot_be_opened_again_is_opened_later(
     town: Town, store: MemoryStore
 ) -> None:
     """What sees to it that a lane goes on is killed as well."""
-    stop, lane, again = asyncio.Event(), Kill(Lane, "_carry"), Kill(Fleet, "_begin")
+    stop, lane, again = asyncio.Event(), Kill(Pipeline, "carry"), Kill(Fleet, "_begin")
     await town.publish("resident", ONE, 1)
     with lane.in_place(), again.in_place():
         async with opened(town) as both:

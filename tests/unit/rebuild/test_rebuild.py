@@ -16,7 +16,7 @@ from bus.deliver.state import LaneStatus
 from bus.errors import ConfigurationError, RebuildBusy, SinkUnavailable
 from bus.model import ExceptionState, LaneName, Position, View
 from bus.points import Point
-from bus.rebuild.filling import Filling
+from bus.rebuild.filling import RebuildLane
 from bus.rebuild.rebuild import Rebuild, Rebuilt
 from connectors.memory.sink import MemoryOptions, MemorySink
 from tests.support.lanes import CATALOG, Hosted, Town, hosted, view_of
@@ -87,14 +87,14 @@ async def test_a_rebuild_of_the_protections_says_nothing_older(
         for version in (1, 2, 3):
             await town.publish("protection", ONE, version)
             await bus.at(version, "protection")
-    fill = Filling.fill
+    fill = RebuildLane.fill
 
-    async def filled(self: Filling, end: Position) -> None:
+    async def filled(self: RebuildLane, end: Position) -> None:
         await fill(self, replace(end, offset=1))
         reached.append(store.fence["protection/0"])
         await fill(self, end)
 
-    monkeypatch.setattr(Filling, "fill", filled)
+    monkeypatch.setattr(RebuildLane, "fill", filled)
     await rebuilt(town, store, view_of(SYSTEM, "protection"))
 
     assert set(reached) == {3}

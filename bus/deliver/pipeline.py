@@ -1,0 +1,154 @@
+"""From bytes into the store: decode, fence, view, set aside, apply. One way, whoever goes it.
+
+A lane carries what it is fed, a rebuild what it reads of the log; what is tried again or restored
+goes through the same parts. A pipeline knows where its partition stands in the store, and nothing
+of who feeds it, of groups, or of when a lane begins and ends.
+
+An event that cannot be applied is found by halving, and its exception is durable before the
+position moves past it (:mod:`bus.deliver.aside`). Erasures are steps of their own.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+
+from bus.catalog.reading import Readable
+from bus.deliver.aside import Aside
+from bus.deliver.kit import LARGE, Kit
+from bus.deliver.moving import Mover
+from bus.deliver.patience import Patience
+from bus.deliver.rows import Rows, event_id
+from bus.deliver.viewing import Viewer
+from bus.errors import BusError, Reaction
+from bus.halving import Halves
+from bus.log.run import Run, split_erasures, subject_of
+from bus.model import Checkpoint, Position
+from bus.model.receipt import NO_PREVIOUS
+
+
+class Pipeline:
+    """The parts of one partition's way into one store, and their order."""
+
+    def __init__(self, kit: Kit, *, sends_receipts: bool, protects: bool) -> None:
+        self.kit = kit
+        self.patience = Patience(kit)
+        self.viewer = Viewer(kit, self.patience)
+        self.mover = Mover(
+            kit, self.patience, self.viewer, sends_receipts=sends_receipts, protects=protects
+        )
+        self.parking = Aside(kit, self.patience)
+        self._sends_receipts = sends_receipts
+
+    @property
+    def position(self) -> Position:
+        """Where the store stands."""
+        return self.mover.position
+
+    # -- where it stands
+
+    async def ask(self) -> Checkpoint | None:
+        """What the store says of this partition, if the bus has said it before.
+
+        Raises:
+            PositionForged: Somebody else has.
+        """
+        kit, persist = self.kit, self.patience.persist
+        found = await persist(lambda: kit.sink.checkpoint(kit.place[1]))
+        if (held := found) is not None and self._sends_receipts:
+            await persist(lambda: kit.shared.testimony.insist(kit.name, kit.place, held))
+        return found
+
+    async def stand(self, held: Checkpoint | None) -> None:
+        """Take up what the store says; its receipt is sent again, for it may never have been."""
+        if held is None:
+            self.mover.stand(self.kit.at(0), NO_PREVIOUS, None)
+            return
+        self.mover.stand(held.position, held.receipt.chain, held.applied_at)
+        if self._sends_receipts:
+            await self.kit.shared.receipts.send(held.receipt, held.applied_at)
+
+    # -- what comes
+
+    async def carry(self, run: Run) -> None:
+        """Events in log order, from bytes into the store."""
+        async with self.kit.sink.large if len(run) >= LARGE else nullcontext():
+            for is_erasure, part in split_erasures(run):
+                await (self._erase(part) if is_erasure else self._deliver(part))
+
+    async def _deliver(self, run: Run) -> None:
+        """Events that say something: through the view into the store.
+
+        What is set aside already (by an operator, or before a crash), or was closed for good when
+        the log was read before, is passed by unread.
+        """
+        end = run.end
+        if unread := self.kit.set_aside.within(run.offsets[0], end):
+            run = run.picked([n for n, offset in enumerate(run.offsets) if offset not in unread])
+        seen = await self.viewer.insist(run)
+        await self.parking.park(
+            [
+                self.parking.refused(run.keys[index], run.offsets[index], None, error)
+                for index, error in seen.readable.refused
+            ]
+        )
+        await self._leave(seen.leaving)
+        await self._leave(self._held_up(seen.returning))
+        known = _last_event_id(seen.readable, len(run)) if end - 1 not in unread else None
+        await self._apply(seen.rows, self.kit.at(end, known), seen.returning)
+
+    async def _erase(self, run: Run) -> None:
+        """Erasures. What was set aside of these subjects is settled by them."""
+        await self.parking.supersede(run)
+        nothing = self.kit.no_rows.records
+        rows = Rows(nothing, run.offsets, run.keys, [b""] * len(run))
+        await self.mover.erase(rows, self.kit.at(run.end), run.keys)
+
+    async def _leave(self, leaving: Run) -> None:
+        """Subjects that no longer fit the view's conditions: their rows go, the position stays.
+
+        What is written after this is of other subjects; a crash in between does this again.
+        """
+        if not len(leaving):
+            return
+        await self.parking.supersede(leaving)
+        if self.mover.position.offset > 0:  # else the store has nothing of this lane yet
+            await self.mover.erase(self.kit.no_rows, self.mover.position, leaving.keys)
+
+    def _held_up(self, returning: Run) -> Run:
+        """Of the subjects that leave and come back, those of which something is set aside: what
+        came before they left is settled by it, and what came after may be held up."""
+        of = self.kit.set_aside.of
+        return returning.picked([n for n, key in enumerate(returning.keys) if of(subject_of(key))])
+
+    async def _apply(self, rows: Rows, end: Position, returning: Run) -> None:
+        """Apply *rows* and move to *end*, parking on the way what the store refuses."""
+        halves = Halves(rows, Rows.part)
+        for piece in halves:
+            piece = await self.parking.without_waiting(piece)
+            if not len(piece):
+                continue
+            target = end if halves.is_last else self._after(piece)
+            try:
+                await self.mover.move(piece, target)
+            except BusError as error:
+                if error.reaction is not Reaction.PARK:
+                    raise
+                if not halves.halve(piece):
+                    found = event_id(piece.records, 0)
+                    refused = self.parking.refused(piece.keys[0], piece.offsets[0], found, error)
+                    await self.parking.park([refused])
+                    await self._leave(self._held_up(returning))
+        if self.mover.position.offset < end.offset:
+            await self.mover.move(self.kit.no_rows, end)
+
+    def _after(self, rows: Rows) -> Position:
+        """The position just after the last of *rows*."""
+        last = len(rows) - 1
+        return self.kit.at(rows.offsets[last] + 1, event_id(rows.records, last))
+
+
+def _last_event_id(readable: Readable, events: int) -> str | None:
+    """The id of the last of so many events, if that one could be read."""
+    if readable.records is None or readable.good[-1] != events - 1:
+        return None
+    return event_id(readable.records, len(readable.good) - 1)
