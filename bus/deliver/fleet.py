@@ -27,6 +27,7 @@ from bus.broker import Consumer, Fetched, Place
 from bus.catalog.reading import Reads
 from bus.connect import Sink
 from bus.deliver.abreast import Abreast, LaneOfStore, Marks
+from bus.deliver.fleet_table import Deed, Event, Situation, Want, deed, wanted
 from bus.deliver.kit import Kit
 from bus.deliver.lane import Lane
 from bus.deliver.pulse import StorePulse
@@ -38,6 +39,7 @@ from bus.model import LaneName, Mark, Operation, OperationState, View
 from bus.observe.tasks import Kept, Work
 from bus.retry import retried
 
+_EXPIRED = "the subscription has expired"
 _LOOK_AGAIN = timedelta(seconds=1)  # at a lane that is to end
 DEFECT = "RK-000"
 JAPAN = timezone(timedelta(hours=9))  # where a subscription's day begins and ends
@@ -169,17 +171,46 @@ class Fleet:
             self._begin(place)
 
     def _begin(self, place: Place) -> None:
-        """A lane, unless an operator wants it to stand."""
-        if (pause := self._pause_of(place)) is not None:
-            self._stand(place, pause)
-        else:
-            self._open(place)
+        """A lane, unless something else is wanted."""
+        self._on(Event.BEGINS, place)
+
+    # -- what happens, and what is done about it ----------------------------------------------
+
+    def _on(self, event: Event, place: Place) -> None:
+        """Do what the table says."""
+        match deed(event, self._situation(place), self._want(place)):
+            case Deed.OPEN:
+                self._open(place)
+            case Deed.STAND:
+                self._stand(place)
+            case Deed.SEE_OUT:
+                self._see_out(*self._lanes[place])
+            case Deed.REFUSE:
+                self._stop(place, NotEntitled(_EXPIRED))
+            case Deed.END_REFUSED:
+                _end(*self._lanes[place])
+                self._stop(place, NotEntitled(_EXPIRED))
+
+    def _situation(self, place: Place) -> Situation:
+        if place not in self._owned:
+            return Situation.ELSEWHERE
+        if place in self.at_work:
+            return Situation.WORKING
+        has_stopped = self._state(place).status is LaneStatus.STOPPED
+        return Situation.STOPPED if has_stopped else Situation.NONE
+
+    def _want(self, place: Place) -> Want:
+        return wanted(
+            is_paused=self._pause_of(place) is not None,
+            is_changing=place[0] in self._switching or place[0] not in self._feeds,
+            has_expired=self._has_expired(place),
+        )
 
     async def release(self, places: Sequence[Place]) -> None:
         """Somebody else may have them now, and what has stopped or is paused is theirs to tell."""
         await self.leave(places)
         for place in places:
-            self._state(place).status = LaneStatus.RELEASED
+            self._state(place).releases()
 
     async def leave(self, places: Collection[Place] | None = None) -> None:
         """Let lanes (all of them) finish the batch in hand, or let go of it when time is up."""
@@ -203,19 +234,13 @@ class Fleet:
         for place in places:
             gone = self._lanes.pop(place, None)
             self._shared.tasks.forget("lane", **self._name(place)._asdict())
-            waits_for_a_person = (LaneStatus.STOPPED, LaneStatus.PAUSED)
-            if gone is not None and gone[0].state.status not in waits_for_a_person:
-                gone[0].state.status = LaneStatus.RELEASED
+            if gone is not None:
+                gone[0].state.leaves()
 
     # -- lanes begin and end -----------------------------------------------------------------
 
     def _open(self, place: Place) -> None:
         """Begin a new lane, which asks its store where it stands."""
-        if place[0] in self._switching or place[0] not in self._feeds:
-            return  # it is opened when the others have ended, or not at all
-        if self._has_expired(place):
-            self._stop(place, NotEntitled("the subscription has expired"))
-            return
         feed = self._feeds[place[0]]
         kit = Kit(
             feed.view,
@@ -253,18 +278,13 @@ class Fleet:
         for place in sorted(self._owned):
             if self._streams[place[0]] != operation.stream:
                 continue
-            lane, task = self._lanes.get(place, (None, None))
-            is_at_work = task is not None and not task.done()
             if operation.state is OperationState.PAUSED:
                 self._consumer.pause(place)
-                if lane is not None and task is not None and is_at_work:
-                    self._see_out(lane, task)
-                elif self._state(place).status is not LaneStatus.STOPPED:
-                    self._stand(place, operation)
-            elif not is_at_work:
+                self._on(Event.PAUSED, place)
+            elif place not in self.at_work:
                 if (sink := self._sinks.get(place[0])) is not None:
                     sink.renew()
-                self._open(place)
+                self._on(Event.RESUMED, place)
         self.room.set()
 
     def _hear(self, word: Operation) -> None:
@@ -318,7 +338,7 @@ class Fleet:
             for place in sorted(place for place in self._owned if place[0] == topic):
                 if topic not in self._feeds:
                     self._lanes.pop(place, None)
-                    self._state(place).status = LaneStatus.RELEASED
+                    self._state(place).releases()
                 elif place not in self.at_work:
                     self._begin(place)
         self.room.set()
@@ -407,11 +427,11 @@ class Fleet:
     def _pause_of(self, place: Place) -> Operation | None:
         return self._shared.operations.pause_of(self.system, self._streams[place[0]])
 
-    def _stand(self, place: Place, pause: Operation) -> None:
+    def _stand(self, place: Place) -> None:
         """The lane is paused: nothing is read for it, nothing applied."""
         self._consumer.pause(place)
-        state = self._state(place)
-        state.pauses(pause.at)
+        state, pause = self._state(place), self._pause_of(place)
+        state.pauses(self._shared.clock.now() if pause is None else pause.at)
         self._log_of(place).info("lane-paused", offset=state.offset)
         self._pulse.is_doubted.set()  # if no lane is at work any more, it is let go of
         at_work = any(p[0] == place[0] and not task.done() for p, (_, task) in self._lanes.items())
@@ -425,27 +445,21 @@ class Fleet:
         else:
             error = None if task.cancelled() else task.exception()
         is_ours = place in self._owned and self._lanes.get(place, (None, None))[0] is lane
-        if error is not None:
-            if is_ours:
-                self._consumer.pause(place)
-            if isinstance(error, BusError):
-                self._say_stopped(place, error)
-            else:
-                self._say_defect(place, lane, error)
-        elif is_ours and place[0] in self._switching:
-            pass  # others are opened when the last has ended
-        elif is_ours and lane.state.status is not LaneStatus.STOPPED:
-            if (pause := self._pause_of(place)) is not None:
-                self._stand(place, pause)
-            else:  # told to go on again before it had ended
-                self._open(place)
+        if error is not None and is_ours:
+            self._consumer.pause(place)
+        if isinstance(error, BusError):
+            self._say_stopped(place, error)
+        elif error is not None:
+            self._say_defect(place, lane, error)
+        elif is_ours:
+            self._on(Event.ENDED, place)
         self.room.set()
 
     def _say_stopped(self, place: Place, error: BusError) -> None:
         state = self._state(place)
         where = error.where.get("offset")
         offset = where if isinstance(where, int) else state.offset
-        state.waits(LaneStatus.STOPPED, error.code, self._shared.clock.now())
+        state.stops(error.code, self._shared.clock.now())
         self._log_of(place).error(
             "lane-stopped", code=error.code, reason=error.message, offset=offset
         )
@@ -454,7 +468,7 @@ class Fleet:
     def _say_defect(self, place: Place, lane: Lane, error: BaseException) -> None:
         """A defect of ours: a lane that has stopped, and another one after a while."""
         state, name = self._state(place), self._name(place)
-        state.waits(LaneStatus.STOPPED, DEFECT, self._shared.clock.now())
+        state.stops(DEFECT, self._shared.clock.now())
         wait = self._shared.tasks.fell("lane", error, **name._asdict())
         self._shared.operations.stopped(name, DEFECT, state.offset)
 
@@ -487,10 +501,9 @@ class Fleet:
         if today == self._today:
             return
         self._today = today
-        for place, (lane, task) in self._lanes.items():
-            if not task.done() and self._has_expired(place):
-                _end(lane, task)
-                self._stop(place, NotEntitled("the subscription has expired"))
+        for place in self.at_work:
+            if self._has_expired(place):
+                self._on(Event.EXPIRED, place)
 
     def _stop(self, place: Place, error: BusError) -> None:
         self._consumer.pause(place)

@@ -29,7 +29,7 @@ from bus.deliver.opening import Opening
 from bus.deliver.pipeline import Pipeline
 from bus.deliver.replay import Replay
 from bus.deliver.restoring import Restoring
-from bus.deliver.state import LaneState, LaneStatus
+from bus.deliver.state import LaneState
 from bus.errors import LaneLost, StoreWentBack
 from bus.log.run import joined
 from bus.model import Mark
@@ -146,7 +146,7 @@ class Lane:
     async def _open(self) -> None:
         """Find where the store stands, check that the log is the one it knows, go there."""
         kit, persist = self._kit, self._patience.persist
-        kit.state.status = LaneStatus.OPENING
+        kit.state.opens()
         self._told = None
         if not kit.view.protects:
             await kit.sink.pulse.is_free.wait()
@@ -191,7 +191,7 @@ class Lane:
         kit.reading.pause()
         self._drop_queue()
         self._mover.let_go()
-        kit.state.waits(LaneStatus.LOST, error.code, kit.now())
+        kit.state.is_lost(error.code, kit.now())
         kit.log.warning("lane-lost", code=error.code, offset=self._mover.position.offset)
         if not self._is_leaving and error is not self._told:  # the store's own word is no quarrel
             await self._patience.rest(self._lost_back_off.next())

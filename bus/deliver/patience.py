@@ -15,7 +15,6 @@ from typing import TypeVar
 
 from bus.backoff import BackOff
 from bus.deliver.kit import Kit
-from bus.deliver.state import LaneStatus
 from bus.errors import BrokerUnavailable, BusError, Reaction, SinkUnavailable, Unready
 from bus.retry import retried
 
@@ -67,7 +66,7 @@ class Patience:
         """Let time pass; less, and True, if what was away answers somebody else meanwhile."""
         kit, now = self._kit, self._kit.now()
         self._insist_on_an_end(error, now)
-        kit.state.waits(LaneStatus.RETRYING, error.code, now)
+        kit.state.retries(error.code, now)
         if not self.is_stalled:
             self.is_stalled = True
             kit.reading.pause()
@@ -100,5 +99,5 @@ class Patience:
             self._kit.state.runs()
             self._kit.reading.resume()
         else:
-            self._kit.state.status = LaneStatus.OPENING
+            self._kit.state.opens()
         self._kit.log.info("lane-goes-on")

@@ -46,20 +46,47 @@ class LaneState:
         """Which lane it is."""
         return LaneName(self.system, self.stream, self.partition)
 
-    def waits(self, status: LaneStatus, code: str, now: datetime) -> None:
-        """It does not get on; the first time counts."""
-        if self.status is not status:
-            self.since = now
-        self.status, self.code = status, code
+    # The one place in which a lane's status changes.
 
-    def pauses(self, since: datetime) -> None:
-        """An operator wants it to stand."""
-        self.status, self.code, self.since, self.oldest_ms = LaneStatus.PAUSED, None, since, None
+    def opens(self) -> None:
+        """It asks its store where it stands; also when what was away then has answered."""
+        self.status = LaneStatus.OPENING
 
     def runs(self) -> None:
         """It gets on."""
         self.status, self.code, self.since = LaneStatus.RUNNING, None, None
         self.has_stood = True
+
+    def retries(self, code: str, now: datetime) -> None:
+        """Something outside does not answer."""
+        self._waits(LaneStatus.RETRYING, code, now)
+
+    def is_lost(self, code: str, now: datetime) -> None:
+        """Somebody else moved it."""
+        self._waits(LaneStatus.LOST, code, now)
+
+    def stops(self, code: str, now: datetime) -> None:
+        """It waits for a person."""
+        self._waits(LaneStatus.STOPPED, code, now)
+
+    def pauses(self, since: datetime) -> None:
+        """An operator wants it to stand."""
+        self.status, self.code, self.since, self.oldest_ms = LaneStatus.PAUSED, None, since, None
+
+    def leaves(self) -> None:
+        """It is let go of here; what waits for a person goes on to be said."""
+        if self.status not in (LaneStatus.STOPPED, LaneStatus.PAUSED):
+            self.releases()
+
+    def releases(self) -> None:
+        """It is no longer ours to tell of."""
+        self.status = LaneStatus.RELEASED
+
+    def _waits(self, status: LaneStatus, code: str, now: datetime) -> None:
+        """It does not get on; the first time counts."""
+        if self.status is not status:
+            self.since = now
+        self.status, self.code = status, code
 
 
 class Lanes:
