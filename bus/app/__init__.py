@@ -20,7 +20,7 @@ from bus.app.mask_keys import mask_keys
 from bus.app.monitoring import run_monitor
 from bus.app.outside import PATIENCE, broker, connect, ledger, registry
 from bus.app.publishing import example_faults, publisher, run_relays
-from bus.app.systems import connections, feeds, sink
+from bus.app.systems import connections, feeds, sink, unfit
 
 __all__ = [
     "PATIENCE",
@@ -49,4 +49,5 @@ __all__ = [
     "sink",
     "this_day",
     "topic_specs",
+    "unfit",
 ]

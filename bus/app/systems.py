@@ -13,9 +13,16 @@ from pydantic_core import ErrorDetails
 
 from bus.catalog import Catalog
 from bus.catalog.reading import Reads
-from bus.connect import Sink
+from bus.connect import UNFIT, Sink, insist_on_fit
 from bus.deliver.fleet import Feed
-from bus.errors import BusError, ConfigurationError, NotEntitled, PolicyError, SettingsRefused
+from bus.errors import (
+    BusError,
+    ConfigurationError,
+    FieldWithheld,
+    NotEntitled,
+    PolicyError,
+    SettingsRefused,
+)
 from bus.ledger import SCHEMA, TABLE_PREFIX
 from bus.ledger.feed import LedgerFeed
 from bus.model import Fault, MaskKey, View
@@ -99,7 +106,8 @@ def feeds(
 
     Args:
         refused: Told of each stream that is granted and of which no view can be made: out of
-            force, an item that may not go out, a mask without its key.
+            force, an item that may not go out, a mask without its key, a location that its
+            connector could not take back.
         keys: System -> its own key for masks that hash.
 
     Raises:
@@ -108,6 +116,7 @@ def feeds(
         ConfigurationError: Its connection cannot be used.
     """
     make = sink(connection)
+    declared = make().capabilities
 
     def feed(view: View, last_day: date | None) -> Feed:
         topic = catalog.stream(view.stream).topic
@@ -124,6 +133,7 @@ def feeds(
     for name in subscriptions[system].streams:
         try:
             view = compile_view(subscriptions[system], catalog.stream(name), today, keys)
+            insist_on_fit(view, declared)
         except (PolicyError, ConfigurationError) as error:
             (refused or refuse)(error, system, name)
             refusals.append(error)
@@ -133,6 +143,39 @@ def feeds(
         raise refusals[0]
     if not found:
         raise NotEntitled("the subscription of this system grants nothing", system=system)
+    return found
+
+
+def unfit(
+    systems: Mapping[str, SystemConnection],
+    subscriptions: Mapping[str, Subscription],
+    catalog: Catalog,
+    today: date,
+) -> list[Fault]:
+    """What is granted to *systems* that their connectors could not take back, for a check.
+
+    Of a connection that cannot be used nothing is said here: what is hosted says it.
+    """
+    found = []
+    for system in sorted(systems.keys() & subscriptions.keys()):
+        connector = systems[system].connector
+        try:
+            declared = sink(systems[system])().capabilities
+        except ConfigurationError:
+            continue
+        for name in subscriptions[system].streams:
+            try:
+                view = compile_view(subscriptions[system], catalog.stream(name), today)
+            except (PolicyError, ConfigurationError):
+                continue  # a fault of its own, or one that no connector has to do with
+            try:
+                insist_on_fit(view, declared)
+            except FieldWithheld:
+                expected = f"{UNFIT}: {connector} does neither"
+                field = f"{system}: streams.{name}"
+                found.append(
+                    Fault(code="connector-cannot-withhold", expected=expected, field=field)
+                )
     return found
 
 

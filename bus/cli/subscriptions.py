@@ -55,21 +55,29 @@ def register(app: typer.Typer) -> None:
 
 
 def check(as_json: Json = False) -> None:
-    """Read every subscription and report all faults at once; what ends soon is warned of."""
-    reading = _read(composition.this_day())
+    """Read every subscription and report all faults at once; what ends soon is warned of.
+
+    Also what the connector of a system in the settings could not keep: a location that it could
+    not take back from somebody who is protected later.
+    """
+    today, settings = composition.this_day(), composition.settings()
+    reading = _read(today)
     warnings = [fault for fault in reading.faults if not fault.is_error]
-    count = 0 if reading.errors else len(reading.subscriptions)
+    catalog = composition.catalog(settings)
+    unfit = composition.unfit(settings.systems, reading.subscriptions, catalog, today)
+    errors = [*reading.errors, *unfit]
+    count = 0 if errors else len(reading.subscriptions)
     if as_json:
         show_json(
             {
                 "subscriptions": count,
-                "faults": [str(fault) for fault in reading.errors],
+                "faults": [str(fault) for fault in errors],
                 "warnings": [str(fault) for fault in warnings],
             }
         )
-    if reading.errors:
+    if errors:
         raise FilesRefused(
-            "the subscriptions have faults", reading.faults, count=len(reading.errors)
+            "the subscriptions have faults", [*reading.faults, *unfit], count=len(errors)
         )
     if not as_json:
         out().print(f"{count} subscriptions, no fault")

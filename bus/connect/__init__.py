@@ -1,5 +1,6 @@
 """The connector ports, and what a store keeps and gives up as its view changes."""
 
+from bus.connect.fitting import UNFIT, insist_on_fit
 from bus.connect.keeping import Keeper, Kept, Turn
 from bus.connect.kept import BusKept
 from bus.connect.port import (
@@ -23,6 +24,7 @@ from bus.connect.withheld import Withheld, comparable, compared
 __all__ = [
     "EVERY",
     "FRESH",
+    "UNFIT",
     "BusKept",
     "Capabilities",
     "Fresh",
@@ -44,6 +46,7 @@ __all__ = [
     "Withheld",
     "comparable",
     "compared",
+    "insist_on_fit",
     "insist_on_view",
     "is_behind",
     "taken",

@@ -19,6 +19,7 @@ from bus.errors import ConfigurationError, NotEntitled, SettingsRefused
 from bus.model import MaskKey, MaskKind
 from bus.policy import Subscription, read_subscription
 from bus.settings import Settings, SystemConnection
+from connectors import SINKS
 from connectors.memory.sink import MemorySink
 from tests.support.lanes import CATALOG, SUBSCRIPTIONS, Town
 
@@ -217,3 +218,55 @@ def test_keys_that_others_may_read_are_refused(tmp_path: Path) -> None:
         app.mask_keys(Settings(mask_keys=file))
     assert [fault.code for fault in refused.value.faults] == ["readable-by-others"]
     assert app.mask_keys(Settings()) == {}
+
+
+class TestAConnectorThatCannotTakeALocationBack:
+    """It is refused what it could not let go of, and given the rest."""
+
+    FOLDER = SystemConnection(connector="folder", options={"path": "/nowhere"})
+
+    @pytest.fixture(autouse=True)
+    def roster(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(SINKS, "folder", "tests.support.stores.folder:FolderSink")
+        monkeypatch.setitem(SINKS, "receiver", "tests.support.stores.receiver:ReceiverSink")
+
+    def fed(
+        self, connection: SystemConnection, told: list[tuple[str, str | None, str]]
+    ) -> set[str]:
+        readers = {name: Town().reader(name) for name in CATALOG.streams}
+
+        def refused(error: Any, system: str, stream: str | None) -> None:
+            told.append((system, stream, error.code))
+
+        name = "child_allowance"
+        found = app.feeds(name, connection, CATALOG, SUBSCRIPTIONS, readers, TODAY, refused)
+        return {feed.view.stream for feed in found}
+
+    def test_a_folder_is_refused_each_stream_with_a_location(self) -> None:
+        """Aloud: it stands among what is not delivered."""
+        told: list[tuple[str, str | None, str]] = []
+        found = self.fed(self.FOLDER, told)
+
+        everything = set(SUBSCRIPTIONS["child_allowance"].streams)
+        refused = {stream for _, stream, code in told if code == "RK-302"}
+        assert refused | found == everything
+        assert refused & found == set()
+        assert "resident" in refused
+        assert "protection" in found
+
+    def test_who_takes_rows_once_more_is_refused_nothing(self) -> None:
+        """It can be told that somebody is protected."""
+        told: list[tuple[str, str | None, str]] = []
+        receiver = SystemConnection(connector="receiver", options={"port": 1})
+        assert self.fed(receiver, told) == set(SUBSCRIPTIONS["child_allowance"].streams)
+        assert told == []
+
+    def test_the_check_of_the_files_says_so(self) -> None:
+        """With the system, the stream and the connector; of the others nothing."""
+        systems = {"child_allowance": self.FOLDER, "electoral_roll": MEMORY}
+        faults = app.unfit(systems, SUBSCRIPTIONS, CATALOG, TODAY)
+
+        assert {fault.code for fault in faults} == {"connector-cannot-withhold"}
+        assert "child_allowance: streams.resident" in {fault.field for fault in faults}
+        assert all("folder does neither" in fault.expected for fault in faults)
+        assert app.unfit({"electoral_roll": MEMORY}, SUBSCRIPTIONS, CATALOG, TODAY) == []
