@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 from bus.app.keys import proofs, sealed_streams
-from bus.app.publishing import publishers
+from bus.connect.source import Guard
 from bus.publish.admission import Naming
+from bus.publish.publisher import Publisher
 from bus.publish.runner import BULK, Runner
 from bus.settings import Settings
 from connectors.jsonlines.journal import Journal
@@ -21,7 +22,7 @@ async def load(
     file: BinaryIO,
     progress: Progress | None = None,
     *,
-    is_dry: bool = False,
+    make: Callable[[Guard | None], Publisher],
     refused: Callable[[RefusedLine], None],
     advanced: Callable[[Progress], None],
 ) -> Progress:
@@ -29,6 +30,7 @@ async def load(
 
     Args:
         file: Opened for reading bytes; at the offset of *progress*.
+        make: What makes the publisher.
         refused: Called for each refused line, in the order of lines.
         advanced: Called after each batch; what it was told last is where to go on.
 
@@ -38,6 +40,5 @@ async def load(
     ids = proofs(settings)
     admit = Naming(sealed_streams(settings), await ids.key_of_ids() if ids.has_source else None)
     source = LinesSource(file, progress, refused=refused, advanced=advanced)
-    async with publishers(settings, is_dry=is_dry) as make:
-        await Runner(source, make, admit=admit, pace=BULK).run()
+    await Runner(source, make, admit=admit, pace=BULK).run()
     return source.progress

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -178,10 +178,8 @@ async def run_relays(settings: Settings, systems: Sequence[str] = ()) -> None:
 
 
 @asynccontextmanager
-async def publishers(
-    settings: Settings, *, is_dry: bool = False
-) -> AsyncIterator[Callable[[Guard | None], Publisher]]:
-    """What makes publishers of these settings, each with a guard of its own.
+async def publisher(settings: Settings, *, is_dry: bool = False) -> AsyncIterator[Publisher]:
+    """A publisher of these settings, started; closed on the way out.
 
     Raises:
         BrokerUnavailable: The broker does not answer.
@@ -189,18 +187,7 @@ async def publishers(
     keep_freed()
     rules = Rules.of(settings)
     async with registry(settings) as known, broker(settings) as cluster:
-        yield partial(rules.publisher, known, cluster, is_dry=is_dry)
-
-
-@asynccontextmanager
-async def publisher(settings: Settings, *, is_dry: bool = False) -> AsyncIterator[Publisher]:
-    """A publisher of these settings, started; closed on the way out.
-
-    Raises:
-        BrokerUnavailable: The broker does not answer.
-    """
-    async with publishers(settings, is_dry=is_dry) as make:
-        made = make(None)
+        made = rules.publisher(known, cluster, is_dry=is_dry)
         try:
             await made.start()
             yield made

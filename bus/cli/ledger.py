@@ -12,7 +12,7 @@ from rich.table import Table
 
 from bus.cli import names
 from bus.cli.asking import ask
-from bus.cli.options import By, OnlySystem, WhyAsked
+from bus.cli.options import By, OnlySystem, WhyDone
 from bus.cli.output import DryRun, Json, err, out, show_json
 from bus.cli.times import shown
 from bus.operate import auditing, deeds, documents, jobs
@@ -81,7 +81,7 @@ def anchor(as_json: Json = False) -> None:
 
 
 def prune(
-    reason: WhyAsked = None, by: By = None, dry_run: DryRun = False, as_json: Json = False
+    reason: WhyDone = None, by: By = None, dry_run: DryRun = False, as_json: Json = False
 ) -> None:
     """Take from the ledger what is older than RENKEI_PROVISION_RETENTION; chains stay provable."""
     order = Order(Actor.of(by), None if reason is None else checked_reason(reason))

@@ -43,6 +43,15 @@ Person = Annotated[
         parser=names.person, help="宛名番号, or <municipality>/<宛名番号> where several have it."
     ),
 ]
+WhyDone = Annotated[
+    str | None,
+    typer.Option(
+        "--reason",
+        parser=names.words,
+        metavar="TEXT",
+        help="Why; recorded with who does it: a ticket's number, no personal data.",
+    ),
+]
 WhyAsked = Annotated[
     str | None,
     typer.Option(

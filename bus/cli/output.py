@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
 
@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress, TaskID
 
-from bus.errors import BusError, NothingChanged
+from bus.errors import BusError
 from bus.operate.jobs import Progress as Advance
 from bus.operate.jobs import Told
 
@@ -38,16 +38,6 @@ def show_json(value: Any) -> None:
     """One JSON document, UTF-8, on stdout."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
     sys.stdout.flush()  # a full disk is an error of the command, not of its end
-
-
-def insist(changes: Sized, why: str, **where: object) -> None:
-    """That there is something to be changed, before a command that is to change something ends.
-
-    Raises:
-        NothingChanged: There is nothing.
-    """
-    if not changes:
-        raise NothingChanged(f"nothing was changed: {why}", **where)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 import time
@@ -15,13 +14,17 @@ import typer
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from bus import app as composition
-from bus.app.loading import Journal, Progress, RefusedLine, load
 from bus.cli import names
+from bus.cli.asking import ask
+from bus.cli.options import By, WhyDone
 from bus.cli.output import DryRun, Json, err, out, show_json
 from bus.errors import ChangeRefused, ConfigurationError
 from bus.files import create_private
-from bus.settings import Settings
+from bus.operate import deeds
+from bus.operate.actor import Actor, checked_reason
+from bus.operate.deeds import Order
+from bus.operate.loading import Journal, Progress, Publish, RefusedLine
+from bus.operate.session import Session
 
 SHOWN_LINES = 20
 """Refused lines that are shown; the report file has all."""
@@ -53,19 +56,21 @@ def publish(
     as_json: Json = False,
     resume: Resume = False,
     report: Report = None,
+    reason: WhyDone = None,
+    by: By = None,
 ) -> None:
     """Check the changes in FILE and publish them; a refused line does not stop the others.
 
     Publishing a file again changes nothing: what is there is recognised. Exit status: 0 all
     published, 65 some lines refused, 75 something did not answer (run again with --resume).
     """
-    settings = composition.settings()
+    order = Order(Actor.of(by), None if reason is None else checked_reason(reason))
     if file == "-" and resume:
         raise ConfigurationError("stdin cannot be resumed; publish it again, nothing doubles")
     started = time.monotonic()
     with _report(report) as written:
         told = _Telling(written)
-        progress = asyncio.run(_run(settings, file, dry_run, resume, told))
+        progress = ask(lambda session: _run(session, order, file, dry_run, resume, told))
     seconds = time.monotonic() - started
     if as_json:
         show_json(_summary(progress, told, dry_run=dry_run, seconds=seconds))
@@ -76,11 +81,11 @@ def publish(
 
 
 async def _run(
-    settings: Settings, file: str, dry_run: bool, resume: bool, told: _Telling
+    session: Session, order: Order, file: str, dry_run: bool, resume: bool, told: _Telling
 ) -> Progress:
     journal = None
     if file != "-" and not dry_run:
-        journal = Journal(settings.home / "publish", Path(file))
+        journal = Journal(session.settings.home / "publish", Path(file))
     progress = journal.resume() if journal is not None and resume else None
     if resume and progress is None:
         err().print("nothing to resume: the file is published from its beginning")
@@ -97,9 +102,12 @@ async def _run(
                 journal = None
             moved(now)
 
-        progress = await load(
-            settings, content, progress, is_dry=dry_run, refused=told.refused, advanced=advanced
-        )
+        action = Publish(file=content, progress=progress, refused=told.refused, advanced=advanced)
+        preview = await deeds.plan(session, action)
+        if dry_run:
+            progress = await preview.check(session)
+        else:
+            progress = await deeds.perform(session, preview, order.actor, order.reason)
     if journal is not None:
         journal.forget()
     return progress

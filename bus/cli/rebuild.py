@@ -9,7 +9,7 @@ import typer
 
 from bus.cli import names
 from bus.cli.asking import ask
-from bus.cli.options import By, System, WhyAsked
+from bus.cli.options import By, System, WhyDone
 from bus.cli.output import DryRun, Json, bars, out, show_json
 from bus.cli.times import shown
 from bus.operate import deeds, documents, jobs
@@ -38,7 +38,7 @@ def rebuild(
         bool,
         typer.Option("--discard", help="Only take away what an earlier rebuild left half filled."),
     ] = False,
-    reason: WhyAsked = None,
+    reason: WhyDone = None,
     by: By = None,
     dry_run: DryRun = False,
     as_json: Json = False,

@@ -14,11 +14,18 @@ from rich.table import Table
 from bus import app as composition
 from bus.app import outboxes
 from bus.cli import names
-from bus.cli.output import DryRun, Json, err, insist, out, show_json
+from bus.cli.asking import ask
+from bus.cli.options import By, WhyDone
+from bus.cli.output import DryRun, Json, err, out, show_json
 from bus.cli.times import TO_THE_SECOND, shown
 from bus.connect.source import SourceStatus
 from bus.errors import BusError, ConfigurationError
 from bus.observe import logs
+from bus.operate import deeds
+from bus.operate.actor import Actor, checked_reason
+from bus.operate.deeds import Order
+from bus.operate.refused import DropRefused, RetryRefused
+from bus.operate.session import Session
 
 System = Annotated[
     str,
@@ -185,6 +192,8 @@ def retry_refused(
     system: System,
     numbers: Numbers = None,
     is_all: Annotated[bool, typer.Option("--all", help="Every refused change.")] = False,
+    reason: WhyDone = None,
+    by: By = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
@@ -192,9 +201,7 @@ def retry_refused(
     if bool(numbers) == is_all:
         raise ConfigurationError("name sequence numbers, or say --all")
     chosen = None if is_all else numbers
-    seqs = asyncio.run(outboxes.retry(composition.settings(), system, chosen, is_dry=dry_run))
-    if not dry_run:
-        insist(seqs, "nothing is refused", system=system)
+    seqs = _settled(RetryRefused(system, chosen), reason, by, dry=dry_run)
     if as_json:
         show_json({"put_back": seqs, "is_dry": dry_run})
     else:
@@ -204,17 +211,31 @@ def retry_refused(
 def drop_refused(
     system: System,
     numbers: Annotated[list[int], typer.Argument(help="Sequence numbers to delete.")],
+    reason: WhyDone = None,
+    by: By = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Delete refused changes that another one has made good."""
-    seqs = asyncio.run(outboxes.drop(composition.settings(), system, numbers, is_dry=dry_run))
-    if not dry_run:
-        insist(seqs, "nothing is refused", system=system)
+    seqs = _settled(DropRefused(system, numbers), reason, by, dry=dry_run)
     if as_json:
         show_json({"dropped": seqs, "is_dry": dry_run})
     else:
         out().print(f"{'would drop' if dry_run else 'dropped'} {_listed(seqs)}")
+
+
+def _settled(
+    action: RetryRefused | DropRefused, reason: str | None, by: str | None, *, dry: bool
+) -> Sequence[int]:
+    order = Order(Actor.of(by), None if reason is None else checked_reason(reason))
+
+    async def settle(session: Session) -> Sequence[int]:
+        preview = await action.plan(session)
+        if dry:
+            return preview.found
+        return await deeds.perform(session, preview, order.actor, order.reason)
+
+    return ask(settle)
 
 
 def _as_json(status: SourceStatus, keep: timedelta | None) -> dict[str, Any]:

@@ -11,17 +11,19 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Protocol, Self, TypeVar
 
-from bus.access import number_form
 from bus.app import configured, keys, outside
+from bus.app.publishing import Rules
 from bus.backoff import BackOff
 from bus.broker import Broker, Producer
 from bus.catalog import Catalog
+from bus.catalog.memory import keep_freed
 from bus.catalog.registry import Registry
 from bus.catalog.wire import Reader
 from bus.clock import SystemClock
+from bus.connect.source import Guard
 from bus.control.deeds import Journal
 from bus.control.editions import Editions
 from bus.control.operations import Operations
@@ -167,21 +169,23 @@ class Session:
         broker, producer = await self.broker(), await self.producer()
         return InternalTopic(broker, producer, await self.registry(), stream)
 
-    async def publisher(self) -> Publisher:
-        """What publishes changes, over the same log; to be asked for once.
+    async def publishers(self, *, is_dry: bool = False) -> Callable[[Guard | None], Publisher]:
+        """What makes publishers over the same log, each with a guard of its own.
 
         Raises:
             BrokerUnavailable: The log does not answer.
         """
-        made = Publisher(
-            self.catalog,
-            await self.registry(),
-            await self.broker(),
-            max_message_bytes=self.settings.max_message_bytes,
-            private_use=configured.private_use(self.settings),
-            form=number_form(self.settings),
-            seals=keys.seals(self.settings),
-        )
+        keep_freed()
+        rules = Rules.of(self.settings)
+        return partial(rules.publisher, await self.registry(), await self.broker(), is_dry=is_dry)
+
+    async def publisher(self) -> Publisher:
+        """One of them, started, for as long as the session; to be asked for once.
+
+        Raises:
+            BrokerUnavailable: The log does not answer.
+        """
+        made = (await self.publishers())(None)
         self._stack.push_async_callback(made.close)
         await made.start()
         return made

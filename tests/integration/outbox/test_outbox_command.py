@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from bus.cli import relay
 from bus.errors import BusError, ConfigurationError, SourceUnavailable
+from tests.support.operating import at_a_desk
 from tests.support.outbox import SYSTEM, Outbox, change, until
 
 pytestmark = pytest.mark.service
@@ -26,6 +27,7 @@ def command(database: str, monkeypatch: pytest.MonkeyPatch, tmp_path: object) ->
     """Runs ``renkei relay …`` with this test's database as the register's outbox."""
     monkeypatch.setenv("RENKEI_OUTBOXES", json.dumps({SYSTEM: database}))
     monkeypatch.setenv("RENKEI_HOME", str(tmp_path))
+    at_a_desk(monkeypatch, None)
     app = typer.Typer()
     relay.register(app)
 

@@ -16,8 +16,11 @@ from bus.broker.topics import Shape, specs
 from bus.catalog import Catalog, load
 from bus.catalog.registry import Registry
 from bus.catalog.wire import Reader
+from bus.cli import asking
 from bus.local.endpoints import Endpoints
+from bus.operate.session import Session, Ways
 from bus.publish.publisher import Publisher
+from bus.settings import Settings
 from tests.support.engines import unique
 from tests.support.on_kafka import delete_topics
 from tests.support.own_topics import OwnTopics
@@ -105,3 +108,23 @@ def cluster(engines: Endpoints) -> Iterator[Cluster]:
     asyncio.run(build())
     yield made
     delete_topics(engines.kafka, made.prefix)
+
+
+def over_cluster(monkeypatch: pytest.MonkeyPatch, cluster: Cluster) -> None:
+    """Have commands ask and publish over the test's own topics."""
+
+    @asynccontextmanager
+    async def broker(_settings: Settings, *, patience: timedelta) -> AsyncIterator[Any]:
+        async with cluster.open() as (found, _):
+            yield found
+
+    @asynccontextmanager
+    async def registry(_settings: Settings) -> AsyncIterator[Registry]:
+        async with cluster.open() as (_, found):
+            yield found
+
+    def opened(settings: Settings, *, patience: timedelta) -> Session:
+        return Session(settings, patience=patience, ways=Ways(broker, registry))
+
+    monkeypatch.setattr(asking, "Session", opened)
+    monkeypatch.setenv("RENKEI_MAX_MESSAGE_BYTES", str(MOST_BYTES))

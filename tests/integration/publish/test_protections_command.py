@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from datetime import timedelta
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +13,16 @@ import typer
 from click.testing import Result
 from typer.testing import CliRunner
 
-from bus.cli import asking
 from bus.cli import protections as command
 from bus.model import Change
 from bus.observe import logs
 from bus.operate.actor import account
-from bus.operate.session import Session, Ways
-from bus.settings import Settings
+from tests.integration.publish.conftest import over_cluster
 from tests.support.changes import body, by_cases, case, change, record
 
 pytestmark = pytest.mark.service
 
 TWO_CASES, ONE_CASE = "000000012345674", "000000000000019"
-MOST_BYTES = 100_000  # of the topics of this folder
 SPRING, SUMMER = "2025-05-01", "2025-06-10"
 Run = Callable[..., Result]
 
@@ -45,25 +40,9 @@ def started(subject: str, version: int, named: str, *cases: dict[str, Any]) -> C
 def run(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs the command against the test's own topics, in which two persons are protected."""
     monkeypatch.setenv("RENKEI_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("RENKEI_MAX_MESSAGE_BYTES", str(MOST_BYTES))
-
-    @asynccontextmanager
-    async def broker(_settings: Any, *, patience: timedelta) -> AsyncIterator[Any]:
-        async with cluster.open() as (found, _):
-            yield found
-
-    @asynccontextmanager
-    async def registry(_settings: Any) -> AsyncIterator[Any]:
-        async with cluster.open() as (_, found):
-            yield found
 
     logs.configure("text")  # to stderr, as the installed command does
-    ways = Ways(broker, registry)
-
-    def opened(settings: Settings, *, patience: timedelta) -> Session:
-        return Session(settings, patience=patience, ways=ways)
-
-    monkeypatch.setattr(asking, "Session", opened)
+    over_cluster(monkeypatch, cluster)
 
     async def begin() -> None:
         async with cluster.publisher() as publisher:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +22,7 @@ from bus.publish.publisher import Publisher
 from bus.publish.runner import BULK
 from bus.sealing import file as keyfile
 from bus.sealing.ring import new_key
+from tests.integration.publish.conftest import over_cluster
 from tests.support.changes import body, change, record
 
 pytestmark = pytest.mark.service
@@ -38,14 +38,7 @@ def run(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     keyfile.add(keys, new_key(None, datetime.now(UTC)))
     monkeypatch.setenv("RENKEI_RECEIPT_KEYS_FILE", str(keys))
 
-    @asynccontextmanager
-    async def publishers(
-        _settings: Any, *, is_dry: bool = False
-    ) -> AsyncIterator[Callable[[Any], Publisher]]:
-        async with cluster.publisher(is_dry=is_dry) as made:
-            yield lambda _guard: made
-
-    monkeypatch.setattr(loading, "publishers", publishers)
+    over_cluster(monkeypatch, cluster)
     app = typer.Typer()
     command.register(app)
     app.callback()(lambda: None)

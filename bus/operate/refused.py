@@ -1,0 +1,81 @@
+"""Changes that were refused in an outbox: put back into their places, or deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bus.app import outboxes
+from bus.model.deed import Act
+from bus.operate.deeds import Order, Planned
+from bus.operate.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class RetryRefused:
+    """Put refused changes back, to be sent again by the relay."""
+
+    system: str
+    numbers: Sequence[int] | None  # None: all
+
+    async def plan(self, session: Session) -> RefusedPreview:
+        """Which would be put back.
+
+        Raises:
+            UnknownName: One of them is not refused.
+            SourceUnavailable: The outbox's database does not answer.
+        """
+        act, system, numbers = Act.REFUSED_RETRY, self.system, self.numbers
+        found = await outboxes.retry(session.settings, system, numbers, is_dry=True)
+        return RefusedPreview(act, system, self.numbers, found)
+
+
+@dataclass(frozen=True, slots=True)
+class DropRefused:
+    """Delete refused changes that another one has made good."""
+
+    system: str
+    numbers: Sequence[int]
+
+    async def plan(self, session: Session) -> RefusedPreview:
+        """Which would be deleted.
+
+        Raises:
+            UnknownName: One of them is not refused.
+            SourceUnavailable: The outbox's database does not answer.
+        """
+        act, system, numbers = Act.REFUSED_DROP, self.system, self.numbers
+        found = await outboxes.drop(session.settings, system, numbers, is_dry=True)
+        return RefusedPreview(act, system, self.numbers, found)
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedPreview:
+    """Refused changes that would be settled."""
+
+    act: Act
+    system: str
+    numbers: Sequence[int] | None
+    found: Sequence[int]
+
+    @property
+    def planned(self) -> Planned:
+        """What it comes to."""
+        return Planned(
+            act=self.act,
+            count=len(self.found),
+            nothing="nothing is refused",
+            where={"system": self.system},
+            system=self.system,
+        )
+
+    async def perform(self, session: Session, _: Order) -> list[int]:
+        """Settle them; the numbers of those that were.
+
+        Raises:
+            SourceUnavailable: The outbox's database does not answer.
+        """
+        settings, system = session.settings, self.system
+        if self.act is Act.REFUSED_DROP:
+            return await outboxes.drop(settings, system, self.found)
+        return await outboxes.retry(settings, system, self.numbers)

@@ -1,0 +1,168 @@
+"""Deeds: planned with counts, recorded before they take effect, by whoever acts."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bus.control.deeds import KEY, Journal
+from bus.errors import BrokerUnavailable, ConfigurationError, NothingChanged
+from bus.ledger.deeds import RecordedDeed
+from bus.model.deed import LOOK_UPS, Act, Deed
+from bus.operate import deeds, documents
+from bus.operate.actor import LONGEST_REASON, Actor, account, checked_reason
+from bus.operate.deeds import Order, Planned
+from bus.operate.session import Session
+from bus.sealing import Proofs, Statement
+from bus.settings import Settings
+
+ME = Actor("clerk", "ops")
+AT = datetime(2026, 11, 30, 1, tzinfo=UTC)
+
+
+@dataclass
+class Preview:
+    """So many things that would be done."""
+
+    planned: Planned
+    happened: list[str]
+
+    async def perform(self, _: Session, order: Order) -> str:
+        self.happened.append(f"done for {order.actor.name}: {order.note}")
+        return "done"
+
+
+@dataclass
+class Desk(Session):
+    """A session that has a journal alone."""
+
+    happened: list[str] = field(default_factory=list)
+    is_away: bool = False
+
+    def __post_init__(self) -> None:
+        super().__init__(Settings())
+
+    async def journal(self) -> Any:
+        async def record(deed: Deed) -> None:
+            if self.is_away:
+                raise BrokerUnavailable("the broker does not answer")
+            self.happened.append(f"{deed.act} of {deed.count} by {deed.actor} ({deed.account})")
+
+        return SimpleNamespace(record=record)
+
+
+def preview(desk: Desk, count: int, **more: Any) -> Preview:
+    return Preview(Planned(act=Act.REBUILD, count=count, **more), desk.happened)
+
+
+async def test_it_is_recorded_first() -> None:
+    """Then it is done; what came of it is given back."""
+    desk = Desk()
+
+    assert await deeds.perform(desk, preview(desk, 3), ME, "T-1") == "done"
+    assert desk.happened == ["rebuild of 3 by clerk (ops)", "done for clerk: T-1"]
+
+
+async def test_what_cannot_be_recorded_is_not_done() -> None:
+    """The journal is away: nothing happens."""
+    desk = Desk(is_away=True)
+
+    with pytest.raises(BrokerUnavailable):
+        await deeds.perform(desk, preview(desk, 3), ME, None)
+    assert desk.happened == []
+
+
+async def test_nothing_to_do_is_no_deed() -> None:
+    """It is an error of the command, and no record; unless doing nothing is a deed too."""
+    desk = Desk()
+    nothing = preview(desk, 0, nothing="nothing is parked", where={"system": "x"})
+
+    with pytest.raises(NothingChanged, match="nothing was changed: nothing is parked") as raised:
+        await deeds.perform(desk, nothing, ME, None)
+    assert raised.value.where == {"system": "x"}
+    assert desk.happened == []
+    await deeds.perform(desk, preview(desk, 0, may_be_empty=True), ME, None)
+    assert len(desk.happened) == 2
+
+
+def test_the_kernel_says_who_acts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No variable of the environment does; somebody's word stands beside it."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME", "SUDO_USER"):
+        monkeypatch.setenv(name, "somebody else")
+
+    assert account() == pwd.getpwuid(os.getuid()).pw_name
+    assert Actor.of(None) == Actor(account(), account())
+    assert Actor.of(" a clerk ") == Actor("a clerk", account())
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000_000)
+    assert account() == "uid 4000000000"
+
+
+@pytest.mark.parametrize("said", ["", "  ", "two\nlines", "x" * (LONGEST_REASON + 1)])
+def test_a_reason_is_one_line(said: str) -> None:
+    """So is a name."""
+    with pytest.raises(ConfigurationError, match="--reason"):
+        checked_reason(said)
+    with pytest.raises(ConfigurationError, match="--by"):
+        Actor.of(said)
+
+
+async def test_persons_are_recorded_by_a_keyed_digest(tmp_path: Any) -> None:
+    """The one by which erasures know them; without the key, without the person."""
+    key = tmp_path / "key"
+    key.write_text("0123456789abcdef" * 2)
+    key.chmod(0o600)
+    with_key = Session(Settings(erasure_key_file=key))
+
+    digest = deeds.digest_of(with_key, "131016", "000000012345674")
+    assert digest is not None
+    assert len(digest) == 64
+    assert deeds.digest_of(Session(Settings()), "131016", "000000012345674") is None
+
+
+@pytest.mark.parametrize("has_key", [True, False])
+async def test_the_journal_proves_where_it_can(has_key: bool) -> None:
+    """Over all that the deed says; a process without keys leaves a record without a proof."""
+    sent: list[Any] = []
+
+    class Topic:
+        async def append(self, keys: list[str], rows: list[dict[str, Any]]) -> Any:
+            sent.append((keys, rows))
+            return [(0, 7)]
+
+    class Known(Proofs):
+        has_source = has_key
+
+        async def prove(self, kind: Statement, said: Any) -> str:
+            return f"{kind.value} {len(said)}"
+
+    deed = Deed(act=Act.PUBLISH, at=AT, actor="a", account="b", count=2, reason="T-1")
+    assert await Journal(Topic(), Known(None)).record(deed) == (0, 7)  # type: ignore[arg-type]
+    ((keys, (row,)),) = sent
+    assert keys == [KEY]
+    assert row["proof"] == ("deed 9" if has_key else None)
+    assert row["act"] == "publish"
+
+
+def test_every_field_is_proved() -> None:
+    """A changed one is not the bus's word any more."""
+    deed = Deed(act="x", at=AT, actor="a", account="b", count=2)
+    assert len(deed.proved) == len(Deed.__dataclass_fields__) - 1  # all but the proof
+
+
+def test_look_ups_are_acts() -> None:
+    """And fit what the schema takes."""
+    assert set(Act) > LOOK_UPS
+    assert all(len(act) <= 40 for act in Act)
+
+
+def test_a_deed_for_machines() -> None:
+    """With its place, and whether it is proved."""
+    deed = Deed(act="x", at=AT, actor="a", account="b", count=2)
+    said = documents.of(RecordedDeed(deed, 0, 7, False))
+    assert (said["place"], said["proved"], said["count"]) == ("0/7", False, 2)
