@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any
-
 import typer
 from rich.table import Table
 
-from bus import app as composition
-from bus.broker.topics import TopicState, apply, states
+from bus.cli.asking import ask
 from bus.cli.output import DryRun, Json, out, show_json
+from bus.operate import documents, topics
+from bus.operate.topics import TopicState, action
 
 
 def register(app: typer.Typer) -> None:
@@ -26,21 +24,21 @@ def apply_all(dry_run: DryRun = False, as_json: Json = False) -> None:
 
     Never changes a number of partitions: a subject's order hangs on it.
     """
-    found = asyncio.run(_states(is_applied=not dry_run))
+    found = ask(topics.topics if dry_run else topics.applied)
     if as_json:
-        show_json([_as_json(state) | {"action": _action(state)} for state in found])
+        show_json([documents.of(state) | {"action": action(state)} for state in found])
         return
     table = Table("Topic", "Partitions", "Action", box=None, pad_edge=False)
     for state in found:
-        table.add_row(state.spec.name, str(state.spec.partitions), _action(state))
+        table.add_row(state.spec.name, str(state.spec.partitions), action(state))
     out().print(table)
 
 
 def list_all(as_json: Json = False) -> None:
     """Show each topic: its partitions, its size in events, and settings that drifted."""
-    found = asyncio.run(_states(is_applied=False))
+    found = ask(topics.topics)
     if as_json:
-        show_json([_as_json(state) for state in found])
+        show_json([documents.of(state) for state in found])
         return
     table = Table("Topic", "Partitions", "Events", "Drift", box=None, pad_edge=False)
     table.columns[1].justify = table.columns[2].justify = "right"
@@ -53,35 +51,8 @@ def list_all(as_json: Json = False) -> None:
     out().print(table)
 
 
-async def _states(*, is_applied: bool) -> list[TopicState]:
-    settings = composition.settings()
-    wanted = composition.topic_specs(settings)
-    async with composition.broker(settings) as broker:
-        found = await states(broker, wanted)
-        if is_applied:
-            await apply(broker, found)
-    return found
-
-
-def _action(state: TopicState) -> str:
-    if state.is_refused:
-        return f"refuse: has {state.partitions} partitions"
-    if state.partitions is None:
-        return "make"
-    return f"change {', '.join(state.drift)}" if state.drift else "none"
-
-
 def _drift(state: TopicState) -> str:
     drift = [f"{name}={has}, should be {should}" for name, (has, should) in state.drift.items()]
     if state.is_refused:
         drift.insert(0, f"partitions should be {state.spec.partitions}")
     return "; ".join(drift)
-
-
-def _as_json(state: TopicState) -> dict[str, Any]:
-    return {
-        "topic": state.spec.name,
-        "partitions": state.partitions,
-        "events": state.events,
-        "drift": {name: {"has": has, "should": s} for name, (has, s) in state.drift.items()},
-    }

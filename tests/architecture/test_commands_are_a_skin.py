@@ -39,7 +39,6 @@ AND = {
     "streams": {"bus.policy", "bus.reference"},
     "subscriptions": {"bus.catalog", "bus.policy"},
     "systems": {"bus.policy", "bus.reference"},
-    "topics": {"bus.broker"},
 }
 """And what some may beside it: what they show is there. The list grows shorter, not longer."""
 
@@ -73,7 +72,7 @@ def test_the_exceptions_are_used() -> None:
         file = ROOT / "bus" / "cli" / f"{name}.py"
         assert packages <= imports(file), name
     forbidden = {name: packages & NEVER for name, packages in AND.items() if packages & NEVER}
-    assert forbidden == {"deliver": {"bus.deliver"}, "topics": {"bus.broker"}}
+    assert forbidden == {"deliver": {"bus.deliver"}}
 
 
 def test_questions_know_no_command() -> None:

@@ -13,6 +13,7 @@ from bus.operate.auditing import Verified
 from bus.operate.documents.shape import Document, shaped
 from bus.operate.rebuilding import Done, HalfFilled, ToRebuild
 from bus.operate.sealing import Held
+from bus.operate.topics import TopicState
 
 
 @shaped(Verified, "verdict")
@@ -165,4 +166,16 @@ def held(value: Held) -> Document:
         "is_there": value.is_there,
         "is_current": value.is_current,
         "may_be_retired": value.may_be_retired,
+    }
+
+
+@shaped(TopicState, "topic")
+def topic(value: TopicState) -> Document:
+    """A topic, and what of it drifted."""
+    drift = {name: {"has": has, "should": s} for name, (has, s) in value.drift.items()}
+    return {
+        "topic": value.spec.name,
+        "partitions": value.partitions,
+        "events": value.events,
+        "drift": drift,
     }
