@@ -4,3 +4,8 @@ SINKS = {
     "memory": "connectors.memory.sink:MemorySink",
     "postgres": "connectors.postgres.sink:PostgresSink",
 }
+SOURCES = {
+    "jsonlines": "connectors.jsonlines.source:LinesSource",
+    "memory": "connectors.memory.source:MemorySource",
+    "outbox": "connectors.outbox.source:OutboxSource",
+}

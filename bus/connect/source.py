@@ -2,7 +2,8 @@
 
 A source hands changes over as they were written, as text, in order, and keeps those that were not
 settled. It never judges: what may be published is for :mod:`bus.publish`, which reads, checks and
-sends, and says of each change what became of it.
+sends, and says of each change what became of it. The contract is the suite in
+``bus.conformance.source_suite``; a connector is done when its rig passes.
 """
 
 from __future__ import annotations

@@ -33,6 +33,11 @@ class Line:
     end: int
     is_whole: bool  # it ends in a newline
 
+    @property
+    def is_blank(self) -> bool:
+        """Nothing stands in it."""
+        return self.data is not None and not self.data.strip(_BLANK)
+
 
 @dataclass(frozen=True, slots=True)
 class RefusedLine:
@@ -86,6 +91,7 @@ class LinesSource:
         self._refused = refused
         self._advanced = advanced
         self._in_hand: list[Line] = []
+        self._settled: set[int] = set()  # of those, behind one that is not
         self._is_over = False
 
     @asynccontextmanager
@@ -98,19 +104,18 @@ class LinesSource:
         if not self._in_hand:
             self._in_hand = self._read(limits)
             self._is_over = not self._in_hand
-        taken = [
+            self._go_on(set())  # over blank lines
+        return [
             _taken(line, limits.change_bytes)
             for line in self._in_hand
-            if line.data is None or line.data.strip(_BLANK)
+            if not line.is_blank and line.number not in self._settled
         ]
-        if not taken:
-            self._advance()
-        return taken
 
     async def settle(self, published: Sequence[Published], refused: Sequence[Refusal]) -> None:
         """See the port: counts, and tells of what is refused."""
-        if not self._in_hand:
-            return  # it is settled
+        left = {line.number for line in self._in_hand} - self._settled
+        published = [each for each in published if each.place in left]
+        refused = sorted((e for e in refused if e.place in left), key=lambda each: each.place)
         progress = self.progress
         progress.changes += len(published) + len(refused)
         progress.published += len(published)
@@ -120,9 +125,9 @@ class LinesSource:
             progress.resent += each.known
         warnings = chain(*(one.warnings for one in published), *(one.warnings for one in refused))
         progress.warnings.update((fault.code, fault.field or "") for fault in warnings)
-        for refusal in sorted(refused, key=lambda refusal: refusal.place):
+        for refusal in refused:
             self._refused(RefusedLine(refusal.place, refusal.reasons))
-        self._advance()
+        self._go_on({e.place for e in published} | {e.place for e in refused})
 
     async def wait(self, most: timedelta) -> bool:  # noqa: ARG002 - it never waits
         """See the port: nothing comes after the last line."""
@@ -140,11 +145,19 @@ class LinesSource:
                 break
         return found
 
-    def _advance(self) -> None:
-        if self._in_hand:
-            last = self._in_hand[-1]
+    def _go_on(self, settled: set[int]) -> None:
+        """These lines are settled: the load is behind all that are, from the front."""
+        self._settled |= settled
+        done = 0
+        for line in self._in_hand:
+            if not line.is_blank and line.number not in self._settled:
+                break
+            done += 1
+        if done:
+            last = self._in_hand[done - 1]
             self.progress.lines, self.progress.offset = last.number, last.end
-            self._in_hand = []
+            self._in_hand = self._in_hand[done:]
+            self._settled = self._settled if self._in_hand else set()
             self._advanced(self.progress)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bus.connect.source import Limits
+from bus.connect.source import Limits, Refusal
 from bus.errors import BrokerUnavailable
 from bus.model import Change
 from bus.publish.runner import BULK
@@ -286,7 +286,7 @@ async def test_batches_are_bounded_by_lines_and_bytes() -> None:
         source, found = LinesSource(io.BytesIO(data)), []
         while taken := await source.take(Limits(changes=3, bytes=10, change_bytes=1_000)):
             found.append(len(taken))
-            await source.settle([], [])
+            await source.settle([], [Refusal(each.place, []) for each in taken])
         return found
 
     assert await sizes(b"a\n" * 7) == [3, 3, 1]

@@ -1,0 +1,242 @@
+"""The runner over a source in memory: in order, once, whatever is away, lost or broken."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import structlog
+
+from bus.connect.source import Guard
+from bus.errors import BrokerUnavailable, BusError, EventTooLarge, SchemaMismatch
+from bus.model import Change, Fault
+from bus.observe.metrics import Metrics
+from bus.observe.tasks import Tasks
+from bus.publish.hosting import run_together
+from bus.publish.reporting import RelayReport
+from bus.publish.runner import Pace, Runner
+from connectors.memory.source import MemoryBox, MemorySource
+from tests.support.changes import change, record
+
+QUICK = Pace(
+    batch_changes=4,
+    poll=timedelta(milliseconds=20),
+    retry_first=timedelta(milliseconds=1),
+    retry_most=timedelta(milliseconds=5),
+    stop_within=timedelta(seconds=5),
+)
+
+
+@dataclass
+class Outcome:
+    """What became of one change."""
+
+    faults: Sequence[Fault] = ()
+    event_ids: Sequence[str] = ("e",)
+    resent: int = 0
+
+
+@dataclass
+class Log:
+    """What was published, by whichever publisher; and what goes wrong with the next calls."""
+
+    changes: list[str] = field(default_factory=list)
+    failing: list[BaseException | None] = field(default_factory=list)
+    broken: Callable[[str], BaseException | None] = lambda _: None
+    started: int = 0
+    called: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def publisher(self, guard: Guard) -> Publisher:
+        """A publisher for one term."""
+        return Publisher(self, guard)
+
+
+@dataclass
+class Publisher:
+    """Appends to the log, or does not."""
+
+    log: Log
+    guard: Guard
+
+    async def start(self) -> None:
+        self.log.started += 1
+
+    async def publish(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+        self.log.called.set()
+        await asyncio.sleep(0)  # others have their turn
+        if self.log.failing and (error := self.log.failing.pop(0)) is not None:
+            raise error
+        ids = [one.records[0].subject_id for one in changes]
+        for each in ids:
+            if (error := self.log.broken(each)) is not None:
+                raise error
+        self.guard()
+        self.log.changes += [each for each in ids if each not in self.log.changes]
+        return [Outcome() for _ in ids]
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+def put(box: MemoryBox, *subjects: str) -> None:
+    """Have a change of each wait."""
+    for subject in subjects:
+        box.put(json.dumps(change(record(subject_id=subject))).encode())
+
+
+@asynccontextmanager
+async def running(runner: Runner, tasks: Tasks | None = None) -> AsyncIterator[Tasks]:
+    """The runner, hosted, inside the block."""
+    tasks = tasks or Tasks(first=timedelta(milliseconds=1), most=timedelta(milliseconds=5))
+    stop = asyncio.Event()
+    hosting = asyncio.create_task(run_together([runner], stop, tasks))
+    try:
+        yield tasks
+    finally:
+        stop.set()
+        await asyncio.wait_for(hosting, 10)
+
+
+async def until(is_true: Callable[[], Any]) -> None:
+    """Wait until something is so."""
+    async with asyncio.timeout(10):
+        while not is_true():  # noqa: ASYNC110 - somebody else's state
+            await asyncio.sleep(0.002)
+
+
+@pytest.fixture
+def box() -> MemoryBox:
+    """Seven changes wait."""
+    made = MemoryBox()
+    put(made, *"abcdefg")
+    return made
+
+
+async def test_all_are_published_in_order_and_settled(box: MemoryBox) -> None:
+    """In batches, and what comes later as well."""
+    log = Log()
+    async with running(Runner(MemorySource(box), log.publisher, pace=QUICK)):
+        await until(lambda: not box.waiting)
+        put(box, "h")
+        await until(lambda: not box.waiting)
+
+    assert log.changes == list("abcdefgh")
+    assert log.started == 1
+    assert box.term is None
+
+
+async def test_what_does_not_answer_is_asked_again(box: MemoryBox) -> None:
+    """Within the same term."""
+    log = Log(failing=[BrokerUnavailable("away"), None, BrokerUnavailable("away")])
+    async with running(Runner(MemorySource(box), log.publisher, pace=QUICK)):
+        await until(lambda: not box.waiting)
+
+    assert (log.changes, log.started) == (list("abcdefg"), 1)
+
+
+@pytest.mark.parametrize("error", [TypeError("秘密"), EventTooLarge("an event is above the limit")])
+async def test_the_one_that_breaks_is_found(box: MemoryBox, error: BaseException) -> None:
+    """Alone it is refused, and told without its values."""
+    log, metrics = Log(broken=lambda subject: error if subject == "c" else None), Metrics()
+    report = RelayReport("register", metrics)
+    with structlog.testing.capture_logs() as logs:
+        async with running(Runner(MemorySource(box), log.publisher, pace=QUICK, report=report)):
+            await until(lambda: not box.waiting)
+
+    code = getattr(error, "code", "RK-000")
+    assert log.changes == list("abdefg")
+    assert [each.codes for each in box.refused] == [{code}]
+    assert metrics.value("renkei_publish_refused_total", code=code) == 1
+    assert "秘密" not in repr([line for line in logs if line["event"] != "change-breaks-a-check"])
+
+
+async def test_a_lost_term_is_taken_anew(box: MemoryBox) -> None:
+    """With another publisher, which learns what is there; nothing doubles."""
+    log = Log()
+    async with running(Runner(MemorySource(box), log.publisher, pace=QUICK)):
+        await until(lambda: not box.waiting)
+        box.term = None  # somebody else had it, and is gone
+        put(box, "h")
+        await until(lambda: not box.waiting and log.started == 2)
+
+    assert log.changes == list("abcdefgh")
+
+
+async def test_a_source_that_is_away_is_waited_for(box: MemoryBox) -> None:
+    """And begun anew."""
+    log = Log()
+    box.is_away = True
+    with structlog.testing.capture_logs() as logs:
+        report = RelayReport("register", Metrics())
+        async with running(Runner(MemorySource(box), log.publisher, pace=QUICK, report=report)):
+            await until(lambda: any(line["event"] == "relay-interrupted" for line in logs))
+            assert log.changes == []
+            box.is_away = False
+            await until(lambda: not box.waiting)
+
+    assert log.changes == list("abcdefg")
+
+
+@pytest.mark.parametrize("error", [SchemaMismatch("another schema"), None])
+async def test_whatever_ends_it_is_said_and_it_is_begun_again(
+    box: MemoryBox, error: BusError | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error that stops, or what keeps the term coming back: log, readiness, metric."""
+    log, metrics = Log(failing=[error]), Metrics()
+    if error is None:
+        once = iter([True])
+        real = MemorySource.take
+
+        async def take(self: MemorySource, limits: Any) -> Any:
+            if next(once, False):
+                raise asyncio.CancelledError
+            return await real(self, limits)
+
+        monkeypatch.setattr(MemorySource, "take", take)
+    tasks = Tasks(metrics, first=timedelta(milliseconds=50))
+    other = Runner(MemorySource(MemoryBox()), log.publisher, pace=QUICK)
+    stop = asyncio.Event()
+    runners = [Runner(MemorySource(box), log.publisher, pace=QUICK), other]
+    with structlog.testing.capture_logs() as logs:
+        hosting = asyncio.create_task(run_together(runners, stop, tasks))
+        await until(lambda: tasks.fallen)
+        assert tasks.ill()[0].startswith("relay memory ended ")
+        assert metrics.value("renkei_tasks_ended", task="relay") == 1
+        await until(lambda: not box.waiting)
+        stop.set()
+        await asyncio.wait_for(hosting, 10)
+
+    assert [line["event"] for line in logs].count("task-ended") == 1
+    assert log.changes == list("abcdefg")
+
+
+async def test_a_stop_lets_the_batch_in_hand_end(box: MemoryBox) -> None:
+    """And takes no other; the rest waits for the next."""
+    log = Log()
+    runner = Runner(MemorySource(box), log.publisher, pace=QUICK)
+    run = asyncio.create_task(runner.run())
+    await log.called.wait()
+    runner.stop()
+    await asyncio.wait_for(run, 10)
+
+    assert log.changes == list("abcd")
+    assert len(box.waiting) == 3
+    assert box.term is None
+
+
+async def test_without_patience_what_is_away_is_raised(box: MemoryBox) -> None:
+    """Somebody waits for it, and is told; what was settled before stays so."""
+    log = Log(failing=[None, BrokerUnavailable("away")])
+    pace = Pace(batch_changes=4, retry_first=None)
+    with pytest.raises(BrokerUnavailable):
+        await Runner(MemorySource(box), log.publisher, pace=pace).run()
+
+    assert log.changes == list("abcd")
+    assert len(box.waiting) == 3
+    assert box.term is None
