@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from bus.app.configured import this_day
-from bus.app.systems import feeds, refuse, sink
+from bus.app.systems import feeds, refuse, store
 from bus.catalog import Catalog
 from bus.catalog.reading import Reads
 from bus.deliver.delivery import Delivery
@@ -86,10 +86,10 @@ class Entitling:
         if system == LEDGER or granted is None:
             return None
         try:
-            store = sink(self._connections[system])()
+            made = store(system, self._connections[system])()
         except ConfigurationError:
             return None  # which was said: nothing can be fed either
-        if (reshapes := store.capabilities.reshapes) is None:
+        if (reshapes := made.capabilities.reshapes) is None:
             return None
         return partial(reshapes.withdraw, granted, found.edition)
 

@@ -8,12 +8,12 @@ from datetime import date
 from types import MappingProxyType
 
 import structlog
-from pydantic import ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 
 from bus.catalog import Catalog
 from bus.catalog.reading import Reads
-from bus.connect import UNFIT, Sink, insist_on_fit
+from bus.connect import UNFIT, BusKept, Sink, insist_on_fit
 from bus.deliver.fleet import Feed
 from bus.errors import (
     BusError,
@@ -25,10 +25,38 @@ from bus.errors import (
 )
 from bus.ledger import SCHEMA, TABLE_PREFIX
 from bus.ledger.feed import LedgerFeed
+from bus.ledger.keeper import LedgerKeeper
 from bus.model import Fault, MaskKey, View
 from bus.policy import LEDGER, Subscription, compile_view, last_day, ledger_view
 from bus.settings import Settings, SystemConnection
 from connectors import SINKS
+
+
+class Hosted(SystemConnection):
+    """How a system is reached, and where the bus keeps what its store does not."""
+
+    kept_in: SecretStr | None = Field(default=None, repr=False)
+
+
+def store(system: str, connection: SystemConnection) -> Callable[[], Sink]:
+    """What makes sinks that lanes can deliver to: what the store does not keep, the bus does.
+
+    Raises:
+        ConfigurationError: As :func:`sink`; or there is nowhere to keep it.
+    """
+    make = sink(connection)
+    if make().capabilities.transactional is not None:
+        return make
+    kept_in = connection.kept_in if isinstance(connection, Hosted) else None
+    if kept_in is None:
+        raise ConfigurationError(
+            "this connector keeps no positions, and the bus has no database to keep them in: set"
+            " RENKEI_DATABASE",
+            system=system,
+            connector=connection.connector,
+        )
+    uri = kept_in.get_secret_value()
+    return lambda: BusKept(make(), system, LedgerKeeper(uri))
 
 
 def sink(connection: SystemConnection) -> Callable[[], Sink]:
@@ -69,7 +97,7 @@ def _expected(found: ErrorDetails) -> str:
     return found["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
 
 
-def connections(settings: Settings, systems: Sequence[str] = ()) -> dict[str, SystemConnection]:
+def connections(settings: Settings, systems: Sequence[str] = ()) -> dict[str, Hosted]:
     """How the systems named are reached; none named: all of the settings, and the ledger.
 
     Raises:
@@ -89,7 +117,14 @@ def connections(settings: Settings, systems: Sequence[str] = ()) -> dict[str, Sy
             raise ConfigurationError("no such system in RENKEI_SYSTEMS", system=system)
     if not known:
         raise ConfigurationError("set RENKEI_SYSTEMS: receiving system -> its connector")
-    return {system: known[system] for system in systems or sorted(known)}
+    return {
+        system: Hosted(
+            connector=known[system].connector,
+            options=known[system].options,
+            kept_in=settings.database,
+        )
+        for system in systems or sorted(known)
+    }
 
 
 def feeds(
@@ -115,7 +150,7 @@ def feeds(
         BusError: Of nothing that is granted a view can be made.
         ConfigurationError: Its connection cannot be used.
     """
-    make = sink(connection)
+    make = store(system, connection)
     declared = make().capabilities
 
     def feed(view: View, last_day: date | None) -> Feed:

@@ -100,7 +100,11 @@ class BusKept:
         own = self._sink.capabilities.reshapes
         if own is not None:
             await own.withdraw(granted, edition)
-        return await self._keeper.withdraw(self._system, granted, edition, is_owed=own is None)
+        try:
+            return await self._keeper.withdraw(self._system, granted, edition, is_owed=own is None)
+        finally:
+            if self._view is None:  # nobody will close what was not opened
+                await self._keeper.close()
 
     async def _moved(self, turn: Turn, delivery: Delivery) -> datetime:
         reached = turn.kept.reached

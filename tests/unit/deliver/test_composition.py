@@ -13,11 +13,12 @@ from pydantic import SecretBytes, SecretStr
 from structlog.testing import capture_logs
 
 from bus import app
-from bus.app.systems import refuse
+from bus.app.systems import Hosted, refuse, store
 from bus.deliver.fleet import Feed
 from bus.errors import ConfigurationError, NotEntitled, SettingsRefused
 from bus.model import MaskKey, MaskKind
 from bus.policy import Subscription, read_subscription
+from bus.rebuild.rebuild import staging
 from bus.settings import Settings, SystemConnection
 from connectors import SINKS
 from connectors.memory.sink import MemorySink
@@ -223,7 +224,7 @@ def test_keys_that_others_may_read_are_refused(tmp_path: Path) -> None:
 class TestAConnectorThatCannotTakeALocationBack:
     """It is refused what it could not let go of, and given the rest."""
 
-    FOLDER = SystemConnection(connector="folder", options={"path": "/nowhere"})
+    FOLDER = Hosted(connector="folder", options={"path": "/nowhere"}, kept_in=SecretStr("x"))
 
     @pytest.fixture(autouse=True)
     def roster(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,9 +258,22 @@ class TestAConnectorThatCannotTakeALocationBack:
     def test_who_takes_rows_once_more_is_refused_nothing(self) -> None:
         """It can be told that somebody is protected."""
         told: list[tuple[str, str | None, str]] = []
-        receiver = SystemConnection(connector="receiver", options={"port": 1})
+        receiver = Hosted(connector="receiver", options={"port": 1}, kept_in=SecretStr("x"))
         assert self.fed(receiver, told) == set(SUBSCRIPTIONS["child_allowance"].streams)
         assert told == []
+
+    def test_without_a_database_there_is_nowhere_to_keep_its_positions(self) -> None:
+        """Said at the start, and what to set."""
+        bare = SystemConnection(connector="receiver", options={"port": 1})
+        with pytest.raises(ConfigurationError, match="RENKEI_DATABASE"):
+            self.fed(bare, [])
+
+    def test_it_is_not_rebuilt(self) -> None:
+        """It is no table that could be filled beside itself: refused, with the reason."""
+        receiver = Hosted(connector="receiver", options={"port": 1}, kept_in=SecretStr("x"))
+        made = store("child_allowance", receiver)()
+        with pytest.raises(ConfigurationError, match="beside the one in use"):
+            staging(made)
 
     def test_the_check_of_the_files_says_so(self) -> None:
         """With the system, the stream and the connector; of the others nothing."""

@@ -1,0 +1,303 @@
+"""What the bus keeps for stores that keep nothing, in a schema of its own beside the ledger.
+
+A lane is held by an advisory lock for as long as its delivery is handed over, in the transaction
+that moves its position afterwards: a second owner waits, and then sees where it stands. A process
+that dies takes both with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from bus.connect import Kept, Standing, Taken, Turn
+from bus.connect.libpq import insist_on_safety
+from bus.errors import ConfigurationError, SinkUnavailable, StoreUnavailable
+from bus.ledger.store import translated
+from bus.model import Checkpoint, Delivery, LaneName, Mark, Position, Reached, Receipt
+
+SCHEMA = "renkei_kept"
+_MAKE = f"""\
+SELECT pg_advisory_xact_lock(hashtextextended('{SCHEMA}', 0));
+CREATE SCHEMA IF NOT EXISTS {SCHEMA};
+CREATE TABLE IF NOT EXISTS {SCHEMA}.position (
+  system text, stream text, partition integer,
+  cluster_id text NOT NULL, topic text NOT NULL, "offset" bigint NOT NULL, last_event_id text,
+  receipt jsonb NOT NULL, proof text, reached jsonb NOT NULL, applied_at timestamptz NOT NULL,
+  PRIMARY KEY (system, stream, partition)
+) WITH (fillfactor = 50);
+CREATE TABLE IF NOT EXISTS {SCHEMA}.masked (
+  system text, stream text, partition integer, key text,
+  PRIMARY KEY (system, stream, partition, key)
+);
+CREATE TABLE IF NOT EXISTS {SCHEMA}.standing (
+  system text, stream text, standing jsonb NOT NULL, PRIMARY KEY (system, stream)
+);
+CREATE TABLE IF NOT EXISTS {SCHEMA}.owed (
+  number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  system text NOT NULL, stream text NOT NULL, edition integer NOT NULL, lost jsonb NOT NULL,
+  since timestamptz NOT NULL DEFAULT clock_timestamp(),
+  done_at timestamptz, done_by text, reason text
+);
+"""
+_LANE = "system = %s AND stream = %s AND partition = %s"
+_POSITION = (
+    'SELECT cluster_id, topic, "offset", last_event_id, receipt, proof, reached, applied_at'
+    f" FROM {SCHEMA}.position WHERE {_LANE}"
+)
+_MASKED = f"SELECT key FROM {SCHEMA}.masked WHERE {_LANE}"
+_STANDING = f"SELECT standing FROM {SCHEMA}.standing WHERE system = %s AND stream = %s"
+_MOVE = f"""\
+INSERT INTO {SCHEMA}.position AS held (system, stream, partition, cluster_id, topic, "offset",
+  last_event_id, receipt, proof, reached, applied_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, clock_timestamp())
+ON CONFLICT (system, stream, partition) DO UPDATE SET cluster_id = excluded.cluster_id,
+  topic = excluded.topic, "offset" = excluded."offset", last_event_id = excluded.last_event_id,
+  receipt = excluded.receipt, proof = excluded.proof, reached = excluded.reached,
+  applied_at = excluded.applied_at
+RETURNING applied_at"""
+_STAND = (
+    f"INSERT INTO {SCHEMA}.standing (system, stream, standing) VALUES (%s, %s, %s)"
+    " ON CONFLICT (system, stream) DO UPDATE SET standing = excluded.standing"
+)
+_OWE = f"INSERT INTO {SCHEMA}.owed (system, stream, edition, lost) VALUES (%s, %s, %s, %s)"
+_CONNECT_TIMEOUT = 10
+
+Connection = psycopg.AsyncConnection[tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """What a person has to take out of a store that cannot do it itself."""
+
+    number: int
+    system: str
+    stream: str
+    edition: int
+    lost: Taken
+    since: datetime
+
+
+class LedgerKeeper:
+    """One connection, opened when first asked and anew when it was lost."""
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        self._connection: Connection | None = None
+        self._alone = asyncio.Lock()
+
+    async def stand(
+        self, system: str, stream: str, standing: Standing, lost: Taken, *, is_owed: bool
+    ) -> None:
+        async with self._transaction() as connection:
+            await connection.execute(_STAND, (system, stream, standing.text))
+            if lost.everything:
+                await _forget(connection, system, stream)
+            if lost and is_owed:
+                await _owe(connection, system, stream, standing.edition, lost)
+
+    async def kept(self, lane: LaneName) -> Kept:
+        async with self._transaction() as connection:
+            return await _kept(connection, lane)
+
+    async def marks(self, system: str) -> Mapping[LaneName, Mark]:
+        asked = f'SELECT stream, partition, "offset", applied_at FROM {SCHEMA}.position'
+        async with self._transaction() as connection:
+            found = await connection.execute(f"{asked} WHERE system = %s", (system,))
+            rows = await found.fetchall()
+        return {LaneName(system, stream, n): Mark(offset, at) for stream, n, offset, at in rows}
+
+    @asynccontextmanager
+    async def turn(self, lane: LaneName) -> AsyncIterator[Turn]:
+        async with self._transaction() as connection:
+            name = "/".join(map(str, lane))
+            with _in_our_words():
+                await connection.execute(
+                    "SELECT pg_advisory_xact_lock(hashtextextended(%s, 1))", (name,)
+                )
+            turn = _Turn(connection, lane, await _kept(connection, lane))
+            yield turn
+
+    async def withdraw(
+        self, system: str, granted: Collection[str], edition: int, *, is_owed: bool
+    ) -> Sequence[str]:
+        gone = []
+        async with self._transaction() as connection:
+            asked = f"SELECT stream, standing FROM {SCHEMA}.standing WHERE system = %s"
+            found = await connection.execute(f"{asked} ORDER BY stream FOR UPDATE", (system,))
+            for stream, kept in await found.fetchall():
+                held = Standing.read(kept)
+                if stream in granted or not held.fingerprint or held.edition > edition:
+                    continue
+                await _forget(connection, system, stream)
+                nothing = Standing.nothing(edition)
+                await connection.execute(_STAND, (system, stream, nothing.text))
+                if is_owed:
+                    await _owe(connection, system, stream, edition, Taken(everything=True))
+                gone.append(stream)
+        return gone
+
+    async def owed(self) -> list[Owed]:
+        """What persons have not said to be done, oldest first."""
+        asked = f"SELECT number, system, stream, edition, lost, since FROM {SCHEMA}.owed"
+        async with self._transaction() as connection:
+            found = await connection.execute(f"{asked} WHERE done_at IS NULL ORDER BY number")
+            rows = await found.fetchall()
+        return [
+            Owed(number, system, stream, edition, _taken(lost), since)
+            for number, system, stream, edition, lost, since in rows
+        ]
+
+    async def settle(self, number: int, by: str, reason: str) -> bool:
+        """Somebody says that it is done; whether it was open."""
+        said = (
+            f"UPDATE {SCHEMA}.owed SET done_at = clock_timestamp(), done_by = %s, reason = %s"
+            " WHERE number = %s AND done_at IS NULL"
+        )
+        async with self._transaction() as connection:
+            return (await connection.execute(said, (by, reason, number))).rowcount == 1
+
+    async def close(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Connection]:
+        async with self._alone:
+            with _in_our_words():
+                connection = await self._connected()
+            async with _whole(connection):
+                yield connection
+
+    async def _connected(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            insist_on_safety(self._uri, "the ledger's database")
+            connection: Connection = await psycopg.AsyncConnection.connect(
+                self._uri, autocommit=True, connect_timeout=_CONNECT_TIMEOUT
+            )
+            try:
+                async with connection.transaction():
+                    await connection.execute(_MAKE)
+                await connection.execute("SET lock_timeout = '30s'")
+            except BaseException:
+                await connection.close()
+                raise
+            self._connection = connection
+        return self._connection
+
+
+class _Turn:
+    """A lane that is held by the transaction."""
+
+    def __init__(self, connection: Connection, lane: LaneName, kept: Kept) -> None:
+        self._connection = connection
+        self._lane = lane
+        self.kept = kept
+
+    async def move(self, delivery: Delivery, reached: Reached, masked: Collection[str]) -> datetime:
+        before, end = self.kept.checkpoint, delivery.end
+        if before is not None and end.offset == delivery.start:
+            end = before.position
+        values = (
+            *self._lane, end.cluster_id, end.topic, end.offset, end.last_event_id,
+            json.dumps(asdict(delivery.receipt)), delivery.proof, json.dumps(dict(reached)),
+        )  # fmt: skip
+        with _in_our_words():
+            moved = await (await self._connection.execute(_MOVE, values)).fetchone()
+            for statement, keys in (
+                (f"DELETE FROM {SCHEMA}.masked WHERE {_LANE} AND key = ANY(%s)",
+                 self.kept.masked - set(masked)),
+                (f"INSERT INTO {SCHEMA}.masked SELECT %s, %s, %s, unnest(%s::text[])",
+                 set(masked) - self.kept.masked),
+            ):  # fmt: skip
+                if keys:
+                    await self._connection.execute(statement, (*self._lane, sorted(keys)))
+        if moved is None:
+            raise SinkUnavailable("the position was not kept")
+        applied_at: datetime = moved[0]
+        return applied_at
+
+
+async def _kept(connection: Connection, lane: LaneName) -> Kept:
+    with _in_our_words():
+        held = await (await connection.execute(_POSITION, lane)).fetchone()
+        masked = await (await connection.execute(_MASKED, lane)).fetchall()
+        stood = await (await connection.execute(_STANDING, lane[:2])).fetchone()
+    standing = None if stood is None else Standing.read(stood[0])
+    keys = frozenset(key for (key,) in masked)
+    if held is None:
+        return Kept(standing=standing, masked=keys)
+    cluster_id, topic, offset, last_event_id, receipt, proof, reached, applied_at = held
+    try:
+        said = Receipt(**receipt)
+    except TypeError:
+        raise ConfigurationError(
+            "what is kept of a lane is not what the bus noted", **lane._asdict()
+        ) from None
+    position = Position(
+        cluster_id=cluster_id,
+        topic=topic,
+        partition=lane.partition,
+        offset=offset,
+        last_event_id=last_event_id,
+    )
+    checkpoint = Checkpoint(position=position, receipt=said, applied_at=applied_at, proof=proof)
+    return Kept(checkpoint=checkpoint, standing=standing, reached=reached, masked=keys)
+
+
+async def _forget(connection: Connection, system: str, stream: str) -> None:
+    for table in ("position", "masked"):
+        await connection.execute(
+            f"DELETE FROM {SCHEMA}.{table} WHERE system = %s AND stream = %s", (system, stream)
+        )
+
+
+async def _owe(connection: Connection, system: str, stream: str, edition: int, lost: Taken) -> None:
+    said = {
+        "columns": list(lost.columns),
+        "event_types": sorted(lost.event_types),
+        "everything": lost.everything,
+    }
+    await connection.execute(_OWE, (system, stream, edition, json.dumps(said)))
+
+
+def _taken(lost: Mapping[str, Any]) -> Taken:
+    return Taken(tuple(lost["columns"]), frozenset(lost["event_types"]), lost["everything"])
+
+
+@asynccontextmanager
+async def _whole(connection: Connection) -> AsyncIterator[None]:
+    """Committed if the block ends well. What the block itself raises stays as it is."""
+    with _in_our_words():
+        await connection.execute("BEGIN")
+    try:
+        yield
+    except BaseException:
+        await _undo(connection)
+        raise
+    with _in_our_words():
+        await connection.execute("COMMIT")
+
+
+async def _undo(connection: Connection) -> None:
+    try:
+        await connection.execute("ROLLBACK")
+    except psycopg.Error:
+        await connection.close()  # what cannot be undone is undone by the session's end
+
+
+@contextmanager
+def _in_our_words() -> Iterator[None]:
+    try:
+        with translated():
+            yield
+    except StoreUnavailable as error:
+        raise SinkUnavailable("the bus's own database does not answer", **error.where) from error
