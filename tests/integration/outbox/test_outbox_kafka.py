@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import structlog
 
 from bus.catalog import load
 from bus.catalog.registry import Registry
@@ -19,10 +20,13 @@ from bus.catalog.wire import Reader
 from bus.errors import BrokerUnavailable
 from bus.local.endpoints import Endpoints
 from bus.points import Point
+from bus.publish.holding import KeyGate
 from bus.publish.publisher import Publisher
 from bus.publish.runner import Runner
+from bus.sealing import Seals
 from connectors.outbox import upkeep
 from tests.support.changes import body, change, record
+from tests.support.keys import Pocket
 from tests.support.on_kafka import own_topics
 from tests.support.outbox import SYSTEM, Outbox, hand_over, until
 from tests.support.own_topics import OwnTopics
@@ -30,7 +34,7 @@ from tests.support.own_topics import OwnTopics
 pytestmark = pytest.mark.service
 
 CATALOG = load()
-STREAMS = ("resident", "household", "protection")
+STREAMS = ("resident", "household", "protection", "individual_number")
 
 
 @dataclass
@@ -120,6 +124,35 @@ async def test_faults_of_the_check_are_kept_with_the_change(way: Way) -> None:
     assert [reason["code"] for reason in behind.reasons] == ["version-gap"]
     assert behind.behind == wrong.seq
     assert [event["subject_id"] for event in await way.events()] == numbers(1)
+
+
+async def test_without_keys_a_number_waits_and_others_go(way: Way) -> None:
+    """By the real publisher: the relay does not end, and sends it sealed once there is a key."""
+    pocket = Pocket()
+    seals = Seals(pocket)
+    people = numbers(2)
+    way.outbox.publish(
+        change(record("individual_number", subject_id=people[0])),
+        change(record(subject_id=people[1])),
+    )
+
+    def publisher(guard: Callable[[], None]) -> Publisher:
+        return Publisher(
+            CATALOG, way.registry, way.broker, guard=guard, seals=seals, asks_keys=False
+        )
+
+    relay = way.outbox.relay(publisher=publisher, gate=KeyGate(seals, {"individual_number"}))
+    with structlog.testing.capture_logs() as logs:
+        async with way.outbox.relaying(relay):
+            await until(lambda: way.outbox.pending() == 1)
+            assert await way.events("individual_number") == []
+            pocket.hold("k1")
+            await until(lambda: way.outbox.pending() == 0)
+
+    assert [event["subject_id"] for event in await way.events()] == [people[1]]
+    assert [event["subject_id"] for event in await way.events("individual_number")] == [people[0]]
+    assert "task-ended" not in {log["event"] for log in logs}
+    assert await upkeep.refused(SYSTEM, way.outbox.uri) == []
 
 
 class Died(BaseException):
