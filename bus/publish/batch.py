@@ -21,7 +21,7 @@ from bus.publish.check import Checker
 from bus.publish.finding import Finding
 from bus.publish.kernels import Column
 from bus.publish.kernels import kernels as pc
-from bus.publish.versions import HIGHEST_START, Draft, Entries, Standing
+from bus.publish.versions import HIGHEST_START, Draft, Entries, Sequencing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,33 +57,35 @@ class Batch:
     def settle(self, draft: Draft, cases: CaseDraft) -> ColumnsOutcome:
         """Judge versions against *draft*, what is told of protections against *cases*, and keep
         only the entries that are to be sent."""
-        standings = self._standings(draft, cases)
-        published = standings.count(Standing.NEXT)
-        if published < len(standings):
-            for at, standing in enumerate(standings):
-                if standing is None or standing.is_fault:
+        sequencings = self._sequencings(draft, cases)
+        published = sequencings.count(Sequencing.NEXT)
+        if published < len(sequencings):
+            for at, sequencing in enumerate(sequencings):
+                if sequencing is None or sequencing.is_fault:
                     self.refused.add(self.rows[at])
-                if standing is not None and standing.is_fault:
-                    self.faults.append(version_fault(standing, self.rows[at]))
-            sent = [at for at, standing in enumerate(standings) if standing is Standing.NEXT]
+                if sequencing is not None and sequencing.is_fault:
+                    self.faults.append(version_fault(sequencing, self.rows[at]))
+            sent = [
+                at for at, sequencing in enumerate(sequencings) if sequencing is Sequencing.NEXT
+            ]
             self.keys = [self.keys[at] for at in sent]
             self.values = [self.values[at] for at in sent]
             self.entries = self.entries.picked(sent)
             self.told = None if self.told is None else [self.told[at] for at in sent]
         return ColumnsOutcome(
             published=published,
-            resent=standings.count(Standing.DONE),
+            resent=sequencings.count(Sequencing.DONE),
             refused=tuple(sorted(self.refused)),
             faults=tuple(sorted(self.faults, key=lambda fault: fault.record or 0)),
             warnings=self.warnings,
         )
 
-    def _standings(self, draft: Draft, cases: CaseDraft) -> list[Standing | None]:
+    def _sequencings(self, draft: Draft, cases: CaseDraft) -> list[Sequencing | None]:
         """How each entry stands; None for one that goes because it, or another of its change, may
         not be."""
         if self.runs is None and not self.large and self.told is None:
             return [*draft.add_all(self.entries, self.opens)]
-        standings: list[Standing | None] = [None] * len(self.keys)
+        sequencings: list[Sequencing | None] = [None] * len(self.keys)
         for run in self.runs or [[at] for at in range(len(self.keys))]:
             found = {at: draft.add_at(self.entries, at, opens=self.opens[at]) for at in run}
             wrong = self._wrong_cases(found, cases)
@@ -96,18 +98,18 @@ class Batch:
                 draft.back()
                 cases.back()
                 found = {at: s for at, s in found.items() if s.is_fault and at not in self.large}
-            for at, standing in found.items():
-                standings[at] = standing
-        return standings
+            for at, sequencing in found.items():
+                sequencings[at] = sequencing
+        return sequencings
 
-    def _wrong_cases(self, found: Mapping[int, Standing], cases: CaseDraft) -> list[Fault]:
+    def _wrong_cases(self, found: Mapping[int, Sequencing], cases: CaseDraft) -> list[Fault]:
         """What is wrong with the cases of those entries of one change that are next in line."""
         if self.told is None:
             return []
         return [
             refused.fault(self.rows[at])
-            for at, standing in found.items()
-            if standing is Standing.NEXT
+            for at, sequencing in found.items()
+            if sequencing is Sequencing.NEXT
             for refused in cases.add(self.told[at], opens=self.opens[at])
         ]
 
@@ -170,16 +172,16 @@ def opens(records: pa.RecordBatch) -> list[bool]:
     return found
 
 
-def version_fault(standing: Standing, record: int) -> Fault:
+def version_fault(sequencing: Sequencing, record: int) -> Fault:
     """The fault of an event that is not next in line."""
     expected = {
-        Standing.GAP: "the subject's next version",
-        Standing.START: f"a subject's first version, at most {HIGHEST_START:,}",
-        Standing.REPEAT: "a version that no other event of the subject has",
-        Standing.TAKEN: "a change id under which nothing else was sent",
-    }[standing]
+        Sequencing.GAP: "the subject's next version",
+        Sequencing.START: f"a subject's first version, at most {HIGHEST_START:,}",
+        Sequencing.REPEAT: "a version that no other event of the subject has",
+        Sequencing.TAKEN: "a change id under which nothing else was sent",
+    }[sequencing]
     return Fault(
-        code=standing.value,
+        code=sequencing.value,
         expected=expected,
         record=record,
         field="header.version",

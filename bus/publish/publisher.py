@@ -58,7 +58,7 @@ from bus.publish.identity import is_uuid7, new_change_id
 from bus.publish.narrowing import fault_of, narrowed
 from bus.publish.rows import Origin, StreamRows, add_rows, without_repeats
 from bus.publish.tail import Tail
-from bus.publish.versions import Draft, Entries, Standing
+from bus.publish.versions import Draft, Entries, Sequencing
 from bus.publish.whole import check_whole
 from bus.sealing import KeyRing, Seals
 from bus.sealing.seals import seal_columns, seal_rows
@@ -421,10 +421,10 @@ class Publisher:
             to_send: list[_Event] = []
             wrong: list[Fault] = []
             for event in events[place]:
-                standing = _standing(drafts[event.stream.name], event)
-                if standing.is_fault:
-                    wrong.append(version_fault(standing, event.origin.record))
-                elif standing is Standing.NEXT:
+                sequencing = _sequencing(drafts[event.stream.name], event)
+                if sequencing.is_fault:
+                    wrong.append(version_fault(sequencing, event.origin.record))
+                elif sequencing is Sequencing.NEXT:
                     to_send.append(event)
                     if event.said is not None:
                         refused = cases.add(event.said, opens=event.opens)
@@ -560,7 +560,7 @@ def _streams_of(events: Mapping[int, Sequence[_Event]]) -> list[str]:
     return list(dict.fromkeys(e.stream.name for found in events.values() for e in found))
 
 
-def _standing(draft: Draft, event: _Event) -> Standing:
+def _sequencing(draft: Draft, event: _Event) -> Sequencing:
     origin = event.origin
     return draft.add(origin.key, origin.version, origin.event_id, opens=event.opens)
 

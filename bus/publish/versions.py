@@ -42,8 +42,8 @@ _FIRST_BITS = 6  # of a key, to choose one of the first shelves
 _LONG = 48  # entries on a shelf, on average, above which there should be more shelves
 
 
-class Standing(Enum):
-    """How an event stands to what is in the log."""
+class Sequencing(Enum):
+    """Where an event comes in the sequence of its subject's versions, by what is in the log."""
 
     NEXT = "next"  # the next version of its subject
     DONE = "done"  # in the log already: this very event
@@ -55,7 +55,7 @@ class Standing(Enum):
     @property
     def is_fault(self) -> bool:
         """Whether such an event is refused."""
-        return self not in (Standing.NEXT, Standing.DONE)
+        return self not in (Sequencing.NEXT, Sequencing.DONE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class Draft:
         self._journal: list[tuple[int, tuple[int, int] | None, int]] = []
         self._added_whole: Entries | None = None  # not in the two maps yet
 
-    def add(self, key: bytes, version: int, event_id: str, *, opens: bool) -> Standing:
+    def add(self, key: bytes, version: int, event_id: str, *, opens: bool) -> Sequencing:
         """How the event stands; if it is the next in line, it is now the newest.
 
         Args:
@@ -145,11 +145,11 @@ class Draft:
         """
         return self._add(hash(key) & _MASK, version, hash(event_id) & _MASK, opens)
 
-    def add_at(self, entries: Entries, at: int, *, opens: bool) -> Standing:
+    def add_at(self, entries: Entries, at: int, *, opens: bool) -> Sequencing:
         """:meth:`add` for one of *entries*."""
         return self._add(entries.subjects[at], entries.versions[at], entries.events[at], opens)
 
-    def _add(self, subject: int, version: int, event: int, opens: bool) -> Standing:
+    def _add(self, subject: int, version: int, event: int, opens: bool) -> Sequencing:
         self._unfold()
         drafted = self._subjects.get(subject)
         newest, newest_event = drafted or self._index._subjects.get(subject)
@@ -157,25 +157,25 @@ class Draft:
         if said is None:
             said = self._index._recently(event)
         if said is not None:
-            return Standing.DONE if said == subject ^ version else Standing.TAKEN
+            return Sequencing.DONE if said == subject ^ version else Sequencing.TAKEN
         if newest and event & _EVENT_MASK == newest_event & _EVENT_MASK:
-            return Standing.DONE if version == newest else Standing.TAKEN
+            return Sequencing.DONE if version == newest else Sequencing.TAKEN
         if version <= newest:
-            return Standing.REPEAT
+            return Sequencing.REPEAT
         if version != newest + 1 and not (newest == 0 and opens):
-            return Standing.GAP
+            return Sequencing.GAP
         if newest == 0 and version > HIGHEST_START:
-            return Standing.START
+            return Sequencing.START
         self._journal.append((subject, drafted, event))
         self._subjects[subject] = (version, event)
         self._events[event] = subject ^ version
-        return Standing.NEXT
+        return Sequencing.NEXT
 
-    def add_all(self, entries: Entries, opens: Sequence[bool]) -> list[Standing]:
+    def add_all(self, entries: Entries, opens: Sequence[bool]) -> list[Sequencing]:
         """:meth:`add` for each in order, each a change of its own."""
         if self._are_all_next(entries, opens):
             self._added_whole = entries
-            return [Standing.NEXT] * len(entries)
+            return [Sequencing.NEXT] * len(entries)
         found = [self.add_at(entries, at, opens=opening) for at, opening in enumerate(opens)]
         self.keep()
         return found

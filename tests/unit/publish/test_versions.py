@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus.publish.versions import Entries, Standing, VersionIndex
+from bus.publish.versions import Entries, Sequencing, VersionIndex
 
 KEY, OTHER = b"131016/1", b"131016/2"
 
@@ -22,17 +22,17 @@ def known(*events: tuple[bytes, int, str]) -> VersionIndex:
 @pytest.mark.parametrize(
     ("version", "opens", "standing"),
     [
-        (1, False, Standing.NEXT),
-        (1, True, Standing.NEXT),
-        (2, False, Standing.GAP),
-        (7, True, Standing.NEXT),  # a first load
-        (99_999, True, Standing.NEXT),
-        (100_000, True, Standing.START),  # no register is so far on
-        (2_147_483_647, True, Standing.START),  # after which there would be none
-        (0, False, Standing.REPEAT),
+        (1, False, Sequencing.NEXT),
+        (1, True, Sequencing.NEXT),
+        (2, False, Sequencing.GAP),
+        (7, True, Sequencing.NEXT),  # a first load
+        (99_999, True, Sequencing.NEXT),
+        (100_000, True, Sequencing.START),  # no register is so far on
+        (2_147_483_647, True, Sequencing.START),  # after which there would be none
+        (0, False, Sequencing.REPEAT),
     ],
 )
-def test_where_an_unknown_subject_starts(version: int, opens: bool, standing: Standing) -> None:
+def test_where_an_unknown_subject_starts(version: int, opens: bool, standing: Sequencing) -> None:
     """At 1, except that a first load hands over what the register has reached."""
     assert VersionIndex().draft().add(KEY, version, "a", opens=opens) is standing
 
@@ -41,13 +41,13 @@ def test_where_an_unknown_subject_starts(version: int, opens: bool, standing: St
 @pytest.mark.parametrize(
     ("version", "standing"),
     [
-        (4, Standing.NEXT),
-        (5, Standing.GAP),
-        (3, Standing.REPEAT),
-        (1, Standing.REPEAT),
+        (4, Sequencing.NEXT),
+        (5, Sequencing.GAP),
+        (3, Sequencing.REPEAT),
+        (1, Sequencing.REPEAT),
     ],
 )
-def test_a_known_subject_goes_on(version: int, standing: Standing, opens: bool) -> None:
+def test_a_known_subject_goes_on(version: int, standing: Sequencing, opens: bool) -> None:
     """The next version is the newest plus one, whatever the nature."""
     index = known((KEY, 3, "c"))
 
@@ -61,15 +61,15 @@ def test_what_was_sent_before_is_done() -> None:
 
     standings = [draft.add(KEY, v, e, opens=False) for v, e in ((1, "a"), (2, "b"), (3, "c"))]
 
-    assert standings == [Standing.DONE] * 3
+    assert standings == [Sequencing.DONE] * 3
 
 
 def test_an_id_is_used_once() -> None:
     """An event id under which something else was sent is refused."""
     index = known((KEY, 1, "a"))
 
-    assert index.draft().add(KEY, 2, "a", opens=False) is Standing.TAKEN
-    assert index.draft().add(OTHER, 1, "a", opens=False) is Standing.TAKEN
+    assert index.draft().add(KEY, 2, "a", opens=False) is Sequencing.TAKEN
+    assert index.draft().add(OTHER, 1, "a", opens=False) is Sequencing.TAKEN
 
 
 def test_a_draft_counts_what_it_took() -> None:
@@ -79,7 +79,13 @@ def test_a_draft_counts_what_it_took() -> None:
 
     standings = [draft.add(KEY, v, f"e{v}", opens=False) for v in (1, 2, 4, 3, 4)]
 
-    assert standings == [Standing.NEXT, Standing.NEXT, Standing.GAP, Standing.NEXT, Standing.NEXT]
+    assert standings == [
+        Sequencing.NEXT,
+        Sequencing.NEXT,
+        Sequencing.GAP,
+        Sequencing.NEXT,
+        Sequencing.NEXT,
+    ]
     assert index.newest(KEY) == 0
 
 
@@ -94,9 +100,9 @@ def test_a_refused_change_leaves_nothing() -> None:
 
     draft.back()
 
-    assert draft.add(OTHER, 1, "f", opens=False) is Standing.NEXT
-    assert draft.add(KEY, 4, "g", opens=False) is Standing.GAP
-    assert draft.add(KEY, 3, "c", opens=False) is Standing.NEXT
+    assert draft.add(OTHER, 1, "f", opens=False) is Sequencing.NEXT
+    assert draft.add(KEY, 4, "g", opens=False) is Sequencing.GAP
+    assert draft.add(KEY, 3, "c", opens=False) is Sequencing.NEXT
 
 
 def test_an_erased_subject_is_unknown() -> None:
@@ -108,8 +114,8 @@ def test_an_erased_subject_is_unknown() -> None:
 
     assert index.newest(KEY) == 0
     assert len(index) == 0
-    assert index.draft().add(KEY, 6, "b", opens=False) is Standing.GAP
-    assert index.draft().add(KEY, 1, "b", opens=False) is Standing.NEXT
+    assert index.draft().add(KEY, 6, "b", opens=False) is Sequencing.GAP
+    assert index.draft().add(KEY, 1, "b", opens=False) is Sequencing.NEXT
 
 
 def test_the_newest_event_is_remembered_for_ever() -> None:
@@ -120,8 +126,8 @@ def test_the_newest_event_is_remembered_for_ever() -> None:
     for number in range(10):
         index.learn(Entries.of([b"131016/1%d" % number], [1], [f"x{number}"]))
 
-    assert index.draft().add(KEY, 2, "b", opens=False) is Standing.DONE
-    assert index.draft().add(KEY, 1, "a", opens=False) is Standing.REPEAT
+    assert index.draft().add(KEY, 2, "b", opens=False) is Sequencing.DONE
+    assert index.draft().add(KEY, 1, "a", opens=False) is Sequencing.REPEAT
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 6), st.booleans()), max_size=60))
@@ -132,16 +138,16 @@ def test_the_index_agrees_with_a_plain_table(events: list[tuple[int, int, bool]]
         key, event_id = b"131016/%d" % subject, f"e{place}"
         last = newest.get(subject, 0)
         if version <= last:
-            expected = Standing.REPEAT
+            expected = Sequencing.REPEAT
         elif version == last + 1 or (last == 0 and opens):
-            expected = Standing.NEXT
+            expected = Sequencing.NEXT
         else:
-            expected = Standing.GAP
+            expected = Sequencing.GAP
 
         standing = index.draft().add(key, version, event_id, opens=opens)
 
         assert standing is expected
-        if standing is Standing.NEXT:
+        if standing is Sequencing.NEXT:
             index.learn(Entries.of([key], [version], [event_id]))
             newest[subject] = version
     assert all(index.newest(b"131016/%d" % s) == version for s, version in newest.items())
@@ -193,8 +199,8 @@ def test_a_newest_event_is_known_in_a_batch_too() -> None:
         index.learn(Entries.of([b"131016/1%d" % number], [1], [f"x{number}"]))
     again = Entries.of([KEY], [2], ["a"])
 
-    assert index.draft().add_at(again, 0, opens=False) is Standing.TAKEN
-    assert index.draft().add_all(again, [False]) == [Standing.TAKEN]
+    assert index.draft().add_at(again, 0, opens=False) is Sequencing.TAKEN
+    assert index.draft().add_all(again, [False]) == [Sequencing.TAKEN]
 
 
 def test_a_load_of_a_known_subject_goes_on() -> None:
@@ -203,7 +209,7 @@ def test_a_load_of_a_known_subject_goes_on() -> None:
 
     found = index.draft().add_all(Entries.of([OTHER, KEY], [7, 7], ["x", "y"]), [True, True])
 
-    assert found == [Standing.NEXT, Standing.GAP]
+    assert found == [Sequencing.NEXT, Sequencing.GAP]
 
 
 def test_many_subjects_are_all_remembered() -> None:
@@ -219,12 +225,12 @@ def test_many_subjects_are_all_remembered() -> None:
     assert len(index) == count
     assert [index.newest(key) for key in keys] == versions
     assert set(index.draft().add_all(Entries.of(keys, versions, ids), [False] * count)) == {
-        Standing.DONE
+        Sequencing.DONE
     }
     next_ = [version + 1 for version in versions]
     new_ids = [f"n{number}" for number in range(count)]
     assert set(index.draft().add_all(Entries.of(keys, next_, new_ids), [False] * count)) == {
-        Standing.NEXT
+        Sequencing.NEXT
     }
 
 
