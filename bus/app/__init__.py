@@ -20,7 +20,7 @@ from bus.app.mask_keys import mask_keys
 from bus.app.monitoring import run_monitor
 from bus.app.outside import PATIENCE, broker, connect, ledger, registry
 from bus.app.publishing import example_faults, publisher, run_relays
-from bus.app.systems import connections, feeds, sink, unfit
+from bus.app.systems import connections, declared, feeds, sink, unfit
 
 __all__ = [
     "PATIENCE",
@@ -28,6 +28,7 @@ __all__ = [
     "catalog",
     "connect",
     "connections",
+    "declared",
     "delivering",
     "example_faults",
     "feeds",

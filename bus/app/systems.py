@@ -151,7 +151,7 @@ def feeds(
         ConfigurationError: Its connection cannot be used.
     """
     make = store(system, connection)
-    declared = make().capabilities
+    capabilities = make().capabilities
 
     def feed(view: View, last_day: date | None) -> Feed:
         topic = catalog.stream(view.stream).topic
@@ -168,7 +168,7 @@ def feeds(
     for name in subscriptions[system].streams:
         try:
             view = compile_view(subscriptions[system], catalog.stream(name), today, keys)
-            insist_on_fit(view, declared)
+            insist_on_fit(view, capabilities)
         except (PolicyError, ConfigurationError) as error:
             (refused or refuse)(error, system, name)
             refusals.append(error)
@@ -179,6 +179,15 @@ def feeds(
     if not found:
         raise NotEntitled("the subscription of this system grants nothing", system=system)
     return found
+
+
+def declared(connection: SystemConnection) -> Mapping[str, bool]:
+    """What the connector of a system declares that its store can do.
+
+    Raises:
+        ConfigurationError: As :func:`sink`.
+    """
+    return sink(connection)().capabilities.kept
 
 
 def unfit(
@@ -195,7 +204,7 @@ def unfit(
     for system in sorted(systems.keys() & subscriptions.keys()):
         connector = systems[system].connector
         try:
-            declared = sink(systems[system])().capabilities
+            capabilities = sink(systems[system])().capabilities
         except ConfigurationError:
             continue
         for name in subscriptions[system].streams:
@@ -204,7 +213,7 @@ def unfit(
             except (PolicyError, ConfigurationError):
                 continue  # a fault of its own, or one that no connector has to do with
             try:
-                insist_on_fit(view, declared)
+                insist_on_fit(view, capabilities)
             except FieldWithheld:
                 expected = f"{UNFIT}: {connector} does neither"
                 field = f"{system}: streams.{name}"

@@ -10,6 +10,7 @@ from rich.table import Table
 from bus import app as composition
 from bus.cli import names
 from bus.cli.output import Json, out, show_json
+from bus.errors import ConfigurationError
 from bus.policy import load_subscriptions
 from bus.reference import Sources, gather
 from bus.reference.told import tell_system
@@ -51,15 +52,36 @@ def list_all(as_json: Json = False) -> None:
 
 
 def show(system: Name, as_json: Json = False) -> None:
-    """Show SYSTEM: whose it is, what it provides, and what it receives for which purpose."""
+    """Show SYSTEM: whose it is, what it provides, what it receives for which purpose, and what its
+    store can do, on which promises hang (docs/delivery.md)."""
     sources = _sources()
     if system not in sources.systems:
         raise names.unknown("system", system, sources.systems)
     found = tell_system(sources.systems[system], sources)
+    found["store"] = _store(system)
     if as_json:
         show_json(found)
     else:
         _print(found, sources)
+
+
+def _store(system: str) -> dict[str, Any] | None:
+    """What the settings' connector declares; of one that cannot be used, its name alone."""
+    connection = composition.settings().systems.get(system)
+    if connection is None:
+        return None
+    try:
+        can = dict(composition.declared(connection))
+    except ConfigurationError:
+        can = None
+    return {"connector": connection.connector, "can": can}
+
+
+def _promises(can: dict[str, bool] | None) -> str:
+    if can is None:
+        return "cannot be used as it is configured"
+    lacks = [name for name, is_kept in can.items() if not is_kept]
+    return f"lacks {', '.join(lacks)}: see docs/delivery.md" if lacks else "keeps every promise"
 
 
 def _sources() -> Sources:
@@ -75,6 +97,8 @@ def _print(found: dict[str, Any], sources: Sources) -> None:
     head.add_row("Ministry", found["ministry"] or "–")
     head.add_row("Organ", found["separate_organ"] or "of the mayor's own")
     head.add_row("Provides", ", ".join(found["provides"]) or "nothing")
+    if (store := found["store"]) is not None:
+        head.add_row("Store", f"{store['connector']}: {_promises(store['can'])}")
     if not found["receives"]:
         head.add_row("Receives", "nothing")
     console.print(head)

@@ -185,6 +185,17 @@ class Capabilities:
     """Of a store that is not transactional, once the bus keeps its positions for it."""
 
     @property
+    def kept(self) -> Mapping[str, bool]:
+        """Each capability by the name that ``docs/delivery.md`` has for it, and whether it is."""
+        return {
+            "transactional": self.transactional is not None,
+            "reshapes": self.reshapes is not None,
+            "suppresses": self.suppresses is not None,
+            "rewrites": Rewrites in self.accepts,
+            "stages": self.stages is not None,
+        }
+
+    @property
     def follows_protection(self) -> bool:
         """Whether what the store holds of somebody's location can go once it is protected: the
         store takes it out, or takes the newest event once more, masked."""

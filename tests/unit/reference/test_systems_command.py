@@ -10,7 +10,10 @@ from typer.testing import CliRunner
 
 from bus.cli import systems
 from bus.errors import ConfigurationError
+from connectors import SINKS
 from tests.unit.reference import reader
+
+KEPT = ("transactional", "reshapes", "suppresses", "rewrites", "stages")
 
 
 @pytest.fixture
@@ -76,6 +79,25 @@ def test_show_of_one_that_receives_nothing_says_so(app: typer.Typer) -> None:
     assert "暦" in shown
     assert "nothing" in shown
     assert json.loads(told(app, "show", "calendar", "--json"))["receives"] == []
+
+
+def test_show_says_what_its_store_can_do(app: typer.Typer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that nobody relies on a promise that hangs on what it lacks."""
+    monkeypatch.setitem(SINKS, "receiver", "tests.support.stores.receiver:ReceiverSink")
+    for connection, said, can in (
+        ({"connector": "memory"}, "memory: keeps every promise", dict.fromkeys(KEPT, True)),
+        (
+            {"connector": "receiver", "options": {"port": 1}},
+            "receiver: lacks transactional, reshapes, suppresses, stages: see docs/delivery.md",
+            dict.fromkeys(KEPT, False) | {"rewrites": True},
+        ),
+        ({"connector": "telex"}, "telex: cannot be used as it is configured", None),
+    ):
+        monkeypatch.setenv("RENKEI_SYSTEMS", json.dumps({"electoral_roll": connection}))
+        found = json.loads(told(app, "show", "electoral_roll", "--json"))["store"]
+        assert found == {"connector": connection["connector"], "can": can}
+        assert said in told(app, "show", "electoral_roll", width=200)
+    assert json.loads(told(app, "show", "calendar", "--json"))["store"] is None
 
 
 def test_an_unknown_system_is_said_to_be_unknown(app: typer.Typer) -> None:
