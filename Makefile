@@ -26,8 +26,8 @@ demo: setup  ## the main job: a change entered once is in sixteen systems
 test: setup  ## all tests, on the real engines
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-test-fast: $(READY)  ## the tests that need no engine
-	$(BIN)/python -m pytest -m "not service"
+test-fast: $(READY)  ## the tests that need no engine, without the long runs of seeds: a minute
+	$(BIN)/python -m pytest -m "not service and not slow"
 
 check: $(READY)  ## format, lint, types, imports
 	$(BIN)/ruff format --check .

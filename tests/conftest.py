@@ -8,14 +8,17 @@ is skipped on a laptop and fails in CI (``CI=true``).
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bus.catalog import documents
 from bus.errors import EngineError
 from bus.local.endpoints import Endpoints
 from tests.support import engines as test_engines
@@ -25,6 +28,21 @@ pytest.register_assert_rewrite("bus.conformance.sink_suite", "bus.conformance.br
 
 HOME = pytest.StashKey[Path]()
 OWNER = pytest.StashKey[int]()
+
+
+def _parsed_once(read: Callable[[str, str], Any]) -> Callable[[str, str], Any]:
+    """The contracts are loaded hundreds of times in a run: the same text is parsed once, and
+    whoever asks again gets a copy of his own."""
+
+    @cache
+    def kept(text: str, shown: str) -> bytes:
+        return pickle.dumps(read(text, shown))
+
+    return lambda text, shown: pickle.loads(kept(text, shown))
+
+
+documents._read_yaml = _parsed_once(documents._read_yaml)
+documents._read_json = _parsed_once(documents._read_json)
 
 
 def pytest_configure(config: pytest.Config) -> None:

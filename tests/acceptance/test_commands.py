@@ -103,6 +103,7 @@ def town(installation: Installation) -> Iterator[tuple[Installation, str]]:
     installation.stop_all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", HELPS, ids=lambda words: " ".join(words) or "renkei")
 def test_help(group: list[str], tmp_path: Path) -> None:
     """Every command and group of the first level says what it is, in 80 columns, piped."""
@@ -131,6 +132,7 @@ def test_every_command_has_help() -> None:
     assert len(found) > 35
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "status"),
     [
@@ -154,6 +156,7 @@ def test_exit_status_without_engines(arguments: str, status: int, tmp_path: Path
     assert "Traceback" not in said.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments", ["status", "topics list", "schemas push", "parked list", "throughput"]
 )

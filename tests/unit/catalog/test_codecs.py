@@ -28,6 +28,7 @@ def version_of(schema: dict[str, Any]) -> SchemaVersion:
     return SchemaVersion("test", 1, schema, text, fingerprint_of(text))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS, ids=NAMES)
 @settings(max_examples=16, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
@@ -45,6 +46,7 @@ def test_all_readers_agree_on_every_stream(version: SchemaVersion, data: st.Data
     assert encode(version, records) == payloads
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_all_readers_agree_on_every_schema_that_the_catalogue_admits(data: st.DataObject) -> None:
@@ -55,6 +57,7 @@ def test_all_readers_agree_on_every_schema_that_the_catalogue_admits(data: st.Da
     assert disagreements(version, values, read_one) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS, ids=NAMES)
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,12 @@ def quiet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("RENKEI_SETTINGS", "RENKEI_SCHEMAS", "RENKEI_REGISTRY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("RENKEI_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def shown() -> Collection[str]:
+    """All of them: ``check`` judges what it finds, and what it does not find."""
+    return NAMES
 
 
 def run(*arguments: str) -> Result:

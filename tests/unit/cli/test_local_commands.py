@@ -185,6 +185,7 @@ for command in (["local", "status"], ["doctor"]):
 """
 
 
+@pytest.mark.slow
 def test_without_the_packages_for_engines_the_rest_works(home: Path) -> None:
     """In production nobody installs them; the message says how."""
     result = subprocess.run(

@@ -35,6 +35,7 @@ def test_the_changelog_has_this_release() -> None:
     assert re.fullmatch(rf"{re.escape(VERSION)} — \d{{4}}-\d\d-\d\d", heads[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_shell_completes(shell: str) -> None:
     """The script that is installed asks the program, and the program answers."""

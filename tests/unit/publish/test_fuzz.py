@@ -49,12 +49,13 @@ def is_said(faults: Any) -> bool:
     return bool(faults) and all(fault.code and not fault.code.startswith("RK-") for fault in faults)
 
 
-async def test_a_spoilt_change_is_published_or_refused(house: Any) -> None:
+@pytest.mark.parametrize("changes", [2_000, pytest.param(20_000, marks=pytest.mark.slow)])
+async def test_a_spoilt_change_is_published_or_refused(house: Any, changes: int) -> None:
     """Every stream's valid changes, spoilt in many ways: never an error that names no change."""
-    published, refused = await fuzz(house, 1, 20_000)
+    published, refused = await fuzz(house, 1, changes)
 
-    assert published > 50
-    assert refused > 15_000
+    assert published > changes / 400
+    assert refused > changes * 3 / 4
 
 
 @pytest.mark.slow

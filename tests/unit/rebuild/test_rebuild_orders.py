@@ -9,6 +9,7 @@ import pytest
 
 from bus.points import Point
 from tests.support.lanes import Town
+from tests.support.seeds import seeds
 from tests.unit.rebuild.rebuild_orders import SYSTEM, Cut, Order
 
 
@@ -31,7 +32,7 @@ def order(town: Town, store: Any, sinks: Any, seed: int) -> Order:
     return Order(town, sinks[SYSTEM], held, Random(seed), cut, refuse)
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", seeds(24))
 async def test_no_row_goes_down_and_nobody_is_stuck(town: Town, store, sinks, seed: int) -> None:
     """Garbage, dismissals, tries, erasures, conditions, and rebuilds that are cut off."""
     made = order(town, store, sinks, seed)
