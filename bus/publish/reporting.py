@@ -54,6 +54,8 @@ class RelayReport(Report):
 
     def leads_no_more(self) -> None:
         self._metrics.relay_leads(self._system, False)
+        self._metrics.relay_holds(self._system, 0)
+        self._held = None  # whoever leads says it
 
     def waits(self, error: BusError) -> None:
         self._log.warning("relay-waits", code=error.code, reason=error.message)

@@ -14,7 +14,7 @@ import pytest
 import structlog
 
 from bus.connect.source import Guard
-from bus.errors import BrokerUnavailable, BusError, EventTooLarge, SchemaMismatch
+from bus.errors import BrokerUnavailable, BusError, EventTooLarge, KeysUnusable, SchemaMismatch
 from bus.model import Change, Fault
 from bus.observe.metrics import Metrics
 from bus.observe.tasks import Tasks
@@ -240,3 +240,25 @@ async def test_without_patience_what_is_away_is_raised(box: MemoryBox) -> None:
     assert log.changes == list("abcd")
     assert len(box.waiting) == 3
     assert box.term is None
+
+
+def test_what_waits_is_said_by_whoever_leads() -> None:
+    """Once, and again when it goes on; a process that leads no more says nothing of it."""
+    metrics = Metrics()
+    report = RelayReport("register", metrics)
+    error = KeysUnusable("set RENKEI_SEAL_KEYS_FILE")
+
+    with structlog.testing.capture_logs() as logs:
+        report.holds(0, None)
+        for changes in (1, 2):
+            report.holds(changes, error)
+        assert report.ill() == ["changes wait (RK-105)"]
+        assert metrics.value("renkei_relay_held", system="register") == 2
+        report.leads_no_more()
+        assert report.ill() == []
+        assert metrics.value("renkei_relay_held", system="register") == 0
+        report.holds(2, error)
+        report.holds(0, None)
+
+    said = [line["event"] for line in logs]
+    assert said == ["changes-held", "changes-held", "changes-go-on"]
