@@ -14,7 +14,7 @@ from bus.broker import TopicSpec
 from bus.broker.topics import Shape, specs
 from bus.catalog import Catalog
 from bus.catalog import load as load_catalog
-from bus.deliver.fleet import JAPAN
+from bus.deliver.feeds import JAPAN
 from bus.errors import BusError
 from bus.model import Edition, Severity
 from bus.policy import in_force, read_subscriptions

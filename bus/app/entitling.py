@@ -11,7 +11,7 @@ from bus.app.systems import feeds, refuse, store
 from bus.catalog import Catalog
 from bus.catalog.reading import Reads
 from bus.deliver.delivery import Delivery
-from bus.deliver.fleet import Feed, Withdraw
+from bus.deliver.feeds import Feed, Withdraw
 from bus.deliver.shared import Shared
 from bus.errors import BusError, ConfigurationError, PolicyError
 from bus.model import MaskKey

@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 from bus.catalog import Catalog
 from bus.catalog.reading import Reads
 from bus.connect import UNFIT, BusKept, Sink, insist_on_fit
-from bus.deliver.fleet import Feed
+from bus.deliver.feeds import Feed
 from bus.errors import (
     BusError,
     ConfigurationError,

@@ -15,7 +15,7 @@ from bus.catalog.wire import Reader
 from bus.clock import SystemClock
 from bus.connect import Capabilities
 from bus.deliver.delivery import Delivery
-from bus.deliver.fleet import Feed
+from bus.deliver.feeds import Feed
 from bus.deliver.host import host, shared
 from bus.errors import Unready
 from bus.model import Applied, Checkpoint, Mark, Stream, View, rows_in

@@ -17,7 +17,9 @@ import structlog
 
 from bus.backoff import BackOff
 from bus.broker import Consumer, Place, group_of
-from bus.deliver.fleet import Feed, Fleet, Withdraw
+from bus.deliver.feeds import Feed, Withdraw
+from bus.deliver.fleet import Fleet
+from bus.deliver.roster import Roster
 from bus.deliver.shared import Shared
 from bus.deliver.state import LaneState
 from bus.errors import BusError, Reaction
@@ -53,7 +55,7 @@ class Delivery:
     @property
     def lanes(self) -> list[LaneState]:
         """The lanes that this process owns now."""
-        return self.fleet.states
+        return list(self.fleet.roster.states.values())
 
     def _join(self, feeds: Sequence[Feed], withdraw: Withdraw | None) -> None:
         """A new member of the group, which owns nothing yet."""
@@ -61,11 +63,9 @@ class Delivery:
             group_of(self.system), client_id=f"renkei-{self.system}@{this_process()}"
         )
         self.fleet = Fleet(
-            self.system,
-            feeds,
+            Roster(self.system, feeds, self._shared),
             self._shared,
             self._consumer,
-            self._log,
             sends_receipts=self._sends_receipts,
             gather=self._gather,
             withdraw=withdraw,
@@ -83,9 +83,9 @@ class Delivery:
             ConfigurationError: A topic is missing, or the broker refuses us.
         """
         if self._fetching is not None:
-            self._join(self.fleet.feeds, self.fleet.withdraw)
+            self._join(list(self.fleet.roster.feeds.values()), self.fleet.withdrawal.withdraw)
         self._shared.operations.listen(self.system, self.fleet.instruct)
-        self.fleet.begin_withdrawal()
+        self.fleet.withdrawal.begin()
         committing = self._shared.tasks.keep("offsets", self.fleet.telling.run, system=self.system)
         looking = self._shared.tasks.keep("abreast", self.fleet.abreast.run, system=self.system)
         self._fetching = asyncio.create_task(self._join_and_fetch(once))
@@ -176,7 +176,7 @@ class Delivery:
             self.fleet.feed(piece)
         if not once or fetched or not self._was_assigned:
             return False
-        return await self.fleet.is_all_delivered()
+        return await self.fleet.targets.are_passed()
 
     def _with_room(self) -> list[Place] | None:
         """Where more may be fetched from; None for everywhere."""

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from bus.access import number_form
-from bus.deliver.fleet import JAPAN
+from bus.deliver.feeds import JAPAN
 from bus.errors import ConfigurationError, UnknownName
 from bus.ledger import paper
 from bus.ledger.provided import Mark, Period, Provided

@@ -11,7 +11,7 @@ from bus.app.entitling import Entitling
 from bus.app.mask_keys import mask_keys
 from bus.app.systems import connections
 from bus.connect import Fresh, Left
-from bus.deliver.fleet import Feed
+from bus.deliver.feeds import Feed
 from bus.deliver.shared import Shared
 from bus.errors import ConfigurationError
 from bus.model.deed import Act

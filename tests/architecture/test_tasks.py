@@ -26,7 +26,7 @@ SHORT_LIVED = {
     ("bus/cli/deliver.py", "_leave_within"): "ends the process",
     ("bus/deliver/delivery.py", "run"): "the fetching of a delivery, which run awaits",
     ("bus/deliver/fleet.py", "_open"): "a lane: its end is told to Tasks by _lane_ended",
-    ("bus/deliver/fleet.py", "close"): "awaited there",
+    ("bus/deliver/stopping.py", "closed"): "awaited there",
     ("bus/deliver/pulse.py", "rest"): "two waits, the longer of which is cancelled there",
     ("bus/deliver/shared.py", "_alone"): "one call of a store, which a lane awaits",
     ("bus/operate/jobs.py", "__init__"): "a job, whose end its caller waits for or brings about",

@@ -24,7 +24,7 @@ from bus.catalog.wire import Reader, frame
 from bus.clock import Clock
 from bus.control.testimony import prove_position
 from bus.deliver.delivery import Delivery
-from bus.deliver.fleet import Feed
+from bus.deliver.feeds import Feed
 from bus.deliver.host import shared
 from bus.deliver.shared import Shared
 from bus.deliver.state import LaneState, LaneStatus
@@ -319,7 +319,7 @@ class Hosted:
             while True:
                 await asyncio.sleep(0.001)
                 for delivery in self.deliveries:
-                    for place, (lane, _) in delivery.fleet._lanes.items():
+                    for place, (lane, _) in delivery.fleet.roster.lanes.items():
                         is_it = (lane.state.stream, place[1]) == name
                         if is_it and lane.state.offset == offset and lane.is_idle:
                             return

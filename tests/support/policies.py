@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from bus.deliver.delivery import Delivery
-from bus.deliver.fleet import Feed
+from bus.deliver.feeds import Feed
 from bus.errors import BusError
 from bus.model import Edition, View, digest_of
 from bus.policy import compile_view, in_force, last_day, read_subscriptions

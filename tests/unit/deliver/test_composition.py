@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from bus import app
 from bus.app.systems import Hosted, refuse, store
-from bus.deliver.fleet import Feed
+from bus.deliver.feeds import Feed
 from bus.errors import ConfigurationError, NotEntitled, SettingsRefused
 from bus.model import MaskKey, MaskKind
 from bus.policy import Subscription, read_subscription

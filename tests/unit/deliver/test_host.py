@@ -8,7 +8,7 @@ from datetime import date, timedelta
 import pytest
 
 from bus.deliver.delivery import Delivery
-from bus.deliver.fleet import Feed
+from bus.deliver.feeds import Feed
 from bus.deliver.host import host, ill, observe, shared
 from bus.deliver.state import LaneStatus
 from bus.errors import ConfigurationError, NotEntitled

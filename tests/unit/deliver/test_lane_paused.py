@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bus.deliver.delivery import Delivery
-from bus.deliver.fleet import Feed
+from bus.deliver.feeds import Feed
 from bus.deliver.host import ill, observe
 from bus.deliver.state import LaneStatus
 from bus.errors import ConfigurationError, NotEntitled

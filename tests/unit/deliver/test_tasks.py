@@ -16,7 +16,8 @@ from bus.control.fence import Fence
 from bus.deliver import host as hosting
 from bus.deliver.abreast import Abreast
 from bus.deliver.delivery import Delivery
-from bus.deliver.fleet import Feed, Fleet
+from bus.deliver.feeds import Feed
+from bus.deliver.fleet import Fleet
 from bus.deliver.host import host
 from bus.deliver.lane import Lane
 from bus.deliver.overdue import Overdue

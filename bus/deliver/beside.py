@@ -1,0 +1,92 @@
+"""What a fleet has done beside its lanes, and again should it fail, until it is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from bus.backoff import BackOff
+from bus.deliver.feeds import Withdraw
+from bus.deliver.shared import Shared, SharedSink
+from bus.errors import BusError, Reaction
+from bus.observe.tasks import Kept, Work
+from bus.retry import retried
+
+
+class Beside:
+    """One system's: work that has an end."""
+
+    def __init__(self, system: str, shared: Shared, log: Any) -> None:
+        self._system = system
+        self._shared = shared
+        self._log = log
+        self._kept: set[Kept] = set()
+
+    def see_to(self, task: str, work: Work, stream: str | None = None) -> Kept:
+        """Have *work* done."""
+        keep = partial(self._shared.tasks.keep, task, work, until_done=True, system=self._system)
+        kept = keep() if stream is None else keep(stream=stream)
+        self._kept.add(kept)
+        kept.outcome.add_done_callback(lambda _: self._kept.discard(kept))
+        return kept
+
+    async def let_go(self, sink: SharedSink) -> None:
+        """Nobody is at work on the store: have no session in it while it is looked after."""
+        try:
+            await sink.close()
+        except BusError as error:
+            self._log.warning("not-closed", code=error.code)
+
+    def cancel(self) -> None:
+        """Leave what is not done."""
+        for kept in list(self._kept):
+            kept.cancel()
+
+
+class Withdrawal:
+    """Takes away what a system's store holds and may no longer; again until it is done."""
+
+    def __init__(self, system: str, shared: Shared, beside: Beside, log: Any) -> None:
+        self._system = system
+        self._shared = shared
+        self._beside = beside
+        self._log = log
+        self._under_way: Kept | None = None
+        self.withdraw: Withdraw | None = None
+        """None where what the system may have is not known: then nothing is taken away."""
+
+    def begin(self, after: Sequence[Kept] = ()) -> None:
+        """Anew, once *after* is done."""
+        if self._under_way is not None:
+            self._under_way.cancel()
+        self._shared.lanes.not_withdrawn.pop(self._system, None)
+        if (withdraw := self.withdraw) is not None:
+            self._under_way = self._beside.see_to(
+                "withdrawal", partial(self._take_away, withdraw, after)
+            )
+
+    async def _take_away(self, withdraw: Withdraw, after: Sequence[Kept]) -> None:
+        if after:
+            await asyncio.wait([kept.outcome for kept in after])
+        settings, owed = self._shared.settings, self._shared.lanes.not_withdrawn
+
+        async def act() -> Sequence[str]:
+            try:
+                gone = await withdraw()
+            except BusError as error:
+                owed[self._system] = error.code
+                self._log.error("not-withdrawn", code=error.code, reason=error.message)
+                if error.reaction is not Reaction.RETRY:
+                    return ()
+                raise
+            owed.pop(self._system, None)
+            return gone
+
+        async def wait(_: BusError, length: timedelta) -> None:
+            await self._shared.clock.sleep(length)
+
+        for stream in await retried(act, BackOff(settings.retry_first, settings.retry_most), wait):
+            self._log.warning("stream-withdrawn", stream=stream)

@@ -1,0 +1,107 @@
+"""What others may ask of one system's lanes and of the consumer that feeds them."""
+
+from __future__ import annotations
+
+import asyncio
+
+from bus.broker import Consumer, Place
+from bus.connect import Sink
+from bus.deliver.abreast import LaneOfStore, Marks
+from bus.deliver.beside import Withdrawal
+from bus.deliver.roster import Roster
+from bus.deliver.shared import Shared
+from bus.deliver.telling import Telling
+from bus.errors import LaneLost, StoreWentBack
+from bus.model import Mark
+
+
+class ConsumerFacade:
+    """What one lane asks of the consumer that it shares."""
+
+    def __init__(
+        self,
+        place: Place,
+        roster: Roster,
+        consumer: Consumer,
+        telling: Telling,
+        room: asyncio.Event,
+    ) -> None:
+        self._place = place
+        self._roster = roster
+        self._consumer = consumer
+        self._telling = telling
+        self._room = room
+
+    async def ends(self) -> tuple[int, int]:
+        begin = await self._consumer.beginning_offsets([self._place])
+        end = await self._consumer.end_offsets([self._place])
+        return begin[self._place], end[self._place]
+
+    def seek(self, offset: int) -> None:
+        if self._place in self._roster.lanes:
+            self._consumer.seek(self._place, offset)
+
+    def pause(self) -> None:
+        if self._place in self._roster.lanes:
+            self._consumer.pause(self._place)
+        self._room.set()
+
+    def resume(self) -> None:
+        if self._place in self._roster.lanes:
+            self._consumer.resume(self._place)
+
+    def done(self, offset: int) -> None:
+        self._telling.done(self._place, offset)
+
+    def has_room(self) -> None:
+        self._room.set()
+
+
+class LanesOfStore:
+    """A system's lanes, as who looks at their store needs to know and to tell them."""
+
+    def __init__(
+        self, roster: Roster, shared: Shared, consumer: Consumer, withdrawal: Withdrawal
+    ) -> None:
+        self._roster = roster
+        self._shared = shared
+        self._consumer = consumer
+        self._withdrawal = withdrawal
+
+    @property
+    def is_any_at_work(self) -> bool:
+        return bool(self._roster.at_work)
+
+    def make_sink(self) -> Sink:
+        return next(iter(self._roster.feeds.values())).sink()
+
+    def marks(self) -> Marks:
+        found = {}
+        for place, lane in self._roster.at_work.items():
+            if (mark := lane.mark) is not None:
+                found[self._roster.streams[place[0]], place[1]] = mark
+        return found
+
+    def has_moved(self, lane: LaneOfStore) -> None:
+        for place, found in self._roster.at_work.items():
+            if (self._roster.streams[place[0]], place[1]) == lane:
+                found.ask_anew(LaneLost("the store says that this lane stands elsewhere"))
+
+    def went_back(self) -> None:
+        for sink in self._roster.sinks.values():
+            sink.reopen()
+        for lane in self._roster.at_work.values():
+            lane.ask_anew(StoreWentBack("the store went back; its lanes ask it anew"))
+        self._withdrawal.begin()
+        self._shared.metrics.went_back(self._roster.system)
+
+    async def protection_ends(self) -> Marks:
+        roster = self._roster
+        topics = {feed.topic for feed in roster.feeds.values() if feed.view.protects}
+        topics -= {topic for topic in topics if roster.pause_of((topic, 0)) is not None}
+        if not topics:
+            return {}
+        counts = await self._shared.broker.partitions(sorted(topics))
+        places = [(topic, n) for topic, count in counts.items() for n in range(count)]
+        ends = await self._consumer.end_offsets(places)
+        return {(roster.streams[topic], n): Mark(end, None) for (topic, n), end in ends.items()}

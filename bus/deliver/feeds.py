@@ -1,0 +1,29 @@
+"""What a system may have: streams, each with its view, its reader and its store."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta, timezone
+
+from bus.catalog.reading import Reads
+from bus.connect import Sink
+from bus.model import View
+
+JAPAN = timezone(timedelta(hours=9))  # where a subscription's day begins and ends
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """One stream for one system: what it may see, where it is, who reads and who writes it."""
+
+    view: View
+    topic: str
+    reader: Reads
+    sink: Callable[[], Sink]
+    expires_on: date | None = None
+    """The last day on which the subscription lets this stream out."""
+
+
+Withdraw = Callable[[], Awaitable[Sequence[str]]]
+"""Takes away what a system's store holds of streams that it may no longer have; which they were."""

@@ -1,0 +1,117 @@
+"""How lanes stop, and that it is said; how everything is let go of in time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from bus.broker import Consumer, Place
+from bus.deliver.beside import Beside
+from bus.deliver.lane import Lane
+from bus.deliver.roster import LOOK_AGAIN, Roster, end
+from bus.deliver.shared import Shared, SharedSink
+from bus.errors import BusError
+
+DEFECT = "RK-000"
+
+
+class Stops:
+    """Says of one system's lanes that they have stopped: in the log, to whoever asks, for good."""
+
+    def __init__(self, roster: Roster, shared: Shared, beside: Beside, log: Any) -> None:
+        self._roster = roster
+        self._shared = shared
+        self._beside = beside
+        self._log = log
+
+    def log_of(self, place: Place) -> Any:
+        """The log, with the lane in each line."""
+        return self._log.bind(stream=self._roster.streams[place[0]], partition=place[1])
+
+    def see_out(self, lane: Lane, task: asyncio.Task[None]) -> None:
+        """End a lane; while its store is away it has nothing in hand that is worth waiting for."""
+
+        async def look() -> None:
+            while not task.done():
+                end(lane, task)
+                await asyncio.wait({task}, timeout=LOOK_AGAIN.total_seconds())
+
+        self._beside.see_to("pause", look, lane.state.stream)
+
+    def on_error(self, place: Place, error: BusError) -> None:
+        """It waits for a person."""
+        state = self._roster.state(place)
+        where = error.where.get("offset")
+        offset = where if isinstance(where, int) else state.offset
+        state.stops(error.code, self._shared.clock.now())
+        self.log_of(place).error(
+            "lane-stopped", code=error.code, reason=error.message, offset=offset
+        )
+        self._shared.operations.stopped(self._roster.name(place), error.code, offset)
+
+    def on_defect(self, place: Place, error: BaseException, again: Callable[[], None]) -> None:
+        """A defect of ours: a lane that has stopped, and another one after a while."""
+        state, name = self._roster.state(place), self._roster.name(place)
+        state.stops(DEFECT, self._shared.clock.now())
+        wait = self._shared.tasks.fell("lane", error, **name._asdict())
+        self._shared.operations.stopped(name, DEFECT, state.offset)
+
+        async def open_again() -> None:
+            await asyncio.sleep(wait.total_seconds())
+            again()
+
+        self._beside.see_to("again", open_again, name.stream)
+
+
+class Targets:
+    """What the logs held when somebody first asked whether everything is delivered."""
+
+    def __init__(self, roster: Roster, consumer: Consumer) -> None:
+        self._roster = roster
+        self._consumer = consumer
+        self._ends: Mapping[Place, int] | None = None
+
+    def forget(self) -> None:
+        """There is another lane: it is asked anew."""
+        self._ends = None
+
+    async def are_passed(self) -> bool:
+        """Whether every lane has passed it."""
+        if self._ends is None:
+            self._ends = await self._consumer.end_offsets(list(self._roster.lanes))
+        for place, (lane, task) in list(self._roster.lanes.items()):
+            if task.done():
+                continue  # stopped or paused: it waits for a person
+            target = self._ends[place]
+            if not lane.is_idle or await self._consumer.position(place) < target:
+                return False
+        return True
+
+
+async def ended(tasks: Collection[asyncio.Task[None]], within: float) -> int:
+    """Wait for *tasks*, and no longer than so many seconds; how many had to be cancelled."""
+    if not tasks:
+        return 0
+    _, late = await asyncio.wait(tasks, timeout=within)
+    for task in late:
+        task.cancel()
+    if late:
+        await asyncio.wait(late)
+    return len(late)
+
+
+async def closed(consumer: Consumer, sinks: Sequence[SharedSink], within: float) -> list[BusError]:
+    """Leave the group and let go of the stores; whoever does not answer in time is left."""
+    closing = [asyncio.ensure_future(consumer.close())]
+    closing += [asyncio.ensure_future(sink.close()) for sink in sinks]
+    done, late = await asyncio.wait(closing, timeout=within)
+    for task in late:
+        task.cancel()
+    errors = []
+    for task in done:
+        if isinstance(error := task.exception(), BusError):
+            errors.append(error)
+        else:
+            task.result()
+    return errors
