@@ -14,8 +14,8 @@ from bus.broker import TopicSpec
 from bus.broker.topics import Shape, specs
 from bus.catalog import Catalog
 from bus.catalog import load as load_catalog
-from bus.deliver.feeds import JAPAN
 from bus.errors import BusError
+from bus.hosting.feeds import JAPAN
 from bus.model import Edition, Severity
 from bus.policy import in_force, read_subscriptions
 from bus.settings import Settings

@@ -24,11 +24,11 @@ from bus.catalog.memory import keep_freed
 from bus.catalog.reading import Reads
 from bus.catalog.wire import Reader
 from bus.clock import SystemClock
-from bus.deliver.delivery import Delivery
-from bus.deliver.host import host, ill, observe, shared
 from bus.deliver.reading import Remembering
 from bus.deliver.shared import Shared
 from bus.errors import LaneError, RegistryUnavailable
+from bus.hosting.delivery import Delivery
+from bus.hosting.host import host, ill, observe, shared
 from bus.observe import http
 from bus.observe.metrics import Metrics
 from bus.policy import LEDGER, read_subscriptions
@@ -67,7 +67,7 @@ async def sharing(
 async def delivering(
     settings: Settings, cluster: Broker, systems: Sequence[str] = ()
 ) -> AsyncIterator[tuple[Shared, list[Delivery]]]:
-    """The deliveries of *systems* in this process, ready for :func:`bus.deliver.host.host`.
+    """The deliveries of *systems* in this process, ready for :func:`bus.hosting.host.host`.
 
     Raises:
         ConfigurationError: No system can be hosted as it is configured.

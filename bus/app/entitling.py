@@ -10,10 +10,10 @@ from bus.app.configured import this_day
 from bus.app.systems import feeds, refuse, store
 from bus.catalog import Catalog
 from bus.catalog.reading import Reads
-from bus.deliver.delivery import Delivery
-from bus.deliver.feeds import Feed, Withdraw
 from bus.deliver.shared import Shared
 from bus.errors import BusError, ConfigurationError, PolicyError
+from bus.hosting.delivery import Delivery
+from bus.hosting.feeds import Feed, Withdraw
 from bus.model import MaskKey
 from bus.policy import LEDGER, InForce, Reading, in_force
 from bus.settings import SystemConnection

@@ -14,7 +14,6 @@ from pydantic_core import ErrorDetails
 from bus.catalog import Catalog
 from bus.catalog.reading import Reads
 from bus.connect import UNFIT, BusKept, Sink, insist_on_fit
-from bus.deliver.feeds import Feed
 from bus.errors import (
     BusError,
     ConfigurationError,
@@ -23,6 +22,7 @@ from bus.errors import (
     PolicyError,
     SettingsRefused,
 )
+from bus.hosting.feeds import Feed
 from bus.ledger import SCHEMA, TABLE_PREFIX
 from bus.ledger.feed import LedgerFeed
 from bus.ledger.keeper import LedgerKeeper

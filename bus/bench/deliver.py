@@ -14,10 +14,10 @@ from bus.broker import Broker
 from bus.catalog.wire import Reader
 from bus.clock import SystemClock
 from bus.connect import Capabilities
-from bus.deliver.delivery import Delivery
-from bus.deliver.feeds import Feed
-from bus.deliver.host import host, shared
 from bus.errors import Unready
+from bus.hosting.delivery import Delivery
+from bus.hosting.feeds import Feed
+from bus.hosting.host import host, shared
 from bus.model import Applied, Checkpoint, Mark, Stream, View, rows_in
 from bus.model import Delivery as Given
 from bus.observe.metrics import Metrics

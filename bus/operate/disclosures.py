@@ -8,8 +8,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from bus.access import number_form
-from bus.deliver.feeds import JAPAN
 from bus.errors import ConfigurationError, UnknownName
+from bus.hosting.feeds import JAPAN
 from bus.ledger import paper
 from bus.ledger.provided import Mark, Period, Provided
 from bus.ledger.provisions import Provision, Provisions, RecordedView, SystemProvisions

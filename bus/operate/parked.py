@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 from bus.control.parked import ParkedIndex
 from bus.control.unread import Unread
-from bus.deliver.overdue import overdue_after
 from bus.errors import ConfigurationError, UnknownName
+from bus.hosting.overdue import overdue_after
 from bus.model import ExceptionState, LaneName, ParkedEvent
 from bus.model.deed import Act
 from bus.model.number import comparable_key

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from bus.app.configured import granted, this_day
-from bus.deliver.overdue import overdue_after
 from bus.errors import Unavailable
+from bus.hosting.overdue import overdue_after
 from bus.ledger import Ledger, Reach
 from bus.ledger.logtimes import logged_at
 from bus.ledger.reach import EventPlace, timed

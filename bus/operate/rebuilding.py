@@ -11,9 +11,9 @@ from bus.app.entitling import Entitling
 from bus.app.mask_keys import mask_keys
 from bus.app.systems import connections
 from bus.connect import Fresh, Left
-from bus.deliver.feeds import Feed
 from bus.deliver.shared import Shared
 from bus.errors import ConfigurationError
+from bus.hosting.feeds import Feed
 from bus.model.deed import Act
 from bus.operate.deeds import Order, Planned
 from bus.operate.jobs import Progress, Told

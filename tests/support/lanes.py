@@ -23,12 +23,12 @@ from bus.catalog.single import encode_one
 from bus.catalog.wire import Reader, frame
 from bus.clock import Clock
 from bus.control.testimony import prove_position
-from bus.deliver.delivery import Delivery
-from bus.deliver.feeds import Feed
-from bus.deliver.host import shared
 from bus.deliver.shared import Shared
 from bus.deliver.state import LaneState, LaneStatus
 from bus.errors import RegistryUnavailable, SchemaUnknown
+from bus.hosting.delivery import Delivery
+from bus.hosting.feeds import Feed
+from bus.hosting.host import shared
 from bus.model import (
     Checkpoint,
     LaneName,

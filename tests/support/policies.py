@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 
-from bus.deliver.delivery import Delivery
-from bus.deliver.feeds import Feed
 from bus.errors import BusError
+from bus.hosting.delivery import Delivery
+from bus.hosting.feeds import Feed
 from bus.model import Edition, View, digest_of
 from bus.policy import compile_view, in_force, last_day, read_subscriptions
 from tests.support.lanes import CATALOG, TODAY, Hosted, Town

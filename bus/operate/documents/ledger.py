@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from bus.connect import Left
-from bus.deliver.feeds import Feed
+from bus.hosting.feeds import Feed
 from bus.ledger.anchor import Anchor
 from bus.ledger.deeds import RecordedDeed
 from bus.ledger.prune import Pruned

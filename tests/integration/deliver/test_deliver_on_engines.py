@@ -13,8 +13,8 @@ from psycopg.rows import dict_row
 from pydantic import SecretStr
 
 from bus.broker import Message
-from bus.deliver.host import follow
 from bus.deliver.state import LaneStatus
+from bus.hosting.host import follow
 from bus.model import LaneName, Operation, OperationState
 from connectors.postgres.sink import PostgresOptions, PostgresSink
 from tests.support.changes import MUNICIPALITY

@@ -20,8 +20,8 @@ import pytest
 from psycopg.rows import dict_row
 from pydantic import SecretStr
 
-from bus.deliver.host import follow
 from bus.deliver.state import LaneStatus
+from bus.hosting.host import follow
 from bus.local.folder import Folder
 from bus.local.ports import free_port
 from bus.settings import Settings

@@ -10,8 +10,8 @@ import pytest
 
 from bus import app
 from bus.catalog import load
-from bus.deliver.delivery import Delivery
-from bus.deliver.host import shared
+from bus.hosting.delivery import Delivery
+from bus.hosting.host import shared
 from bus.model import Keeping
 from bus.observe.metrics import Metrics
 from bus.policy import check_subscriptions, read_subscriptions

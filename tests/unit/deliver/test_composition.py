@@ -14,8 +14,8 @@ from structlog.testing import capture_logs
 
 from bus import app
 from bus.app.systems import Hosted, refuse, store
-from bus.deliver.feeds import Feed
 from bus.errors import ConfigurationError, NotEntitled, SettingsRefused
+from bus.hosting.feeds import Feed
 from bus.model import MaskKey, MaskKind
 from bus.policy import Subscription, read_subscription
 from bus.rebuild.rebuild import staging

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from bus.deliver.delivery import Delivery
-from bus.deliver.feeds import Feed
-from bus.deliver.host import ill, observe
 from bus.deliver.state import LaneStatus
 from bus.errors import ConfigurationError, NotEntitled
+from bus.hosting.delivery import Delivery
+from bus.hosting.feeds import Feed
+from bus.hosting.host import ill, observe
 from bus.model import Applied, OperationState, View
 from bus.model import Delivery as Given
 from connectors.memory.sink import MemoryOptions, MemorySink

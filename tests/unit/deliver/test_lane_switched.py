@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from bus.deliver.host import ill
 from bus.deliver.state import LaneStatus
+from bus.hosting.host import ill
 from tests.support.lanes import Town, hosted
 from tests.support.policies import Policies, fields_are, text_of, tiled
 from tests.unit.deliver.test_lane_paused import Slow

@@ -24,10 +24,10 @@ from bus.broker.memory import MemoryBroker
 from bus.catalog import Catalog, load
 from bus.catalog.wire import Reader
 from bus.clock import SystemClock
-from bus.deliver.delivery import Delivery
-from bus.deliver.host import host, shared
 from bus.demo.run import SEED
 from bus.demo.story import scenes
+from bus.hosting.delivery import Delivery
+from bus.hosting.host import host, shared
 from bus.model import Change, ChangeRecord
 from bus.observe.metrics import Metrics
 from bus.policy import read_subscriptions

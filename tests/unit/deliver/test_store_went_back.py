@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from bus.clock import SystemClock
-from bus.deliver import abreast
-from bus.deliver.host import follow
 from bus.deliver.state import LaneStatus
+from bus.hosting import abreast
+from bus.hosting.host import follow
 from bus.settings import Settings
 from connectors.memory.sink import MemoryStore
 from tests.support.lanes import Hosted, Town, hosted, until

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from bus.deliver.host import ill, observe
-from bus.deliver.overdue import Overdue
+from bus.hosting.host import ill, observe
+from bus.hosting.overdue import Overdue
 from tests.support.lanes import Hosted, Town, hosted
 
 SYSTEM = "child_allowance"

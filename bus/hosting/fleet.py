@@ -22,20 +22,20 @@ from functools import partial
 import structlog
 
 from bus.broker import Consumer, Fetched, Place
-from bus.deliver.abreast import Abreast
-from bus.deliver.beside import Beside, Withdrawal
-from bus.deliver.facade import ConsumerFacade, LanesOfStore
-from bus.deliver.feeds import JAPAN, Feed, Withdraw
-from bus.deliver.fleet_table import Deed, Event, deed
 from bus.deliver.kit import Kit
 from bus.deliver.lane import Lane
 from bus.deliver.pulse import StorePulse
-from bus.deliver.roster import Roster, end
 from bus.deliver.shared import Shared, SharedSink
-from bus.deliver.stopping import Stops, Targets, closed, ended
-from bus.deliver.switching import Switching
-from bus.deliver.telling import Telling
 from bus.errors import BusError, NotEntitled
+from bus.hosting.abreast import Abreast
+from bus.hosting.beside import Beside, Withdrawal
+from bus.hosting.facade import ConsumerFacade, LanesOfStore
+from bus.hosting.feeds import JAPAN, Feed, Withdraw
+from bus.hosting.fleet_table import Deed, Event, deed
+from bus.hosting.roster import Roster, end
+from bus.hosting.stopping import Stops, Targets, closed, ended
+from bus.hosting.switching import Switching
+from bus.hosting.telling import Telling
 from bus.model import Operation, OperationState
 
 _EXPIRED = "the subscription has expired"

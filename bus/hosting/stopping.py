@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from bus.broker import Consumer, Place
-from bus.deliver.beside import Beside
 from bus.deliver.lane import Lane
-from bus.deliver.roster import LOOK_AGAIN, Roster, end
 from bus.deliver.shared import Shared, SharedSink
 from bus.errors import BusError
+from bus.hosting.beside import Beside
+from bus.hosting.roster import LOOK_AGAIN, Roster, end
 
 DEFECT = "RK-000"
 

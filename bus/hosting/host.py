@@ -25,12 +25,12 @@ from bus.control.parked import ParkedIndex
 from bus.control.receipts import Receipts
 from bus.control.testimony import SaidReceipts, Testimony
 from bus.control.views import Views
-from bus.deliver.delivery import Delivery
-from bus.deliver.overdue import Overdue
 from bus.deliver.pulse import Pulse
 from bus.deliver.shared import Shared
 from bus.deliver.state import Lanes, LaneStatus
 from bus.errors import BrokerUnavailable, BusError, Reaction
+from bus.hosting.delivery import Delivery
+from bus.hosting.overdue import Overdue
 from bus.log.internal import InternalTopic
 from bus.model import Stream
 from bus.observe.metrics import Metrics

@@ -9,9 +9,9 @@ from functools import partial
 from typing import Any
 
 from bus.backoff import BackOff
-from bus.deliver.feeds import Withdraw
 from bus.deliver.shared import Shared, SharedSink
 from bus.errors import BusError, Reaction
+from bus.hosting.feeds import Withdraw
 from bus.observe.tasks import Kept, Work
 from bus.retry import retried
 

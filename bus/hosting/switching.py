@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from bus.broker import Consumer, Place
-from bus.deliver.beside import Beside
-from bus.deliver.feeds import Feed
-from bus.deliver.roster import LOOK_AGAIN, Roster, end
 from bus.deliver.state import LaneStatus
 from bus.errors import NotEntitled
+from bus.hosting.beside import Beside
+from bus.hosting.feeds import Feed
+from bus.hosting.roster import LOOK_AGAIN, Roster, end
 from bus.observe.tasks import Kept
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bus.deliver.fleet_table import TABLE, Deed, Event, Situation, Want, deed, wanted
+from bus.hosting.fleet_table import TABLE, Deed, Event, Situation, Want, deed, wanted
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")

@@ -6,12 +6,12 @@ import asyncio
 
 from bus.broker import Consumer, Place
 from bus.connect import Sink
-from bus.deliver.abreast import LaneOfStore, Marks
-from bus.deliver.beside import Withdrawal
-from bus.deliver.roster import Roster
 from bus.deliver.shared import Shared
-from bus.deliver.telling import Telling
 from bus.errors import LaneLost, StoreWentBack
+from bus.hosting.abreast import LaneOfStore, Marks
+from bus.hosting.beside import Withdrawal
+from bus.hosting.roster import Roster
+from bus.hosting.telling import Telling
 from bus.model import Mark
 
 

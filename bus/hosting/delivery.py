@@ -3,7 +3,7 @@
 The group only deals partitions out; where a lane starts is its store's word. A lane is fed while
 it has room, so that one that is slow does not hold up the others, and paused while it cannot get
 on. Offsets are told to the group about once a second: they are for lag tools, and nothing reads
-them back. How lanes begin, stand and end is in :mod:`bus.deliver.fleet`.
+them back. How lanes begin, stand and end is in :mod:`bus.hosting.fleet`.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import structlog
 
 from bus.backoff import BackOff
 from bus.broker import Consumer, Place, group_of
-from bus.deliver.feeds import Feed, Withdraw
-from bus.deliver.fleet import Fleet
-from bus.deliver.roster import Roster
 from bus.deliver.shared import Shared
 from bus.deliver.state import LaneState
 from bus.errors import BusError, Reaction
+from bus.hosting.feeds import Feed, Withdraw
+from bus.hosting.fleet import Fleet
+from bus.hosting.roster import Roster
 from bus.observe.runner import this_process
 
 _log = structlog.get_logger("renkei.deliver")

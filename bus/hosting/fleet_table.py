@@ -2,7 +2,7 @@
 
 A partition stands in one of a few ways (:class:`Situation`), and of its stream something is wanted
 (:class:`Want`). What is to be done when an event comes (:class:`Event`) is looked up; doing it is
-:mod:`bus.deliver.fleet`. The table is drawn in ``docs/architecture.md``, and a test holds the
+:mod:`bus.hosting.fleet`. The table is drawn in ``docs/architecture.md``, and a test holds the
 drawing to it cell by cell.
 """
 

@@ -7,11 +7,11 @@ from datetime import date, timedelta
 
 import pytest
 
-from bus.deliver.delivery import Delivery
-from bus.deliver.feeds import Feed
-from bus.deliver.host import host, ill, observe, shared
 from bus.deliver.state import LaneStatus
 from bus.errors import ConfigurationError, NotEntitled
+from bus.hosting.delivery import Delivery
+from bus.hosting.feeds import Feed
+from bus.hosting.host import host, ill, observe, shared
 from bus.observe.metrics import Metrics
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 from tests.support.lanes import CATALOG, Town, hosted, view_of

@@ -13,24 +13,24 @@ import pytest
 
 from bus.broker import TopicSpec
 from bus.control.fence import Fence
-from bus.deliver import host as hosting
-from bus.deliver.abreast import Abreast
-from bus.deliver.delivery import Delivery
-from bus.deliver.feeds import Feed
-from bus.deliver.fleet import Fleet
-from bus.deliver.host import host
 from bus.deliver.lane import Lane
-from bus.deliver.overdue import Overdue
 from bus.deliver.pipeline import Pipeline
 from bus.deliver.shared import Shared, SharedSink
-from bus.deliver.telling import Telling
 from bus.errors import ConfigurationError
+from bus.hosting import host as hosting
+from bus.hosting.abreast import Abreast
+from bus.hosting.delivery import Delivery
+from bus.hosting.feeds import Feed
+from bus.hosting.fleet import Fleet
+from bus.hosting.host import host
+from bus.hosting.overdue import Overdue
+from bus.hosting.telling import Telling
 from bus.log.internal import InternalTopic
 from bus.model import Operation, OperationState
 from bus.observe import http
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 from tests.support.lanes import Town, view_of
-from tests.unit.deliver.test_host import feed, opened
+from tests.unit.hosting.test_host import feed, opened
 
 SYSTEM = "child_allowance"
 ONE, TWO, THREE = "000000000000001", "000000000000002", "000000000000003"

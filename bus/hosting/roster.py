@@ -1,6 +1,6 @@
 """Which partitions of one system are ours, their lanes, and what the system may have: to be asked.
 
-Plain facts; what is done about them is :mod:`bus.deliver.fleet`.
+Plain facts; what is done about them is :mod:`bus.hosting.fleet`.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from bus.broker import Place
-from bus.deliver.feeds import JAPAN, Feed
-from bus.deliver.fleet_table import Situation, Want, wanted
 from bus.deliver.lane import Lane
 from bus.deliver.shared import Shared, SharedSink
 from bus.deliver.state import LaneState, LaneStatus
+from bus.hosting.feeds import JAPAN, Feed
+from bus.hosting.fleet_table import Situation, Want, wanted
 from bus.model import LaneName, Operation, View
 
 LOOK_AGAIN = timedelta(seconds=1)
