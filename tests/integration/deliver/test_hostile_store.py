@@ -42,6 +42,7 @@ SOON = 90.0
 TRIES = 150  # sleeps of the process after which a lane that tries again is one that waits
 
 FORGED = "RK-507"
+FALSE = "RK-509"  # no word of the bus
 UNFIT = "RK-100"  # the tables are not what the bus can work with
 UNREADY = "RK-410"  # they may be again
 AHEAD = "RK-408"  # the store says that it knows of newer protections
@@ -92,6 +93,7 @@ class Vendor:
             tables = connection.execute(
                 "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n"
                 " ON n.oid = c.relnamespace WHERE c.relkind = 'r'"
+                " AND c.relpersistence <> 't'"  # a session's own, gone with it
                 " AND n.nspname NOT IN ('pg_catalog', 'information_schema')"
             ).fetchall()
             return "".join(
@@ -179,23 +181,23 @@ TRICKS: Mapping[str, tuple[str, Collection[str]]] = {
         POSITION + """receipt = receipt || '{"rows": {"a": [1e999]}, "more": null}'""", {FORGED}),
     "a receipt is huge": (
         POSITION + "receipt = jsonb_set(receipt, '{digest}', to_jsonb(repeat('x', 20000000)))",
-        {FORGED},
+        {FALSE},  # found before it is read
     ),
     "an offset is a text": (
         'ALTER TABLE linkage.renkei_position ALTER "offset" TYPE text', {UNFIT, FORGED}),
     "a partition is a text": (
         "ALTER TABLE linkage.renkei_position ALTER partition TYPE text", {UNFIT, FORGED}),
-    "a time is endless": (POSITION + "applied_at = 'infinity'", {UNFIT, FORGED}),
+    "a time is endless": (POSITION + "applied_at = 'infinity'", {FALSE}),
     "a time is a text": (
         "ALTER TABLE linkage.renkei_position ALTER applied_at TYPE text", {UNFIT, FORGED}),
     # what protects
     "the fence is far ahead": (
         """UPDATE linkage.renkei_fence SET reached = '{"protection/0": 99999}'""",
-        {AHEAD, GOES_ON},
+        {FALSE},
     ),
     "the fence is forgotten": (
         "UPDATE linkage.renkei_fence SET reached = '{}', cluster_id = NULL", {GOES_ON}),
-    "the fence is a list": ("UPDATE linkage.renkei_fence SET reached = '[]'", {UNFIT, "RK-202"}),
+    "the fence is a list": ("UPDATE linkage.renkei_fence SET reached = '[]'", {FALSE}),
     "the fence is gone": ("DELETE FROM linkage.renkei_fence", {GOES_ON, AHEAD}),
     "nothing is withheld": ("DELETE FROM linkage.renkei_withheld", {GOES_ON}),
     "a catalogue is to be emptied": (
