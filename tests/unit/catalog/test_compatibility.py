@@ -145,6 +145,7 @@ def without_units(schema: Any) -> Any:
     return schema
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(pair=pairs(), data=st.data())
 def test_what_we_call_readable_is_read(
@@ -161,6 +162,7 @@ def test_what_we_call_readable_is_read(
     assert set(by_avro(reader, writer, payload)) == {f["name"] for f in reader["fields"]}
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(pair=pairs())
 def test_what_we_call_unreadable_has_a_value_that_is_not_read(

@@ -20,6 +20,7 @@ main.main()
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_no_traceback() -> None:
     """Also before the command itself has begun."""
     done = subprocess.run(

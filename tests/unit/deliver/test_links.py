@@ -41,6 +41,8 @@ from connectors.memory.sink import MemoryStore
 from tests.support.keys import Pocket
 from tests.support.lanes import CATALOG, TODAY, FixedRegistry
 
+pytestmark = pytest.mark.slow
+
 AT = datetime.fromisoformat("2026-11-24T10:00:00+09:00")
 HERE = Path(__file__).parent / "links"
 COLLECTION, ATENA, SUPPLEMENT = (

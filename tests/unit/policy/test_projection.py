@@ -186,6 +186,7 @@ def walk(value: Any, path: list[str]) -> Any:
     return walk(value[path[0]], path[1:])
 
 
+@pytest.mark.slow
 @settings(max_examples=250, deadline=None)
 @given(cases())
 def test_projection_is_the_reference(case: Case) -> None:

@@ -93,7 +93,12 @@ EDITS: dict[str, tuple[Callable[[Path], None], str]] = {
 }
 
 
-@pytest.mark.parametrize("edit", EDITS)
+FIRST, *OTHERS = EDITS
+
+
+@pytest.mark.parametrize(
+    "edit", [FIRST, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)]
+)
 def test_a_change_of_any_source_is_noticed(
     edit: str, app: typer.Typer, folder: Path, built: Path
 ) -> None:

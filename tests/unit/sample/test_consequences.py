@@ -66,7 +66,7 @@ async def accept(publisher: Publisher, change: Change) -> None:
     assert outcome.is_published
 
 
-@pytest.mark.parametrize("population", [1_000, 2_500])
+@pytest.mark.parametrize("population", [1_000, pytest.param(2_500, marks=pytest.mark.slow)])
 async def test_the_story_is_accepted_and_everybody_publishes(
     publisher: Publisher, catalog: Catalog, population: int
 ) -> None:

@@ -104,6 +104,7 @@ def test_every_published_stream_has_records(catalog: Catalog, rows: Rows) -> Non
         assert len({number_of(row) for row in held}) == len(held), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", ALL_STREAMS)
 def test_nothing_is_wrong_or_doubtful(catalog: Catalog, stream: str) -> None:
     """Every check of the publisher, warnings included; but for a birth on a day of no calendar."""
