@@ -24,7 +24,7 @@ demo: setup  ## the main job: a change entered once is in sixteen systems
 	$(BIN)/renkei demo
 
 test: setup  ## all tests, on the real engines
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-fast: $(READY)  ## the tests that need no engine, without the long runs of seeds: a minute
 	$(BIN)/python -m pytest -m "not service and not slow"
