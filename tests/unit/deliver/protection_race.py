@@ -24,6 +24,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -57,6 +58,7 @@ Rows = Callable[[str], Iterator[Mapping[str, Any]]]  # of a stream, in a store
 Reached = Callable[[str], int]  # log -> as of where coverage is applied in a store
 
 
+@cache
 def view_of(system: str, stream: str) -> View:
     """Everything of a stream, with locations withheld."""
     grants = SUBSCRIPTIONS[SYSTEM].streams

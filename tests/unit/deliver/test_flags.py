@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 
 import pytest
 
@@ -22,6 +23,7 @@ given = pytest.mark.parametrize(
 )
 
 
+@cache
 def bare(system: str, stream: str) -> View:
     """A system's view of a stream without what says where somebody is."""
     view = view_of(system, stream)
