@@ -94,13 +94,14 @@ def supervise(
     then: Callable[[], None] = nothing,
 ) -> None:
     """Run a supervisor in this process; stop it when *until* holds again after *then*."""
-    me = os.getpid()
+    me, has_ended = os.getpid(), threading.Event()
 
     def drive() -> None:
         for act in (then, lambda: os.kill(me, signal.SIGTERM)):
             deadline = time.monotonic() + 20
             while not until() and time.monotonic() < deadline:
-                time.sleep(0.01)
+                if has_ended.wait(0.01):
+                    return  # it failed: a signal now would end the run of tests
             act()
 
     driver = threading.Thread(target=drive)
@@ -109,6 +110,7 @@ def supervise(
     try:
         supervisor.run()
     finally:
+        has_ended.set()
         driver.join()
 
 
