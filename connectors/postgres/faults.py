@@ -36,13 +36,20 @@ _READ_ONLY = "25006"  # a standby that is not (yet) the primary
 _IDLE_TOO_LONG = "25P03"  # our own time limit on a transaction that stands still
 
 _KNOWN = {
+    "25006": "the server takes no writes: it is a standby, or its disk is read-only",
+    "28000": "the role does not exist there, or may not log in",
     "42501": "the role lacks a right on the table",
+    "42704": "a type, a collation or a role that the table names is not there",
+    "42804": "a column of the table has another type than the view's",
+    "42883": "a function that the table needs, its trigger's or a default's, is not there",
     "42703": "the table lacks a column of the view",
     "42P01": "the table is not there",
     "42P10": "the table lacks its unique key",
     "3D000": "the database is not there",
     "3F000": "the schema is not there",
     "53100": "the disk of the database is full",
+    "53300": "the server has no connection left for us: raise max_connections",
+    "57P03": "the server is starting or stopping",
 }
 """What operators meet most, in words that say what to mend."""
 
