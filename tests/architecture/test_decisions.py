@@ -15,7 +15,7 @@ def test_each_decision_is_in_the_index_once() -> None:
         (file.name, file.read_text(encoding="utf-8").splitlines()[0].removeprefix("# "))
         for file in sorted(FOLDER.glob("[0-9]*.md"))
     ]
-    assert sorted(listed) == records, "put each record under its subject in docs/decisions/README.md"
+    assert sorted(listed) == records, "put each under its subject in docs/decisions/README.md"
 
 
 def test_each_record_says_its_number_and_its_state() -> None:
