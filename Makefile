@@ -20,8 +20,15 @@ $(READY): requirements/lock.txt pyproject.toml
 setup: $(READY)  ## make the virtual environment and fetch the engines
 	$(BIN)/renkei local fetch
 
-demo: setup  ## the main job: a change entered once is in sixteen systems
-	$(BIN)/renkei demo
+# make takes --keep for its own --keep-going: say what was meant, before anything is fetched.
+ifneq (,$(filter demo,$(MAKECMDGOALS)))
+ifneq (,$(findstring k,$(firstword -$(MAKEFLAGS))))
+$(error to keep the demo running: make demo KEEP=1)
+endif
+endif
+
+demo: setup  ## the main job: a change entered once is in every system that must have it; KEEP=1 keeps it running
+	$(BIN)/renkei demo $(if $(KEEP),--keep)
 
 test: setup  ## all tests, on the real engines
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder

@@ -67,6 +67,7 @@ def demo(
         with watching() as progress:
             stack.fetch(progress)
             stack.reset()
+            stack.folder.share_engines()
             with stack.running(progress):
                 try:
                     made = _run(settings, population, shown, keep=keep, as_json=as_json)
@@ -119,6 +120,7 @@ async def _run(
             )
             is_kept = True
             await told.wait()
+        err().print("stopping everything: some twenty seconds")
 
     def end() -> None:
         if is_kept:

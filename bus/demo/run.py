@@ -328,12 +328,12 @@ async def _tell_of_ends(processes: Mapping[str, Process], screen: Screen) -> Non
 def _next_steps(machines: Machines, shown: Sequence[ChangeShown]) -> Mapping[str, str]:
     database = urlsplit(machines.town.systems[LEFT])
     return {
-        "run it with --keep; then, in another terminal": (
+        "run it with --keep (make demo KEEP=1); then, in another terminal": (
             f"export RENKEI_HOME={_short(machines.settings.home)} PATH=$PWD/.venv/bin:$PATH"
         ),
         "has a change arrived?": f"renkei reach show {shown[-1].change_id}",
         "how far is everybody, how fast?": "renkei status --watch; renkei throughput --watch",
-        "one system's own rows (passwords are in run/systems.yaml there)": (
+        "one system's own rows, in the schema linkage (passwords: run/systems.yaml)": (
             f"psql postgresql://{database.username}@{database.hostname}:{database.port}"
             f"{database.path}"
         ),

@@ -98,6 +98,15 @@ class Folder:
         except OSError as error:
             raise EngineError("cannot make the data folder", folder=str(self.home)) from error
 
+    def share_engines(self) -> None:
+        """Have the data folder be like any other, also where the engines lie elsewhere: who is
+        given it alone finds them there."""
+        self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        own = self.home / "engines"
+        if not own.exists():
+            own.unlink(missing_ok=True)
+            own.symlink_to(self.engines)
+
     def log(self, name: str) -> Path:
         """The log file of an engine, or of the supervisor."""
         return self.logs / f"{name}.log"
