@@ -26,7 +26,9 @@ _KIND = {
 def diff(old: Old, new: New, as_json: Json = False) -> None:
     """Say what changes from OLD to NEW: which system gains or loses which items of which stream.
 
-    Both must be without faults. Streams and names are those of the schemas in use.
+    Of two folders a system that the second does not have loses everything; if one of them is a
+    file, only its system is compared. Both must be without faults. Streams and names are those of
+    the schemas in use.
     """
     catalog = composition.catalog(composition.settings())
     found = applying.difference(old, new, catalog)

@@ -221,13 +221,19 @@ def to_rebuild(found: Plan) -> list[tuple[str, str]]:
 
 
 def difference(old: Path, new: Path, catalog: Catalog) -> tuple[Difference, ...]:
-    """What changes from one file, or folder of files, to another.
+    """What changes from one file, or folder of files, to another. Where one of them is a file, of
+    its system alone: of the others it says nothing.
 
     Raises:
         ConfigurationError: There is none.
         FilesRefused: They have faults.
     """
-    return diff(_subscriptions(old, catalog), _subscriptions(new, catalog), catalog)
+    before, after = _subscriptions(old, catalog), _subscriptions(new, catalog)
+    if new.is_file():
+        before = {system: said for system, said in before.items() if system in after}
+    elif old.is_file():
+        after = {system: said for system, said in after.items() if system in before}
+    return diff(before, after, catalog)
 
 
 def _subscriptions(path: Path, catalog: Catalog) -> Mapping[str, Subscription]:

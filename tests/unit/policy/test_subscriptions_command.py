@@ -167,6 +167,21 @@ def test_diff_of_the_same_is_nothing(app: typer.Typer) -> None:
         assert result.stdout == "nothing changes\n"
 
 
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_diff_of_one_file_is_of_one_system(
+    app: typer.Typer, changed: Callable[..., Path], is_reversed: bool
+) -> None:
+    """Whoever changes one system copies one file: of all others it says nothing."""
+    shipped = str(Path(subscriptions.__file__).parents[2] / "schemas")
+    new = changed("light_vehicle_tax", "birth_date: birth_year", "birth_date: age_band")
+    both = [shipped, str(new / "subscriptions" / "light_vehicle_tax.yaml")]
+    both = both[::-1] if is_reversed else both
+    result = CliRunner().invoke(app, ["subscriptions", "diff", *both, "--json"])
+
+    found = {(each["system"], each["stream"]) for each in json.loads(result.stdout)}
+    assert found == {("light_vehicle_tax", "nonresident")}
+
+
 def test_diff_wants_files_without_faults(app: typer.Typer, tmp_path: Path) -> None:
     """A comparison with half a policy would be read as the whole."""
     (tmp_path / "bad.yaml").write_text("system: bad\n", encoding="utf-8")
