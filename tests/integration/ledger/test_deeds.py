@@ -1,0 +1,126 @@
+"""What operators did, and whom they looked up: recorded, proved, listed, and held to the log."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from bus.control.deeds import Journal
+from bus.errors import UnknownName
+from bus.ledger import Ledger
+from bus.ledger.chains import FindingKind
+from bus.ledger.deeds import DeedQuery, deeds_of
+from bus.ledger.provided import Period
+from bus.log.internal import InternalTopic
+from bus.model.deed import Act, Deed
+from bus.model.erasure import subject_digest
+from bus.operate.actor import Actor
+from bus.operate.deeds import Order
+from bus.operate.disclosures import disclosures_of, disclosures_page
+from bus.settings import Settings
+from tests.integration.ledger.test_custody import SUBJECTS, SYSTEM, Place, place
+from tests.support.lanes import CATALOG, MUNICIPALITY
+from tests.support.operating import Desk
+
+__all__ = ["place"]
+pytestmark = pytest.mark.service
+AT = datetime(2026, 11, 30, 1, tzinfo=UTC)
+KEY = "0123456789abcdef" * 2
+
+
+async def recorded(place: Place, *said: Deed) -> None:
+    """These deeds in the journal, and in the ledger."""
+    town, stream = place.town, CATALOG.stream("deed")
+    topic = InternalTopic(town.broker, town.producer, town.registry, stream)
+    journal = Journal(topic, town.proofs)
+    for deed in said:
+        await journal.record(deed)
+    await place.fed()
+
+
+def deed(act: Act, actor: str, *, minutes: int = 0, **more: str | int) -> Deed:
+    given = {"account": "ops", "count": 1, **more}
+    return Deed(act=act, at=AT + timedelta(minutes=minutes), actor=actor, **given)  # type: ignore[arg-type]
+
+
+async def test_deeds_are_listed_the_newest_first(place: Place) -> None:
+    """By page, act, name or account, system, person and time; each is the bus's own word."""
+    digest = subject_digest(KEY.encode(), MUNICIPALITY, SUBJECTS[0])
+    await recorded(
+        place,
+        deed(Act.PARKED_RETRY, "ops", system=SYSTEM, count=3),
+        deed(Act.DISCLOSURES_OF, "clerk", minutes=1, subject_digest=digest, reason="T-1"),
+        deed(Act.REBUILD, "ops", minutes=2, system=SYSTEM, stream="resident"),
+    )
+    ring = await place.town.proofs.ring()
+    ledger = Ledger(place.uri)
+
+    async def asked(**wanted: object) -> list[str]:
+        whole = Period()
+        query = DeedQuery(**{"first": whole.first, "after": whole.after, **wanted})  # type: ignore[arg-type]
+        found = await deeds_of(ledger, query, ring)
+        assert all(each.is_proved for each in found)
+        return [each.deed.act for each in found]
+
+    try:
+        assert await asked() == [Act.REBUILD, Act.DISCLOSURES_OF, Act.PARKED_RETRY]
+        assert await asked(most=1) == [Act.REBUILD]
+        assert await asked(below=2) == [Act.DISCLOSURES_OF, Act.PARKED_RETRY]
+        assert await asked(act=Act.REBUILD) == [Act.REBUILD]
+        assert await asked(actor="clerk") == [Act.DISCLOSURES_OF]
+        assert len(await asked(actor="ops")) == 3  # whose account it was
+        assert await asked(system=SYSTEM) == [Act.REBUILD, Act.PARKED_RETRY]
+        assert await asked(subject_digest=digest) == [Act.DISCLOSURES_OF]
+        assert await asked(after=AT + timedelta(seconds=1)) == [Act.PARKED_RETRY]
+    finally:
+        await ledger.close()
+
+
+async def test_another_name_in_a_row_is_found(place: Place) -> None:
+    """The row is no word of the bus any more, and not what the log has."""
+    await recorded(place, deed(Act.PROTECTION_OF, "clerk"))
+    place.do("UPDATE ledger.event_deed SET actor = 'somebody else'")
+    ledger, whole = Ledger(place.uri), Period()
+    try:
+        query = DeedQuery(first=whole.first, after=whole.after)
+        (found,) = await deeds_of(ledger, query, await place.town.proofs.ring())
+    finally:
+        await ledger.close()
+    verdict = await place.verify()
+
+    assert (found.deed.actor, found.is_proved) == ("somebody else", False)
+    (finding,) = verdict.findings
+    assert (finding.kind, finding.stream) == (FindingKind.CHANGED, "deed")
+
+
+async def test_who_looks_a_person_up_is_recorded(place: Place, tmp_path: Path) -> None:
+    """With how much was told, and of whom by a digest; also where nothing is known."""
+    key = tmp_path / "key"
+    key.write_text(KEY)
+    key.chmod(0o600)
+    said: list[Deed] = []
+    settings = Settings(database=SecretStr(place.uri), erasure_key_file=key)
+    order = Order(Actor("clerk", "ops"), "T-1")
+    nobody = "000000000000099"
+    async with Desk(settings, None, said) as desk:
+        found = await disclosures_of(desk, SUBJECTS[0], None, Period(), order)
+        with pytest.raises(UnknownName):
+            await disclosures_of(desk, f"{MUNICIPALITY}/{nobody}", None, Period(), order)
+        page = await disclosures_page(desk, SYSTEM, "resident", Period(), None, 3, order)
+
+    assert [(each.act, each.count, each.reason) for each in said] == [
+        (Act.DISCLOSURES_OF, len(found.answer.provisions), "T-1"),
+        (Act.DISCLOSURES_OF, 0, "T-1"),
+        (Act.DISCLOSURES_BY, 3, "T-1"),
+    ]
+    assert len(found.answer.provisions) == 1
+    assert page.after is not None
+    assert [each.subject_digest for each in said] == [
+        subject_digest(KEY.encode(), MUNICIPALITY, SUBJECTS[0]),
+        subject_digest(KEY.encode(), MUNICIPALITY, nobody),
+        None,
+    ]
+    assert SUBJECTS[0] not in str(said)
