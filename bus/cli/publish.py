@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, TextIO
 
@@ -20,7 +21,7 @@ from bus.cli.options import By, WhyDone
 from bus.cli.output import DryRun, Json, err, out, show_json
 from bus.errors import ChangeRefused, ConfigurationError
 from bus.files import create_private
-from bus.operate import deeds
+from bus.operate import deeds, jobs
 from bus.operate.actor import Actor, checked_reason
 from bus.operate.deeds import Order
 from bus.operate.loading import Journal, Progress, Publish, RefusedLine
@@ -103,11 +104,14 @@ async def _run(
             moved(now)
 
         action = Publish(file=content, progress=progress, refused=told.refused, advanced=advanced)
-        preview = await deeds.plan(session, action)
-        if dry_run:
-            progress = await preview.check(session)
-        else:
-            progress = await deeds.perform(session, preview, order.actor, order.reason)
+
+        async def work(step: jobs.Told) -> Progress:
+            preview = await deeds.plan(session, replace(action, told=step))
+            if dry_run:
+                return await preview.check(session)
+            return await deeds.perform(session, preview, order.actor, order.reason)
+
+        progress = await jobs.start(work).result()
     if journal is not None:
         journal.forget()
     return progress

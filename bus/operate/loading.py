@@ -9,6 +9,8 @@ from typing import BinaryIO
 from bus.app.loading import Journal, Progress, RefusedLine, load
 from bus.model.deed import Act
 from bus.operate.deeds import Order, Planned
+from bus.operate.jobs import Progress as Advance
+from bus.operate.jobs import Told
 from bus.operate.session import Session
 
 __all__ = ["Journal", "Progress", "Publish", "PublishPreview", "RefusedLine"]
@@ -22,6 +24,7 @@ class Publish:
     progress: Progress | None
     refused: Callable[[RefusedLine], None]
     advanced: Callable[[Progress], None]
+    told: Told = lambda _: None
 
     async def plan(self, _: Session) -> PublishPreview:
         """Nothing is read for it: how many lines there are is known at their end, and
@@ -58,11 +61,16 @@ class PublishPreview:
 
     async def _load(self, session: Session, *, is_dry: bool) -> Progress:
         wanted = self.wanted
+
+        def advanced(now: Progress) -> None:
+            wanted.told(Advance("changes", now.changes))
+            wanted.advanced(now)
+
         return await load(
             session.settings,
             wanted.file,
             wanted.progress,
             make=await session.publishers(is_dry=is_dry),
             refused=wanted.refused,
-            advanced=wanted.advanced,
+            advanced=advanced,
         )
