@@ -399,7 +399,6 @@ def test_no_file_and_no_other_database_has_any(run: Run) -> None:
     found: list[Sighting] = [
         *in_databases(town.engines.database, canaries, without=sorted(run.stores)),
         *in_files(home, canaries, without=engines),
-        *in_files(home / "data" / "postgres" / "log", canaries),
     ]
     assert [str(sighting) for sighting in found] == []
 
@@ -460,11 +459,11 @@ Fence.protected = lambda _, records, located: pyarrow.repeat(False, records.num_
 """,
     "members of a household": """
 from bus.policy.closure import Closure
-Closure.households = lambda self, records: None
+Closure.households = lambda *_: None
 """,
     "linked numbers": """
 from bus.policy.closure import Closure
-Closure.nonresidents = lambda self, records: None
+Closure.nonresidents = lambda *_: None
 """,
 }  # fmt: skip
 """What is taken out of delivery, one at a time."""
