@@ -16,9 +16,9 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from bus.deliver.ahead import Ahead
+from bus.deliver.applier import Applier
 from bus.deliver.kit import Kit
-from bus.deliver.moving import Mover
-from bus.deliver.patience import Patience
+from bus.deliver.retrier import Retrier
 from bus.model import Reached, knows
 
 LOOK_AFTER = timedelta(seconds=5)
@@ -29,11 +29,11 @@ class Covering:
     """What the store of one lane is still to be told, where *tells* says that the lane tells it."""
 
     def __init__(
-        self, kit: Kit, patience: Patience, mover: Mover, tells: Callable[[], bool]
+        self, kit: Kit, retrier: Retrier, applier: Applier, tells: Callable[[], bool]
     ) -> None:
         self._kit = kit
-        self._patience = patience
-        self._mover = mover
+        self._retrier = retrier
+        self._applier = applier
         self._tells = tells
         self._ahead = Ahead(kit)
         self._seen: Reached | None = None  # the change that the store has
@@ -72,15 +72,15 @@ class Covering:
         says it all.
         """
         self._may_look = False
-        if not self._is_wanted or not self._mover.position.offset:
+        if not self._is_wanted or not self._applier.position.offset:
             return
         turned = self._kit.shared.fence.turned
-        reached = (await self._patience.persist(self._kit.sink.to_restore)).reached
-        await self._patience.persist(lambda: self._ahead.insist(reached))
+        reached = (await self._retrier.persist(self._kit.sink.to_restore)).reached
+        await self._retrier.persist(lambda: self._ahead.insist(reached))
         if not knows(reached, turned):
-            protected = await self._mover.protected()
-            here = self._mover.position
-            await self._mover.move(self._kit.no_rows, here, protected=protected)
-            await self._mover.settle()
+            protected = await self._applier.protected()
+            here = self._applier.position
+            await self._applier.move(self._kit.no_rows, here, protected=protected)
+            await self._applier.settle()
             self._kit.log.info("coverage-applied")
         self._seen, self._seen_at = turned, self._kit.now()

@@ -7,8 +7,8 @@ is acknowledged, the offset is told to the group. The next batch is prepared whi
 under way, but not applied before it is acknowledged.
 
 What goes wrong is answered by the class of the error alone. *Retry*: the same batch again after
-a back-off, without end (:mod:`bus.deliver.patience`). *Park*: the batch is halved until the event
-is found; its exception is durable before the position moves past it (:mod:`bus.deliver.aside`).
+a back-off, without end (:mod:`bus.deliver.retrier`). *Park*: the batch is halved until the event
+is found; its exception is durable before the position moves past it (:mod:`bus.deliver.parking`).
 *Stop*, and anything that is no ``BusError``: raised to whoever runs the lane (who opens another one
 after a defect); the position stays.
 A lane that somebody else moved lets go of what it has in hand and asks its store where it stands.
@@ -25,10 +25,10 @@ from bus.broker import Fetched
 from bus.deliver.covering import Covering
 from bus.deliver.kit import Kit
 from bus.deliver.masking import Masking
-from bus.deliver.opening import Opening
+from bus.deliver.parked_retry import ParkedRetry
 from bus.deliver.pipeline import Pipeline
-from bus.deliver.replay import Replay
 from bus.deliver.restoring import Restoring
+from bus.deliver.resume_check import ResumeCheck
 from bus.deliver.state import LaneState
 from bus.errors import LaneLost, StoreWentBack
 from bus.log.run import joined
@@ -53,16 +53,16 @@ class Lane:
             sends_receipts=sends_receipts,
             protects=kit.view.protects and kit.sink.suppresses is not None,
         )
-        self._patience, self._mover = self._pipeline.patience, self._pipeline.mover
-        self._replay = Replay(self._pipeline)
+        self._retrier, self._applier = self._pipeline.retrier, self._pipeline.applier
+        self._parked_retry = ParkedRetry(self._pipeline)
         mends = Restoring if kit.sink.suppresses is not None else Masking
-        self._restoring = mends(kit, self._patience, self._pipeline.viewer, self._mover)
-        self._covering = Covering(kit, self._patience, self._mover, tells)
+        self._restoring = mends(kit, self._retrier, self._pipeline.projector, self._applier)
+        self._covering = Covering(kit, self._retrier, self._applier, tells)
         self._gather_for = gather
         self._lost_back_off = BackOff(
             kit.shared.settings.retry_first, kit.shared.settings.retry_most
         )
-        self._opening: Opening | None = None  # until the log has borne the position out
+        self._resume_check: ResumeCheck | None = None  # until the log has borne the position out
         self._queue: list[Fetched] = []
         self._queued = 0
         self._wake = asyncio.Event()
@@ -78,7 +78,7 @@ class Lane:
     @property
     def is_open(self) -> bool:
         """Whether the lane has found its place and takes what is fetched."""
-        return self._patience.is_open
+        return self._retrier.is_open
 
     @property
     def has_room(self) -> bool:
@@ -91,7 +91,7 @@ class Lane:
         return (
             self.is_open
             and not self._queue
-            and not self._mover.owes
+            and not self._applier.owes
             and not self._wake.is_set()
             and not self._has_news
             and not self._restoring.is_due
@@ -101,7 +101,7 @@ class Lane:
     @property
     def may_be_abandoned(self) -> bool:
         """Whether nothing is in hand that is worth waiting for."""
-        return self._patience.is_stalled or not self.is_open
+        return self._retrier.is_stalled or not self.is_open
 
     def feed(self, fetched: Fetched) -> None:
         """Take what was fetched; the lane works on it when it comes to it."""
@@ -116,7 +116,7 @@ class Lane:
     @property
     def mark(self) -> Mark | None:
         """What the store must say of the lane; None while that may be changing, or is not known."""
-        return self._mover.mark if self.is_open and self._told is None else None
+        return self._applier.mark if self.is_open and self._told is None else None
 
     def ask_anew(self, error: LaneLost) -> None:
         """The store stands elsewhere: finish the batch in hand, if that can be done, and ask it."""
@@ -141,11 +141,11 @@ class Lane:
                     await self._let_go(error)
         finally:
             self._kit.shared.fence.listeners.discard(self._look_again)
-            self._patience.is_open = False
+            self._retrier.is_open = False
 
     async def _open(self) -> None:
         """Find where the store stands, check that the log is the one it knows, go there."""
-        kit, persist = self._kit, self._patience.persist
+        kit, persist = self._kit, self._retrier.persist
         kit.state.opens()
         self._told = None
         if not kit.view.protects:
@@ -156,20 +156,20 @@ class Lane:
         await persist(kit.shared.parked.catch_up)
         begin, end = await persist(kit.reading.ends)
         self._notice(0 if checkpoint is None else checkpoint.position.offset)
-        self._opening, resume_at = None, begin
+        self._resume_check, resume_at = None, begin
         if checkpoint is not None:
-            self._opening = Opening(kit, self._pipeline.viewer, checkpoint)
-            resume_at = self._opening.resume_at(begin, end)
+            self._resume_check = ResumeCheck(kit, self._pipeline.projector, checkpoint)
+            resume_at = self._resume_check.resume_at(begin, end)
             kit.state.applied_at = checkpoint.applied_at
         await self._pipeline.stand(checkpoint)
         self._has_news = True
         self._drop_queue()
         kit.reading.seek(resume_at)
         kit.reading.resume()
-        self._patience.is_open = True
+        self._retrier.is_open = True
         kit.state.runs()
         self._say_abreast()
-        kit.log.info("lane-open", offset=self._mover.position.offset)
+        kit.log.info("lane-open", offset=self._applier.position.offset)
 
     def _notice(self, offset: int) -> None:
         """Say that the store went back, if it stands before what it said the last time."""
@@ -181,20 +181,20 @@ class Lane:
 
     def _say_abreast(self) -> None:
         """The lane has found its place; and if its store had gone back, what it had."""
-        if (self.state.catches_up_to or 0) <= self._mover.position.offset:
+        if (self.state.catches_up_to or 0) <= self._applier.position.offset:
             self.state.catches_up_to = None
             self._kit.shared.operations.opened(self._kit.name)
 
     async def _let_go(self, error: LaneLost) -> None:
         kit = self._kit
-        self._patience.is_open = False
+        self._retrier.is_open = False
         kit.reading.pause()
         self._drop_queue()
-        self._mover.let_go()
+        self._applier.let_go()
         kit.state.is_lost(error.code, kit.now())
-        kit.log.warning("lane-lost", code=error.code, offset=self._mover.position.offset)
+        kit.log.warning("lane-lost", code=error.code, offset=self._applier.position.offset)
         if not self._is_leaving and error is not self._told:  # the store's own word is no quarrel
-            await self._patience.rest(self._lost_back_off.next())
+            await self._retrier.rest(self._lost_back_off.next())
 
     async def _work(self) -> None:
         while not self._is_leaving:
@@ -202,7 +202,7 @@ class Lane:
                 raise self._told
             if self._has_news:
                 self._has_news = False
-                await self._replay.try_due()
+                await self._parked_retry.try_due()
             elif self._restoring.is_due:
                 await self._restoring.try_due()
             elif self._queue:
@@ -210,12 +210,12 @@ class Lane:
                 await self._step()
             elif self._covering.is_due:
                 await self._covering.try_due()
-            elif self._mover.owes:
-                await self._mover.settle()
+            elif self._applier.owes:
+                await self._applier.settle()
             else:
                 self._wake.clear()
                 await self._wake.wait()
-        await self._mover.settle()
+        await self._applier.settle()
 
     async def _gather(self) -> None:
         """Let more events come first, where nobody waits for them: one batch, not many."""
@@ -227,15 +227,15 @@ class Lane:
         pieces = self._queue
         run = joined(pieces)
         self._drop_queue()
-        self._mover.begin()
+        self._applier.begin()
         self.state.oldest_ms = pieces[0].timestamps_ms[0]
         self._kit.reading.has_room()
         passed(Point.LANE_FETCHED)
-        if self._opening is not None:
-            run = await self._opening.unknown(run, pieces)
+        if self._resume_check is not None:
+            run = await self._resume_check.unknown(run, pieces)
             if run.offsets:
-                self._opening = None
-        run = run.from_offset(self._mover.position.offset)
+                self._resume_check = None
+        run = run.from_offset(self._applier.position.offset)
         if not run.offsets:
             return
         await self._pipeline.carry(run)
@@ -243,7 +243,7 @@ class Lane:
         self._lost_back_off.reset()
         if self.state.catches_up_to is not None:
             self._say_abreast()
-        self._has_news = self._has_news or self._replay.is_postponed
+        self._has_news = self._has_news or self._parked_retry.is_postponed
 
     def _on_news(self) -> None:
         self._has_news = True

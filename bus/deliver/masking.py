@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
+from bus.deliver.applier import Applier
 from bus.deliver.kit import Kit
-from bus.deliver.moving import Mover
-from bus.deliver.patience import Patience
+from bus.deliver.projector import Projector
+from bus.deliver.retrier import Retrier
 from bus.deliver.rewriting import rewrite
 from bus.deliver.rows import Rows
-from bus.deliver.viewing import Viewer
 from bus.errors import LaneError, SchemaMismatch
 from bus.log.partition import opened
 from bus.log.run import Run, split_erasures, subject_of
@@ -30,11 +30,11 @@ Found: TypeAlias = dict[bytes | None, tuple[int, bytes | None]]
 class Masking:
     """What one lane still has to deliver once more."""
 
-    def __init__(self, kit: Kit, patience: Patience, viewer: Viewer, mover: Mover) -> None:
+    def __init__(self, kit: Kit, retrier: Retrier, projector: Projector, applier: Applier) -> None:
         self._kit = kit
-        self._patience = patience
-        self._viewer = viewer
-        self._mover = mover
+        self._retrier = retrier
+        self._projector = projector
+        self._applier = applier
         self._seen: Reached | None = None  # the change that the lane is done with
         self._may_look = True
 
@@ -63,28 +63,28 @@ class Masking:
         """Mask, and unmask, what the change is about."""
         self._may_look = False
         kit, turned = self._kit, self._kit.shared.fence.turned
-        kept = await self._patience.persist(lambda: kit.sink.kept(kit.place[1]))
-        if self._mover.position.offset and not knows(kept.reached, turned):
+        kept = await self._retrier.persist(lambda: kit.sink.kept(kit.place[1]))
+        if self._applier.position.offset and not knows(kept.reached, turned):
             await self._mask(kept.masked)
         self._seen = turned
 
     async def _mask(self, masked: frozenset[str]) -> None:
         """Have the store's rows be as coverage is by now, where *masked* are those that are."""
-        protected = await self._mover.protected()  # before the log is read: rows know more
-        rows = await self._patience.persist(lambda: self._rows(masked))
+        protected = await self._applier.protected()  # before the log is read: rows know more
+        rows = await self._retrier.persist(lambda: self._rows(masked))
         keys = [subject_of(key) for key in rows.keys]
-        for error in (await rewrite(self._mover, rows, keys)).values():
+        for error in (await rewrite(self._applier, rows, keys)).values():
             raise LaneError(
                 "the store refuses a row that is to be masked, or shown, again", **self._kit.where
             ) from error
-        await self._mover.move(self._kit.no_rows, self._mover.position, protected=protected)
-        await self._mover.settle()
+        await self._applier.move(self._kit.no_rows, self._applier.position, protected=protected)
+        await self._applier.settle()
         self._kit.log.info("coverage-applied", rows=len(rows))
 
     async def _rows(self, masked: frozenset[str]) -> Rows:
         """The newest events of those whose rows are not as they have to be, seen as of now."""
         newest = await self._newest(masked)
-        rows = (await self._viewer.see(newest, refuse=(SchemaMismatch,))).rows
+        rows = (await self._projector.see(newest, refuse=(SchemaMismatch,))).rows
         flags = self._flags(rows)
         return rows.without(
             [
@@ -95,7 +95,7 @@ class Masking:
 
     async def _newest(self, masked: frozenset[str]) -> Run:
         """Of everybody who is covered, or is in *masked*, the event that the store has."""
-        kit, end = self._kit, self._mover.position.offset
+        kit, end = self._kit, self._applier.position.offset
         found: Found = {}
         async with opened(kit.shared.broker, "renkei-masking") as log:
             begin, _ = await log.bounds(kit.place)
@@ -116,7 +116,7 @@ class Masking:
 
     async def _look(self, run: Run, found: Found, masked: frozenset[str]) -> None:
         """Take the events of *run* that are of interest; what came before of them is not."""
-        seen = await self._viewer.see(run, refuse=(SchemaMismatch,))
+        seen = await self._projector.see(run, refuse=(SchemaMismatch,))
         rows = seen.rows
         flags = self._flags(rows)
         for key, at, value, flag in zip(rows.keys, rows.offsets, rows.values, flags, strict=True):

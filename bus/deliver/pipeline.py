@@ -5,7 +5,7 @@ goes through the same parts. A pipeline knows where its partition stands in the 
 of who feeds it, of groups, or of when a lane begins and ends.
 
 An event that cannot be applied is found by halving, and its exception is durable before the
-position moves past it (:mod:`bus.deliver.aside`). Erasures are steps of their own.
+position moves past it (:mod:`bus.deliver.parking`). Erasures are steps of their own.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from __future__ import annotations
 from contextlib import nullcontext
 
 from bus.catalog.reading import Readable
-from bus.deliver.aside import Aside
+from bus.deliver.applier import Applier
 from bus.deliver.kit import LARGE, Kit
-from bus.deliver.moving import Mover
-from bus.deliver.patience import Patience
+from bus.deliver.parking import Parking
+from bus.deliver.projector import Projector
+from bus.deliver.retrier import Retrier
 from bus.deliver.rows import Rows, event_id
-from bus.deliver.viewing import Viewer
 from bus.errors import BusError, Reaction
 from bus.halving import Halves
 from bus.log.run import Run, split_erasures, subject_of
@@ -31,18 +31,18 @@ class Pipeline:
 
     def __init__(self, kit: Kit, *, sends_receipts: bool, protects: bool) -> None:
         self.kit = kit
-        self.patience = Patience(kit)
-        self.viewer = Viewer(kit, self.patience)
-        self.mover = Mover(
-            kit, self.patience, self.viewer, sends_receipts=sends_receipts, protects=protects
+        self.retrier = Retrier(kit)
+        self.projector = Projector(kit, self.retrier)
+        self.applier = Applier(
+            kit, self.retrier, self.projector, sends_receipts=sends_receipts, protects=protects
         )
-        self.parking = Aside(kit, self.patience)
+        self.parking = Parking(kit, self.retrier)
         self._sends_receipts = sends_receipts
 
     @property
     def position(self) -> Position:
         """Where the store stands."""
-        return self.mover.position
+        return self.applier.position
 
     # -- where it stands
 
@@ -52,7 +52,7 @@ class Pipeline:
         Raises:
             PositionForged: Somebody else has.
         """
-        kit, persist = self.kit, self.patience.persist
+        kit, persist = self.kit, self.retrier.persist
         found = await persist(lambda: kit.sink.checkpoint(kit.place[1]))
         if (held := found) is not None and self._sends_receipts:
             await persist(lambda: kit.shared.testimony.insist(kit.name, kit.place, held))
@@ -61,9 +61,9 @@ class Pipeline:
     async def stand(self, held: Checkpoint | None) -> None:
         """Take up what the store says; its receipt is sent again, for it may never have been."""
         if held is None:
-            self.mover.stand(self.kit.at(0), NO_PREVIOUS, None)
+            self.applier.stand(self.kit.at(0), NO_PREVIOUS, None)
             return
-        self.mover.stand(held.position, held.receipt.chain, held.applied_at)
+        self.applier.stand(held.position, held.receipt.chain, held.applied_at)
         if self._sends_receipts:
             await self.kit.shared.receipts.send(held.receipt, held.applied_at)
 
@@ -84,7 +84,7 @@ class Pipeline:
         end = run.end
         if unread := self.kit.set_aside.within(run.offsets[0], end):
             run = run.picked([n for n, offset in enumerate(run.offsets) if offset not in unread])
-        seen = await self.viewer.insist(run)
+        seen = await self.projector.insist(run)
         await self.parking.park(
             [
                 self.parking.refused(run.keys[index], run.offsets[index], None, error)
@@ -101,7 +101,7 @@ class Pipeline:
         await self.parking.supersede(run)
         nothing = self.kit.no_rows.records
         rows = Rows(nothing, run.offsets, run.keys, [b""] * len(run))
-        await self.mover.erase(rows, self.kit.at(run.end), run.keys)
+        await self.applier.erase(rows, self.kit.at(run.end), run.keys)
 
     async def _leave(self, leaving: Run) -> None:
         """Subjects that no longer fit the view's conditions: their rows go, the position stays.
@@ -111,8 +111,8 @@ class Pipeline:
         if not len(leaving):
             return
         await self.parking.supersede(leaving)
-        if self.mover.position.offset > 0:  # else the store has nothing of this lane yet
-            await self.mover.erase(self.kit.no_rows, self.mover.position, leaving.keys)
+        if self.applier.position.offset > 0:  # else the store has nothing of this lane yet
+            await self.applier.erase(self.kit.no_rows, self.applier.position, leaving.keys)
 
     def _held_up(self, returning: Run) -> Run:
         """Of the subjects that leave and come back, those of which something is set aside: what
@@ -129,7 +129,7 @@ class Pipeline:
                 continue
             target = end if halves.is_last else self._after(piece)
             try:
-                await self.mover.move(piece, target)
+                await self.applier.move(piece, target)
             except BusError as error:
                 if error.reaction is not Reaction.PARK:
                     raise
@@ -138,8 +138,8 @@ class Pipeline:
                     refused = self.parking.refused(piece.keys[0], piece.offsets[0], found, error)
                     await self.parking.park([refused])
                     await self._leave(self._held_up(returning))
-        if self.mover.position.offset < end.offset:
-            await self.mover.move(self.kit.no_rows, end)
+        if self.applier.position.offset < end.offset:
+            await self.applier.move(self.kit.no_rows, end)
 
     def _after(self, rows: Rows) -> Position:
         """The position just after the last of *rows*."""

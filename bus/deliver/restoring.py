@@ -5,7 +5,7 @@ its system's store writes down which rows may be shown again (:class:`bus.connec
 and each lane reads the events that those rows hold once more, sees them through its view behind
 the fence as it is now, and rewrites them: rows of exactly the version that the store has, so that
 nothing that was set aside, dismissed or left out comes in this way. It is a delivery like any
-other and has its receipt, that of a replay.
+other and has its receipt, that of a retry.
 
 A lane looks when it opens, and when the fence knows of somebody who is covered no longer, which the
 system's store has not been seen to know. Others go on meanwhile.
@@ -16,12 +16,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from bus.broker.partitioner import partition_of
+from bus.deliver.applier import Applier
 from bus.deliver.kit import Kit
-from bus.deliver.moving import Mover
-from bus.deliver.patience import Patience
+from bus.deliver.projector import Projector
+from bus.deliver.retrier import Retrier
 from bus.deliver.rewriting import rewrite
 from bus.deliver.rows import Rows
-from bus.deliver.viewing import Viewer
 from bus.errors import SchemaMismatch
 from bus.log.readback import read_subjects
 from bus.log.run import subject_of
@@ -31,11 +31,11 @@ from bus.model import Reached, knows
 class Restoring:
     """What one lane still has to give back."""
 
-    def __init__(self, kit: Kit, patience: Patience, viewer: Viewer, mover: Mover) -> None:
+    def __init__(self, kit: Kit, retrier: Retrier, projector: Projector, applier: Applier) -> None:
         self._kit = kit
-        self._patience = patience
-        self._viewer = viewer
-        self._mover = mover
+        self._retrier = retrier
+        self._projector = projector
+        self._applier = applier
         self._seen: Reached | None = None  # the release that is done with
         self._may_look = True
 
@@ -63,7 +63,7 @@ class Restoring:
         """Restore what the store says; done when it knows of every release."""
         self._may_look = False
         released = self._kit.shared.fence.released
-        found = await self._patience.persist(self._kit.sink.to_restore)
+        found = await self._retrier.persist(self._kit.sink.to_restore)
         if mine := await self._mine(found.rows):
             await self._restore(mine)
         if knows(found.reached, released):
@@ -74,7 +74,7 @@ class Restoring:
         if not rows:
             return rows
         topic, partition = self._kit.place
-        counts = await self._patience.persist(lambda: self._kit.shared.broker.partitions([topic]))
+        counts = await self._retrier.persist(lambda: self._kit.shared.broker.partitions([topic]))
         keys = list(rows)
         places = partition_of([key.encode() for key in keys], counts[topic])
         return {key: rows[key] for key, at in zip(keys, places, strict=True) if at == partition}
@@ -82,15 +82,15 @@ class Restoring:
     async def _restore(self, wanted: Mapping[str, int]) -> None:
         """Rewrite the rows *wanted* (key -> version that the store has)."""
         rows = await self._rows(wanted)
-        refused = await rewrite(self._mover, rows, list(wanted))
+        refused = await rewrite(self._applier, rows, list(wanted))
         for error in refused.values():
             self._kit.log.error("not-restored", code=error.code)
         self._kit.log.info("rows-restored", rows=len(rows) - len(refused))
 
     async def _rows(self, wanted: Mapping[str, int]) -> Rows:
         """The events that the store's rows hold, seen as of now."""
-        kit, end = self._kit, self._mover.position.offset
-        run = await self._patience.persist(
+        kit, end = self._kit, self._applier.position.offset
+        run = await self._retrier.persist(
             lambda: read_subjects(kit.shared.broker, kit.place, wanted, end)
         )
         is_open = [
@@ -98,7 +98,7 @@ class Restoring:
             for key, offset in zip(run.keys, run.offsets, strict=True)
         ]
         run = run.picked([index for index, is_it in enumerate(is_open) if is_it])
-        rows = (await self._viewer.insist(run, refuse=(SchemaMismatch,))).rows
+        rows = (await self._projector.insist(run, refuse=(SchemaMismatch,))).rows
         return rows.without(_others(rows, wanted))
 
 

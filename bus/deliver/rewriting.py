@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bus.deliver.moving import Mover
+from bus.deliver.applier import Applier
 from bus.deliver.rows import Rows
 from bus.errors import BusError, Reaction
 from bus.halving import Halves
@@ -13,7 +13,7 @@ from bus.log.run import subject_of
 AT_ONCE = 500  # rows that are rewritten in one transaction
 
 
-async def rewrite(mover: Mover, rows: Rows, keys: Sequence[str]) -> Mapping[str, BusError]:
+async def rewrite(applier: Applier, rows: Rows, keys: Sequence[str]) -> Mapping[str, BusError]:
     """Have *rows* rewritten, and *keys* done with; those that the store refuses, and why.
 
     Args:
@@ -27,11 +27,11 @@ async def rewrite(mover: Mover, rows: Rows, keys: Sequence[str]) -> Mapping[str,
             asked = set(piece)
             mine = rows.without([subject_of(key) not in asked for key in rows.keys])
             try:
-                await mover.move(mine, mover.position, restored=tuple(piece))
+                await applier.move(mine, applier.position, restored=tuple(piece))
             except BusError as error:
                 if error.reaction is not Reaction.PARK:
                     raise
                 if not halves.halve(piece):
                     refused[piece[0]] = error
-    await mover.settle()
+    await applier.settle()
     return refused

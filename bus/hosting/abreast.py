@@ -173,7 +173,7 @@ class Abreast:
 
 
 def _is_before(one: Mark, other: Mark) -> bool:
-    """Whether *one* is what was there before *other*; a replay changes the time alone."""
+    """Whether *one* is what was there before *other*; a retry changes the time alone."""
     if one.offset != other.offset:
         return one.offset < other.offset
     times = one.applied_at, other.applied_at

@@ -86,7 +86,9 @@ class Delivery:
             self._join(list(self.fleet.roster.feeds.values()), self.fleet.withdrawal.withdraw)
         self._shared.operations.listen(self.system, self.fleet.instruct)
         self.fleet.withdrawal.begin()
-        committing = self._shared.tasks.keep("offsets", self.fleet.telling.run, system=self.system)
+        committing = self._shared.tasks.keep(
+            "offsets", self.fleet.committer.run, system=self.system
+        )
         looking = self._shared.tasks.keep("abreast", self.fleet.abreast.run, system=self.system)
         self._fetching = asyncio.create_task(self._join_and_fetch(once))
         if self._is_stopping:

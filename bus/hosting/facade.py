@@ -10,8 +10,8 @@ from bus.deliver.shared import Shared
 from bus.errors import LaneLost, StoreWentBack
 from bus.hosting.abreast import LaneOfStore, Marks
 from bus.hosting.beside import Withdrawal
+from bus.hosting.offset_committer import OffsetCommitter
 from bus.hosting.roster import Roster
-from bus.hosting.telling import Telling
 from bus.model import Mark
 
 
@@ -23,13 +23,13 @@ class ConsumerFacade:
         place: Place,
         roster: Roster,
         consumer: Consumer,
-        telling: Telling,
+        committer: OffsetCommitter,
         room: asyncio.Event,
     ) -> None:
         self._place = place
         self._roster = roster
         self._consumer = consumer
-        self._telling = telling
+        self._committer = committer
         self._room = room
 
     async def ends(self) -> tuple[int, int]:
@@ -51,7 +51,7 @@ class ConsumerFacade:
             self._consumer.resume(self._place)
 
     def done(self, offset: int) -> None:
-        self._telling.done(self._place, offset)
+        self._committer.done(self._place, offset)
 
     def has_room(self) -> None:
         self._room.set()

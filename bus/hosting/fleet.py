@@ -32,10 +32,10 @@ from bus.hosting.beside import Beside, Withdrawal
 from bus.hosting.facade import ConsumerFacade, LanesOfStore
 from bus.hosting.feeds import JAPAN, Feed, Withdraw
 from bus.hosting.fleet_table import Deed, Event, deed
+from bus.hosting.offset_committer import OffsetCommitter
 from bus.hosting.roster import Roster, end
 from bus.hosting.stopping import Stops, Targets, closed, ended
 from bus.hosting.switching import Switching
-from bus.hosting.telling import Telling
 from bus.model import Operation, OperationState
 
 _EXPIRED = "the subscription has expired"
@@ -60,7 +60,7 @@ class Fleet:
         self.room = asyncio.Event()
         """Set when a lane has room again, or has ended."""
         self._log = _log.bind(system=roster.system)
-        self.telling = Telling(consumer, shared.clock, self._log)
+        self.committer = OffsetCommitter(consumer, shared.clock, self._log)
         self._shared = shared
         self._consumer = consumer
         self._sends_receipts = sends_receipts
@@ -161,7 +161,7 @@ class Fleet:
             self._log.warning("lanes-abandoned", lanes=late)
         with suppress(TimeoutError):
             async with asyncio.timeout(within * 0.1):
-                await self.telling.commit()
+                await self.committer.commit()
         for place in places:
             gone = self.roster.lanes.pop(place, None)
             self._shared.tasks.forget("lane", **self.roster.name(place)._asdict())
@@ -178,7 +178,7 @@ class Fleet:
             place,
             sink=self._sink_of(feed),
             reader=feed.reader,
-            reading=ConsumerFacade(place, self.roster, self._consumer, self.telling, self.room),
+            reading=ConsumerFacade(place, self.roster, self._consumer, self.committer, self.room),
             shared=self._shared,
         )
         lane = Lane(

@@ -37,7 +37,7 @@ class RebuildLane:
     @property
     def chain(self) -> str:
         """Of the last receipt."""
-        return self._pipeline.mover.chain
+        return self._pipeline.applier.chain
 
     async def stand(self) -> None:
         """Take up what the fresh table says."""
@@ -47,17 +47,17 @@ class RebuildLane:
     async def fill(self, end: Position) -> None:
         """Apply everything before *end*; the fresh table then stands there."""
         pipeline, kit = self._pipeline, self._pipeline.kit
-        persist = pipeline.patience.persist
+        persist = pipeline.retrier.persist
         while self.position.offset < end.offset:
             await persist(kit.shared.parked.catch_up)
             run = await persist(lambda: self._next(end.offset))
             if run is None:
-                await pipeline.mover.move(kit.no_rows, end)
+                await pipeline.applier.move(kit.no_rows, end)
             else:
-                pipeline.mover.begin()
+                pipeline.applier.begin()
                 await pipeline.carry(run)
                 self._on_events(len(run))
-        await pipeline.mover.settle()
+        await pipeline.applier.settle()
 
     async def _next(self, end: int) -> Run | None:
         """What comes next before *end*; None if there is nothing left of it."""

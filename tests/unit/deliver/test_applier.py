@@ -15,33 +15,33 @@ __all__ = ["made", "process"]  # fixtures
 
 
 async def seen(town, pipeline, *events, first: int = 0):
-    return (await pipeline.viewer.see(run_of(town, *events, first=first))).rows
+    return (await pipeline.projector.see(run_of(town, *events, first=first))).rows
 
 
 async def test_receipts_are_a_chain_and_one_is_owed_at_most(town, made) -> None:
     """The next batch is applied once the receipt before it is acknowledged."""
     pipeline, hand = made
-    mover, at = pipeline.mover, pipeline.kit.at
+    applier, at = pipeline.applier, pipeline.kit.at
 
-    await mover.move(await seen(town, pipeline, (ONE, 1)), at(1))
-    assert mover.owes
-    await mover.move(await seen(town, pipeline, (ONE, 2), (TWO, 1), first=1), at(3))
+    await applier.move(await seen(town, pipeline, (ONE, 1)), at(1))
+    assert applier.owes
+    await applier.move(await seen(town, pipeline, (ONE, 2), (TWO, 1), first=1), at(3))
     assert hand.told == [1]
-    await mover.settle()
+    await applier.settle()
 
     receipts = town.read_all("receipt")
     assert hand.told == [1, 3]
-    assert not mover.owes
+    assert not applier.owes
     assert [r["previous"] for r in receipts] == [NO_PREVIOUS, receipts[0]["chain"]]
-    assert mover.chain == receipts[-1]["chain"]
+    assert applier.chain == receipts[-1]["chain"]
 
 
 async def test_a_position_moves_without_rows(town, made, store) -> None:
     """Where all were filtered, or parked."""
     pipeline, _ = made
 
-    await pipeline.mover.move(pipeline.kit.no_rows, pipeline.kit.at(8))
-    await pipeline.mover.settle()
+    await pipeline.applier.move(pipeline.kit.no_rows, pipeline.kit.at(8))
+    await pipeline.applier.settle()
 
     assert pipeline.position.offset == 8
     assert [(r["start"], r["end"], r["rows"]) for r in town.read_all("receipt")] == [(0, 8, 0)]
@@ -54,13 +54,13 @@ async def test_a_refusal_moves_nothing(town, made, store) -> None:
     rows = await seen(town, pipeline, (ONE, 1))
 
     with pytest.raises(EventRefused):
-        await pipeline.mover.move(rows, pipeline.kit.at(1))
+        await pipeline.applier.move(rows, pipeline.kit.at(1))
 
-    assert (pipeline.position.offset, pipeline.mover.chain, hand.told) == (0, NO_PREVIOUS, [])
+    assert (pipeline.position.offset, pipeline.applier.chain, hand.told) == (0, NO_PREVIOUS, [])
     assert town.read_all("receipt") == []
-    assert pipeline.mover.mark is not None
+    assert pipeline.applier.mark is not None
     store.refused.clear()
-    await pipeline.mover.move(rows, pipeline.kit.at(1))
+    await pipeline.applier.move(rows, pipeline.kit.at(1))
     assert store.versions() == {ONE: 1}
 
 
@@ -69,8 +69,8 @@ async def test_what_committed_unheard_is_not_applied_again(town, made, store) ->
     pipeline, _ = made
     store.is_unheard = True
 
-    await pipeline.mover.move(await seen(town, pipeline, (ONE, 1)), pipeline.kit.at(1))
-    await pipeline.mover.settle()
+    await pipeline.applier.move(await seen(town, pipeline, (ONE, 1)), pipeline.kit.at(1))
+    await pipeline.applier.settle()
 
     assert len(store.applied) == 1
     assert [r["end"] for r in town.read_all("receipt")] == [1]
@@ -79,12 +79,14 @@ async def test_what_committed_unheard_is_not_applied_again(town, made, store) ->
 async def test_an_erasure_that_is_refused_stops(town, made, store) -> None:
     """It cannot be parked: a person who asked to be erased would stay."""
     pipeline, _ = made
-    await pipeline.mover.move(await seen(town, pipeline, (ONE, 1)), pipeline.kit.at(1))
+    await pipeline.applier.move(await seen(town, pipeline, (ONE, 1)), pipeline.kit.at(1))
     store.refuses_erasures = True
     nothing = pipeline.kit.no_rows
 
     with pytest.raises(LaneError, match="refuses to erase"):
-        await pipeline.mover.erase(nothing, pipeline.kit.at(2), [f"{MUNICIPALITY}/{ONE}".encode()])
+        await pipeline.applier.erase(
+            nothing, pipeline.kit.at(2), [f"{MUNICIPALITY}/{ONE}".encode()]
+        )
 
     assert store.versions() == {ONE: 1}
     assert pipeline.position.offset == 1
@@ -93,12 +95,12 @@ async def test_an_erasure_that_is_refused_stops(town, made, store) -> None:
 async def test_an_erasure_takes_whom_it_names(town, made, store) -> None:
     """Once each; a key that is none names nobody."""
     pipeline, _ = made
-    await pipeline.mover.move(
+    await pipeline.applier.move(
         await seen(town, pipeline, (ONE, 1), (TWO, 1), (THREE, 1)), pipeline.kit.at(3)
     )
     named = [f"{MUNICIPALITY}/{subject}".encode() for subject in (ONE, TWO, ONE)]
 
-    await pipeline.mover.erase(pipeline.kit.no_rows, pipeline.kit.at(4), [*named, None])
+    await pipeline.applier.erase(pipeline.kit.no_rows, pipeline.kit.at(4), [*named, None])
 
     assert store.versions() == {THREE: 1}
     assert len(store.applied[-1].keys) == 2
@@ -110,7 +112,9 @@ async def test_who_is_covered_goes_with_what_brought_it(town, made, store) -> No
     await town.publish("protection", ONE, 1)
     rows = await seen(town, pipeline, (TWO, 1))
 
-    await pipeline.mover.move(rows, pipeline.kit.at(1), protected=await pipeline.mover.protected())
+    await pipeline.applier.move(
+        rows, pipeline.kit.at(1), protected=await pipeline.applier.protected()
+    )
 
     given = store.applied[-1]
     assert isinstance(given, ProtectionChange)
@@ -122,22 +126,22 @@ async def test_there_is_no_word_while_a_batch_is_in_hand(town, made, store) -> N
     """What the store must say of the lane is either side of it; in between nobody can know."""
     pipeline, _ = made
     words = []
-    store.on_point = lambda _: words.append(pipeline.mover.mark)
+    store.on_point = lambda _: words.append(pipeline.applier.mark)
 
-    await pipeline.mover.move(await seen(town, pipeline, (ONE, 1)), pipeline.kit.at(1))
+    await pipeline.applier.move(await seen(town, pipeline, (ONE, 1)), pipeline.kit.at(1))
 
     assert words
     assert set(words) == {None}
-    assert pipeline.mover.mark.offset == 1
+    assert pipeline.applier.mark.offset == 1
 
 
 async def test_whoever_lets_go_owes_nothing(town, made) -> None:
     """The receipt is another one's to send."""
     pipeline, hand = made
-    await pipeline.mover.move(await seen(town, pipeline, (ONE, 1)), pipeline.kit.at(1))
+    await pipeline.applier.move(await seen(town, pipeline, (ONE, 1)), pipeline.kit.at(1))
 
-    pipeline.mover.let_go()
-    await pipeline.mover.settle()
+    pipeline.applier.let_go()
+    await pipeline.applier.settle()
 
-    assert not pipeline.mover.owes
+    assert not pipeline.applier.owes
     assert hand.told == []

@@ -50,7 +50,7 @@ async def test_later_events_of_the_subject_wait(town, made) -> None:
     pipeline, _ = made
     refused = pipeline.parking.refused(key(ONE), 0, None, EventRefused("no"))
     await pipeline.parking.park([refused])
-    rows = (await pipeline.viewer.see(run_of(town, (ONE, 2), (TWO, 1), (ONE, 3), first=1))).rows
+    rows = (await pipeline.projector.see(run_of(town, (ONE, 2), (TWO, 1), (ONE, 3), first=1))).rows
 
     left = await pipeline.parking.without_waiting(rows)
 
@@ -61,7 +61,7 @@ async def test_later_events_of_the_subject_wait(town, made) -> None:
 async def test_nothing_waits_where_nothing_is_set_aside(town, made) -> None:
     """The rows themselves, untouched."""
     pipeline, _ = made
-    rows = (await pipeline.viewer.see(run_of(town, (ONE, 1), (THREE, 1)))).rows
+    rows = (await pipeline.projector.see(run_of(town, (ONE, 1), (THREE, 1)))).rows
 
     assert await pipeline.parking.without_waiting(rows) is rows
     assert states(town) == []
@@ -73,7 +73,7 @@ async def test_a_snapshot_that_protects_overtakes(town, made) -> None:
     refused = pipeline.parking.refused(key(ONE), 0, None, EventRefused("no"))
     await pipeline.parking.park([refused])
     await town.publish("protection", ONE, 1)
-    rows = (await pipeline.viewer.see(run_of(town, (ONE, 2), first=1))).rows
+    rows = (await pipeline.projector.see(run_of(town, (ONE, 2), first=1))).rows
 
     left = await pipeline.parking.without_waiting(rows)
 

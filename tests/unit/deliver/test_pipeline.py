@@ -87,7 +87,7 @@ async def test_events_become_rows_a_position_and_a_receipt(town: Town, made, sto
 
     await pipeline.carry(run_of(town, (ONE, 1), (TWO, 1)))
     told_before = list(hand.told)
-    await pipeline.mover.settle()
+    await pipeline.applier.settle()
 
     assert store.versions() == {ONE: 1, TWO: 1}
     assert (pipeline.position.offset, told_before, hand.told) == (2, [], [2])
@@ -99,7 +99,7 @@ async def test_an_erasure_is_a_step_of_its_own(town: Town, made, store) -> None:
     pipeline, _ = made
 
     await pipeline.carry(run_of(town, (ONE, 1), (TWO, 1), None, (THREE, 1)))
-    await pipeline.mover.settle()
+    await pipeline.applier.settle()
 
     assert store.versions() == {TWO: 1, THREE: 1}
     assert [(r["start"], r["end"]) for r in town.read_all("receipt")] == [(0, 2), (2, 3), (3, 4)]
@@ -111,7 +111,7 @@ async def test_what_cannot_be_read_or_is_refused_is_parked(town: Town, made, sto
     store.refused.add(TWO)
 
     await pipeline.carry(run_of(town, (ONE, 1), b"garbage", (TWO, 1), (THREE, 1), (TWO, 2)))
-    await pipeline.mover.settle()
+    await pipeline.applier.settle()
 
     set_aside = pipeline.kit.set_aside
     codes = {event.offset: (event.state, event.code) for s in (ONE, TWO) for event in
@@ -144,13 +144,13 @@ async def test_another_one_goes_on_where_the_store_stands(
     """The store's word is taken up, and its receipt sent again; the one before has lost it."""
     pipeline, _ = made
     await pipeline.carry(run_of(town, (ONE, 1)))
-    await pipeline.mover.settle()
+    await pipeline.applier.settle()
 
     other, _ = pipeline_of(town, process, store)
     await other.stand(await other.ask())
     assert other.position == pipeline.position
     await other.carry(run_of(town, (ONE, 2), first=1))
-    await other.mover.settle()
+    await other.applier.settle()
 
     with pytest.raises(LaneLost):
         await pipeline.carry(run_of(town, (TWO, 1), first=1))

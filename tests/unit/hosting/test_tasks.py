@@ -23,8 +23,8 @@ from bus.hosting.delivery import Delivery
 from bus.hosting.feeds import Feed
 from bus.hosting.fleet import Fleet
 from bus.hosting.host import host
+from bus.hosting.offset_committer import OffsetCommitter
 from bus.hosting.overdue import Overdue
-from bus.hosting.telling import Telling
 from bus.log.internal import InternalTopic
 from bus.model import Operation, OperationState
 from bus.observe import http
@@ -72,7 +72,7 @@ def appends(stream: str) -> Callable[..., bool]:
 KILLS = {
     "lane": Kill(Pipeline, "carry"),
     "delivery": Kill(Delivery, "_fetch"),
-    "offsets": Kill(Telling, "commit"),
+    "offsets": Kill(OffsetCommitter, "commit"),
     "receipts": Kill(InternalTopic, "append", appends("receipt")),
     "words": Kill(InternalTopic, "append", appends("operation")),
     "follower": Kill(Fence, "follow"),

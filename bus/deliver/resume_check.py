@@ -11,19 +11,19 @@ from datetime import UTC, datetime
 
 from bus.broker import Fetched
 from bus.deliver.kit import Kit
+from bus.deliver.projector import Projector
 from bus.deliver.rows import event_id
-from bus.deliver.viewing import Viewer
 from bus.errors import LaneTooOld, PositionForeign
 from bus.log.run import Run
 from bus.model import Checkpoint
 
 
-class Opening:
+class ResumeCheck:
     """What a store said that its lane stands at, until the log has borne it out."""
 
-    def __init__(self, kit: Kit, viewer: Viewer, checkpoint: Checkpoint) -> None:
+    def __init__(self, kit: Kit, projector: Projector, checkpoint: Checkpoint) -> None:
         self._kit = kit
-        self._viewer = viewer
+        self._projector = projector
         self._checkpoint = checkpoint
 
     def resume_at(self, begin: int, end: int) -> int:
@@ -85,7 +85,7 @@ class Opening:
             )
 
     async def _event_id(self, run: Run) -> str | None:
-        readable = await self._viewer.read(run)
+        readable = await self._projector.read(run)
         if readable.stop is not None:
             raise readable.stop[1]
         return None if readable.records is None else event_id(readable.records, 0)

@@ -14,7 +14,7 @@ from bus.points import Point, passed
 _EVERY = timedelta(seconds=1)
 
 
-class Telling:
+class OffsetCommitter:
     """What is still to be told, and the telling of it, about once a second."""
 
     def __init__(self, consumer: Consumer, clock: Clock, log: Any) -> None:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from bus.catalog.reading import Readable, read_to_the_stop
 from bus.deliver.kit import LARGE, Kit
 from bus.deliver.leaving import part
-from bus.deliver.patience import Patience
+from bus.deliver.retrier import Retrier
 from bus.deliver.rows import Rows
 from bus.deliver.unsealing import Unsealing
 from bus.errors import BusError, LaneError
@@ -42,19 +42,19 @@ class Seen:
     """The offset of an event that stops the lane, and why; then nothing else is seen."""
 
 
-class Viewer:
+class Projector:
     """One lane's way from bytes to rows."""
 
-    def __init__(self, kit: Kit, patience: Patience) -> None:
+    def __init__(self, kit: Kit, retrier: Retrier) -> None:
         self._kit = kit
-        self._patience = patience
+        self._retrier = retrier
         self._has_flag = kit.view.flag_column is not None
         self._unsealing = Unsealing(kit.view, kit.shared.seals)
 
     async def read(self, run: Run, *, refuse: tuple[type[BusError], ...] = ()) -> Readable:
         """Decode what can be decoded of *run*, which holds no erasures."""
         values, reader = cast("Sequence[bytes]", run.values), self._kit.reader
-        readable = await self._patience.persist(
+        readable = await self._retrier.persist(
             lambda: read_to_the_stop(reader, values, refuse=refuse)
         )
         if readable.stop is not None:
@@ -109,7 +109,7 @@ class Viewer:
         kit, protected, masked_under = self._kit, None, None
         if self._has_flag:
             fence = kit.shared.fence
-            await self._patience.persist(lambda: fence.catch_up(asked))
+            await self._retrier.persist(lambda: fence.catch_up(asked))
             protected = fence.protected(records, kit.view.located)
             masked_under = fence.reached if kit.view.is_fenced else None
         see = partial(
@@ -138,7 +138,7 @@ class Viewer:
                 rows = rows.picked(parted.inside)
                 indices = indices.take(pa.array(parted.inside, pa.int64()))
         try:
-            shown, unopened = await self._patience.persist(
+            shown, unopened = await self._retrier.persist(
                 lambda: self._unsealing.open(rows.records, records, indices)
             )
         except BusError as error:

@@ -19,7 +19,7 @@ from bus.model import ExceptionState, ParkedEvent
 
 
 @dataclass(slots=True)
-class Trial:
+class RetryAttempt:
     """One more try of set-aside events: what is tried, and what became of each."""
 
     events: Mapping[int, ParkedEvent]

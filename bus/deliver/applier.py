@@ -15,9 +15,9 @@ from time import monotonic
 
 from bus.deliver.ahead import Ahead
 from bus.deliver.kit import LARGE, Kit
-from bus.deliver.patience import Patience
+from bus.deliver.projector import Projector
+from bus.deliver.retrier import Retrier
 from bus.deliver.rows import Rows, ranges
-from bus.deliver.viewing import Viewer
 from bus.errors import BusError, FenceBehind, LaneError, Reaction, Unavailable
 from bus.model import (
     Applied,
@@ -40,21 +40,21 @@ from bus.sealing.proofs import digest
 _MASKED_AT_ONCE = 10  # times that a batch is masked again before the lane takes breath
 
 
-class Mover:
+class Applier:
     """Where one lane stands, the chain of its receipts, and the receipt that is owed."""
 
     def __init__(
         self,
         kit: Kit,
-        patience: Patience,
-        viewer: Viewer,
+        retrier: Retrier,
+        projector: Projector,
         *,
         sends_receipts: bool,
         protects: bool,
     ) -> None:
         self._kit = kit
-        self._patience = patience
-        self._viewer = viewer
+        self._retrier = retrier
+        self._projector = projector
         self._sends_receipts = sends_receipts
         self._protects = protects
         self._ahead = Ahead(kit)
@@ -109,7 +109,7 @@ class Mover:
         Args:
             rows: Seen by the view, and, where it withholds, masked. If the store knows of a newer
                 protection, they are masked again.
-            end: Where the lane stands then; where it stands now, for a replay.
+            end: Where the lane stands then; where it stands now, for a retry.
             erased: Keys of subjects whose rows must go.
             restored: Keys of subjects whose rows, as they stand in the store, these are anew.
             protected: Who is covered, for the store to be told; a lane of the protection stream
@@ -120,7 +120,7 @@ class Mover:
             LaneLost: Somebody else moved the lane.
         """
         kit = self._kit
-        key = (await self._patience.persist(kit.shared.proofs.ring)).current
+        key = (await self._retrier.persist(kit.shared.proofs.ring)).current
         is_large, values = len(rows) >= LARGE, rows.values
         said = await asyncio.to_thread(digest, key, values) if is_large else digest(key, values)
         receipt = Receipt(
@@ -148,7 +148,7 @@ class Mover:
         delivery = _delivery(step, rows, erased, restored, protected)
         await self.settle()
         if self._sends_receipts:
-            await self._patience.persist(lambda: kit.shared.views.record(kit.view))
+            await self._retrier.persist(lambda: kit.shared.views.record(kit.view))
         self._is_moving = True
         try:
             applied = await self._applied(delivery, rows)
@@ -194,8 +194,8 @@ class Mover:
     async def protected(self) -> Protected:
         """Who is covered by now, as a store is told it."""
         shared = self._kit.shared
-        key = (await self._patience.persist(shared.proofs.ring)).current
-        return await self._patience.persist(lambda: shared.fence.sealed_by_now(key))
+        key = (await self._retrier.persist(shared.proofs.ring)).current
+        return await self._retrier.persist(lambda: shared.fence.sealed_by_now(key))
 
     async def _applied(self, delivery: Delivery, rows: Rows) -> Applied:
         """Apply, again and again while the store is away; it may have committed unheard.
@@ -209,7 +209,7 @@ class Mover:
         async def masked_by_now() -> None:
             nonlocal delivery, rows
             if rows_in(delivery):
-                rows = await self._viewer.anew(rows)
+                rows = await self._projector.anew(rows)
             delivery = _seen_anew(delivery, rows)
             if isinstance(delivery, ProtectionChange):
                 delivery = replace(delivery, protected=await self.protected())
@@ -238,7 +238,7 @@ class Mover:
                 await masked_by_now()
             raise AssertionError("unreachable")
 
-        return await self._patience.persist(once)
+        return await self._retrier.persist(once)
 
     def _count(self, rows: int, applied: Applied) -> None:
         kit = self._kit

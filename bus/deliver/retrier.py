@@ -22,7 +22,7 @@ T = TypeVar("T")
 ALARM_AFTER = timedelta(minutes=1)  # of waiting for the same store or broker
 
 
-class Patience:
+class Retrier:
     """One lane's; ``is_open`` says whether the lane has found its place."""
 
     def __init__(self, kit: Kit) -> None:

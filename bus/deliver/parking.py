@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bus.deliver.kit import Kit
-from bus.deliver.patience import Patience
+from bus.deliver.retrier import Retrier
 from bus.deliver.rows import Rows
 from bus.deliver.waiting import look
 from bus.errors import BusError
@@ -17,12 +17,12 @@ from bus.points import Point, passed
 _NAMED = 10  # most events of one batch that get a line of their own
 
 
-class Aside:
+class Parking:
     """What one lane sets aside, and how it says so."""
 
-    def __init__(self, kit: Kit, patience: Patience) -> None:
+    def __init__(self, kit: Kit, retrier: Retrier) -> None:
         self._kit = kit
-        self._patience = patience
+        self._retrier = retrier
 
     async def park(self, events: Sequence[ParkedEvent]) -> None:
         """Set these events aside for good reason; those that are already are left as they are."""
@@ -64,7 +64,7 @@ class Aside:
 
     async def record(self, events: Sequence[ParkedEvent]) -> None:
         """Make the states of *events* durable, whatever does not answer meanwhile."""
-        await self._patience.persist(lambda: self._kit.shared.parked.record(events))
+        await self._retrier.persist(lambda: self._kit.shared.parked.record(events))
 
     def refused(
         self, key: bytes | None, offset: int, found: str | None, error: BusError
