@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from bus import points
+from bus import failpoints
 from bus.cli.asking import asking
 from bus.cli.output import err, show_error
 from bus.errors import BusError, ConfigurationError
@@ -105,7 +105,7 @@ def main() -> None:
     """Run the command; a deliberate error becomes one line on stderr and its exit status."""
     gc.set_threshold(*COLLECT_AFTER)
     keep_to_ourselves()
-    points.arm(os.environ)
+    failpoints.arm(os.environ)
     logs.configure("text", libraries=logging.CRITICAL)  # what runs on configures its own
     try:
         build()()

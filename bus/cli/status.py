@@ -18,7 +18,7 @@ from bus.cli.output import Json, out, show_json
 from bus.cli.times import duration
 from bus.cli.watching import watch
 from bus.operate import documents, questions
-from bus.operate.questions import Overview, Standing
+from bus.operate.questions import Overview, StreamStatus
 from bus.operate.session import Session
 
 Watch = Annotated[bool, typer.Option("--watch", help="Show it again every two seconds.")]
@@ -56,7 +56,7 @@ def _draw(looked: Overview) -> RenderableType:
     return Group(draw(looked.standings, limit=looked.limit), *wrong)
 
 
-def draw(found: Sequence[Standing], *, limit: timedelta) -> RenderableType:
+def draw(found: Sequence[StreamStatus], *, limit: timedelta) -> RenderableType:
     """One line for each system and stream, and one for each word about it; fits 80 columns."""
     table = Table(
         "System", "Stream", "Lag", "Age", "Rows/s", "Parked", "Applied", box=None, pad_edge=False
@@ -84,7 +84,7 @@ def draw(found: Sequence[Standing], *, limit: timedelta) -> RenderableType:
     return Group(table, *words) if words else table
 
 
-def _words(one: Standing, limit: timedelta) -> Iterator[str]:
+def _words(one: StreamStatus, limit: timedelta) -> Iterator[str]:
     """What stands, and what has been set aside for too long."""
     for operation in one.operations:
         yield brief(operation)
@@ -95,5 +95,5 @@ def _words(one: Standing, limit: timedelta) -> Iterator[str]:
         )
 
 
-def _is_overdue(one: Standing, limit: timedelta) -> bool:
+def _is_overdue(one: StreamStatus, limit: timedelta) -> bool:
     return one.parked_for is not None and one.parked_for >= limit

@@ -1,5 +1,6 @@
 """The connector ports, and what a store keeps and gives up as its view changes."""
 
+from bus.connect.applied_view import FRESH, AppliedView, Taken, insist_on_view, is_behind, taken
 from bus.connect.fitting import UNFIT, insist_on_fit
 from bus.connect.keeping import Keeper, Kept, Turn
 from bus.connect.kept import BusKept
@@ -18,13 +19,13 @@ from bus.connect.port import (
     Swapped,
     Transactional,
 )
-from bus.connect.standing import FRESH, Standing, Taken, insist_on_view, is_behind, taken
 from bus.connect.withheld import Withheld, comparable, compared
 
 __all__ = [
     "EVERY",
     "FRESH",
     "UNFIT",
+    "AppliedView",
     "BusKept",
     "Capabilities",
     "Fresh",
@@ -37,7 +38,6 @@ __all__ = [
     "Reshapes",
     "Sink",
     "Stages",
-    "Standing",
     "Suppresses",
     "Swapped",
     "Taken",

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from bus.connect.standing import Standing, Taken
+from bus.connect.applied_view import AppliedView, Taken
 from bus.model import Checkpoint, Delivery, LaneName, Mark, Reached
 
 
@@ -23,7 +23,7 @@ class Kept:
     """What is kept of one lane."""
 
     checkpoint: Checkpoint | None = None
-    standing: Standing | None = None  # the view that its stream was opened under last
+    standing: AppliedView | None = None  # the view that its stream was opened under last
     reached: Reached = field(default_factory=dict)
     """As of what its rows are masked, in each log that coverage rests on."""
     masked: frozenset[str] = frozenset()
@@ -50,7 +50,7 @@ class Keeper(Protocol):
     """
 
     async def stand(
-        self, system: str, stream: str, standing: Standing, lost: Taken, *, is_owed: bool
+        self, system: str, stream: str, standing: AppliedView, lost: Taken, *, is_owed: bool
     ) -> None:
         """Note what a stream is opened under; its lanes begin anew if everything was *lost*.
 

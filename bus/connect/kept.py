@@ -18,10 +18,11 @@ from datetime import datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bus.connect.applied_view import AppliedView, insist_on_view, is_behind, taken
 from bus.connect.keeping import Keeper, Kept, Turn
 from bus.connect.port import Capabilities, Sink
-from bus.connect.standing import Standing, insist_on_view, is_behind, taken
 from bus.errors import FenceBehind, LaneLost, SinkUnavailable
+from bus.failpoints import Point, passed
 from bus.model import (
     Applied,
     Checkpoint,
@@ -36,7 +37,6 @@ from bus.model import (
     content_of,
     knows,
 )
-from bus.points import Point, passed
 
 
 class BusKept:
@@ -59,7 +59,7 @@ class BusKept:
         if is_behind(kept.standing, view):
             lost = taken(kept.standing, view)
             is_owed = self._sink.capabilities.reshapes is None
-            stream, standing = view.stream, Standing.of(view)
+            stream, standing = view.stream, AppliedView.of(view)
             await self._keeper.stand(self._system, stream, standing, lost, is_owed=is_owed)
         await self._sink.open(view)
         self._view = view

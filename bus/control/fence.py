@@ -36,7 +36,7 @@ from bus.model import PROTECTION, History, NumberForm, Protected, Reached, Strea
 from bus.model.number import AS_SHIPPED
 from bus.model.protection import fewer
 from bus.policy import Closure, Search
-from bus.policy.cases import Standings, covered, said
+from bus.policy.cases import PersonsCases, covered, said
 from bus.policy.moves import STAY
 from bus.sealing import Key
 from bus.sealing.proofs import digest
@@ -77,7 +77,7 @@ class Fence(Follower):
         self._form = form
         lately = now() - STAY.total_seconds() - _CLOCKS_DIFFER_S
         self._closure = Closure(form, lately_ms=int(lately * 1_000))
-        self._cases = Standings()
+        self._cases = PersonsCases()
         self._all: Protected | None = NOBODY
         self._search: Search | None = None
         self._has_started = False
@@ -176,7 +176,7 @@ class Fence(Follower):
         return replace(self._all, as_of=self.reached)
 
     @property
-    def cases(self) -> Standings:
+    def cases(self) -> PersonsCases:
         """Everybody's cases, as far as is known now."""
         return self._cases
 

@@ -19,6 +19,7 @@ from bus.deliver.projector import Projector
 from bus.deliver.retrier import Retrier
 from bus.deliver.rows import Rows, ranges
 from bus.errors import BusError, FenceBehind, LaneError, Reaction, Unavailable
+from bus.failpoints import Point, passed
 from bus.model import (
     Applied,
     Delivery,
@@ -34,7 +35,6 @@ from bus.model import (
     rows_in,
 )
 from bus.model.receipt import NO_PREVIOUS
-from bus.points import Point, passed
 from bus.sealing.proofs import digest
 
 _MASKED_AT_ONCE = 10  # times that a batch is masked again before the lane takes breath

@@ -31,9 +31,9 @@ from bus.deliver.restoring import Restoring
 from bus.deliver.resume_check import ResumeCheck
 from bus.deliver.state import LaneState
 from bus.errors import LaneLost, StoreWentBack
+from bus.failpoints import Point, passed
 from bus.log.run import joined
 from bus.model import Mark
-from bus.points import Point, passed
 
 
 class Lane:

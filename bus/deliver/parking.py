@@ -10,9 +10,9 @@ from bus.deliver.retrier import Retrier
 from bus.deliver.rows import Rows
 from bus.deliver.waiting import look
 from bus.errors import BusError
+from bus.failpoints import Point, passed
 from bus.log.run import Run, subject_of
 from bus.model import ExceptionState, ParkedEvent
-from bus.points import Point, passed
 
 _NAMED = 10  # most events of one batch that get a line of their own
 

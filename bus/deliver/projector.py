@@ -20,9 +20,9 @@ from bus.deliver.retrier import Retrier
 from bus.deliver.rows import Rows
 from bus.deliver.unsealing import Unsealing
 from bus.errors import BusError, LaneError
+from bus.failpoints import Point, passed
 from bus.log.run import Run
 from bus.log.tail import Asked
-from bus.points import Point, passed
 from bus.policy import project
 
 _NOBODY = Run([], [], [])

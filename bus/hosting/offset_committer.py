@@ -9,7 +9,7 @@ from typing import Any
 from bus.broker import Consumer, Place
 from bus.clock import Clock
 from bus.errors import BusError
-from bus.points import Point, passed
+from bus.failpoints import Point, passed
 
 _EVERY = timedelta(seconds=1)
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import psycopg
 
-from bus.connect import Kept, Standing, Taken, Turn
+from bus.connect import AppliedView, Kept, Taken, Turn
 from bus.connect.libpq import insist_on_safety
 from bus.errors import ConfigurationError, SinkUnavailable, StoreUnavailable
 from bus.ledger.store import translated
@@ -94,7 +94,7 @@ class LedgerKeeper:
         self._alone = asyncio.Lock()
 
     async def stand(
-        self, system: str, stream: str, standing: Standing, lost: Taken, *, is_owed: bool
+        self, system: str, stream: str, standing: AppliedView, lost: Taken, *, is_owed: bool
     ) -> None:
         async with self._transaction() as connection:
             await connection.execute(_STAND, (system, stream, standing.text))
@@ -133,11 +133,11 @@ class LedgerKeeper:
             asked = f"SELECT stream, standing FROM {SCHEMA}.standing WHERE system = %s"
             found = await connection.execute(f"{asked} ORDER BY stream FOR UPDATE", (system,))
             for stream, kept in await found.fetchall():
-                held = Standing.read(kept)
+                held = AppliedView.read(kept)
                 if stream in granted or not held.fingerprint or held.edition > edition:
                     continue
                 await _forget(connection, system, stream)
-                nothing = Standing.nothing(edition)
+                nothing = AppliedView.nothing(edition)
                 await connection.execute(_STAND, (system, stream, nothing.text))
                 if is_owed:
                     await _owe(connection, system, stream, edition, Taken(everything=True))
@@ -231,7 +231,7 @@ async def _kept(connection: Connection, lane: LaneName) -> Kept:
         held = await (await connection.execute(_POSITION, lane)).fetchone()
         masked = await (await connection.execute(_MASKED, lane)).fetchall()
         stood = await (await connection.execute(_STANDING, lane[:2])).fetchone()
-    standing = None if stood is None else Standing.read(stood[0])
+    standing = None if stood is None else AppliedView.read(stood[0])
     keys = frozenset(key for (key,) in masked)
     if held is None:
         return Kept(standing=standing, masked=keys)

@@ -15,14 +15,14 @@ from bus.operate.session import Session, received
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class LanesStatus:
     """What stands of some systems."""
 
     operations: Sequence[Operation]  # pauses in force, and lanes that have stopped
     unhosted: Sequence[Duty]  # systems whose lanes nobody runs, or of which nobody can say
 
 
-async def lanes(session: Session, system: str | None = None) -> Standing:
+async def lanes(session: Session, system: str | None = None) -> LanesStatus:
     """What stands: streams that are paused, lanes that have stopped or that nobody runs.
 
     Raises:
@@ -35,7 +35,7 @@ async def lanes(session: Session, system: str | None = None) -> Standing:
         received(session.settings, system, applied)  # a slip of the pen is no answer
     expected = expected_systems(session.settings, applied)
     duties = await hosted(session, [s for s in expected if system in (None, s)])
-    return Standing(found, [duty for duty in duties.values() if not duty.is_done])
+    return LanesStatus(found, [duty for duty in duties.values() if not duty.is_done])
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from bus.operate.deeds import Order, Planned, digest_of, record
 from bus.operate.neighbours import neighbours
 from bus.operate.session import Session
 from bus.policy import Reason
-from bus.policy.cases import Standing, covered
+from bus.policy.cases import PersonCases, covered
 from bus.publish.digits import is_municipality
 from bus.publish.ending import Judged, change_of, judged, read_ends
 from bus.publish.identity import new_change_id
@@ -72,11 +72,11 @@ class Protecting:
         self._fence = fence
         self._form = number_form(session.settings)
 
-    def everybody(self) -> dict[str, Standing]:
+    def everybody(self) -> dict[str, PersonCases]:
         """How everybody who is or was under protection stands, by key."""
         return dict(sorted(self._fence.cases))
 
-    def of(self, subject: str) -> tuple[str, Standing, Mapping[str, Sequence[Reason]]]:
+    def of(self, subject: str) -> tuple[str, PersonCases, Mapping[str, Sequence[Reason]]]:
         """Key, cases, and everybody whom they lead to, of ``<municipality>/<number>``.
 
         Raises:
@@ -203,7 +203,7 @@ class OnesCases:
     """A person's cases, and beside them, when it was looked for, whom they reach."""
 
     key: str
-    standing: Standing
+    standing: PersonCases
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +211,7 @@ class Shown:
     """A person's cases, whom they cover, each with why, and who else has the address."""
 
     key: str
-    standing: Standing
+    standing: PersonCases
     covers: Mapping[str, Sequence[Reason]]
     same_address: Sequence[str]  # in a record of their own, and not covered
 

@@ -13,13 +13,13 @@ from bus.hosting.overdue import overdue_after
 from bus.ledger import Ledger, Reach
 from bus.ledger.logtimes import logged_at
 from bus.ledger.reach import EventPlace, timed
-from bus.ledger.standing import Standing
-from bus.ledger.standing import standings as standings_of
+from bus.ledger.stream_status import StreamStatus
+from bus.ledger.stream_status import standings as standings_of
 from bus.operate.running import DELIVER, Duty, duties, expected_systems
 from bus.operate.session import Session
 from bus.settings import Settings
 
-__all__ = ["Standing"]  # one system and one stream
+__all__ = ["StreamStatus"]  # one system and one stream
 
 
 class LogTimes:
@@ -51,16 +51,16 @@ class LogTimes:
 class Overview:
     """How each system stands with each stream that it is granted today, and who should run."""
 
-    standings: Sequence[Standing]
+    standings: Sequence[StreamStatus]
     duties: Sequence[Duty]
     limit: timedelta  # how long an event may be set aside
 
-    def is_hosted(self, one: Standing) -> bool:
+    def is_hosted(self, one: StreamStatus) -> bool:
         """Whether somebody delivers to the system."""
         unhosted = {d.system for d in self.duties if d.command == DELIVER and not d.is_done}
         return one.system not in unhosted
 
-    def is_overdue(self, one: Standing) -> bool:
+    def is_overdue(self, one: StreamStatus) -> bool:
         """Whether something of it has been set aside for too long."""
         return one.parked_for is not None and one.parked_for >= self.limit
 

@@ -59,7 +59,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class PersonCases:
     """A person's cases as far as the log says, and what else the newest record said."""
 
     cases: Mapping[date, Case] = field(default_factory=dict)
@@ -73,7 +73,7 @@ class Standing:
         return [case for _, case in sorted(self.cases.items()) if case.is_open]
 
 
-NOTHING = Standing()
+NOTHING = PersonCases()
 
 
 def said(records: pa.RecordBatch) -> Iterator[Said]:
@@ -162,28 +162,28 @@ def _listed(row: Mapping[str, Any]) -> dict[date, Case]:
     return found
 
 
-def after(before: Standing, now: Said) -> Standing:
+def after(before: PersonCases, now: Said) -> PersonCases:
     """How a person stands once *now* is in the log behind *before*."""
     if now.is_whole:
-        return Standing(now.cases, True, now.household, _beside(now))
+        return PersonCases(now.cases, True, now.household, _beside(now))
     if now.ends or now.status == ENDED or before.is_by_cases:
         cases = {**before.cases, **now.cases}
         household = now.household or before.household
-        return Standing(cases, before.is_by_cases, household, before.extra)
-    return Standing(now.cases, False, now.household)
+        return PersonCases(cases, before.is_by_cases, household, before.extra)
+    return PersonCases(now.cases, False, now.household)
 
 
-class Standings:
+class PersonsCases:
     """How everybody who is or was under protection stands. Not for several threads."""
 
     def __init__(self) -> None:
-        self._standings: dict[str, Standing] = {}
+        self._standings: dict[str, PersonCases] = {}
 
-    def of(self, key: str) -> Standing:
+    def of(self, key: str) -> PersonCases:
         """How the subject with that key stands."""
         return self._standings.get(key, NOTHING)
 
-    def take(self, told: Said) -> Standing:
+    def take(self, told: Said) -> PersonCases:
         """How its subject stands, now that *told* is in the log."""
         found = self._standings[told.key] = after(self.of(told.key), told)
         return found
@@ -192,7 +192,7 @@ class Standings:
         """Take in that the subject with that key was erased."""
         self._standings.pop(key, None)
 
-    def __iter__(self) -> Iterator[tuple[str, Standing]]:
+    def __iter__(self) -> Iterator[tuple[str, PersonCases]]:
         yield from self._standings.items()
 
 
@@ -205,7 +205,7 @@ def _beside(now: Said) -> frozenset[str]:
     return now.shared_with.difference(*opened) if opened else now.shared_with.union([subject])
 
 
-def covered(key: str, standing: Standing, form: NumberForm) -> Protected:
+def covered(key: str, standing: PersonCases, form: NumberForm) -> Protected:
     """Whom the open cases of the subject *key* cover.
 
     A number stands in it as the record has it and, where that is another, in the site's *form*:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bus.model import Case, Fault
-from bus.policy.cases import NOTHING, Said, Standing, Standings, after
+from bus.policy.cases import NOTHING, PersonCases, PersonsCases, Said, after
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ _TOO_EARLY = Refused(
 )  # fmt: skip
 
 
-def judge(before: Standing, now: Said, *, opens: bool) -> Iterator[Refused]:
+def judge(before: PersonCases, now: Said, *, opens: bool) -> Iterator[Refused]:
     """What is wrong with *now*, said behind *before*.
 
     Args:
@@ -77,7 +77,7 @@ def judge(before: Standing, now: Said, *, opens: bool) -> Iterator[Refused]:
         )
 
 
-def _about(before: Standing, now: Said) -> Iterator[Refused]:
+def _about(before: PersonCases, now: Said) -> Iterator[Refused]:
     """What is wrong with it as a word about the case that it names."""
     named = before.cases.get(now.named)
     if now.event_type == "protection.started":
@@ -113,10 +113,10 @@ class CaseDraft:
     :meth:`back`.
     """
 
-    def __init__(self, index: Standings) -> None:
+    def __init__(self, index: PersonsCases) -> None:
         self._index = index
-        self._kept: dict[str, Standing] = {}
-        self._added: dict[str, Standing] = {}
+        self._kept: dict[str, PersonCases] = {}
+        self._added: dict[str, PersonCases] = {}
 
     def add(self, now: Said, *, opens: bool) -> list[Refused]:
         """What is wrong with an event; if nothing is, it is now the newest."""

@@ -17,7 +17,7 @@ from typing import Any
 
 from bus.model import ENDED, Case, Change, ChangeRecord, Fault, Nature, NumberForm, PartialDate
 from bus.model.change import calendar_date
-from bus.policy.cases import SUPPRESSED, Said, Standing, after
+from bus.policy.cases import SUPPRESSED, PersonCases, Said, after
 from bus.publish.cases import Refused, judge
 from bus.publish.digits import is_municipality
 
@@ -42,7 +42,7 @@ class Judged:
 
     end: End
     refused: tuple[Refused, ...]
-    after: Standing
+    after: PersonCases
 
     @property
     def stays(self) -> bool:
@@ -75,14 +75,14 @@ def read_ends(data: bytes, form: NumberForm, *, is_csv: bool) -> tuple[list[End]
     return ends, faults
 
 
-def judged(ends: Sequence[End], standing: Callable[[str], Standing]) -> list[Judged]:
+def judged(ends: Sequence[End], standing: Callable[[str], PersonCases]) -> list[Judged]:
     """What is to become of each entry, behind those before it.
 
     Args:
         ends: The list.
         standing: How the subject with a key stands, as far as the log says.
     """
-    now: dict[str, Standing] = {}
+    now: dict[str, PersonCases] = {}
     found = []
     for end in ends:
         before = now.get(end.key) or standing(end.key)
@@ -126,7 +126,7 @@ def change_of(
     )
 
 
-def body_of(standing: Standing, named: date, decided: date | None) -> dict[str, Any]:
+def body_of(standing: PersonCases, named: date, decided: date | None) -> dict[str, Any]:
     """The record of a person's cases that is about the case *named*, as a change has it."""
     about, opened = standing.cases[named], standing.open
     states = {case.status for case in opened}
@@ -162,7 +162,7 @@ def _case_body(case: Case) -> dict[str, Any]:
     }
 
 
-def _said(before: Standing, end: End) -> Said:
+def _said(before: PersonCases, end: End) -> Said:
     """What an end says that leaves every other case as it is."""
     named = before.cases.get(end.began) or Case(started_on=end.began, status=ENDED)
     opened = [case for case in before.open if case.started_on != end.began]

@@ -34,8 +34,8 @@ from bus.backoff import BackOff
 from bus.connect.source import Guard, Holds, Limits, Source, Taken, Term
 from bus.connect.together import end, until_one_ends
 from bus.errors import BusError, LeaseLost, SourceUnavailable, Unavailable
+from bus.failpoints import Point, passed
 from bus.observe.tasks import CameBack
-from bus.points import Point, passed
 from bus.publish.admission import Admission, read
 from bus.publish.holding import Gate, Holding
 from bus.publish.reporting import Report

@@ -25,7 +25,7 @@ from bus.catalog.wire import Reader
 from bus.errors import ConfigurationError, SchemaMismatch
 from bus.log.partition import read_to
 from bus.model import PROTECTION, Stream
-from bus.policy.cases import Standings, said
+from bus.policy.cases import PersonsCases, said
 from bus.publish.batch import entries_of
 from bus.publish.setaside import set_aside
 from bus.publish.versions import VersionIndex
@@ -56,7 +56,7 @@ class Tail:
         self._positions: dict[Place, int] = {}
         self._indexes: dict[str, VersionIndex] = {}
         self._readers: dict[str, Reader] = {}
-        self.cases = Standings()
+        self.cases = PersonsCases()
         """Everybody's cases, once the stream *protection* was caught up with."""
         self.partitions: dict[str, int] = {}
         """How many partitions the topic of each stream has that was read."""

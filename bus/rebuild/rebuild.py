@@ -40,8 +40,8 @@ from bus.errors import (
     Reaction,
     Unready,
 )
+from bus.failpoints import Point, passed
 from bus.model import Checkpoint, LaneName, Position, View
-from bus.points import Point, passed
 from bus.rebuild.filling import Alone, RebuildLane
 from bus.retry import retried
 

@@ -22,11 +22,11 @@ from pydantic import BaseModel, ConfigDict, Field, InstanceOf
 from bus.connect import (
     EVERY,
     FRESH,
+    AppliedView,
     Capabilities,
     Fresh,
     Held,
     Left,
-    Standing,
     Swapped,
     Withheld,
     insist_on_view,
@@ -41,6 +41,7 @@ from bus.errors import (
     RebuildBusy,
     SinkUnavailable,
 )
+from bus.failpoints import Point
 from bus.model import (
     Applied,
     Checkpoint,
@@ -58,7 +59,6 @@ from bus.model import (
     content_of,
     knows,
 )
-from bus.points import Point
 from connectors.memory.suppression import restorable, suppress
 
 Row = dict[str, Any]
@@ -71,7 +71,7 @@ class MemoryStore:
 
     tables: dict[str, Table] = field(default_factory=dict)  # by stream
     checkpoints: dict[tuple[str, int], Checkpoint] = field(default_factory=dict)
-    standings: dict[str, Standing] = field(default_factory=dict)  # by stream
+    standings: dict[str, AppliedView] = field(default_factory=dict)  # by stream
     rebuilt: set[str] = field(default_factory=set)  # streams that somebody rebuilds now
     since: dict[str, datetime] = field(default_factory=dict)  # when a fresh table was made
     writing: defaultdict[str, asyncio.Lock] = field(
@@ -178,7 +178,7 @@ class MemorySink:
                 if is_held and standing.edition <= edition:
                     store.forget(stream)
                     store.forget(stream + FRESH)
-                    store.standings[stream] = Standing.nothing(edition)
+                    store.standings[stream] = AppliedView.nothing(edition)
                     gone.append(stream)
         return gone
 
@@ -228,7 +228,7 @@ class MemorySink:
             for key, row in store.tables.get(stream, {}).items()
             if row.get("event_type") not in gone.event_types
         }
-        store.standings[stream] = Standing.of(view)
+        store.standings[stream] = AppliedView.of(view)
 
     def _insist_on_view(self, view: View) -> None:
         if self._view is None:
@@ -307,7 +307,7 @@ class MemoryFresh(MemorySink):
         standing = store.standings.get(key)
         if standing is None or standing.fingerprint != view.fingerprint:
             store.forget(key)
-            store.standings[key] = Standing.of(view)
+            store.standings[key] = AppliedView.of(view)
             store.since[key] = store.clock()
 
     @asynccontextmanager

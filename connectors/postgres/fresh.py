@@ -21,10 +21,10 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from bus.connect import EVERY, Capabilities, Held, Left, Standing, Swapped
+from bus.connect import EVERY, AppliedView, Capabilities, Held, Left, Swapped
 from bus.errors import ConfigurationError, EventRefused, RebuildBusy, SinkUnavailable
+from bus.failpoints import Point, passed
 from bus.model import Checkpoint, Keeping, Protected, View
-from bus.points import Point, passed
 from connectors.postgres import believing, standing, suppression, tables
 from connectors.postgres.faults import translated
 from connectors.postgres.sink import PostgresSink, checkpoints_of
@@ -254,7 +254,7 @@ def _make(connection: tables.Connection, live: Names, view: View) -> None:
     connection.execute(f"CREATE TABLE {beside.table} (LIKE {live.table} INCLUDING ALL)")
     for (stranger,) in connection.execute(STRANGERS, (beside.table,)).fetchall():
         connection.execute(f"REVOKE ALL ON {beside.table} FROM {stranger}")
-    standing.note(connection, beside, Standing.of(view))
+    standing.note(connection, beside, AppliedView.of(view))
 
 
 def _be_alone(connection: tables.Connection, live: Names, view: View) -> None:

@@ -38,6 +38,7 @@ from bus.errors import (
     SinkUnavailable,
     Unready,
 )
+from bus.failpoints import Point, passed
 from bus.model import (
     Applied,
     Checkpoint,
@@ -49,7 +50,6 @@ from bus.model import (
     Upserts,
     View,
 )
-from bus.points import Point, passed
 from connectors.postgres import (
     believing,
     line,

@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from bus.connect import FRESH, Standing, Taken, is_behind, taken
+from bus.connect import FRESH, AppliedView, Taken, is_behind, taken
 from bus.errors import ConfigurationError
 from bus.model import View
 from connectors.postgres.believing import cut, question, rows
@@ -21,7 +21,7 @@ from connectors.postgres.statements import Names, TableShape, identifier, misfit
 Connection = psycopg.Connection[Any]
 
 
-def of(connection: Connection, names: Names) -> Standing | None:
+def of(connection: Connection, names: Names) -> AppliedView | None:
     """The view that the table stands under; None if it was never said.
 
     Raises:
@@ -36,7 +36,7 @@ def of(connection: Connection, names: Names) -> Standing | None:
     if not noted:
         return None
     (stands, fingerprint) = noted[0]
-    found = Standing.read(stands)
+    found = AppliedView.read(stands)
     if found.fingerprint != fingerprint:
         raise ConfigurationError("what the store holds of its view is not what the bus noted")
     return found
@@ -59,7 +59,7 @@ def stand(connection: Connection, names: Names, view: View, shape: TableShape) -
     _retype(connection, names, view, emptied, shape)
     if before is not None and before.fingerprint != view.fingerprint:
         forget_fresh(connection, names)
-    note(connection, names, Standing.of(view))
+    note(connection, names, AppliedView.of(view))
 
 
 def lock(connection: Connection, names: Names) -> None:
@@ -67,7 +67,7 @@ def lock(connection: Connection, names: Names) -> None:
     connection.execute(f"LOCK TABLE {names.table} IN SHARE ROW EXCLUSIVE MODE")
 
 
-def note(connection: Connection, names: Names, standing: Standing) -> None:
+def note(connection: Connection, names: Names, standing: AppliedView) -> None:
     """Say under which view the table stands from now on."""
     connection.execute(
         f"""\
@@ -121,7 +121,7 @@ def _withdrawn(connection: Connection, names: Names, edition: int) -> bool:
         if _is_there(connection, names.table):
             connection.execute(f"DELETE FROM {names.table}")
         connection.execute(f"DELETE FROM {names.position} WHERE stream = $1", (names.stream,))
-        note(connection, names, Standing.nothing(edition))
+        note(connection, names, AppliedView.nothing(edition))
     return True
 
 

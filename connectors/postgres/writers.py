@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 from psycopg.types.numeric import Int4, Int8
 
 from bus.errors import FenceBehind
+from bus.failpoints import Point, passed
 from bus.model import (
     Applied,
     Delivery,
@@ -34,7 +35,6 @@ from bus.model import (
     Upserts,
     content_of,
 )
-from bus.points import Point, passed
 from connectors.postgres import finding, suppression
 from connectors.postgres.statements import (
     APPLIED_AT,

@@ -17,7 +17,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from bus.points import Point
+from bus.failpoints import Point
 from bus.sample.municipality import events
 from tests.acceptance import checker, evidence
 from tests.acceptance.installation import (

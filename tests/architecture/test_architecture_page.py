@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bus.points import Point
+from bus.failpoints import Point
 from bus.settings import Settings
 
 ROOT = Path(__file__).parents[2]

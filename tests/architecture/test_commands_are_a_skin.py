@@ -19,7 +19,6 @@ MAY_ASK = {
     "bus.observe",
     "bus.settings",
     "bus.files",
-    "bus.points",
     "bus.failpoints",
 }
 """What any command may import of ours."""

@@ -9,8 +9,8 @@ from typing import Any
 
 from bus.conformance.sink_suite import Row
 from bus.connect import Sink
+from bus.failpoints import Point
 from bus.model import View
-from bus.points import Point
 from tests.support.stores.folder import FolderOptions, FolderSink, read
 from tests.support.stores.receiver import ReceiverOptions, ReceiverSink, receiving
 from tests.support.stores.said import held

@@ -14,8 +14,8 @@ from pydantic import SecretStr
 
 from bus import points
 from bus.conformance.sink_suite import Killed, Row
+from bus.failpoints import Point
 from bus.model import Keeping, View
-from bus.points import Point
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 from connectors.postgres.sink import PostgresOptions, PostgresSink
 from tests.support.engines import named, unique

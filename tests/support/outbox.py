@@ -26,7 +26,7 @@ from typing import Any
 
 import psycopg
 
-from bus import points
+from bus import failpoints
 from bus.connect.source import Guard
 from bus.errors import BusError
 from bus.model import Change, Fault
@@ -263,7 +263,7 @@ async def _main(system: str, uri: str, file: str, pause: float) -> None:
 
 
 if __name__ == "__main__":
-    points.arm(os.environ)
+    failpoints.arm(os.environ)
     asyncio.run(
         _main(sys.argv[1], sys.argv[2], sys.argv[3], float(sys.argv[4]) if sys.argv[4:] else 0.0)
     )

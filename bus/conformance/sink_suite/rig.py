@@ -7,8 +7,8 @@ from typing import Protocol
 
 from bus.conformance.sink_suite.deliveries import Row
 from bus.connect import Reshapes, Sink, Stages, Suppresses, Transactional
+from bus.failpoints import Point
 from bus.model import View
-from bus.points import Point
 
 
 class Killed(BaseException):

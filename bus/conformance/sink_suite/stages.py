@@ -31,12 +31,12 @@ from bus.errors import (
     LaneLost,
     RebuildBusy,
 )
+from bus.failpoints import Point
 from bus.model import (
     Keeping,
     Protected,
     ToRestore,
 )
-from bus.points import Point
 
 
 class StagesSuite:

@@ -26,12 +26,12 @@ from bus.errors import (
     LaneLost,
     SinkUnavailable,
 )
+from bus.failpoints import Point
 from bus.model import (
     Checkpoint,
     Keeping,
     Mark,
 )
-from bus.points import Point
 
 CRASHES = [  # a few rows may be one step of the store's, without a point inside
     (Point.SINK_MOVED, 500),

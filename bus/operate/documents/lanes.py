@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bus.ledger import SystemReach
-from bus.ledger.standing import Standing as StreamStanding
+from bus.ledger.stream_status import StreamStatus
 from bus.model import Operation
 from bus.operate.documents.shape import Document, of, shaped
-from bus.operate.lanes import Standing
+from bus.operate.lanes import LanesStatus
 from bus.operate.questions import Overview
 from bus.operate.reach import Reached
 from bus.operate.running import Duty
@@ -37,7 +37,7 @@ def unhosted(value: Duty) -> Document:
     return {"system": value.system, **nothing, "state": state, "reason": str(value)}
 
 
-def lanes(value: Standing) -> list[Document]:
+def lanes(value: LanesStatus) -> list[Document]:
     """What stands, and under it who is not run."""
     return [of(each) for each in (*value.operations, *value.unhosted)]
 
@@ -80,7 +80,7 @@ def status(value: Overview) -> list[Document]:
     return [_standing(each, value) for each in value.standings]
 
 
-def _standing(value: StreamStanding, overview: Overview) -> Document:
+def _standing(value: StreamStatus, overview: Overview) -> Document:
     last = value.last_applied_at
     return {
         "system": value.system,

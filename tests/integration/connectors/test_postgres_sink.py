@@ -38,8 +38,8 @@ from bus.errors import (
     SinkUnavailable,
     Unready,
 )
+from bus.failpoints import Point
 from bus.model import Keeping, View
-from bus.points import Point
 from connectors.postgres import sink as sink_module
 from connectors.postgres.sink import SMALL_ROWS, PostgresOptions, PostgresSink
 

@@ -12,7 +12,7 @@ import pytest
 from bus import points
 from bus.conformance.sink_suite import batch_of, opened, person, view_of
 from bus.errors import ConfigurationError, EditionOutdated
-from bus.points import Point
+from bus.failpoints import Point
 from connectors.postgres.sink import SMALL_ROWS
 from tests.integration.connectors.test_postgres_owners import SLOW, execute, sink_at, values
 

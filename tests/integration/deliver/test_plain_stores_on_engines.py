@@ -9,10 +9,10 @@ import pytest
 
 from bus import points
 from bus.connect import BusKept
+from bus.failpoints import Point
 from bus.ledger.keeper import LedgerKeeper
 from bus.local.endpoints import Endpoints
 from bus.model import LaneName
-from bus.points import Point
 from tests.conformance.plain_rigs import ReceiverRig
 from tests.support.engines import fresh_database
 from tests.support.lanes import Town, hosted, view_of

@@ -10,8 +10,8 @@ import pytest
 from pydantic import SecretStr
 
 from bus import points
+from bus.failpoints import Point
 from bus.model import View
-from bus.points import Point
 from connectors.postgres.sink import PostgresOptions, PostgresSink
 from tests.support.lanes import Town
 from tests.unit.rebuild.rebuild_orders import VIEW, Cut, Order

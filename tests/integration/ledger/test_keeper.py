@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 
 from bus.conformance.sink_suite import batch_of, known_to, person, view_of
-from bus.connect import Keeper, Standing, Taken
+from bus.connect import AppliedView, Keeper, Taken
 from bus.errors import SinkUnavailable
 from bus.ledger.keeper import LedgerKeeper
 from bus.local.endpoints import Endpoints
@@ -18,7 +18,7 @@ from tests.support.stores.keeper import MemoryKeeper
 
 LANE, OTHER = LaneName("a", "resident", 0), LaneName("a", "household", 3)
 VIEW = view_of()
-STANDING = Standing.of(VIEW)
+STANDING = AppliedView.of(VIEW)
 pytestmark = pytest.mark.service
 
 

@@ -19,8 +19,8 @@ from bus.errors import ConfigurationError, LoginRefused, StoreUnavailable, Unrea
 from bus.ledger import SCHEMA, TABLE_PREFIX, Ledger, ReachState
 from bus.ledger.feed import LedgerFeed
 from bus.ledger.reach import Reach, timed
-from bus.ledger.standing import standings
 from bus.ledger.store import OpenExceptions, prepare
+from bus.ledger.stream_status import standings
 from bus.model import Position, Receipt, Step, Upserts, View, multirange
 from bus.policy import ledger_view
 from connectors.postgres.sink import PostgresOptions, PostgresSink

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from bus.ledger import SCHEMA, TABLE_PREFIX, Ledger, Reach, ReachState
 from bus.ledger.feed import LedgerFeed
 from bus.ledger.reach import Entitlements
-from bus.ledger.standing import Standing, standings
+from bus.ledger.stream_status import StreamStatus, standings
 from bus.local.endpoints import Endpoints
 from bus.model import Stream
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
@@ -116,7 +116,7 @@ async def _reach(
 
 async def _caught_up(
     town: Town, ledger: Ledger, mine: Mapping[str, Sequence[Stream]], now: datetime
-) -> list[Standing]:
+) -> list[StreamStatus]:
     """How the systems stand once their groups have told that they are at the end."""
     async with asyncio.timeout(30):
         while True:

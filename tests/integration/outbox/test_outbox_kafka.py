@@ -18,8 +18,8 @@ from bus.catalog import load
 from bus.catalog.registry import Registry
 from bus.catalog.wire import Reader
 from bus.errors import BrokerUnavailable
+from bus.failpoints import Point
 from bus.local.endpoints import Endpoints
-from bus.points import Point
 from bus.publish.holding import KeyGate
 from bus.publish.publisher import Publisher
 from bus.publish.runner import Runner

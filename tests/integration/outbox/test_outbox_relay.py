@@ -26,9 +26,9 @@ from bus.errors import (
     LoginRefused,
     RegistryUnavailable,
 )
+from bus.failpoints import Point
 from bus.model import Change
 from bus.observe.metrics import Metrics
-from bus.points import Point
 from bus.publish.admission import Bounds
 from bus.publish.sending import MOST_BROKEN
 from connectors.outbox import upkeep

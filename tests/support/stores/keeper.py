@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from bus.connect import Kept, Standing, Taken, Turn
+from bus.connect import AppliedView, Kept, Taken, Turn
 from bus.model import Checkpoint, Delivery, LaneName, Mark, Reached
 
 
@@ -18,14 +18,14 @@ class MemoryKeeper:
     """Kept by lane; what persons owe, in the order of its coming."""
 
     lanes: dict[LaneName, Kept] = field(default_factory=dict)
-    standings: dict[tuple[str, str], Standing] = field(default_factory=dict)
+    standings: dict[tuple[str, str], AppliedView] = field(default_factory=dict)
     owed: list[tuple[str, str, Taken]] = field(default_factory=list)
     held: defaultdict[LaneName, asyncio.Lock] = field(
         default_factory=lambda: defaultdict(asyncio.Lock)
     )
 
     async def stand(
-        self, system: str, stream: str, standing: Standing, lost: Taken, *, is_owed: bool
+        self, system: str, stream: str, standing: AppliedView, lost: Taken, *, is_owed: bool
     ) -> None:
         self.standings[system, stream] = standing
         if lost.everything:
@@ -62,7 +62,7 @@ class MemoryKeeper:
         ]
         for stream in gone:
             self._forget(system, stream)
-            self.standings[system, stream] = Standing.nothing(edition)
+            self.standings[system, stream] = AppliedView.nothing(edition)
             if is_owed:
                 self.owed.append((system, stream, Taken(everything=True)))
         return gone

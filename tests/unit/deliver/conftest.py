@@ -10,8 +10,8 @@ import pytest
 from bus import points
 from bus.conformance.sink_suite import rows_of
 from bus.errors import EventRefused, SinkUnavailable
+from bus.failpoints import Point
 from bus.model import Applied, Delivery, Erasures, View, content_of
-from bus.points import Point
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 from tests.support.lanes import Town
 

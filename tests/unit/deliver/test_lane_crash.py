@@ -8,7 +8,7 @@ import pytest
 
 from bus.conformance.sink_suite import rows_of
 from bus.deliver.state import LaneStatus
-from bus.points import Point
+from bus.failpoints import Point
 from tests.support.lanes import Town, hosted
 
 SUBJECTS = [f"{number:015d}" for number in range(1, 6)]

@@ -11,9 +11,9 @@ import pytest
 
 from bus.deliver.leaving import part
 from bus.errors import LaneError
+from bus.failpoints import Point
 from bus.log.run import Run
 from bus.model import LaneName, View
-from bus.points import Point
 from bus.policy import compile_view
 from bus.policy.grants import Where
 from tests.support.lanes import CATALOG, SUBSCRIPTIONS, TODAY, Town, hosted

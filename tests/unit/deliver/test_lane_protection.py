@@ -6,7 +6,7 @@ import pytest
 
 from bus.conformance.sink_suite import rows_of
 from bus.errors import EventRefused, SubjectWaiting
-from bus.points import Point
+from bus.failpoints import Point
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 from tests.support.lanes import Hosted, Town, hosted
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from bus.connect import BusKept
+from bus.failpoints import Point
 from bus.model import LaneName, View
-from bus.points import Point
 from tests.conformance.plain_rigs import FolderRig, ReceiverRig
 from tests.support.lanes import Hosted, Town, hosted, view_of
 from tests.support.stores.keeper import MemoryKeeper

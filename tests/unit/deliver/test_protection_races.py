@@ -26,8 +26,8 @@ from bus.backoff import BackOff
 from bus.control.fence import Fence
 from bus.deliver.covering import Covering
 from bus.errors import LaneLost, RebuildBusy
+from bus.failpoints import Point
 from bus.model import View
-from bus.points import Point
 from bus.policy import Closure
 from bus.rebuild.rebuild import Rebuild
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore

@@ -13,7 +13,7 @@ from bus.cli import reach as reach_command
 from bus.cli import status as status_command
 from bus.cli.times import duration
 from bus.ledger import Reach, ReachState, SystemReach
-from bus.ledger.standing import Standing
+from bus.ledger.stream_status import StreamStatus
 from bus.model import Operation, OperationState
 from bus.operate import documents
 from bus.operate.questions import Overview
@@ -128,7 +128,7 @@ def test_durations(took: timedelta, said: str) -> None:
 
 def test_status_fits() -> None:
     """A system that is far behind still has one line per stream."""
-    far = Standing(
+    far = StreamStatus(
         system="late_elderly_medical_care",
         stream="protection",
         lag_events=12_345_678,
@@ -137,7 +137,7 @@ def test_status_fits() -> None:
         parked=12,
         last_applied_at=datetime.now(UTC) - timedelta(minutes=5),
     )
-    never = Standing(
+    never = StreamStatus(
         system="school",
         stream="resident",
         lag_events=0,

@@ -21,7 +21,7 @@ import pytest
 from bus.model import Protected
 from bus.model.number import AS_SHIPPED
 from bus.policy import Closure, Search
-from bus.policy.cases import Standing, after, covered, said_of
+from bus.policy.cases import PersonCases, after, covered, said_of
 from bus.policy.ties import Ties
 from tests.support.changes import MUNICIPALITY, body
 from tests.support.lanes import CATALOG
@@ -73,7 +73,7 @@ def tell(closure: Closure, piece: Sequence[Said]) -> None:
             for _, subject, items in records:
                 row = {**PROTECTION, **items, "header": header(subject)}  # type: ignore[dict-item]
                 told = said_of(row)
-                word = covered(told.key, after(Standing(), told), AS_SHIPPED)
+                word = covered(told.key, after(PersonCases(), told), AS_SHIPPED)
                 closure.protection(told.key, word)
         elif stream == "household":
             closure.households(batch(stream, records))

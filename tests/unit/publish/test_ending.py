@@ -8,7 +8,7 @@ from datetime import date
 import pytest
 
 from bus.model import Case, NumberForm
-from bus.policy.cases import NOTHING, Standing
+from bus.policy.cases import NOTHING, PersonCases
 from bus.publish.ending import COLUMNS, body_of, judged, read_ends
 
 FORM = NumberForm()
@@ -17,10 +17,10 @@ SPRING, SUMMER = date(2025, 5, 1), date(2025, 6, 10)
 HEADING = ",".join(COLUMNS)
 
 
-def standing(*days: date, **items: object) -> Standing:
+def standing(*days: date, **items: object) -> PersonCases:
     """Open cases that began on these days."""
     cases = {day: Case(started_on=day, status="ACTIVE", **items) for day in days}  # type: ignore[arg-type]
-    return Standing(cases, True)
+    return PersonCases(cases, True)
 
 
 @pytest.mark.parametrize("order", [COLUMNS, COLUMNS[::-1]])
@@ -103,7 +103,9 @@ def test_each_is_judged_behind_those_before_it() -> None:
         (standing(SUMMER), SUMMER, "2025-06-10", []),
     ],
 )
-def test_a_list_that_is_older(before: Standing, day: date, decided: str, codes: list[str]) -> None:
+def test_a_list_that_is_older(
+    before: PersonCases, day: date, decided: str, codes: list[str]
+) -> None:
     """Than the case that it would end means another."""
     (one,) = judged(entries((day, decided)), lambda _: before)
 

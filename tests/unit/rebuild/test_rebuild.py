@@ -14,8 +14,8 @@ import pytest
 from bus.connect import FRESH
 from bus.deliver.state import LaneStatus
 from bus.errors import ConfigurationError, RebuildBusy, SinkUnavailable
+from bus.failpoints import Point
 from bus.model import ExceptionState, LaneName, Position, View
-from bus.points import Point
 from bus.rebuild.filling import RebuildLane
 from bus.rebuild.rebuild import Rebuild, Rebuilt
 from connectors.memory.sink import MemoryOptions, MemorySink

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bus.points import Point
+from bus.failpoints import Point
 from tests.support.lanes import Town
 from tests.support.seeds import seeds
 from tests.unit.rebuild.rebuild_orders import SYSTEM, Cut, Order

@@ -19,7 +19,7 @@ FRESH = "__fresh"
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class AppliedView:
     """The view that a table stands under, as far as it decides what the table may hold."""
 
     fingerprint: str
@@ -31,7 +31,7 @@ class Standing:
     conditions: Collection[str]
 
     @classmethod
-    def of(cls, view: View) -> Standing:
+    def of(cls, view: View) -> AppliedView:
         """What a table stands under that was opened for *view*."""
         return cls(
             fingerprint=view.fingerprint,
@@ -44,7 +44,7 @@ class Standing:
         )
 
     @classmethod
-    def nothing(cls, edition: int) -> Standing:
+    def nothing(cls, edition: int) -> AppliedView:
         """What a table stands under whose stream its system may no longer have."""
         return cls("", edition, {}, [], "", [], [])
 
@@ -54,7 +54,7 @@ class Standing:
         return json.dumps(asdict(self), ensure_ascii=False)
 
     @classmethod
-    def read(cls, kept: object) -> Standing:
+    def read(cls, kept: object) -> AppliedView:
         """What :attr:`text` said.
 
         Raises:
@@ -86,7 +86,7 @@ class Taken:
         return self.everything or bool(self.columns or self.event_types)
 
 
-def taken(before: Standing | None, view: View) -> Taken:
+def taken(before: AppliedView | None, view: View) -> Taken:
     """What a table that stood under *before* gives up when it is opened for *view*.
 
     Columns that the view lacks, and those that it masks in another way: what they hold was not
@@ -97,7 +97,7 @@ def taken(before: Standing | None, view: View) -> Taken:
     """
     if before is None or view.keeping is Keeping.HISTORY:
         return Taken()
-    now = Standing.of(view)
+    now = AppliedView.of(view)
     lost = [name for name, shown in before.columns.items() if now.columns.get(name) != shown]
     if (before.suppression, now.suppression) == (Suppression.CAPABLE, Suppression.WITHHOLD):
         lost += [name for name in before.locations if name not in lost]
@@ -108,7 +108,7 @@ def taken(before: Standing | None, view: View) -> Taken:
     )
 
 
-def is_behind(before: Standing | None, view: View) -> bool:
+def is_behind(before: AppliedView | None, view: View) -> bool:
     """Whether a table must be made ready for *view* before it is written under it.
 
     Raises:
@@ -127,7 +127,7 @@ def is_behind(before: Standing | None, view: View) -> bool:
     return (before.fingerprint, before.edition) != (view.fingerprint, view.edition)
 
 
-def insist_on_view(now: Standing | None, view: View) -> None:
+def insist_on_view(now: AppliedView | None, view: View) -> None:
     """Refuse what is written under *view* where the table stands under another *now*.
 
     Raises:

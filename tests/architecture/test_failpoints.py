@@ -6,7 +6,7 @@ import ast
 from collections import Counter
 from pathlib import Path
 
-from bus.points import Point
+from bus.failpoints import Point
 from tests.architecture.source import tree_of
 
 ROOT = Path(__file__).parents[2]

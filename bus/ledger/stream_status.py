@@ -20,7 +20,7 @@ _READ_WITHIN = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class StreamStatus:
     """One system and one stream."""
 
     system: str
@@ -55,7 +55,7 @@ class _Log:
 
 async def standings(
     broker: Broker, ledger: Ledger, granted: Mapping[str, Sequence[Stream]], *, now: datetime
-) -> list[Standing]:
+) -> list[StreamStatus]:
     """All of them, by system and stream.
 
     Args:
@@ -78,7 +78,7 @@ async def standings(
     for operation in await ledger.standing():
         standing[operation.system, operation.stream].append(operation)
     return [
-        Standing(
+        StreamStatus(
             system=system,
             stream=name,
             lag_events=log.lag_events(system, name),
