@@ -12,7 +12,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from pydantic import SecretStr
 
-from bus import points
+from bus import failpoints
 from bus.conformance.sink_suite import Killed, Row
 from bus.failpoints import Point
 from bus.model import Keeping, View
@@ -97,11 +97,11 @@ class PostgresRig:
             if passed is point:
                 raise Killed
 
-        points._kill = kill
+        failpoints._kill = kill
         try:
             yield
         finally:
-            points._kill = None
+            failpoints._kill = None
 
     def _allow_connections(self, allowed: LiteralString) -> None:
         with psycopg.connect(named(self.uri, "postgres"), autocommit=True) as connection:

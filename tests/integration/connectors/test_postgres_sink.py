@@ -21,7 +21,7 @@ import pytest
 from psycopg import sql
 from pydantic import SecretStr, ValidationError
 
-from bus import points
+from bus import failpoints
 from bus.conformance.sink_suite import (
     assert_no_value,
     batch_of,
@@ -329,7 +329,7 @@ async def test_a_connection_that_breaks_in_the_middle_undoes_the_batch(
         await sink.apply(batch_of(view, people(rows)))
         batch = batch_of(view, people(rows, 2), start=rows)
         with monkeypatch.context() as patched:
-            patched.setattr(points, "_kill", cut)
+            patched.setattr(failpoints, "_kill", cut)
             with pytest.raises(SinkUnavailable):
                 await sink.apply(batch)
         assert values(database, "SELECT DISTINCT version FROM linkage.resident") == [(1,)]
@@ -604,7 +604,7 @@ def test_options_refuse_what_they_do_not_know() -> None:
 _VICTIM = """
     import asyncio, os, sys
     from pydantic import SecretStr
-    from bus import points
+    from bus import failpoints
     from bus.conformance.sink_suite import batch_of, person, view_of
     from connectors.postgres.sink import PostgresOptions, PostgresSink
 

@@ -9,7 +9,7 @@ import psycopg
 import pyarrow as pa
 import pytest
 
-from bus import points
+from bus import failpoints
 from bus.conformance.sink_suite import batch_of, opened, person, view_of
 from bus.errors import ConfigurationError, EditionOutdated
 from bus.failpoints import Point
@@ -63,10 +63,10 @@ async def test_between_the_position_and_the_rows(
             changing.join(0.5)
 
     async with opened(sink_at(database), OLD) as old:
-        monkeypatch.setattr(points, "_kill", at)
+        monkeypatch.setattr(failpoints, "_kill", at)
         people = [person(f"p{number}", former_name="a") for number in range(200)]
         await old.apply(batch_of(OLD, people))
-        monkeypatch.setattr(points, "_kill", None)
+        monkeypatch.setattr(failpoints, "_kill", None)
         await asyncio.to_thread(changing.join)
 
     assert seen == [[(200, 0)]]

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from bus import points
+from bus import failpoints
 from bus.connect import BusKept
 from bus.failpoints import Point
 from bus.ledger.keeper import LedgerKeeper
@@ -49,7 +49,7 @@ async def test_a_lane_dies_goes_on_and_masks(
             deaths -= 1
             raise RuntimeError("killed")
 
-    monkeypatch.setattr(points, "_kill", kill)
+    monkeypatch.setattr(failpoints, "_kill", kill)
     sinks = {SYSTEM: lambda _: BusKept(receiver.sink(), SYSTEM, LedgerKeeper(database))}
     for subject in (ONE, TWO):
         await town.publish("resident", subject, 1)

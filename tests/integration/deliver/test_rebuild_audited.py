@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from pydantic import SecretStr
 
-from bus import points
+from bus import failpoints
 from bus.failpoints import Point
 from bus.model import View
 from connectors.postgres.sink import PostgresOptions, PostgresSink
@@ -63,7 +63,7 @@ async def test_no_row_goes_down(database: str, seed: int, monkeypatch: pytest.Mo
                 if point is Point.SINK_MERGED:
                     raise Cut
 
-            monkeypatch.setattr(points, "_kill", die if is_cut else None)
+            monkeypatch.setattr(failpoints, "_kill", die if is_cut else None)
 
         async def held() -> dict[str, int]:
             return await asyncio.to_thread(read)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from bus.broker import Place
 from bus.broker.kafka import KafkaBroker
 from bus.broker.topics import Shape, specs
 from bus.catalog import Catalog, load
@@ -84,6 +85,18 @@ class Cluster:
                 await consumer.close()
 
 
+async def led(broker: OwnTopics, places: Sequence[Place]) -> None:
+    """Wait until every partition has a leader: before that a command's client warns, in between
+    what the command prints."""
+    consumer = broker.consumer()
+    await consumer.start()
+    try:
+        await consumer.assign(places)
+        await consumer.end_offsets(places)
+    finally:
+        await consumer.close()
+
+
 @pytest.fixture
 def cluster(engines: Endpoints) -> Iterator[Cluster]:
     """Topics of the published streams, gone afterwards."""
@@ -104,6 +117,7 @@ def cluster(engines: Endpoints) -> Iterator[Cluster]:
         async with made.open() as (broker, registry):
             await registry.push(made.catalog, dry_run=False)
             await broker.create_topics(wanted)
+            await led(broker, [(spec.name, n) for spec in wanted for n in range(spec.partitions)])
 
     asyncio.run(build())
     yield made

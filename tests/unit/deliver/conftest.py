@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bus import points
+from bus import failpoints
 from bus.conformance.sink_suite import rows_of
 from bus.errors import EventRefused, SinkUnavailable
 from bus.failpoints import Point
@@ -91,7 +91,7 @@ def crash_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
                 if left == 0:
                     raise RuntimeError("killed")
 
-        monkeypatch.setattr(points, "_kill", kill if point else None)
+        monkeypatch.setattr(failpoints, "_kill", kill if point else None)
 
     yield arm
-    monkeypatch.setattr(points, "_kill", None)
+    monkeypatch.setattr(failpoints, "_kill", None)
