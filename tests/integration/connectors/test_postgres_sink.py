@@ -609,7 +609,7 @@ _VICTIM = """
     from connectors.postgres.sink import PostgresOptions, PostgresSink
 
     async def main(uri, rows, batches):
-        points.arm(os.environ)
+        failpoints.arm(os.environ)
         view = view_of()
         sink = PostgresSink(PostgresOptions(uri=SecretStr(uri)))
         await sink.open(view)
