@@ -25,6 +25,7 @@ from bus.broker import Fetched
 from bus.deliver.covering import Covering
 from bus.deliver.kit import Kit
 from bus.deliver.masking import Masking
+from bus.deliver.mending import Mending
 from bus.deliver.parked_retry import ParkedRetry
 from bus.deliver.pipeline import Pipeline
 from bus.deliver.restoring import Restoring
@@ -55,8 +56,8 @@ class Lane:
         )
         self._retrier, self._applier = self._pipeline.retrier, self._pipeline.applier
         self._parked_retry = ParkedRetry(self._pipeline)
-        mends = Restoring if kit.sink.suppresses is not None else Masking
-        self._restoring = mends(kit, self._retrier, self._pipeline.projector, self._applier)
+        mends: type[Mending] = Restoring if kit.sink.suppresses is not None else Masking
+        self._mending = mends(kit, self._retrier, self._pipeline.projector, self._applier)
         self._covering = Covering(kit, self._retrier, self._applier, tells)
         self._gather_for = gather
         self._lost_back_off = BackOff(
@@ -94,7 +95,7 @@ class Lane:
             and not self._applier.owes
             and not self._wake.is_set()
             and not self._has_news
-            and not self._restoring.is_due
+            and not self._mending.is_due
             and not self._covering.is_due
         )
 
@@ -150,7 +151,7 @@ class Lane:
         self._told = None
         if not kit.view.protects:
             await kit.sink.pulse.is_free.wait()
-        self._restoring.begin_anew()
+        self._mending.begin_anew()
         self._covering.begin_anew()
         checkpoint = await self._pipeline.ask()
         await persist(kit.shared.parked.catch_up)
@@ -203,8 +204,8 @@ class Lane:
             if self._has_news:
                 self._has_news = False
                 await self._parked_retry.try_due()
-            elif self._restoring.is_due:
-                await self._restoring.try_due()
+            elif self._mending.is_due:
+                await self._mending.try_due()
             elif self._queue:
                 await self._gather()
                 await self._step()
@@ -250,7 +251,7 @@ class Lane:
         self._wake.set()
 
     def _look_again(self) -> None:
-        is_due = self._restoring.look_again(), self._covering.look_again()
+        is_due = self._mending.look_again(), self._covering.look_again()
         if any(is_due):
             self._wake.set()
 

@@ -12,10 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from bus.deliver.applier import Applier
-from bus.deliver.kit import Kit
-from bus.deliver.projector import Projector
-from bus.deliver.retrier import Retrier
+from bus.deliver.mending import Mending
 from bus.deliver.rewriting import rewrite
 from bus.deliver.rows import Rows
 from bus.errors import LaneError, SchemaMismatch
@@ -27,46 +24,27 @@ Found: TypeAlias = dict[bytes | None, tuple[int, bytes | None]]
 """By key, the newest event and where it is."""
 
 
-class Masking:
+class Masking(Mending):
     """What one lane still has to deliver once more."""
 
-    def __init__(self, kit: Kit, retrier: Retrier, projector: Projector, applier: Applier) -> None:
-        self._kit = kit
-        self._retrier = retrier
-        self._projector = projector
-        self._applier = applier
-        self._seen: Reached | None = None  # the change that the lane is done with
-        self._may_look = True
+    @property
+    def _concerns(self) -> bool:
+        sink = self._kit.sink
+        is_taken = self._kit.view.is_fenced and Rewrites in sink.accepts
+        return is_taken and sink.kept_by_bus is not None
 
     @property
-    def is_due(self) -> bool:
-        """Whether who is covered has changed."""
-        return self._may_look and self._is_wanted
+    def _change(self) -> Reached:
+        """Of who is covered."""
+        return self._kit.shared.fence.turned
 
-    def begin_anew(self) -> None:
-        """The lane may stand elsewhere: nothing is done with."""
-        self._seen, self._may_look = None, True
-
-    def look_again(self) -> bool:
-        """A second has passed: whether there is something to do."""
-        self._may_look = self._is_wanted
-        return self._may_look
-
-    @property
-    def _is_wanted(self) -> bool:
-        kit = self._kit
-        if not kit.view.is_fenced or Rewrites not in kit.sink.accepts:
-            return False
-        return kit.sink.kept_by_bus is not None and self._seen != kit.shared.fence.turned
-
-    async def try_due(self) -> None:
+    async def _mend(self, change: Reached) -> bool:
         """Mask, and unmask, what the change is about."""
-        self._may_look = False
-        kit, turned = self._kit, self._kit.shared.fence.turned
+        kit = self._kit
         kept = await self._retrier.persist(lambda: kit.sink.kept(kit.place[1]))
-        if self._applier.position.offset and not knows(kept.reached, turned):
+        if self._applier.position.offset and not knows(kept.reached, change):
             await self._mask(kept.masked)
-        self._seen = turned
+        return True
 
     async def _mask(self, masked: frozenset[str]) -> None:
         """Have the store's rows be as coverage is by now, where *masked* are those that are."""

@@ -16,10 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from bus.broker.partitioner import partition_of
-from bus.deliver.applier import Applier
-from bus.deliver.kit import Kit
-from bus.deliver.projector import Projector
-from bus.deliver.retrier import Retrier
+from bus.deliver.mending import Mending
 from bus.deliver.rewriting import rewrite
 from bus.deliver.rows import Rows
 from bus.errors import SchemaMismatch
@@ -28,46 +25,24 @@ from bus.log.run import subject_of
 from bus.model import Reached, knows
 
 
-class Restoring:
+class Restoring(Mending):
     """What one lane still has to give back."""
 
-    def __init__(self, kit: Kit, retrier: Retrier, projector: Projector, applier: Applier) -> None:
-        self._kit = kit
-        self._retrier = retrier
-        self._projector = projector
-        self._applier = applier
-        self._seen: Reached | None = None  # the release that is done with
-        self._may_look = True
+    @property
+    def _concerns(self) -> bool:
+        return self._kit.view.is_fenced and self._kit.sink.suppresses is not None
 
     @property
-    def is_due(self) -> bool:
-        """Whether it is time to ask the store."""
-        return self._may_look and self._is_wanted
+    def _change(self) -> Reached:
+        """Of who is covered no longer."""
+        return self._kit.shared.fence.released
 
-    def begin_anew(self) -> None:
-        """The store may be another, or as it was before: nothing is done with."""
-        self._seen, self._may_look = None, True
-
-    def look_again(self) -> bool:
-        """A second has passed: whether there is still something to ask the store for."""
-        self._may_look = self._is_wanted
-        return self._may_look
-
-    @property
-    def _is_wanted(self) -> bool:
-        kit = self._kit
-        may_have_gone = kit.view.is_fenced and kit.sink.suppresses is not None
-        return may_have_gone and self._seen != kit.shared.fence.released
-
-    async def try_due(self) -> None:
+    async def _mend(self, change: Reached) -> bool:
         """Restore what the store says; done when it knows of every release."""
-        self._may_look = False
-        released = self._kit.shared.fence.released
         found = await self._retrier.persist(self._kit.sink.to_restore)
         if mine := await self._mine(found.rows):
             await self._restore(mine)
-        if knows(found.reached, released):
-            self._seen = released
+        return knows(found.reached, change)
 
     async def _mine(self, rows: Mapping[str, int]) -> Mapping[str, int]:
         """Those of *rows* whose events are in this lane's partition."""

@@ -1,0 +1,62 @@
+"""What a lane delivers once more because somebody's coverage has changed."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from bus.deliver.applier import Applier
+from bus.deliver.kit import Kit
+from bus.deliver.projector import Projector
+from bus.deliver.retrier import Retrier
+from bus.model import Reached
+
+
+class Mending(ABC):
+    """Looks when the lane opens, and when the fence knows of a change that is not done with."""
+
+    def __init__(self, kit: Kit, retrier: Retrier, projector: Projector, applier: Applier) -> None:
+        self._kit = kit
+        self._retrier = retrier
+        self._projector = projector
+        self._applier = applier
+        self._seen: Reached | None = None  # the change that is done with
+        self._may_look = True
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to look."""
+        return self._may_look and self._is_wanted
+
+    def begin_anew(self) -> None:
+        """The store may be another, or stand elsewhere: nothing is done with."""
+        self._seen, self._may_look = None, True
+
+    def look_again(self) -> bool:
+        """A second has passed: whether there is still something to do."""
+        self._may_look = self._is_wanted
+        return self._may_look
+
+    async def try_due(self) -> None:
+        """Do what is due."""
+        self._may_look = False
+        change = self._change
+        if await self._mend(change):
+            self._seen = change
+
+    @property
+    def _is_wanted(self) -> bool:
+        return self._concerns and self._seen != self._change
+
+    @property
+    @abstractmethod
+    def _concerns(self) -> bool:
+        """Whether this lane and its store have anything to do with it."""
+
+    @property
+    @abstractmethod
+    def _change(self) -> Reached:
+        """The newest change that the fence knows of."""
+
+    @abstractmethod
+    async def _mend(self, change: Reached) -> bool:
+        """Deliver what *change* is about; whether it is done with."""
