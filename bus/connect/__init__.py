@@ -19,6 +19,7 @@ from bus.connect.port import (
     Swapped,
     Transactional,
 )
+from bus.connect.position import insist_on_position
 from bus.connect.withheld import Withheld, comparable, compared
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "comparable",
     "compared",
     "insist_on_fit",
+    "insist_on_position",
     "insist_on_view",
     "is_behind",
     "taken",

@@ -21,7 +21,8 @@ import pyarrow.compute as pc
 from bus.connect.applied_view import AppliedView, insist_on_view, is_behind, taken
 from bus.connect.keeping import Keeper, Kept, Turn
 from bus.connect.port import Capabilities, Sink
-from bus.errors import FenceBehind, LaneLost, SinkUnavailable
+from bus.connect.position import insist_on_position
+from bus.errors import FenceBehind, SinkUnavailable
 from bus.failpoints import Point, passed
 from bus.model import (
     Applied,
@@ -69,7 +70,7 @@ class BusKept:
         async with self._keeper.turn(self._lane(view, delivery.partition)) as turn:
             kept = turn.kept
             insist_on_view(kept.standing, delivery.view)
-            _insist_on_position(kept.checkpoint, delivery)
+            insist_on_position(kept.checkpoint, delivery)
             _insist_on_fence(kept.reached, delivery)
             has_effect = isinstance(content, Erasures) or content.records.num_rows > 0
             rows = (await self._sink.apply(content)).rows if has_effect else 0
@@ -119,21 +120,6 @@ class BusKept:
 
     def _lane(self, view: View, partition: int) -> LaneName:
         return LaneName(self._system, view.stream, partition)
-
-
-def _insist_on_position(held: Checkpoint | None, delivery: Delivery) -> None:
-    end, here = delivery.end, held.position.offset if held else 0
-    is_same_log = held is None or (held.position.cluster_id, held.position.topic) == (
-        end.cluster_id, end.topic,
-    )  # fmt: skip
-    if here != delivery.start or not is_same_log:
-        raise LaneLost(
-            "somebody else moved this lane",
-            stream=delivery.view.stream,
-            partition=delivery.partition,
-            expected=delivery.start,
-            stored=here,
-        )
 
 
 def _insist_on_fence(reached: Reached, delivery: Delivery) -> None:

@@ -7,10 +7,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from bus.errors import ConfigurationError, KeysUnusable
+from bus.files import create_private
 from bus.sealing.ring import Key, KeyRing
 from bus.sealing.source import FileSource
-
-_OWNER_ONLY = 0o600
 
 
 def check(path: Path, key: Key) -> str:
@@ -41,7 +40,7 @@ def add(path: Path, key: Key) -> None:
     text = check(path, key)
     beside = path.with_name(f".{path.name}.new")
     try:
-        file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _OWNER_ONLY)
+        made = create_private(beside, is_new=True)
     except FileExistsError:
         raise KeysUnusable(
             "somebody else is writing these keys; if nobody is, delete the file beside",
@@ -50,7 +49,7 @@ def add(path: Path, key: Key) -> None:
     except OSError as error:
         raise _unwritable(path, error) from None
     try:
-        with os.fdopen(file, "w", encoding="ascii") as written:
+        with made as written:
             written.write(text)
             written.flush()
             os.fsync(written.fileno())

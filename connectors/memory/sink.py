@@ -29,6 +29,7 @@ from bus.connect import (
     Left,
     Swapped,
     Withheld,
+    insist_on_position,
     insist_on_view,
     is_behind,
     taken,
@@ -37,7 +38,6 @@ from bus.errors import (
     ConfigurationError,
     EventRefused,
     FenceBehind,
-    LaneLost,
     RebuildBusy,
     SinkUnavailable,
 )
@@ -263,18 +263,7 @@ class MemorySink:
         if self._view is None:
             raise SinkUnavailable("the store is not open", partition=delivery.partition)
         stored = self._store.checkpoints.get((self._key, delivery.partition))
-        here = stored.position.offset if stored else 0
-        log = (delivery.end.cluster_id, delivery.end.topic)
-        if here != delivery.start or (
-            stored and (stored.position.cluster_id, stored.position.topic) != log
-        ):
-            raise LaneLost(
-                "somebody else moved this lane",
-                stream=delivery.view.stream,
-                partition=delivery.partition,
-                expected=delivery.start,
-                stored=here,
-            )
+        insist_on_position(stored, delivery)
         is_replay = stored is not None and delivery.end.offset == delivery.start
         position = stored.position if stored and is_replay else delivery.end
         return Checkpoint(
