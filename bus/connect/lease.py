@@ -22,10 +22,15 @@ no store changes by the second one.
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Protocol
+from typing import Any, Protocol
+
+import psycopg
 
 from bus.errors import ConfigurationError, LeaseLost
 
@@ -41,6 +46,44 @@ class LeaseStore(Protocol):
 
     async def release(self, holder: str) -> None:
         """Let nobody lead, if it was *holder*."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseStatements:
+    """How a database's row is asked; each knows ``holder``, the first two ``length`` too, and
+    return a row where it is given."""
+
+    take: str
+    renew: str
+    release: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRow:
+    """The row in a database; see :class:`LeaseStore`."""
+
+    connection: psycopg.AsyncConnection[tuple[Any, ...]]
+    statements: LeaseStatements
+    which: Mapping[str, str] = field(default_factory=dict)
+    """What else the statements know the row by."""
+
+    async def take(self, holder: str, length: timedelta) -> bool:
+        """Free, run out, or *holder*'s already."""
+        return await self._ask(self.statements.take, holder, length)
+
+    async def renew(self, holder: str, length: timedelta) -> bool:
+        """If it is *holder*'s."""
+        return await self._ask(self.statements.renew, holder, length)
+
+    async def release(self, holder: str) -> None:
+        """If it is *holder*'s."""
+        values = {**self.which, "holder": holder}
+        await self.connection.execute(self.statements.release.encode(), values)
+
+    async def _ask(self, statement: str, holder: str, length: timedelta) -> bool:
+        values = {**self.which, "holder": holder, "length": length}
+        cursor = await self.connection.execute(statement.encode(), values)
+        return await cursor.fetchone() is not None
 
 
 def running_clock() -> float:
@@ -112,3 +155,39 @@ class Lease:
         if said:
             self._until = asked_at + self.length.total_seconds()
         return said
+
+
+class LeaseTerm:
+    """The term that a lease gives; see :class:`bus.connect.source.Term`.
+
+    Args:
+        translated: Turns what the database's driver can raise into the bus's errors, inside.
+    """
+
+    def __init__(
+        self, lease: Lease, row: LeaseStore, translated: Callable[[], AbstractContextManager[None]]
+    ) -> None:
+        self._lease = lease
+        self._row = row
+        self._translated = translated
+        self.is_abandoned = False
+
+    @property
+    def holder(self) -> str:
+        """The lease's."""
+        return self._lease.holder
+
+    def guard(self) -> None:
+        """See the port."""
+        self._lease.guard()
+
+    async def keep(self) -> None:
+        """See the port."""
+        with self._translated():
+            while True:
+                await asyncio.sleep(self._lease.length.total_seconds() / 4)
+                await self._lease.renew(self._row)
+
+    def abandon(self) -> None:
+        """See the port."""
+        self.is_abandoned = True

@@ -11,14 +11,13 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic
 from typing import Any
 
 import psycopg
 
-from bus.connect.lease import Lease
+from bus.connect.lease import Lease, LeaseRow, LeaseStatements, LeaseTerm
 from bus.connect.libpq import address_of, insist_on_safety, refusal
 from bus.errors import LeaseLost, StoreUnavailable, Unready
 
@@ -47,64 +46,11 @@ RELEASE = """
 UPDATE publishing.term SET holder = NULL, expires_at = '-infinity'
 WHERE system = %(system)s AND holder = %(holder)s
 """
+LEASE = LeaseStatements(TAKE, RENEW, RELEASE)
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 _WHOSE = "the bus's database"
 _ASK_EVERY = timedelta(milliseconds=50)
 _LET_GO_WITHIN = 2.0  # seconds to tell the database; after that the lease runs out
-
-
-@dataclass(frozen=True, slots=True)
-class TermRow:
-    """The row of one system; see :class:`bus.connect.lease.LeaseStore`."""
-
-    connection: Connection
-    system: str
-
-    async def take(self, holder: str, length: timedelta) -> bool:
-        """Free, run out, or *holder*'s already."""
-        return await self._ask(TAKE, holder, length)
-
-    async def renew(self, holder: str, length: timedelta) -> bool:
-        """If it is *holder*'s."""
-        return await self._ask(RENEW, holder, length)
-
-    async def release(self, holder: str) -> None:
-        """If it is *holder*'s."""
-        await self.connection.execute(RELEASE, {"system": self.system, "holder": holder})
-
-    async def _ask(self, statement: str, holder: str, length: timedelta) -> bool:
-        values = {"system": self.system, "holder": holder, "length": length}
-        cursor = await self.connection.execute(statement.encode(), values)
-        return await cursor.fetchone() is not None
-
-
-class DatabaseTerm:
-    """See :class:`bus.connect.source.Term`."""
-
-    def __init__(self, lease: Lease, row: TermRow) -> None:
-        self._lease = lease
-        self._row = row
-        self.is_abandoned = False
-
-    @property
-    def holder(self) -> str:
-        """The lease's."""
-        return self._lease.holder
-
-    def guard(self) -> None:
-        """See the port."""
-        self._lease.guard()
-
-    async def keep(self) -> None:
-        """See the port."""
-        with translated():
-            while True:
-                await asyncio.sleep(self._lease.length.total_seconds() / 4)
-                await self._lease.renew(self._row)
-
-    def abandon(self) -> None:
-        """See the port."""
-        self.is_abandoned = True
 
 
 class DatabaseTerms:
@@ -136,24 +82,24 @@ class DatabaseTerms:
         self._is_made = False
 
     @asynccontextmanager
-    async def of(self, system: str) -> AsyncIterator[DatabaseTerm]:
+    async def of(self, system: str) -> AsyncIterator[LeaseTerm]:
         """See the port."""
         with translated(self._uri):
             connection = await self._connect()
         try:
             lease = Lease(self._name, length=self._length, send_within=self._send_within)
-            row = TermRow(connection, system)
-            with translated(self._uri):
-                await self._take(lease, row)
-            term = DatabaseTerm(lease, row)
+            row = LeaseRow(connection, LEASE, {"system": system})
+            term = LeaseTerm(lease, row, translated)
             try:
+                with translated(self._uri):
+                    await self._take(lease, row)  # whoever is stopped here may have it unheard
                 yield term
             finally:
                 await self._let_go(term, lease, row)
         finally:
             await connection.close()
 
-    async def _let_go(self, term: DatabaseTerm, lease: Lease, row: TermRow) -> None:
+    async def _let_go(self, term: LeaseTerm, lease: Lease, row: LeaseRow) -> None:
         """Give it back; if that is not possible, it runs out."""
         if term.is_abandoned:
             self._name = self._new_name()  # so that this process too waits for the old one's end
@@ -165,11 +111,11 @@ class DatabaseTerms:
     def _new_name(self) -> str:
         return f"{self._holder}-{secrets.token_hex(4)}"
 
-    async def _take(self, lease: Lease, row: TermRow) -> None:
+    async def _take(self, lease: Lease, row: LeaseRow) -> None:
         until = monotonic() + self._patience
         while not await lease.take(row):
             if monotonic() >= until:
-                raise LeaseLost("another process publishes for this system", system=row.system)
+                raise LeaseLost("another process publishes for this system", **row.which)
             await asyncio.sleep(_ASK_EVERY.total_seconds())
 
     async def _connect(self) -> Connection:

@@ -30,14 +30,14 @@ import psycopg
 import structlog
 from psycopg import errors
 
-from bus.connect.lease import Lease
+from bus.connect.lease import Lease, LeaseRow
 from bus.connect.source import Limits, Published, Refusal, Taken
 from bus.errors import BusError, KeysUnusable, LaneError
 from bus.model import Fault
 from connectors.outbox import statements
 from connectors.outbox.concealing import TAKEN_OUT, Concealer, Content, Kept
 from connectors.outbox.database import Connection, connect, translated
-from connectors.outbox.term import LeaseRow, OutboxTerm
+from connectors.outbox.term import OutboxTerm, lease_row
 from connectors.outbox.upkeep import look
 
 log = structlog.get_logger()
@@ -130,15 +130,16 @@ class OutboxSource:
                 )
                 stack.push_async_callback(opened[-1].close)
             work, lease, listen = opened
-            row = LeaseRow(lease)
+            row = lease_row(lease)
             with translated(self.name):
                 await look(work, self.name)
                 await listen.execute(f"LISTEN {statements.CHANNEL}")
-                await self._stand_by(row)
-            self._work, self._are_refused_seen, self._in_vain = work, False, 0
-            self._held = []
             term = OutboxTerm(self.name, self._lease, row, listen, self._wake.set)
             try:
+                with translated(self.name):
+                    await self._stand_by(row)  # whoever is stopped here may have the lease unheard
+                self._work, self._are_refused_seen, self._in_vain = work, False, 0
+                self._held = []
                 yield term
             finally:
                 self._work = None

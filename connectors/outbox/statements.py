@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bus.connect.lease import LeaseStatements
+
 CHANNEL = "renkei_outbox"  # a change was committed; the payload is empty
 
 # In sequence order; ends before the text's size passes %(bytes)s, but has one row at least. A text
@@ -123,6 +125,8 @@ RELEASE_LEASE = """
 UPDATE renkei.relay_lease SET holder = NULL, expires_at = '-infinity'
 WHERE id = 1 AND holder = %(holder)s
 """
+
+LEASE = LeaseStatements(TAKE_LEASE, RENEW_LEASE, RELEASE_LEASE)
 
 # Counting stops at %(most)s: a backlog of millions must not be counted every few seconds.
 BACKLOG = """

@@ -17,7 +17,7 @@ from bus.deliver.state import LaneStatus
 from bus.local.endpoints import Endpoints
 from connectors.outbox import upkeep
 from connectors.outbox.database import connect
-from connectors.outbox.term import LeaseRow
+from connectors.outbox.term import lease_row
 from connectors.postgres.sink import PostgresOptions, PostgresSink
 from tests.support.lanes import Town, hosted
 from tests.support.on_kafka import own_town
@@ -86,7 +86,7 @@ async def test_who_leads_an_outbox_is_judged_by_its_database(
     right = Lease("right", length=length, send_within=within)
     off = Lease("off", length=length, send_within=within, clock=wrong)
     sessions = [await connect(database, "core", purpose="test") for _ in range(2)]
-    one, two = map(LeaseRow, sessions)
+    one, two = map(lease_row, sessions)
     try:
         assert await right.take(one)
         assert not await off.take(two)

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import structlog
 
+from bus.connect.lease import Lease, LeaseStore
 from bus.errors import (
     BrokerUnavailable,
     ConfigurationError,
@@ -33,6 +34,7 @@ from bus.publish.admission import Bounds
 from bus.publish.sending import MOST_BROKEN
 from connectors.outbox import upkeep
 from connectors.outbox.installing import Plan
+from connectors.outbox.source import OutboxSource
 from tests.support.outbox import (
     KEEPING,
     QUICK,
@@ -627,3 +629,22 @@ async def test_bulk_is_fast(outbox: Outbox) -> None:
 
     assert len(outbox.sent()) == 4_000
     assert 4_000 / took > 1_000
+
+
+async def test_a_lease_that_comes_as_the_relay_is_stopped_is_given_back(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for it to run out, though nobody was told that it was there."""
+    take = Lease.take
+
+    async def taken_unheard(lease: Lease, row: LeaseStore) -> bool:
+        assert await take(lease, row)
+        raise asyncio.CancelledError
+
+    source = OutboxSource(SYSTEM, outbox.uri, holder="stopped", keeping=KEEPING)
+    monkeypatch.setattr(Lease, "take", taken_unheard)
+    with pytest.raises(asyncio.CancelledError):
+        async with source.term():
+            raise AssertionError("unreachable")
+
+    assert outbox.rows("SELECT holder FROM renkei.relay_lease") == [(None,)]

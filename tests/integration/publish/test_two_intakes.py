@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from bus.connect.lease import Lease, LeaseStore
 from bus.errors import BrokerUnavailable, LeaseLost, StoreUnavailable
 from bus.publish.accepting import Fate, Intake, Principal
 from bus.publish.admission import Bounds
@@ -201,6 +202,26 @@ async def test_one_that_sleeps_past_its_lease_appends_nothing(
     assert await insist(sleeper, [of(1, 1), of(1, 2)]) == [Fate.KNOWN, Fate.ACCEPTED]
     await sleeper.close()
     await other.close()
+
+
+async def test_a_term_that_comes_as_its_caller_is_gone_is_given_back(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next has it at once: nobody waits for it to run out."""
+    take = Lease.take
+
+    async def taken_unheard(lease: Lease, row: LeaseStore) -> bool:
+        assert await take(lease, row)
+        raise asyncio.CancelledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Lease, "take", taken_unheard)
+        with pytest.raises(asyncio.CancelledError):
+            async with site.terms().of("register"):
+                raise AssertionError("unreachable")
+
+    async with site.terms(patience=timedelta()).of("register") as term:
+        term.guard()
 
 
 async def test_an_answer_that_was_lost_is_had_at_the_other(site: Site, cluster: Any) -> None:
