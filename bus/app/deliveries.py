@@ -27,8 +27,8 @@ from bus.clock import SystemClock
 from bus.deliver.reading import Remembering
 from bus.deliver.shared import Shared
 from bus.errors import LaneError, RegistryUnavailable
-from bus.hosting.delivery import Delivery
 from bus.hosting.host import host, ill, observe, shared
+from bus.hosting.system_delivery import SystemDelivery
 from bus.observe import http
 from bus.observe.metrics import Metrics
 from bus.policy import LEDGER, read_subscriptions
@@ -66,7 +66,7 @@ async def sharing(
 @asynccontextmanager
 async def delivering(
     settings: Settings, cluster: Broker, systems: Sequence[str] = ()
-) -> AsyncIterator[tuple[Shared, list[Delivery]]]:
+) -> AsyncIterator[tuple[Shared, list[SystemDelivery]]]:
     """The deliveries of *systems* in this process, ready for :func:`bus.hosting.host.host`.
 
     Raises:
@@ -80,7 +80,7 @@ async def delivering(
         deliveries = []
         for system in chosen:
             fed, withdraw = entitling.of(system)
-            delivery = Delivery(
+            delivery = SystemDelivery(
                 system,
                 fed,
                 both,

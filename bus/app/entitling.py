@@ -12,8 +12,8 @@ from bus.catalog import Catalog
 from bus.catalog.reading import Reads
 from bus.deliver.shared import Shared
 from bus.errors import BusError, ConfigurationError, PolicyError
-from bus.hosting.delivery import Delivery
 from bus.hosting.feeds import Feed, Withdraw
+from bus.hosting.system_delivery import SystemDelivery
 from bus.model import MaskKey
 from bus.policy import LEDGER, InForce, Reading, in_force
 from bus.settings import SystemConnection
@@ -73,7 +73,7 @@ class Entitling:
         under = [replace(f, view=replace(f.view, edition=found.edition)) for f in fed]
         return under, self._withdrawal(system, found)
 
-    def follow(self, delivery: Delivery) -> None:
+    def follow(self, delivery: SystemDelivery) -> None:
         """Have *delivery* switch whenever its system's policy changes."""
 
         def switch() -> None:

@@ -15,11 +15,10 @@ from bus.catalog.wire import Reader
 from bus.clock import SystemClock
 from bus.connect import Capabilities
 from bus.errors import Unready
-from bus.hosting.delivery import Delivery
 from bus.hosting.feeds import Feed
 from bus.hosting.host import host, shared
-from bus.model import Applied, Checkpoint, Mark, Stream, View, rows_in
-from bus.model import Delivery as Given
+from bus.hosting.system_delivery import SystemDelivery
+from bus.model import Applied, Checkpoint, Delivery, Mark, Stream, View, rows_in
 from bus.observe.metrics import Metrics
 from bus.policy import compile_view, load_subscriptions
 from bus.settings import Settings
@@ -44,7 +43,7 @@ class Dropping:
     async def open(self, view: View) -> None:
         """There is nothing to open."""
 
-    async def apply(self, delivery: Given) -> Applied:
+    async def apply(self, delivery: Delivery) -> Applied:
         now = perf_counter()
         if self.first is None:
             self.first = now  # the first batch's own cost is before its arrival: not counted
@@ -91,7 +90,7 @@ async def measure(settings: Settings, step: Callable[[str], None]) -> Mapping[st
         for number in range(WARM_UP + ROUNDS):
             step(f"delivering, round {number + 1} of {WARM_UP + ROUNDS}")
             sink = Dropping()
-            delivery = Delivery(
+            delivery = SystemDelivery(
                 f"{SYSTEM}_bench_{number}",
                 [Feed(view, stream.topic, readers[stream.name], partial(_same, sink), None)],
                 both,

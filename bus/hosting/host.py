@@ -29,8 +29,8 @@ from bus.deliver.pulse import Pulse
 from bus.deliver.shared import Shared
 from bus.deliver.state import Lanes, LaneStatus
 from bus.errors import BrokerUnavailable, BusError, Reaction
-from bus.hosting.delivery import Delivery
 from bus.hosting.overdue import Overdue
+from bus.hosting.system_delivery import SystemDelivery
 from bus.log.internal import InternalTopic
 from bus.model import Stream
 from bus.observe.metrics import Metrics
@@ -138,7 +138,7 @@ async def shared(
 
 
 async def host(
-    shared: Shared, deliveries: Sequence[Delivery], stop: asyncio.Event, *, once: bool = False
+    shared: Shared, deliveries: Sequence[SystemDelivery], stop: asyncio.Event, *, once: bool = False
 ) -> None:
     """Run *deliveries* until *stop* is set, or, *once*, until all is delivered.
 
@@ -177,7 +177,7 @@ async def host(
         raise failed[0] if once else failures[0]
 
 
-def observe(shared: Shared, deliveries: Sequence[Delivery]) -> None:
+def observe(shared: Shared, deliveries: Sequence[SystemDelivery]) -> None:
     """Let whoever looks at the metrics see how lanes, exceptions and receipts stand then."""
 
     async def look() -> None:

@@ -24,7 +24,7 @@ SHORT_LIVED = {
     ("bus/broker/memory.py", "leave"): "for tests",
     ("bus/cli/demo.py", "_run"): "the demo itself, which the command waits for",
     ("bus/cli/deliver.py", "_leave_within"): "ends the process",
-    ("bus/hosting/delivery.py", "run"): "the fetching of a delivery, which run awaits",
+    ("bus/hosting/system_delivery.py", "run"): "the fetching of a delivery, which run awaits",
     ("bus/hosting/fleet.py", "_open"): "a lane: its end is told to Tasks by _lane_ended",
     ("bus/hosting/stopping.py", "closed"): "awaited there",
     ("bus/deliver/pulse.py", "rest"): "two waits, the longer of which is cancelled there",

@@ -26,9 +26,9 @@ from bus.control.testimony import prove_position
 from bus.deliver.shared import Shared
 from bus.deliver.state import LaneState, LaneStatus
 from bus.errors import RegistryUnavailable, SchemaUnknown
-from bus.hosting.delivery import Delivery
 from bus.hosting.feeds import Feed
 from bus.hosting.host import shared
+from bus.hosting.system_delivery import SystemDelivery
 from bus.model import (
     Checkpoint,
     LaneName,
@@ -280,7 +280,7 @@ class Hosted:
     """Systems running in one process."""
 
     shared: Shared
-    deliveries: Sequence[Delivery]
+    deliveries: Sequence[SystemDelivery]
     running: Sequence[asyncio.Task[None]] = ()
 
     @property
@@ -400,7 +400,7 @@ async def hosted(
             )
         )
         deliveries = [
-            Delivery(
+            SystemDelivery(
                 system,
                 [
                     Feed(view, CATALOG.stream(name).topic, readers[name], _maker(make, view))

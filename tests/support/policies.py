@@ -14,8 +14,8 @@ from typing import Any
 import yaml
 
 from bus.errors import BusError
-from bus.hosting.delivery import Delivery
 from bus.hosting.feeds import Feed
+from bus.hosting.system_delivery import SystemDelivery
 from bus.model import Edition, View, digest_of
 from bus.policy import compile_view, in_force, last_day, read_subscriptions
 from tests.support.lanes import CATALOG, TODAY, Hosted, Town
@@ -81,7 +81,7 @@ class Policies:
         """What the system is fed now."""
         return self._found(system)[0]
 
-    def _switch(self, delivery: Delivery) -> None:
+    def _switch(self, delivery: SystemDelivery) -> None:
         feeds, granted, edition = self._found(delivery.system)
         make = self.sinks[delivery.system]
         withdraw = None if granted is None else partial(make(None).withdraw, granted, edition)  # type: ignore[arg-type]

@@ -18,7 +18,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from pydantic import SecretStr
 
-import bus.hosting.delivery as delivery
+import bus.hosting.system_delivery as delivery
 from connectors.postgres.sink import PostgresOptions, PostgresSink
 from tests.support.lanes import Hosted, Town, hosted
 from tests.unit.deliver.protection_race import (

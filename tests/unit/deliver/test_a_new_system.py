@@ -10,8 +10,8 @@ import pytest
 
 from bus import app
 from bus.catalog import load
-from bus.hosting.delivery import Delivery
 from bus.hosting.host import shared
+from bus.hosting.system_delivery import SystemDelivery
 from bus.model import Keeping
 from bus.observe.metrics import Metrics
 from bus.policy import check_subscriptions, read_subscriptions
@@ -66,7 +66,7 @@ async def test_one_file_more_and_the_system_receives(folder: Path, town: Town) -
         broker=town.broker, ids=town.registry, streams=catalog.streams, readers=readers,
         settings=Settings(schemas=folder), clock=town.clock, metrics=Metrics(), proofs=town.proofs,
     ) as both:  # fmt: skip
-        delivery = Delivery("seal_registration", feeds, both)
+        delivery = SystemDelivery("seal_registration", feeds, both)
         hosted = Hosted(both, [delivery])
         running = asyncio.create_task(delivery.run())
         await town.publish("resident", STAYS, 1, event_type="resident.moved_in")

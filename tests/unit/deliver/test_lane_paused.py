@@ -10,11 +10,10 @@ import pytest
 
 from bus.deliver.state import LaneStatus
 from bus.errors import ConfigurationError, NotEntitled
-from bus.hosting.delivery import Delivery
 from bus.hosting.feeds import Feed
 from bus.hosting.host import ill, observe
-from bus.model import Applied, OperationState, View
-from bus.model import Delivery as Given
+from bus.hosting.system_delivery import SystemDelivery
+from bus.model import Applied, Delivery, OperationState, View
 from connectors.memory.sink import MemoryOptions, MemorySink
 from tests.support.lanes import Hosted, Town, hosted, view_of
 
@@ -30,7 +29,7 @@ class Slow(MemorySink):
         self._go = go
         self._begun = begun
 
-    async def apply(self, batch: Given) -> Applied:
+    async def apply(self, batch: Delivery) -> Applied:
         self._begun.set()
         await self._go.wait()
         return await super().apply(batch)
@@ -279,7 +278,7 @@ async def test_all_that_may_be_delivered_is(town: Town, sinks, store) -> None:
         await paused(bus)
     async with hosted(town, {}) as bus:
         feeds = list(_feeds(town, sinks))
-        delivery = Delivery(SYSTEM, feeds, bus.shared)
+        delivery = SystemDelivery(SYSTEM, feeds, bus.shared)
         await asyncio.wait_for(delivery.run(once=True), 5)
 
         assert [lane.status for lane in bus.shared.lanes.paused()] == [LaneStatus.PAUSED]
@@ -290,7 +289,7 @@ class Mendable(MemorySink):
 
     is_broken = True
 
-    async def apply(self, batch: Given) -> Applied:
+    async def apply(self, batch: Delivery) -> Applied:
         if self.is_broken:
             raise ConfigurationError("the table does not fit the view")
         return await super().apply(batch)
@@ -379,7 +378,7 @@ async def test_a_grant_that_has_ended_does_not_go_on(town: Town, sinks, store) -
     await town.publish("resident", ONE, 1)
     async with hosted(town, {}) as bus:
         (feed,) = _feeds(town, sinks, expires_on=date(2026, 11, 24))
-        delivery = Delivery(SYSTEM, [feed], bus.shared)
+        delivery = SystemDelivery(SYSTEM, [feed], bus.shared)
         running = asyncio.create_task(delivery.run())
         try:
             bus = Hosted(bus.shared, [delivery], [running])

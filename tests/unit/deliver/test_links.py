@@ -26,8 +26,8 @@ from bus.catalog.wire import Reader
 from bus.clock import SystemClock
 from bus.demo.run import SEED
 from bus.demo.story import scenes
-from bus.hosting.delivery import Delivery
 from bus.hosting.host import host, shared
+from bus.hosting.system_delivery import SystemDelivery
 from bus.model import Change, ChangeRecord
 from bus.observe.metrics import Metrics
 from bus.policy import read_subscriptions
@@ -172,7 +172,7 @@ async def _deliver(
         for system, store in stores.items():
             connection = SystemConnection(connector="memory", options={"store": store})
             feeds = app.feeds(system, connection, catalog, reading.subscriptions, readers, TODAY)
-            deliveries.append(Delivery(system, feeds, both))
+            deliveries.append(SystemDelivery(system, feeds, both))
         await host(both, deliveries, asyncio.Event(), once=True)
     return stores
 

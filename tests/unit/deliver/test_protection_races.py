@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import bus.control.fence as fence
-import bus.hosting.delivery as delivery
+import bus.hosting.system_delivery as delivery
 import bus.policy.protection as searching
 import connectors.memory.sink as memory
 import tests.unit.deliver.protection_race as races

@@ -9,9 +9,9 @@ import pytest
 
 from bus.deliver.state import LaneStatus
 from bus.errors import ConfigurationError, NotEntitled
-from bus.hosting.delivery import Delivery
 from bus.hosting.feeds import Feed
 from bus.hosting.host import host, ill, observe, shared
+from bus.hosting.system_delivery import SystemDelivery
 from bus.observe.metrics import Metrics
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 from tests.support.lanes import CATALOG, Town, hosted, view_of
@@ -46,7 +46,7 @@ async def test_once_delivers_what_is_there_and_ends(town: Town, store) -> None:
     for version in (1, 2):
         await town.publish("resident", ONE, version)
     async with opened(town) as both:
-        delivery = Delivery("child_allowance", [feed(town, store, "child_allowance")], both)
+        delivery = SystemDelivery("child_allowance", [feed(town, store, "child_allowance")], both)
         await asyncio.wait_for(host(both, [delivery], asyncio.Event(), once=True), 10)
 
     assert store.versions() == {ONE: 2}
@@ -58,8 +58,8 @@ async def test_a_missing_topic_stops_its_system_alone(town: Town, store) -> None
     async with opened(town) as both:
         wrong = feed(town, MemoryStore(), "electoral_roll", "linkage.nothing")
         deliveries = [
-            Delivery("electoral_roll", [wrong], both),
-            Delivery("child_allowance", [feed(town, store, "child_allowance")], both),
+            SystemDelivery("electoral_roll", [wrong], both),
+            SystemDelivery("child_allowance", [feed(town, store, "child_allowance")], both),
         ]
         with pytest.raises(ConfigurationError, match="renkei topics apply"):
             await asyncio.wait_for(host(both, deliveries, asyncio.Event(), once=True), 10)
@@ -72,7 +72,7 @@ async def test_a_stop_ends_all(town: Town, store) -> None:
     stop = asyncio.Event()
     async with opened(town) as both:
         deliveries = [
-            Delivery(system, [feed(town, MemoryStore(), system)], both)
+            SystemDelivery(system, [feed(town, MemoryStore(), system)], both)
             for system in ("child_allowance", "electoral_roll", "national_pension")
         ]
         running = asyncio.create_task(host(both, deliveries, stop))
@@ -111,7 +111,9 @@ async def test_a_subscription_ends_while_the_process_runs(town: Town, store) -> 
     stop = asyncio.Event()
     async with opened(town) as both:
         fed = feed(town, store, "child_allowance", expires_on=last_day)
-        running = asyncio.create_task(host(both, [Delivery("child_allowance", [fed], both)], stop))
+        running = asyncio.create_task(
+            host(both, [SystemDelivery("child_allowance", [fed], both)], stop)
+        )
         while not store.versions():  # noqa: ASYNC110
             await asyncio.sleep(0.001)
         town.moved.time += timedelta(days=1)

@@ -19,12 +19,12 @@ from bus.deliver.shared import Shared, SharedSink
 from bus.errors import ConfigurationError
 from bus.hosting import host as hosting
 from bus.hosting.abreast import Abreast
-from bus.hosting.delivery import Delivery
 from bus.hosting.feeds import Feed
 from bus.hosting.fleet import Fleet
 from bus.hosting.host import host
 from bus.hosting.offset_committer import OffsetCommitter
 from bus.hosting.overdue import Overdue
+from bus.hosting.system_delivery import SystemDelivery
 from bus.log.internal import InternalTopic
 from bus.model import Operation, OperationState
 from bus.observe import http
@@ -71,7 +71,7 @@ def appends(stream: str) -> Callable[..., bool]:
 
 KILLS = {
     "lane": Kill(Pipeline, "carry"),
-    "delivery": Kill(Delivery, "_fetch"),
+    "delivery": Kill(SystemDelivery, "_fetch"),
     "offsets": Kill(OffsetCommitter, "commit"),
     "receipts": Kill(InternalTopic, "append", appends("receipt")),
     "words": Kill(InternalTopic, "append", appends("operation")),
@@ -102,7 +102,7 @@ async def test_what_is_killed_is_seen_and_begun_again(
     await town.publish("resident", ONE, 1)
     with kill.in_place():
         async with opened(town) as both:
-            delivery = Delivery(SYSTEM, [feed(town, store, SYSTEM)], both)
+            delivery = SystemDelivery(SYSTEM, [feed(town, store, SYSTEM)], both)
             running = asyncio.create_task(host(both, [delivery], stop))
             await until(lambda: len(store.versions()) == 1)
             kill.is_armed = True
@@ -169,7 +169,7 @@ async def test_a_switch_that_is_killed_is_done_all_the_same(
         await real(sink)
 
     async with opened(town) as both:
-        delivery = Delivery(SYSTEM, [feed(town, store, SYSTEM)], both)
+        delivery = SystemDelivery(SYSTEM, [feed(town, store, SYSTEM)], both)
         running = asyncio.create_task(host(both, [delivery], stop))
         await until(lambda: len(store.versions()) == 1)
         monkeypatch.setattr(SharedSink, "close", close)
@@ -206,7 +206,7 @@ async def test_a_withdrawal_that_is_killed_is_done_all_the_same(
 
     stop = asyncio.Event()
     async with opened(town) as both:
-        delivery = Delivery(SYSTEM, [feed(town, store, SYSTEM)], both, withdraw=withdraw)
+        delivery = SystemDelivery(SYSTEM, [feed(town, store, SYSTEM)], both, withdraw=withdraw)
         running = asyncio.create_task(host(both, [delivery], stop))
         await until(lambda: fallen(both) == ["withdrawal"])
         await asyncio.wait_for(gone.wait(), 5)
@@ -232,7 +232,7 @@ async def test_a_pause_that_is_killed_is_kept_all_the_same(
     await town.publish("resident", ONE, 1)
     with kill.in_place():
         async with opened(town) as both:
-            delivery = Delivery(SYSTEM, [feed(town, store, SYSTEM)], both)
+            delivery = SystemDelivery(SYSTEM, [feed(town, store, SYSTEM)], both)
             running = asyncio.create_task(host(both, [delivery], stop))
             await until(lambda: len(store.versions()) == 1)
             kill.is_armed = True
@@ -254,7 +254,7 @@ async def test_a_lane_that_cannot_be_opened_again_is_opened_later(
     await town.publish("resident", ONE, 1)
     with lane.in_place(), again.in_place():
         async with opened(town) as both:
-            delivery = Delivery(SYSTEM, [feed(town, store, SYSTEM)], both)
+            delivery = SystemDelivery(SYSTEM, [feed(town, store, SYSTEM)], both)
             running = asyncio.create_task(host(both, [delivery], stop))
             await until(lambda: len(store.versions()) == 1)
             lane.is_armed = again.is_armed = True
@@ -274,8 +274,10 @@ async def test_a_system_that_cannot_run_is_seen_and_tried_again(
     stop, late = asyncio.Event(), MemoryStore()
     async with opened(town) as both:
         deliveries = [
-            Delivery("electoral_roll", [feed(town, late, "electoral_roll", "linkage.later")], both),
-            Delivery(SYSTEM, [feed(town, store, SYSTEM)], both),
+            SystemDelivery(
+                "electoral_roll", [feed(town, late, "electoral_roll", "linkage.later")], both
+            ),
+            SystemDelivery(SYSTEM, [feed(town, store, SYSTEM)], both),
         ]
         running = asyncio.create_task(host(both, deliveries, stop))
         await until(lambda: both.tasks.ill() == ["delivery electoral_roll ended RK-100"])
@@ -292,7 +294,7 @@ async def test_the_process_ends_when_nothing_of_it_can_run(town: Town) -> None:
     """Whoever runs it sees by its status that a person must look."""
     async with opened(town) as both:
         deliveries = [
-            Delivery(system, [feed(town, MemoryStore(), system, "linkage.nothing")], both)
+            SystemDelivery(system, [feed(town, MemoryStore(), system, "linkage.nothing")], both)
             for system in ("electoral_roll", SYSTEM)
         ]
         with pytest.raises(ConfigurationError, match="renkei topics apply"):

@@ -30,7 +30,7 @@ _SOME_ARE_FULL = timedelta(milliseconds=50)  # how often the others are looked a
 _ONCE_WAIT = timedelta(milliseconds=200)
 
 
-class Delivery:
+class SystemDelivery:
     """Hosts one system in this process."""
 
     def __init__(
