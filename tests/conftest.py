@@ -7,9 +7,11 @@ is skipped on a laptop and fails in CI (``CI=true``).
 
 from __future__ import annotations
 
+import logging
 import os
 import pickle
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from bus.catalog import documents
 from bus.errors import EngineError
@@ -75,6 +78,22 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """The process that began the run ends the engines, whoever started them."""
     if config.stash.get(OWNER, None) == os.getpid():
         test_engines.stop(config.stash[HOME])
+
+
+@pytest.fixture(autouse=True)
+def _logs_are_put_back() -> Iterator[None]:
+    """A command run within a test configures the logs of its process: the next test finds them as
+    they were, whichever test ran before it."""
+    before = structlog.get_config() if structlog.is_configured() else None
+    hook, root = sys.excepthook, logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    structlog.reset_defaults() if before is None else structlog.configure(**before)
+    sys.excepthook = hook
+    for handler in list(root.handlers):
+        if handler not in handlers:
+            root.removeHandler(handler)
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

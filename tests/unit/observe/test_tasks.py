@@ -8,7 +8,6 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-import structlog
 
 from bus.errors import BrokerUnavailable, ConfigurationError
 from bus.observe import logs
@@ -70,20 +69,17 @@ async def test_what_ends_is_told_and_begun_again(
 ) -> None:
     """By an error, a cancellation from within, or coming back."""
     logs.configure("json")
-    try:
-        work = Work(error)
-        kept = tasks.keep("sender", work, system="juki")
-        await until(lambda: tasks.fallen)
-        assert tasks.ill() == [f"sender juki ended {named}"]
-        assert metrics.value("renkei_tasks_ended", task="sender") == 1
-        await asyncio.wait_for(work.stays.wait(), 5)
-        await until(lambda: not tasks.fallen)
-        assert metrics.value("renkei_tasks_restarted_total", task="sender") == 1
-        assert metrics.value("renkei_tasks_ended", task="sender") == 0
-        assert work.begun == 2
-        await kept.end()
-    finally:
-        structlog.reset_defaults()
+    work = Work(error)
+    kept = tasks.keep("sender", work, system="juki")
+    await until(lambda: tasks.fallen)
+    assert tasks.ill() == [f"sender juki ended {named}"]
+    assert metrics.value("renkei_tasks_ended", task="sender") == 1
+    await asyncio.wait_for(work.stays.wait(), 5)
+    await until(lambda: not tasks.fallen)
+    assert metrics.value("renkei_tasks_restarted_total", task="sender") == 1
+    assert metrics.value("renkei_tasks_ended", task="sender") == 0
+    assert work.begun == 2
+    await kept.end()
     (line,) = [json.loads(said) for said in capsys.readouterr().err.splitlines()]
     assert (line["event"], line["task"], line["system"]) == ("task-ended", "sender", "juki")
     assert line["kind"] == type(error or CameBack()).__name__
