@@ -86,6 +86,7 @@ def _not_negative(span: timedelta) -> timedelta:
 Servers = Annotated[str, AfterValidator(_servers)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 Span = Annotated[timedelta, AfterValidator(_positive)]
+Session = Annotated[timedelta, Field(ge=timedelta(seconds=1), le=timedelta(minutes=30))]
 Wait = Annotated[timedelta, AfterValidator(_not_negative)]
 Port = Annotated[int, Field(ge=1, le=MOST_PORTS)]
 Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
@@ -190,6 +191,9 @@ class Settings(BaseModel):
     """Most bytes fetched per partition at once."""
     idle_wait: Wait = timedelta(seconds=2)
     """How long a fetch may wait for the first event; does not delay an event that comes."""
+    session_timeout: Session = timedelta(seconds=6)
+    """How long a process that died holds its partitions; the brokers say how short it may be
+    (``group.min.session.timeout.ms``, six seconds by default)."""
     ledger_gather: Wait = timedelta(milliseconds=250)
     """How long the ledger lets receipts come together: one batch instead of hundreds a second."""
     retry_first: Wait = timedelta(milliseconds=200)

@@ -48,6 +48,7 @@ async def broker(
         kafka_security(settings),
         fetch_bytes=settings.fetch_bytes,
         max_message_bytes=settings.max_message_bytes,
+        session_timeout=settings.session_timeout,
         patience=patience,
     )
     await cluster.start()

@@ -90,6 +90,8 @@ def test_an_unusable_setting_is_refused(environment: dict[str, str]) -> None:
 REFUSED = [
     ("KAFKA", "127.0.0.1:18073/", "host:port"),
     ("KAFKA", "127.0.0.1:x", "host:port"),
+    ("SESSION_TIMEOUT", "PT0.9S", "greater than or equal to 1 second"),
+    ("SESSION_TIMEOUT", "PT31M", "less than or equal to"),
     ("KAFKA", "127.0.0.1:99999", "ports of 1 to 65535"),
     ("KAFKA", "127.0.0.1", "host:port"),
     ("KAFKA", "a:1,,b:2", "host:port"),

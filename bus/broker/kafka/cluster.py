@@ -46,6 +46,7 @@ class KafkaBroker:
             idle reader costs, and how long a partition just sought or resumed may wait.
         fetch_bytes: Most bytes of one answer to a fetch; a consumer holds up to two of them.
         max_message_bytes: The topics' limit for one message.
+        session_timeout: How long a member of a group that died holds its partitions.
         patience: How long a producer waits for any acknowledgement before it gives up, and
             anyone for an answer.
     """
@@ -58,12 +59,14 @@ class KafkaBroker:
         idle_wait: timedelta = timedelta(milliseconds=250),
         fetch_bytes: int = 8 * 1024 * 1024,
         max_message_bytes: int = 1_000_000,
+        session_timeout: timedelta = timedelta(seconds=6),
         patience: timedelta = timedelta(seconds=20),
     ) -> None:
         self._way_in = WayIn(bootstrap, security, min(patience, LONGEST_REQUEST))
         self._idle_wait = idle_wait
         self._fetch_bytes = fetch_bytes
         self._max_message_bytes = max_message_bytes
+        self._session_timeout = session_timeout
         self._patience = patience
         self._seen: dict[str, int] = {}
         self._admin: AIOKafkaAdminClient | None = None
@@ -181,6 +184,7 @@ class KafkaBroker:
             client_id,
             idle_wait=self._idle_wait,
             fetch_bytes=self._fetch_bytes,
+            session_timeout=self._session_timeout,
         )
 
     def producer(self, *, client_id: str = "renkei") -> KafkaProducer:

@@ -25,8 +25,7 @@ from bus.broker.kafka.way_in import WayIn
 from bus.broker.port import Fetched, Place
 from bus.errors import BrokerUnavailable, ConfigurationError
 
-SESSION_TIMEOUT_MS = 6_000  # the least that brokers allow by default
-HEARTBEAT_MS = 2_000
+HEARTBEATS = 3  # in a session: one may be lost
 REBALANCE_TIMEOUT_MS = 30_000
 LONGEST_POLL_MS = 2**31 - 1  # a lane that retries for hours keeps its membership
 _ASK_AGAIN = 0.05  # seconds; a task that was told to end ends at once, if it heard it
@@ -57,6 +56,7 @@ class KafkaConsumer:
         *,
         idle_wait: timedelta,
         fetch_bytes: int,
+        session_timeout: timedelta,
     ) -> None:
         self._cluster = cluster
         self._way_in = way_in
@@ -64,6 +64,7 @@ class KafkaConsumer:
         self._client_id = client_id
         self._idle_wait = idle_wait
         self._fetch_bytes = fetch_bytes
+        self._session_ms = int(session_timeout.total_seconds() * 1000)
         self._consumer: AIOKafkaConsumer | None = None
         self._membership: _Membership | None = None
         self._paused: set[TopicPartition] = set()
@@ -80,8 +81,8 @@ class KafkaConsumer:
             fetch_max_wait_ms=int(self._idle_wait.total_seconds() * 1000),
             fetch_max_bytes=self._fetch_bytes,
             max_partition_fetch_bytes=self._fetch_bytes,
-            session_timeout_ms=SESSION_TIMEOUT_MS,
-            heartbeat_interval_ms=HEARTBEAT_MS,
+            session_timeout_ms=self._session_ms,
+            heartbeat_interval_ms=self._session_ms // HEARTBEATS,
             rebalance_timeout_ms=REBALANCE_TIMEOUT_MS,
             max_poll_interval_ms=LONGEST_POLL_MS,
         )

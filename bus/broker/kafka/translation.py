@@ -24,7 +24,6 @@ REFUSALS = (
     kafka.InvalidPartitionsError,
     kafka.InvalidReplicationFactorError,
     kafka.InvalidRequestError,
-    kafka.InvalidSessionTimeoutError,
     kafka.InvalidTopicError,
     kafka.PolicyViolationError,
     kafka.SaslAuthenticationFailed,
@@ -92,6 +91,12 @@ def translated(**where: object) -> Iterator[None]:
     except kafka.UnsupportedCodecError as error:
         raise ConfigurationError(
             "the log is compressed in a way that needs the package cramjam", **where
+        ) from error
+    except kafka.InvalidSessionTimeoutError as error:
+        raise ConfigurationError(
+            "the brokers do not allow RENKEI_SESSION_TIMEOUT; their group.min.session.timeout.ms"
+            " and group.max.session.timeout.ms say what they do",
+            **where,
         ) from error
     except REFUSALS as error:
         raise ConfigurationError(

@@ -288,6 +288,18 @@ async def test_a_killed_members_partitions_are_taken_over(
     assert took < 11
 
 
+async def test_a_session_that_the_broker_does_not_allow(
+    engines: Endpoints, broker: KafkaBroker, topic: str
+) -> None:
+    """Says which setting it is, and does not come to nothing in silence."""
+    brief = KafkaBroker(engines.kafka, session_timeout=timedelta(seconds=5))
+    async with opened(brief), opened(brief.consumer(unique("group"))) as consumer:
+        await consumer.subscribe([topic], *nothing_to_do())
+        with pytest.raises(ConfigurationError, match="RENKEI_SESSION_TIMEOUT"):
+            async with asyncio.timeout(10):
+                await keep_fetching(consumer)
+
+
 async def test_a_broker_that_is_away_does_not_fill_the_log(
     line: Line, broker: KafkaBroker, topic: str
 ) -> None:
