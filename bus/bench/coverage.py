@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bus import app
-from bus.broker import Broker, Fetched, Portion
+from bus.broker import Broker, Fetched, PartitionBatch
 from bus.broker.partitioner import partition_of
 from bus.catalog import Catalog
 from bus.catalog.columns import arrow_schema, encode
@@ -56,7 +56,9 @@ async def fill(
                 places.setdefault(partition, []).append(index)
             await producer.append(
                 [
-                    Portion(stream.topic, at, [keys[i] for i in mine], [values[i] for i in mine])
+                    PartitionBatch(
+                        stream.topic, at, [keys[i] for i in mine], [values[i] for i in mine]
+                    )
                     for at, mine in places.items()
                 ]
             )

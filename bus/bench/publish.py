@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from bus import app
 from bus.bench.rows import resident_rows
-from bus.broker import Portion
+from bus.broker import PartitionBatch
 from bus.broker.partitioner import partition_of
 from bus.catalog.columns import encode
 from bus.catalog.wire import frame
@@ -47,14 +47,14 @@ async def measure(settings: Settings, step: Callable[[str], None]) -> Mapping[st
         step("appending ready records")
         partitions = (await broker.partitions([stream.topic]))[stream.topic]
         schema_id = await registry.id_of(stream.latest)
-        ready: list[list[Portion]] = []
+        ready: list[list[PartitionBatch]] = []
         for batch in batches[1:]:
             values = frame(schema_id, encode(stream.latest, batch))
             keys = _keys(batch)
             entries = list(zip(partition_of(keys, partitions), keys, values, strict=True))
             ready.append(
                 [
-                    Portion(
+                    PartitionBatch(
                         stream.topic,
                         partition,
                         [key for place, key, _ in entries if place == partition],
@@ -67,8 +67,8 @@ async def measure(settings: Settings, step: Callable[[str], None]) -> Mapping[st
         await producer.start()
         stack.push_async_callback(producer.close)
         begin = perf_counter()
-        for portions in ready:
-            await producer.append(portions)
+        for each in ready:
+            await producer.append(each)
         bare = perf_counter() - begin
     return {
         "publish_events_per_s": published / taken,

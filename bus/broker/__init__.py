@@ -5,9 +5,9 @@ from bus.broker.port import (
     Consumer,
     Fetched,
     Message,
-    Place,
-    Portion,
+    PartitionBatch,
     Producer,
+    TopicPartition,
     TopicSpec,
     group_of,
 )
@@ -17,9 +17,9 @@ __all__ = [
     "Consumer",
     "Fetched",
     "Message",
-    "Place",
-    "Portion",
+    "PartitionBatch",
     "Producer",
+    "TopicPartition",
     "TopicSpec",
     "group_of",
 ]

@@ -17,9 +17,9 @@ from datetime import timedelta
 from bus.broker.port import (
     ENVELOPE_BYTES,
     Fetched,
-    Place,
-    Portion,
+    PartitionBatch,
     Producer,
+    TopicPartition,
     TopicSpec,
     refuse_too_large,
 )
@@ -101,7 +101,7 @@ class MemoryBroker:
     async def alter_topic_config(self, topic: str, config: Mapping[str, str]) -> None:
         self._topic(topic).config.update(config)
 
-    async def committed(self, group: str) -> Mapping[Place, int]:
+    async def committed(self, group: str) -> Mapping[TopicPartition, int]:
         self._answer()
         return dict(self._group(group).committed)
 
@@ -141,7 +141,7 @@ class MemoryBroker:
                 "the topic does not exist; make it with: renkei topics apply", topic=name
             ) from None
 
-    def _log(self, place: Place) -> _Log:
+    def _log(self, place: TopicPartition) -> _Log:
         topic, partition = place
         return self._topic(topic).logs[partition]
 
@@ -166,24 +166,24 @@ class MemoryProducer(Producer):
         self._broker._answer()
         self._is_open = True
 
-    async def append(self, portions: Sequence[Portion]) -> Sequence[Sequence[int]]:
+    async def append(self, batches: Sequence[PartitionBatch]) -> Sequence[Sequence[int]]:
         if not self._is_open:
             raise BrokerUnavailable("this producer is closed")
-        for portion in portions:
-            refuse_too_large(portion, self._broker._max_message_bytes - ENVELOPE_BYTES)
-            if portion.partition >= len(self._broker._topic(portion.topic).logs):
+        for batch in batches:
+            refuse_too_large(batch, self._broker._max_message_bytes - ENVELOPE_BYTES)
+            if batch.partition >= len(self._broker._topic(batch.topic).logs):
                 raise ConfigurationError(
                     "the topic has no such partition",
-                    topic=portion.topic,
-                    partition=portion.partition,
+                    topic=batch.topic,
+                    partition=batch.partition,
                 )
         await asyncio.sleep(0)
         offsets = [
             [
-                self._broker._log((portion.topic, portion.partition)).append(key, value)
-                for key, value in zip(portion.keys, portion.values, strict=True)
+                self._broker._log((batch.topic, batch.partition)).append(key, value)
+                for key, value in zip(batch.keys, batch.values, strict=True)
             ]
-            for portion in portions
+            for batch in batches
         ]
         self._broker._tell()
         return offsets
@@ -200,14 +200,14 @@ class MemoryConsumer:
         self.client_id = client_id
         self._broker = broker
         self._group = group
-        self._positions: dict[Place, int] = {}
-        self._paused: set[Place] = set()
-        self._owned: tuple[Place, ...] = ()  # announced to on_assigned
-        self._coming: tuple[Place, ...] | None = None  # assigned, not yet announced
+        self._positions: dict[TopicPartition, int] = {}
+        self._paused: set[TopicPartition] = set()
+        self._owned: tuple[TopicPartition, ...] = ()  # announced to on_assigned
+        self._coming: tuple[TopicPartition, ...] | None = None  # assigned, not yet announced
         self._failure: BaseException | None = None
         self._topics: tuple[str, ...] = ()
-        self._on_assigned: Callable[[Sequence[Place]], Awaitable[None]]
-        self._on_revoked: Callable[[Sequence[Place]], Awaitable[None]]
+        self._on_assigned: Callable[[Sequence[TopicPartition]], Awaitable[None]]
+        self._on_revoked: Callable[[Sequence[TopicPartition]], Awaitable[None]]
         self._turn = 0
 
     async def start(self) -> None:
@@ -216,8 +216,8 @@ class MemoryConsumer:
     async def subscribe(
         self,
         topics: Sequence[str],
-        on_assigned: Callable[[Sequence[Place]], Awaitable[None]],
-        on_revoked: Callable[[Sequence[Place]], Awaitable[None]],
+        on_assigned: Callable[[Sequence[TopicPartition]], Awaitable[None]],
+        on_revoked: Callable[[Sequence[TopicPartition]], Awaitable[None]],
     ) -> None:
         if self._group is None:
             raise ConfigurationError("a consumer without a group cannot subscribe")
@@ -228,13 +228,13 @@ class MemoryConsumer:
         self._on_revoked = on_revoked
         await self._group.join(self)
 
-    async def assign(self, places: Sequence[Place]) -> None:
+    async def assign(self, places: Sequence[TopicPartition]) -> None:
         self._owned = tuple(places)
         self._paused.clear()
         self._positions = {place: self._broker._log(place).begin for place in places}
 
     async def fetch(
-        self, max_records: int, timeout: timedelta, places: Collection[Place] | None = None
+        self, max_records: int, timeout: timedelta, places: Collection[TopicPartition] | None = None
     ) -> Sequence[Fetched]:
         deadline = asyncio.get_running_loop().time() + timeout.total_seconds()
         while True:
@@ -251,30 +251,32 @@ class MemoryConsumer:
             except TimeoutError:
                 continue
 
-    def seek(self, place: Place, offset: int) -> None:
+    def seek(self, place: TopicPartition, offset: int) -> None:
         self._positions[place] = offset
 
-    async def position(self, place: Place) -> int:
+    async def position(self, place: TopicPartition) -> int:
         self._broker._answer()
         return self._positions[place]
 
-    def pause(self, *places: Place) -> None:
+    def pause(self, *places: TopicPartition) -> None:
         self._paused.update(places)
 
-    def resume(self, *places: Place) -> None:
+    def resume(self, *places: TopicPartition) -> None:
         self._paused.difference_update(places)
         self._broker._tell()
 
-    async def commit(self, offsets: Mapping[Place, int]) -> None:
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         self._broker._answer()
         if self._group is None:
             raise ConfigurationError("a consumer without a group cannot commit")
         self._group.committed.update({p: o for p, o in offsets.items() if p in self._owned})
 
-    async def end_offsets(self, places: Sequence[Place]) -> Mapping[Place, int]:
+    async def end_offsets(self, places: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         return {place: self._broker._log(place).end for place in places}
 
-    async def beginning_offsets(self, places: Sequence[Place]) -> Mapping[Place, int]:
+    async def beginning_offsets(
+        self, places: Sequence[TopicPartition]
+    ) -> Mapping[TopicPartition, int]:
         return {place: self._broker._log(place).begin for place in places}
 
     async def close(self) -> None:
@@ -302,7 +304,7 @@ class MemoryConsumer:
             await asyncio.wait({task})
             self._failure = task.exception()
 
-    def _read(self, max_records: int, places: Collection[Place] | None) -> list[Fetched]:
+    def _read(self, max_records: int, places: Collection[TopicPartition] | None) -> list[Fetched]:
         self._broker._answer()
         found: list[Fetched] = []
         self._turn += 1
@@ -343,7 +345,7 @@ class _Group:
     """Members and what they own: everything is taken back and dealt anew on each change."""
 
     def __init__(self, broker: MemoryBroker) -> None:
-        self.committed: dict[Place, int] = {}
+        self.committed: dict[TopicPartition, int] = {}
         self._broker = broker
         self._members: list[MemoryConsumer] = []
         self._changing = asyncio.Lock()
@@ -377,7 +379,7 @@ class _Group:
     async def _deal(self) -> None:
         for member in self._members:
             await member._revoke()
-        dealt: dict[int, list[Place]] = {id(member): [] for member in self._members}
+        dealt: dict[int, list[TopicPartition]] = {id(member): [] for member in self._members}
         for turn, place in enumerate(self._places()):
             takers = [member for member in self._members if place[0] in member._topics]
             dealt[id(takers[turn % len(takers)])].append(place)
@@ -385,6 +387,6 @@ class _Group:
             member._coming = tuple(dealt[id(member)])
         self._broker._tell()
 
-    def _places(self) -> list[Place]:
+    def _places(self) -> list[TopicPartition]:
         topics = sorted({topic for member in self._members for topic in member._topics})
         return [(topic, p) for topic in topics for p in range(len(self._broker._topic(topic).logs))]

@@ -13,7 +13,7 @@ from typing import Any, Protocol, cast
 
 from bus.errors import EventTooLarge
 
-Place = tuple[str, int]  # (topic, partition)
+TopicPartition = tuple[str, int]
 
 ENVELOPE_BYTES = 82
 """What Kafka's batch and record headers add to one message, at most."""
@@ -50,7 +50,7 @@ class TopicSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Portion:
+class PartitionBatch:
     """Records to append to one partition, in this order; parallel lists.
 
     A value of None erases the key's subject.
@@ -80,8 +80,8 @@ class Consumer(Protocol):
     async def subscribe(
         self,
         topics: Sequence[str],
-        on_assigned: Callable[[Sequence[Place]], Awaitable[None]],
-        on_revoked: Callable[[Sequence[Place]], Awaitable[None]],
+        on_assigned: Callable[[Sequence[TopicPartition]], Awaitable[None]],
+        on_revoked: Callable[[Sequence[TopicPartition]], Awaitable[None]],
     ) -> None:
         """Join the group; the callbacks run while the group settles, before further fetches.
 
@@ -89,11 +89,11 @@ class Consumer(Protocol):
         back, and dealt anew. Until then nothing is assigned.
         """
 
-    async def assign(self, places: Sequence[Place]) -> None:
+    async def assign(self, places: Sequence[TopicPartition]) -> None:
         """Read exactly these partitions, without a group's help."""
 
     async def fetch(
-        self, max_records: int, timeout: timedelta, places: Collection[Place] | None = None
+        self, max_records: int, timeout: timedelta, places: Collection[TopicPartition] | None = None
     ) -> Sequence[Fetched]:
         """What is there, at most one entry per partition; empty after *timeout* of silence.
 
@@ -101,22 +101,26 @@ class Consumer(Protocol):
         (:meth:`pause` throws it away).
         """
 
-    def seek(self, place: Place, offset: int) -> None: ...
+    def seek(self, place: TopicPartition, offset: int) -> None: ...
 
-    async def position(self, place: Place) -> int:
+    async def position(self, place: TopicPartition) -> int:
         """The offset after everything fetched or passed over; it equals the end offset once all
         is read, also where the log ends in a hole (compaction, a transaction's marker)."""
 
-    def pause(self, *places: Place) -> None: ...
+    def pause(self, *places: TopicPartition) -> None: ...
 
-    def resume(self, *places: Place) -> None: ...
+    def resume(self, *places: TopicPartition) -> None: ...
 
-    async def commit(self, offsets: Mapping[Place, int]) -> None:
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Tell the group how far it is: for lag tools only, never read back by the bus."""
 
-    async def end_offsets(self, places: Sequence[Place]) -> Mapping[Place, int]: ...
+    async def end_offsets(
+        self, places: Sequence[TopicPartition]
+    ) -> Mapping[TopicPartition, int]: ...
 
-    async def beginning_offsets(self, places: Sequence[Place]) -> Mapping[Place, int]: ...
+    async def beginning_offsets(
+        self, places: Sequence[TopicPartition]
+    ) -> Mapping[TopicPartition, int]: ...
 
     async def close(self) -> None: ...
 
@@ -126,11 +130,11 @@ class Producer(Protocol):
 
     async def start(self) -> None: ...
 
-    async def append(self, portions: Sequence[Portion]) -> Sequence[Sequence[int]]:
-        """Append all; the offsets of each portion, once every record is acknowledged.
+    async def append(self, batches: Sequence[PartitionBatch]) -> Sequence[Sequence[int]]:
+        """Append all; the offsets of each batch, once every record is acknowledged.
 
         Raises:
-            EventTooLarge: A record is above the limit, ``index`` says which of its portion;
+            EventTooLarge: A record is above the limit, ``index`` says which of its batch;
                 nothing was appended. Without ``index`` the broker itself refused it, by a limit
                 lower than ours, and others may have been appended.
             ConfigurationError: A topic or partition does not exist; nothing was appended.
@@ -142,15 +146,17 @@ class Producer(Protocol):
 
         Raises what that raises; ``index`` is then the message's.
         """
-        indices: dict[Place, list[int]] = {}
+        indices: dict[TopicPartition, list[int]] = {}
         for index, message in enumerate(messages):
             indices.setdefault((message.topic, message.partition), []).append(index)
-        portions = [
-            Portion(*place, [messages[i].key for i in mine], [messages[i].value for i in mine])
+        batches = [
+            PartitionBatch(
+                *place, [messages[i].key for i in mine], [messages[i].value for i in mine]
+            )
             for place, mine in indices.items()
         ]
         try:
-            appended = await self.append(portions)
+            appended = await self.append(batches)
         except EventTooLarge as error:
             where = cast("dict[str, Any]", error.where)
             if "index" not in where:
@@ -166,17 +172,17 @@ class Producer(Protocol):
     async def close(self) -> None: ...
 
 
-def refuse_too_large(portion: Portion, most: int) -> None:
+def refuse_too_large(batch: PartitionBatch, most: int) -> None:
     """Raise if a record's key and value have more than *most* bytes together."""
-    keys, values = portion.keys, portion.values
+    keys, values = batch.keys, batch.values
     if max(map(len, keys), default=0) + max(map(len, filter(None, values)), default=0) <= most:
         return
     for index, (key, value) in enumerate(zip(keys, values, strict=True)):
         if len(key) + len(value or b"") > most:
             raise EventTooLarge(
                 "an event is above the broker's limit",
-                topic=portion.topic,
-                partition=portion.partition,
+                topic=batch.topic,
+                partition=batch.partition,
                 index=index,
             )
 
@@ -197,7 +203,7 @@ class Broker(Protocol):
 
     async def alter_topic_config(self, topic: str, config: Mapping[str, str]) -> None: ...
 
-    async def committed(self, group: str) -> Mapping[Place, int]:
+    async def committed(self, group: str) -> Mapping[TopicPartition, int]:
         """What a group's members told of how far they are."""
 
     async def members(self, groups: Sequence[str]) -> Mapping[str, Sequence[str]]:

@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 
 import pytest
 
-from bus.broker import Broker, Consumer, Fetched, Message, Place, Producer, TopicSpec
+from bus.broker import Broker, Consumer, Fetched, Message, Producer, TopicPartition, TopicSpec
 from bus.errors import BrokerUnavailable, ConfigurationError, EventTooLarge, PositionForeign
 
 MAX_MESSAGE_BYTES = 50_000
@@ -50,18 +50,18 @@ class Member:
 
     def __init__(self, consumer: Consumer) -> None:
         self.consumer = consumer
-        self.owned: set[Place] = set()
-        self.told: list[tuple[str, frozenset[Place]]] = []
+        self.owned: set[TopicPartition] = set()
+        self.told: list[tuple[str, frozenset[TopicPartition]]] = []
         self.read: list[tuple[str, int, int]] = []
 
     async def join(self, *topics: str) -> None:
         await self.consumer.subscribe(topics, self.on_assigned, self.on_revoked)
 
-    async def on_assigned(self, places: Sequence[Place]) -> None:
+    async def on_assigned(self, places: Sequence[TopicPartition]) -> None:
         self.told.append(("assigned", frozenset(places)))
         self.owned = set(places)
 
-    async def on_revoked(self, places: Sequence[Place]) -> None:
+    async def on_revoked(self, places: Sequence[TopicPartition]) -> None:
         self.told.append(("revoked", frozenset(places)))
         self.owned -= set(places)
 
@@ -387,7 +387,7 @@ class BrokerSuite:
         """By their client ids; a group that nobody ever joined has none."""
         group = rig.name("group")
 
-        async def nothing(_: Sequence[Place]) -> None: ...
+        async def nothing(_: Sequence[TopicPartition]) -> None: ...
 
         consumer = broker.consumer(group, client_id="renkei-tax@host:7:1795999349")
         await consumer.start()
@@ -508,7 +508,7 @@ class BrokerSuite:
         await producer.send([Message(topic, 0, b"k", b"v")] * 5)
         member = Member(await stack.enter_async_context(opened(broker.consumer(rig.name("g")))))
 
-        async def resume(places: Sequence[Place]) -> None:
+        async def resume(places: Sequence[TopicPartition]) -> None:
             await member.on_assigned(places)
             member.consumer.seek((topic, 0), 3)
 
@@ -524,7 +524,7 @@ class BrokerSuite:
         await producer.send([Message(topic, p, b"k", b"v") for p in range(3)])
         member = Member(await stack.enter_async_context(opened(broker.consumer(rig.name("g")))))
 
-        async def hold(places: Sequence[Place]) -> None:
+        async def hold(places: Sequence[TopicPartition]) -> None:
             await member.on_assigned(places)
             member.consumer.pause((topic, 1))
 
@@ -607,7 +607,7 @@ class BrokerSuite:
         """A store that cannot be opened stops the reader; it is not only logged."""
         consumer = await stack.enter_async_context(opened(broker.consumer(rig.name("group"))))
 
-        async def refuse(_places: Sequence[Place]) -> None:
+        async def refuse(_places: Sequence[TopicPartition]) -> None:
             raise ConfigurationError("no such store")
 
         await consumer.subscribe([topic], refuse, Member(consumer).on_revoked)
@@ -623,7 +623,7 @@ class BrokerSuite:
         member = Member(await stack.enter_async_context(opened(broker.consumer(rig.name("g")))))
         tries: list[int] = []
 
-        async def fail_once(places: Sequence[Place]) -> None:
+        async def fail_once(places: Sequence[TopicPartition]) -> None:
             tries.append(len(places))
             if len(tries) == 1:
                 raise BrokerUnavailable("not yet")
@@ -644,7 +644,7 @@ class BrokerSuite:
         first = Member(await stack.enter_async_context(opened(broker.consumer(group))))
         second = Member(await stack.enter_async_context(opened(broker.consumer(group))))
 
-        async def fail(_places: Sequence[Place]) -> None:
+        async def fail(_places: Sequence[TopicPartition]) -> None:
             raise BrokerUnavailable("could not let go")
 
         await first.consumer.subscribe([topic], first.on_assigned, fail)

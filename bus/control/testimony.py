@@ -20,7 +20,7 @@ from typing import Any
 
 import structlog
 
-from bus.broker import Broker, Place
+from bus.broker import Broker, TopicPartition
 from bus.broker.partitioner import partition_of
 from bus.catalog.reading import Reads, read_what_can_be
 from bus.control.receipts import lane_key, said_of
@@ -49,7 +49,7 @@ class Testimony:
         """
         return await prove_position(self._proofs, lane, stands_at, receipt)
 
-    async def bears_out(self, lane: LaneName, place: Place, held: Checkpoint) -> bool:
+    async def bears_out(self, lane: LaneName, place: TopicPartition, held: Checkpoint) -> bool:
         """Whether the bus itself wrote what the store of *lane* holds.
 
         Raises:
@@ -71,7 +71,7 @@ class Testimony:
         _log.info("position-in-the-log", **where, offset=position.offset)
         return True
 
-    async def insist(self, lane: LaneName, place: Place, held: Checkpoint) -> None:
+    async def insist(self, lane: LaneName, place: TopicPartition, held: Checkpoint) -> None:
         """As :meth:`bears_out`.
 
         Raises:
@@ -157,7 +157,7 @@ class SaidReceipts:
         for partition, questions in parted.items():
             await self._look((self._topic, partition), questions)
 
-    async def _look(self, place: Place, questions: list[_Question]) -> None:
+    async def _look(self, place: TopicPartition, questions: list[_Question]) -> None:
         """From the end backwards, until all is answered or the log has no more."""
         open_ones = {question.chain: question for question in questions}
         async with opened(self._broker, "renkei-testimony") as log:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 import structlog
 
-from bus.broker import Place
+from bus.broker import TopicPartition
 from bus.catalog.reading import Reads
 from bus.control.parked import SetAside
 from bus.deliver.rows import Rows
@@ -46,7 +46,7 @@ class Kit:
     def __init__(
         self,
         view: View,
-        place: Place,
+        place: TopicPartition,
         *,
         sink: SharedSink,
         reader: Reads,

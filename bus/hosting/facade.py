@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from bus.broker import Consumer, Place
+from bus.broker import Consumer, TopicPartition
 from bus.connect import Sink
 from bus.deliver.shared import Shared
 from bus.errors import LaneLost, StoreWentBack
@@ -20,7 +20,7 @@ class ConsumerFacade:
 
     def __init__(
         self,
-        place: Place,
+        place: TopicPartition,
         roster: Roster,
         consumer: Consumer,
         committer: OffsetCommitter,

@@ -21,7 +21,7 @@ from functools import partial
 
 import structlog
 
-from bus.broker import Consumer, Fetched, Place
+from bus.broker import Consumer, Fetched, TopicPartition
 from bus.deliver.kit import Kit
 from bus.deliver.lane import Lane
 from bus.deliver.pulse import StorePulse
@@ -83,7 +83,7 @@ class Fleet:
         return sorted(self.roster.feeds)
 
     @property
-    def at_work(self) -> dict[Place, Lane]:
+    def at_work(self) -> dict[TopicPartition, Lane]:
         """The lanes that have not ended."""
         return self.roster.at_work
 
@@ -113,7 +113,7 @@ class Fleet:
 
     # -- partitions come and go --------------------------------------------------------------
 
-    def take(self, places: Sequence[Place]) -> None:
+    def take(self, places: Sequence[TopicPartition]) -> None:
         """Own these partitions, and begin a lane for each that may be at work."""
         self._today = None
         for place in places:
@@ -122,13 +122,13 @@ class Fleet:
             self._consumer.seek(place, 0)  # the lane will say where
             self._begin(place)
 
-    def _begin(self, place: Place) -> None:
+    def _begin(self, place: TopicPartition) -> None:
         """A lane, unless something else is wanted."""
         self._on(Event.BEGINS, place)
 
     # -- what happens, and what is done about it ----------------------------------------------
 
-    def _on(self, event: Event, place: Place) -> None:
+    def _on(self, event: Event, place: TopicPartition) -> None:
         """Do what the table says."""
         match deed(event, self.roster.situation(place), self.roster.want(place)):
             case Deed.OPEN:
@@ -143,13 +143,13 @@ class Fleet:
                 end(*self.roster.lanes[place])
                 self._stop(place, NotEntitled(_EXPIRED))
 
-    async def release(self, places: Sequence[Place]) -> None:
+    async def release(self, places: Sequence[TopicPartition]) -> None:
         """Somebody else may have them now, and what has stopped or is paused is theirs to tell."""
         await self.leave(places)
         for place in places:
             self.roster.state(place).releases()
 
-    async def leave(self, places: Collection[Place] | None = None) -> None:
+    async def leave(self, places: Collection[TopicPartition] | None = None) -> None:
         """Let lanes (all of them) finish the batch in hand, or let go of it when time is up."""
         places = list(self.roster.owned if places is None else places)
         self.roster.owned.difference_update(places)
@@ -170,7 +170,7 @@ class Fleet:
 
     # -- lanes begin and end -----------------------------------------------------------------
 
-    def _open(self, place: Place) -> None:
+    def _open(self, place: TopicPartition) -> None:
         """Begin a new lane, which asks its store where it stands."""
         feed = self.roster.feeds[place[0]]
         kit = Kit(
@@ -225,7 +225,7 @@ class Fleet:
         if word.has_gone_back and (word.stream, word.partition) not in lanes:
             self.abreast.hear()
 
-    def _stand(self, place: Place) -> None:
+    def _stand(self, place: TopicPartition) -> None:
         """The lane is paused: nothing is read for it, nothing applied."""
         self._consumer.pause(place)
         state, pause = self.roster.state(place), self.roster.pause_of(place)
@@ -237,7 +237,7 @@ class Fleet:
             let_go = partial(self._beside.let_go, sink)
             self._beside.see_to("release", let_go, self.roster.streams[place[0]])
 
-    def _lane_ended(self, place: Place, lane: Lane, task: asyncio.Task[None]) -> None:
+    def _lane_ended(self, place: TopicPartition, lane: Lane, task: asyncio.Task[None]) -> None:
         """A lane that ended by itself has stopped: say so; the others go on."""
         if task.cancelled() and not task.cancelling():
             error: BaseException | None = asyncio.CancelledError()  # not by us: from within
@@ -255,7 +255,7 @@ class Fleet:
             self._on(Event.ENDED, place)
         self.room.set()
 
-    def _again(self, place: Place, lane: Lane) -> None:
+    def _again(self, place: TopicPartition, lane: Lane) -> None:
         """A while after a defect of *lane*."""
         if self.roster.is_current(place, lane):
             self._begin(place)
@@ -272,7 +272,7 @@ class Fleet:
             if self.roster.has_expired(place):
                 self._on(Event.EXPIRED, place)
 
-    def _stop(self, place: Place, error: BusError) -> None:
+    def _stop(self, place: TopicPartition, error: BusError) -> None:
         self._consumer.pause(place)
         self._stops.on_error(place, error)
 

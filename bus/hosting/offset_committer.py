@@ -6,7 +6,7 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
-from bus.broker import Consumer, Place
+from bus.broker import Consumer, TopicPartition
 from bus.clock import Clock
 from bus.errors import BusError
 from bus.failpoints import Point, passed
@@ -21,10 +21,10 @@ class OffsetCommitter:
         self._consumer = consumer
         self._clock = clock
         self._log = log
-        self._done: dict[Place, int] = {}
+        self._done: dict[TopicPartition, int] = {}
         self._has_done = asyncio.Event()
 
-    def done(self, place: Place, offset: int) -> None:
+    def done(self, place: TopicPartition, offset: int) -> None:
         """Everything before *offset* is applied and its receipt acknowledged."""
         self._done[place] = offset
         self._has_done.set()

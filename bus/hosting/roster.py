@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
-from bus.broker import Place
+from bus.broker import TopicPartition
 from bus.deliver.lane import Lane
 from bus.deliver.shared import Shared, SharedSink
 from bus.deliver.state import LaneState, LaneStatus
@@ -31,49 +31,49 @@ class Roster:
         self.feeds = {feed.topic: feed for feed in feeds}
         self.streams = {feed.topic: feed.view.stream for feed in feeds}  # ever fed
         self.sinks: dict[str, SharedSink] = {}
-        self.owned: set[Place] = set()
-        self.lanes: dict[Place, Running] = {}  # also such as have ended
+        self.owned: set[TopicPartition] = set()
+        self.lanes: dict[TopicPartition, Running] = {}  # also such as have ended
         self.switching: defaultdict[str, set[object]] = defaultdict(set)
         """By topic whose lanes end for others to open: those switches that are not done."""
         self._shared = shared
 
     @property
-    def at_work(self) -> dict[Place, Lane]:
+    def at_work(self) -> dict[TopicPartition, Lane]:
         """The lanes that have not ended."""
         return {place: lane for place, (lane, task) in self.lanes.items() if not task.done()}
 
     @property
-    def states(self) -> dict[Place, LaneState]:
+    def states(self) -> dict[TopicPartition, LaneState]:
         """How the lanes do that this process owns now."""
         return {place: self.state(place) for place in sorted(self.owned)}
 
-    def of(self, topic: str) -> list[Place]:
+    def of(self, topic: str) -> list[TopicPartition]:
         """What is ours of one topic."""
         return sorted(place for place in self.owned if place[0] == topic)
 
-    def is_current(self, place: Place, lane: Lane) -> bool:
+    def is_current(self, place: TopicPartition, lane: Lane) -> bool:
         """Whether the partition is ours, and this is the lane that was opened for it last."""
         return place in self.owned and self.lanes.get(place, (None, None))[0] is lane
 
-    def name(self, place: Place) -> LaneName:
+    def name(self, place: TopicPartition) -> LaneName:
         """Which lane carries a partition."""
         return LaneName(self.system, self.streams[place[0]], place[1])
 
-    def state(self, place: Place) -> LaneState:
+    def state(self, place: TopicPartition) -> LaneState:
         """How its lane does, or did."""
         return self._shared.lanes.of(*self.name(place))
 
-    def pause_of(self, place: Place) -> Operation | None:
+    def pause_of(self, place: TopicPartition) -> Operation | None:
         """The pause that an operator wants, if there is one."""
         return self._shared.operations.pause_of(self.system, self.streams[place[0]])
 
-    def has_expired(self, place: Place) -> bool:
+    def has_expired(self, place: TopicPartition) -> bool:
         """Whether the last day of its grant is over."""
         feed, now = self.feeds.get(place[0]), self._shared.clock.now()
         last = None if feed is None else feed.expires_on
         return last is not None and now.astimezone(JAPAN).date() > last
 
-    def situation(self, place: Place) -> Situation:
+    def situation(self, place: TopicPartition) -> Situation:
         """How a partition stands here."""
         if place not in self.owned:
             return Situation.ELSEWHERE
@@ -82,7 +82,7 @@ class Roster:
         has_stopped = self.state(place).status is LaneStatus.STOPPED
         return Situation.STOPPED if has_stopped else Situation.NONE
 
-    def want(self, place: Place) -> Want:
+    def want(self, place: TopicPartition) -> Want:
         """What is wanted of its stream's lanes."""
         return wanted(
             is_paused=self.pause_of(place) is not None,
@@ -96,7 +96,7 @@ class Roster:
         is_given = any(feed.view.protects for feed in self.feeds.values())
         return view.protects if is_given else view.is_fenced
 
-    def lags(self, ends: Mapping[Place, int]) -> dict[str, tuple[int, float]]:
+    def lags(self, ends: Mapping[TopicPartition, int]) -> dict[str, tuple[int, float]]:
         """By stream: how many events its lanes here are behind, and how old the oldest is (s).
 
         Args:

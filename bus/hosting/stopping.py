@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from bus.broker import Consumer, Place
+from bus.broker import Consumer, TopicPartition
 from bus.deliver.lane import Lane
 from bus.deliver.shared import Shared, SharedSink
 from bus.errors import BusError
@@ -25,7 +25,7 @@ class Stops:
         self._beside = beside
         self._log = log
 
-    def log_of(self, place: Place) -> Any:
+    def log_of(self, place: TopicPartition) -> Any:
         """The log, with the lane in each line."""
         return self._log.bind(stream=self._roster.streams[place[0]], partition=place[1])
 
@@ -39,7 +39,7 @@ class Stops:
 
         self._beside.see_to("pause", look, lane.state.stream)
 
-    def on_error(self, place: Place, error: BusError) -> None:
+    def on_error(self, place: TopicPartition, error: BusError) -> None:
         """It waits for a person."""
         state = self._roster.state(place)
         where = error.where.get("offset")
@@ -50,7 +50,9 @@ class Stops:
         )
         self._shared.operations.stopped(self._roster.name(place), error.code, offset)
 
-    def on_defect(self, place: Place, error: BaseException, again: Callable[[], None]) -> None:
+    def on_defect(
+        self, place: TopicPartition, error: BaseException, again: Callable[[], None]
+    ) -> None:
         """A defect of ours: a lane that has stopped, and another one after a while."""
         state, name = self._roster.state(place), self._roster.name(place)
         state.stops(DEFECT, self._shared.clock.now())
@@ -70,7 +72,7 @@ class Targets:
     def __init__(self, roster: Roster, consumer: Consumer) -> None:
         self._roster = roster
         self._consumer = consumer
-        self._ends: Mapping[Place, int] | None = None
+        self._ends: Mapping[TopicPartition, int] | None = None
 
     def forget(self) -> None:
         """There is another lane: it is asked anew."""

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from bus.broker import Consumer, Place
+from bus.broker import Consumer, TopicPartition
 from bus.deliver.state import LaneStatus
 from bus.errors import NotEntitled
 from bus.hosting.beside import Beside
@@ -28,7 +28,7 @@ class Switching:
         roster: Roster,
         consumer: Consumer,
         beside: Beside,
-        begin: Callable[[Place], None],
+        begin: Callable[[TopicPartition], None],
         on_done: Callable[[], None],
     ) -> None:
         self._roster = roster

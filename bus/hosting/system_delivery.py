@@ -16,7 +16,7 @@ from datetime import timedelta
 import structlog
 
 from bus.backoff import BackOff
-from bus.broker import Consumer, Place, group_of
+from bus.broker import Consumer, TopicPartition, group_of
 from bus.deliver.shared import Shared
 from bus.deliver.state import LaneState
 from bus.errors import BusError, Reaction
@@ -153,7 +153,7 @@ class SystemDelivery:
             self._subscribed = topics
         return bool(self._subscribed)
 
-    async def _on_assigned(self, places: Sequence[Place]) -> None:
+    async def _on_assigned(self, places: Sequence[TopicPartition]) -> None:
         self._was_assigned = True
         self.fleet.take(places)
 
@@ -180,7 +180,7 @@ class SystemDelivery:
             return False
         return await self.fleet.targets.are_passed()
 
-    def _with_room(self) -> list[Place] | None:
+    def _with_room(self) -> list[TopicPartition] | None:
         """Where more may be fetched from; None for everywhere."""
         at_work = self.fleet.at_work
         roomy = [place for place, lane in at_work.items() if lane.has_room]

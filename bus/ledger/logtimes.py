@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
-from bus.broker import Broker, Place
+from bus.broker import Broker, TopicPartition
 
 _READ_WITHIN = timedelta(seconds=2)
 
 
 async def logged_at(
-    broker: Broker, wanted: Collection[tuple[Place, int]]
-) -> dict[tuple[Place, int], datetime]:
+    broker: Broker, wanted: Collection[tuple[TopicPartition, int]]
+) -> dict[tuple[TopicPartition, int], datetime]:
     """By place and offset; what compaction took, or is not there yet, is absent.
 
     Raises:
         Unavailable: The broker does not answer.
     """
-    found: dict[tuple[Place, int], datetime] = {}
+    found: dict[tuple[TopicPartition, int], datetime] = {}
     if not wanted:
         return found
     reader = broker.consumer(client_id="renkei-times")

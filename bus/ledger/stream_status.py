@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from bus.broker import Broker, Consumer, Place, group_of
+from bus.broker import Broker, Consumer, TopicPartition, group_of
 from bus.ledger.store import Ledger
 from bus.model import Operation, Stream
 
@@ -38,10 +38,10 @@ class StreamStatus:
 class _Log:
     """What the broker says: where each partition ends, and where each system's group is."""
 
-    places: Mapping[str, Sequence[Place]]  # by stream
-    end: Mapping[Place, int]
-    at: Mapping[str, Mapping[Place, int]]  # by system
-    ages: Mapping[tuple[Place, int], timedelta]  # of the event where a group that lags is
+    places: Mapping[str, Sequence[TopicPartition]]  # by stream
+    end: Mapping[TopicPartition, int]
+    at: Mapping[str, Mapping[TopicPartition, int]]  # by system
+    ages: Mapping[tuple[TopicPartition, int], timedelta]  # of the event where a group that lags is
 
     def lag_events(self, system: str, stream: str) -> int:
         at = self.at[system]
@@ -122,10 +122,10 @@ async def _look(broker: Broker, granted: Mapping[str, Sequence[Stream]], now: da
 
 
 async def _ages(
-    reader: Consumer, wanted: set[tuple[Place, int]], now: datetime
-) -> dict[tuple[Place, int], timedelta]:
+    reader: Consumer, wanted: set[tuple[TopicPartition, int]], now: datetime
+) -> dict[tuple[TopicPartition, int], timedelta]:
     """How old the event at, or next after, each of these places in the log is."""
-    ages: dict[tuple[Place, int], timedelta] = {}
+    ages: dict[tuple[TopicPartition, int], timedelta] = {}
     for place, offset in sorted(wanted):
         await reader.assign([place])
         reader.seek(place, offset)

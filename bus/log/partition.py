@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 
-from bus.broker import Broker, Consumer, Fetched, Place
+from bus.broker import Broker, Consumer, Fetched, TopicPartition
 from bus.errors import BrokerUnavailable, ConfigurationError
 from bus.log.run import Run
 
@@ -25,7 +25,7 @@ SILENCE = timedelta(seconds=20)
 
 async def read_to(
     consumer: Consumer,
-    ends: Mapping[Place, int],
+    ends: Mapping[TopicPartition, int],
     *,
     at_once: int = AT_ONCE,
     step: timedelta = STEP,
@@ -55,11 +55,13 @@ async def read_to(
             )
 
 
-async def _left(consumer: Consumer, ends: Mapping[Place, int]) -> dict[Place, int]:
+async def _left(
+    consumer: Consumer, ends: Mapping[TopicPartition, int]
+) -> dict[TopicPartition, int]:
     return {place: end for place, end in ends.items() if await consumer.position(place) < end}
 
 
-async def places_of(broker: Broker, *topics: str) -> list[Place]:
+async def places_of(broker: Broker, *topics: str) -> list[TopicPartition]:
     """The partitions of some topics.
 
     Raises:
@@ -81,7 +83,7 @@ class Log:
     def __init__(self, consumer: Consumer) -> None:
         self._consumer = consumer
 
-    async def bounds(self, place: Place) -> tuple[int, int]:
+    async def bounds(self, place: TopicPartition) -> tuple[int, int]:
         """The first offset that is still there, and the one after the last."""
         begin = await self._consumer.beginning_offsets([place])
         end = await self._consumer.end_offsets([place])
@@ -89,7 +91,7 @@ class Log:
 
     async def read(
         self,
-        place: Place,
+        place: TopicPartition,
         first: int,
         end: int,
         *,
@@ -114,7 +116,7 @@ class Log:
                 if (kept := _before(piece, end)).offsets:
                     yield kept
 
-    async def runs(self, place: Place, first: int, end: int) -> AsyncIterator[Run]:
+    async def runs(self, place: TopicPartition, first: int, end: int) -> AsyncIterator[Run]:
         """As :meth:`read`: the same as runs of events.
 
         Raises:

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
-from bus.broker import Broker, Consumer, Place
+from bus.broker import Broker, Consumer, TopicPartition
 from bus.log.partition import AT_ONCE, Log, opened, read_to
 from bus.log.run import Run, subject_of
 
@@ -28,7 +28,7 @@ class ReadBack:
     """By subject that lost an event: its newest record in the log, if there is one later."""
 
 
-async def read_back(broker: Broker, place: Place, wanted: Mapping[int, str]) -> ReadBack:
+async def read_back(broker: Broker, place: TopicPartition, wanted: Mapping[int, str]) -> ReadBack:
     """Read the offsets *wanted* (offset -> subject) of one partition again.
 
     Raises:
@@ -43,7 +43,7 @@ async def read_back(broker: Broker, place: Place, wanted: Mapping[int, str]) -> 
 
 
 async def read_subjects(
-    broker: Broker, place: Place, subjects: Container[str], before: int | None = None
+    broker: Broker, place: TopicPartition, subjects: Container[str], before: int | None = None
 ) -> Run:
     """Every event of *subjects* that one partition holds, in log order.
 
@@ -74,7 +74,9 @@ async def read_subjects(
     return Run(offsets, [found[o][0] for o in offsets], [found[o][1] for o in offsets])
 
 
-async def _read(log: Log, place: Place, offsets: list[int], end: int) -> dict[int, _Record]:
+async def _read(
+    log: Log, place: TopicPartition, offsets: list[int], end: int
+) -> dict[int, _Record]:
     """What is far apart is jumped to, what is near is read through."""
     found: dict[int, _Record] = {}
     wanted = set(offsets)
@@ -98,7 +100,7 @@ def _stretches(offsets: Sequence[int]) -> list[tuple[int, int]]:
 
 
 async def _newest(
-    log: Log, place: Place, lost: Mapping[int, str], begin: int, end: int
+    log: Log, place: TopicPartition, lost: Mapping[int, str], begin: int, end: int
 ) -> dict[str, tuple[int, _Record]]:
     first: dict[str, int] = {}
     for offset in sorted(lost):
@@ -112,7 +114,7 @@ async def _newest(
     return newest
 
 
-async def next_run(consumer: Consumer, place: Place, end: int) -> Run | None:
+async def next_run(consumer: Consumer, place: TopicPartition, end: int) -> Run | None:
     """The next records of the one partition that is assigned; None once it is read up to *end*.
 
     Raises:

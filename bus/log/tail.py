@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
-from bus.broker import Broker, Consumer, Fetched, Place
+from bus.broker import Broker, Consumer, Fetched, TopicPartition
 from bus.errors import BrokerUnavailable
 from bus.log.partition import places_of, read_to
 from bus.model import Stream
@@ -32,8 +32,8 @@ class Tail:
         self._topics = tuple(topics)
         self._take = take
         self._consumer: Consumer | None = None
-        self._places: list[Place] = []
-        self._next: dict[Place, int] = {}  # the offset after what was read
+        self._places: list[TopicPartition] = []
+        self._next: dict[TopicPartition, int] = {}  # the offset after what was read
         self._pending: list[Fetched] = []  # read, not yet taken in
         self._waiting: asyncio.Task[None] | None = None  # not yet asking
         self._rounds: set[asyncio.Task[None]] = set()
@@ -85,7 +85,7 @@ class Tail:
         await asyncio.shield(asked)
 
     @property
-    def reached(self) -> Mapping[Place, int]:
+    def reached(self) -> Mapping[TopicPartition, int]:
         """By partition: the offset up to which everything has been taken in."""
         return dict(self._next)
 
@@ -116,7 +116,7 @@ class Tail:
                 await self._stand(consumer, behind)
             await self._stand(consumer, behind)
 
-    async def _stand(self, consumer: Consumer, places: Iterable[Place]) -> None:
+    async def _stand(self, consumer: Consumer, places: Iterable[TopicPartition]) -> None:
         for place in places:
             self._next[place] = await consumer.position(place)
 

@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 MOST_TAIL = 20_000  # events remembered of one partition
-Place = tuple[str, int]  # (stream, partition)
+StreamPartition = tuple[str, int]
 
 
 @dataclass(slots=True)
@@ -50,8 +50,8 @@ class OpenChanges:
     ) -> None:
         self._expected = {stream: frozenset(systems) for stream, systems in expected.items()}
         self._most_tail = most_tail
-        self._ends: dict[Place, dict[str, int]] = {}
-        self._tails: dict[Place, _Tail] = {}
+        self._ends: dict[StreamPartition, dict[str, int]] = {}
+        self._tails: dict[StreamPartition, _Tail] = {}
         self._open: Counter[str] = Counter()
 
     @property
@@ -114,7 +114,7 @@ class OpenChanges:
                 found[system, stream] = (offsets, oldest)
         return found
 
-    def _passed(self, place: Place) -> int:
+    def _passed(self, place: StreamPartition) -> int:
         """The offset before which every expected system has passed."""
         systems = self._expected.get(place[0], frozenset())
         ends = self._ends.get(place, {})
@@ -123,7 +123,7 @@ class OpenChanges:
             return tail.next if tail is not None else 0
         return min(ends.get(system, 0) for system in systems)
 
-    def _settle(self, place: Place) -> None:
+    def _settle(self, place: StreamPartition) -> None:
         tail = self._tails.get(place)
         if tail is None:
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bus.broker.port import Broker, Place
+from bus.broker.port import Broker, TopicPartition
 from bus.catalog.wire import Reader
 from bus.log.partition import places_of, read_to
 from bus.monitor.receipts import read_receipts
@@ -15,7 +15,7 @@ MOST_RECEIPTS = 20_000  # of each partition: some minutes at full load, days in 
 
 async def recent_past(
     broker: Broker, topic: str, most: int = MOST_RECEIPTS
-) -> Mapping[Place, tuple[int, int]]:
+) -> Mapping[TopicPartition, tuple[int, int]]:
     """Where the last *most* records of each partition begin, and where they end."""
     places = await places_of(broker, topic)
     consumer = broker.consumer(client_id="renkei-monitor")

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import structlog
 
 from bus.backoff import BackOff
-from bus.broker.port import Broker, Consumer, Fetched, Place
+from bus.broker.port import Broker, Consumer, Fetched, TopicPartition
 from bus.catalog.reading import read_what_can_be
 from bus.catalog.wire import Reader
 from bus.errors import BusError, SchemaMismatch
@@ -34,7 +34,7 @@ async def follow(
     streams: Sequence[Stream],
     reader: Callable[[Stream], Reader],
     changes: OpenChanges,
-    passed: Mapping[Place, int],
+    passed: Mapping[TopicPartition, int],
 ) -> None:
     """Tell *changes* what is and will be in the logs of *streams*; without end.
 
@@ -58,10 +58,10 @@ async def follow(
 
 async def _begin(
     consumer: Consumer,
-    places: Sequence[Place],
+    places: Sequence[TopicPartition],
     by_topic: Mapping[str, tuple[Stream, Reader]],
     changes: OpenChanges,
-    passed: Mapping[Place, int],
+    passed: Mapping[TopicPartition, int],
 ) -> None:
     """Start each log where its oldest open event may be, but not too far from its end."""
     ends = await consumer.end_offsets(places)

@@ -29,7 +29,7 @@ from typing import Any
 import faust
 import structlog
 
-from bus.broker.port import Broker, Place, group_of
+from bus.broker.port import Broker, TopicPartition, group_of
 from bus.broker.security import Security
 from bus.catalog import Catalog
 from bus.catalog.wire import Reader
@@ -286,7 +286,7 @@ class Monitor:
             if await _stopped_within(stop, 1.0):
                 return
 
-    async def _put(self, begins: Mapping[Place, int]) -> bool:
+    async def _put(self, begins: Mapping[TopicPartition, int]) -> bool:
         """Move the group; False while somebody is in it, for then the broker takes no word.
 
         Two different words, so that one that was there before is not taken for an answer.
@@ -305,9 +305,9 @@ class Monitor:
             await consumer.close()
         return True
 
-    async def _ask_groups(self) -> dict[Place, int]:
+    async def _ask_groups(self) -> dict[TopicPartition, int]:
         """How far each system says it is; per partition, before what nothing is open."""
-        passed: dict[Place, int] = {}
+        passed: dict[TopicPartition, int] = {}
         for stream in self._streams:
             count = (await self._broker.partitions([stream.topic])).get(stream.topic, 0)
             passed.update({(stream.topic, number): 2**62 for number in range(count)})

@@ -13,7 +13,7 @@ from typing import cast
 
 import pyarrow as pa
 
-from bus.broker import Broker, Place
+from bus.broker import Broker, TopicPartition
 from bus.catalog.reading import Reads, read_what_can_be
 from bus.errors import BusError, LaneError, SchemaMismatch
 from bus.log.partition import Log, opened
@@ -53,7 +53,7 @@ async def sealed_in(broker: Broker, stream: Stream, reader: Reads, seals: Seals)
     return tally.found()
 
 
-async def _read(log: Log, place: Place, reader: Reads, tally: _Tally) -> None:
+async def _read(log: Log, place: TopicPartition, reader: Reads, tally: _Tally) -> None:
     async for run in log.runs(place, *await log.bounds(place)):
         for is_erasure, part in split_erasures(run):
             if is_erasure:

@@ -16,7 +16,7 @@ from typing import Any, cast
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bus.broker import Broker, Place
+from bus.broker import Broker, TopicPartition
 from bus.broker.partitioner import partition_of
 from bus.catalog.reading import Reads, read_what_can_be
 from bus.errors import SchemaMismatch
@@ -50,7 +50,9 @@ async def neighbours(broker: Broker, stream: Stream, reader: Reads, subject: str
     return frozenset(found - {subject})
 
 
-async def _address_of(broker: Broker, place: Place, reader: Reads, subject: str) -> Address | None:
+async def _address_of(
+    broker: Broker, place: TopicPartition, reader: Reads, subject: str
+) -> Address | None:
     """What the newest record says; None if there is none, or it says no lot."""
     run = await read_subjects(broker, place, {subject})
     records = await _read(reader, run)
@@ -62,7 +64,9 @@ async def _address_of(broker: Broker, place: Place, reader: Reads, subject: str)
     return address
 
 
-async def _living_at(broker: Broker, place: Place, reader: Reads, address: Address) -> set[str]:
+async def _living_at(
+    broker: Broker, place: TopicPartition, reader: Reads, address: Address
+) -> set[str]:
     living: set[str] = set()
     async with opened(broker, "renkei-neighbours") as log:
         async for run in log.runs(place, *await log.bounds(place)):

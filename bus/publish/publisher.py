@@ -39,7 +39,7 @@ from functools import partial
 import pyarrow as pa
 
 from bus.broker.partitioner import partition_of
-from bus.broker.port import ENVELOPE_BYTES, Broker, Portion, Producer
+from bus.broker.port import ENVELOPE_BYTES, Broker, PartitionBatch, Producer
 from bus.catalog import Catalog
 from bus.catalog.columns import encode
 from bus.catalog.registry import SchemaIds
@@ -245,7 +245,7 @@ class Publisher:
             await self._tail.catch_up([stream])
             cases = CaseDraft(self._tail.cases)
             outcome = batch.settle(self._tail.index(stream.name).draft(), cases)
-            await self._deliver(self._portions(stream, batch.keys, batch.values))
+            await self._deliver(self._by_partition(stream, batch.keys, batch.values))
             self._appended(stream, batch.entries, batch.told or ())
             return outcome
         finally:
@@ -459,12 +459,12 @@ class Publisher:
 
     async def _append(self, events: Sequence[_Event]) -> None:
         """Append events of any streams at once, and wait for all of them."""
-        portions: list[Portion] = []
+        batches: list[PartitionBatch] = []
         for stream in {event.stream.name: event.stream for event in events}.values():
             mine = [event for event in events if event.stream is stream]
             keys = [event.origin.key for event in mine]
-            portions += self._portions(stream, keys, [event.value for event in mine])
-        await self._deliver(portions)
+            batches += self._by_partition(stream, keys, [event.value for event in mine])
+        await self._deliver(batches)
         for stream in {event.stream.name: event.stream for event in events}.values():
             origins = [event.origin for event in events if event.stream is stream]
             self._appended(
@@ -477,27 +477,29 @@ class Publisher:
                 [event.said for event in events if event.stream is stream and event.said],
             )
 
-    def _portions(
+    def _by_partition(
         self, stream: Stream, keys: Sequence[bytes], values: Sequence[bytes]
-    ) -> list[Portion]:
+    ) -> list[PartitionBatch]:
         """Keys and values by partition, each in the order they came in."""
         places: dict[int, list[int]] = {}
         for index, partition in enumerate(partition_of(keys, self._tail.partitions[stream.name])):
             places.setdefault(partition, []).append(index)
         return [
-            Portion(stream.topic, partition, [keys[i] for i in mine], [values[i] for i in mine])
+            PartitionBatch(
+                stream.topic, partition, [keys[i] for i in mine], [values[i] for i in mine]
+            )
             for partition, mine in places.items()
         ]
 
-    async def _deliver(self, portions: Sequence[Portion]) -> None:
+    async def _deliver(self, batches: Sequence[PartitionBatch]) -> None:
         """Append and wait for the acknowledgement; then what was appended need not be read."""
-        if not portions or self._is_dry:
+        if not batches or self._is_dry:
             return
         if self._producer is None:
             raise RuntimeError("the publisher was not started")
         self._guard()
-        offsets = await self._producer.append(portions)
-        places = [(portion.topic, portion.partition) for portion in portions]
+        offsets = await self._producer.append(batches)
+        places = [(batch.topic, batch.partition) for batch in batches]
         self._tail.passed(dict(zip(places, offsets, strict=True)))
 
     def _appended(self, stream: Stream, entries: Entries, told: Iterable[Said] = ()) -> None:

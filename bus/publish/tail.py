@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from bus.broker.port import Broker, Consumer, Fetched, Place
+from bus.broker.port import Broker, Consumer, Fetched, TopicPartition
 from bus.catalog import Catalog
 from bus.catalog.reading import read_what_can_be
 from bus.catalog.registry import SchemaIds
@@ -53,7 +53,7 @@ class Tail:
         self._patience = patience
         self._consumer: Consumer | None = None
         self._reading = asyncio.Lock()
-        self._positions: dict[Place, int] = {}
+        self._positions: dict[TopicPartition, int] = {}
         self._indexes: dict[str, VersionIndex] = {}
         self._readers: dict[str, Reader] = {}
         self.cases = PersonsCases()
@@ -102,7 +102,7 @@ class Tail:
         finally:
             consumer.pause(*behind)
 
-    def passed(self, offsets: Mapping[Place, Sequence[int]]) -> None:
+    def passed(self, offsets: Mapping[TopicPartition, Sequence[int]]) -> None:
         """This process appended at *offsets* and has learnt it; skip it where it comes next."""
         for place, own in offsets.items():
             first, last = min(own), max(own)
@@ -142,7 +142,7 @@ class Tail:
             self._readers[stream.name] = Reader(stream, self._catalog, self._registry)
             self._indexes[stream.name] = VersionIndex()
 
-    async def _read_to(self, consumer: Consumer, ends: Mapping[Place, int]) -> None:
+    async def _read_to(self, consumer: Consumer, ends: Mapping[TopicPartition, int]) -> None:
         pieces = read_to(
             consumer,
             ends,
@@ -160,7 +160,7 @@ class Tail:
             await self._stand(consumer, ends)
         await self._stand(consumer, ends)
 
-    async def _stand(self, consumer: Consumer, places: Iterable[Place]) -> None:
+    async def _stand(self, consumer: Consumer, places: Iterable[TopicPartition]) -> None:
         for place in places:
             self._positions[place] = await consumer.position(place)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable
 
-from bus.broker import Consumer, Place
+from bus.broker import Consumer, TopicPartition
 from bus.deliver.kit import Kit
 from bus.deliver.pipeline import Pipeline
 from bus.errors import BusError
@@ -82,7 +82,7 @@ class RebuildLane:
 class Alone:
     """What a lane asks of a consumer that nobody else reads from."""
 
-    def __init__(self, consumer: Consumer, place: Place) -> None:
+    def __init__(self, consumer: Consumer, place: TopicPartition) -> None:
         self._consumer = consumer
         self._place = place
 

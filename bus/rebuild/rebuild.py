@@ -25,7 +25,7 @@ from typing import TypeVar
 import structlog
 
 from bus.backoff import BackOff
-from bus.broker import Place
+from bus.broker import TopicPartition
 from bus.catalog.reading import Reads
 from bus.connect import Fresh, Held, Sink, Stages, Swapped, Transactional
 from bus.control.parked import SetAside
@@ -144,7 +144,7 @@ class Rebuild:
 
     async def _make_fillings(self, stack: AsyncExitStack, partitions: list[int]) -> None:
         for partition in partitions:
-            place: Place = (self._topic, partition)
+            place: TopicPartition = (self._topic, partition)
             consumer = self._shared.broker.consumer(client_id="renkei-rebuild")
             stack.push_async_callback(consumer.close)
             await consumer.start()
@@ -192,7 +192,7 @@ class Rebuild:
     async def _is_ours(self, found: Checkpoint) -> bool:
         """Whether the bus wrote what a store says of one of its lanes."""
         name = LaneName(self._view.system, self._view.stream, found.position.partition)
-        place: Place = (self._topic, found.position.partition)
+        place: TopicPartition = (self._topic, found.position.partition)
         return await self._persist(lambda: self._shared.testimony.bears_out(name, place, found))
 
     async def _catch_up(self, held: Mapping[int, Checkpoint]) -> None:
@@ -287,7 +287,7 @@ class Rebuild:
         await self._shared.clock.sleep(length)
 
     async def _ends(self, partition: int) -> tuple[int, int]:
-        place: Place = (self._topic, partition)
+        place: TopicPartition = (self._topic, partition)
         consumer = self._fillings[partition].consumer
         begin = await self._persist(lambda: consumer.beginning_offsets([place]))
         end = await self._persist(lambda: consumer.end_offsets([place]))

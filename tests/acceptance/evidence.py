@@ -29,7 +29,7 @@ from confluent_kafka import Consumer, TopicPartition
 from psycopg import sql
 from psycopg.rows import dict_row
 
-Place = tuple[str, int]  # stream, partition
+StreamPartition = tuple[str, int]  # stream, partition
 Lane = tuple[str, str, int]  # system, stream, partition
 CLUSTER_WITHIN_S = 20.0
 READ_WITHIN_S = 60.0
@@ -128,7 +128,7 @@ class Evidence:
     sent: set[str] = field(default_factory=set)  # changes that the outbox says were sent
     pending: int = 0
     log: list[Logged] = field(default_factory=list)
-    ends: dict[Place, int] = field(default_factory=dict)
+    ends: dict[StreamPartition, int] = field(default_factory=dict)
     grants: dict[str, dict[str, Grant]] = field(default_factory=dict)
     rows: dict[str, dict[str, list[dict[str, Any]]]] = field(default_factory=dict)
     steps: dict[str, list[Step]] = field(default_factory=dict)
@@ -236,7 +236,7 @@ def read_topic(kafka: str, name: str) -> Topic:
         consumer.close()
 
 
-def ends_of(kafka: str, names: Sequence[str]) -> dict[Place, int]:
+def ends_of(kafka: str, names: Sequence[str]) -> dict[StreamPartition, int]:
     """Where each partition of these topics ends."""
     consumer = Consumer({"bootstrap.servers": kafka, "group.id": "checker"})
     try:
@@ -383,7 +383,7 @@ def unquiet(where: Where, today: date) -> Iterator[str]:
             yield f"the ledger's {place}"
 
 
-def _positions(uri: str, table: str) -> tuple[dict[Place, int], set[tuple[Any, ...]]]:
+def _positions(uri: str, table: str) -> tuple[dict[StreamPartition, int], set[tuple[Any, ...]]]:
     with psycopg.connect(uri, row_factory=dict_row) as connection:
         rows = connection.execute(f"SELECT * FROM {table}").fetchall()
     names = ("system", "stream", "partition", "end", "previous", "digest")

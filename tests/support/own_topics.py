@@ -10,7 +10,15 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from bus.broker.port import Broker, Consumer, Fetched, Place, Portion, Producer, TopicSpec
+from bus.broker.port import (
+    Broker,
+    Consumer,
+    Fetched,
+    PartitionBatch,
+    Producer,
+    TopicPartition,
+    TopicSpec,
+)
 
 
 class OwnTopics:
@@ -49,7 +57,7 @@ class OwnTopics:
     async def alter_topic_config(self, topic: str, config: Mapping[str, str]) -> None:
         await self._inner.alter_topic_config(self.there(topic), config)
 
-    async def committed(self, group: str) -> Mapping[Place, int]:
+    async def committed(self, group: str) -> Mapping[TopicPartition, int]:
         return self.places_here(await self._inner.committed(self.prefix + group))
 
     async def members(self, groups: Sequence[str]) -> Mapping[str, Sequence[str]]:
@@ -66,11 +74,11 @@ class OwnTopics:
     async def close(self) -> None:
         await self._inner.close()
 
-    def places_here(self, offsets: Mapping[Place, int]) -> dict[Place, int]:
+    def places_here(self, offsets: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
         """The test's names of partitions, with what is said of each."""
         return {(self.here(topic), number): at for (topic, number), at in offsets.items()}
 
-    def places_there(self, places: Sequence[Place]) -> list[Place]:
+    def places_there(self, places: Sequence[TopicPartition]) -> list[TopicPartition]:
         """The cluster's names of partitions."""
         return [(self.there(topic), number) for topic, number in places]
 
@@ -83,9 +91,9 @@ class _Producer(Producer):
     async def start(self) -> None:
         await self._inner.start()
 
-    async def append(self, portions: Sequence[Portion]) -> Sequence[Sequence[int]]:
+    async def append(self, batches: Sequence[PartitionBatch]) -> Sequence[Sequence[int]]:
         return await self._inner.append(
-            [replace(portion, topic=self._names.there(portion.topic)) for portion in portions]
+            [replace(batch, topic=self._names.there(batch.topic)) for batch in batches]
         )
 
     async def close(self) -> None:
@@ -103,13 +111,13 @@ class _Consumer:
     async def subscribe(
         self,
         topics: Sequence[str],
-        on_assigned: Callable[[Sequence[Place]], Awaitable[None]],
-        on_revoked: Callable[[Sequence[Place]], Awaitable[None]],
+        on_assigned: Callable[[Sequence[TopicPartition]], Awaitable[None]],
+        on_revoked: Callable[[Sequence[TopicPartition]], Awaitable[None]],
     ) -> None:
         def renamed(
-            call: Callable[[Sequence[Place]], Awaitable[None]],
-        ) -> Callable[[Sequence[Place]], Awaitable[None]]:
-            async def told(places: Sequence[Place]) -> None:
+            call: Callable[[Sequence[TopicPartition]], Awaitable[None]],
+        ) -> Callable[[Sequence[TopicPartition]], Awaitable[None]]:
+            async def told(places: Sequence[TopicPartition]) -> None:
                 await call([(self._names.here(topic), number) for topic, number in places])
 
             return told
@@ -120,39 +128,41 @@ class _Consumer:
             renamed(on_revoked),
         )
 
-    async def assign(self, places: Sequence[Place]) -> None:
+    async def assign(self, places: Sequence[TopicPartition]) -> None:
         await self._inner.assign(self._names.places_there(places))
 
     async def fetch(
-        self, max_records: int, timeout: timedelta, places: Collection[Place] | None = None
+        self, max_records: int, timeout: timedelta, places: Collection[TopicPartition] | None = None
     ) -> Sequence[Fetched]:
         chosen = None if places is None else self._names.places_there(list(places))
         found = await self._inner.fetch(max_records, timeout, chosen)
         return [replace(piece, topic=self._names.here(piece.topic)) for piece in found]
 
-    def seek(self, place: Place, offset: int) -> None:
+    def seek(self, place: TopicPartition, offset: int) -> None:
         self._inner.seek(self._names.places_there([place])[0], offset)
 
-    async def position(self, place: Place) -> int:
+    async def position(self, place: TopicPartition) -> int:
         return await self._inner.position(self._names.places_there([place])[0])
 
-    def pause(self, *places: Place) -> None:
+    def pause(self, *places: TopicPartition) -> None:
         self._inner.pause(*self._names.places_there(places))
 
-    def resume(self, *places: Place) -> None:
+    def resume(self, *places: TopicPartition) -> None:
         self._inner.resume(*self._names.places_there(places))
 
-    async def commit(self, offsets: Mapping[Place, int]) -> None:
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         await self._inner.commit(
             {(self._names.there(topic), number): at for (topic, number), at in offsets.items()}
         )
 
-    async def end_offsets(self, places: Sequence[Place]) -> Mapping[Place, int]:
+    async def end_offsets(self, places: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         return self._names.places_here(
             await self._inner.end_offsets(self._names.places_there(places))
         )
 
-    async def beginning_offsets(self, places: Sequence[Place]) -> Mapping[Place, int]:
+    async def beginning_offsets(
+        self, places: Sequence[TopicPartition]
+    ) -> Mapping[TopicPartition, int]:
         return self._names.places_here(
             await self._inner.beginning_offsets(self._names.places_there(places))
         )

@@ -9,7 +9,8 @@ from datetime import timedelta
 from itertools import chain, repeat
 from typing import TypeVar
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
+from aiokafka import TopicPartition as KafkaPartition
 from aiokafka import errors as kafka
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
@@ -19,7 +20,7 @@ from bus.broker.kafka.consumer import KafkaConsumer
 from bus.broker.kafka.producer import KafkaProducer
 from bus.broker.kafka.translation import no_topic, raise_for, translated
 from bus.broker.kafka.way_in import WayIn
-from bus.broker.port import Place, TopicSpec
+from bus.broker.port import TopicPartition, TopicSpec
 from bus.broker.security import PLAIN_TEXT, Security
 from bus.errors import BrokerUnavailable
 
@@ -159,7 +160,7 @@ class KafkaBroker:
 
         await self._seen_by_broker(are_set)
 
-    async def committed(self, group: str) -> Mapping[Place, int]:
+    async def committed(self, group: str) -> Mapping[TopicPartition, int]:
         with translated(group=group):
             offsets = await self._told_by_coordinator(group)
         return {
@@ -196,18 +197,20 @@ class KafkaBroker:
             patience=self._patience,
         )
 
-    async def end_offsets(self, places: Sequence[Place]) -> dict[Place, int]:
+    async def end_offsets(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
         """The offset after the last readable record, over a connection nothing waits on."""
         await self.known(topic for topic, _ in places)
         with translated():
-            offsets = await self._asking().end_offsets([TopicPartition(*p) for p in places])
+            offsets = await self._asking().end_offsets([KafkaPartition(*p) for p in places])
         return {(place.topic, place.partition): offset for place, offset in offsets.items()}
 
-    async def beginning_offsets(self, places: Sequence[Place]) -> dict[Place, int]:
+    async def beginning_offsets(
+        self, places: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, int]:
         """The offset of the first record that is still there."""
         await self.known(topic for topic, _ in places)
         with translated():
-            offsets = await self._asking().beginning_offsets([TopicPartition(*p) for p in places])
+            offsets = await self._asking().beginning_offsets([KafkaPartition(*p) for p in places])
         return {(place.topic, place.partition): offset for place, offset in offsets.items()}
 
     async def known(self, topics: Iterable[str]) -> Mapping[str, int]:
@@ -229,10 +232,10 @@ class KafkaBroker:
             raise_for(code)
         return {name: (value, source) for name, value, _, source, *_ in entries}
 
-    async def _told_by_coordinator(self, group: str) -> dict[TopicPartition, OffsetAndMetadata]:
+    async def _told_by_coordinator(self, group: str) -> dict[KafkaPartition, OffsetAndMetadata]:
         """A group's offsets."""
 
-        async def ask() -> dict[TopicPartition, OffsetAndMetadata]:
+        async def ask() -> dict[KafkaPartition, OffsetAndMetadata]:
             return dict(await self._started().list_consumer_group_offsets(group))
 
         return await self._coordinated(ask)

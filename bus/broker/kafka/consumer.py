@@ -17,12 +17,13 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Protocol
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka import TopicPartition as KafkaPartition
 from aiokafka import errors as kafka
 
 from bus.broker.kafka.translation import MEMBERSHIP_LOST, translated
 from bus.broker.kafka.way_in import WayIn
-from bus.broker.port import Fetched, Place
+from bus.broker.port import Fetched, TopicPartition
 from bus.errors import BrokerUnavailable, ConfigurationError
 
 HEARTBEATS = 3  # in a session: one may be lost
@@ -31,15 +32,19 @@ LONGEST_POLL_MS = 2**31 - 1  # a lane that retries for hours keeps its membershi
 _ASK_AGAIN = 0.05  # seconds; a task that was told to end ends at once, if it heard it
 _LOOK_UP = 0.25  # seconds; how often a waiting fetch looks for a new assignment
 
-Callback = Callable[[Sequence[Place]], Awaitable[None]]
+Callback = Callable[[Sequence[TopicPartition]], Awaitable[None]]
 
 
 class Offsets(Protocol):
     """What a consumer asks of its cluster."""
 
-    async def end_offsets(self, places: Sequence[Place]) -> Mapping[Place, int]: ...
+    async def end_offsets(
+        self, places: Sequence[TopicPartition]
+    ) -> Mapping[TopicPartition, int]: ...
 
-    async def beginning_offsets(self, places: Sequence[Place]) -> Mapping[Place, int]: ...
+    async def beginning_offsets(
+        self, places: Sequence[TopicPartition]
+    ) -> Mapping[TopicPartition, int]: ...
 
     async def known(self, topics: Iterable[str]) -> Mapping[str, int]: ...
 
@@ -67,8 +72,8 @@ class KafkaConsumer:
         self._session_ms = int(session_timeout.total_seconds() * 1000)
         self._consumer: AIOKafkaConsumer | None = None
         self._membership: _Membership | None = None
-        self._paused: set[TopicPartition] = set()
-        self._sought: set[TopicPartition] = set()
+        self._paused: set[KafkaPartition] = set()
+        self._sought: set[KafkaPartition] = set()
 
     async def start(self) -> None:
         self._consumer = AIOKafkaConsumer(
@@ -105,15 +110,15 @@ class KafkaConsumer:
             self._membership = _Membership(self._started(), on_assigned, on_revoked)
         self._started().subscribe(list(topics), listener=self._membership)
 
-    async def assign(self, places: Sequence[Place]) -> None:
+    async def assign(self, places: Sequence[TopicPartition]) -> None:
         begin = await self._cluster.beginning_offsets(places)
-        self._started().assign([TopicPartition(*place) for place in places])
+        self._started().assign([KafkaPartition(*place) for place in places])
         self._paused.clear()
         for place in places:
-            self._started().seek(TopicPartition(*place), begin[place])
+            self._started().seek(KafkaPartition(*place), begin[place])
 
     async def fetch(
-        self, max_records: int, timeout: timedelta, places: Collection[Place] | None = None
+        self, max_records: int, timeout: timedelta, places: Collection[TopicPartition] | None = None
     ) -> Sequence[Fetched]:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout.total_seconds()
@@ -124,31 +129,31 @@ class KafkaConsumer:
             if found or left == 0.0:
                 return found
 
-    def seek(self, place: Place, offset: int) -> None:
-        self._started().seek(TopicPartition(*place), offset)
-        self._sought.add(TopicPartition(*place))
+    def seek(self, place: TopicPartition, offset: int) -> None:
+        self._started().seek(KafkaPartition(*place), offset)
+        self._sought.add(KafkaPartition(*place))
 
-    async def position(self, place: Place) -> int:
+    async def position(self, place: TopicPartition) -> int:
         with translated():
-            position: int = await self._started().position(TopicPartition(*place))
+            position: int = await self._started().position(KafkaPartition(*place))
         return position
 
-    def pause(self, *places: Place) -> None:
-        wanted = [TopicPartition(*place) for place in places]
+    def pause(self, *places: TopicPartition) -> None:
+        wanted = [KafkaPartition(*place) for place in places]
         self._paused.update(wanted)
         self._started().pause(*wanted)
 
-    def resume(self, *places: Place) -> None:
-        wanted = [TopicPartition(*place) for place in places]
+    def resume(self, *places: TopicPartition) -> None:
+        wanted = [KafkaPartition(*place) for place in places]
         self._paused.difference_update(wanted)
         self._started().resume(*wanted)
 
-    async def commit(self, offsets: Mapping[Place, int]) -> None:
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Tell the group; what this member no longer owns is for its next owner to tell."""
         if self._group is None:
             raise ConfigurationError("a consumer without a group cannot commit")
         owned = self._started().assignment()
-        told = {TopicPartition(*place): offset for place, offset in offsets.items()}
+        told = {KafkaPartition(*place): offset for place, offset in offsets.items()}
         mine = {place: offset for place, offset in told.items() if place in owned}
         if not mine:
             return
@@ -158,10 +163,12 @@ class KafkaConsumer:
             except MEMBERSHIP_LOST:
                 return
 
-    async def end_offsets(self, places: Sequence[Place]) -> Mapping[Place, int]:
+    async def end_offsets(self, places: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
         return await self._cluster.end_offsets(places)
 
-    async def beginning_offsets(self, places: Sequence[Place]) -> Mapping[Place, int]:
+    async def beginning_offsets(
+        self, places: Sequence[TopicPartition]
+    ) -> Mapping[TopicPartition, int]:
         return await self._cluster.beginning_offsets(places)
 
     async def close(self) -> None:
@@ -200,12 +207,12 @@ class KafkaConsumer:
             self._started().resume(*flowing)
 
     async def _getmany(
-        self, max_records: int, seconds: float, places: Collection[Place] | None
+        self, max_records: int, seconds: float, places: Collection[TopicPartition] | None
     ) -> list[Fetched]:
-        chosen: list[TopicPartition] = []
+        chosen: list[KafkaPartition] = []
         if places is not None:
             owned = self._started().assignment()
-            chosen = [place for place in (TopicPartition(*p) for p in places) if place in owned]
+            chosen = [place for place in (KafkaPartition(*p) for p in places) if place in owned]
             if not chosen:  # to the library, none would mean all
                 await asyncio.sleep(seconds)
                 return []
@@ -237,7 +244,7 @@ async def _end_fetching(consumer: AIOKafkaConsumer) -> None:
         await asyncio.wait({fetcher._fetch_task}, timeout=_ASK_AGAIN)
 
 
-class _AsTheyAre(OrderedDict[TopicPartition, Any]):
+class _AsTheyAre(OrderedDict[KafkaPartition, Any]):
     """What the library fetched, kept to be handed over without a ConsumerRecord around each record.
 
     The records of aiokafka's own decoder have the attributes that are read here; wrapping each
@@ -245,18 +252,18 @@ class _AsTheyAre(OrderedDict[TopicPartition, Any]):
     itself: Faust, which wants the wrapping, may live in the same process.
     """
 
-    def __setitem__(self, place: TopicPartition, answer: Any) -> None:
+    def __setitem__(self, place: KafkaPartition, answer: Any) -> None:
         found = getattr(answer, "_partition_records", None)
         if found is not None:
             found._consumer_record = _as_it_is
         super().__setitem__(place, answer)
 
 
-def _as_it_is(_: TopicPartition, record: Any) -> Any:
+def _as_it_is(_: KafkaPartition, record: Any) -> Any:
     return record
 
 
-def _fetched(place: TopicPartition, rows: Sequence[Any]) -> Fetched:
+def _fetched(place: KafkaPartition, rows: Sequence[Any]) -> Fetched:
     return Fetched(
         topic=place.topic,
         partition=place.partition,
@@ -276,19 +283,19 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         self.on_assigned = on_assigned
         self._on_revoked = on_revoked
         self._consumer = consumer
-        self._coming: list[TopicPartition] | None = None
-        self._announced: list[TopicPartition] = []
+        self._coming: list[KafkaPartition] | None = None
+        self._announced: list[KafkaPartition] = []
         self._failure: BaseException | None = None
         self._turn = asyncio.Lock()
 
-    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+    def on_partitions_assigned(self, assigned: Iterable[KafkaPartition]) -> None:
         """Hold the partitions still. A position, any, keeps the library from looking for one."""
         self._coming = sorted(assigned)
         for place in self._coming:
             self._consumer.seek(place, 0)
         self._consumer.pause(*self._coming)
 
-    async def on_partitions_revoked(self, _revoked: Iterable[TopicPartition]) -> None:
+    async def on_partitions_revoked(self, _revoked: Iterable[KafkaPartition]) -> None:
         """Let the owner finish; the group waits. An assignment never announced goes unsaid."""
         async with self._turn:
             self._coming = None
@@ -301,7 +308,7 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
             self._failure = finishing.exception()
 
     @asynccontextmanager
-    async def announcing(self) -> AsyncIterator[list[TopicPartition] | None]:
+    async def announcing(self) -> AsyncIterator[list[KafkaPartition] | None]:
         """What was newly assigned, if anything; nothing is revoked meanwhile.
 
         Where that fails, the same is announced again the next time.

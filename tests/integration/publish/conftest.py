@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bus.broker import Place
+from bus.broker import TopicPartition
 from bus.broker.kafka import KafkaBroker
 from bus.broker.topics import Shape, specs
 from bus.catalog import Catalog, load
@@ -85,7 +85,7 @@ class Cluster:
                 await consumer.close()
 
 
-async def led(broker: OwnTopics, places: Sequence[Place]) -> None:
+async def led(broker: OwnTopics, places: Sequence[TopicPartition]) -> None:
     """Wait until every partition has a leader: before that a command's client warns, in between
     what the command prints."""
     consumer = broker.consumer()

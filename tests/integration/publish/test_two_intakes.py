@@ -171,11 +171,11 @@ async def test_one_that_sleeps_past_its_lease_appends_nothing(
     asleep, wake = asyncio.Event(), asyncio.Event()
 
     class Sleeper(Publisher):
-        async def _deliver(self, portions: Any) -> None:
+        async def _deliver(self, batches: Any) -> None:
             if not wake.is_set():
                 asleep.set()
                 await wake.wait()
-            await super()._deliver(portions)
+            await super()._deliver(batches)
 
     class Unkept(DatabaseTerms):
         """Of a process that is stopped: nothing renews."""

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from bus.broker import Place, TopicSpec
+from bus.broker import TopicPartition, TopicSpec
 from bus.broker.memory import MemoryBroker, MemoryConsumer
 
 
@@ -19,18 +19,18 @@ async def test_a_member_that_does_not_wait_takes_nothing_with_it(step: str) -> N
     broker = MemoryBroker()
     await broker.create_topics([TopicSpec("linkage.resident", 4, 1, {})])
     said: list[str] = []
-    owned: list[Place] = []
+    owned: list[TopicPartition] = []
 
-    async def assigned(places: Sequence[Place]) -> None:
+    async def assigned(places: Sequence[TopicPartition]) -> None:
         said.append("taken")
         owned[:] = places
 
-    async def revoked(_: Sequence[Place]) -> None:
+    async def revoked(_: Sequence[TopicPartition]) -> None:
         said.append("giving up")
         await asyncio.sleep(0.02)
         said.append("given up")
 
-    async def nothing(_: Sequence[Place]) -> None:
+    async def nothing(_: Sequence[TopicPartition]) -> None:
         return
 
     async def member() -> MemoryConsumer:

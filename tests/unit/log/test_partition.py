@@ -8,7 +8,7 @@ from itertools import chain
 
 import pytest
 
-from bus.broker import Fetched, Message, Place
+from bus.broker import Fetched, Message, TopicPartition
 from bus.broker.memory import MemoryBroker, MemoryConsumer
 from bus.broker.port import TopicSpec
 from bus.errors import BrokerUnavailable, ConfigurationError
@@ -24,10 +24,10 @@ class Silent(MemoryConsumer):
     """Gives some fetches and then nothing more; counts how often it was asked, and for whom."""
 
     gives = 0
-    asked: list[Collection[Place] | None]
+    asked: list[Collection[TopicPartition] | None]
 
     async def fetch(
-        self, max_records: int, timeout: timedelta, places: Collection[Place] | None = None
+        self, max_records: int, timeout: timedelta, places: Collection[TopicPartition] | None = None
     ) -> Sequence[Fetched]:
         self.asked.append(places)
         if len(self.asked) > self.gives:
@@ -58,13 +58,13 @@ async def silent(broker: MemoryBroker, gives: int = 0) -> Silent:
     return made
 
 
-def holed(broker: MemoryBroker, place: Place, *gone: int) -> None:
+def holed(broker: MemoryBroker, place: TopicPartition, *gone: int) -> None:
     """Take these offsets out, as compaction or a transaction's marker would."""
     log = broker._log(place)
     log.keep([n for n, offset in enumerate(log.offsets) if offset not in gone])
 
 
-async def offsets(log: Log, place: Place, first: int, end: int, **how) -> list[list[int]]:
+async def offsets(log: Log, place: TopicPartition, first: int, end: int, **how) -> list[list[int]]:
     return [list(piece.offsets) async for piece in log.read(place, first, end, **how)]
 
 

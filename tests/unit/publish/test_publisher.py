@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from bus.broker import Portion
+from bus.broker import PartitionBatch
 from bus.broker.partitioner import partition_of
 from bus.catalog.single import encode_one
 from bus.catalog.wire import frame
@@ -273,16 +273,16 @@ class Flaky:
         self._appended = appended
         self.has_failed = False
 
-    async def append(self, portions: Sequence[Portion]) -> Sequence[Sequence[int]]:
+    async def append(self, batches: Sequence[PartitionBatch]) -> Sequence[Sequence[int]]:
         if not self.has_failed:
             self.has_failed = True
             left = self._appended
-            for portion in portions:
-                some = replace(portion, keys=portion.keys[:left], values=portion.values[:left])
+            for batch in batches:
+                some = replace(batch, keys=batch.keys[:left], values=batch.values[:left])
                 left -= len(some.keys)
                 await self._inner.append([some])
             raise BrokerUnavailable("the broker does not acknowledge")
-        return await self._inner.append(portions)
+        return await self._inner.append(batches)
 
     async def close(self) -> None:
         await self._inner.close()
@@ -462,10 +462,10 @@ class Watching:
         self._inner = inner
         self.calls: list[list[str]] = []
 
-    async def append(self, portions: Sequence[Portion]) -> Sequence[Sequence[int]]:
-        topics = [portion.topic for portion in portions for _ in portion.keys]
+    async def append(self, batches: Sequence[PartitionBatch]) -> Sequence[Sequence[int]]:
+        topics = [batch.topic for batch in batches for _ in batch.keys]
         self.calls.append([topic.removeprefix("linkage.") for topic in topics])
-        return await self._inner.append(portions)
+        return await self._inner.append(batches)
 
     async def close(self) -> None:
         await self._inner.close()
