@@ -49,8 +49,8 @@ def verify(
 ) -> None:
     """Verify the ledger: chains, what the log has of it, and digests of what was delivered.
 
-    The exit status is 0 if all is as it was, and 4 if a row was changed, removed, added or moved;
-    each is named.
+    The exit status is 0 if all is as it was, and 4 if a row was changed, removed, added or moved,
+    or if nothing shows that the bus said it (a receipt, a deed, a look-up); each is named.
     """
     before = None if anchor_file is None else auditing.read_anchor(anchor_file)
     choice = auditing.Choice(system, stream)
@@ -71,9 +71,13 @@ def verify(
         raise typer.Exit(WRONG)
 
 
-def anchor(as_json: Json = False) -> None:
-    """Print where every chain of receipts ends, and the digest of that, to be kept elsewhere."""
-    found = ask(lambda session: auditing.anchor(session, Actor.of(None)))
+def anchor(reason: WhyDone = None, by: By = None, as_json: Json = False) -> None:
+    """Print where every chain of receipts ends, and the digest of that, to be kept elsewhere.
+
+    It is a deed, and recorded: an anchor that nobody recorded is found to be none.
+    """
+    order = Order(Actor.of(by), None if reason is None else checked_reason(reason))
+    found = ask(lambda session: _anchor(session, order))
     if as_json:
         show_json(documents.of(found))
     else:
@@ -90,6 +94,11 @@ def prune(
         show_json({**documents.of(done), "dry_run": dry_run})
     else:
         out().print(_told(done, "would take" if dry_run else "took"))
+
+
+async def _anchor(session: Session, order: Order) -> Anchor:
+    preview = await deeds.plan(session, auditing.TakeAnchor())
+    return await deeds.perform(session, preview, order.actor, order.reason)
 
 
 async def _prune(session: Session, order: Order, *, dry: bool) -> Pruned:
@@ -127,6 +136,7 @@ def _counts(verdict: Verdict, anchor: Anchor | None, *, with_log: bool) -> Table
         (verdict.forks, "of them after a store was restored"),
         (verdict.proved, "of them proved to be the bus's own"),
         (verdict.unproved, "of them from before there were proofs"),
+        (verdict.deeds_proved, "deeds and look-ups proved to be the bus's own"),
     ]
     if with_log:
         counted += [

@@ -10,7 +10,7 @@ import typer
 from bus import app as composition
 from bus.cli import names
 from bus.cli.asking import ask
-from bus.cli.options import By, OnlySystem, Reason, System
+from bus.cli.options import By, OnlySystem, Reason, System, WhyAsked
 from bus.cli.output import DryRun, Json, out, show_json
 from bus.cli.times import duration, shown
 from bus.model import ExceptionState, LaneName, ParkedEvent
@@ -49,10 +49,16 @@ def register(app: typer.Typer) -> None:
 
 def list_open(
     system: OnlySystem = None,
+    reason: WhyAsked = None,
+    by: By = None,
     as_json: Json = False,
 ) -> None:
-    """List what is set aside: parked events, and what waits behind them."""
-    found = ask(lambda session: parked.parked(session, system))
+    """List what is set aside: parked events, and what waits behind them.
+
+    It names subjects: who looks is recorded, also by a dry run of the commands beside it.
+    """
+    order = Order(Actor.of(by), None if reason is None else checked_reason(reason))
+    found = ask(lambda session: parked.parked(session, system, order))
     if as_json:
         show_json([documents.of(each) for each in found])
     elif not found:
@@ -170,6 +176,7 @@ def dismiss(
 async def _add(session: Session, action: parked.Add, order: Order, *, dry: bool) -> ParkedEvent:
     preview = await deeds.plan(session, action)
     if dry:
+        await deeds.record(session, preview.looked_up, order)
         return preview.by(order)
     return await deeds.perform(session, preview, order.actor, order.reason)
 
@@ -177,6 +184,7 @@ async def _add(session: Session, action: parked.Add, order: Order, *, dry: bool)
 async def _skip(session: Session, action: parked.Skip, order: Order, *, dry: bool) -> Skipping:
     preview = await deeds.plan(session, action)
     if dry:
+        await deeds.record(session, preview.looked_up, order)
         return preview.skipping
     return await deeds.perform(session, preview, order.actor, order.reason)
 
@@ -186,6 +194,7 @@ async def _settled(
 ) -> Sequence[ParkedEvent]:
     preview: parked.RetryPreview | parked.DismissPreview = await action.plan(session)
     if dry:
+        await deeds.record(session, preview.looked_up, order)
         return preview.events
     return await deeds.perform(session, preview, order.actor, order.reason)
 

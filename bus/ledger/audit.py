@@ -23,6 +23,7 @@ from bus.ledger.anchor import Anchor, Head
 from bus.ledger.chains import Finding, FindingKind, ReceiptRow, check_lane, settle
 from bus.ledger.compared import Compared
 from bus.ledger.custody import Marks, deeds, marks, wrong_marks
+from bus.ledger.deeds import all_deeds, unproved
 from bus.ledger.delivered import Delivered
 from bus.ledger.eventrows import EventRows
 from bus.ledger.meanings import disagreement
@@ -105,6 +106,7 @@ SELECT EXISTS (
 
 _RECEIPTS = "receipt"
 _CUSTODY = "custody"
+_DEED = "deed"
 _AT_ONCE = 20_000
 MOST_FINDINGS = 1_000
 Step = Callable[[str], None]
@@ -146,6 +148,7 @@ class Verdict:
     false_views: Mapping[str, str] = field(default_factory=dict)  # fingerprint -> what is wrong
     pruned_before: datetime | None = None
     deeds: int = 0  # prunings and anchors in the log of custody
+    deeds_proved: int = 0  # of operators, and look-ups: the bus's own word by its key
     wrong_marks: tuple[str, ...] = ()  # what of them cannot be so
     ahead: int = 0  # records in the log that the ledger has not come to
     lost_heads: tuple[Head, ...] = ()  # of the anchor, and not in the ledger
@@ -191,6 +194,7 @@ class Audit:
         self._in_log: list[Finding] = []
         self._said: set[str] = set()
         self._in_events: list[Finding] = []
+        self._in_deeds: list[Finding] = []
 
     async def run(
         self,
@@ -214,6 +218,8 @@ class Audit:
             self._verdict.wrong_marks = tuple(wrong_marks(left, None, self._taken_before))
             await self._check_chains(connection)
             await self._check_views(connection)
+            if self._choice.system is None and self._choice.stream in (None, _DEED):
+                await self._check_deeds(connection)
             if anchor is not None:
                 await self._check_anchor(connection, anchor, pruned)
             if log is not None:
@@ -230,7 +236,10 @@ class Audit:
                     if self._choice.system is None:
                         await self._check_events(connection, reading, log, places)
         settled = settle(self._in_chains, self._in_log, self._said)
-        self._verdict.findings = [*settled, *self._in_events[:MOST_FINDINGS]]
+        named = {found.place for found in self._in_events if found.stream == _DEED}
+        not_proved = [found for found in self._in_deeds if found.place not in named]
+        in_events = [*self._in_events[:MOST_FINDINGS], *not_proved[:MOST_FINDINGS]]
+        self._verdict.findings = [*settled, *in_events]
         return self._verdict
 
     async def _pruned(self, connection: _Connection) -> Mapping[int, tuple[int, datetime]]:
@@ -289,6 +298,14 @@ class Audit:
         self._verdict.views = len(used & recorded)
         self._verdict.unrecorded_views = tuple(sorted(used - recorded))
         self._verdict.false_views = false
+
+    async def _check_deeds(self, connection: _Connection) -> None:
+        self._step("deeds")
+        async for recorded in all_deeds(connection, self._ring):
+            if recorded.is_proved:
+                self._verdict.deeds_proved += 1
+            elif len(self._in_deeds) < MOST_FINDINGS:
+                self._in_deeds.append(unproved(recorded))
 
     async def _check_anchor(
         self, connection: _Connection, anchor: Anchor, pruned: Mapping[int, tuple[int, datetime]]

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+import psycopg
+
+from bus.ledger.chains import Finding, FindingKind
 from bus.ledger.store import Ledger
 from bus.model.deed import Deed
 from bus.sealing import KeyRing, Statement
 from bus.sealing.proofs import proves
 
-_QUESTION = """
+_ROWS = """
 SELECT act, at, actor, account, system, stream, subject_digest, count, reason, proof,
        log_partition, log_offset
-FROM ledger.event_deed
+FROM ledger.event_deed"""
+_ALL = f"{_ROWS} ORDER BY log_partition, log_offset"
+_QUESTION = f"""{_ROWS}
 WHERE at >= %(first)s AND at < %(after)s
   AND (%(act)s::text IS NULL OR act = %(act)s)
   AND (%(actor)s::text IS NULL OR actor = %(actor)s OR account = %(actor)s)
@@ -79,3 +85,34 @@ def _recorded(row: Sequence[object], ring: KeyRing | None) -> RecordedDeed:
     partition, offset = row[len(names)], row[len(names) + 1]
     known = ring is not None and bool(proves(ring, deed.proof, Statement.DEED, deed.proved))
     return RecordedDeed(deed, int(str(partition)), int(str(offset)), known)
+
+
+async def all_deeds(
+    connection: psycopg.AsyncConnection[tuple[Any, ...]], ring: KeyRing
+) -> AsyncIterator[RecordedDeed]:
+    """Every deed that a ledger has, in the journal's order, a stretch at a time.
+
+    Raises:
+        ConfigurationError: There is no ledger in this database.
+        StoreUnavailable: The database does not answer.
+    """
+    async with connection.cursor(name="renkei_deeds") as cursor:
+        await cursor.execute(_ALL)
+        async for row in cursor:
+            yield _recorded(row, ring)
+
+
+def unproved(recorded: RecordedDeed) -> Finding:
+    """That nothing shows that the bus said this deed: somebody else may have written it, or a
+    process that has no keys."""
+    what = "it has no proof" if recorded.deed.proof is None else "its proof is not of what it says"
+    return Finding(
+        kind=FindingKind.UNPROVED,
+        system="",
+        stream="deed",
+        partition=recorded.partition,
+        start=recorded.offset,
+        end=recorded.offset + 1,
+        place=(recorded.partition, recorded.offset),
+        what=f"{recorded.deed.act} at {recorded.deed.at:%Y-%m-%d %H:%M}Z: {what}",
+    )

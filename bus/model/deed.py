@@ -25,7 +25,9 @@ class Act(StrEnum):
     ERASE = "erase"
     APPLY = "subscriptions-apply"
     PROTECTIONS_END = "protections-end"
-    PROTECTIONS_LIST = "protections-list"  # from here on: looked persons up
+    ANCHOR = "anchor"
+    PARKED_LIST = "parked-list"  # from here on: looked persons up
+    PROTECTIONS_LIST = "protections-list"
     PROTECTION_OF = "protection-of"
     DISCLOSURES_OF = "disclosures-of"
     DISCLOSURES_BY = "disclosures-by"
@@ -34,6 +36,7 @@ class Act(StrEnum):
 
 LOOK_UPS = frozenset(
     {
+        Act.PARKED_LIST,
         Act.PROTECTIONS_LIST,
         Act.PROTECTION_OF,
         Act.DISCLOSURES_OF,

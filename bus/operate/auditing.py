@@ -103,17 +103,43 @@ def read_anchor(file: Path) -> Anchor:
         raise ConfigurationError("cannot read the anchor", file=str(file)) from error
 
 
-async def anchor(session: Session, actor: Actor) -> Anchor:
-    """Where every chain of the ledger ends now; that it was asked for is recorded.
+@dataclass(frozen=True, slots=True)
+class TakeAnchor:
+    """Say where every chain of the ledger ends now."""
 
-    Raises:
-        KeysUnusable: There are no keys that prove it.
-        Unavailable: Database, broker or registry does not answer.
-    """
-    custodian = await _custodian(session, actor)
-    found = await anchor_of(session.settings.need("database"), datetime.now(UTC))
-    await custodian.record(CustodyAct.ANCHORED, len(found.heads), found.digest)
-    return found
+    async def plan(self, session: Session) -> AnchorPreview:
+        """Where they end.
+
+        Raises:
+            KeysUnusable: There are no keys that prove an anchor.
+            Unavailable: The database does not answer.
+        """
+        await session.proofs.ring()  # before anything is opened
+        return AnchorPreview(await anchor_of(session.settings.need("database"), datetime.now(UTC)))
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorPreview:
+    """An anchor that nobody was given yet."""
+
+    anchor: Anchor
+
+    @property
+    def planned(self) -> Planned:
+        """What it comes to: a ledger without receipts has an anchor too."""
+        return Planned(act=Act.ANCHOR, count=len(self.anchor.heads), may_be_empty=True)
+
+    async def perform(self, session: Session, order: Order) -> Anchor:
+        """Have it; that it was taken is in custody too, by which verify knows it.
+
+        Raises:
+            KeysUnusable: There are no keys that prove it.
+            Unavailable: Broker or registry does not answer.
+        """
+        custodian = await _custodian(session, order.actor)
+        found = self.anchor
+        await custodian.record(CustodyAct.ANCHORED, len(found.heads), found.digest)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

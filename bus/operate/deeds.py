@@ -127,12 +127,12 @@ async def record(session: Session, planned: Planned, order: Order) -> None:
     await (await session.journal()).record(deed)
 
 
-def digest_of(session: Session, municipality: str, number: str) -> str | None:
-    """By what the journal knows a person; None where no key of erasures is set.
+def digest_of(session: Session, municipality: str, number: str) -> str:
+    """By what the journal knows a person. Where no key of erasures is set, nobody is looked up:
+    whom somebody looked up could not be said afterwards.
 
     Raises:
+        ConfigurationError: No key is set.
         SettingsRefused: The key's file cannot be used.
     """
-    if session.settings.erasure_key_file is None:
-        return None
     return subject_digest(erasure_key(session.settings), municipality, number)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from bus.access import number_form
+from bus.access import erasure_key, number_form
 from bus.errors import ConfigurationError, UnknownName
 from bus.hosting.feeds import JAPAN
 from bus.ledger import paper
@@ -78,11 +78,14 @@ async def disclosures_of(
 
     Raises:
         UnknownName: The ledger knows nothing of the number.
-        ConfigurationError: The number is of several municipalities.
+        ConfigurationError: The number is of several municipalities; no key of erasures is set, by
+            which the journal knows whom somebody looked up.
         SchemaUnknown: There is no such stream.
         Unavailable: Ledger or log does not answer.
     """
-    settings, asked = session.settings, Provided(await session.ledger())
+    settings = session.settings
+    erasure_key(settings)  # before anybody is asked
+    asked = Provided(await session.ledger())
     where = persons_streams(session.catalog.streams.values())
     if stream is not None:
         where = stream_of_a_number(session.catalog.stream(stream))

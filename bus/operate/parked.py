@@ -13,7 +13,7 @@ from bus.hosting.overdue import overdue_after
 from bus.model import ExceptionState, LaneName, ParkedEvent
 from bus.model.deed import Act
 from bus.model.number import comparable_key
-from bus.operate.deeds import Order, Planned
+from bus.operate.deeds import Order, Planned, record
 from bus.operate.session import Session, received, receivers
 from bus.operate.skipping import Skipper, Skipping, Was, Word
 from bus.settings import Settings
@@ -37,15 +37,18 @@ def limit(settings: Settings) -> timedelta:
     return overdue_after(settings)
 
 
-async def parked(session: Session, system: str | None = None) -> list[Listed]:
-    """What is set aside: parked events, and what waits behind them.
+async def parked(session: Session, system: str | None, order: Order) -> list[Listed]:
+    """What is set aside: parked events, and what waits behind them; it names subjects, and so
+    who looks is recorded before it is told.
 
     Raises:
         UnknownName: The system receives nothing.
+        ConfigurationError: The journal's topic does not exist.
         Unavailable: Broker or registry does not answer.
     """
     before = datetime.now(UTC) - limit(session.settings)
     events = await _of(session, system)
+    await record(session, _looked_up(system, events), order)
     return [Listed(event, event.set_aside_at <= before) for event in events]
 
 
@@ -119,6 +122,11 @@ class RetryPreview:
         """What it comes to."""
         return _planned(Act.PARKED_RETRY, self.system, self.events)
 
+    @property
+    def looked_up(self) -> Planned:
+        """What looking at it alone comes to."""
+        return _looked_up(self.system, self.events)
+
     async def perform(self, session: Session, order: Order) -> Sequence[ParkedEvent]:
         """Ask for it: the process that owns the lane does it within about a second."""
         return await (await session.parked()).ask_retry(self.events, order.actor.name)
@@ -146,6 +154,11 @@ class DismissPreview:
     def planned(self) -> Planned:
         """What it comes to."""
         return _planned(Act.PARKED_DISMISS, self.system, self.events)
+
+    @property
+    def looked_up(self) -> Planned:
+        """What looking at it alone comes to."""
+        return _looked_up(self.system, self.events)
 
     async def perform(self, session: Session, order: Order) -> Sequence[ParkedEvent]:
         """Close them."""
@@ -198,6 +211,11 @@ class AddPreview:
         """What it comes to."""
         event = self.event
         return Planned(act=Act.PARKED_ADD, count=1, system=event.system, stream=event.stream)
+
+    @property
+    def looked_up(self) -> Planned:
+        """What looking at it alone comes to."""
+        return replace(self.planned, act=Act.PARKED_LIST)
 
     def by(self, order: Order) -> ParkedEvent:
         """The event as it is recorded; one that was set aside before stays as it is."""
@@ -263,6 +281,11 @@ class SkipPreview:
             stream=self.wanted.stream,
         )
 
+    @property
+    def looked_up(self) -> Planned:
+        """What looking at it alone comes to: one event's subject is named."""
+        return Planned(act=Act.PARKED_LIST, count=1, stream=self.wanted.stream)
+
     async def perform(self, session: Session, order: Order) -> Skipping:
         """Say it, the exceptions first."""
         wanted = self.wanted
@@ -274,6 +297,10 @@ class SkipPreview:
         await (await session.parked()).record(done.exceptions)
         await (await session.operations()).instruct(done.operations)
         return done
+
+
+def _looked_up(system: str | None, events: Sequence[ParkedEvent]) -> Planned:
+    return Planned(act=Act.PARKED_LIST, count=len(events), system=system)
 
 
 def _planned(act: Act, system: str | None, events: Sequence[ParkedEvent]) -> Planned:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from bus.access import number_form
+from bus.access import erasure_key, number_form
 from bus.broker import Broker
 from bus.broker.partitioner import partition_of
 from bus.catalog.plain import to_json
@@ -232,10 +232,12 @@ async def cases_of(session: Session, subject: str, order: Order) -> Shown:
     """The cases of *subject*; recorded before they are told.
 
     Raises:
-        ConfigurationError: It is no subject.
+        ConfigurationError: It is no subject; no key of erasures is set, by which the journal knows
+            whom somebody looked up.
         UnknownName: It never was under protection, as far as the log says.
         Unavailable: Broker or registry does not answer.
     """
+    erasure_key(session.settings)  # before anything is opened
     known = await session.enter(protecting(session))
     municipality, _, number = subject.partition("/")
     looked_up = Planned(

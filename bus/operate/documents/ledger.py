@@ -41,6 +41,7 @@ def verified(value: Verified) -> Document:
         "unproved": verdict.unproved,
         "ahead": verdict.ahead,
         "deeds": verdict.deeds,
+        "deeds_proved": verdict.deeds_proved,
         "wrong_marks": list(verdict.wrong_marks),
         "pruned_before": verdict.pruned_before and verdict.pruned_before.isoformat(),
         "anchor": None

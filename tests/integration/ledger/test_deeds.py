@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -17,9 +18,12 @@ from bus.ledger.provided import Period
 from bus.log.internal import InternalTopic
 from bus.model.deed import Act, Deed
 from bus.model.erasure import subject_digest
+from bus.operate import deeds
 from bus.operate.actor import Actor
+from bus.operate.auditing import TakeAnchor
 from bus.operate.deeds import Order
 from bus.operate.disclosures import disclosures_of, disclosures_page
+from bus.sealing import Proofs, Statement
 from bus.settings import Settings
 from tests.integration.ledger.test_custody import SUBJECTS, SYSTEM, Place, place
 from tests.support.lanes import CATALOG, MUNICIPALITY
@@ -31,11 +35,23 @@ AT = datetime(2026, 11, 30, 1, tzinfo=UTC)
 KEY = "0123456789abcdef" * 2
 
 
-async def recorded(place: Place, *said: Deed) -> None:
+class Forged(Proofs):
+    """Proves with what is no key of the bus."""
+
+    has_source = True
+
+    def __init__(self) -> None:
+        super().__init__(None)
+
+    async def prove(self, _: Statement, __: Any) -> str:
+        return "k1.AAAA"
+
+
+async def recorded(place: Place, *said: Deed, keys: Proofs | None = None) -> None:
     """These deeds in the journal, and in the ledger."""
     town, stream = place.town, CATALOG.stream("deed")
     topic = InternalTopic(town.broker, town.producer, town.registry, stream)
-    journal = Journal(topic, town.proofs)
+    journal = Journal(topic, keys or town.proofs)
     for deed in said:
         await journal.record(deed)
     await place.fed()
@@ -94,6 +110,62 @@ async def test_another_name_in_a_row_is_found(place: Place) -> None:
     assert (found.deed.actor, found.is_proved) == ("somebody else", False)
     (finding,) = verdict.findings
     assert (finding.kind, finding.stream) == (FindingKind.CHANGED, "deed")
+
+
+async def test_a_deed_without_a_proof_is_named(place: Place) -> None:
+    """Whoever wrote it into the journal: verify says where it lies, and that not all is well."""
+    await recorded(place, deed(Act.PUBLISH, "ops"))
+    good = await place.verify()
+    await recorded(place, deed(Act.ERASE, "nobody"), keys=Proofs(None))
+    await recorded(place, deed(Act.DISCLOSURES_OF, "clerk"), keys=Forged())
+
+    verdict = await place.verify()
+    alone = await place.verify(with_log=False)
+
+    assert (good.is_good, good.deeds_proved) == (True, 1)
+    for found in (verdict, alone):
+        assert not found.is_good
+        assert found.deeds_proved == 1
+        assert [(each.kind, each.stream, each.place) for each in found.findings] == [
+            (FindingKind.UNPROVED, "deed", (0, 1)),
+            (FindingKind.UNPROVED, "deed", (0, 2)),
+        ]
+        first, second = (each.what for each in found.findings)
+        assert first == "erase at 2026-11-30 01:00Z: it has no proof"
+        assert second.endswith("its proof is not of what it says")
+
+
+async def test_an_anchor_is_a_deed(place: Place) -> None:
+    """By whom and why, and how many chains; in custody as well, by which verify knows it."""
+    said: list[Deed] = []
+    custody: list[str] = []
+
+    class Town(Desk):
+        proofs = place.town.proofs  # type: ignore[assignment]
+
+        async def broker(self) -> Any:
+            return place.town.broker
+
+        async def topic(self, name: str) -> Any:
+            assert len(said) == 1  # recorded before it takes effect
+            custody.append(name)
+            town = place.town
+            return InternalTopic(town.broker, town.producer, town.registry, CATALOG.stream(name))
+
+        async def reader(self, name: str) -> Any:
+            return place.town.reader(name)
+
+    async with Town(Settings(database=SecretStr(place.uri)), None, said) as desk:
+        preview = await deeds.plan(desk, TakeAnchor())
+        assert said == []
+        taken = await deeds.perform(desk, preview, Actor("auditor", "ops"), "T-1")
+
+    assert [(d.act, d.actor, d.account, d.count, d.reason) for d in said] == [
+        (Act.ANCHOR, "auditor", "ops", len(taken.heads), "T-1")
+    ]
+    assert custody == ["custody"]
+    assert len(taken.heads) > 0
+    assert (await place.verify(taken)).is_good
 
 
 async def test_who_looks_a_person_up_is_recorded(place: Place, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from bus.cli import protections as command
+from bus.files import write_private
 from bus.model import Change
 from bus.observe import logs
 from bus.operate.actor import account
@@ -40,6 +41,8 @@ def started(subject: str, version: int, named: str, *cases: dict[str, Any]) -> C
 def run(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs the command against the test's own topics, in which two persons are protected."""
     monkeypatch.setenv("RENKEI_HOME", str(tmp_path / "home"))
+    write_private(tmp_path / "erasure-key", "0123456789abcdef" * 2)
+    monkeypatch.setenv("RENKEI_ERASURE_KEY_FILE", str(tmp_path / "erasure-key"))
 
     logs.configure("text")  # to stderr, as the installed command does
     over_cluster(monkeypatch, cluster)

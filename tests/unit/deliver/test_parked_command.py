@@ -13,11 +13,11 @@ from typer.testing import CliRunner, Result
 
 from bus import app as composition
 from bus.cli import parked
-from bus.errors import BusError, ConfigurationError, NothingChanged, UnknownName
+from bus.errors import BrokerUnavailable, BusError, ConfigurationError, NothingChanged, UnknownName
 from bus.model import ExceptionState, LaneName, Operation, OperationState, ParkedEvent
-from bus.model.deed import Act, Deed
+from bus.model.deed import LOOK_UPS, Act, Deed
 from bus.settings import Settings
-from tests.support.operating import at_a_desk
+from tests.support.operating import Desk, at_a_desk
 
 ONE, TWO = "131016/000000012345674", "131016/123456789012340"
 
@@ -283,8 +283,43 @@ def test_a_system_that_nobody_knows_is_said(index: Index) -> None:
     assert run("retry", "ledger", "--all", "--dry-run").exit_code == 0
 
 
+def test_who_looks_is_recorded(index: Index) -> None:
+    """The list names subjects, and so does a dry run; a slip of the pen shows nobody."""
+    run("list", "--by", "clerk", "--reason", "T-1")
+    run("list", "--system", "electoral_roll", "--json")
+    run("dismiss", "--all-systems", "--all", "--reason", "T-2", "--dry-run")
+    run("add", "child_allowance", "resident", "3", "17", "--reason", "T-3", "--dry-run")
+    run("list", "--system", "nosuch")
+
+    assert [(d.act, d.actor, d.account, d.system, d.count, d.reason) for d in index.recorded] == [
+        (Act.PARKED_LIST, "clerk", "me", None, 4, "T-1"),
+        (Act.PARKED_LIST, "me", "me", "electoral_roll", 1, None),
+        (Act.PARKED_LIST, "me", "me", None, 3, "T-2"),
+        (Act.PARKED_LIST, "me", "me", "child_allowance", 1, "T-3"),
+    ]
+    assert Act.PARKED_LIST in LOOK_UPS
+    assert ONE not in str(index.recorded)
+
+
+def test_nobody_is_shown_unrecorded(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The journal is away: there is no answer, of a list and of a dry run."""
+
+    async def away(_: Desk) -> None:
+        raise BrokerUnavailable("the broker does not answer")
+
+    monkeypatch.setattr(Desk, "journal", away)
+    for arguments in (
+        ["list"],
+        ["list", "--json"],
+        ["retry", "child_allowance", "--all", "--dry-run"],
+    ):
+        said = run(*arguments)
+        assert isinstance(said.exception, BrokerUnavailable)
+        assert said.stdout == ""
+
+
 def test_who_did_it_is_recorded(index: Index) -> None:
-    """By account and by who wants it, with how many events; a dry run and a slip are not."""
+    """By account and by who wants it, with how many events; a dry run is a look, a slip nothing."""
     run("retry", "child_allowance", "--all", "--by", "ops1")
     run("dismiss", "--all-systems", "--subject", TWO, "--reason", "T-1")
     run("add", "child_allowance", "resident", "3", "17", "--reason", "T-2")
@@ -295,4 +330,5 @@ def test_who_did_it_is_recorded(index: Index) -> None:
         (Act.PARKED_RETRY, "ops1", "me", "child_allowance", 2, None),
         (Act.PARKED_DISMISS, "me", "me", None, 2, "T-1"),
         (Act.PARKED_ADD, "me", "me", "child_allowance", 1, "T-2"),
+        (Act.PARKED_LIST, "me", "me", "child_allowance", 2, None),
     ]

@@ -53,9 +53,9 @@ KEYS = {
     ("topic", 1): "drift events partitions topic",
     ("unhosted", 1): "reason state system",
     ("verdict", 1): (
-        "ahead anchor chains compacted deeds digests events events_compacted false_views findings"
-        " forks good in_log lanes no_longer_in_log proved pruned_before receipts repeats"
-        " unproved unreadable_in_log unrecorded_views views wrong_marks"
+        "ahead anchor chains compacted deeds deeds_proved digests events events_compacted"
+        " false_views findings forks good in_log lanes no_longer_in_log proved pruned_before"
+        " receipts repeats unproved unreadable_in_log unrecorded_views views wrong_marks"
     ),
 }
 """What is written out in each shape, without what another shape is put into it. A key that is added

@@ -15,6 +15,7 @@ from bus.broker import TopicSpec
 from bus.broker.memory import MemoryBroker
 from bus.cli.main import build
 from bus.errors import BrokerUnavailable
+from bus.files import write_private
 from bus.operate.session import Session
 from bus.sealing import file as keyfile
 from bus.sealing.ring import new_key
@@ -75,6 +76,8 @@ def counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Counted:
     for name, of in (("SEAL", "seal-keys"), ("RECEIPT", "receipt-keys")):
         keyfile.add(tmp_path / of, new_key(None, datetime.now(UTC)))
         monkeypatch.setenv(f"RENKEI_{name}_KEYS_FILE", str(tmp_path / of))
+    write_private(tmp_path / "erasure-key", "0123456789abcdef" * 2)
+    monkeypatch.setenv("RENKEI_ERASURE_KEY_FILE", str(tmp_path / "erasure-key"))
     monkeypatch.setenv("RENKEI_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("RENKEI_KAFKA", "127.0.0.1:1")
     monkeypatch.setenv("RENKEI_REGISTRY", "http://127.0.0.1:1")
