@@ -1,4 +1,4 @@
-"""How each sink of the roster is put through the shared suite."""
+"""How each sink of the roster is put through the shared suite: a line each in ``SINK_RIGS``."""
 
 from __future__ import annotations
 
@@ -112,4 +112,7 @@ class PostgresRig:
             )
 
 
-SINK_RIGS = {"memory": MemoryRig, "postgres": PostgresRig}
+SINK_RIGS = {
+    "memory": "tests.conformance.rigs:MemoryRig",
+    "postgres": "tests.conformance.rigs:PostgresRig",
+}

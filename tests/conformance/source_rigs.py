@@ -1,4 +1,4 @@
-"""How each source of the roster is put through the shared suite."""
+"""How each source of the roster is put through the shared suite: a line each in ``SOURCE_RIGS``."""
 
 from __future__ import annotations
 
@@ -159,4 +159,8 @@ class OutboxRig:
                 await session.execute(allow.format(sql.Identifier(str(name)), sql.SQL("true")))
 
 
-SOURCE_RIGS = {"jsonlines": LinesRig, "memory": MemoryRig, "outbox": OutboxRig}
+SOURCE_RIGS = {
+    "jsonlines": "tests.conformance.source_rigs:LinesRig",
+    "memory": "tests.conformance.source_rigs:MemoryRig",
+    "outbox": "tests.conformance.source_rigs:OutboxRig",
+}

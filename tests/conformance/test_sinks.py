@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 from pydantic import SecretStr
@@ -36,6 +37,7 @@ from tests.support.stores.receiver import ReceiverOptions, ReceiverSink
 def test_every_sink_has_a_rig() -> None:
     """A connector cannot join the roster without joining the suite."""
     assert set(SINK_RIGS) == set(SINKS)
+    assert all(callable(resolve_name(rig).sink) for rig in SINK_RIGS.values())
 
 
 class EverySuite(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from pkgutil import resolve_name
 
 import psycopg
 import pytest
@@ -19,6 +20,7 @@ from tests.support.engines import fresh_database
 def test_every_source_has_a_rig() -> None:
     """A connector cannot join the roster without joining the suite."""
     assert set(SOURCE_RIGS) == set(SOURCES)
+    assert all(callable(resolve_name(rig).source) for rig in SOURCE_RIGS.values())
 
 
 class TestMemorySource(SourceSuite):
