@@ -24,11 +24,11 @@ from bus.bench.figures import percentile
 from bus.catalog import Catalog
 from bus.errors import ConfigurationError
 from bus.ledger import Ledger
-from bus.ledger.provided import Mark, Provided
+from bus.ledger.provision_queries import Mark, ProvisionQueries
 from bus.ledger.statements import events_table
 from bus.ledger.store import prepare
 from bus.ledger.subjects import persons_streams
-from bus.operate.disclosures import period
+from bus.operate.provisions import period
 
 MUNICIPALITY = "131130"
 EVENTS = 6_000_000
@@ -108,7 +108,7 @@ async def measure(
     made = perf_counter() - began
     ledger = Ledger(uri)
     try:
-        asked = Provided(ledger)
+        asked = ProvisionQueries(ledger)
         return {
             **await _of(catalog, asked, uri, step),
             **await _by(asked, step),
@@ -174,7 +174,7 @@ def _fill(
 
 
 async def _of(
-    catalog: Catalog, asked: Provided, uri: str, step: Callable[[str], None]
+    catalog: Catalog, asked: ProvisionQueries, uri: str, step: Callable[[str], None]
 ) -> Mapping[str, float]:
     where = persons_streams(catalog.streams.values())
     chance = random.Random(17)
@@ -220,7 +220,7 @@ async def _of(
     }
 
 
-async def _by(asked: Provided, step: Callable[[str], None]) -> Mapping[str, float]:
+async def _by(asked: ProvisionQueries, step: Callable[[str], None]) -> Mapping[str, float]:
     step("asking by systems and months")
     months = [date(2025 + (3 + n) // 12, (3 + n) % 12 + 1, 1) for n in range(13)]
     chance = random.Random(18)

@@ -15,7 +15,7 @@ from bus.cli.output import Json, err, out, show_json
 from bus.cli.times import TO_THE_SECOND, shown
 from bus.model.deed import Act
 from bus.operate import documents
-from bus.operate.disclosures import period
+from bus.operate.provisions import period
 from bus.operate.recorded import DeedPage, DeedsWanted, recorded
 
 MOST = 10_000  # deeds of one page
@@ -40,7 +40,7 @@ def list_all(
             "--act",
             parser=names.one_of("act", [act.value for act in Act]),
             metavar="ACT",
-            help="Only this act: parked-retry, rebuild, prune, disclosures-of, …",
+            help="Only this act: parked-retry, rebuild, prune, provisions-of, …",
         ),
     ] = None,
     by: Annotated[

@@ -19,10 +19,10 @@ from bus.cli.output import Json, err, out, show_json
 from bus.cli.times import TO_THE_SECOND, shown
 from bus.errors import ConfigurationError
 from bus.files import create_private
-from bus.operate import disclosures, documents
+from bus.operate import documents, provisions
 from bus.operate.actor import Actor, checked_reason
 from bus.operate.deeds import Order
-from bus.operate.disclosures import Disclosed, Provision, RecordedView, SystemProvisions
+from bus.operate.provisions import Provision, ProvisionsShown, RecordedView, SystemProvisions
 
 MOST = 10_000  # events of one page
 
@@ -60,8 +60,8 @@ def of_subject(
     As the receipts have it: what a view left out, or what was set aside, was not given. The ledger
     holds no value of any item, and so neither does the answer. Who looks is recorded.
     """
-    when, order = disclosures.period(day_of(first), day_of(last)), _order(reason, by)
-    found = ask(lambda session: disclosures.disclosures_of(session, subject, stream, when, order))
+    when, order = provisions.period(day_of(first), day_of(last)), _order(reason, by)
+    found = ask(lambda session: provisions.provisions_of(session, subject, stream, when, order))
     answer = found.answer
     if answer.has_protection:
         err().print(
@@ -114,14 +114,14 @@ def by_system(
     """
     if details is None and after is not None:
         raise ConfigurationError("--after goes on with a page of --details")
-    when = disclosures.period(day_of(first), day_of(last))
+    when = provisions.period(day_of(first), day_of(last))
     if details is None:
-        answer = ask(lambda session: disclosures.disclosures_by(session, system, when))
+        answer = ask(lambda session: provisions.provisions_by(session, system, when))
         show_json(documents.of(answer)) if as_json else out().print(draw_days(answer))
         return
     order = _order(reason, by)
     page = ask(
-        lambda session: disclosures.disclosures_page(
+        lambda session: provisions.provisions_page(
             session, system, details, when, after, limit, order
         )
     )
@@ -137,7 +137,7 @@ def _order(reason: str | None, by: str | None) -> Order:
     return Order(Actor.of(by), None if reason is None else checked_reason(reason))
 
 
-def draw(found: Disclosed) -> RenderableType:
+def draw(found: ProvisionsShown) -> RenderableType:
     """The answer for a terminal: who was given what how often, then each ground with its items."""
     answer = found.answer
     if not answer.provisions:

@@ -77,7 +77,7 @@ class FirstLoad:
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class ReceiverShown:
     """A system that received: what its own database holds at the end."""
 
     system: str
@@ -88,7 +88,7 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
-class Provided:
+class ProviderShown:
     """A system that published: what its own outbox says was sent, and what others hold of it."""
 
     system: str
@@ -110,8 +110,8 @@ class DemoResult:
     population: int
     first_load: FirstLoad
     changes: Sequence[ChangeShown]
-    received: Sequence[Received]
-    provided: Sequence[Provided]
+    received: Sequence[ReceiverShown]
+    provided: Sequence[ProviderShown]
     next_steps: Mapping[str, str]  # where to look next: what -> command
 
     @property
@@ -146,8 +146,8 @@ class DemoResult:
             record["population"],
             FirstLoad(**record["first_load"]),
             changes,
-            [Received(**each) for each in record["received"]],
-            [Provided(**each) for each in record["provided"]],
+            [ReceiverShown(**each) for each in record["received"]],
+            [ProviderShown(**each) for each in record["provided"]],
             record["next_steps"],
         )
 
@@ -177,7 +177,7 @@ class DemoResult:
         }
 
 
-def _entry(side: Received | Provided) -> Mapping[str, Any]:
+def _entry(side: ReceiverShown | ProviderShown) -> Mapping[str, Any]:
     return {name: value for name, value in asdict(side).items() if name != "is_neighbour"}
 
 

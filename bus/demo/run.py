@@ -22,7 +22,14 @@ import psycopg
 
 from bus import app
 from bus.broker import topics
-from bus.demo.result import Arrival, ChangeShown, DemoResult, FirstLoad, Provided, Received
+from bus.demo.result import (
+    Arrival,
+    ChangeShown,
+    DemoResult,
+    FirstLoad,
+    ProviderShown,
+    ReceiverShown,
+)
 from bus.demo.sight import LEFT, compare
 from bus.demo.stores import Stores, opened
 from bus.demo.story import Scene, scenes
@@ -174,7 +181,7 @@ async def run(
             first_load=load,
             changes=shown,
             received=[
-                Received(
+                ReceiverShown(
                     store.system,
                     store.ja,
                     store.system in NEIGHBOURS,
@@ -275,7 +282,7 @@ async def _first_load(
 
 async def _provided(
     system: str, uri: str, told: Sequence[Told], stores: Stores, *, is_neighbour: bool
-) -> Provided:
+) -> ProviderShown:
     """What its own outbox says that *system* has sent, and how much of that others hold."""
     mine = [each for each in told if each.change.source == system]
     by_stream: dict[str, set[str]] = {}
@@ -287,7 +294,9 @@ async def _provided(
     async with await psycopg.AsyncConnection.connect(uri) as connection:
         cursor = await connection.execute(SENT, ([each.change_id for each in mine],))
         row = await cursor.fetchone()
-    return Provided(system, is_neighbour, row[0] if row else 0, sum(rows), sum(map(bool, rows)))
+    return ProviderShown(
+        system, is_neighbour, row[0] if row else 0, sum(rows), sum(map(bool, rows))
+    )
 
 
 async def _ledger_says(machines: Machines, change_id: str, systems: Collection[str]) -> int:

@@ -28,7 +28,7 @@ from bus.ledger.delivered import Delivered
 from bus.ledger.eventrows import EventRows
 from bus.ledger.meanings import disagreement
 from bus.ledger.proved import Proved
-from bus.ledger.provided import VIEW_COLUMNS, recorded_view
+from bus.ledger.provision_queries import VIEW_COLUMNS, recorded_view
 from bus.ledger.statements import events_table
 from bus.ledger.store import TABLE_PREFIX, connected
 from bus.log.partition import Log, opened

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bus.ledger.provided import EVENTS_OF_A_NUMBER
+from bus.ledger.provision_queries import EVENTS_OF_A_NUMBER
 from bus.ledger.store import Ledger
 from bus.ledger.subjects import PersonsStreams
 

@@ -29,8 +29,8 @@ class Act(StrEnum):
     PARKED_LIST = "parked-list"  # from here on: looked persons up
     PROTECTIONS_LIST = "protections-list"
     PROTECTION_OF = "protection-of"
-    DISCLOSURES_OF = "disclosures-of"
-    DISCLOSURES_BY = "disclosures-by"
+    PROVISIONS_OF = "provisions-of"
+    PROVISIONS_BY = "provisions-by"
     ERASURE_OF = "erasure-of"  # looked what erasing a person would do
 
 
@@ -39,8 +39,8 @@ LOOK_UPS = frozenset(
         Act.PARKED_LIST,
         Act.PROTECTIONS_LIST,
         Act.PROTECTION_OF,
-        Act.DISCLOSURES_OF,
-        Act.DISCLOSURES_BY,
+        Act.PROVISIONS_OF,
+        Act.PROVISIONS_BY,
         Act.ERASURE_OF,
     }
 )

@@ -15,7 +15,7 @@ from bus.control.fence import RESTS_ON, Fence
 from bus.errors import ErasureRefused, UnknownName
 from bus.ledger import Ledger
 from bus.ledger.erasable import Erasable, KnownKey
-from bus.ledger.provided import Period, Provided
+from bus.ledger.provision_queries import Period, ProvisionQueries
 from bus.ledger.provisions import Provision
 from bus.ledger.subjects import PersonsStreams, persons_streams
 from bus.model import PROTECTION, Operation, Stream, event_key
@@ -23,7 +23,7 @@ from bus.model.deed import Act
 from bus.model.erasure import Erasure, ErasureState, subject_digest
 from bus.model.number import comparable_key
 from bus.operate.deeds import Order, Planned
-from bus.operate.disclosures import whose
+from bus.operate.provisions import whose
 from bus.operate.questions import entitled
 from bus.operate.session import Session
 from bus.settings import Settings
@@ -82,8 +82,8 @@ class Erasing:
             ErasureRefused: The subject is under protection.
         """
         where = persons_streams(self._streams.streams.values())
-        provided = Provided(self._asked)
-        municipality, number = await whose(provided, subject, where, number_form(self._settings))
+        queries = ProvisionQueries(self._asked)
+        municipality, number = await whose(queries, subject, where, number_form(self._settings))
         if self._is_protected(municipality, number):
             raise ErasureRefused(
                 "the subject is under protection (支援措置): erased, others' records would show"
@@ -96,7 +96,7 @@ class Erasing:
         before = self._erasures.of(digest)
         if before is None and not known:
             raise UnknownName("the ledger knows no event of this number")
-        given = await provided.of_subject(municipality, number, where, Period())
+        given = await queries.of_subject(municipality, number, where, Period())
         names = {stream.name for stream, _ in keys}
         return ErasurePlan(
             municipality_code=municipality,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bus.access import number_form
 from bus.errors import ConfigurationError
 from bus.ledger.deeds import DeedQuery, RecordedDeed, deeds_of
-from bus.ledger.provided import Period
+from bus.ledger.provision_queries import Period
 from bus.operate.deeds import digest_of
 from bus.operate.session import Session
 from bus.publish.digits import is_municipality

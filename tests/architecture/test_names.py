@@ -31,7 +31,7 @@ MAY_BE_FREE = {
     "uri", "core", "relay", "owner", "key_id",  # what the command makes, or connects to
     "file",  # a path, or - for stdin
     "after",  # a place that a page printed: its form is looked at
-    "subject",  # a person's number: the ledger is asked, see bus.operate.disclosures
+    "subject",  # a person's number: the ledger is asked, see bus.operate.provisions
 }  # fmt: skip
 
 

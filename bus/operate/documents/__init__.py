@@ -1,6 +1,6 @@
 """One document for each value that is shown (:mod:`bus.operate.documents.shape`)."""
 
-from bus.operate.documents import disclosures, ledger, parked
+from bus.operate.documents import ledger, parked, provisions
 from bus.operate.documents.lanes import lanes, status
 from bus.operate.documents.persons import ended, erasure
 from bus.operate.documents.policy import applied
@@ -11,12 +11,12 @@ __all__ = [
     "Document",
     "Shape",
     "applied",
-    "disclosures",
     "ended",
     "erasure",
     "lanes",
     "ledger",
     "of",
     "parked",
+    "provisions",
     "status",
 ]

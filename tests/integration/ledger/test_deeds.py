@@ -14,7 +14,7 @@ from bus.errors import UnknownName
 from bus.ledger import Ledger
 from bus.ledger.chains import FindingKind
 from bus.ledger.deeds import DeedQuery, deeds_of
-from bus.ledger.provided import Period
+from bus.ledger.provision_queries import Period
 from bus.log.internal import InternalTopic
 from bus.model.deed import Act, Deed
 from bus.model.erasure import subject_digest
@@ -22,7 +22,7 @@ from bus.operate import deeds
 from bus.operate.actor import Actor
 from bus.operate.auditing import TakeAnchor
 from bus.operate.deeds import Order
-from bus.operate.disclosures import disclosures_of, disclosures_page
+from bus.operate.provisions import provisions_of, provisions_page
 from bus.sealing import Proofs, Statement
 from bus.settings import Settings
 from tests.integration.ledger.test_custody import SUBJECTS, SYSTEM, Place, place
@@ -68,7 +68,7 @@ async def test_deeds_are_listed_the_newest_first(place: Place) -> None:
     await recorded(
         place,
         deed(Act.PARKED_RETRY, "ops", system=SYSTEM, count=3),
-        deed(Act.DISCLOSURES_OF, "clerk", minutes=1, subject_digest=digest, reason="T-1"),
+        deed(Act.PROVISIONS_OF, "clerk", minutes=1, subject_digest=digest, reason="T-1"),
         deed(Act.REBUILD, "ops", minutes=2, system=SYSTEM, stream="resident"),
     )
     ring = await place.town.proofs.ring()
@@ -82,14 +82,14 @@ async def test_deeds_are_listed_the_newest_first(place: Place) -> None:
         return [each.deed.act for each in found]
 
     try:
-        assert await asked() == [Act.REBUILD, Act.DISCLOSURES_OF, Act.PARKED_RETRY]
+        assert await asked() == [Act.REBUILD, Act.PROVISIONS_OF, Act.PARKED_RETRY]
         assert await asked(most=1) == [Act.REBUILD]
-        assert await asked(below=2) == [Act.DISCLOSURES_OF, Act.PARKED_RETRY]
+        assert await asked(below=2) == [Act.PROVISIONS_OF, Act.PARKED_RETRY]
         assert await asked(act=Act.REBUILD) == [Act.REBUILD]
-        assert await asked(actor="clerk") == [Act.DISCLOSURES_OF]
+        assert await asked(actor="clerk") == [Act.PROVISIONS_OF]
         assert len(await asked(actor="ops")) == 3  # whose account it was
         assert await asked(system=SYSTEM) == [Act.REBUILD, Act.PARKED_RETRY]
-        assert await asked(subject_digest=digest) == [Act.DISCLOSURES_OF]
+        assert await asked(subject_digest=digest) == [Act.PROVISIONS_OF]
         assert await asked(after=AT + timedelta(seconds=1)) == [Act.PARKED_RETRY]
     finally:
         await ledger.close()
@@ -117,7 +117,7 @@ async def test_a_deed_without_a_proof_is_named(place: Place) -> None:
     await recorded(place, deed(Act.PUBLISH, "ops"))
     good = await place.verify()
     await recorded(place, deed(Act.ERASE, "nobody"), keys=Proofs(None))
-    await recorded(place, deed(Act.DISCLOSURES_OF, "clerk"), keys=Forged())
+    await recorded(place, deed(Act.PROVISIONS_OF, "clerk"), keys=Forged())
 
     verdict = await place.verify()
     alone = await place.verify(with_log=False)
@@ -178,15 +178,15 @@ async def test_who_looks_a_person_up_is_recorded(place: Place, tmp_path: Path) -
     order = Order(Actor("clerk", "ops"), "T-1")
     nobody = "000000000000099"
     async with Desk(settings, None, said) as desk:
-        found = await disclosures_of(desk, SUBJECTS[0], None, Period(), order)
+        found = await provisions_of(desk, SUBJECTS[0], None, Period(), order)
         with pytest.raises(UnknownName):
-            await disclosures_of(desk, f"{MUNICIPALITY}/{nobody}", None, Period(), order)
-        page = await disclosures_page(desk, SYSTEM, "resident", Period(), None, 3, order)
+            await provisions_of(desk, f"{MUNICIPALITY}/{nobody}", None, Period(), order)
+        page = await provisions_page(desk, SYSTEM, "resident", Period(), None, 3, order)
 
     assert [(each.act, each.count, each.reason) for each in said] == [
-        (Act.DISCLOSURES_OF, len(found.answer.provisions), "T-1"),
-        (Act.DISCLOSURES_OF, 0, "T-1"),
-        (Act.DISCLOSURES_BY, 3, "T-1"),
+        (Act.PROVISIONS_OF, len(found.answer.provisions), "T-1"),
+        (Act.PROVISIONS_OF, 0, "T-1"),
+        (Act.PROVISIONS_BY, 3, "T-1"),
     ]
     assert len(found.answer.provisions) == 1
     assert page.after is not None

@@ -20,7 +20,7 @@ from bus.control.fence import RESTS_ON, Fence
 from bus.errors import BrokerUnavailable, ConfigurationError, ErasureRefused, EventRefused
 from bus.ledger import SCHEMA, TABLE_PREFIX, Ledger
 from bus.ledger.feed import LedgerFeed
-from bus.ledger.provided import Period, Provided
+from bus.ledger.provision_queries import Period, ProvisionQueries
 from bus.ledger.subjects import persons_streams
 from bus.log.internal import InternalTopic
 from bus.model import Change
@@ -196,7 +196,9 @@ async def test_a_second_run_says_erased_already(place: Place) -> None:
     assert place.town.memory._topic("linkage.resident").logs[0].end == end
     ledger = Ledger(place.uri)
     where = persons_streams(CATALOG.streams.values())
-    answer = await Provided(ledger).of_subject(MUNICIPALITY, ONE, where, Period(), plan.digest)
+    answer = await ProvisionQueries(ledger).of_subject(
+        MUNICIPALITY, ONE, where, Period(), plan.digest
+    )
     await ledger.close()
     assert len(answer.provisions) == 1
     assert answer.erasure is not None

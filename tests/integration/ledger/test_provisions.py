@@ -11,7 +11,7 @@ import pytest
 from bus.catalog import load
 from bus.errors import ConfigurationError
 from bus.ledger import Ledger
-from bus.ledger.provided import Mark, Period, Provided
+from bus.ledger.provision_queries import Mark, Period, ProvisionQueries
 from bus.ledger.provisions import Provision
 from bus.ledger.store import prepare
 from bus.ledger.subjects import PersonsStreams, persons_streams
@@ -27,10 +27,10 @@ SUBJECTS = [f"{number:015d}" for number in range(8)]
 
 
 @pytest.fixture
-async def provided(database: str) -> AsyncIterator[Provided]:
+async def queries(database: str) -> AsyncIterator[ProvisionQueries]:
     await prepare(database, STREAMS)
     ledger = Ledger(database)
-    yield Provided(ledger)
+    yield ProvisionQueries(ledger)
     await ledger.close()
 
 
@@ -45,7 +45,7 @@ def told(provisions: list[Provision]) -> Told:
 
 @pytest.mark.parametrize("seed", range(6))
 async def test_every_handing_over_is_found_and_nothing_else(
-    provided: Provided, database: str, seed: int
+    queries: ProvisionQueries, database: str, seed: int
 ) -> None:
     """Holes, replays, a second chain of a rebuild beside the first, receipts that came twice."""
     chance = random.Random(seed)
@@ -71,7 +71,7 @@ async def test_every_handing_over_is_found_and_nothing_else(
     ledgers.insert(database, "event_receipt", log)
 
     for subject in SUBJECTS:
-        answer = await provided.of_subject(MUNICIPALITY, subject, PERSONS, Period())
+        answer = await queries.of_subject(MUNICIPALITY, subject, PERSONS, Period())
         mine = {
             (stream, event["log_partition"], event["log_offset"])
             for stream in ("resident", "individual_resident_tax.assessment")
@@ -112,7 +112,7 @@ def _lane(chain: Chain) -> tuple[str, str, int]:
 
 
 async def test_a_rebuild_in_large_batches_is_seen_behind_many_small_ones(
-    provided: Provided, database: str
+    queries: ProvisionQueries, database: str
 ) -> None:
     """A thousand receipts of one event each lie between an event and its rebuild's receipt."""
     log: list[dict] = []
@@ -124,13 +124,13 @@ async def test_a_rebuild_in_large_batches_is_seen_behind_many_small_ones(
     ledgers.fill_events(database, {"resident": [ledgers.event("resident", 0, 3, "1", 1)]})
     ledgers.insert(database, "event_receipt", log)
 
-    answer = await provided.of_subject(MUNICIPALITY, "1", PERSONS, Period())
+    answer = await queries.of_subject(MUNICIPALITY, "1", PERSONS, Period())
 
     assert [p.receipt for p in answer.provisions] == [log[3]["chain"], log[-1]["chain"]]
 
 
 async def test_the_same_receipt_at_another_time_is_another_handing_over(
-    provided: Provided, database: str
+    queries: ProvisionQueries, database: str
 ) -> None:
     """A rebuild in the same batches under the same view gives the same chain values."""
     log: list[dict] = []
@@ -139,13 +139,13 @@ async def test_the_same_receipt_at_another_time_is_another_handing_over(
     ledgers.fill_events(database, {"resident": [ledgers.event("resident", 0, 0, "1", 1)]})
     ledgers.insert(database, "event_receipt", log)
 
-    answer = await provided.of_subject(MUNICIPALITY, "1", PERSONS, Period())
+    answer = await queries.of_subject(MUNICIPALITY, "1", PERSONS, Period())
 
     assert log[0]["chain"] == log[1]["chain"]
     assert len(answer.provisions) == 2
 
 
-async def test_the_ground_is_that_of_the_time(provided: Provided, database: str) -> None:
+async def test_the_ground_is_that_of_the_time(queries: ProvisionQueries, database: str) -> None:
     """Two receipts under two grants: each provision has its own; one that nobody recorded none."""
     log: list[dict] = []
     for day, (view, system) in enumerate((("a", "school"), ("b", "school"), ("c", "pension"))):
@@ -162,8 +162,8 @@ async def test_the_ground_is_that_of_the_time(provided: Provided, database: str)
         ],
     )
 
-    answer = await provided.of_subject(MUNICIPALITY, "1", PERSONS, Period())
-    later = await provided.of_subject(
+    answer = await queries.of_subject(MUNICIPALITY, "1", PERSONS, Period())
+    later = await queries.of_subject(
         MUNICIPALITY, "1", PERSONS, Period(first=BEGAN + timedelta(days=1))
     )
 
@@ -176,7 +176,7 @@ async def test_the_ground_is_that_of_the_time(provided: Provided, database: str)
 
 
 async def test_a_number_of_several_municipalities_must_say_which(
-    provided: Provided, database: str
+    queries: ProvisionQueries, database: str
 ) -> None:
     """The same number is another person next door."""
     events = [
@@ -186,16 +186,16 @@ async def test_a_number_of_several_municipalities_must_say_which(
     ]
     ledgers.fill_events(database, {"resident": events})
 
-    assert await provided.municipality_of("2", PERSONS) == MUNICIPALITY
+    assert await queries.municipality_of("2", PERSONS) == MUNICIPALITY
     with pytest.raises(ConfigurationError, match="several municipalities"):
-        await provided.municipality_of("1", PERSONS)
+        await queries.municipality_of("1", PERSONS)
     with pytest.raises(ConfigurationError, match="no event of this number"):
-        await provided.municipality_of("3", PERSONS)
+        await queries.municipality_of("3", PERSONS)
 
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_a_system_by_day_and_page_by_page(
-    provided: Provided, database: str, seed: int
+    queries: ProvisionQueries, database: str, seed: int
 ) -> None:
     """Sums per day, stream and view are those of the receipts; pages have each event once."""
     chance = random.Random(seed)
@@ -211,10 +211,10 @@ async def test_a_system_by_day_and_page_by_page(
     )
     ledgers.insert(database, "event_receipt", log)
 
-    answer = await provided.by_system("school", Period())
+    answer = await queries.by_system("school", Period())
     pages: list[Provision] = []
     mark = Mark()
-    while page := await provided.page("school", "resident", Period(), mark, 37):
+    while page := await queries.page("school", "resident", Period(), mark, 37):
         pages += page
         mark = Mark.of(str(Mark.behind(page[-1])))
 
@@ -225,7 +225,7 @@ async def test_a_system_by_day_and_page_by_page(
     assert answer.days[0].deliveries == len(receipts)
     assert answer.events == len(given) == len(pages)
     assert told(pages) == set(given)
-    nothing = await provided.by_system("school", Period(after=BEGAN))
+    nothing = await queries.by_system("school", Period(after=BEGAN))
     assert nothing.days == []
 
 

@@ -8,9 +8,9 @@ import pytest
 from bus.bench import provisions
 from bus.catalog import load
 from bus.ledger import Ledger
-from bus.ledger.provided import Provided
+from bus.ledger.provision_queries import ProvisionQueries
 from bus.ledger.subjects import persons_streams
-from bus.operate.disclosures import period
+from bus.operate.provisions import period
 from tests.support.ledgers import MUNICIPALITY
 
 pytestmark = pytest.mark.service
@@ -30,7 +30,7 @@ async def test_every_event_was_given_to_every_system_once(
         ).fetchone()
         per_system = connection.execute("SELECT count(*) FROM ledger.event").fetchone()
     ledger = Ledger(database)
-    asked = Provided(ledger)
+    asked = ProvisionQueries(ledger)
     where = persons_streams(catalog.streams.values())
     whole = period(None, None)
 

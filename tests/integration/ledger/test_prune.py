@@ -12,7 +12,7 @@ from bus.ledger import Ledger
 from bus.ledger import prune as pruning
 from bus.ledger.audit import Audit, Choice, Verdict, anchor_of
 from bus.ledger.custody import Marks
-from bus.ledger.provided import Period, Provided
+from bus.ledger.provision_queries import Period, ProvisionQueries
 from bus.ledger.prune import Pruned
 from bus.ledger.store import prepare
 from bus.ledger.subjects import PersonsStreams
@@ -120,7 +120,7 @@ async def test_an_event_stays_as_long_as_a_receipt_of_it(filled: str) -> None:
     done = await prune(filled, CUT, STREAMS, is_dry=False)
     ledger = Ledger(filled)
     persons = PersonsStreams(("resident",), (), ())
-    answer = await Provided(ledger).of_subject(MUNICIPALITY, "1", persons, Period())
+    answer = await ProvisionQueries(ledger).of_subject(MUNICIPALITY, "1", persons, Period())
     await ledger.close()
 
     assert done.events == {
@@ -144,7 +144,7 @@ async def test_a_subjects_newest_event_may_be_given_again(filled: str) -> None:
     ledgers.insert(filled, "event_receipt", rebuilt.rows)
     ledger = Ledger(filled)
     persons = PersonsStreams(("resident",), (), ())
-    answer = await Provided(ledger).of_subject(MUNICIPALITY, "1", persons, Period())
+    answer = await ProvisionQueries(ledger).of_subject(MUNICIPALITY, "1", persons, Period())
     await ledger.close()
 
     assert left == [(7,)]

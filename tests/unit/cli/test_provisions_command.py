@@ -26,8 +26,8 @@ from bus.ledger.provisions import (
     RecordedView,
     SystemProvisions,
 )
-from bus.operate import disclosures
-from bus.operate.disclosures import Disclosed
+from bus.operate import provisions
+from bus.operate.provisions import ProvisionsShown
 
 JAPAN = ZoneInfo("Asia/Tokyo")
 AT = datetime(2026, 11, 24, 23, 30, tzinfo=UTC)  # the 25th in Japan
@@ -102,13 +102,13 @@ def drawn(what: object) -> str:
 
 def test_the_terminal_has_each_provision_and_its_ground() -> None:
     """Brackets of a law's name are no markup; days are those of Japan."""
-    text = drawn(command.draw(Disclosed(answer(), JAPAN)))
+    text = drawn(command.draw(ProvisionsShown(answer(), JAPAN)))
 
     assert "2 provisions to 1 systems" in text
     assert "2026-11-25 08:30" in text
     assert "[注]<b>" in text.replace("\n", "")
     assert "3 items" in text  # the envelope is none
-    assert "nothing was given" in drawn(command.draw(Disclosed(answer(provisions=[]), JAPAN)))
+    assert "nothing was given" in drawn(command.draw(ProvisionsShown(answer(provisions=[]), JAPAN)))
 
 
 class _Text(HTMLParser):
@@ -171,10 +171,10 @@ def test_files_are_for_their_owner_and_never_written_over(
 ) -> None:
     """And whoever may be asked about is under protection is told of it, not in the file's name."""
 
-    async def found(*_: object) -> Disclosed:
-        return Disclosed(answer(has_protection=True), JAPAN)
+    async def found(*_: object) -> ProvisionsShown:
+        return ProvisionsShown(answer(has_protection=True), JAPAN)
 
-    monkeypatch.setattr(disclosures, "disclosures_of", found)
+    monkeypatch.setattr(provisions, "provisions_of", found)
     html, table = tmp_path / "a.html", tmp_path / "a.csv"
     arguments = ["provisions", "of", "1", "--html", str(html), "--csv", str(table)]
 
@@ -192,10 +192,10 @@ def test_files_are_for_their_owner_and_never_written_over(
 def test_machines_get_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every provision, every ground, every note."""
 
-    async def found(*_: object) -> Disclosed:
-        return Disclosed(answer(), JAPAN)
+    async def found(*_: object) -> ProvisionsShown:
+        return ProvisionsShown(answer(), JAPAN)
 
-    monkeypatch.setattr(disclosures, "disclosures_of", found)
+    monkeypatch.setattr(provisions, "provisions_of", found)
     done = CliRunner().invoke(build(), ["provisions", "of", "1", "--json"])
     told = json.loads(done.stdout)
 

@@ -16,8 +16,8 @@ from bus.demo.result import (
     Compared,
     DemoResult,
     FirstLoad,
-    Provided,
-    Received,
+    ProviderShown,
+    ReceiverShown,
     SideBySide,
 )
 from bus.demo.story import scenes
@@ -57,10 +57,10 @@ def result(*changes: ChangeShown, rows: int = 900, elsewhere: int = 4) -> DemoRe
         10_000,
         FirstLoad(15_000, 210_000, 17, 9.5),
         changes,
-        [Received("child_allowance", "児童手当", False, 7, rows)],
+        [ReceiverShown("child_allowance", "児童手当", False, 7, rows)],
         [
-            Provided("child_allowance", False, 1, elsewhere, 3),
-            Provided("calendar", True, 2, 4, 3),
+            ProviderShown("child_allowance", False, 1, elsewhere, 3),
+            ProviderShown("calendar", True, 2, 4, 3),
         ],
         steps,
     )

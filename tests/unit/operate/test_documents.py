@@ -19,16 +19,16 @@ KEYS = {
         " ground kind lost masks mode needs_rebuild purpose removes stream stream_ja suppression"
         " system system_ja terms"
     ),
-    ("disclosure", 1): (
+    ("provision", 1): (
         "change_id event_id event_type given_at offset partition processed_at receipt replay"
         " stream subject_id system version view"
     ),
-    ("disclosures-by", 1): "days events system views",
-    ("disclosures-of", 1): (
+    ("provisions-by", 1): "days events system views",
+    ("provisions-of", 1): (
         "erasure may_be_named_in municipality_code notes protection_recorded provisions subject_id"
         " views"
     ),
-    ("disclosures-page", 1): "after provisions",
+    ("provisions-page", 1): "after provisions",
     ("half-filled", 1): "is_dry",
     ("operation", 1): "at code offset operator partition reason state stream system",
     ("parked-event", 1): (

@@ -11,7 +11,7 @@ from bus.access import erasure_key, number_form
 from bus.errors import ConfigurationError, UnknownName
 from bus.hosting.feeds import JAPAN
 from bus.ledger import paper
-from bus.ledger.provided import Mark, Period, Provided
+from bus.ledger.provision_queries import Mark, Period, ProvisionQueries
 from bus.ledger.provisions import Provision, Provisions, RecordedView, SystemProvisions
 from bus.ledger.subjects import PersonsStreams, persons_streams, stream_of_a_number
 from bus.model import NumberForm
@@ -39,7 +39,7 @@ def period(first: date | None, last: date | None) -> Period:
 
 
 @dataclass(frozen=True, slots=True)
-class Disclosed:
+class ProvisionsShown:
     """What was given of a subject, told in the site's zone."""
 
     answer: Provisions
@@ -64,9 +64,9 @@ class Disclosed:
         return paper.as_csv(self.answer, self.zone)
 
 
-async def disclosures_of(
+async def provisions_of(
     session: Session, subject: str, stream: str | None, when: Period, order: Order
-) -> Disclosed:
+) -> ProvisionsShown:
     """What was given of *subject*; that somebody looks, and why, is recorded before it is told.
 
     Args:
@@ -85,7 +85,7 @@ async def disclosures_of(
     """
     settings = session.settings
     erasure_key(settings)  # before anybody is asked
-    asked = Provided(await session.ledger())
+    asked = ProvisionQueries(await session.ledger())
     where = persons_streams(session.catalog.streams.values())
     if stream is not None:
         where = stream_of_a_number(session.catalog.stream(stream))
@@ -93,7 +93,7 @@ async def disclosures_of(
     digest = digest_of(session, municipality, number)
     found = await asked.of_subject(municipality, number, where, when, digest)
     looked_up = Planned(
-        act=Act.DISCLOSURES_OF,
+        act=Act.PROVISIONS_OF,
         count=len(found.provisions),
         stream=stream,
         subject_digest=digest,
@@ -102,16 +102,16 @@ async def disclosures_of(
     is_known = found.provisions or found.erasure is not None
     if not is_known and municipality not in await asked.municipalities_of(number, where):
         raise UnknownName("the ledger knows no event of this number")
-    return Disclosed(found, ZoneInfo(settings.time_zone))
+    return ProvisionsShown(found, ZoneInfo(settings.time_zone))
 
 
-async def disclosures_by(session: Session, system: str, when: Period) -> SystemProvisions:
+async def provisions_by(session: Session, system: str, when: Period) -> SystemProvisions:
     """What *system* was given: events by day, stream and ground; nobody is named.
 
     Raises:
         StoreUnavailable: The ledger does not answer.
     """
-    return await Provided(await session.ledger()).by_system(system, when)
+    return await ProvisionQueries(await session.ledger()).by_system(system, when)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ class Page:
     after: str | None  # where the next page goes on; None: there is none
 
 
-async def disclosures_page(
+async def provisions_page(
     session: Session, system: str, stream: str, when: Period, after: str | None, most: int,
     order: Order,
 ) -> Page:  # fmt: skip
@@ -136,15 +136,15 @@ async def disclosures_page(
     """
     name = session.catalog.stream(stream).name
     mark = Mark() if after is None else Mark.of(after)
-    asked = Provided(await session.ledger())
+    asked = ProvisionQueries(await session.ledger())
     page = await asked.page(system, name, when, mark, most)
-    looked_up = Planned(act=Act.DISCLOSURES_BY, count=len(page), system=system, stream=name)
+    looked_up = Planned(act=Act.PROVISIONS_BY, count=len(page), system=system, stream=name)
     await record(session, looked_up, order)
     return Page(page, str(Mark.behind(page[-1])) if len(page) == most else None)
 
 
 async def whose(
-    asked: Provided, subject: str, where: PersonsStreams, form: NumberForm
+    asked: ProvisionQueries, subject: str, where: PersonsStreams, form: NumberForm
 ) -> tuple[str, str]:
     """Municipality and number of *subject*, the number in the site's *form*.
 

@@ -164,7 +164,7 @@ class Mark:
         return f"{self.at.isoformat()}/{self.partition}/{self.offset}"
 
 
-class Provided:
+class ProvisionQueries:
     """Asks a ledger about provisions."""
 
     def __init__(self, ledger: Ledger) -> None:

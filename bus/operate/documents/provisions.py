@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bus.ledger.provisions import Provision, RecordedView, SystemProvisions
-from bus.operate.disclosures import Disclosed, Page
 from bus.operate.documents.shape import Document, of, shaped
+from bus.operate.provisions import Page, ProvisionsShown
 
 
-@shaped(Disclosed, "disclosures-of")
-def disclosed(value: Disclosed) -> Document:
+@shaped(ProvisionsShown, "provisions-of")
+def given_of(value: ProvisionsShown) -> Document:
     """What was given of a subject."""
     answer, erasure = value.answer, value.answer.erasure
     return {
@@ -32,7 +32,7 @@ def disclosed(value: Disclosed) -> Document:
     }
 
 
-@shaped(SystemProvisions, "disclosures-by")
+@shaped(SystemProvisions, "provisions-by")
 def given_to(value: SystemProvisions) -> Document:
     """What a system was given, by day."""
     return {
@@ -52,13 +52,13 @@ def given_to(value: SystemProvisions) -> Document:
     }
 
 
-@shaped(Page, "disclosures-page")
+@shaped(Page, "provisions-page")
 def page(value: Page) -> Document:
     """A page of events, and where the next one goes on."""
     return {"provisions": [of(each) for each in value.events], "after": value.after}
 
 
-@shaped(Provision, "disclosure")
+@shaped(Provision, "provision")
 def provision(value: Provision) -> Document:
     """One event that one system was given."""
     return {
