@@ -44,10 +44,13 @@ SECRETS = {
     "receipt_keys_command",
     "registry_password",
     "seal_keys_command",
+    "sources",
     "systems",
 }
 """Settings that hold a secret, or may; so does an address with a login in it. A file that has one
 is for its owner's eyes."""
+MAPPINGS = {"outboxes", "sources", "systems"}
+"""Settings with a system's name before each value."""
 FOR_TESTS = {"RENKEI_KILL_AT", "RENKEI_TEST_ENGINES"}  # read elsewhere, never settings
 
 
@@ -120,6 +123,20 @@ class OutboxConnection(BaseModel):
         return {"uri": value} if isinstance(value, str) else value
 
 
+class SourceConnection(BaseModel):
+    """Where a publishing system's changes wait: a connector of the roster, its options, and what
+    may come from there."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    connector: str
+    options: dict[str, Any] = Field(default_factory=dict, repr=False)
+    sources: tuple[str, ...] | None = None
+    """Systems that may be the ``source`` of its changes; absent: the publishing system alone."""
+    municipalities: tuple[str, ...] | None = None
+    """Municipalities whose changes it may hold, by code; absent: any."""
+
+
 def _zone_name(name: str) -> str:
     try:
         return ZoneInfo(name).key
@@ -168,6 +185,8 @@ class Settings(BaseModel):
     """URI of the bus's own PostgreSQL database (ledger)."""
     outboxes: dict[str, OutboxConnection] = Field(default_factory=dict)
     """System -> URI of the database that holds its outbox; or uri, sources and municipalities."""
+    sources: dict[str, SourceConnection] = Field(default_factory=dict)
+    """System -> where else its changes wait: connector, options, sources and municipalities."""
     systems: dict[str, SystemConnection] = Field(default_factory=dict)
     """Receiving systems and how their stores are reached."""
 
@@ -272,7 +291,7 @@ def default_home(environment: Mapping[str, str] | None = None) -> Path:
 def load(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = None) -> Settings:
     """Build the settings: *overrides* over the environment over files over defaults.
 
-    ``RENKEI_SYSTEMS`` and ``RENKEI_OUTBOXES`` are YAML text; everything else is plain text.
+    The variables of :data:`MAPPINGS` are YAML text; everything else is plain text.
 
     Raises:
         ConfigurationError: An unknown name or an unusable value; never prints the value.
@@ -303,7 +322,7 @@ def resolve(
         values.update(content)
         origins.update(dict.fromkeys(content, str(file)))
     for name, text in given.items():
-        values[name] = _yaml(name, text) if name in ("systems", "outboxes") else text
+        values[name] = _yaml(name, text) if name in MAPPINGS else text
         origins[name] = f"{PREFIX}{name.upper()}"
     values.setdefault("home", home)
     values.update(overrides or {})

@@ -6,13 +6,15 @@ from collections.abc import Callable
 from typing import BinaryIO
 
 from bus.app.keys import proofs, sealed_streams
+from bus.app.sources import source
 from bus.connect.source import Guard
+from bus.connect.source_kind import SourceContext
 from bus.publish.admission import Naming
 from bus.publish.publisher import Publisher
 from bus.publish.runner import BULK, Runner
 from bus.settings import Settings
 from connectors.jsonlines.journal import Journal
-from connectors.jsonlines.source import LinesSource, Progress, RefusedLine
+from connectors.jsonlines.source import Progress, RefusedLine
 
 __all__ = ["Journal", "Progress", "RefusedLine", "load"]
 
@@ -39,6 +41,8 @@ async def load(
     """
     ids = proofs(settings)
     admit = Naming(sealed_streams(settings), await ids.key_of_ids() if ids.has_source else None)
-    source = LinesSource(file, progress, refused=refused, advanced=advanced)
-    await Runner(source, make, admit=admit, pace=BULK).run()
-    return source.progress
+    reached = Progress() if progress is None else progress
+    said = {"file": file, "progress": reached, "refused": refused, "advanced": advanced}
+    lines = source("jsonlines", said, SourceContext(system="file"))
+    await Runner(lines, make, admit=admit, pace=BULK).run()
+    return reached

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
-from bus.connect.source import SourceStatus
+from bus.app import roster, sources
+from bus.app.sources import OUTBOX
 from bus.errors import ConfigurationError, UnknownName
 from bus.publish.lookout import WARN_BEFORE
 from bus.settings import Settings
 from connectors.outbox import upkeep
 from connectors.outbox.installing import OWNER, Plan, Speaker, script
+from connectors.outbox.source import OutboxSource
 from connectors.outbox.upkeep import COUNT_MOST, RefusedChange
 
 __all__ = [
@@ -25,23 +28,26 @@ __all__ = [
     "refused",
     "retry",
     "script",
-    "status",
 ]
 
 
 def outboxes(settings: Settings, systems: Sequence[str] = ()) -> dict[str, str]:
-    """URIs of the publishing systems' databases, of those named or of all.
+    """URIs of the publishing systems' databases, of those named or of all that have an outbox.
 
     Raises:
         ConfigurationError: A named system has none in the settings, or there is none at all.
     """
+    known = {
+        system: cast("OutboxSource.Options", roster.options(OutboxSource, OUTBOX, said.options))
+        for system, said in sources.configured(settings).items()
+        if said.connector == OUTBOX
+    }
     for system in systems:
-        if system not in settings.outboxes:
+        if system not in known:
             raise ConfigurationError("no outbox of this system in RENKEI_OUTBOXES", system=system)
-    if not settings.outboxes:
+    if not known:
         raise ConfigurationError("set RENKEI_OUTBOXES: publishing system -> URI of its database")
-    chosen = systems or sorted(settings.outboxes)
-    return {system: settings.outboxes[system].uri.get_secret_value() for system in chosen}
+    return {system: known[system].uri.get_secret_value() for system in systems or sorted(known)}
 
 
 async def install(system: str, uri: str, plan: Plan) -> None:
@@ -52,15 +58,6 @@ async def install(system: str, uri: str, plan: Plan) -> None:
         SourceUnavailable: Nothing answers, or somebody holds the tables for too long.
     """
     await upkeep.install(system, uri, plan)
-
-
-async def status(settings: Settings, system: str) -> SourceStatus:
-    """How one outbox is.
-
-    Raises:
-        ConfigurationError, SourceUnavailable: It cannot be looked into.
-    """
-    return await upkeep.status(system, outboxes(settings, [system])[system])
 
 
 async def refused(settings: Settings, system: str) -> list[RefusedChange]:

@@ -1,36 +1,34 @@
-"""Changes in: from core systems' outboxes, and from whoever has changes in hand."""
+"""Changes in: from where core systems have them wait, and from whoever has changes in hand."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
 from bus.access import number_form
+from bus.app import sources
 from bus.app.configured import catalog, private_use
 from bus.app.keys import sealed_streams, seals
-from bus.app.outboxes import outboxes
 from bus.app.outside import broker, connect, registry
 from bus.broker import Broker
 from bus.catalog import Catalog, columns, plain, single
 from bus.catalog.examples import check_examples
 from bus.catalog.memory import keep_freed
 from bus.catalog.registry import Registry
-from bus.connect.source import Guard
-from bus.errors import ConfigurationError
+from bus.connect.source import Guard, Source
+from bus.connect.source_kind import SourceContext, Times
 from bus.model import Fault, Stream
 from bus.observe import http
 from bus.observe.metrics import Metrics
 from bus.observe.runner import this_process
 from bus.observe.tasks import Tasks
-from bus.publish.admission import Bounds
 from bus.publish.check import check_columns
-from bus.publish.digits import is_municipality
 from bus.publish.holding import KeyGate
 from bus.publish.hosting import run_together
 from bus.publish.lookout import Lookout
@@ -39,20 +37,6 @@ from bus.publish.reporting import RelayReport
 from bus.publish.runner import Pace, Runner
 from bus.sealing import Seals
 from bus.settings import Settings
-from connectors.outbox.concealing import Concealer
-from connectors.outbox.source import Keeping, OutboxSource
-from connectors.outbox.upkeep import OutboxWatch
-
-
-def _bounds(settings: Settings, system: str) -> Bounds:
-    said = settings.outboxes[system]
-    municipalities = None if said.municipalities is None else frozenset(said.municipalities)
-    if not all(map(is_municipality, municipalities or ())):
-        raise ConfigurationError(
-            "RENKEI_OUTBOXES: a municipality is a 全国地方公共団体コード of six digits",
-            system=system,
-        )
-    return Bounds(frozenset(said.sources or (system,)), municipalities)
 
 
 def provided_by(catalog: Catalog, sources: Collection[str]) -> list[str]:
@@ -98,78 +82,117 @@ class Rules:
             **options,
         )
 
-    def concealer(self) -> Concealer:
-        """What knows what must not lie about in an outbox."""
+    def context(self, system: str, send_within: timedelta) -> SourceContext:
+        """What this process has for one of its sources."""
         published = [s for s in self.streams.streams.values() if not s.is_internal]
-        return Concealer(
-            self.keys,
+        settings = self.settings
+        return SourceContext(
+            system=system,
+            holder=this_process(),
+            seals=self.keys,
             sealed=[stream.name for stream in published if stream.sealed],
             known=[stream.name for stream in published],
+            times=Times(
+                lease=settings.relay_lease,
+                send_within=send_within,
+                sent=settings.outbox_keep,
+                refused=settings.refused_keep,
+            ),
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Relays:
+    """The sources of some publishing systems, and what publishes each."""
+
+    rules: Rules
+    sources: Mapping[str, Source]
+    metrics: Metrics
+    reports: Mapping[str, RelayReport]
+
+    @classmethod
+    def of(cls, rules: Rules, systems: Sequence[str], metrics: Metrics) -> Relays:
+        """Those of *systems* (none: all of the settings).
+
+        Raises:
+            ConfigurationError: A source cannot be made as it is configured.
+        """
+        send_within = rules.settings.relay_lease * 2 / 3
+        made = {
+            system: sources.relayed(connection, rules.context(system, send_within))
+            for system, connection in sources.connections(rules.settings, systems).items()
+        }
+        return cls(rules, made, metrics, {system: RelayReport(system, metrics) for system in made})
+
+    def runners(self, known: Registry, cluster: Broker) -> list[Runner]:
+        """What publishes each of them, into this log."""
+        settings, gate = (
+            self.rules.settings,
+            KeyGate(self.rules.keys, sealed_streams(self.rules.settings)),
+        )
+        said = sources.connections(settings, list(self.sources))
+        pace = Pace(
+            send_within=settings.relay_lease * 2 / 3,
+            change_bytes=settings.change_bytes,
+            retry_first=settings.retry_first,
+            retry_most=settings.retry_most,
+            stop_within=settings.stop_within,
+        ).shared_by(len(self.sources))
+
+        def runner(system: str, source: Source) -> Runner:
+            bounds = sources.bounds(said[system], system)
+            holds = source.capabilities.holds is not None
+            make = partial(
+                self.rules.publisher,
+                known,
+                cluster,
+                learn=provided_by(self.rules.streams, bounds.sources),
+                asks_keys=False,
+                metrics=self.metrics,
+            )
+            report = self.reports[system]
+            return Runner(
+                source, make, admit=bounds, gate=gate if holds else None, pace=pace, report=report
+            )
+
+        return [runner(system, source) for system, source in self.sources.items()]
+
+    def lookouts(self) -> list[Lookout]:
+        """What looks at each of them that can be looked at."""
+        keep = self.rules.settings.refused_keep
+        return [
+            Lookout(system, watched.watch(), metrics=self.metrics, refused_keep=keep)
+            for system, source in self.sources.items()
+            if (watched := source.capabilities.watched) is not None
+        ]
+
+
 async def run_relays(settings: Settings, systems: Sequence[str] = ()) -> None:
-    """Send the outboxes of *systems* (none: all of the settings) until SIGTERM or SIGINT.
+    """Send what waits in the sources of *systems* (none: all of the settings) until SIGTERM or
+    SIGINT.
 
     Raises:
-        BusError: An outbox cannot work as it is configured; the others were sent meanwhile.
+        BusError: A source cannot work as it is configured; the others were sent meanwhile.
     """
-    uris = outboxes(settings, systems)
-    rules = Rules.of(settings)
-    send_within = settings.relay_lease * 2 / 3
-    pace = Pace(
-        send_within=send_within,
-        change_bytes=settings.change_bytes,
-        retry_first=settings.retry_first,
-        retry_most=settings.retry_most,
-        stop_within=settings.stop_within,
-    ).shared_by(len(uris))
-    keeping = Keeping(
-        lease=settings.relay_lease,
-        send_within=send_within,
-        sent=settings.outbox_keep,
-        refused=settings.refused_keep,
-    )
+    metrics = Metrics()
+    relays = Relays.of(Rules.of(settings), systems, metrics)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
         known = await stack.enter_async_context(registry(settings))
-        cluster = await connect(stack, settings, stop, patience=send_within / 2)
+        cluster = await connect(stack, settings, stop, patience=settings.relay_lease / 3)
         if cluster is None:
             return
-        metrics, concealer = Metrics(), rules.concealer()
-
-        def runner(system: str, uri: str) -> Runner:
-            bounds = _bounds(settings, system)
-            learn = provided_by(rules.streams, bounds.sources)
-            make = partial(
-                rules.publisher, known, cluster, learn=learn, asks_keys=False, metrics=metrics
-            )
-            source = OutboxSource(
-                system, uri, holder=this_process(), concealer=concealer, keeping=keeping
-            )
-            return Runner(source, make, admit=bounds, gate=gate, pace=pace, report=reports[system])
-
-        gate = KeyGate(rules.keys, sealed_streams(settings))
-        reports = {system: RelayReport(system, metrics) for system in uris}
-        runners = [runner(system, uri) for system, uri in uris.items()]
+        runners = relays.runners(known, cluster)
         tasks = Tasks(metrics, first=settings.retry_first, most=settings.retry_most)
-        lookouts = [
-            Lookout(
-                system,
-                OutboxWatch(system, uri),
-                metrics=metrics,
-                refused_keep=settings.refused_keep,
-            )
-            for system, uri in uris.items()
-        ]
+        lookouts = relays.lookouts()
         for each in lookouts:
             kept = tasks.keep("lookout", each.run, system=each.system)
             stack.push_async_callback(kept.end)
         if settings.http_port is not None:
             ill = {f"outbox of {each.system}": each.ill for each in lookouts}
-            held = {f"changes of {system}": each.ill for system, each in reports.items()}
+            held = {f"changes of {system}": each.ill for system, each in relays.reports.items()}
             pages = http.build(metrics, ready={"tasks": tasks.ill, **ill, **held})
             await stack.enter_async_context(
                 http.serving(pages, settings.http_host, settings.http_port, tasks)

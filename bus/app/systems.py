@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from types import MappingProxyType
+from typing import cast
 
 import structlog
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import Field, SecretStr
 
+from bus.app import roster
 from bus.catalog import Catalog
 from bus.catalog.reading import Reads
 from bus.connect import UNFIT, BusKept, Sink, insist_on_fit
@@ -20,7 +20,6 @@ from bus.errors import (
     FieldWithheld,
     NotEntitled,
     PolicyError,
-    SettingsRefused,
 )
 from bus.hosting.feeds import Feed
 from bus.ledger import SCHEMA, TABLE_PREFIX
@@ -66,35 +65,9 @@ def sink(connection: SystemConnection) -> Callable[[], Sink]:
         ConfigurationError: There is no such connector, a driver is missing, or options are wrong.
     """
     name = connection.connector
-    try:
-        module, _, kind = SINKS[name].partition(":")
-        made = getattr(importlib.import_module(module), kind)
-        options = made.Options.model_validate(connection.options)
-    except KeyError:
-        raise ConfigurationError("there is no such connector", connector=name) from None
-    except ImportError as error:
-        raise ConfigurationError("the connector's driver is not installed", connector=name) from (
-            error
-        )
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-        raise SettingsRefused(
-            "these options of a system cannot be used",
-            [Fault(code=e["type"], field=_path(e["loc"]), expected=_expected(e)) for e in found],
-            connector=name,
-            names=", ".join(_path(each["loc"]) for each in found),
-        ) from None
-    return lambda: made(options)
-
-
-def _path(place: tuple[int | str, ...]) -> str:
-    return ".".join(("options", *(str(part) for part in place)))
-
-
-def _expected(found: ErrorDetails) -> str:
-    if found["type"] == "extra_forbidden":
-        return "an option that this connector has"
-    return found["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    made = roster.connector(SINKS, name)
+    options = roster.options(made, name, connection.options)
+    return lambda: cast("Sink", made(options))
 
 
 def connections(settings: Settings, systems: Sequence[str] = ()) -> dict[str, Hosted]:

@@ -62,7 +62,7 @@ def _running(settings: Settings) -> Iterator[Finding]:
     """Who delivers, sends and watches, and who should and does not."""
     from bus.local.checkup import Finding, Verdict
 
-    if settings.kafka is None or not (settings.systems or settings.outboxes):
+    if settings.kafka is None or not (settings.systems or settings.outboxes or settings.sources):
         return
     found = ask(running.all_duties, ANSWER_WITHIN)
     for command in dict.fromkeys(duty.command for duty in found):

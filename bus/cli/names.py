@@ -74,6 +74,15 @@ def outbox(text: str) -> str:
     return _of(text, naming.outbox_names(composition.settings()), "system", " in the settings")
 
 
+def source(text: str) -> str:
+    """A publishing system whose source the settings know.
+
+    Raises:
+        UnknownName: There is none of this name in the settings.
+    """
+    return _of(text, naming.source_names(composition.settings()), "system", " in the settings")
+
+
 def stream(text: str) -> str:
     """A stream of the catalogue.
 

@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 
 from bus import app as composition
-from bus.app import outboxes
+from bus.app import outboxes, sources
 from bus.cli import names
 from bus.cli.asking import ask
 from bus.cli.options import By, WhyDone
@@ -35,7 +35,7 @@ Systems = Annotated[
     list[str] | None,
     typer.Option(
         "--system",
-        parser=names.outbox,
+        parser=names.source,
         metavar="SYSTEM",
         help="Only this publishing system; may be given several times.",
     ),
@@ -140,11 +140,13 @@ def status(system: Systems = None, as_json: Json = False) -> None:
     settings = composition.settings()
     found: list[SourceStatus] = []
     failures: list[BusError] = []
-    for name in outboxes.outboxes(settings, system or []):
+    for name in sources.connections(settings, system or []):
         try:
-            found.append(asyncio.run(outboxes.status(settings, name)))
+            status = asyncio.run(sources.status(settings, name))
         except BusError as error:
             failures.append(error)
+        else:
+            found += [] if status is None else [status]
     keep = settings.refused_keep
     if as_json:
         show_json([_as_json(status, keep) for status in found])

@@ -1,9 +1,10 @@
-"""What every source must do, as tests: the contract of ``bus.connect.source.Source``.
+"""What a source must do, as tests: the contract of ``bus.connect.source``, a part for each
+capability.
 
-Subclass :class:`SourceSuite` in a test module and give it a fixture ``rig`` that yields a
-:class:`SourceRig`: how to make sources over one store, how to put changes in, and how to read back
-what waits and what was refused. What a source cannot do by its nature the rig says
-(:class:`Nature`), and the tests of it are passed over: a file has one reader and an end.
+Give a test class a fixture ``rig`` that yields a :class:`SourceRig`: how to make sources over one
+store, how to put changes in, and how to read back what waits and what was refused. Have it inherit
+what :func:`parts_of` names for what the connector declares: a capability that is declared and not
+kept fails, and nothing is asked of one that is not.
 """
 
 from __future__ import annotations
@@ -12,14 +13,13 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import pytest
 
 from bus.conformance.corpus import HOSTILE_TEXT
-from bus.connect.source import Holds, Limits, Published, Refusal, Source, Taken, Term
+from bus.connect.source import Limits, Published, Refusal, Source, SourceCapabilities, Taken, Term
 from bus.errors import LeaseLost, SourceUnavailable
 from bus.model import Change, Fault
 
@@ -29,19 +29,8 @@ LONG = 10.0  # seconds: what takes longer hangs
 CITY = "131016"
 
 
-@dataclass(frozen=True, slots=True)
-class Nature:
-    """What a source is by its nature."""
-
-    is_shared: bool = True  # several processes may want to publish it
-    is_endless: bool = True  # something may always come
-    is_remote: bool = True  # it may be away
-
-
 class SourceRig(Protocol):
     """What a connector's author supplies. All sources of one rig have the same, empty store."""
-
-    nature: Nature
 
     def source(self) -> Source:
         """A new source over the rig's store, as after a restart of the process."""
@@ -55,8 +44,16 @@ class SourceRig(Protocol):
     async def refused(self) -> list[list[str]]:
         """The codes of the reasons of what was refused, in order of places."""
 
+
+class ExclusiveRig(SourceRig, Protocol):
+    """Of a connector that declares *exclusive*."""
+
     async def usurp(self) -> None:
         """Let somebody else have the right to publish, as if the term had run out."""
+
+
+class RemoteRig(SourceRig, Protocol):
+    """Of a connector that declares *remote*."""
 
     def cut(self) -> AbstractAsyncContextManager[None]:
         """Inside, the store is out of reach and open connections are broken."""
@@ -125,7 +122,7 @@ async def take_all(source: Source, limits: Limits = LIMITS) -> list[Taken]:
 
 
 class SourceSuite:
-    """Collected once; the ``rig`` fixture runs it for each connector."""
+    """What every source does."""
 
     async def test_hands_over_in_order(self, rig: SourceRig) -> None:
         """As it was written, the changes of a subject in the order they were made in."""
@@ -245,27 +242,57 @@ class SourceSuite:
 
         assert named(read([*first, *then])) == [(1, 1), (1, 2), (2, 1)]
 
+    async def test_a_term_is_kept(self, rig: SourceRig) -> None:
+        """What keeps it does not come back, and the guard lets pass."""
+        source = rig.source()
+        async with leading(source) as term:
+            keeping = asyncio.create_task(term.keep())
+            await asyncio.wait({keeping}, timeout=SHORTLY.total_seconds())
+            term.guard()
+            assert not keeping.done()
+            keeping.cancel()
+            await asyncio.wait({keeping})
+
+
+class FiniteSuite:
+    """Of a source that comes to an end."""
+
+    async def test_its_end_is_said(self, rig: SourceRig) -> None:
+        """At once: whoever runs it ends, too. Not before all of it was handed over."""
+        await rig.put([change(1), change(2)])
+        one = Limits(changes=1, bytes=1_000_000, change_bytes=100_000)
+        source = rig.source()
+        async with leading(source):
+            first = await source.take(one)
+            await source.settle(published(first), [])
+            async with asyncio.timeout(LONG):
+                assert await source.wait(timedelta(hours=1))
+            assert named(read(await take_all(source))) == [(2, 1)]
+            async with asyncio.timeout(LONG):
+                assert not await source.wait(timedelta(hours=1))
+
+
+class EndlessSuite:
+    """Of a source that declares *endless*."""
+
     async def test_waiting_ends(self, rig: SourceRig) -> None:
-        """After so long, or as soon as something comes; at the end of what has one, at once."""
+        """After so long, or as soon as something comes."""
         source = rig.source()
         async with leading(source) as term:
             keeping = asyncio.create_task(term.keep())
             assert list(await source.take(LIMITS)) == []
             async with asyncio.timeout(LONG):
-                assert await source.wait(SHORTLY) == rig.nature.is_endless
-            if rig.nature.is_endless:
-                waiting = asyncio.create_task(source.wait(timedelta(hours=1)))
-                await rig.put([change(1)])
-                async with asyncio.timeout(LONG):
-                    assert await waiting
-                assert named(read(await source.take(LIMITS))) == [(1, 1)]
+                assert await source.wait(SHORTLY)
+            waiting = asyncio.create_task(source.wait(timedelta(hours=1)))
+            await rig.put([change(1)])
+            async with asyncio.timeout(LONG):
+                assert await waiting
+            assert named(read(await source.take(LIMITS))) == [(1, 1)]
             keeping.cancel()
             await asyncio.wait({keeping})
 
     async def test_a_wait_can_be_ended(self, rig: SourceRig) -> None:
         """By whoever stops."""
-        if not rig.nature.is_endless:
-            pytest.skip("it never waits")
         source = rig.source()
         async with leading(source):
             await source.take(LIMITS)
@@ -278,21 +305,12 @@ class SourceSuite:
             await rig.put([change(1)])
             assert len(await take_all(source)) == 1
 
-    async def test_a_term_is_kept(self, rig: SourceRig) -> None:
-        """What keeps it does not come back, and the guard lets pass."""
-        source = rig.source()
-        async with leading(source) as term:
-            keeping = asyncio.create_task(term.keep())
-            await asyncio.wait({keeping}, timeout=SHORTLY.total_seconds())
-            term.guard()
-            assert not keeping.done()
-            keeping.cancel()
-            await asyncio.wait({keeping})
 
-    async def test_one_at_a_time(self, rig: SourceRig) -> None:
+class ExclusiveSuite:
+    """Of a source that declares *exclusive*."""
+
+    async def test_one_at_a_time(self, rig: ExclusiveRig) -> None:
         """The other waits, and follows at once when the first has ended."""
-        if not rig.nature.is_shared:
-            pytest.skip("it has one reader")
         first, second = rig.source(), rig.source()
         entered = second.term()
         async with leading(first):
@@ -304,10 +322,8 @@ class SourceSuite:
         term.guard()
         await entered.__aexit__(None, None, None)
 
-    async def test_whoever_stands_by_can_be_ended(self, rig: SourceRig) -> None:
+    async def test_whoever_stands_by_can_be_ended(self, rig: ExclusiveRig) -> None:
         """And is in nobody's way after it."""
-        if not rig.nature.is_shared:
-            pytest.skip("it has one reader")
         first, second = rig.source(), rig.source()
         async with leading(first):
             standing_by = asyncio.create_task(second.term().__aenter__())
@@ -318,10 +334,8 @@ class SourceSuite:
         async with leading(rig.source()) as term:
             term.guard()
 
-    async def test_a_term_that_was_lost_is_shut(self, rig: SourceRig) -> None:
+    async def test_a_term_that_was_lost_is_shut(self, rig: ExclusiveRig) -> None:
         """What keeps it says so; from then on the guard lets nothing pass."""
-        if not rig.nature.is_shared:
-            pytest.skip("it has one reader")
         source = rig.source()
         async with leading(source) as term:
             keeping = asyncio.create_task(term.keep())
@@ -332,10 +346,8 @@ class SourceSuite:
             with pytest.raises(LeaseLost):
                 term.guard()
 
-    async def test_an_abandoned_term_is_not_given_back(self, rig: SourceRig) -> None:
+    async def test_an_abandoned_term_is_not_given_back(self, rig: ExclusiveRig) -> None:
         """Something may be under way: nobody follows at once, whoever abandoned it included."""
-        if not rig.nature.is_shared:
-            pytest.skip("it has one reader")
         source = rig.source()
         async with leading(source) as term:
             term.abandon()
@@ -345,12 +357,15 @@ class SourceSuite:
         following.cancel()
         await asyncio.wait({following})
 
+
+class HoldsSuite:
+    """Of a source that declares *holds*."""
+
     async def test_what_is_held_is_passed_over(self, rig: SourceRig) -> None:
         """It stays, nothing else waits for it; and it comes again when it is let go."""
         source = rig.source()
-        if not hasattr(source, "hold"):
-            pytest.skip("it cannot hold")
-        holding = cast("Holds", source)
+        holding = source.capabilities.holds
+        assert holding is not None
         await rig.put([change(subject) for subject in range(1, 6)])
         async with leading(source):
             taken = await source.take(LIMITS)
@@ -365,10 +380,12 @@ class SourceSuite:
         async with leading(again):
             assert named(read(await again.take(LIMITS))) == [(1, 1), (3, 1)]
 
-    async def test_a_source_that_is_away_says_so(self, rig: SourceRig) -> None:
+
+class RemoteSuite:
+    """Of a source that declares *remote*."""
+
+    async def test_a_source_that_is_away_says_so(self, rig: RemoteRig) -> None:
         """Nothing is lost by it; a new term goes on."""
-        if not rig.nature.is_remote:
-            pytest.skip("it is here")
         await rig.put([change(1), change(2)])
         source = rig.source()
         async with leading(source):
@@ -383,3 +400,69 @@ class SourceSuite:
                         pass
         async with leading(source):
             assert named(read(await take_all(source))) == [(1, 1), (2, 1)]
+
+
+class WatchedSuite:
+    """Of a source that declares *watched*."""
+
+    async def test_it_is_looked_at_from_outside(self, rig: SourceRig) -> None:
+        """What waits, what was refused and whether anybody publishes it, whoever asks."""
+        await rig.put([change(1), change(2), change(3)])
+        source = rig.source()
+        watched = rig.source().capabilities.watched
+        assert watched is not None
+        watch = watched.watch()
+        try:
+            before = await watch.look()
+            async with leading(source):
+                one, two, _ = await source.take(LIMITS)
+                await source.settle(published([one]), [refusal(two.place)])
+                during = await watch.look()
+            after = await watch.look()
+        finally:
+            await watch.close()
+            await watch.close()
+
+        assert before.system == source.name
+        assert [
+            (s.backlog.pending, s.backlog.refused, s.is_led) for s in (before, during, after)
+        ] == [
+            (3, 0, False),
+            (1, 1, True),
+            (1, 1, False),
+        ]
+
+    async def test_what_is_let_go_is_looked_at_again(self, rig: SourceRig) -> None:
+        """Closed, it opens anew with the next look."""
+        watched = rig.source().capabilities.watched
+        assert watched is not None
+        watch = watched.watch()
+        await watch.look()
+        await watch.close()
+        assert (await watch.look()).backlog.pending == 0
+        await watch.close()
+
+
+PARTS: tuple[type, ...] = (
+    SourceSuite,
+    FiniteSuite,
+    EndlessSuite,
+    ExclusiveSuite,
+    HoldsSuite,
+    RemoteSuite,
+    WatchedSuite,
+)
+
+
+def parts_of(declared: SourceCapabilities) -> frozenset[type]:
+    """The parts of the suite that a connector has to pass."""
+    asked = {
+        SourceSuite: True,
+        FiniteSuite: not declared.endless,
+        EndlessSuite: declared.endless,
+        ExclusiveSuite: declared.exclusive,
+        HoldsSuite: declared.holds is not None,
+        RemoteSuite: declared.remote,
+        WatchedSuite: declared.watched is not None,
+    }
+    return frozenset(part for part, is_asked in asked.items() if is_asked)

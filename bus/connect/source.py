@@ -2,17 +2,18 @@
 
 A source hands changes over as they were written, as text, in order, and keeps those that were not
 settled. It never judges: what may be published is for :mod:`bus.publish`, which reads, checks and
-sends, and says of each change what became of it. The contract is the suite in
-``bus.conformance.source_suite``; a connector is done when its rig passes.
+sends, and says of each change what became of it. What else a source can do it declares
+(:attr:`Source.capabilities`). The contract is ``bus.conformance.source_suite``, a part for each
+capability; a connector is done when its rig passes the parts that it declares.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Protocol
 
@@ -143,6 +144,10 @@ class Source(Protocol):
     def name(self) -> str:
         """The publishing system, or what else tells one source from the others of a process."""
 
+    @property
+    def capabilities(self) -> SourceCapabilities:
+        """What this source can do beyond handing over. The same at any time."""
+
     def term(self) -> AbstractAsyncContextManager[Term]:
         """Wait until no other process may publish from here, and have that right, inside.
 
@@ -183,8 +188,8 @@ class Source(Protocol):
         """
 
 
-class Holds(Source, Protocol):
-    """A source that can pass over changes that wait."""
+class Holds(Protocol):
+    """Passes over changes that wait."""
 
     def hold(self, places: Collection[int]) -> None:
         """Leave exactly these changes where they are, and pass over them: until the next call, or
@@ -234,3 +239,32 @@ class Watch(Protocol):
 
     async def close(self) -> None:
         """Let go of it; safe to call twice."""
+
+
+class Watched(Protocol):
+    """Can be looked at from outside."""
+
+    def watch(self) -> Watch:
+        """What looks at it, by a way of its own; nothing is opened yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceCapabilities:
+    """What a source declares that it can do: for each capability who does it, None where it lacks.
+
+    A source names itself, so that a type checker holds it to the capability's protocol.
+    """
+
+    exclusive: bool = False
+    """Several processes may run it: its term keeps all of them but one out."""
+    endless: bool = False
+    """Something may always come. What comes to an end is published by a command, not by a relay."""
+    remote: bool = False
+    """Its store may be away, and says so."""
+    holds: Holds | None = None
+    watched: Watched | None = None
+
+    @property
+    def kept(self) -> Mapping[str, bool]:
+        """Each capability by its name, and whether it is declared."""
+        return {entry.name: bool(getattr(self, entry.name)) for entry in fields(self)}

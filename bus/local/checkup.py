@@ -40,7 +40,7 @@ from bus.local.fetch import differing, missing
 from bus.local.ports import kept
 from bus.local.stack import LocalStack, Status
 from bus.sealing import Keys, Proofs, Seals
-from bus.settings import Settings
+from bus.settings import OutboxConnection, Settings, SourceConnection, SystemConnection
 from bus.tls import trusting
 
 OLDEST_PYTHON = (3, 11)
@@ -297,7 +297,11 @@ def _protected(is_here: bool, is_tls: bool) -> Way:
 def _databases(settings: Settings) -> dict[str, str]:
     """Whose database -> its URI."""
     named = {f"{system}'s outbox": box.uri for system, box in settings.outboxes.items()}
-    for system, connection in settings.systems.items():
+    reached: list[tuple[str, SystemConnection | SourceConnection]] = [
+        *settings.systems.items(),
+        *((f"{system}'s source", said) for system, said in settings.sources.items()),
+    ]
+    for system, connection in reached:
         if isinstance(uri := connection.options.get("uri"), str):
             named[system] = SecretStr(uri)
     if settings.database is not None:
@@ -350,9 +354,13 @@ def _publishers_of_sealed(settings: Settings) -> list[str]:
     except BusError:
         return []  # another finding says so
     sealed = [frozenset(stream.providers) for stream in streams if stream.sealed]
+    said: dict[str, OutboxConnection | SourceConnection] = {
+        **settings.outboxes,
+        **settings.sources,
+    }
     return [
         system
-        for system, outbox in sorted(settings.outboxes.items())
+        for system, outbox in sorted(said.items())
         if any(not providers.isdisjoint(outbox.sources or (system,)) for providers in sealed)
     ]
 

@@ -23,6 +23,7 @@ from bus.model.deed import Act
 from bus.model.erasure import Erasure, ErasureState, subject_digest
 from bus.model.number import comparable_key
 from bus.operate.deeds import Order, Planned
+from bus.operate.naming import source_names
 from bus.operate.provisions import whose
 from bus.operate.questions import entitled
 from bus.operate.session import Session
@@ -112,7 +113,7 @@ class Erasing:
             set_aside=await erasable.set_aside(sorted({key for _, key in keys})),
             standing=[o for o in await self._asked.standing() if o.stream in names],
             naming=[self._streams.stream(name) for name in where.naming],
-            outboxes=sorted(self._settings.outboxes),
+            outboxes=source_names(self._settings),
         )
 
     async def erase(self, plan: ErasurePlan, *, operator: str, reason: str) -> Erasure:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
+from bus.app import sources
 from bus.app.configured import catalog
 from bus.errors import BusError
 from bus.operate.session import Session
@@ -28,12 +29,18 @@ def system_names(settings: Settings) -> list[str]:
 
 def configured_names(settings: Settings) -> list[str]:
     """The systems that the settings say how to reach, and the ledger."""
-    return sorted({LEDGER, *settings.systems, *settings.outboxes})
+    return sorted({LEDGER, *settings.systems, *sources.configured(settings)})
+
+
+def source_names(settings: Settings) -> list[str]:
+    """The publishing systems whose sources the settings know."""
+    return sorted(sources.configured(settings))
 
 
 def outbox_names(settings: Settings) -> list[str]:
-    """The publishing systems whose outboxes the settings know."""
-    return sorted(settings.outboxes)
+    """Those of them whose source is an outbox."""
+    known = sources.configured(settings)
+    return sorted(system for system, said in known.items() if said.connector == sources.OUTBOX)
 
 
 async def is_known_elsewhere(session: Session, system: str) -> bool | None:

@@ -16,13 +16,14 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from bus.app import outboxes
+from bus.app import sources
 from bus.app.configured import granted, this_day
 from bus.app.systems import connections
 from bus.broker import group_of
 from bus.errors import BusError, Unavailable
 from bus.model import Edition
 from bus.observe.runner import Runner, runner_of
+from bus.operate.naming import source_names
 from bus.operate.session import ANSWER_WITHIN, Session
 from bus.policy import LEDGER
 from bus.settings import Settings
@@ -77,7 +78,8 @@ async def duties(session: Session, systems: Collection[str]) -> list[Duty]:
     groups = [group_of(system) for system in [*systems, *(["monitor"] if watched else [])]]
     members = await _members(session, groups)
     found = [_in_group(DELIVER, system, members) for system in systems]
-    found += await asyncio.gather(*(_sent(settings, s) for s in sorted(settings.outboxes)))
+    sent = await asyncio.gather(*(_sent(settings, s) for s in source_names(settings)))
+    found += [duty for duty in sent if duty is not None]
     if watched:
         found.append(_in_group(MONITOR, None, members))
     return found
@@ -112,15 +114,18 @@ def _in_group(
     return Duty(command=command, system=system, runners=runners, is_done=bool(names))
 
 
-async def _sent(settings: Settings, system: str) -> Duty:
+async def _sent(settings: Settings, system: str) -> Duty | None:
+    """None of a source that cannot be looked at."""
     try:
         async with asyncio.timeout(ANSWER_WITHIN.total_seconds()):
-            status = await outboxes.status(settings, system)
+            status = await sources.status(settings, system)
     except TimeoutError:
         error = Unavailable("the outbox's database does not answer", system=system)
         return Duty(command=RELAY, system=system, unseen=error)
     except BusError as error:
         return Duty(command=RELAY, system=system, unseen=error)
+    if status is None:
+        return None
     runner = runner_of(status.leader or "")
     runners = [runner] if status.is_led and runner is not None else []
     return Duty(command=RELAY, system=system, runners=runners, is_done=status.is_led)

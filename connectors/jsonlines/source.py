@@ -12,10 +12,22 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from io import IOBase
 from itertools import chain
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
-from bus.connect.source import Limits, Published, Refusal, SoleTerm, Taken, documents
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, SkipValidation
+
+from bus.connect.source import (
+    Limits,
+    Published,
+    Refusal,
+    SoleTerm,
+    SourceCapabilities,
+    Taken,
+    documents,
+)
+from bus.connect.source_kind import SourceContext
 from bus.model import Fault
 
 MOST_LINE_BYTES = 16 * 1024 * 1024
@@ -77,6 +89,25 @@ class LinesSource:
     """
 
     name = "file"
+    capabilities = SourceCapabilities()
+
+    by_settings = False
+
+    class Options(BaseModel):
+        """See :class:`LinesSource`; whoever has the file open says all of it, settings cannot."""
+
+        model_config = ConfigDict(extra="forbid", frozen=True)
+
+        file: InstanceOf[IOBase] = Field(repr=False)
+        progress: SkipValidation[Progress | None] = None
+        refused: SkipValidation[Callable[[RefusedLine], None]] = lambda _: None
+        advanced: SkipValidation[Callable[[Progress], None]] = lambda _: None
+
+    @classmethod
+    def of(cls, options: Options, _: SourceContext) -> LinesSource:
+        """See :class:`bus.connect.source_kind.SourceKind`."""
+        file = cast("BinaryIO", options.file)
+        return cls(file, options.progress, refused=options.refused, advanced=options.advanced)
 
     def __init__(
         self,

@@ -12,7 +12,10 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from bus.connect.source import Limits, Published, Refusal, Taken
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf
+
+from bus.connect.source import Limits, Published, Refusal, SourceCapabilities, Taken
+from bus.connect.source_kind import SourceContext
 from bus.errors import LeaseLost, SourceUnavailable
 from bus.model import Fault
 
@@ -75,11 +78,32 @@ class MemoryTerm:
 class MemorySource:
     """See :class:`bus.connect.source.Source`; it holds, too."""
 
-    name = "memory"
+    name: str = "memory"
+
+    by_settings = True
+
+    class Options(BaseModel):
+        """Where its changes wait."""
+
+        model_config = ConfigDict(extra="forbid", frozen=True)
+
+        box: InstanceOf[MemoryBox] = Field(default_factory=MemoryBox)
+
+    @classmethod
+    def of(cls, options: Options, context: SourceContext) -> MemorySource:
+        """See :class:`bus.connect.source_kind.SourceKind`."""
+        made = cls(options.box)
+        made.name = context.system
+        return made
 
     def __init__(self, box: MemoryBox) -> None:
         self._box = box
         self._held: frozenset[int] = frozenset()
+
+    @property
+    def capabilities(self) -> SourceCapabilities:
+        """See the port."""
+        return SourceCapabilities(exclusive=True, endless=True, remote=True, holds=self)
 
     @asynccontextmanager
     async def term(self) -> AsyncIterator[MemoryTerm]:

@@ -29,16 +29,18 @@ from time import monotonic
 import psycopg
 import structlog
 from psycopg import errors
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from bus.connect.lease import Lease, LeaseRow
-from bus.connect.source import Limits, Published, Refusal, Taken
+from bus.connect.source import Limits, Published, Refusal, SourceCapabilities, Taken
+from bus.connect.source_kind import SourceContext
 from bus.errors import BusError, KeysUnusable, LaneError
 from bus.model import Fault
 from connectors.outbox import statements
 from connectors.outbox.concealing import TAKEN_OUT, Concealer, Content, Kept
 from connectors.outbox.database import Connection, connect, translated
 from connectors.outbox.term import OutboxTerm, lease_row
-from connectors.outbox.upkeep import look
+from connectors.outbox.upkeep import OutboxWatch, look
 
 log = structlog.get_logger()
 
@@ -89,6 +91,33 @@ class OutboxSource:
         concealer: Knows what must not lie about in an outbox as it is.
     """
 
+    by_settings = True
+
+    class Options(BaseModel):
+        """How an outbox is reached."""
+
+        model_config = ConfigDict(extra="forbid", frozen=True)
+
+        uri: SecretStr = Field(repr=False)
+        """Of the database that holds it."""
+
+    @classmethod
+    def of(cls, options: Options, context: SourceContext) -> OutboxSource:
+        """See :class:`bus.connect.source_kind.SourceKind`."""
+        times = context.times
+        return cls(
+            context.system,
+            options.uri.get_secret_value(),
+            holder=context.holder,
+            concealer=Concealer(context.seals, context.sealed, context.known),
+            keeping=Keeping(
+                lease=times.lease,
+                send_within=times.send_within,
+                sent=times.sent,
+                refused=times.refused,
+            ),
+        )
+
     def __init__(
         self,
         system: str,
@@ -115,6 +144,17 @@ class OutboxSource:
         self._held: list[int] = []  # passed over
         self._are_refused_seen = False
         self._prune_at = 0.0
+
+    @property
+    def capabilities(self) -> SourceCapabilities:
+        """See the port."""
+        return SourceCapabilities(
+            exclusive=True, endless=True, remote=True, holds=self, watched=self
+        )
+
+    def watch(self) -> OutboxWatch:
+        """See :class:`bus.connect.source.Watched`."""
+        return OutboxWatch(self.name, self._uri)
 
     # -- the term -------------------------------------------------------------------------------
 

@@ -7,23 +7,22 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from bus.conformance.source_suite import Nature
 from bus.connect.source import Source
 from connectors.jsonlines.source import LinesSource, Progress, RefusedLine
 from connectors.memory.source import MemoryBox, MemorySource
 from connectors.outbox.source import Keeping, OutboxSource
 from connectors.outbox.upkeep import refused
+from tests.support.sources.spool import SpoolSource
 
 
 class MemoryRig:
     """Sources over one box in memory."""
-
-    nature = Nature()
 
     def __init__(self) -> None:
         self.box = MemoryBox()
@@ -53,8 +52,6 @@ class MemoryRig:
 
 class LinesRig:
     """Sources over one file; a restart goes on where the one before said it was."""
-
-    nature = Nature(is_shared=False, is_endless=False, is_remote=False)
 
     def __init__(self) -> None:
         self._content = b""
@@ -90,19 +87,9 @@ class LinesRig:
     async def refused(self) -> list[list[str]]:
         return [[fault.code for fault in line.faults] for line in self._refused]
 
-    async def usurp(self) -> None:
-        raise NotImplementedError
-
-    @asynccontextmanager
-    async def cut(self) -> AsyncIterator[None]:
-        yield
-        raise NotImplementedError
-
 
 class OutboxRig:
     """Sources over an installed outbox in a database of its own."""
-
-    nature = Nature()
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
@@ -157,6 +144,32 @@ class OutboxRig:
                 yield
             finally:
                 await session.execute(allow.format(sql.Identifier(str(name)), sql.SQL("true")))
+
+
+class SpoolRig:
+    """Sources over one folder; see :mod:`tests.support.sources.spool`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._last = 0
+
+    def source(self) -> Source:
+        return SpoolSource("resident_registry", self._folder)
+
+    async def put(self, changes: Sequence[dict[str, Any]]) -> None:
+        for change in changes:
+            self._last += 1
+            text = json.dumps(change, ensure_ascii=False).encode()
+            draft = self._folder / f"{self._last}.draft"
+            draft.write_bytes(text)
+            draft.rename(draft.with_suffix(".json"))
+
+    async def waiting(self) -> int:
+        return len(list(self._folder.glob("*.json")))
+
+    async def refused(self) -> list[list[str]]:
+        files = sorted(self._folder.glob("*.why"), key=lambda file: int(file.stem))
+        return [[reason["code"] for reason in json.loads(f.read_text())] for f in files]
 
 
 SOURCE_RIGS = {

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from pkgutil import resolve_name
 
 import psycopg
 import pytest
 
-from bus.conformance.source_suite import SourceSuite
+from bus.conformance.source_suite import (
+    PARTS,
+    EndlessSuite,
+    ExclusiveSuite,
+    FiniteSuite,
+    HoldsSuite,
+    RemoteSuite,
+    SourceRig,
+    SourceSuite,
+    WatchedSuite,
+    parts_of,
+)
 from bus.local.endpoints import Endpoints
 from connectors import SOURCES
 from connectors.outbox.upkeep import install
-from tests.conformance.source_rigs import SOURCE_RIGS, LinesRig, MemoryRig, OutboxRig
+from tests.conformance.source_rigs import SOURCE_RIGS, LinesRig, MemoryRig, OutboxRig, SpoolRig
 from tests.support.engines import fresh_database
 
 
@@ -23,7 +35,7 @@ def test_every_source_has_a_rig() -> None:
     assert all(callable(resolve_name(rig).source) for rig in SOURCE_RIGS.values())
 
 
-class TestMemorySource(SourceSuite):
+class TestMemorySource(SourceSuite, EndlessSuite, ExclusiveSuite, HoldsSuite, RemoteSuite):
     """A box in memory, on each save."""
 
     @pytest.fixture
@@ -31,12 +43,20 @@ class TestMemorySource(SourceSuite):
         return MemoryRig()
 
 
-class TestLinesSource(SourceSuite):
+class TestLinesSource(SourceSuite, FiniteSuite):
     """A file of lines."""
 
     @pytest.fixture
     def rig(self) -> LinesRig:
         return LinesRig()
+
+
+class TestSpoolSource(SourceSuite, EndlessSuite):
+    """A folder of files: what it takes to write a source that is nothing like a database."""
+
+    @pytest.fixture
+    def rig(self, tmp_path: Path) -> SpoolRig:
+        return SpoolRig(tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +68,9 @@ def own_outbox(engines: Endpoints) -> Iterator[str]:
 
 
 @pytest.mark.service
-class TestOutboxSource(SourceSuite):
+class TestOutboxSource(
+    SourceSuite, EndlessSuite, ExclusiveSuite, HoldsSuite, RemoteSuite, WatchedSuite
+):
     """An outbox in a real PostgreSQL, emptied for each test."""
 
     @pytest.fixture
@@ -59,3 +81,21 @@ class TestOutboxSource(SourceSuite):
                 "UPDATE renkei.relay_lease SET holder = NULL, expires_at = '-infinity'"
             )
         return OutboxRig(own_outbox)
+
+
+RUN: dict[str, tuple[type, Callable[[], SourceRig]]] = {
+    "jsonlines": (TestLinesSource, LinesRig),
+    "memory": (TestMemorySource, MemoryRig),
+    "outbox": (TestOutboxSource, lambda: OutboxRig("postgresql://nowhere")),
+    "spool": (TestSpoolSource, lambda: SpoolRig(Path())),
+}
+
+
+@pytest.mark.parametrize("name", sorted({*SOURCES, *RUN}))
+def test_what_is_declared_is_what_is_run(name: str) -> None:
+    """A capability cannot be declared and not put through its part, nor the other way round."""
+    suite, rig = RUN[name]
+
+    ran = frozenset(part for part in PARTS if issubclass(suite, part))
+
+    assert ran == parts_of(rig().source().capabilities)
