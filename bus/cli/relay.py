@@ -140,13 +140,17 @@ def status(system: Systems = None, as_json: Json = False) -> None:
     settings = composition.settings()
     found: list[SourceStatus] = []
     failures: list[BusError] = []
+    unseen: list[str] = []
     for name in sources.connections(settings, system or []):
         try:
             status = asyncio.run(sources.status(settings, name))
         except BusError as error:
             failures.append(error)
+            continue
+        if status is None:
+            unseen.append(name)
         else:
-            found += [] if status is None else [status]
+            found.append(status)
     keep = settings.refused_keep
     if as_json:
         show_json([_as_json(status, keep) for status in found])
@@ -162,6 +166,8 @@ def status(system: Systems = None, as_json: Json = False) -> None:
                     style="bold yellow",
                     markup=False,
                 )
+    for name in unseen:
+        err().print(f"what waits in the source of {name} cannot be seen from outside", markup=False)
     if failures:
         for failure in failures[:-1]:
             err().print(f"error: {failure}", style="bold red", markup=False)

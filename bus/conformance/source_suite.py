@@ -124,6 +124,12 @@ async def take_all(source: Source, limits: Limits = LIMITS) -> list[Taken]:
 class SourceSuite:
     """What every source does."""
 
+    def test_it_is_asked_what_it_declares(self, rig: SourceRig) -> None:
+        """Its test class inherits the parts of its capabilities, and no others."""
+        ran = frozenset(part for part in PARTS if isinstance(self, part))
+
+        assert ran == parts_of(rig.source().capabilities)
+
     async def test_hands_over_in_order(self, rig: SourceRig) -> None:
         """As it was written, the changes of a subject in the order they were made in."""
         made = [change(1), change(2), change(1, 2), change(1, 3), change(2, 2)]

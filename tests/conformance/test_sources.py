@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from pkgutil import resolve_name
 
@@ -11,16 +11,13 @@ import psycopg
 import pytest
 
 from bus.conformance.source_suite import (
-    PARTS,
     EndlessSuite,
     ExclusiveSuite,
     FiniteSuite,
     HoldsSuite,
     RemoteSuite,
-    SourceRig,
     SourceSuite,
     WatchedSuite,
-    parts_of,
 )
 from bus.local.endpoints import Endpoints
 from connectors import SOURCES
@@ -81,21 +78,3 @@ class TestOutboxSource(
                 "UPDATE renkei.relay_lease SET holder = NULL, expires_at = '-infinity'"
             )
         return OutboxRig(own_outbox)
-
-
-RUN: dict[str, tuple[type, Callable[[], SourceRig]]] = {
-    "jsonlines": (TestLinesSource, LinesRig),
-    "memory": (TestMemorySource, MemoryRig),
-    "outbox": (TestOutboxSource, lambda: OutboxRig("postgresql://nowhere")),
-    "spool": (TestSpoolSource, lambda: SpoolRig(Path())),
-}
-
-
-@pytest.mark.parametrize("name", sorted({*SOURCES, *RUN}))
-def test_what_is_declared_is_what_is_run(name: str) -> None:
-    """A capability cannot be declared and not put through its part, nor the other way round."""
-    suite, rig = RUN[name]
-
-    ran = frozenset(part for part in PARTS if issubclass(suite, part))
-
-    assert ran == parts_of(rig().source().capabilities)

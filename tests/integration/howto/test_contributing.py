@@ -98,7 +98,7 @@ def test_the_walk(tree: Path) -> None:
     sink, source, command, at_last = said
     assert "sqlite: lacks transactional, reshapes, suppresses, stages" in sink
     assert re.search(r"^\d+ passed", sink, re.MULTILINE)
-    assert re.search(r"^\d+ passed", source, re.MULTILINE)
+    assert re.search(r"^\d+ passed", source, re.MULTILINE)  # and it is one that a relay may have
     assert "household.changed" in command
     assert "2 passed" in at_last
     assert "0 broken" in at_last
