@@ -29,6 +29,10 @@ from tests.support import engines as test_engines
 # shared suites live outside the test tree; their assertions explain themselves all the same
 pytest.register_assert_rewrite("bus.conformance.sink_suite", "bus.conformance.broker_suite")
 
+# some two hundred commands are started in a run: from what is compiled once, not each anew
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 HOME = pytest.StashKey[Path]()
 OWNER = pytest.StashKey[int]()
 

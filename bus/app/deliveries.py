@@ -15,7 +15,7 @@ import structlog
 from bus.app.configured import catalog
 from bus.app.entitling import Entitling
 from bus.app.keys import proofs, seals
-from bus.app.mask_keys import mask_keys
+from bus.app.masking import mask_keys
 from bus.app.outside import connect, registry
 from bus.app.systems import connections
 from bus.broker import Broker

@@ -10,10 +10,12 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import timedelta
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from bus import app as composition
-from bus.operate.session import Session
+
+if TYPE_CHECKING:
+    from bus.operate.session import Session
 
 T = TypeVar("T")
 
@@ -41,6 +43,8 @@ class Asking:
 
         async def answer() -> T:
             if self._session is None:
+                from bus.operate.session import Session
+
                 self._session = Session(composition.settings(), patience=patience)
             return await question(self._session)
 
@@ -67,16 +71,18 @@ def asking() -> Iterator[Asking]:
 
 def ask(
     question: Callable[[Session], Awaitable[T]],
-    patience: timedelta = composition.PATIENCE,
+    patience: timedelta | None = None,
 ) -> T:
     """The answer to *question*, over the session of this command.
 
     Args:
         question: Asked with the session.
-        patience: How long the log is waited for; what the first question says holds for all.
+        patience: How long the log is waited for, where not as usual; what the first question says
+            holds for all.
     """
+    waits = composition.PATIENCE if patience is None else patience
     current = _CURRENT.get()
     if current is not None:
-        return current.run(question, patience)
+        return current.run(question, waits)
     with Asking() as made:
-        return made.run(question, patience)
+        return made.run(question, waits)

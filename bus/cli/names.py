@@ -2,7 +2,8 @@
 
 Every parameter that is a text has one of these as its parser, so that no command can take a name
 and find nothing under it: what is unknown is said, with what is near it (exit 64). A test walks
-through all commands and holds every parameter to it.
+through all commands and holds every parameter to it. Where names are known is imported when one
+is to be looked up.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from uuid import UUID
 from bus import app as composition
 from bus.cli.asking import ask
 from bus.errors import UnknownName
-from bus.operate import naming
 
 SEE = {
     "system": "renkei systems list, renkei subscriptions list",
@@ -42,6 +42,8 @@ def system(text: str) -> str:
     Raises:
         UnknownName: Nobody does.
     """
+    from bus.operate import naming
+
     settings = composition.settings()
     if text in naming.configured_names(settings):
         return text
@@ -71,6 +73,8 @@ def outbox(text: str) -> str:
     Raises:
         UnknownName: There is none of this name in the settings.
     """
+    from bus.operate import naming
+
     return _of(text, naming.outbox_names(composition.settings()), "system", " in the settings")
 
 
@@ -80,6 +84,8 @@ def source(text: str) -> str:
     Raises:
         UnknownName: There is none of this name in the settings.
     """
+    from bus.operate import naming
+
     return _of(text, naming.source_names(composition.settings()), "system", " in the settings")
 
 
@@ -89,6 +95,8 @@ def stream(text: str) -> str:
     Raises:
         UnknownName: There is none.
     """
+    from bus.operate import naming
+
     return _of(text, naming.stream_names(composition.settings()), "stream")
 
 

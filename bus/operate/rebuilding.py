@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bus.app.deliveries import sharing
 from bus.app.entitling import Entitling
-from bus.app.mask_keys import mask_keys
+from bus.app.masking import mask_keys
 from bus.app.systems import connections
 from bus.connect import Fresh, Left
 from bus.deliver.shared import Shared

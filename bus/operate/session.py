@@ -12,10 +12,9 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property, partial
-from typing import Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from bus.app import configured, keys, outside
-from bus.app.publishing import Rules
 from bus.backoff import BackOff
 from bus.broker import Broker, Producer
 from bus.catalog import Catalog
@@ -35,9 +34,11 @@ from bus.log.tail import Follower
 from bus.model import Edition, Stream
 from bus.observe.tasks import Tasks
 from bus.policy import LEDGER
-from bus.publish.publisher import Publisher
 from bus.sealing import Proofs
 from bus.settings import Settings
+
+if TYPE_CHECKING:
+    from bus.publish.publisher import Publisher
 
 ANSWER_WITHIN = timedelta(seconds=5)
 """For a question that has an answer without the log too: how long the log is waited for."""
@@ -175,6 +176,8 @@ class Session:
         Raises:
             BrokerUnavailable: The log does not answer.
         """
+        from bus.app.publishing import Rules
+
         keep_freed()
         rules = Rules.of(self.settings)
         return partial(rules.publisher, await self.registry(), await self.broker(), is_dry=is_dry)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bus.app.configured import this_day
 from bus.app.deliveries import sharing
-from bus.app.mask_keys import mask_keys
+from bus.app.masking import mask_keys
 from bus.catalog import Catalog
 from bus.errors import ConfigurationError, PolicyError
 from bus.model import MaskKey, View

@@ -13,7 +13,6 @@ from typing import Any
 
 import psutil
 import pytest
-import typer
 from typer.testing import CliRunner
 
 from bus.cli.main import build
@@ -27,6 +26,7 @@ from tests.acceptance.installation import (
     wait_until,
 )
 from tests.support import engines as test_engines
+from tests.support.commands import whole
 
 RENKEI = str(Path(sys.executable).with_name("renkei"))
 WIDTH = 80
@@ -125,7 +125,7 @@ def test_every_command_has_help() -> None:
             yield from below(each, [*words, name])
 
     app = build()
-    found = list(below(typer.main.get_command(app), []))
+    found = list(below(whole(), []))
     for words, command in found:
         assert command.help, words
         assert CliRunner().invoke(app, [*words, "--help"]).exit_code == 0, words

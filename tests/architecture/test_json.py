@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import typer
-
-from bus.cli.main import build
+from tests.support.commands import whole
 
 WITHOUT = {
     "deliver": "runs until it is told to stop, or until its exit status; its log is JSON",
@@ -28,7 +26,7 @@ def commands(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, A
 
 def test_every_command_has_it_or_a_reason() -> None:
     """And the list of reasons names commands that there are, and that do not have it."""
-    found = dict(commands(typer.main.get_command(build())))
+    found = dict(commands(whole()))
     assert len(found) > 30
 
     without = {

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
 from bus.cli import names
-from bus.cli.main import build
+from tests.support.commands import whole
 
 LOOKED_UP_BY_THE_COMMAND = {
     ("parked add", "partition"): "tests/unit/deliver/test_lane_unread.py",
@@ -37,7 +36,7 @@ MAY_BE_FREE = {
 
 def parameters() -> Iterator[tuple[str, Any]]:
     """Every parameter of every command."""
-    yield from _below(typer.main.get_command(build()), "")
+    yield from _below(whole(), "")
 
 
 def _below(command: Any, path: str) -> Iterator[tuple[str, Any]]:

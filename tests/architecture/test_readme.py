@@ -5,17 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import typer.main
 from typer.core import TyperGroup
 
-from bus.cli.main import build
+from tests.support.commands import whole
 
 README = Path(__file__).parents[2] / "README.md"
 
 
 def test_each_command_is_in_the_table() -> None:
-    command = typer.main.get_command(build())
-    assert isinstance(command, TyperGroup)
+    command = whole()
     text = README.read_text(encoding="utf-8").partition("## Commands")[2].partition("\n## ")[0]
     rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
     shown: set[str] = set()

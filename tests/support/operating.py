@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from bus.cli import asking
 from bus.model.deed import Deed
 from bus.operate import actor
 from bus.operate.session import Session
@@ -49,6 +48,6 @@ def at_a_desk(monkeypatch: pytest.MonkeyPatch, index: Any) -> list[Deed]:
     def opened(settings: Settings, *, patience: timedelta) -> Session:
         return Desk(settings, index, recorded)
 
-    monkeypatch.setattr(asking, "Session", opened)
+    monkeypatch.setattr("bus.operate.session.Session", opened)
     monkeypatch.setattr(actor, "account", lambda: "me")
     return recorded

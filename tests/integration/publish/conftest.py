@@ -17,7 +17,6 @@ from bus.broker.topics import Shape, specs
 from bus.catalog import Catalog, load
 from bus.catalog.registry import Registry
 from bus.catalog.wire import Reader
-from bus.cli import asking
 from bus.local.endpoints import Endpoints
 from bus.operate.session import Session, Ways
 from bus.publish.publisher import Publisher
@@ -140,5 +139,5 @@ def over_cluster(monkeypatch: pytest.MonkeyPatch, cluster: Cluster) -> None:
     def opened(settings: Settings, *, patience: timedelta) -> Session:
         return Session(settings, patience=patience, ways=Ways(broker, registry))
 
-    monkeypatch.setattr(asking, "Session", opened)
+    monkeypatch.setattr("bus.operate.session.Session", opened)
     monkeypatch.setenv("RENKEI_MAX_MESSAGE_BYTES", str(MOST_BYTES))

@@ -46,7 +46,7 @@ PROBE = """
 import os, resource, sys
 import bus.cli.main as main
 def probe():
-    def run():
+    def run(**_):
         before = os.umask(0)
         print(oct(before), resource.getrlimit(resource.RLIMIT_CORE))
     return run
