@@ -20,8 +20,8 @@ from bus.app.outside import connect, registry
 from bus.app.systems import connections
 from bus.broker import Broker
 from bus.catalog import Catalog
+from bus.catalog.decoding import BatchReader
 from bus.catalog.memory import keep_freed
-from bus.catalog.reading import Reads
 from bus.catalog.wire import Reader
 from bus.clock import SystemClock
 from bus.deliver.reading import Remembering
@@ -38,7 +38,7 @@ from bus.settings import Settings
 @asynccontextmanager
 async def sharing(
     settings: Settings, cluster: Broker
-) -> AsyncIterator[tuple[Catalog, Mapping[str, Reads], Shared]]:
+) -> AsyncIterator[tuple[Catalog, Mapping[str, BatchReader], Shared]]:
     """What the systems of a process share: the streams, who reads them, and the rest."""
     streams = catalog(settings)
     keep_freed()

@@ -9,13 +9,13 @@ from functools import partial
 from bus.app.configured import this_day
 from bus.app.systems import feeds, refuse, store
 from bus.catalog import Catalog
-from bus.catalog.reading import Reads
+from bus.catalog.decoding import BatchReader
 from bus.deliver.shared import Shared
 from bus.errors import BusError, ConfigurationError, PolicyError
 from bus.hosting.feeds import Feed, Withdraw
 from bus.hosting.system_delivery import SystemDelivery
 from bus.model import MaskKey
-from bus.policy import LEDGER, InForce, Reading, in_force
+from bus.policy import LEDGER, InForce, SubscriptionReport, in_force
 from bus.settings import SystemConnection
 
 
@@ -28,9 +28,9 @@ class Entitling:
     def __init__(
         self,
         catalog: Catalog,
-        files: Reading,
+        files: SubscriptionReport,
         connections: Mapping[str, SystemConnection],
-        readers: Mapping[str, Reads],
+        readers: Mapping[str, BatchReader],
         shared: Shared,
         keys: Mapping[str, MaskKey],
     ) -> None:

@@ -12,7 +12,7 @@ from pydantic import Field, SecretStr
 
 from bus.app import roster
 from bus.catalog import Catalog
-from bus.catalog.reading import Reads
+from bus.catalog.decoding import BatchReader
 from bus.connect import UNFIT, BusKept, Sink, insist_on_fit
 from bus.errors import (
     BusError,
@@ -105,7 +105,7 @@ def feeds(
     connection: SystemConnection,
     catalog: Catalog,
     subscriptions: Mapping[str, Subscription],
-    readers: Mapping[str, Reads],
+    readers: Mapping[str, BatchReader],
     today: date,
     refused: Callable[[BusError, str, str | None], None] | None = None,
     keys: Mapping[str, MaskKey] = MappingProxyType({}),

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bus.catalog.documents import Document, Place
+from bus.catalog.documents import Document, KeyPath
 from bus.catalog.rules import NAMESPACE
 from bus.model import HEADER, Fault, Item, Sensitivity
 from bus.model.english import english, english_below
@@ -97,12 +97,12 @@ def items_of(schema: Mapping[str, Any], document: Document) -> tuple[list[Item],
     items: list[Item] = []
     faults: list[Fault] = []
 
-    def record(value: Mapping[str, Any], group: _Group, origin: Place) -> None:
+    def record(value: Mapping[str, Any], group: _Group, origin: KeyPath) -> None:
         for index, entry in enumerate(value["fields"]):
             place = origin or ("fields", index)
             leaf(entry, replace(group, naming=value.get("x-naming", "own")), place)
 
-    def leaf(entry: Mapping[str, Any], group: _Group, place: Place) -> None:
+    def leaf(entry: Mapping[str, Any], group: _Group, place: KeyPath) -> None:
         naming = entry.get("x-naming", group.naming)
         path = f"{group.path}.{entry['name']}" if group.path else entry["name"]
         ja, romaji = entry["x-ja"], entry["x-romaji"]

@@ -19,7 +19,7 @@ import yaml
 from bus.model import Fault
 from bus.yamltext import MOST_BYTES, PlainLoader, expectation
 
-Place = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _WORD = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?|true|false|null")
@@ -33,15 +33,15 @@ class Document:
 
     file: str
     value: Any
-    lines: Mapping[Place, int] = field(default_factory=dict)
+    lines: Mapping[KeyPath, int] = field(default_factory=dict)
 
-    def line(self, place: Place) -> int:
+    def line(self, place: KeyPath) -> int:
         """The line of *place*, or of the nearest thing around it."""
         while place and place not in self.lines:
             place = place[:-1]
         return self.lines.get(place, 1)
 
-    def fault(self, code: str, place: Place, expected: str, *, field: str | None = None) -> Fault:
+    def fault(self, code: str, place: KeyPath, expected: str, *, field: str | None = None) -> Fault:
         """A fault of this file at *place*."""
         return Fault(
             code=code, expected=expected, file=self.file, line=self.line(place), field=field
@@ -97,7 +97,7 @@ class _Scanner:
         self._text = text
         self._shown = shown
         self._breaks = [match.start() for match in re.finditer("\n", text)]
-        self.lines: dict[Place, int] = {}
+        self.lines: dict[KeyPath, int] = {}
         self.faults: list[Fault] = []
 
     def line(self, position: int) -> int:
@@ -117,7 +117,7 @@ class _Scanner:
         match = _SPACE.match(self._text, position)
         return match.end() if match else position
 
-    def _value(self, position: int, place: Place) -> tuple[Any, int]:
+    def _value(self, position: int, place: KeyPath) -> tuple[Any, int]:
         self.lines.setdefault(place, self.line(position))
         if len(place) > _DEEPEST:
             raise _Syntax(f"at most {_DEEPEST} levels", position)
@@ -143,7 +143,7 @@ class _Scanner:
             raise _Syntax("a whole JSON string", error.pos) from error
         return str(text), end
 
-    def _object(self, position: int, place: Place) -> tuple[dict[str, Any], int]:
+    def _object(self, position: int, place: KeyPath) -> tuple[dict[str, Any], int]:
         found: dict[str, Any] = {}
         position = self._skip(position + 1)
         while self._text[position : position + 1] != "}":
@@ -164,7 +164,7 @@ class _Scanner:
             position = self._skip(position)
         return found, position + 1
 
-    def _array(self, position: int, place: Place) -> tuple[list[Any], int]:
+    def _array(self, position: int, place: KeyPath) -> tuple[list[Any], int]:
         found: list[Any] = []
         position = self._skip(position + 1)
         while self._text[position : position + 1] != "]":
@@ -195,7 +195,7 @@ def _read_json(text: str, shown: str) -> tuple[Document | None, list[Fault]]:
 
 
 def _read_yaml(text: str, shown: str) -> tuple[Document | None, list[Fault]]:
-    lines: dict[Place, int] = {}
+    lines: dict[KeyPath, int] = {}
     faults: list[Fault] = []
     try:
         loader = PlainLoader(text)
@@ -218,7 +218,7 @@ def _read_yaml(text: str, shown: str) -> tuple[Document | None, list[Fault]]:
 
 
 def _walk_yaml(
-    node: yaml.Node, place: Place, lines: dict[Place, int], faults: list[Fault], shown: str
+    node: yaml.Node, place: KeyPath, lines: dict[KeyPath, int], faults: list[Fault], shown: str
 ) -> None:
     lines.setdefault(place, node.start_mark.line + 1)
     if len(place) > _DEEPEST:
@@ -239,5 +239,5 @@ def _walk_yaml(
             _walk_yaml(child, inner, lines, faults, shown)
 
 
-def _dotted(place: Place) -> str:
+def _dotted(place: KeyPath) -> str:
     return ".".join(str(part) for part in place)

@@ -41,10 +41,10 @@ class Example:
 
 def read_examples(catalog: Catalog) -> tuple[list[Example], list[Fault]]:
     """Every example, and what is wrong with the files. Each stream must have both kinds."""
-    reading = _Reading(catalog.folder)
+    reader = _ExampleReader(catalog.folder)
     for stream in catalog.streams.values():
-        reading.stream(stream)
-    return reading.examples, reading.faults
+        reader.stream(stream)
+    return reader.examples, reader.faults
 
 
 def check_examples(catalog: Catalog, judge: Judge) -> list[Fault]:
@@ -65,7 +65,7 @@ def check_examples(catalog: Catalog, judge: Judge) -> list[Fault]:
     return faults
 
 
-class _Reading:
+class _ExampleReader:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.examples: list[Example] = []

@@ -1,4 +1,4 @@
-"""Reading the folder of schemas: one catalogue without a fault, or every fault at once."""
+"""The folder of schemas, read: one catalogue without a fault, or every fault at once."""
 
 from __future__ import annotations
 
@@ -72,28 +72,26 @@ def load(folder: Path | None = None) -> Catalog:
     Raises:
         FilesRefused: Something is wrong; ``faults`` has all of it.
     """
-    reading = _Reading(SHIPPED if folder is None else folder)
-    reading.all()
-    if reading.faults:
-        raise FilesRefused(
-            "the schema files have faults", reading.faults, count=len(reading.faults)
-        )
+    found = _FolderReader(SHIPPED if folder is None else folder)
+    found.all()
+    if found.faults:
+        raise FilesRefused("the schema files have faults", found.faults, count=len(found.faults))
     versions = {
         version.fingerprint: version
-        for stream in reading.streams.values()
+        for stream in found.streams.values()
         for version in stream.versions
     }
-    return Catalog(reading.streams, reading.codes, reading.systems, reading.folder, versions)
+    return Catalog(found.streams, found.codes, found.systems, found.folder, versions)
 
 
 def check(folder: Path | None = None) -> list[Fault]:
     """Every fault of the schema files in *folder*, in the order of the files."""
-    reading = _Reading(SHIPPED if folder is None else folder)
-    reading.all()
-    return reading.faults
+    found = _FolderReader(SHIPPED if folder is None else folder)
+    found.all()
+    return found.faults
 
 
-class _Reading:
+class _FolderReader:
     """One pass over a folder."""
 
     def __init__(self, folder: Path) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from bus.catalog.documents import Document, Place
+from bus.catalog.documents import Document, KeyPath
 from bus.model import Fault, Sensitivity
 
 NAMESPACE = "jp.renkei"
@@ -154,7 +154,7 @@ class _Check:
     faults: list[Fault] = field(default_factory=list)
     defined: set[str] = field(default_factory=set)
 
-    def fault(self, code: str, place: Place, expected: str) -> None:
+    def fault(self, code: str, place: KeyPath, expected: str) -> None:
         names = [part for part in place if isinstance(part, str)]
         found = self.document.value
         shown: list[str] = []
@@ -165,7 +165,9 @@ class _Check:
         name = ".".join(shown) or (names[-1] if names else None)
         self.faults.append(self.document.fault(code, place, expected, field=name))
 
-    def properties(self, value: Mapping[str, Any], place: Place, rules: Mapping[str, Rule]) -> None:
+    def properties(
+        self, value: Mapping[str, Any], place: KeyPath, rules: Mapping[str, Rule]
+    ) -> None:
         for name, content in value.items():
             if not name.startswith("x-"):
                 continue
@@ -175,12 +177,12 @@ class _Check:
             elif not rule[0](content):
                 self.fault("property", (*place, name), f"{name}: {rule[1]}")
 
-    def attributes(self, value: Mapping[str, Any], place: Place, known: Set[str]) -> None:
+    def attributes(self, value: Mapping[str, Any], place: KeyPath, known: Set[str]) -> None:
         for name in value:
             if name not in known and not name.startswith("x-"):
                 self.fault("attribute", (*place, name), "one of " + ", ".join(sorted(known)))
 
-    def record(self, value: Mapping[str, Any], place: Place, rules: Mapping[str, Rule]) -> None:
+    def record(self, value: Mapping[str, Any], place: KeyPath, rules: Mapping[str, Rule]) -> None:
         self.attributes(value, place, {"type", "name", "namespace", "doc", "fields"})
         self.properties(value, place, rules)
         if not _is_text(value.get("x-ja")):
@@ -209,7 +211,7 @@ class _Check:
             seen.add(str(name))
             self.field(entry, inside, beside)
 
-    def field(self, value: Mapping[str, Any], place: Place, beside: Mapping[str, Any]) -> None:
+    def field(self, value: Mapping[str, Any], place: KeyPath, beside: Mapping[str, Any]) -> None:
         self.attributes(value, place, {"name", "type", "default", "doc"})
         self.properties(value, place, FIELD_PROPERTIES)
         for name in ("x-ja", "x-romaji"):
@@ -233,7 +235,7 @@ class _Check:
         if "default" in value and not _fits(value["default"], value["type"]):
             self.fault("default", (*place, "default"), "a default of the field's (first) type")
 
-    def type(self, value: object, place: Place, *, in_union: bool = False) -> None:
+    def type(self, value: object, place: KeyPath, *, in_union: bool = False) -> None:
         if isinstance(value, str):
             self.name(value, place)
         elif isinstance(value, list):
@@ -248,7 +250,7 @@ class _Check:
         else:
             self.fault("type", place, "a type's name, a union or an object")
 
-    def name(self, value: str, place: Place) -> None:
+    def name(self, value: str, place: KeyPath) -> None:
         if value in PRIMITIVES:
             return
         full = value if "." in value else f"{NAMESPACE}.{value}"
@@ -260,7 +262,7 @@ class _Check:
         elif full not in self.known_types and full not in self.defined:
             self.fault("unknown-type", place, "a primitive, or a type of schemas/types")
 
-    def complex(self, value: Mapping[str, Any], place: Place) -> None:
+    def complex(self, value: Mapping[str, Any], place: KeyPath) -> None:
         kind = value.get("type")
         if kind == "record":
             self.record(value, place, RECORD_PROPERTIES)
@@ -281,7 +283,7 @@ class _Check:
             known = ", ".join(sorted(PRIMITIVES | {"record", "enum", "array"}))
             self.fault("type", (*place, "type"), f"a type that every codec can do: {known}")
 
-    def array(self, value: Mapping[str, Any], place: Place) -> None:
+    def array(self, value: Mapping[str, Any], place: KeyPath) -> None:
         self.attributes(value, place, {"type", "items"})
         self.properties(value, place, {})
         items = value.get("items")
@@ -292,7 +294,7 @@ class _Check:
         else:
             self.type(items, (*place, "items"))
 
-    def enum(self, value: Mapping[str, Any], place: Place) -> None:
+    def enum(self, value: Mapping[str, Any], place: KeyPath) -> None:
         self.attributes(value, place, {"type", "name", "namespace", "doc", "symbols"})
         self.properties(value, place, {"x-ja": RECORD_PROPERTIES["x-ja"]})
         self.define(value, place)
@@ -305,7 +307,7 @@ class _Check:
         ):
             self.fault("symbols", (*place, "symbols"), "upper snake case symbols, each once")
 
-    def define(self, value: Mapping[str, Any], place: Place) -> None:
+    def define(self, value: Mapping[str, Any], place: KeyPath) -> None:
         name = value.get("name")
         if not _matches(_TYPE_NAME)(name):
             self.fault("name", (*place, "name"), "a type name as PersonName")

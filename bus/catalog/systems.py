@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from bus.catalog.documents import Document, Place
+from bus.catalog.documents import Document, KeyPath
 from bus.model import Fault, System, SystemKind
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -37,7 +37,7 @@ def read_systems(document: Document) -> tuple[dict[str, System], list[Fault]]:
     return found, faults
 
 
-def _faults_of(document: Document, place: Place, name: object, entry: Any) -> list[Fault]:
+def _faults_of(document: Document, place: KeyPath, name: object, entry: Any) -> list[Fault]:
     shown = str(name)
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         return [document.fault("name", place, "a system's name in snake case", field=shown)]

@@ -138,7 +138,7 @@ async def _push(dry_run: bool) -> list[PushLine]:
 
 def _third_reader() -> OneReader | None:
     try:
-        from bus.catalog.thirdreader import read_one
+        from bus.catalog.third_reader import read_one
     except ImportError:
         return None
     return read_one

@@ -17,9 +17,9 @@ from bus.errors import FilesRefused, PolicyError
 from bus.model import MaskKey, Mode, Sensitivity, Stream, Suppression
 from bus.policy import (
     Grant,
-    Reading,
     Refusal,
     Subscription,
+    SubscriptionReport,
     columns_of,
     compile_view,
     read_subscriptions,
@@ -61,12 +61,12 @@ def check(as_json: Json = False) -> None:
     not take back from somebody who is protected later.
     """
     today, settings = composition.this_day(), composition.settings()
-    reading = _read(today)
-    warnings = [fault for fault in reading.faults if not fault.is_error]
+    report = _read(today)
+    warnings = [fault for fault in report.faults if not fault.is_error]
     catalog = composition.catalog(settings)
-    unfit = composition.unfit(settings.systems, reading.subscriptions, catalog, today)
-    errors = [*reading.errors, *unfit]
-    count = 0 if errors else len(reading.subscriptions)
+    unfit = composition.unfit(settings.systems, report.subscriptions, catalog, today)
+    errors = [*report.errors, *unfit]
+    count = 0 if errors else len(report.subscriptions)
     if as_json:
         show_json(
             {
@@ -77,7 +77,7 @@ def check(as_json: Json = False) -> None:
         )
     if errors:
         raise FilesRefused(
-            "the subscriptions have faults", [*reading.faults, *unfit], count=len(errors)
+            "the subscriptions have faults", [*report.faults, *unfit], count=len(errors)
         )
     if not as_json:
         out().print(f"{count} subscriptions, no fault")
@@ -87,8 +87,8 @@ def check(as_json: Json = False) -> None:
 
 def list_all(as_json: Json = False) -> None:
     """List the systems and the streams that each receives."""
-    reading = _read()
-    refused = _refused(reading)
+    report = _read()
+    refused = _refused(report)
     if as_json:
         show_json(
             [
@@ -98,31 +98,31 @@ def list_all(as_json: Json = False) -> None:
                     "streams": sorted(each.streams),
                     "refused": sorted(refused.get(each.system, {})),
                 }
-                for each in reading.subscriptions.values()
+                for each in report.subscriptions.values()
             ]
         )
     else:
         table = Table("System", "業務", "Streams", box=None, pad_edge=False)
-        for each in reading.subscriptions.values():
+        for each in report.subscriptions.values():
             table.add_row(each.system, each.ja, ", ".join(sorted(each.streams)) or "–")
         out().print(table)
-    _warn(reading.refusals)
+    _warn(report.refusals)
 
 
 def show(system: System, as_json: Json = False) -> None:
     """Show what SYSTEM may receive, item by item, on which ground, and what is withheld."""
     settings = composition.settings()
     catalog = composition.catalog(settings)
-    reading = read_subscriptions(catalog)
-    refusals = [refusal for refusal in reading.refusals if refusal.system == system]
-    if system not in reading.subscriptions:
+    report = read_subscriptions(catalog)
+    refusals = [refusal for refusal in report.refusals if refusal.system == system]
+    if system not in report.subscriptions:
         if refusals:
             raise refusals[0].error
         raise names.unknown(
-            "system", system, reading.subscriptions, " with a subscription in the files"
+            "system", system, report.subscriptions, " with a subscription in the files"
         )
     today, keys = composition.this_day(), composition.mask_keys(settings)
-    shown = describe(reading.subscriptions[system], catalog, today, keys)
+    shown = describe(report.subscriptions[system], catalog, today, keys)
     if as_json:
         show_json(shown)
     else:
@@ -130,22 +130,22 @@ def show(system: System, as_json: Json = False) -> None:
     _warn(refusals)
 
 
-def _read(today: date | None = None) -> Reading:
+def _read(today: date | None = None) -> SubscriptionReport:
     """The shipped files, or those of the settings; none at all is an error.
 
     Raises:
         FilesRefused: There is no file.
     """
-    reading = read_subscriptions(composition.catalog(composition.settings()), today=today)
-    if not reading.subscriptions and not reading.refusals:
-        raise FilesRefused("there are no subscriptions", reading.faults)
-    return reading
+    report = read_subscriptions(composition.catalog(composition.settings()), today=today)
+    if not report.subscriptions and not report.refusals:
+        raise FilesRefused("there are no subscriptions", report.faults)
+    return report
 
 
-def _refused(reading: Reading) -> dict[str, set[str]]:
+def _refused(report: SubscriptionReport) -> dict[str, set[str]]:
     """System -> the streams of its file that are not granted because of faults."""
     found: dict[str, set[str]] = {}
-    for refusal in reading.refusals:
+    for refusal in report.refusals:
         if refusal.stream is not None:
             found.setdefault(refusal.system, set()).add(refusal.stream)
     return found

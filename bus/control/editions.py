@@ -19,7 +19,7 @@ from typing import Any
 import structlog
 
 from bus.broker import Broker, Fetched
-from bus.catalog.reading import Reads, read_what_can_be
+from bus.catalog.decoding import BatchReader, read_what_can_be
 from bus.errors import (
     BusError,
     ConfigurationError,
@@ -40,7 +40,9 @@ InForce = Edition | BusError
 class Editions(Follower):
     """The newest edition of every system of which the stream says anything."""
 
-    def __init__(self, broker: Broker, topic: InternalTopic, stream: Stream, reader: Reads) -> None:
+    def __init__(
+        self, broker: Broker, topic: InternalTopic, stream: Stream, reader: BatchReader
+    ) -> None:
         super().__init__(broker, stream)
         self._topic = topic
         self._reader = reader

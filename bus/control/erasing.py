@@ -14,7 +14,7 @@ from typing import Any
 
 from bus.broker import Broker, Fetched, Message, Producer
 from bus.broker.partitioner import partition_of
-from bus.catalog.reading import Reads
+from bus.catalog.decoding import BatchReader
 from bus.clock import Clock
 from bus.errors import ConfigurationError
 from bus.log.internal import InternalTopic, rows_of
@@ -32,7 +32,7 @@ class Erasures(Follower):
         producer: Producer,
         topic: InternalTopic,
         stream: Stream,
-        reader: Reads,
+        reader: BatchReader,
         clock: Clock,
     ) -> None:
         super().__init__(broker, stream)

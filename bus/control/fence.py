@@ -28,7 +28,7 @@ import pyarrow as pa
 import structlog
 
 from bus.broker import Broker, Fetched
-from bus.catalog.reading import Reads, read_what_can_be
+from bus.catalog.decoding import BatchReader, read_what_can_be
 from bus.errors import SchemaMismatch
 from bus.log.run import subject_of
 from bus.log.tail import Follower
@@ -67,7 +67,7 @@ class Fence(Follower):
         self,
         broker: Broker,
         streams: Mapping[str, Stream],
-        readers: Mapping[str, Reads],
+        readers: Mapping[str, BatchReader],
         form: NumberForm = AS_SHIPPED,
         now: Callable[[], float] = time,
     ) -> None:

@@ -23,7 +23,7 @@ import structlog
 
 from bus.backoff import BackOff
 from bus.broker import Broker, Fetched
-from bus.catalog.reading import Reads
+from bus.catalog.decoding import BatchReader
 from bus.clock import Clock
 from bus.errors import BusError, Reaction
 from bus.log.internal import InternalTopic, rows_of
@@ -45,7 +45,7 @@ class Operations(Follower):
         broker: Broker,
         topic: InternalTopic,
         stream: Stream,
-        reader: Reads,
+        reader: BatchReader,
         clock: Clock,
         back_off: BackOff,
         tasks: Tasks,

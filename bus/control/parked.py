@@ -20,7 +20,7 @@ from datetime import datetime
 from sys import intern
 
 from bus.broker import Broker, Fetched
-from bus.catalog.reading import Reads
+from bus.catalog.decoding import BatchReader
 from bus.clock import Clock
 from bus.control.unread import Unread, has_passed, unread_at
 from bus.errors import ConfigurationError, EventUnread
@@ -150,7 +150,12 @@ class ParkedIndex(Follower):
     """What is set aside, in all lanes, as far as the exception stream says."""
 
     def __init__(
-        self, broker: Broker, topic: InternalTopic, stream: Stream, reader: Reads, clock: Clock
+        self,
+        broker: Broker,
+        topic: InternalTopic,
+        stream: Stream,
+        reader: BatchReader,
+        clock: Clock,
     ) -> None:
         super().__init__(broker, stream)
         self._broker = broker
@@ -203,7 +208,7 @@ class ParkedIndex(Follower):
         operator: str | None = None,
         *,
         is_stuck: bool = False,
-        reader: Reads | None = None,
+        reader: BatchReader | None = None,
     ) -> ParkedEvent:
         """The exception that sets one event of a lane aside unread; :meth:`record` makes it so.
 

@@ -22,7 +22,7 @@ import structlog
 
 from bus.broker import Broker, TopicPartition
 from bus.broker.partitioner import partition_of
-from bus.catalog.reading import Reads, read_what_can_be
+from bus.catalog.decoding import BatchReader, read_what_can_be
 from bus.control.receipts import lane_key, said_of
 from bus.errors import ConfigurationError, PositionForged, SchemaMismatch
 from bus.log.partition import opened
@@ -120,7 +120,7 @@ class SaidReceipts:
     """The receipts' log, asked whether it has one. It is read from its end, for all who ask at
     once: a lane's last receipt lies among the last ones, for it is sent again whenever it opens."""
 
-    def __init__(self, broker: Broker, stream: Stream, reader: Reads, proofs: Proofs) -> None:
+    def __init__(self, broker: Broker, stream: Stream, reader: BatchReader, proofs: Proofs) -> None:
         self._broker = broker
         self._topic = stream.topic
         self._reader = reader

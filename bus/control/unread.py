@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bus.broker import Broker, group_of
-from bus.catalog.reading import Reads, read_what_can_be
+from bus.catalog.decoding import BatchReader, read_what_can_be
 from bus.errors import ConfigurationError, SchemaMismatch, UnknownName
 from bus.log.readback import read_back
 from bus.model import LaneName
@@ -19,7 +19,7 @@ class Unread:
     key: bytes | None
     value: bytes
 
-    async def can_be_read(self, reader: Reads) -> bool:
+    async def can_be_read(self, reader: BatchReader) -> bool:
         """Whether it is an event of its stream after all.
 
         Raises:

@@ -12,7 +12,7 @@ import asyncio
 from typing import Any
 
 from bus.broker import Broker, Fetched
-from bus.catalog.reading import Reads
+from bus.catalog.decoding import BatchReader
 from bus.log.internal import InternalTopic, rows_of
 from bus.log.tail import Follower
 from bus.model import Stream, View
@@ -21,7 +21,9 @@ from bus.model import Stream, View
 class Views(Follower):
     """The views that are recorded, as far as this process has had to know."""
 
-    def __init__(self, broker: Broker, topic: InternalTopic, stream: Stream, reader: Reads) -> None:
+    def __init__(
+        self, broker: Broker, topic: InternalTopic, stream: Stream, reader: BatchReader
+    ) -> None:
         super().__init__(broker, stream)
         self._topic = topic
         self._reader = reader

@@ -9,7 +9,7 @@ import pyarrow as pa
 import structlog
 
 from bus.broker import TopicPartition
-from bus.catalog.reading import Reads
+from bus.catalog.decoding import BatchReader
 from bus.control.parked import SetAside
 from bus.deliver.rows import Rows
 from bus.deliver.shared import Shared, SharedSink
@@ -49,7 +49,7 @@ class Kit:
         place: TopicPartition,
         *,
         sink: SharedSink,
-        reader: Reads,
+        reader: BatchReader,
         reading: Reading,
         shared: Shared,
     ) -> None:

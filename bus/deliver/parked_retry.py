@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bus.catalog.reading import Readable
+from bus.catalog.decoding import DecodedBatch
 from bus.deliver.pipeline import Pipeline
 from bus.deliver.retry_attempt import RetryAttempt
 from bus.deliver.rows import Rows, event_id
@@ -108,7 +108,9 @@ class ParkedRetry:
                 if not halves.halve(piece):
                     attempt.fail(piece.keys[0], piece.offsets[0], error)
 
-    def _check_same(self, run: Run, readable: Readable, events: Mapping[int, ParkedEvent]) -> None:
+    def _check_same(
+        self, run: Run, readable: DecodedBatch, events: Mapping[int, ParkedEvent]
+    ) -> None:
         for row, index in enumerate(readable.good):
             event = events.get(run.offsets[index])
             if event is None or event.event_id is None or readable.records is None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 
-from bus.catalog.reading import Readable
+from bus.catalog.decoding import DecodedBatch
 from bus.deliver.applier import Applier
 from bus.deliver.kit import LARGE, Kit
 from bus.deliver.parking import Parking
@@ -147,7 +147,7 @@ class Pipeline:
         return self.kit.at(rows.offsets[last] + 1, event_id(rows.records, last))
 
 
-def _last_event_id(readable: Readable, events: int) -> str | None:
+def _last_event_id(readable: DecodedBatch, events: int) -> str | None:
     """The id of the last of so many events, if that one could be read."""
     if readable.records is None or readable.good[-1] != events - 1:
         return None

@@ -13,7 +13,7 @@ from typing import cast
 
 import pyarrow as pa
 
-from bus.catalog.reading import Readable, read_to_the_stop
+from bus.catalog.decoding import DecodedBatch, read_to_the_stop
 from bus.deliver.kit import LARGE, Kit
 from bus.deliver.leaving import part
 from bus.deliver.retrier import Retrier
@@ -32,7 +32,7 @@ _NOBODY = Run([], [], [])
 class Seen:
     """What a view makes of a run."""
 
-    readable: Readable
+    readable: DecodedBatch
     rows: Rows
     leaving: Run
     """Of each subject that no longer fits the view's conditions, its last event."""
@@ -51,7 +51,7 @@ class Projector:
         self._has_flag = kit.view.flag_column is not None
         self._unsealing = Unsealing(kit.view, kit.shared.seals)
 
-    async def read(self, run: Run, *, refuse: tuple[type[BusError], ...] = ()) -> Readable:
+    async def read(self, run: Run, *, refuse: tuple[type[BusError], ...] = ()) -> DecodedBatch:
         """Decode what can be decoded of *run*, which holds no erasures."""
         values, reader = cast("Sequence[bytes]", run.values), self._kit.reader
         readable = await self._retrier.persist(

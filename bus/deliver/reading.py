@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from bus.catalog.reading import Reads
+from bus.catalog.decoding import BatchReader
 
 MOST_EVENTS_REMEMBERED = 8  # in one batch
 MOST_BATCHES_REMEMBERED = 64
@@ -20,7 +20,7 @@ class Remembering:
     costs as much as decoding a hundred events of a large batch, so small ones are remembered.
     """
 
-    def __init__(self, reader: Reads) -> None:
+    def __init__(self, reader: BatchReader) -> None:
         self._reader = reader
         self._known: OrderedDict[tuple[bytes, ...], pa.RecordBatch] = OrderedDict()
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta, timezone
 
-from bus.catalog.reading import Reads
+from bus.catalog.decoding import BatchReader
 from bus.connect import Sink
 from bus.model import View
 
@@ -19,7 +19,7 @@ class Feed:
 
     view: View
     topic: str
-    reader: Reads
+    reader: BatchReader
     sink: Callable[[], Sink]
     expires_on: date | None = None
     """The last day on which the subscription lets this stream out."""

@@ -15,7 +15,7 @@ import structlog
 from bus.access import number_form
 from bus.backoff import BackOff
 from bus.broker import Broker
-from bus.catalog.reading import Reads
+from bus.catalog.decoding import BatchReader
 from bus.catalog.registry import SchemaIds
 from bus.clock import Clock
 from bus.control.editions import Editions
@@ -50,7 +50,7 @@ async def shared(
     broker: Broker,
     ids: SchemaIds,
     streams: Mapping[str, Stream],
-    readers: Mapping[str, Reads],
+    readers: Mapping[str, BatchReader],
     settings: Settings,
     clock: Clock,
     metrics: Metrics,

@@ -17,7 +17,7 @@ import pyarrow as pa
 from psycopg import sql
 
 from bus.broker import Broker
-from bus.catalog.reading import Reads, read_what_can_be
+from bus.catalog.decoding import BatchReader, read_what_can_be
 from bus.errors import SchemaMismatch
 from bus.ledger.anchor import Anchor, Head
 from bus.ledger.chains import Finding, FindingKind, ReceiptRow, check_lane, settle
@@ -167,7 +167,7 @@ class LogSide:
 
     broker: Broker
     streams: Mapping[str, Stream]  # by name
-    readers: Mapping[str, Reads]  # of the receipts and of all published streams
+    readers: Mapping[str, BatchReader]  # of the receipts and of all published streams
 
 
 class Audit:
@@ -374,7 +374,7 @@ class Audit:
         about = {"log_partition": partition, "first": first, "after": after}
         return {**self._choice.about, **about}
 
-    async def _said_in(self, reader: Reads, piece: Any, partition: int) -> list[ReceiptRow]:
+    async def _said_in(self, reader: BatchReader, piece: Any, partition: int) -> list[ReceiptRow]:
         """The receipts of a piece of their log that are chosen."""
         values = [value or b"" for value in piece.values]
         readable = await read_what_can_be(reader, values, refuse=(SchemaMismatch,))
@@ -445,7 +445,7 @@ class Audit:
         log: Log,
         question: sql.Composed,
         view: View,
-        reader: Reads,
+        reader: BatchReader,
         place: tuple[str, int],
     ) -> None:
         names, partition = view.schema.names, place[1]

@@ -16,7 +16,7 @@ from typing import Any
 
 import psycopg
 
-from bus.catalog.reading import Reads, read_what_can_be
+from bus.catalog.decoding import BatchReader, read_what_can_be
 from bus.errors import ConfigurationError, SchemaMismatch
 from bus.log.partition import Log
 from bus.model.custody import Custody, CustodyAct
@@ -81,7 +81,7 @@ class Deeds:
             )
 
 
-async def deeds(log: Log, topic: str, partitions: int, reader: Reads, ring: KeyRing) -> Deeds:
+async def deeds(log: Log, topic: str, partitions: int, reader: BatchReader, ring: KeyRing) -> Deeds:
     """Everything in the log of custody.
 
     Raises:

@@ -11,7 +11,7 @@ import structlog
 from bus.broker import Broker, Fetched, Message, Producer
 from bus.broker.partitioner import partition_of
 from bus.catalog import columns
-from bus.catalog.reading import Reads, read_what_can_be
+from bus.catalog.decoding import BatchReader, read_what_can_be
 from bus.catalog.registry import SchemaIds
 from bus.catalog.wire import frame
 from bus.errors import ConfigurationError, SchemaMismatch
@@ -67,7 +67,7 @@ class InternalTopic:
         return partition_of([key.encode() for key in keys], self._partitions)
 
 
-async def rows_of(reader: Reads, fetched: Fetched) -> list[tuple[int, dict[str, Any]]]:
+async def rows_of(reader: BatchReader, fetched: Fetched) -> list[tuple[int, dict[str, Any]]]:
     """What the bus said there: (offset, row), oldest first; what cannot be read is passed over.
 
     Raises:

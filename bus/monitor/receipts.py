@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from bus.catalog.reading import read_what_can_be
+from bus.catalog.decoding import read_what_can_be
 from bus.catalog.wire import Reader
 from bus.errors import SchemaMismatch
 from bus.monitor.windows import Seen

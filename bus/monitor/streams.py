@@ -15,7 +15,7 @@ import structlog
 
 from bus.backoff import BackOff
 from bus.broker.port import Broker, Consumer, Fetched, TopicPartition
-from bus.catalog.reading import read_what_can_be
+from bus.catalog.decoding import read_what_can_be
 from bus.catalog.wire import Reader
 from bus.errors import BusError, SchemaMismatch
 from bus.log.partition import places_of

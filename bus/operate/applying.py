@@ -19,8 +19,8 @@ from bus.operate.deeds import Planned as ToRecord
 from bus.operate.session import Session
 from bus.policy import (
     Difference,
-    Reading,
     Subscription,
+    SubscriptionReport,
     diff,
     in_force,
     read_files,
@@ -84,7 +84,9 @@ def files_in(paths: Sequence[Path], default: Path) -> list[Path]:
     return found
 
 
-def plan(files: Sequence[Path], installed: Reading, editions: Editions, catalog: Catalog) -> Plan:
+def plan(
+    files: Sequence[Path], installed: SubscriptionReport, editions: Editions, catalog: Catalog
+) -> Plan:
     """What putting *files* in force would change.
 
     Args:
@@ -97,18 +99,16 @@ def plan(files: Sequence[Path], installed: Reading, editions: Editions, catalog:
     Raises:
         FilesRefused: They have faults, or what they grant is not in force today.
     """
-    reading = read_files(files, catalog, today=this_day())
-    if reading.errors:
-        raise FilesRefused(
-            "the subscriptions have faults", reading.errors, count=len(reading.errors)
-        )
+    report = read_files(files, catalog, today=this_day())
+    if report.errors:
+        raise FilesRefused("the subscriptions have faults", report.errors, count=len(report.errors))
     planned: list[Planned] = []
     unchanged: list[str] = []
     for file in files:
         system = file.stem
         said = editions.newest.get(system)
         now = in_force(system, installed, said, catalog).subscription
-        new = reading.subscriptions[system]
+        new = report.subscriptions[system]
         changes = diff({} if now is None else {system: now}, {system: new}, catalog)
         if changes or now is None:
             text = file.read_text(encoding="utf-8")
@@ -116,7 +116,7 @@ def plan(files: Sequence[Path], installed: Reading, editions: Editions, catalog:
             planned.append(Planned(system, text, sequence, now, new, changes))
         else:
             unchanged.append(system)
-    warnings = tuple(fault for fault in reading.faults if not fault.is_error)
+    warnings = tuple(fault for fault in report.faults if not fault.is_error)
     return Plan(tuple(planned), tuple(unchanged), warnings)
 
 
@@ -237,10 +237,10 @@ def difference(old: Path, new: Path, catalog: Catalog) -> tuple[Difference, ...]
 
 
 def _subscriptions(path: Path, catalog: Catalog) -> Mapping[str, Subscription]:
-    reading = read_files(files_in([path], path), catalog)
-    if reading.errors:
+    report = read_files(files_in([path], path), catalog)
+    if report.errors:
         raise FilesRefused(
             "the subscriptions have faults",
-            reading.errors, count=len(reading.errors), folder=str(path),
+            report.errors, count=len(report.errors), folder=str(path),
         )  # fmt: skip
-    return reading.subscriptions
+    return report.subscriptions

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bus.access import erasure_key
 from bus.broker import Broker
-from bus.catalog.reading import Reads
+from bus.catalog.decoding import BatchReader
 from bus.errors import ConfigurationError, UnknownName
 from bus.ledger.anchor import Anchor
 from bus.ledger.anchor import read as parsed
@@ -212,7 +212,7 @@ class Custodian:
         cluster: Broker,
         topic: InternalTopic,
         stream: Stream,
-        reader: Reads,
+        reader: BatchReader,
         proofs: Proofs,
         operator: str,
     ) -> None:

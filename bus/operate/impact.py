@@ -18,7 +18,7 @@ from typing import cast
 
 import pyarrow as pa
 
-from bus.catalog.reading import Reads, read_what_can_be
+from bus.catalog.decoding import BatchReader, read_what_can_be
 from bus.deliver.shared import Shared
 from bus.errors import SchemaMismatch
 from bus.log.partition import opened
@@ -170,7 +170,7 @@ def _shown(view: View, name: str) -> str | None:
 
 async def count(
     stream: Stream,
-    reader: Reads,
+    reader: BatchReader,
     comparisons: Sequence[Comparison],
     shared: Shared,
     progress: Progress = lambda *_: None,
@@ -203,7 +203,7 @@ async def _take(
     run: Run,
     partition: int,
     stream: Stream,
-    reader: Reads,
+    reader: BatchReader,
     comparisons: Sequence[Comparison],
     shared: Shared,
 ) -> int:

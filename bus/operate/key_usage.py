@@ -14,7 +14,7 @@ from typing import cast
 import pyarrow as pa
 
 from bus.broker import Broker, TopicPartition
-from bus.catalog.reading import Reads, read_what_can_be
+from bus.catalog.decoding import BatchReader, read_what_can_be
 from bus.errors import BusError, LaneError, SchemaMismatch
 from bus.log.partition import Log, opened
 from bus.log.run import split_erasures
@@ -37,7 +37,9 @@ class Sealed:
     offset: int | None = None
 
 
-async def sealed_in(broker: Broker, stream: Stream, reader: Reads, seals: Seals) -> list[Sealed]:
+async def sealed_in(
+    broker: Broker, stream: Stream, reader: BatchReader, seals: Seals
+) -> list[Sealed]:
     """What the topic of *stream* holds now, by key; what opens is looked at and dropped.
 
     Raises:
@@ -53,7 +55,7 @@ async def sealed_in(broker: Broker, stream: Stream, reader: Reads, seals: Seals)
     return tally.found()
 
 
-async def _read(log: Log, place: TopicPartition, reader: Reads, tally: _Tally) -> None:
+async def _read(log: Log, place: TopicPartition, reader: BatchReader, tally: _Tally) -> None:
     async for run in log.runs(place, *await log.bounds(place)):
         for is_erasure, part in split_erasures(run):
             if is_erasure:

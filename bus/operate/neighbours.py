@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from bus.broker import Broker, TopicPartition
 from bus.broker.partitioner import partition_of
-from bus.catalog.reading import Reads, read_what_can_be
+from bus.catalog.decoding import BatchReader, read_what_can_be
 from bus.errors import SchemaMismatch
 from bus.log.partition import opened
 from bus.log.readback import read_subjects
@@ -31,7 +31,9 @@ _SAME_IF_SAID = "building"
 Address = Mapping[str, str | None]
 
 
-async def neighbours(broker: Broker, stream: Stream, reader: Reads, subject: str) -> frozenset[str]:
+async def neighbours(
+    broker: Broker, stream: Stream, reader: BatchReader, subject: str
+) -> frozenset[str]:
     """Keys of all others whose newest record of *stream* has the address of *subject*'s.
 
     Raises:
@@ -51,7 +53,7 @@ async def neighbours(broker: Broker, stream: Stream, reader: Reads, subject: str
 
 
 async def _address_of(
-    broker: Broker, place: TopicPartition, reader: Reads, subject: str
+    broker: Broker, place: TopicPartition, reader: BatchReader, subject: str
 ) -> Address | None:
     """What the newest record says; None if there is none, or it says no lot."""
     run = await read_subjects(broker, place, {subject})
@@ -65,7 +67,7 @@ async def _address_of(
 
 
 async def _living_at(
-    broker: Broker, place: TopicPartition, reader: Reads, address: Address
+    broker: Broker, place: TopicPartition, reader: BatchReader, address: Address
 ) -> set[str]:
     living: set[str] = set()
     async with opened(broker, "renkei-neighbours") as log:
@@ -110,6 +112,6 @@ def _says(addresses: Any, name: str, text: str) -> Any:
     return pc.equal(pc.struct_field(addresses, name), pa.scalar(text))
 
 
-async def _read(reader: Reads, run: Run) -> pa.RecordBatch | None:
+async def _read(reader: BatchReader, run: Run) -> pa.RecordBatch | None:
     values = [value for value in run.values if value is not None]
     return (await read_what_can_be(reader, values, refuse=(SchemaMismatch,))).records

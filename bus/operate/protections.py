@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from bus.access import erasure_key, number_form
 from bus.broker import Broker
 from bus.broker.partitioner import partition_of
+from bus.catalog.decoding import read_what_can_be
 from bus.catalog.plain import to_json
-from bus.catalog.reading import read_what_can_be
 from bus.catalog.wire import Reader
 from bus.control.fence import RESTS_ON, Fence
 from bus.errors import ConfigurationError, UnknownName

@@ -10,8 +10,8 @@ from bus.policy.inforce import InForce, in_force
 from bus.policy.projection import Projected, project
 from bus.policy.protection import Search
 from bus.policy.subscriptions import (
-    Reading,
     Refusal,
+    SubscriptionReport,
     check_subscriptions,
     load_subscriptions,
     read_files,
@@ -27,12 +27,12 @@ __all__ = [
     "Grant",
     "InForce",
     "Projected",
-    "Reading",
     "Reason",
     "Refusal",
     "Relation",
     "Search",
     "Subscription",
+    "SubscriptionReport",
     "check_subscriptions",
     "columns_of",
     "compile_view",

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from bus.catalog import Catalog
 from bus.catalog.columns import arrow_schema
-from bus.catalog.documents import Document, Place
+from bus.catalog.documents import Document, KeyPath
 from bus.model import (
     FLAG,
     HEADER,
@@ -38,7 +38,7 @@ from bus.policy.masking import FITS, effect
 
 SOON = timedelta(days=60)
 """How long before its expiry a grant is warned of."""
-Found = tuple[Place, Fault]
+Found = tuple[KeyPath, Fault]
 """A fault and where it is: what it takes out, a stream or the whole system, follows from that."""
 
 
@@ -52,7 +52,7 @@ def found_in(
             soon will not be is a warning.
     """
     for name, grant in subscription.streams.items():
-        place: Place = ("streams", name)
+        place: KeyPath = ("streams", name)
         stream = catalog.streams.get(name)
         if stream is None or stream.is_internal:
             known = ", ".join(n for n, s in catalog.streams.items() if not s.is_internal)
@@ -79,7 +79,7 @@ def unprotected(
     for name, grant in streams.items():
         if not withholds(grant, catalog.stream(name)):
             continue
-        place: Place = ("streams", name)
+        place: KeyPath = ("streams", name)
         if protection is None:
             yield _found(
                 document, "protection-missing", place, f"the stream {PROTECTION} beside it", name
@@ -117,7 +117,7 @@ class _Look:
     """One grant, as it stands in a file."""
 
     def __init__(
-        self, document: Document, place: Place, grant: Grant, stream: Stream, catalog: Catalog
+        self, document: Document, place: KeyPath, grant: Grant, stream: Stream, catalog: Catalog
     ) -> None:
         self._document = document
         self._place = place
@@ -127,7 +127,7 @@ class _Look:
         self._leaves = leaves_of(arrow_schema(stream.latest))
         self._items = {item.path: item for item in stream.items}
 
-    def _fault(self, code: str, key: Place, expected: str, field: str | None = None) -> Found:
+    def _fault(self, code: str, key: KeyPath, expected: str, field: str | None = None) -> Found:
         at = (*self._place, *key)
         return _found(self._document, code, at, expected, dotted(at) if field is None else field)
 
@@ -142,7 +142,7 @@ class _Look:
         for index, where in enumerate(self._grant.where):
             yield from self._condition(("where", index), where.condition)
 
-    def _condition(self, key: Place, condition: Condition) -> Iterator[Found]:
+    def _condition(self, key: KeyPath, condition: Condition) -> Iterator[Found]:
         path = condition.path
         leaf = next((leaf for leaf in self._leaves if leaf.path == path), None)
         if leaf is None or in_header(path):
@@ -157,7 +157,7 @@ class _Look:
         elif condition.comparison is not Comparison.IS_NULL:
             yield from self._comparison(key, condition, leaf)
 
-    def _comparison(self, key: Place, condition: Condition, leaf: Leaf) -> Iterator[Found]:
+    def _comparison(self, key: KeyPath, condition: Condition, leaf: Leaf) -> Iterator[Found]:
         kind, path = base_of(leaf.type), condition.path
         wanted = _PYTHON.get(kind)
         if wanted is None or any(type(value) is not wanted for value in condition.values):
@@ -287,10 +287,10 @@ def judged(path: str, known: Mapping[str, Sensitivity]) -> Sensitivity:
     return max(words, key=_STRICTNESS.index, default=Sensitivity.RESTRICTED)
 
 
-def dotted(place: Place) -> str:
+def dotted(place: KeyPath) -> str:
     """A place in a file, as a fault shows it."""
     return ".".join(str(part) for part in place)
 
 
-def _found(document: Document, code: str, place: Place, expected: str, field: str) -> Found:
+def _found(document: Document, code: str, place: KeyPath, expected: str, field: str) -> Found:
     return place, document.fault(code, place, expected, field=field)

@@ -12,7 +12,7 @@ from bus.catalog import Catalog
 from bus.errors import BusError, NotEntitled
 from bus.model import OF_THE_FILES, Edition
 from bus.policy.grants import Subscription
-from bus.policy.subscriptions import Reading, read_subscription
+from bus.policy.subscriptions import SubscriptionReport, read_subscription
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class InForce:
 
 
 def in_force(
-    system: str, files: Reading, said: Edition | BusError | None, catalog: Catalog
+    system: str, files: SubscriptionReport, said: Edition | BusError | None, catalog: Catalog
 ) -> InForce:
     """What is in force of *system*.
 
@@ -44,14 +44,14 @@ def in_force(
     """
     if isinstance(said, BusError):
         return InForce(None, OF_THE_FILES, ((None, said),))
-    edition, reading = OF_THE_FILES, files
+    edition, report = OF_THE_FILES, files
     if said is not None:
         edition = said.sequence
-        reading = read_subscription(system, said.text.encode(), catalog)
+        report = read_subscription(system, said.text.encode(), catalog)
     refused: list[tuple[str | None, BusError]] = [
-        (refusal.stream, refusal.error) for refusal in reading.refusals if refusal.system == system
+        (refusal.stream, refusal.error) for refusal in report.refusals if refusal.system == system
     ]
-    found = reading.subscriptions.get(system)
+    found = report.subscriptions.get(system)
     if found is None and not any(stream is None for stream, _ in refused):
         missing = NotEntitled("there is no subscription of this system", system=system)
         refused.append((None, missing))

@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bus.catalog.documents import Document, Place, parse
+from bus.catalog.documents import Document, KeyPath, parse
 from bus.catalog.load import SYSTEMS, Catalog
 from bus.errors import FilesRefused
 from bus.model import Fault
@@ -49,7 +49,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class SubscriptionReport:
     """What files grant, and what of them is refused."""
 
     subscriptions: Mapping[str, Subscription]  # by system, alphabetically; good grants alone
@@ -76,13 +76,13 @@ def load_subscriptions(
     Raises:
         FilesRefused: Files have faults; ``faults`` holds all of them.
     """
-    reading = read_subscriptions(catalog, folder, today=today)
-    if reading.errors:
+    report = read_subscriptions(catalog, folder, today=today)
+    if report.errors:
         raise FilesRefused(
             "the subscriptions have faults",
-            faults=reading.errors, count=len(reading.errors), folder=folder,
+            faults=report.errors, count=len(report.errors), folder=folder,
         )  # fmt: skip
-    return reading.subscriptions
+    return report.subscriptions
 
 
 def check_subscriptions(
@@ -94,17 +94,21 @@ def check_subscriptions(
 
 def read_subscriptions(
     catalog: Catalog, folder: Path | None = None, *, today: date | None = None
-) -> Reading:
+) -> SubscriptionReport:
     """What the files in a folder grant, and what of them is refused; arguments as above."""
     folder = (catalog.folder if folder is None else folder) / FOLDER
     files = sorted(folder.glob("*.yaml"))
     if not files:
         expected = "a folder with one .yaml file per system"
-        return Reading({}, (), (Fault(code="no-files", expected=expected, file=str(folder)),))
+        return SubscriptionReport(
+            {}, (), (Fault(code="no-files", expected=expected, file=str(folder)),)
+        )
     return read_files(files, catalog, today=today)
 
 
-def read_files(files: Iterable[Path], catalog: Catalog, *, today: date | None = None) -> Reading:
+def read_files(
+    files: Iterable[Path], catalog: Catalog, *, today: date | None = None
+) -> SubscriptionReport:
     """As :func:`read_subscriptions`, of these files."""
     return joined(
         read_subscription(file.stem, _bytes(file), catalog, today=today) for file in files
@@ -113,7 +117,7 @@ def read_files(files: Iterable[Path], catalog: Catalog, *, today: date | None = 
 
 def read_subscription(
     name: str, data: bytes | None, catalog: Catalog, *, today: date | None = None
-) -> Reading:
+) -> SubscriptionReport:
     """What one file grants that is called *name* (without its ending), and what is refused of it.
 
     Args:
@@ -144,19 +148,19 @@ def read_subscription(
         good = _good(subscription, found)
         found += unprotected(document, good.streams, catalog)
         subscription = _good(good, found)
-    return _reading(name, subscription, found)
+    return _report(name, subscription, found)
 
 
-def joined(readings: Iterable[Reading]) -> Reading:
-    """Several readings as one; each is of another system, since a file is called like its own."""
+def joined(reports: Iterable[SubscriptionReport]) -> SubscriptionReport:
+    """Several reports as one; each is of another system, since a file is called like its own."""
     subscriptions: dict[str, Subscription] = {}
     refusals: list[Refusal] = []
     faults: list[Fault] = []
-    for reading in readings:
-        subscriptions.update(reading.subscriptions)
-        refusals += reading.refusals
-        faults += reading.faults
-    return Reading(dict(sorted(subscriptions.items())), tuple(refusals), tuple(faults))
+    for report in reports:
+        subscriptions.update(report.subscriptions)
+        refusals += report.refusals
+        faults += report.faults
+    return SubscriptionReport(dict(sorted(subscriptions.items())), tuple(refusals), tuple(faults))
 
 
 def _bytes(file: Path) -> bytes | None:
@@ -242,7 +246,7 @@ _BLANK: dict[str, Any] = {
 
 def _shape(document: Document, error: ValidationError) -> list[Found]:
     """Faults of form, found by the model; never with the value that was there."""
-    found: dict[tuple[Place, str], Fault] = {}
+    found: dict[tuple[KeyPath, str], Fault] = {}
     for each in error.errors(include_input=False, include_url=False, include_context=False):
         place = _in_file(document.value, each["loc"])
         code = {"missing": "missing", "extra_forbidden": "unknown-key"}.get(each["type"], "form")
@@ -262,7 +266,7 @@ def _shape(document: Document, error: ValidationError) -> list[Found]:
     ]
 
 
-def _in_file(value: Any, location: Sequence[str | int]) -> Place:
+def _in_file(value: Any, location: Sequence[str | int]) -> KeyPath:
     """*location* without what the model alone knows: members of unions, keys of mappings."""
     place: list[str | int] = []
     for index, part in enumerate(location):
@@ -277,7 +281,7 @@ def _in_file(value: Any, location: Sequence[str | int]) -> Place:
     return tuple(place)
 
 
-def _stream_of(place: Place) -> str | None:
+def _stream_of(place: KeyPath) -> str | None:
     """The stream that a fault at *place* takes out; None if it takes out the system."""
     return str(place[1]) if len(place) > 1 and place[0] == "streams" else None
 
@@ -289,7 +293,9 @@ def _good(subscription: Subscription, found: Sequence[Found]) -> Subscription:
     return subscription.model_copy(update={"streams": rest})
 
 
-def _reading(name: str, subscription: Subscription | None, found: Sequence[Found]) -> Reading:
+def _report(
+    name: str, subscription: Subscription | None, found: Sequence[Found]
+) -> SubscriptionReport:
     faults = sorted((fault for _, fault in found), key=lambda fault: fault.line or 0)
     refused: dict[str | None, list[Fault]] = defaultdict(list)
     for place, fault in found:
@@ -298,9 +304,9 @@ def _reading(name: str, subscription: Subscription | None, found: Sequence[Found
     if None in refused or subscription is None:
         return _nothing(name, faults)
     refusals = [Refusal(name, stream, tuple(each)) for stream, each in refused.items()]
-    return Reading({subscription.system: subscription}, tuple(refusals), tuple(faults))
+    return SubscriptionReport({subscription.system: subscription}, tuple(refusals), tuple(faults))
 
 
-def _nothing(name: str, faults: Sequence[Fault]) -> Reading:
+def _nothing(name: str, faults: Sequence[Fault]) -> SubscriptionReport:
     errors = tuple(fault for fault in faults if fault.is_error)
-    return Reading({}, (Refusal(name, None, errors),), tuple(faults))
+    return SubscriptionReport({}, (Refusal(name, None, errors),), tuple(faults))

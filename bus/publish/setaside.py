@@ -12,7 +12,7 @@ from typing import Any
 
 from bus.broker.port import Broker
 from bus.catalog import Catalog
-from bus.catalog.reading import read_what_can_be
+from bus.catalog.decoding import read_what_can_be
 from bus.catalog.registry import SchemaIds
 from bus.catalog.wire import Reader
 from bus.errors import SchemaMismatch

@@ -19,7 +19,7 @@ from datetime import timedelta
 
 from bus.broker.port import Broker, Consumer, Fetched, TopicPartition
 from bus.catalog import Catalog
-from bus.catalog.reading import read_what_can_be
+from bus.catalog.decoding import read_what_can_be
 from bus.catalog.registry import SchemaIds
 from bus.catalog.wire import Reader
 from bus.errors import ConfigurationError, SchemaMismatch

@@ -26,7 +26,7 @@ import structlog
 
 from bus.backoff import BackOff
 from bus.broker import TopicPartition
-from bus.catalog.reading import Reads
+from bus.catalog.decoding import BatchReader
 from bus.connect import Fresh, Held, Sink, Stages, Swapped, Transactional
 from bus.control.parked import SetAside
 from bus.deliver.kit import Kit
@@ -95,7 +95,7 @@ class Rebuild:
         view: View,
         topic: str,
         *,
-        reader: Reads,
+        reader: BatchReader,
         sink: Sink,
         shared: Shared,
         progress: Progress = lambda *_: None,

@@ -15,7 +15,7 @@ from bus.catalog.examples import read_examples
 from bus.catalog.plain import from_json, to_json
 from bus.catalog.readers import disagreements, older
 from bus.catalog.single import decode_one, encode_one, fingerprint_of
-from bus.catalog.thirdreader import read_one
+from bus.catalog.third_reader import read_one
 from bus.model import SchemaVersion
 from tests.unit.catalog.strategies import schemas, values_of
 

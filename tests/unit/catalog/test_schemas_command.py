@@ -93,7 +93,7 @@ def test_check_judges_examples(folder: Path, edit: Edit, monkeypatch: pytest.Mon
 
 def test_check_without_the_third_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where avro-python3 is not installed, it says so and checks the rest."""
-    monkeypatch.setitem(sys.modules, "bus.catalog.thirdreader", None)
+    monkeypatch.setitem(sys.modules, "bus.catalog.third_reader", None)
 
     result = run("check")
 

@@ -9,7 +9,7 @@ import yaml
 
 from bus.model import Mode
 from bus.policy import compile_view
-from bus.policy.subscriptions import Reading, read_subscription
+from bus.policy.subscriptions import SubscriptionReport, read_subscription
 from tests.support.changes import by_cases, case
 from tests.support.lanes import CATALOG, TODAY, Town, hosted
 from tests.support.policies import Grants, text_of
@@ -21,9 +21,9 @@ SPRING, SUMMER = date(2025, 5, 1), date(2025, 6, 10)
 
 def read(text: str) -> Any:
     """The subscription of a text, which has no fault."""
-    reading: Reading = read_subscription(SYSTEM, text.encode(), CATALOG, today=TODAY)
-    assert reading.errors == ()
-    return reading.subscriptions[SYSTEM]
+    report: SubscriptionReport = read_subscription(SYSTEM, text.encode(), CATALOG, today=TODAY)
+    assert report.errors == ()
+    return report.subscriptions[SYSTEM]
 
 
 def of_ends_alone(streams: Grants) -> None:

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus.catalog.reading import read_to_the_stop, read_what_can_be
+from bus.catalog.decoding import read_to_the_stop, read_what_can_be
 from bus.deliver.reading import MOST_BATCHES_REMEMBERED, MOST_EVENTS_REMEMBERED, Remembering
 from bus.errors import EventInvalid, RegistryUnavailable, SchemaMismatch
 
 
 class Plain:
-    """Reads numbers; one that is none is invalid."""
+    """BatchReader numbers; one that is none is invalid."""
 
     def __init__(self) -> None:
         self.reads: list[int] = []

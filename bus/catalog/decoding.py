@@ -12,14 +12,14 @@ from bus.errors import BusError, Reaction
 from bus.halving import spans
 
 
-class Reads(Protocol):
+class BatchReader(Protocol):
     """What :class:`bus.catalog.wire.Reader` does."""
 
     async def read(self, values: Sequence[bytes]) -> pa.RecordBatch: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Readable:
+class DecodedBatch:
     """What could be decoded, and what could not and why."""
 
     records: pa.RecordBatch | None  # one row per index of ``good``; None if there is none
@@ -30,12 +30,12 @@ class Readable:
 
 
 async def read_what_can_be(
-    reader: Reads, values: Sequence[bytes], *, refuse: tuple[type[BusError], ...] = ()
-) -> Readable:
+    reader: BatchReader, values: Sequence[bytes], *, refuse: tuple[type[BusError], ...] = ()
+) -> DecodedBatch:
     """Decode *values*; those that break their contract are told apart from the rest.
 
     Args:
-        reader: Reads them, or fails as a whole.
+        reader: BatchReader them, or fails as a whole.
         values: Framed values, no erasures.
         refuse: Errors that count as an event's own, though elsewhere they stop.
 
@@ -49,15 +49,15 @@ async def read_what_can_be(
 
 
 async def read_to_the_stop(
-    reader: Reads, values: Sequence[bytes], *, refuse: tuple[type[BusError], ...] = ()
-) -> Readable:
+    reader: BatchReader, values: Sequence[bytes], *, refuse: tuple[type[BusError], ...] = ()
+) -> DecodedBatch:
     """As :func:`read_what_can_be`; an event on which somebody must look is a value, too.
 
     Raises:
         BusError: Something outside does not answer.
     """
     if not values:
-        return Readable(None, [], [])
+        return DecodedBatch(None, [], [])
     batches: list[pa.RecordBatch] = []
     good: list[int] = []
     refused: list[tuple[int, BusError]] = []
@@ -71,11 +71,11 @@ async def read_to_the_stop(
             if halves.halve(span):
                 continue
             if error.reaction is not Reaction.PARK and not isinstance(error, refuse):
-                return Readable(None, [], [], (span.start, error))
+                return DecodedBatch(None, [], [], (span.start, error))
             refused.append((span.start, error))
         else:
             good.extend(span)
     if len(batches) > 1:
         table = pa.Table.from_batches(batches).combine_chunks()
-        return Readable(table.to_batches()[0], good, refused)
-    return Readable(batches[0] if batches else None, good, refused)
+        return DecodedBatch(table.to_batches()[0], good, refused)
+    return DecodedBatch(batches[0] if batches else None, good, refused)
