@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import queue
+import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -120,6 +121,11 @@ def _in_turn(chosen: Sequence[Mutant], trees: Sequence[Tree], green: set[str]) -
         yield judged
 
 
+def _ended(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
     os.umask(0o077)
+    signal.signal(signal.SIGTERM, _ended)  # what runs in the copies ends as well
     sys.exit(main())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -11,14 +10,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.mutants.mutant import Mutant
 from tests.mutants.outcomes import VARIABLE, without_case
-
-CODE = ("bus", "connectors", "tests")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +41,22 @@ class Tree:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._tried = 0
+        self._running: subprocess.Popen[str] | None = None
 
     @contextmanager
     def without(self, mutant: Mutant) -> Iterator[None]:
         """With one piece taken out."""
         file = self.folder / mutant.file
-        whole = file.read_text(encoding="utf-8")
+        whole, stamped = file.read_text(encoding="utf-8"), file.stat().st_mtime_ns
         file.write_text(whole.replace(mutant.old, mutant.new), encoding="utf-8")
-        self._forget(file)
+        self._tried += 1  # what is compiled is known by its time, in seconds
+        os.utime(file, ns=(stamped, stamped + self._tried * 1_000_000_000))
         try:
             yield
         finally:
             file.write_text(whole, encoding="utf-8")
-            self._forget(file)
+            os.utime(file, ns=(stamped, stamped))
 
     def run(self, tests: Sequence[str], seconds: float) -> tuple[list[Outcome], str]:
         """Run tests; how each case ended, and what pytest printed.
@@ -75,15 +75,22 @@ class Tree:
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             start_new_session=True,
         )  # fmt: skip
+        self._running = process
         try:
             printed, _ = process.communicate(timeout=seconds + 30)
-        except BaseException as error:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-            if isinstance(error, subprocess.TimeoutExpired):
-                raise TooLong from None
-            raise
+        except subprocess.TimeoutExpired:
+            raise TooLong from None
+        finally:
+            self.stop()
         return [Outcome(**json.loads(line)) for line in lines.read_text().splitlines()], printed
+
+    def stop(self) -> None:
+        """End what runs in it, whoever waits for that."""
+        process, self._running = self._running, None
+        if process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
     def imports_itself(self) -> bool:
         """Whether ``import bus`` in the copy finds the copy."""
@@ -97,14 +104,8 @@ class Tree:
     def _environment(self, lines: Path) -> dict[str, str]:
         return os.environ | {
             "PYTHONPATH": str(self.folder),
-            "PYTHONDONTWRITEBYTECODE": "1",  # what is compiled with a piece taken out is not kept
             VARIABLE: str(lines),
         }
-
-    @staticmethod
-    def _forget(file: Path) -> None:
-        if file.suffix == ".py":
-            Path(importlib.util.cache_from_source(file)).unlink(missing_ok=True)
 
 
 @contextmanager
@@ -120,11 +121,11 @@ def copied(source: Path) -> Iterator[Tree]:
             if each and (source / each).is_file():
                 (folder / each).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(source / each, folder / each)
-        subprocess.run(
-            [sys.executable, "-m", "compileall", "-q", *(c for c in CODE if (folder / c).exists())],
-            cwd=folder, check=False, stdout=subprocess.DEVNULL,
-        )  # fmt: skip
-        yield Tree(folder)
+        tree = Tree(folder)
+        try:
+            yield tree
+        finally:
+            tree.stop()
 
 
 def of_test(outcomes: Sequence[Outcome], test: str) -> list[Outcome]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -262,3 +263,12 @@ def test_an_outbox_with_a_word_too_many_is_refused(home: Path) -> None:
         load({"RENKEI_HOME": str(home), "RENKEI_OUTBOXES": said})
 
     assert "tr0ub4dor" not in str(refused.value)
+
+
+def test_refused_changes_have_an_end(home: Path) -> None:
+    """Unless a site says otherwise: what nobody settles holds a person's data for ever."""
+    assert load({"RENKEI_HOME": str(home)}).refused_keep == timedelta(days=30)
+
+    file = private(home / "settings.yaml", "refused_keep: null\n")
+    kept = load({"RENKEI_HOME": str(home), "RENKEI_SETTINGS": str(file)}).refused_keep
+    assert kept is None

@@ -228,3 +228,28 @@ async def test_a_former_outbox_of_another_login_is_not_taken_over(
     with psycopg.connect(database, autocommit=True) as admin:  # an administrator who knows better
         admin.execute(f'REASSIGN OWNED BY "{urlsplit(hostile).username}" TO CURRENT_USER')
     await install(SYSTEM, database)
+
+
+MADE_SINCE = {
+    "its owner may log in": 'ALTER SCHEMA renkei OWNER TO "{role}"',
+    "a table has another owner": 'ALTER TABLE renkei.outbox OWNER TO "{role}"',
+    "a table is no plain one": "ALTER TABLE renkei.outbox ENABLE ROW LEVEL SECURITY",
+    "a table has a trigger": HIDDEN["a trigger"],
+    "a table has children": HIDDEN["a child"],
+}
+
+
+@pytest.mark.parametrize("wrong", MADE_SINCE)
+async def test_a_relay_works_on_no_outbox_that_can_do_more(
+    outbox: Outbox, hostile: str, wrong: str
+) -> None:
+    """What was made of it since it was installed is looked for whenever a relay begins."""
+    role = str(urlsplit(hostile).username)
+    outbox.publish(change("1", 1))
+    as_role(outbox.uri, MADE_SINCE[wrong].replace("{role}", role))
+
+    with pytest.raises(ConfigurationError, match=wrong):
+        await outbox.relay().run()
+
+    assert outbox.sent() == []
+    assert outbox.pending() == 1

@@ -1,5 +1,12 @@
 """The table: one entry for each piece without which a promise would not hold."""
 
-from tests.mutants.table import covered
+from tests.mutants.table import beliefs, covered, lines, outboxes, stores, told
 
-MUTANTS = covered.MUTANTS
+MUTANTS = (
+    covered.MUTANTS
+    + outboxes.MUTANTS
+    + beliefs.MUTANTS
+    + stores.MUTANTS
+    + lines.MUTANTS
+    + told.MUTANTS
+)

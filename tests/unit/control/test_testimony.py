@@ -7,11 +7,13 @@ from dataclasses import replace
 import pytest
 
 from bus.deliver.state import LaneStatus
-from bus.errors import PositionForged
+from bus.errors import PositionForged, SinkUnavailable
+from bus.model import Applied, Delivery
 from bus.sealing import Proofs
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 from tests.support.keys import Pocket
 from tests.support.lanes import Town, hosted
+from tests.unit.deliver.conftest import WatchedSink
 
 ONE, TWO = "000000000000001", "000000000000002"
 LANE = ("resident", 0)
@@ -152,6 +154,46 @@ async def test_what_was_stored_before_there_were_proofs_is_believed_by_the_log(
     proof = store.checkpoints[LANE].proof
     assert proof is not None
     assert proof.startswith("town:" if proofs is None else "another:")
+
+
+async def test_a_receipt_that_somebody_else_put_into_the_log_proves_nothing(
+    town: Town, sinks, store
+) -> None:
+    """Who owns a store and can write to Kafka makes the two agree, and has not the key."""
+    await three_events(town, sinks)
+    held = store.checkpoints[LANE]
+    forged = replace(held, receipt=replace(held.receipt, rows=999), proof=None)
+    store.checkpoints[LANE] = forged
+    said = {**town.read_all("receipt")[-1], "rows": 999, "chain": forged.receipt.chain}
+    (value,) = town.encoded("receipt", [said])
+    await town.append("receipt", "nobody", value)
+
+    assert await opened(town, sinks) == PositionForged.code
+
+
+async def test_what_a_store_says_after_an_answer_was_lost_is_held_against_its_proof(
+    town: Town, store
+) -> None:
+    """It has the receipt that it was given, and says that it stands elsewhere."""
+
+    class Edited(WatchedSink):
+        """Its owner is quick."""
+
+        async def apply(self, batch: Delivery) -> Applied:
+            try:
+                return await super().apply(batch)
+            except SinkUnavailable:
+                held = store.checkpoints[LANE]
+                edited = replace(held.position, last_event_id=None)
+                store.checkpoints[LANE] = replace(held, position=edited)
+                raise
+
+    store.is_unheard = True
+    await town.publish("resident", ONE, 1)
+    async with hosted(town, {"child_allowance": lambda _: Edited(store)}) as bus:
+        stopped = await bus.stopped()
+
+    assert stopped.code == PositionForged.code
 
 
 async def test_a_receipt_of_long_ago_is_found(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus.publish.identity import event_id_of, is_uuid7, new_change_id
+from bus.publish.identity import change_id_from, event_id_of, is_uuid7, new_change_id
 
 AT = datetime(2026, 4, 1, 9, 30, tzinfo=UTC)
 
@@ -80,3 +80,13 @@ def test_other_forms_are_no_ids(text: str) -> None:
     assert not is_uuid7(text)
     with pytest.raises(ValueError, match="UUIDv7"):
         event_id_of(text, 0)
+
+
+def test_an_id_that_is_made_hangs_on_the_sites_key() -> None:
+    """Who has the ledger and not the key cannot try out which change an id was made of."""
+    at, content = datetime(2026, 11, 20, tzinfo=UTC), b'{"records": []}'
+    made = change_id_from(content, at, bytes(32))
+
+    assert made == change_id_from(content, at, bytes(32))
+    assert made != change_id_from(content, at, bytes([1]) * 32)
+    assert is_uuid7(made)
