@@ -2,7 +2,6 @@
 
 from tests.mutants.mutant import Mutant
 
-
 MUTANTS = (
     Mutant(
         name="an-idle-lane-looks-at-its-store",
