@@ -22,11 +22,11 @@ def trusting(ca: Path | None) -> ssl.SSLContext:
     Raises:
         OSError, ValueError: The file cannot be used.
     """
+    context: ssl.SSLContext
     if ca is None:
-        context: ssl.SSLContext = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.minimum_version = FLOOR
-        return context
-    context = ssl.create_default_context(cafile=ca)
+        context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    else:
+        context = ssl.create_default_context(cafile=ca)
     if context.minimum_version < FLOOR:  # also where it is "whatever there is", as on Debian
         context.minimum_version = FLOOR
     return context

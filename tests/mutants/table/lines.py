@@ -81,15 +81,6 @@ MUTANTS = (
         tests=("tests/unit/test_tls.py::test_there_is_a_floor_whatever_python_runs",),
     ),
     Mutant(
-        name="a-floor-of-tls-by-the-machines-authorities",
-        promise="TLS older than 1.2 is not spoken where the machine's authorities count.",
-        where="SECURITY.md What the bus promises",
-        file="bus/tls.py",
-        old="        context.minimum_version = FLOOR\n        return context\n",
-        new="        return context\n",
-        tests=("tests/unit/test_tls.py::test_there_is_a_floor_whatever_python_runs",),
-    ),
-    Mutant(
         name="only-the-named-authority",
         promise="Where an authority is named, no other is trusted.",
         where="SECURITY.md What the bus promises",
