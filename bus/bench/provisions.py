@@ -26,7 +26,7 @@ from bus.errors import ConfigurationError
 from bus.ledger import Ledger
 from bus.ledger.provision_queries import Mark, ProvisionQueries
 from bus.ledger.statements import events_table
-from bus.ledger.store import prepare
+from bus.ledger.store import connected, prepare
 from bus.ledger.subjects import persons_streams
 from bus.operate.provisions import period
 
@@ -125,7 +125,7 @@ async def make(
     """Fill an empty ledger; indexes come last, for they are cheaper then."""
     streams = [s.name for s in catalog.streams.values() if not s.is_internal]
     derived = persons_streams(catalog.streams.values()).derived
-    await prepare(uri, streams)
+    await prepare(connected(uri), streams)
     each = events // len(streams) // PARTITIONS
     about = {
         "municipality": MUNICIPALITY,
@@ -142,7 +142,7 @@ async def make(
     }
     await asyncio.to_thread(_fill, uri, streams, derived, about, step)
     step("indexes")
-    await prepare(uri, streams)
+    await prepare(connected(uri), streams)
     with psycopg.connect(uri, autocommit=True) as connection:
         connection.execute("VACUUM (ANALYZE)")
 

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-import bus
-from bus import app as composition
 from bus.cli.asking import ask
 from bus.cli.local import stack_here
 from bus.cli.output import Json, out, show_json
-from bus.cli.times import shown
-from bus.operate import running
 from bus.operate.session import ANSWER_WITHIN
-from bus.settings import Settings
 
 if TYPE_CHECKING:  # needs the packages of renkei[local]
-    from bus.local.checkup import Finding
+    from bus.operate.examining import Finding
 
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
@@ -38,13 +31,9 @@ def doctor(as_json: Json = False) -> None:
     Status 1 if one fails: also if somebody who should run does not.
     """
     stack = stack_here()
-    from bus.local.checkup import Outside, Verdict, examine
+    from bus.operate import examining
 
-    outside = Outside(
-        lock=Path(bus.__file__).parents[1] / "requirements" / "lock.txt",
-        settings=composition.settings(),
-    )
-    findings = [*examine(stack, outside), *_running(outside.settings)]
+    findings = ask(lambda session: examining.examined(session, stack), ANSWER_WITHIN)
     if as_json:
         show_json(
             [
@@ -54,34 +43,8 @@ def doctor(as_json: Json = False) -> None:
         )
     else:
         out().print(_table(findings))
-    if any(finding.verdict is Verdict.FAIL for finding in findings):
+    if examining.is_ill(findings):
         raise typer.Exit(1)
-
-
-def _running(settings: Settings) -> Iterator[Finding]:
-    """Who delivers, sends and watches, and who should and does not."""
-    from bus.local.checkup import Finding, Verdict
-
-    if settings.kafka is None or not (settings.systems or settings.outboxes or settings.sources):
-        return
-    found = ask(running.all_duties, ANSWER_WITHIN)
-    for command in dict.fromkeys(duty.command for duty in found):
-        mine = [duty for duty in found if duty.command == command]
-        wrong = [str(duty) for duty in mine if not duty.is_done]
-        name = command.partition(" ")[0]
-        if wrong:
-            says = brief(wrong)
-            yield Finding(name, Verdict.FAIL, says, f"renkei {command}, and see its log")
-        else:
-            runners = sorted({runner for duty in mine for runner in duty.runners})
-            where = ", ".join(f"{r} since {shown(r.since)}" for r in runners)
-            yield Finding(name, Verdict.OK, f"{len(mine)} of {len(mine)}, by {where or 'others'}")
-
-
-def brief(wrong: list[str], most: int = 3) -> str:
-    """The first few of what is wrong, and how many more."""
-    more = len(wrong) - most
-    return "; ".join(wrong[:most]) + (f"; and {more} more" if more > 0 else "")
 
 
 def _table(findings: list[Finding]) -> Table:

@@ -30,7 +30,7 @@ from bus.ledger.meanings import disagreement
 from bus.ledger.proved import Proved
 from bus.ledger.provision_queries import VIEW_COLUMNS, recorded_view
 from bus.ledger.statements import events_table
-from bus.ledger.store import TABLE_PREFIX, connected
+from bus.ledger.store import TABLE_PREFIX, Lent
 from bus.log.partition import Log, opened
 from bus.model import Receipt, Stream, View
 from bus.model.custody import CustodyAct
@@ -174,7 +174,7 @@ class Audit:
     """One reading of one ledger.
 
     Args:
-        uri: The ledger's database.
+        lent: The ledger's database.
         choice: What of it.
         step: Told how far it is.
         ring: The keys that prove receipts.
@@ -182,9 +182,9 @@ class Audit:
     """
 
     def __init__(
-        self, uri: str, choice: Choice, step: Step, ring: KeyRing, taken_before: datetime
+        self, lent: Lent, choice: Choice, step: Step, ring: KeyRing, taken_before: datetime
     ) -> None:
-        self._uri = uri
+        self._lent = lent
         self._ring = ring
         self._taken_before = taken_before
         self._choice = choice
@@ -212,7 +212,7 @@ class Audit:
             StoreUnavailable: The database does not answer.
             BrokerUnavailable: The broker does not answer.
         """
-        async with _snapshot(self._uri) as connection:
+        async with _snapshot(self._lent) as connection:
             pruned = await self._pruned(connection)
             left = await marks(connection)
             self._verdict.wrong_marks = tuple(wrong_marks(left, None, self._taken_before))
@@ -521,14 +521,14 @@ class _Ahead:
             self._row = None
 
 
-async def anchor_of(uri: str, at: datetime) -> Anchor:
+async def anchor_of(lent: Lent, at: datetime) -> Anchor:
     """Where every chain of a ledger ends now.
 
     Raises:
         ConfigurationError: There is no ledger in this database.
         StoreUnavailable: The database does not answer.
     """
-    async with _snapshot(uri) as connection:
+    async with _snapshot(lent) as connection:
         return Anchor.of([Head(*row) for row in await _all(connection, _ENDS, {})], at)
 
 
@@ -564,9 +564,9 @@ async def _all(
 
 
 @asynccontextmanager
-async def _snapshot(uri: str) -> AsyncIterator[_Connection]:
+async def _snapshot(lent: Lent) -> AsyncIterator[_Connection]:
     """One view of the ledger as it is now, whatever is written meanwhile."""
-    async with connected(uri) as connection:
+    async with lent as connection:
         await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
         await connection.set_read_only(True)
         async with connection.transaction():

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from bus.connect import Capabilities, Sink, Transactional
 from bus.errors import ConfigurationError, Unready
-from bus.ledger.store import prepare
+from bus.ledger.store import connected, prepare
 from bus.model import Applied, Checkpoint, Delivery, Mark, View
 
 
@@ -30,7 +30,7 @@ class LedgerFeed:
         """Make the tables, unless that was done."""
         async with self._preparing:
             if not self._is_ready:
-                await prepare(self._uri, self._streams)
+                await prepare(connected(self._uri), self._streams)
                 self._is_ready = True
 
     @contextmanager

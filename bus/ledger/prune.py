@@ -22,7 +22,7 @@ from psycopg import sql
 
 from bus.ledger import statements
 from bus.ledger.custody import Marks, marks
-from bus.ledger.store import connected
+from bus.ledger.store import Lent
 from bus.model.erasure import subject_digest
 
 _BOUNDS = """
@@ -177,7 +177,7 @@ Record = Callable[[Pruned, Marks], Awaitable[None]]
 
 
 async def prune(
-    uri: str,
+    lent: Lent,
     before: datetime,
     streams: Sequence[str],
     *,
@@ -189,7 +189,7 @@ async def prune(
     """Take what is older than *before*.
 
     Args:
-        uri: The ledger's database.
+        lent: The ledger's database.
         before: What was applied, or said, at this time or later stays.
         streams: The streams whose events the ledger keeps; not the internal ones.
         is_dry: Count it, and leave it.
@@ -205,7 +205,7 @@ async def prune(
     """
     done = Pruned(before)
     about = {"before": before}
-    async with connected(uri) as connection:
+    async with lent as connection:
         await connection.execute(statements.LOCK)
         await insist(await marks(connection))
         await connection.execute(_BOUNDS, about)

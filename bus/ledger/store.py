@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 import psycopg
 from psycopg import sql
@@ -20,6 +20,10 @@ from bus.model import Edition, Operation, OperationState
 SCHEMA = "ledger"
 TABLE_PREFIX = "event_"
 """The options of the connector that feeds the ledger: where it writes."""
+
+Lent: TypeAlias = AbstractAsyncContextManager[psycopg.AsyncConnection[tuple[Any, ...]]]
+"""A connection for one piece of work: one of its own (:func:`connected`), or the one by which
+questions are asked (:meth:`Ledger.lent`). What is done is committed at the end."""
 
 _WHOSE = "the ledger's database"
 _CONNECT_TIMEOUT = 10
@@ -41,13 +45,13 @@ class OpenExceptions:
     since: datetime  # when the oldest of them was
 
 
-async def prepare(uri: str, streams: Sequence[str]) -> None:
+async def prepare(lent: Lent, streams: Sequence[str]) -> None:
     """Make the ledger's tables, indexes, views and functions; safe to repeat, and twice at once.
 
     To be done before the connector opens its sinks, so that offsets are kept as ranges.
 
     Args:
-        uri: The ledger's database.
+        lent: The ledger's database.
         streams: The streams whose events it keeps; not the internal ones.
 
     Raises:
@@ -55,7 +59,7 @@ async def prepare(uri: str, streams: Sequence[str]) -> None:
         Unready: The database is not there, or the role may not.
         StoreUnavailable: The database does not answer.
     """
-    async with connected(uri) as connection, connection.transaction():
+    async with lent as connection, connection.transaction():
         await connection.execute(statements.LOCK)
         await connection.execute(statements.MAKE_SCHEMA)
         for stream in sorted(streams):
@@ -192,13 +196,37 @@ class Ledger:
             StoreUnavailable: The database does not answer.
         """
         with translated(self._uri):
-            if self._connection is None or self._connection.closed:
-                insist_on_safety(self._uri, _WHOSE)
-                self._connection = await psycopg.AsyncConnection.connect(
-                    self._uri, autocommit=True, connect_timeout=_CONNECT_TIMEOUT
-                )
-            cursor = await self._connection.execute(question, about)
+            cursor = await (await self._opened()).execute(question, about)
             return await cursor.fetchall()
+
+    @asynccontextmanager
+    async def lent(self) -> AsyncIterator[psycopg.AsyncConnection[tuple[Any, ...]]]:
+        """The connection, in a transaction, for one piece of work; nothing is asked meanwhile.
+
+        Raises:
+            ConfigurationError: There is no ledger in this database.
+            StoreUnavailable: The database does not answer.
+        """
+        with translated(self._uri):
+            connection = await self._opened()
+            await connection.set_autocommit(False)
+            try:
+                yield connection
+                await connection.commit()
+            finally:
+                if not connection.closed:
+                    await connection.rollback()
+                    await connection.set_isolation_level(None)
+                    await connection.set_read_only(None)
+                    await connection.set_autocommit(True)
+
+    async def _opened(self) -> psycopg.AsyncConnection[tuple[Any, ...]]:
+        if self._connection is None or self._connection.closed:
+            insist_on_safety(self._uri, _WHOSE)
+            self._connection = await psycopg.AsyncConnection.connect(
+                self._uri, autocommit=True, connect_timeout=_CONNECT_TIMEOUT
+            )
+        return self._connection
 
 
 def _operation(row: Sequence[Any]) -> Operation:

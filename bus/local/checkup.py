@@ -10,7 +10,7 @@ import platform
 import re
 import shutil
 import sys
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -51,7 +51,12 @@ CLOCK_SECONDS = 60.0
 ANSWER_SECONDS = 3.0
 NO_KEYS = "none are named"
 START = "renkei local up, or start it where it is"
+_LEDGER = "the ledger"
 LIBRARIES = ("aiokafka", "pyarrow", "pyruhvro", "psycopg", "pydantic")
+
+
+Answers = Mapping[str, timedelta | str]
+"""What each database says, by whose it is: how far its clock is before ours, or what is wrong."""
 
 
 class Verdict(StrEnum):
@@ -81,11 +86,14 @@ class Outside:
     settings: Settings = field(default_factory=Settings)
     now: datetime | None = None
     """The time, if not this machine's clock."""
+    kafka: Finding | None = None
+    """How Kafka was entered by whoever asks it more; None: it is entered here."""
 
 
 def examine(stack: LocalStack, outside: Outside) -> list[Finding]:
     """Look at everything."""
     status = stack.status()
+    answers = asyncio.run(_answers(outside.settings))
     return [
         *python(),
         *packages(outside.lock),
@@ -95,13 +103,13 @@ def examine(stack: LocalStack, outside: Outside) -> list[Finding]:
         *engine_ports(stack, status),
         *room(stack, status),
         *permissions(stack),
-        *kafka(outside.settings),
+        *([outside.kafka] if outside.kafka is not None else kafka(outside.settings)),
         *registry(outside.settings),
-        *databases(outside.settings),
+        *databases(outside.settings, answers),
         *lines(outside.settings),
         *keys(outside.settings),
         *proofs(outside.settings),
-        *clock(stack, outside),
+        *clock(stack, outside, answers),
     ]
 
 
@@ -248,21 +256,30 @@ def kafka(settings: Settings) -> Iterator[Finding]:
     yield _entered("kafka", settings.kafka, lambda place: _enter_kafka(settings, place))
 
 
+async def kafka_entered(settings: Settings, enter: Callable[[], Awaitable[object]]) -> Finding:
+    """The same, by what *enter* comes to."""
+
+    async def entered(place: str) -> Finding:
+        await enter()
+        return _in_kafka(settings, place)
+
+    return await _judged("kafka", settings.kafka, entered)
+
+
 def registry(settings: Settings) -> Iterator[Finding]:
     """Whether the schema registry does."""
     yield _entered("registry", settings.registry, lambda place: _enter_registry(settings, place))
 
 
-def databases(settings: Settings) -> Iterator[Finding]:
+def databases(settings: Settings, answers: Answers | None = None) -> Iterator[Finding]:
     """Whether every database that the settings name answers: the ledger's, each system's, each
     outbox's."""
     named = _databases(settings)
+    answers = asyncio.run(_answers(settings)) if answers is None else answers
     if not named:
         yield Finding("databases", Verdict.OK, "none is named")
         return
-    safe = {name: uri for name, uri in named.items() if _way(uri) is not Way.UNSAFE}
-    unsafe = [f"{name} (not asked: without verified TLS)" for name in named.keys() - safe.keys()]
-    silent = sorted([*asyncio.run(_silent(safe)), *unsafe])
+    silent = sorted(answer for answer in answers.values() if isinstance(answer, str))
     if silent:
         says = f"{len(silent)} of {len(named)} do not answer: {', '.join(silent)}"
         yield Finding("databases", Verdict.FAIL, says, START)
@@ -305,7 +322,7 @@ def _databases(settings: Settings) -> dict[str, str]:
         if isinstance(uri := connection.options.get("uri"), str):
             named[system] = SecretStr(uri)
     if settings.database is not None:
-        named["the ledger"] = settings.database
+        named[_LEDGER] = settings.database
     return {name: uri.get_secret_value() for name, uri in named.items()}
 
 
@@ -317,23 +334,29 @@ def _way(uri: str) -> Way:
         return Way.UNSAFE
 
 
-async def _silent(uris: Mapping[str, str]) -> list[str]:
-    """Whose database does not answer, and by which SQLSTATE, where it gave one."""
+async def _answers(settings: Settings) -> Answers:
+    """What each database says: how far its clock is before this machine's, or, where it does not
+    answer, whose it is, and by which SQLSTATE, where it gave one."""
 
-    async def ask(name: str, uri: str) -> str | None:
+    async def ask(name: str, uri: str) -> timedelta | str:
+        if _way(uri) is Way.UNSAFE:
+            return f"{name} (not asked: without verified TLS)"
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 connection = await psycopg.AsyncConnection.connect(uri)
                 async with connection:
-                    await connection.execute("SELECT 1")
+                    row = await (await connection.execute("SELECT clock_timestamp()")).fetchone()
         except TimeoutError:
             return name
         except psycopg.Error as error:
             return f"{name} ({error.sqlstate})" if error.sqlstate else name
-        return None
+        assert row is not None  # a SELECT without a table has one
+        told: datetime = row[0]
+        return told - datetime.now(UTC)
 
-    answers = await asyncio.gather(*(ask(name, uri) for name, uri in sorted(uris.items())))
-    return [name for name in answers if name is not None]
+    named = _databases(settings)
+    found = await asyncio.gather(*(ask(name, uri) for name, uri in named.items()))
+    return dict(zip(named, found, strict=True))
 
 
 def keys(settings: Settings) -> Iterator[Finding]:
@@ -389,10 +412,16 @@ def _keys(name: str, does: str, mend: str, make: Callable[[], Keys]) -> Finding:
 def _entered(
     name: str, place: str | None, enter: Callable[[str], Coroutine[Any, Any, Finding]]
 ) -> Finding:
+    return asyncio.run(_judged(name, place, enter))
+
+
+async def _judged(
+    name: str, place: str | None, enter: Callable[[str], Awaitable[Finding]]
+) -> Finding:
     if place is None:
         return Finding(name, Verdict.OK, "none is named")
     try:
-        return asyncio.run(enter(place))
+        return await enter(place)
     except SettingsRefused as error:
         says = "; ".join(str(fault) for fault in error.faults)
         return Finding(name, Verdict.FAIL, says, "renkei settings show")
@@ -407,6 +436,11 @@ async def _enter_kafka(settings: Settings, bootstrap: str) -> Finding:
     broker = KafkaBroker(bootstrap, security, patience=timedelta(seconds=ANSWER_SECONDS))
     await broker.start()
     await broker.close()
+    return _in_kafka(settings, bootstrap)
+
+
+def _in_kafka(settings: Settings, bootstrap: str) -> Finding:
+    security = kafka_security(settings)
     who = f" as {security.login.user}" if security.login else ""
     says = f"{bootstrap} by {security.protocol.value}{who}"
     return Finding("kafka", Verdict.OK, says)
@@ -418,13 +452,14 @@ async def _enter_registry(settings: Settings, url: str) -> Finding:
         return Finding("registry", Verdict.OK, there.shown)
 
 
-def clock(stack: LocalStack, outside: Outside) -> Iterator[Finding]:
+def clock(stack: LocalStack, outside: Outside, answers: Answers | None = None) -> Iterator[Finding]:
     """Whether this machine's clock agrees with whoever else tells the time.
 
     On one machine all share a clock; then only going back is seen, by what was written before.
     """
     now = outside.now or datetime.now(UTC)
-    told = dict(_times(stack, outside))
+    answers = asyncio.run(_answers(outside.settings)) if answers is None else answers
+    told = dict(_times(stack, outside, answers))
     off = {
         name: (now - then).total_seconds()
         for name, then in told.items()
@@ -441,21 +476,15 @@ def clock(stack: LocalStack, outside: Outside) -> Iterator[Finding]:
         yield Finding("clock", Verdict.OK, says)
 
 
-def _times(stack: LocalStack, outside: Outside) -> Iterator[tuple[str, datetime]]:
+def _times(stack: LocalStack, outside: Outside, answers: Answers) -> Iterator[tuple[str, datetime]]:
     files = [path for path in (stack.folder.run, stack.folder.logs) if path.is_dir()]
     written = [file.stat().st_mtime for folder in files for file in folder.iterdir()]
     if written:
         yield "files written before", datetime.fromtimestamp(max(written), UTC)
     settings = outside.settings
-    database = settings.database.get_secret_value() if settings.database else None
-    if database is not None and _way(database) is not Way.UNSAFE:
-        try:
-            with psycopg.connect(database, connect_timeout=int(ANSWER_SECONDS)) as connection:
-                row = connection.execute("SELECT clock_timestamp()").fetchone()
-        except psycopg.Error:
-            row = None
-        if row:
-            yield "the database", row[0]
+    before = answers.get(_LEDGER)
+    if isinstance(before, timedelta):
+        yield "the database", datetime.now(UTC) + before
     if settings.registry is not None:
         date = _header_date(settings)
         if date:

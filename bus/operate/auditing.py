@@ -66,7 +66,7 @@ async def verify(
     settings = session.settings
     ring = await session.proofs.ring()
     taken_before = datetime.now(UTC) - settings.provision_retention
-    audit = Audit(settings.need("database"), choice, step, ring, taken_before)
+    audit = Audit((await session.ledger()).lent(), choice, step, ring, taken_before)
     side = await _log_side(session) if with_log else None
     verdict = await audit.run(side, anchor)
     if (choice.system or choice.stream) and not verdict.lanes:
@@ -115,7 +115,8 @@ class TakeAnchor:
             Unavailable: The database does not answer.
         """
         await session.proofs.ring()  # before anything is opened
-        return AnchorPreview(await anchor_of(session.settings.need("database"), datetime.now(UTC)))
+        ledger = await session.ledger()
+        return AnchorPreview(await anchor_of(ledger.lent(), datetime.now(UTC)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +187,7 @@ class PrunePreview:
 
 async def _prune(session: Session, actor: Actor, *, is_dry: bool) -> Pruned:
     settings = session.settings
-    uri = settings.need("database")
+    ledger = await session.ledger()
     streams = [s.name for s in session.catalog.streams.values() if not s.is_internal]
     before = datetime.now(UTC) - settings.provision_retention
     key = None if settings.erasure_key_file is None else erasure_key(settings)
@@ -198,9 +199,9 @@ async def _prune(session: Session, actor: Actor, *, is_dry: bool) -> Pruned:
     async def record(done: Pruned, left: Marks) -> None:
         await custodian.record(CustodyAct.PRUNED, done.receipts, left.digest, done.before)
 
-    await prepare(uri, streams)
+    await prepare(ledger.lent(), streams)
     return await prune(
-        uri, before, streams, is_dry=is_dry, insist=insist, record=record, erasure_key=key
+        ledger.lent(), before, streams, is_dry=is_dry, insist=insist, record=record, erasure_key=key
     )
 
 

@@ -28,7 +28,6 @@ AND = {
     "deliver": {"bus.deliver"},  # the line of progress while it runs
     "demo": {"bus.demo"},
     "docs": {"bus.catalog", "bus.policy", "bus.reference"},
-    "doctor": {"bus.local"},
     "keys": {"bus.sealing"},
     "local": {"bus.local"},
     "policydiff": {"bus.policy"},

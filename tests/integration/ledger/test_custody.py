@@ -21,6 +21,7 @@ from bus.ledger.chains import FindingKind
 from bus.ledger.custody import Marks
 from bus.ledger.feed import LedgerFeed
 from bus.ledger.prune import Pruned, prune
+from bus.ledger.store import connected
 from bus.local.endpoints import Endpoints
 from bus.log.internal import InternalTopic
 from bus.model.custody import CustodyAct
@@ -55,7 +56,9 @@ class Place:
         readers = {name: self.town.reader(name) for name in CATALOG.streams}
         log = LogSide(self.town.broker, CATALOG.streams, readers)
         until = datetime.now(UTC) - KEPT
-        audit = Audit(self.uri, Choice(), lambda _: None, await self.town.proofs.ring(), until)
+        audit = Audit(
+            connected(self.uri), Choice(), lambda _: None, await self.town.proofs.ring(), until
+        )
         return await audit.run(log if with_log else None, anchor)
 
     def custodian(self) -> Custodian:
@@ -74,7 +77,9 @@ class Place:
             if is_cut_off:
                 raise RuntimeError("killed")
 
-        return await prune(self.uri, before, PUBLISHED, is_dry=False, insist=insist, record=record)
+        return await prune(
+            connected(self.uri), before, PUBLISHED, is_dry=False, insist=insist, record=record
+        )
 
     def age(self, by: timedelta) -> None:
         """Have the ledger's first two receipts be so old, and their places in the log too."""
@@ -226,7 +231,7 @@ async def test_a_record_that_the_bus_did_not_write_is_found(place: Place) -> Non
 async def test_an_anchor_is_recorded(place: Place) -> None:
     """One that nobody recorded, with fewer heads or with others, is no anchor."""
     await _anchored(place)
-    true = await anchor_of(place.uri, datetime.now(UTC))
+    true = await anchor_of(connected(place.uri), datetime.now(UTC))
     assert (await place.verify(true)).is_good
 
     fewer = replace(true, heads=true.heads[1:])
@@ -234,6 +239,6 @@ async def test_an_anchor_is_recorded(place: Place) -> None:
 
 
 async def _anchored(place: Place) -> list[dict[str, Any]]:
-    found = await anchor_of(place.uri, datetime.now(UTC))
+    found = await anchor_of(connected(place.uri), datetime.now(UTC))
     await place.custodian().record(CustodyAct.ANCHORED, len(found.heads), found.digest)
     return await place.town.said("custody")

@@ -19,7 +19,7 @@ from bus.errors import ConfigurationError, LoginRefused, StoreUnavailable, Unrea
 from bus.ledger import SCHEMA, TABLE_PREFIX, Ledger, ReachState
 from bus.ledger.feed import LedgerFeed
 from bus.ledger.reach import Reach, timed
-from bus.ledger.store import OpenExceptions, prepare
+from bus.ledger.store import OpenExceptions, connected, prepare
 from bus.ledger.stream_status import standings
 from bus.model import Position, Receipt, Step, Upserts, View, multirange
 from bus.policy import ledger_view
@@ -270,7 +270,7 @@ async def test_a_ledger_of_before_learns_the_new_column(
             ' ORDER BY system, stream, partition, "offset", log_offset DESC'
         )
     for _ in range(2):  # safe to repeat
-        await prepare(database, ["household", "protection", "resident"])
+        await prepare(connected(database), ["household", "protection", "resident"])
     await filled.exceptions({"offset": 1, "state": "PARKED", "since": PROCESSED})
 
     assert await filled.ledger.open_exceptions() == {

@@ -13,7 +13,7 @@ from bus.errors import ConfigurationError
 from bus.ledger import Ledger
 from bus.ledger.provision_queries import Mark, Period, ProvisionQueries
 from bus.ledger.provisions import Provision
-from bus.ledger.store import prepare
+from bus.ledger.store import connected, prepare
 from bus.ledger.subjects import PersonsStreams, persons_streams
 from tests.support import ledgers
 from tests.support.ledgers import BEGAN, MUNICIPALITY, Chain
@@ -28,7 +28,7 @@ SUBJECTS = [f"{number:015d}" for number in range(8)]
 
 @pytest.fixture
 async def queries(database: str) -> AsyncIterator[ProvisionQueries]:
-    await prepare(database, STREAMS)
+    await prepare(connected(database), STREAMS)
     ledger = Ledger(database)
     yield ProvisionQueries(ledger)
     await ledger.close()

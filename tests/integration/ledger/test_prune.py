@@ -14,7 +14,7 @@ from bus.ledger.audit import Audit, Choice, Verdict, anchor_of
 from bus.ledger.custody import Marks
 from bus.ledger.provision_queries import Period, ProvisionQueries
 from bus.ledger.prune import Pruned
-from bus.ledger.store import prepare
+from bus.ledger.store import connected, prepare
 from bus.ledger.subjects import PersonsStreams
 from bus.model.erasure import subject_digest
 from bus.sealing import KeyRing
@@ -44,17 +44,19 @@ async def prune(uri: str, before: datetime, streams: list[str], **more: Any) -> 
     async def record(done: Pruned, left: Marks) -> None:
         del done, left
 
-    return await pruning.prune(uri, before, streams, insist=insist, record=record, **more)
+    return await pruning.prune(
+        connected(uri), before, streams, insist=insist, record=record, **more
+    )
 
 
 async def alone(uri: str) -> Verdict:
-    return await Audit(uri, Choice(), lambda _: None, RING, YOUNG + 20 * YEARS).run(None)
+    return await Audit(connected(uri), Choice(), lambda _: None, RING, YOUNG + 20 * YEARS).run(None)
 
 
 @pytest.fixture
 async def filled(database: str) -> str:
     """A lane that goes on, one that stood still since, one that is rebuilt; an event each day."""
-    await prepare(database, STREAMS)
+    await prepare(connected(database), STREAMS)
     log: list[dict[str, Any]] = []
     goes_on = Chain("school", "resident", 0, log, at=OLD)
     stands = Chain("welfare", "household", 0, log, at=OLD)
@@ -240,7 +242,7 @@ async def test_what_is_closed_goes_and_what_is_open_stays(filled: str) -> None:
 async def test_an_anchor_of_before_knows_what_was_taken(filled: str) -> None:
     """Its heads are not lost: retention took them."""
     log: list[dict[str, Any]] = [{}] * 100
-    anchor = await anchor_of(filled, datetime.now(UTC))
+    anchor = await anchor_of(connected(filled), datetime.now(UTC))
     lane = do(filled, "SELECT chain FROM ledger.event_receipt WHERE system = 'school'"
               " ORDER BY log_offset DESC LIMIT 1")[0][0]  # fmt: skip
     chain = Chain("school", "resident", 0, log, position=8, chain=lane, at=YOUNG + 2 * YEARS)
@@ -248,9 +250,9 @@ async def test_an_anchor_of_before_knows_what_was_taken(filled: str) -> None:
     ledgers.insert(filled, "event_receipt", chain.rows)
 
     await prune(filled, YOUNG + YEARS, STREAMS, is_dry=False)
-    verdict = await Audit(filled, Choice(), lambda _: None, RING, YOUNG + 20 * YEARS).run(
-        None, anchor
-    )
+    verdict = await Audit(
+        connected(filled), Choice(), lambda _: None, RING, YOUNG + 20 * YEARS
+    ).run(None, anchor)
 
     assert verdict.is_good, (verdict.lost_heads, verdict.findings)
     assert verdict.pruned_heads == 2

@@ -20,6 +20,7 @@ from bus.ledger.anchor import Anchor, read
 from bus.ledger.audit import Audit, Choice, LogSide, Verdict, anchor_of
 from bus.ledger.chains import FindingKind
 from bus.ledger.feed import LedgerFeed
+from bus.ledger.store import connected
 from bus.model import Receipt
 from bus.policy import ledger_view
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
@@ -61,7 +62,7 @@ class Fed:
         readers = {name: self.town.reader(name) for name in CATALOG.streams}
         log = LogSide(self.town.broker, CATALOG.streams, readers)
         ring, kept_from = await self.town.proofs.ring(), datetime.now(UTC) - KEPT
-        audit = Audit(self.uri, choice, lambda _: None, ring, kept_from)
+        audit = Audit(connected(self.uri), choice, lambda _: None, ring, kept_from)
         return await audit.run(log if with_log else None, anchor)
 
     def do(self, statement: str, about: Any = None) -> list[dict[str, Any]]:
@@ -438,7 +439,7 @@ async def test_a_view_that_nobody_recorded_is_said(fed: Fed) -> None:
 
 async def test_an_anchor_holds_a_ledger_and_its_log_to_what_they_were(fed: Fed) -> None:
     """Whoever forges both is found by an anchor that lies elsewhere."""
-    anchor = read(str(await anchor_of(fed.uri, datetime.now(UTC))))
+    anchor = read(str(await anchor_of(connected(fed.uri), datetime.now(UTC))))
     heads = {(h.system, h.stream, h.partition, h.end) for h in anchor.heads}
     good = await fed.verify(anchor=anchor)
     lane = [r for r in fed.receipts() if r["system"] == SYSTEMS[0]]

@@ -164,7 +164,7 @@ def test_running_engines_are_not_missed_when_down(stack: LocalStack) -> None:
 
 
 @pytest.mark.service
-async def test_a_clock_an_hour_off_a_database_is_seen(stack: LocalStack, database: str) -> None:
+def test_a_clock_an_hour_off_a_database_is_seen(stack: LocalStack, database: str) -> None:
     """A database on another machine tells another time."""
     settings = Settings(database=SecretStr(database))
     late = Outside(None, settings=settings, now=datetime.now(UTC) + timedelta(hours=1))
