@@ -56,7 +56,7 @@ class _Keys:
         # both parts of every key; of one that is no such key, what there is
         self._parts: Column = pc.list_flatten(
             pc.split_pattern(self._keys, pattern="/", max_splits=1)
-        )
+        ).unique()
 
     def rows(self, records: pa.RecordBatch, path: str) -> Column:
         """Per row, whether an id at *path* is among the keys; None if none is."""
@@ -71,8 +71,12 @@ class _Keys:
         rows = at if parents is None else parents.take(at)
         codes, _ = _values(records, _MUNICIPALITY)
         own = pc.binary_join_element_wise(codes.take(rows), ids.take(at), "/")
-        hits = rows.filter(pc.is_in(own, value_set=self._keys))
-        return pc.is_in(numbered(records.num_rows), value_set=hits.cast(pa.int64()))
+        is_hit = pc.is_in(own, value_set=self._keys)
+        if parents is None and is_hit.true_count == len(at):
+            return (
+                found  # each number is somebody's of the row's own municipality, as nearly always
+            )
+        return pc.is_in(numbered(records.num_rows), value_set=rows.filter(is_hit).cast(pa.int64()))
 
 
 def comparable_column(numbers: Column) -> Column:
@@ -96,5 +100,6 @@ def _values(records: pa.RecordBatch, path: str) -> tuple[Column, Column]:
     if pa.types.is_list(column.type):
         parents, column = pc.list_parent_indices(column), column.flatten()
     for part in rest:
-        column = pc.struct_field(column, part)
+        # the field as it is, where no row lacks the whole: a tenth of the time
+        column = pc.struct_field(column, part) if column.null_count else column.field(part)
     return column, parents
