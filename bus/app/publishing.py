@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -201,8 +201,11 @@ async def run_relays(settings: Settings, systems: Sequence[str] = ()) -> None:
 
 
 @asynccontextmanager
-async def publisher(settings: Settings, *, is_dry: bool = False) -> AsyncIterator[Publisher]:
-    """A publisher of these settings, started; closed on the way out.
+async def publisher(
+    settings: Settings, *, is_dry: bool = False, learn: Iterable[str] = ()
+) -> AsyncIterator[Publisher]:
+    """A publisher of these settings, started; closed on the way out. Streams that it shall *learn*
+    it reads when it starts, as a relay does.
 
     Raises:
         BrokerUnavailable: The broker does not answer.
@@ -210,7 +213,7 @@ async def publisher(settings: Settings, *, is_dry: bool = False) -> AsyncIterato
     keep_freed()
     rules = Rules.of(settings)
     async with registry(settings) as known, broker(settings) as cluster:
-        made = rules.publisher(known, cluster, is_dry=is_dry)
+        made = rules.publisher(known, cluster, is_dry=is_dry, learn=learn)
         try:
             await made.start()
             yield made

@@ -46,8 +46,9 @@ async def measure(
 ) -> Mapping[str, float]:
     """``family_rows_per_s`` from the first row to the last, how many rows and events there were,
     and ``family_rss_mb``, the most memory of the delivering process. Then somebody comes under
-    protection: ``family_protected_ms`` from publishing it until all tables of all systems have it;
-    and some more, ``family_protected_again_ms`` each.
+    protection: ``family_protected_ms`` from publishing it, by a publisher that has read the
+    stream as a relay does when it starts, until all tables of all systems have it; and some more,
+    ``family_protected_again_ms`` each.
     """
     settings = machines.settings
     catalog = app.catalog(settings)
@@ -84,7 +85,7 @@ async def measure(
         }
         protected_ms = []
         async with AsyncExitStack() as stack:
-            publisher = await stack.enter_async_context(app.publisher(settings))
+            publisher = await stack.enter_async_context(app.publisher(settings, learn=[PROTECTION]))
             stores = {
                 stack.enter_context(psycopg.connect(uri, autocommit=True)): end
                 for uri, end in protecting.items()

@@ -49,8 +49,11 @@ SELECT code FROM (
     SELECT (SELECT min(municipality_code) FROM {0} WHERE municipality_code > held.code)
     FROM held WHERE held.code IS NOT NULL)
   SELECT code::text FROM held WHERE code IS NOT NULL) AS held"""
-_BY_INDEX = """\
-SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"""
+BY_INDEX = ", ".join(
+    f"set_config('enable_{way}', 'off', true)" for way in ("seqscan", "hashjoin", "mergejoin")
+)
+"""To be selected: for the rest of the transaction a few rows are looked for by indexes, whatever
+the statistics say."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,9 +96,13 @@ class Table:
         return sorted(name for name in self.withheld.households if name in self.shape)
 
 
-def search_by_index(connection: Connection) -> None:
-    """For the rest of the transaction: a few rows are looked for, whatever the statistics say."""
-    connection.execute(_BY_INDEX)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Kind:
+    """Persons or households that are looked for, all of them comparable, and where they may be."""
+
+    columns: Sequence[tuple[Table, str]]
+    keys: Set[str]
+    ranges: Sequence[tuple[str, str, str]]
 
 
 def rows_of(
@@ -109,6 +116,7 @@ def rows_of(
     persons = [(table, name) for table in tables for name in table.located]
     households = [(table, name) for table in tables for name in table.households]
     protected = comparable(protected)
+    nearby: list[_Kind] = []
     for columns, keys in ((persons, protected.persons), (households, protected.households)):
         wanted = {key for key in keys if key.partition("/")[0] in codes}
         ranges = _ranges(wanted)
@@ -116,10 +124,12 @@ def rows_of(
             for table, name in columns:
                 found[table] |= _among_all(connection, table, name, wanted)
         elif ranges and columns:
-            for table, key in _nearby(connection, columns, wanted, ranges):
-                found[table].add(key)
-            for table, key in _oddly(connection, columns, wanted):
-                found[table].add(key)
+            nearby.append(_Kind(columns, wanted, ranges))
+    if nearby:
+        for table, key in _nearby(connection, nearby):
+            found[table].add(key)
+        for table, key in _oddly(connection, nearby):
+            found[table].add(key)
     return found
 
 
@@ -142,17 +152,13 @@ def let_go(connection: Connection, table: Table, protected: Protected) -> set[Ke
 
 
 def note(connection: Connection, found: Mapping[str, Iterable[Key]]) -> None:
-    """Have :data:`FOUND` hold these rows' keys, by relation, until the transaction ends."""
-    connection.execute(MAKE_FOUND)
+    """Have :data:`FOUND` hold these rows' keys and no others, by relation, until the transaction
+    ends."""
+    connection.execute(f"{MAKE_FOUND}; DELETE FROM {FOUND}")
     with connection.cursor().copy(f"COPY {FOUND} FROM STDIN") as copy:
         for relation, keys in found.items():
             for key in keys:
                 copy.write_row((relation, *key))
-
-
-def forget(connection: Connection) -> None:
-    """Empty :data:`FOUND`."""
-    connection.execute(f"DELETE FROM {FOUND}")
 
 
 def _ranges(keys: Iterable[str]) -> list[tuple[str, str, str]] | None:
@@ -173,33 +179,34 @@ def _ranges(keys: Iterable[str]) -> list[tuple[str, str, str]] | None:
     return sorted(ranges)
 
 
-def _nearby(
-    connection: Connection,
-    columns: Sequence[tuple[Table, str]],
-    keys: Set[str],
-    ranges: Sequence[tuple[str, str, str]],
-) -> Iterator[tuple[Table, Key]]:
-    """Rows that have one of *keys*, which are in *ranges*, in one of *columns*."""
+def _nearby(connection: Connection, kinds: Sequence[_Kind]) -> Iterator[tuple[Table, Key]]:
+    """Rows that have one of the keys in one of the columns: one question for all."""
+    columns = [(*column, kind) for kind in kinds for column in kind.columns]
     question = " UNION ALL ".join(
-        _near(index, table.relation, name, table.shape[name])
-        for index, (table, name) in enumerate(columns)
+        _near(index, table.relation, name, table.shape[name], kinds.index(kind) * 3)
+        for index, (table, name, kind) in enumerate(columns)
     )
-    parameters = tuple([list(part) for part in zip(*ranges, strict=True)])
+    parameters = [list(part) for kind in kinds for part in zip(*kind.ranges, strict=True)]
+    ends = {key[-HIDDEN:] for kind in kinds for key in kind.keys}
     for index, code, subject, number in connection.execute(question, parameters).fetchall():
-        if compared(code, number) in keys:
-            yield columns[index][0], (code, subject)
+        if number[-HIDDEN:] not in ends and number.isascii() and number.isdecimal():
+            continue  # nearly all of them, and a third of what comparing costs
+        table, _, kind = columns[index]
+        if compared(code, number) in kind.keys:
+            yield table, (code, subject)
 
 
-def _near(index: int, relation: str, name: str, column: TableColumn) -> str:
-    """What a column has in ranges: $1 municipalities, $2 from, $3 to. A list is looked through
-    once, for what is odd in it as well."""
+def _near(index: int, relation: str, name: str, column: TableColumn, given: int) -> str:
+    """What a column has in ranges, which are the parameters behind so many that were *given*:
+    municipalities, from, to. A list is looked through once, for what is odd in it as well."""
     row = f"SELECT {index}, stored.municipality_code::text, stored.subject_id::text"
-    near = "unnest($1::text[], $2::text[], $3::text[]) AS near (code, low, high)"
+    codes, low, high = (f"${given + n}::text[]" for n in (1, 2, 3))
+    near = f"unnest({codes}, {low}, {high}) AS near (code, low, high)"
     if _is_list(column):
         return (
             f"{row}, listed.id FROM {relation} AS stored"
             f" CROSS JOIN LATERAL unnest(stored.{_as_text(name, column)}) AS listed (id)"
-            f" WHERE stored.municipality_code = ANY($1::text[]) AND {listed_anybody(name)}"
+            f" WHERE stored.municipality_code = ANY({codes}) AND {listed_anybody(name)}"
             f" AND ({_is_odd('listed.id')} OR EXISTS (SELECT FROM {near}"
             " WHERE near.code = stored.municipality_code"
             " AND listed.id BETWEEN near.low AND near.high))"
@@ -211,25 +218,31 @@ def _near(index: int, relation: str, name: str, column: TableColumn) -> str:
     )
 
 
-def _oddly(
-    connection: Connection, columns: Sequence[tuple[Table, str]], keys: Set[str]
-) -> Iterator[tuple[Table, Key]]:
-    """Rows that have one of *keys* in one of *columns*, written in a way that no range finds."""
-    by_table: dict[Table, list[str]] = {}
-    for table, name in columns:
-        if not _is_list(table.shape[name]):
-            by_table.setdefault(table, []).append(_as_text(name, table.shape[name]))
+def _oddly(connection: Connection, kinds: Sequence[_Kind]) -> Iterator[tuple[Table, Key]]:
+    """Rows that have one of the keys in one of the columns, written in a way that no range
+    finds: one question for all."""
+    by_table: dict[Table, list[tuple[str, Set[str]]]] = {}
+    for kind in kinds:
+        for table, name in kind.columns:
+            if not _is_list(table.shape[name]):
+                asked = _as_text(name, table.shape[name]), kind.keys
+                by_table.setdefault(table, []).append(asked)
     if not by_table:
         return
-    tables = list(by_table)
+    tables = list(by_table.items())
     question = " UNION ALL ".join(
         f"SELECT {index}, municipality_code::text, subject_id::text,"
-        f" ARRAY[{', '.join(by_table[table])}] FROM {table.relation} WHERE {table.is_odd}"
-        for index, table in enumerate(tables)
+        f" ARRAY[{', '.join(name for name, _ in columns)}] FROM {table.relation}"
+        f" WHERE {table.is_odd}"
+        for index, (table, columns) in enumerate(tables)
     )
     for index, code, subject, numbers in connection.execute(question).fetchall():
-        if any(compared(code, number) in keys for number in numbers):
-            yield tables[index], (code, subject)
+        table, columns = tables[index]
+        if any(
+            compared(code, number) in keys
+            for number, (_, keys) in zip(numbers, columns, strict=True)
+        ):
+            yield table, (code, subject)
 
 
 def _among_all(connection: Connection, table: Table, name: str, keys: Set[str]) -> set[Key]:

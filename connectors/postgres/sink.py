@@ -202,6 +202,8 @@ class PostgresSink:
                 serverlog.insist_on_silence(connection, view)
                 self._insist_on_table(connection, names, view)
                 shape, sql = self._prepare(connection, names, view)
+                if view.protects:
+                    suppression.make_ready(connection)
             except BaseException:
                 connection.close()
                 raise

@@ -38,6 +38,8 @@ from connectors.postgres.finding import Table
 from connectors.postgres.statements import (
     APPLIED_AT,
     FOUND,
+    MAKE_FOUND,
+    MAKE_SAID,
     TABLE_COLUMNS,
     Names,
     TableColumn,
@@ -143,6 +145,12 @@ def note(connection: Connection, names: Names, view: View) -> None:
         )
 
 
+def make_ready(connection: Connection) -> None:
+    """Make what a protection needs in a session of its own, before one comes: making it takes a
+    server as long as the search for a person."""
+    connection.execute(f"{MAKE_FOUND}; {MAKE_SAID}")
+
+
 def apply(connection: Connection, names: Names, cluster_id: str, protected: Protected) -> None:
     """Take out of every table of this store what says where somebody in *protected* is, and write
     down whose rows may have theirs back.
@@ -152,7 +160,6 @@ def apply(connection: Connection, names: Names, cluster_id: str, protected: Prot
         FenceBehind: The store knows of newer coverage.
     """
     is_same_log = _move_fence(connection, names, cluster_id, protected)
-    finding.search_by_index(connection)
     tables = _tables(connection, names)
     by_word = defaultdict[str, list[Table]](list)
     for table, told in tables.items():
@@ -168,11 +175,9 @@ def apply(connection: Connection, names: Names, cluster_id: str, protected: Prot
         finding.note(connection, {table.relation: keys for table, keys in covered.items()})
         for table in (table for table, keys in covered.items() if keys):
             _suppress(connection, table)
-        finding.forget(connection)
     if any(released.values()):
         finding.note(connection, {table.relation: keys for table, keys in released.items()})
         _write_down(connection, names)
-        finding.forget(connection)
     connection.execute(
         f"UPDATE {names.withheld} SET told = CASE WHEN relation = ANY($1::text[])"
         f" THEN (SELECT jsonb_build_object('as_of', reached, 'seal', $2::text)"
@@ -184,9 +189,10 @@ def apply(connection: Connection, names: Names, cluster_id: str, protected: Prot
 def _move_fence(
     connection: Connection, names: Names, cluster_id: str, protected: Protected
 ) -> bool:
-    """Say as of what is known who is covered; whether it is the log of which that was said."""
+    """Say as of what is known who is covered, and have a few rows looked for by indexes from here
+    on; whether it is the log of which that was said."""
     before = connection.execute(
-        f"SELECT {cut('cluster_id')} FROM {names.fence} FOR UPDATE"
+        f"SELECT {cut('cluster_id')}, {finding.BY_INDEX} FROM {names.fence} FOR UPDATE"
     ).fetchone()
     written = connection.execute(
         f"UPDATE {names.fence} SET cluster_id = $1::text,"
@@ -196,7 +202,7 @@ def _move_fence(
     )
     if not written.rowcount:
         raise FenceBehind("the store knows of newer coverage than it was to be told")
-    return before in ((None,), (cluster_id,))
+    return before is not None and before[0] in (None, cluster_id)
 
 
 def done(connection: Connection, names: Names, keys: Iterable[str]) -> None:

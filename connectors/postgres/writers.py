@@ -129,9 +129,7 @@ class SmallWriter:
         if isinstance(content, Erasures):
             keys = zip(*_keys_of(content), strict=True)
             finding.note(connection, {names.table: keys})
-            erased = connection.execute(self._sql.erase_found, (names.table,)).rowcount
-            finding.forget(connection)
-            return erased
+            return connection.execute(self._sql.erase_found, (names.table,)).rowcount
         if not content.records.num_rows:
             return 0
         connection.execute(MAKE_SAID)

@@ -403,12 +403,21 @@ async def test_what_is_oddly_spelled_is_found_by_its_index(database: str) -> Non
     async with opened(sink_at(database), view):
         pass
     with psycopg.connect(database) as connection:
-        finding.search_by_index(connection)
+        connection.execute(f"SELECT {finding.BY_INDEX}")
         plan = connection.execute(
             f"EXPLAIN SELECT subject_id FROM linkage.nonresident WHERE {odd[1]}".encode()
         ).fetchall()
     assert odd[0].partition(".")[2] in str(plan)
     assert await told(database, 0, said_of((0, number), known=1)) == [" 12345674"]
+
+
+async def test_what_a_protection_needs_is_made_before_one_comes(database: str) -> None:
+    """The first one need not wait for it."""
+    made = "SELECT relname FROM pg_class WHERE relpersistence = 't' AND relkind = 'r' ORDER BY 1"
+    async with opened(sink_at(database), view_of("protection")):
+        assert _rows(database, made) == [("renkei_found",), ("renkei_said",)]
+    async with opened(sink_at(database), fenced_view()):
+        assert _rows(database, made) == []
 
 
 async def test_a_table_of_the_vendor_gets_no_index(database: str) -> None:
