@@ -333,7 +333,7 @@ MUTANTS = (
         promise="A store finds a covered number in every spelling.",
         where="docs/delivery.md 7",
         file="connectors/postgres/finding.py",
-        old="for table, key in _oddly(connection, columns, wanted):",
+        old="for table, key in _oddly(connection, nearby):",
         new="for table, key in ():",
         tests=(
             "tests/conformance/test_sinks.py::TestPostgresSink::test_a_number_is_found_in_every_spelling",
