@@ -21,16 +21,16 @@ from bus.catalog.decoding import BatchReader, read_what_can_be
 from bus.errors import SchemaMismatch
 from bus.ledger.anchor import Anchor, Head
 from bus.ledger.chains import Finding, FindingKind, ReceiptRow, check_lane, settle
-from bus.ledger.compared import Compared
 from bus.ledger.custody import Marks, deeds, marks, wrong_marks
 from bus.ledger.deeds import all_deeds, unproved
-from bus.ledger.delivered import Delivered
-from bus.ledger.eventrows import EventRows
-from bus.ledger.meanings import disagreement
-from bus.ledger.proved import Proved
+from bus.ledger.digest_check import DigestCheck
+from bus.ledger.event_rows import EventRows
+from bus.ledger.log_comparison import LogComparison
+from bus.ledger.proof_check import ProofCheck
 from bus.ledger.provision_queries import VIEW_COLUMNS, recorded_view
 from bus.ledger.statements import events_table
 from bus.ledger.store import TABLE_PREFIX, Lent
+from bus.ledger.view_check import disagreement
 from bus.log.partition import Log, opened
 from bus.model import Receipt, Stream, View
 from bus.model.custody import CustodyAct
@@ -269,7 +269,7 @@ class Audit:
     async def _check_chains(self, connection: _Connection) -> None:
         lanes = await (await connection.execute(_LANES, self._choice.about)).fetchall()
         verdict = self._verdict
-        proved = Proved(self._ring, dict(await _all(connection, _PROVED, {})))
+        proved = ProofCheck(self._ring, dict(await _all(connection, _PROVED, {})))
         for number, (system, stream, partition) in enumerate(lanes, start=1):
             self._step(f"chains: {number:,} of {len(lanes):,} lanes")
             about = {"system": system, "stream": stream, "partition": partition}
@@ -338,7 +338,7 @@ class Audit:
         pruned: Mapping[int, tuple[int, datetime]],
     ) -> None:
         stream, reader = side.streams[_RECEIPTS], side.readers[_RECEIPTS]
-        compared = Compared()
+        compared = LogComparison()
         for partition, reached in await _all(connection, _REACHED, {}):
             begin, end = await log.bounds((stream.topic, partition))
             below, before = pruned.get(partition, (0, None))
@@ -395,7 +395,7 @@ class Audit:
         verdict = self._verdict
         for name, partition in await _all(connection, _PLACES, self._choice.about):
             topic, partitions = places.get(name, ("", 0))
-            delivered = Delivered(self._ring)
+            delivered = DigestCheck(self._ring)
             about = {**self._choice.about, "stream": name, "partition": partition}
             async with connection.cursor(name="renkei_delivered") as cursor:
                 cursor.itersize = _AT_ONCE

@@ -1,4 +1,4 @@
-"""What the bus keeps for stores that keep nothing, in a schema of its own beside the ledger.
+"""Positions and receipts that the bus keeps for stores that keep none, in a schema beside the ledger's.
 
 A lane is held by an advisory lock for as long as its delivery is handed over, in the transaction
 that moves its position afterwards: a second owner waits, and then sees where it stands. A process

@@ -14,7 +14,7 @@ from bus.control.erasing import Erasures
 from bus.control.fence import RESTS_ON, Fence
 from bus.errors import ErasureRefused, UnknownName
 from bus.ledger import Ledger
-from bus.ledger.erasable import Erasable, KnownKey
+from bus.ledger.erasure_scope import ErasureScope, KnownKey
 from bus.ledger.provision_queries import Period, ProvisionQueries
 from bus.ledger.provisions import Provision
 from bus.ledger.subjects import PersonsStreams, persons_streams
@@ -91,7 +91,7 @@ class Erasing:
                 " where it is; end the protection first"
             )
         digest = subject_digest(erasure_key(self._settings), municipality, number)
-        erasable = Erasable(self._asked)
+        erasable = ErasureScope(self._asked)
         known = await erasable.keys(municipality, number, where)
         keys = self._keys(municipality, number, where, known)
         before = self._erasures.of(digest)

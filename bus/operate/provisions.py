@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from bus.access import erasure_key, number_form
 from bus.errors import ConfigurationError, UnknownName
 from bus.hosting.feeds import JAPAN
-from bus.ledger import paper
+from bus.ledger import handout
 from bus.ledger.provision_queries import Mark, Period, ProvisionQueries
 from bus.ledger.provisions import Provision, Provisions, RecordedView, SystemProvisions
 from bus.ledger.subjects import PersonsStreams, persons_streams, stream_of_a_number
@@ -48,20 +48,20 @@ class ProvisionsShown:
     @property
     def notes(self) -> Sequence[tuple[str, str]]:
         """What to know beside it, in Japanese and in English."""
-        return paper.notes(self.answer, self.zone)
+        return handout.notes(self.answer, self.zone)
 
     @property
     def grounds(self) -> Mapping[str, str]:
         """View -> the mark that stands for it."""
-        return paper.grounds(self.answer)
+        return handout.grounds(self.answer)
 
     def as_html(self, period: str) -> str:
         """A page to hand out: identifiers, no values."""
-        return paper.as_html(self.answer, self.zone, made_at=datetime.now(UTC), period=period)
+        return handout.as_html(self.answer, self.zone, made_at=datetime.now(UTC), period=period)
 
     def as_csv(self) -> str:
         """The table, for a spreadsheet."""
-        return paper.as_csv(self.answer, self.zone)
+        return handout.as_csv(self.answer, self.zone)
 
 
 async def provisions_of(

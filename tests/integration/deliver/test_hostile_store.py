@@ -22,7 +22,7 @@ from pydantic import SecretStr
 
 from bus.deliver.state import LaneStatus
 from bus.ledger.chains import ReceiptRow, check_lane
-from bus.ledger.delivered import stretches
+from bus.ledger.digest_check import stretches
 from bus.model import Receipt
 from bus.rebuild.rebuild import Rebuild
 from bus.sealing.proofs import digest

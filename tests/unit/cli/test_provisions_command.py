@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from bus.cli import provisions as command
 from bus.cli.main import build
 from bus.errors import ConfigurationError
-from bus.ledger import paper
+from bus.ledger import handout
 from bus.ledger.provisions import (
     DayOfProvisions,
     GivenItem,
@@ -127,7 +127,7 @@ class _Text(HTMLParser):
 def test_the_page_says_all_in_both_languages() -> None:
     """Items with their masks, where a location may be withheld, and what is not known."""
     page = _Text()
-    page.feed(paper.as_html(answer(), JAPAN, made_at=AT, period="2026-04-01 –"))
+    page.feed(handout.as_html(answer(), JAPAN, made_at=AT, period="2026-04-01 –"))
     text = " ".join(page.text)
 
     for said in ("提供記録", "Record of provisions", "就学", "学齢簿の編製", "総務部長", "131016"):
@@ -147,16 +147,18 @@ def test_the_note_on_protection_is_there_only_where_it_matters() -> None:
     capable = view(suppression="capable")
     bare = view(items=(GivenItem("name_full", "name.full", "氏名", "personal", ""),))
 
-    assert paper.suppression_of(capable).startswith("抑止せず")
-    assert paper.suppression_of(bare).startswith("所在に関する項目なし")
+    assert handout.suppression_of(capable).startswith("抑止せず")
+    assert handout.suppression_of(bare).startswith("所在に関する項目なし")
     for each in (capable, bare):
-        notes = paper.notes(answer(provisions=[provision(1)], views={"v1": each}, naming=()), JAPAN)
+        notes = handout.notes(
+            answer(provisions=[provision(1)], views={"v1": each}, naming=()), JAPAN
+        )
         assert len(notes) == 1
 
 
 def test_the_table_has_the_ground_in_every_row() -> None:
     """A spreadsheet reads it back as it is."""
-    rows = list(csv.reader(io.StringIO(paper.as_csv(answer(), JAPAN))))
+    rows = list(csv.reader(io.StringIO(handout.as_csv(answer(), JAPAN))))
 
     assert len(rows) == 3
     assert rows[1][8:] == [

@@ -1,4 +1,4 @@
-"""When the log took an event, by the log's own clock: asked of the log, which is all that knows."""
+"""When the log took an event, by the log's own clock; only the log knows."""
 
 from __future__ import annotations
 

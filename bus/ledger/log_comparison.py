@@ -1,4 +1,4 @@
-"""The ledger's receipts against those in the receipts' log, place by place. Pure."""
+"""Compares the ledger's receipts with those in the receipts' log, offset by offset. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bus.ledger.chains import Finding, FindingKind, ReceiptRow
 
 
 @dataclass(slots=True)
-class Compared:
+class LogComparison:
     """What differs, so far; settled at the end, when what has only moved is known."""
 
     same: int = 0

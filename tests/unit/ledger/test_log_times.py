@@ -9,7 +9,7 @@ import pytest
 from bus.broker import Message, TopicSpec
 from bus.broker.memory import MemoryBroker
 from bus.errors import BrokerUnavailable
-from bus.ledger.logtimes import logged_at
+from bus.ledger.log_times import logged_at
 
 TOPIC = "linkage.resident"
 

@@ -1,4 +1,4 @@
-"""An answer to hand out: what was given of one subject, as a page and as a table.
+"""A page and a table to hand out: what was given of one subject.
 
 For a person who asks (開示請求). Numbers and names of items only: no value of any item is in the
 ledger. What the record cannot say is said.

@@ -1,4 +1,4 @@
-"""Whether a recorded view is what its fingerprint says. Pure."""
+"""Checks a recorded view against its fingerprint. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the log still holds what receipts say was delivered: their digests, over its bytes.
+"""Checks receipts' digests over the bytes of the log: whether it still holds what was delivered.
 
 The log of a stream's partition is read once, and the receipts of all systems are carried along
 it. Compaction leaves holes: a receipt can be checked only if every offset that it delivered is
@@ -53,7 +53,7 @@ class _Open:
 
 
 @dataclass(slots=True)
-class Delivered:
+class DigestCheck:
     """The receipts of one partition of a stream, held against its log."""
 
     ring: KeyRing

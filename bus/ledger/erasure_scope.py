@@ -1,4 +1,4 @@
-"""What the ledger knows of a subject that is to be erased: its keys, who has copies, what waits."""
+"""What an erasure is to reach, by the ledger: the subject's keys, who has copies, what waits."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class KnownKey:
     events: int
 
 
-class Erasable:
+class ErasureScope:
     """Asks a ledger about a subject that is to be erased."""
 
     def __init__(self, ledger: Ledger) -> None:

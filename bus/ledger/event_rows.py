@@ -1,5 +1,5 @@
-"""The ledger's rows of events, and of the bus's own words, against the streams' logs: whose event
-lies at which offset, and who said what. Pure.
+"""Compares the ledger's rows of events, and of the bus's own records, with the streams' logs: whose
+event lies at which offset, and who recorded what. Pure.
 
 Compaction takes events from the log, never from the ledger: rows whose event is gone are counted.
 """

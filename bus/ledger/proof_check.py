@@ -1,4 +1,4 @@
-"""Whether receipts are the bus's own: their proofs, by its keys. Pure.
+"""Checks the proofs of receipts by the bus's keys: whether each is the bus's own. Pure.
 
 From the first receipt on that has a proof, every one behind it in its partition of the receipts'
 log must have one: nothing without a proof can be added after that, by whoever can write there.
@@ -16,7 +16,7 @@ from bus.sealing.proofs import proves
 
 
 @dataclass(slots=True)
-class Proved:
+class ProofCheck:
     """The proofs of a ledger's receipts, looked at lane by lane.
 
     Attributes:
