@@ -8,7 +8,7 @@ from typing import cast
 from bus.app import roster, sources
 from bus.app.sources import OUTBOX
 from bus.errors import ConfigurationError, UnknownName
-from bus.publish.lookout import WARN_BEFORE
+from bus.publish.source_watch import WARN_BEFORE
 from bus.settings import Settings
 from connectors.outbox import upkeep
 from connectors.outbox.installing import OWNER, Plan, Speaker, script

@@ -29,12 +29,12 @@ from bus.observe.metrics import Metrics
 from bus.observe.runner import this_process
 from bus.observe.tasks import Tasks
 from bus.publish.check import check_columns
-from bus.publish.holding import KeyGate
-from bus.publish.hosting import run_together
-from bus.publish.lookout import Lookout
+from bus.publish.held_changes import KeyGate
 from bus.publish.publisher import Publisher
-from bus.publish.reporting import RelayReport
 from bus.publish.runner import Pace, Runner
+from bus.publish.runners import run_together
+from bus.publish.source_reports import RelayReport
+from bus.publish.source_watch import SourceWatch
 from bus.sealing import Seals
 from bus.settings import Settings
 
@@ -157,11 +157,11 @@ class Relays:
 
         return [runner(system, source) for system, source in self.sources.items()]
 
-    def lookouts(self) -> list[Lookout]:
+    def watches(self) -> list[SourceWatch]:
         """What looks at each of them that can be looked at."""
         keep = self.rules.settings.refused_keep
         return [
-            Lookout(system, watched.watch(), metrics=self.metrics, refused_keep=keep)
+            SourceWatch(system, watched.watch(), metrics=self.metrics, refused_keep=keep)
             for system, source in self.sources.items()
             if (watched := source.capabilities.watched) is not None
         ]
@@ -186,12 +186,12 @@ async def run_relays(settings: Settings, systems: Sequence[str] = ()) -> None:
             return
         runners = relays.runners(known, cluster)
         tasks = Tasks(metrics, first=settings.retry_first, most=settings.retry_most)
-        lookouts = relays.lookouts()
-        for each in lookouts:
+        watches = relays.watches()
+        for each in watches:
             kept = tasks.keep("lookout", each.run, system=each.system)
             stack.push_async_callback(kept.end)
         if settings.http_port is not None:
-            ill = {f"outbox of {each.system}": each.ill for each in lookouts}
+            ill = {f"outbox of {each.system}": each.ill for each in watches}
             held = {f"changes of {system}": each.ill for system, each in relays.reports.items()}
             pages = http.build(metrics, ready={"tasks": tasks.ill, **ill, **held})
             await stack.enter_async_context(

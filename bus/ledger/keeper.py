@@ -1,4 +1,4 @@
-"""Positions and receipts that the bus keeps for stores that keep none, in a schema beside the ledger's.
+"""Positions and receipts that the bus keeps for stores that keep none, beside the ledger's tables.
 
 A lane is held by an advisory lock for as long as its delivery is handed over, in the transaction
 that moves its position afterwards: a second owner waits, and then sees where it stands. A process

@@ -24,8 +24,8 @@ from bus.operate.neighbours import neighbours
 from bus.operate.session import Session
 from bus.policy import Reason
 from bus.policy.cases import PersonCases, covered
+from bus.publish.case_ends import Judged, change_of, judged, read_ends
 from bus.publish.digits import is_municipality
-from bus.publish.ending import Judged, change_of, judged, read_ends
 from bus.publish.identity import new_change_id
 from bus.publish.publisher import Outcome
 

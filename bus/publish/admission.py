@@ -14,8 +14,8 @@ from pydantic import ValidationError
 
 from bus.connect.source import MOST_REASONS, Refusal, Taken
 from bus.model import Change, Fault
+from bus.publish.fault_search import fault_of, is_of_data
 from bus.publish.identity import change_id_from
-from bus.publish.narrowing import fault_of, is_of_data
 from bus.publish.parse import parse, shape_faults
 
 Admission = Callable[[Change, bytes], Change | list[Fault]]

@@ -4,9 +4,9 @@ The schema's properties are the rules (``x-check``, ``x-codes``, ``x-max-length`
 ``x-form``, ``x-providers``); nothing about a particular stream is written here. A check looks
 at a whole column of thousands of records at once and costs microseconds where all is well.
 
-What the properties say of items beside each other is in :mod:`bus.publish.beside`, what else spans
-items of one record in :mod:`bus.publish.rules`; all of it together is :meth:`Checker.find`. A
-finding has the item's path and Japanese name, what was expected and the rows, never a value.
+What the properties say of items of one record together is in :mod:`bus.publish.related_items`,
+what else spans them in :mod:`bus.publish.rules`; all of it is :meth:`Checker.find`. A finding
+has the item's path and Japanese name, what was expected and the rows, never a value.
 Nothing is ever changed on the way: no normalisation, no trimming.
 """
 
@@ -26,11 +26,11 @@ from bus.errors import EventInvalid
 from bus.model import Fault, NumberForm, Severity, Stream
 from bus.model.number import AS_SHIPPED
 from bus.publish import digits, rules, text
-from bus.publish.beside import Unfit, unfit
 from bus.publish.finding import Finding, Records, faults_of
 from bus.publish.identity import UUID7_PATTERN
 from bus.publish.kernels import Column, Mask
 from bus.publish.kernels import kernels as pc
+from bus.publish.related_items import Unfit, unfit
 from bus.publish.shape import Node, tree_of
 
 Test = Callable[[Column], Mask | None]

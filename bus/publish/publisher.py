@@ -2,7 +2,7 @@
 
 **A change is all or nothing.** Every record is checked before the first is sent, the size of the
 encoded event included; a change with one fault sends none of its records. A refused change does
-not stop others, not even one that a check breaks at (:mod:`~bus.publish.narrowing`); a later
+not stop others, not even one that a check breaks at (:mod:`~bus.publish.fault_search`); a later
 change of the same subject is then refused by its version, so that order per subject holds. Only
 the broker going away in the middle can leave a change half sent. That is an exception and not an
 outcome: whoever called calls again with the same changes, what is in the log already is
@@ -54,8 +54,8 @@ from bus.publish.batch import ColumnsOutcome, prepare, too_large, version_fault
 from bus.publish.body import Fitter
 from bus.publish.cases import CaseDraft
 from bus.publish.check import Checker
+from bus.publish.fault_search import fault_of, narrowed
 from bus.publish.identity import is_uuid7, new_change_id
-from bus.publish.narrowing import fault_of, narrowed
 from bus.publish.rows import Origin, StreamRows, add_rows, without_repeats
 from bus.publish.tail import Tail
 from bus.publish.versions import Draft, Entries, Sequencing

@@ -15,8 +15,8 @@ and the publisher must call the guard it was given immediately before each appen
 What answers nothing is asked again without end, after a back-off with jitter: the broker and
 the registry while the term is kept, the source by a new term. A setting, a right or a schema that
 cannot work, and a defect that is nobody's change's, end the runner with the error; whoever hosts
-it begins it again and says so (:mod:`~bus.publish.hosting`). No change does: what it breaks is
-narrowed down to it, and it is refused (:mod:`~bus.publish.sending`).
+it begins it again and says so (:mod:`~bus.publish.runners`). No change does: what it breaks is
+narrowed down to it, and it is refused (:mod:`~bus.publish.sender`).
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from bus.errors import BusError, LeaseLost, SourceUnavailable, Unavailable
 from bus.failpoints import Point, passed
 from bus.observe.tasks import CameBack
 from bus.publish.admission import Admission, read
-from bus.publish.holding import Gate, Holding
-from bus.publish.reporting import Report
-from bus.publish.sending import Publishes, Sender
+from bus.publish.held_changes import Gate, HeldChanges
+from bus.publish.sender import Publishes, Sender
+from bus.publish.source_reports import Report
 from bus.retry import retried
 
 T = TypeVar("T")
@@ -187,14 +187,14 @@ class Runner:
         finally:
             await self._close(publisher, term)
 
-    def _holding(self) -> Holding | None:
+    def _holding(self) -> HeldChanges | None:
         """What is held back in this term: nothing so far."""
         self._report.holds(0, None)
         if self._gate is None:
             return None
-        return Holding(cast("Holds", self._source), self._gate, self._pace.poll.total_seconds())
+        return HeldChanges(cast("Holds", self._source), self._gate, self._pace.poll.total_seconds())
 
-    async def _take(self, holding: Holding | None) -> Sequence[Taken]:
+    async def _take(self, holding: HeldChanges | None) -> Sequence[Taken]:
         if holding is not None:
             await holding.ask_again()
             self._report.holds(len(holding), holding.error)
@@ -212,7 +212,7 @@ class Runner:
             term.abandon()
 
     async def _publish(
-        self, publisher: Publishes, taken: Sequence[Taken], holding: Holding | None
+        self, publisher: Publishes, taken: Sequence[Taken], holding: HeldChanges | None
     ) -> None:
         """Send what can be sent, and settle all of it but what is held."""
         began = monotonic()

@@ -27,7 +27,7 @@ from bus.log.partition import read_to
 from bus.model import PROTECTION, Stream
 from bus.policy.cases import PersonsCases, said
 from bus.publish.batch import entries_of
-from bus.publish.setaside import set_aside
+from bus.publish.passed_over import set_aside
 from bus.publish.versions import VersionIndex
 
 PATIENCE = timedelta(seconds=30)

@@ -1,7 +1,7 @@
 """The right to publish for a system, by a lease in the bus's own database.
 
 A row per publishing system says which process leads, and until when (:mod:`bus.connect.lease`). It
-is for changes that are handed in (:mod:`~bus.publish.accepting`); an outbox has its lease in its
+is for changes that are handed in (:mod:`~bus.publish.intake`); an outbox has its lease in its
 own database. The two do not know of each other: a system has one way in.
 """
 
@@ -54,7 +54,7 @@ _LET_GO_WITHIN = 2.0  # seconds to tell the database; after that the lease runs 
 
 
 class DatabaseTerms:
-    """See :class:`bus.publish.accepting.Terms`. One per process.
+    """See :class:`bus.publish.intake.Terms`. One per process.
 
     Args:
         uri: The bus's own database.

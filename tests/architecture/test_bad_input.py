@@ -61,7 +61,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     ),
     "items that contradict each other": (
         "tests/unit/catalog/test_examples_cover.py::test_every_rule_is_broken_by_an_example",
-        "tests/unit/publish/test_beside.py::test_not_before",
+        "tests/unit/publish/test_related_items.py::test_not_before",
     ),
     "the prefectural 所得割 in the municipal one's place": (
         "tests/unit/publish/test_statements.py"

@@ -34,11 +34,11 @@ from bus.observe.metrics import Metrics
 from bus.observe.runner import this_process
 from bus.observe.tasks import Tasks
 from bus.publish.admission import Admission
-from bus.publish.holding import Gate
-from bus.publish.hosting import run_together
-from bus.publish.reporting import RelayReport
+from bus.publish.held_changes import Gate
 from bus.publish.runner import Pace, Runner
-from bus.publish.sending import Publishes
+from bus.publish.runners import run_together
+from bus.publish.sender import Publishes
+from bus.publish.source_reports import RelayReport
 from connectors.outbox.concealing import Concealer
 from connectors.outbox.source import Keeping, OutboxSource
 

@@ -3,7 +3,7 @@
 The header's rules hold for every stream. A rule is a function over columns; those of the business
 systems are :class:`~bus.publish.rules.statement.Statement`, listed with their Japanese names in
 ``docs/rules.md``. What a property can say of two items beside each other is in
-:mod:`bus.publish.beside`; what needs other records (versions, the rest of a change) is in
+:mod:`bus.publish.related_items`; what needs other records (versions, the rest of a change) is in
 :mod:`bus.publish.versions` and :mod:`bus.publish.whole`.
 """
 

@@ -12,7 +12,7 @@ import structlog
 
 from bus.local.endpoints import Endpoints
 from bus.observe.metrics import Metrics
-from bus.publish.lookout import Lookout
+from bus.publish.source_watch import SourceWatch
 from connectors.outbox import statements, upkeep
 from tests.support import engines as test_engines
 from tests.support.outbox import (
@@ -143,10 +143,10 @@ async def test_a_backlog_shows_though_no_relay_leads(outbox: Outbox) -> None:
     outbox.publish(*(change(str(n), 1) for n in range(5)))
     metrics, now = Metrics(), [0.0]
     watch = upkeep.OutboxWatch(SYSTEM, outbox.uri)
-    lookout = Lookout(
+    watch = SourceWatch(
         SYSTEM, watch, metrics=metrics, every=KEEPING.stand_by / 4, clock=lambda: now[0]
     )
-    looking = asyncio.create_task(lookout.run())
+    looking = asyncio.create_task(watch.run())
 
     def value(name: str) -> float | None:
         return metrics.value(f"renkei_relay_{name}", system=SYSTEM)
@@ -154,13 +154,13 @@ async def test_a_backlog_shows_though_no_relay_leads(outbox: Outbox) -> None:
     with structlog.testing.capture_logs() as logs:
         try:
             await until(lambda: value("waiting") == 5)
-            assert lookout.ill() == []
+            assert watch.ill() == []
             now[0] = 11.0
             await until(lambda: value("unled_seconds") == 11)
-            assert lookout.ill() == ["no relay has led it for 11 s"]
+            assert watch.ill() == ["no relay has led it for 11 s"]
             async with outbox.relaying():
                 await until(lambda: value("unled_seconds") == 0 and value("waiting") == 0)
-                assert lookout.ill() == []
+                assert watch.ill() == []
         finally:
             looking.cancel()
             await asyncio.wait({looking})
@@ -171,7 +171,7 @@ async def test_an_outbox_that_is_away_is_said_and_seen_again(outbox: Outbox, tmp
     """Nobody takes what was seen an hour ago for what is."""
     metrics = Metrics()
     nowhere = upkeep.OutboxWatch(SYSTEM, "postgresql://nobody@127.0.0.1:1/none")
-    away = Lookout(SYSTEM, nowhere, metrics=metrics)
+    away = SourceWatch(SYSTEM, nowhere, metrics=metrics)
     looking = asyncio.create_task(away.run())
     try:
         await until(lambda: away.ill() == ["it cannot be looked into (RK-403)"])

@@ -12,9 +12,9 @@ import pytest
 import structlog
 
 from bus.observe.metrics import Metrics
-from bus.publish.holding import KeyGate
-from bus.publish.lookout import Lookout
-from bus.publish.reporting import RelayReport
+from bus.publish.held_changes import KeyGate
+from bus.publish.source_reports import RelayReport
+from bus.publish.source_watch import SourceWatch
 from bus.sealing import Seals
 from connectors.outbox import upkeep
 from connectors.outbox.concealing import Concealer
@@ -193,18 +193,18 @@ async def test_it_is_said_before_refused_changes_go(outbox: Outbox) -> None:
     outbox.publish(change("1", 1, refuse=True))
     async with outbox.relaying(outbox.relay(keeping=replace(KEEPING, refused=timedelta(days=30)))):
         await until(lambda: outbox.pending() == 0)
-    lookout = Lookout(
+    watch = SourceWatch(
         SYSTEM, upkeep.OutboxWatch(SYSTEM, outbox.uri), refused_keep=timedelta(days=30)
     )
 
     with structlog.testing.capture_logs() as logs:
-        lookout.saw(await upkeep.status(SYSTEM, outbox.uri))
+        watch.saw(await upkeep.status(SYSTEM, outbox.uri))
         assert [log["event"] for log in logs] == []
         with outbox.connect() as session:
             session.execute(
                 "UPDATE renkei.outbox_refused SET refused_at = refused_at - interval '25 days'"
             )
         for _ in range(2):
-            lookout.saw(await upkeep.status(SYSTEM, outbox.uri))
+            watch.saw(await upkeep.status(SYSTEM, outbox.uri))
 
     assert [log["event"] for log in logs] == ["outbox-refused-go-soon"]

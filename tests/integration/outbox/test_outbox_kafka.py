@@ -20,7 +20,7 @@ from bus.catalog.wire import Reader
 from bus.errors import BrokerUnavailable
 from bus.failpoints import Point
 from bus.local.endpoints import Endpoints
-from bus.publish.holding import KeyGate
+from bus.publish.held_changes import KeyGate
 from bus.publish.publisher import Publisher
 from bus.publish.runner import Runner
 from bus.sealing import Seals

@@ -31,7 +31,7 @@ from bus.failpoints import Point
 from bus.model import Change
 from bus.observe.metrics import Metrics
 from bus.publish.admission import Bounds
-from bus.publish.sending import MOST_BROKEN
+from bus.publish.sender import MOST_BROKEN
 from connectors.outbox import upkeep
 from connectors.outbox.installing import Plan
 from connectors.outbox.source import OutboxSource

@@ -14,8 +14,8 @@ from bus.errors import ConfigurationError
 from bus.local.endpoints import Endpoints
 from bus.observe.metrics import Metrics
 from bus.observe.tasks import Tasks
-from bus.publish.hosting import run_together
 from bus.publish.runner import Runner
+from bus.publish.runners import run_together
 from connectors.outbox.source import OutboxSource
 from connectors.outbox.term import OutboxTerm
 from connectors.outbox.upkeep import install

@@ -12,7 +12,7 @@ import pytest
 from bus.app.publishing import Relays, Rules
 from bus.observe.metrics import Metrics
 from bus.observe.tasks import Tasks
-from bus.publish.hosting import run_together
+from bus.publish.runners import run_together
 from bus.settings import Settings, SourceConnection
 from connectors import SOURCES
 from tests.integration.publish.conftest import MOST_BYTES
@@ -45,7 +45,7 @@ async def test_it_is_relayed(cluster: Any, tmp_path: Path, monkeypatch: pytest.M
     put(tmp_path / "tax", 3)
     metrics, stop = Metrics(), asyncio.Event()
     relays = Relays.of(Rules.of(settings), [], metrics)
-    assert relays.lookouts() == []  # nobody can look into a folder from outside
+    assert relays.watches() == []  # nobody can look into a folder from outside
 
     async with cluster.open() as (broker, registry):
         runners = relays.runners(registry, broker)

@@ -16,8 +16,8 @@ import pytest
 
 from bus.connect.lease import Lease, LeaseStore
 from bus.errors import BrokerUnavailable, LeaseLost, StoreUnavailable
-from bus.publish.accepting import Fate, Intake, Principal
 from bus.publish.admission import Bounds
+from bus.publish.intake import Fate, Intake, Principal
 from bus.publish.publisher import Publisher
 from bus.publish.terms import DatabaseTerms
 from tests.support.changes import MUNICIPALITY, change, record

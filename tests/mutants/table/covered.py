@@ -274,11 +274,11 @@ MUTANTS = (
         name="a-list-of-ends-says-who-stays",
         promise="A list of ends says before it is sent how many persons stay covered by another case.",
         where="SECURITY.md What the bus promises",
-        file="bus/publish/ending.py",
+        file="bus/publish/case_ends.py",
         old="return not self.refused and bool(self.after.open)",
         new="return False",
         tests=(
-            "tests/unit/publish/test_ending.py::test_each_is_judged_behind_those_before_it",
+            "tests/unit/publish/test_case_ends.py::test_each_is_judged_behind_those_before_it",
             "tests/integration/publish/test_protections_command.py::test_a_list_of_ends",
         ),
         on_engines=True,

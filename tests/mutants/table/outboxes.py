@@ -7,7 +7,7 @@ MUTANTS = (
         name="a-defect-refuses-one-change",
         promise="A change that meets a defect of the bus is refused, and ends no relay.",
         where="docs/delivery.md 1",
-        file="bus/publish/narrowing.py",
+        file="bus/publish/fault_search.py",
         old="    return is_defect(error)",
         new="    return False",
         tests=(
@@ -20,7 +20,7 @@ MUTANTS = (
         name="what-is-no-changes-fault",
         promise="A defect that meets one change after another refuses nothing for long.",
         where="docs/delivery.md 1",
-        file="bus/publish/sending.py",
+        file="bus/publish/sender.py",
         old="if self._broken > MOST_BROKEN:",
         new="if False:",
         tests=(
@@ -86,7 +86,7 @@ MUTANTS = (
         name="a-relay-that-ends-ends-no-other",
         promise="A relay that cannot work ends no other core system's.",
         where="docs/delivery.md 1",
-        file="bus/publish/hosting.py",
+        file="bus/publish/runners.py",
         old="return len(failures) == len(runners)",
         new="return bool(failures)",
         tests=(
@@ -98,7 +98,7 @@ MUTANTS = (
         name="a-backlog-is-read-from-the-outbox",
         promise="What waits is read from the outbox, whoever leads.",
         where="docs/delivery.md 1",
-        file="bus/publish/lookout.py",
+        file="bus/publish/source_watch.py",
         old="self._metrics.outbox(self.system, waiting.pending, waiting.oldest_s)",
         new="pass",
         tests=(
@@ -110,16 +110,18 @@ MUTANTS = (
         name="that-nobody-leads-is-an-alarm",
         promise="That nobody leads an outbox for ten seconds is an alarm.",
         where="docs/delivery.md 1",
-        file="bus/publish/lookout.py",
+        file="bus/publish/source_watch.py",
         old="        if seconds >= self._unled_most:\n            return",
         new="        if False:\n            return",
-        tests=("tests/unit/publish/test_lookout.py::test_no_leader_for_ten_seconds_is_an_alarm",),
+        tests=(
+            "tests/unit/publish/test_source_watch.py::test_no_leader_for_ten_seconds_is_an_alarm",
+        ),
     ),
     Mutant(
         name="that-nobody-leads-is-measured",
         promise="For how long nobody leads an outbox is measured.",
         where="docs/delivery.md 1",
-        file="bus/publish/lookout.py",
+        file="bus/publish/source_watch.py",
         old="self._metrics.outbox_unled(self.system, self._unled_s())",
         new="pass",
         tests=(
@@ -131,7 +133,7 @@ MUTANTS = (
         name="an-outbox-that-cannot-be-seen",
         promise="An outbox that cannot be looked into has no figures of before.",
         where="docs/delivery.md 1",
-        file="bus/publish/lookout.py",
+        file="bus/publish/source_watch.py",
         old="self._metrics.outbox_unseen(self.system)",
         new="pass",
         tests=(
@@ -194,7 +196,7 @@ MUTANTS = (
         old="batch_bytes=min(self.batch_bytes, ALL_BATCHES // max(runners, 1))",
         new="batch_bytes=self.batch_bytes",
         tests=(
-            "tests/unit/publish/test_lookout.py::test_relays_of_a_process_share_what_is_in_hand",
+            "tests/unit/publish/test_source_watch.py::test_relays_of_a_process_share_what_is_in_hand",
         ),
     ),
     Mutant(
@@ -449,7 +451,7 @@ MUTANTS = (
         name="it-is-said-before-refused-changes-go",
         promise="It is said a week before refused changes go.",
         where="docs/delivery.md 1",
-        file="bus/publish/lookout.py",
+        file="bus/publish/source_watch.py",
         old="if left is not None and left < WARN_BEFORE and not is_said:",
         new="if False:",
         tests=(
@@ -461,32 +463,34 @@ MUTANTS = (
         name="numbers-wait-for-their-keys",
         promise="While keys are lacking, changes that need them wait, and the others go.",
         where="docs/delivery.md 1",
-        file="bus/publish/holding.py",
+        file="bus/publish/held_changes.py",
         old="if self._is_shut or self._gate.needs(change) or self._is_behind(change):",
         new="if self._is_shut or self._is_behind(change):",
         tests=(
-            "tests/unit/publish/test_holding.py::test_what_needs_keys_waits_and_what_is_behind_it",
+            "tests/unit/publish/test_held_changes.py::test_what_needs_keys_waits_and_what_is_behind_it",
         ),
     ),
     Mutant(
         name="what-is-behind-a-number-waits",
         promise="What is behind a change that waits, of the same persons, waits as well.",
         where="docs/delivery.md 2",
-        file="bus/publish/holding.py",
+        file="bus/publish/held_changes.py",
         old="if self._is_shut or self._gate.needs(change) or self._is_behind(change):",
         new="if self._is_shut or self._gate.needs(change):",
         tests=(
-            "tests/unit/publish/test_holding.py::test_what_needs_keys_waits_and_what_is_behind_it",
+            "tests/unit/publish/test_held_changes.py::test_what_needs_keys_waits_and_what_is_behind_it",
         ),
     ),
     Mutant(
         name="nothing-goes-where-a-protection-waits",
         promise="Where a protection waits for keys, nothing goes.",
         where="docs/delivery.md 1",
-        file="bus/publish/holding.py",
+        file="bus/publish/held_changes.py",
         old="self._is_shut |= any(stream == PROTECTION for stream, _ in keys)",
         new="pass",
-        tests=("tests/unit/publish/test_holding.py::test_where_a_protection_waits_nothing_goes",),
+        tests=(
+            "tests/unit/publish/test_held_changes.py::test_where_a_protection_waits_nothing_goes",
+        ),
     ),
     Mutant(
         name="one-process-publishes",

@@ -18,9 +18,9 @@ from bus.errors import BrokerUnavailable, BusError, EventTooLarge, KeysUnusable,
 from bus.model import Change, Fault
 from bus.observe.metrics import Metrics
 from bus.observe.tasks import Tasks
-from bus.publish.hosting import run_together
-from bus.publish.reporting import RelayReport
 from bus.publish.runner import Pace, Runner
+from bus.publish.runners import run_together
+from bus.publish.source_reports import RelayReport
 from connectors.memory.source import MemoryBox, MemorySource
 from tests.support.changes import change, record
 

@@ -1,4 +1,4 @@
-"""Whoever a fault is of is found among many: what raises for all is tried with halves of them.
+"""Finds among many changes the one that an error is about, by trying halves of them.
 
 Nothing that somebody hands in may be more than its own refusal. Changes are read, fitted, checked
 and encoded many at a time, because that is quick; where that raises something nobody meant to be

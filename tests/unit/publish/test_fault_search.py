@@ -16,7 +16,7 @@ from bus.model import Change, Fault
 from bus.publish import admission
 from bus.publish import publisher as publishing
 from bus.publish.body import Fitter
-from bus.publish.narrowing import narrowed
+from bus.publish.fault_search import narrowed
 from tests.support.changes import body, change, record
 from tests.support.loads import load
 

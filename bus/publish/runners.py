@@ -1,4 +1,4 @@
-"""Several sources in one process, each for itself: what ends one ends no other."""
+"""Runs the runners of several sources in one process; the end of one does not end another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Changes that somebody hands in and waits for: checked, published, answered, each by itself.
+"""Takes changes from a caller who waits: each is checked, published and answered by itself.
 
 The other ways in take changes from where they wait; here whoever has them gives them, and is told
 of each what became of it. The checks are the same, and so is the sending. Who hands in has proved
@@ -30,7 +30,7 @@ from bus.connect.together import until_one_ends
 from bus.errors import ChangeRefused, Unavailable
 from bus.model import Change, Fault
 from bus.publish.admission import Bounds, read
-from bus.publish.sending import Publishes, Sender
+from bus.publish.sender import Publishes, Sender
 
 AT_ONCE = Limits(changes=1_000, bytes=8 * 1024 * 1024, change_bytes=4 * 1024 * 1024)
 """What may be handed in by one call."""

@@ -1,4 +1,4 @@
-"""What is held back: changes that cannot go now, and what must not overtake them.
+"""Holds back changes that cannot be published now, and those that must not overtake them.
 
 A change with an item that is sealed (個人番号) cannot go while there are no keys to seal with. That
 is no change's fault and ends only when somebody sets the keys, so such a change is neither refused
@@ -68,7 +68,7 @@ class KeyGate:
         return await self.lacking() if self._seals.has_source else None
 
 
-class Holding:
+class HeldChanges:
     """What of one source is held back in this term.
 
     Args:

@@ -11,8 +11,8 @@ import pytest
 
 from bus.connect.source import Limits, SoleTerm
 from bus.errors import BrokerUnavailable, ChangeRefused, LeaseLost
-from bus.publish.accepting import Answer, Fate, Intake, Principal
 from bus.publish.admission import Bounds
+from bus.publish.intake import Answer, Fate, Intake, Principal
 from bus.publish.publisher import Publisher
 from tests.support.changes import MUNICIPALITY, body, change, record
 

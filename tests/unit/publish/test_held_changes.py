@@ -10,8 +10,8 @@ import pytest
 from bus.connect.source import Refusal
 from bus.errors import BusError
 from bus.model import PROTECTION, Change, Fault
-from bus.publish import holding as module
-from bus.publish.holding import Holding, KeyGate
+from bus.publish import held_changes as module
+from bus.publish.held_changes import HeldChanges, KeyGate
 from bus.sealing import Seals
 from tests.support.changes import change, record
 from tests.support.keys import Pocket
@@ -36,13 +36,13 @@ def of(*records: tuple[str, str]) -> Change:
     return Change.model_validate(change(*named))
 
 
-def holding_of(seals: Seals, again_after: float = 0.0) -> tuple[Holding, Held]:
+def holding_of(seals: Seals, again_after: float = 0.0) -> tuple[HeldChanges, Held]:
     """What is held back, and the source that is told."""
     source: Any = Held()
-    return Holding(source, KeyGate(seals, {NUMBER}), again_after), source
+    return HeldChanges(source, KeyGate(seals, {NUMBER}), again_after), source
 
 
-async def gone(holding: Holding, *changes: Change) -> list[int]:
+async def gone(holding: HeldChanges, *changes: Change) -> list[int]:
     """The places of those that go, numbered from 1."""
     return [place for place, _ in await holding.without(list(enumerate(changes, 1)))]
 

@@ -1,4 +1,4 @@
-"""A look at a source every few seconds, by every process that may publish it, leading or not.
+"""Looks at a source every few seconds, in every process that may publish it, leading or not.
 
 What waits, for how long, whether anybody sends it and what was refused is read where it is so: in
 the outbox. So a backlog shows although no relay leads, and that none leads is an alarm by itself:
@@ -28,7 +28,7 @@ SAY_GOING_AGAIN = 86_400.0
 log = structlog.get_logger()
 
 
-class Lookout:
+class SourceWatch:
     """Looks at one source.
 
     Args:

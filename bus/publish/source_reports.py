@@ -1,4 +1,4 @@
-"""What is told of a source that is published: to the log, and to the metrics."""
+"""Reports what happens to a source's changes, to the log and to the metrics."""
 
 from __future__ import annotations
 

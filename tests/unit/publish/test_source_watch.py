@@ -7,8 +7,8 @@ import structlog
 from bus.connect.source import Backlog, SourceStatus
 from bus.errors import SourceUnavailable
 from bus.observe.metrics import Metrics
-from bus.publish.lookout import SAY_AGAIN, Lookout
 from bus.publish.runner import ALL_BATCHES, Pace
+from bus.publish.source_watch import SAY_AGAIN, SourceWatch
 
 
 class Nowhere:
@@ -37,24 +37,24 @@ class Clock:
 def test_no_leader_for_ten_seconds_is_an_alarm() -> None:
     """A metric from the first moment on; after ten seconds a line and a reason, once a minute."""
     clock, metrics = Clock(), Metrics()
-    lookout = Lookout("register", Nowhere(), metrics=metrics, clock=clock)
+    watch = SourceWatch("register", Nowhere(), metrics=metrics, clock=clock)
 
     def value(name: str) -> float | None:
         return metrics.value(f"renkei_relay_{name}", system="register")
 
     with structlog.testing.capture_logs() as logs:
-        lookout.saw(LED)
+        watch.saw(LED)
         assert value("unled_seconds") == 0
         for clock.now in (100.0, 109.0):
-            lookout.saw(UNLED)
+            watch.saw(UNLED)
         assert (value("unled_seconds"), value("waiting"), value("oldest_seconds")) == (9, 7, 33)
         assert (value("refused"), value("refused_oldest_seconds")) == (2, 60)
-        assert lookout.ill() == []
+        assert watch.ill() == []
         for clock.now in (110.0, 112.0, 110.0 + SAY_AGAIN):
-            lookout.saw(UNLED)
-        assert lookout.ill() == ["no relay has led it for 70 s"]
-        lookout.saw(LED)
-        assert lookout.ill() == []
+            watch.saw(UNLED)
+        assert watch.ill() == ["no relay has led it for 70 s"]
+        watch.saw(LED)
+        assert watch.ill() == []
 
     told = [(line["event"], line["seconds"]) for line in logs]
     assert told == [("outbox-unled", 10), ("outbox-unled", 70), ("outbox-led-again", 70)]
@@ -63,17 +63,17 @@ def test_no_leader_for_ten_seconds_is_an_alarm() -> None:
 def test_what_cannot_be_seen_has_no_figures() -> None:
     """They would be old ones; it is said once, and a reason until it is seen again."""
     metrics = Metrics()
-    lookout = Lookout("register", Nowhere(), metrics=metrics)
-    lookout.saw(UNLED)
+    watch = SourceWatch("register", Nowhere(), metrics=metrics)
+    watch.saw(UNLED)
 
     with structlog.testing.capture_logs() as logs:
         for _ in range(3):
-            lookout._cannot(SourceUnavailable("nothing answers"))
+            watch._cannot(SourceUnavailable("nothing answers"))
         assert metrics.value("renkei_relay_waiting", system="register") is None
         assert metrics.value("renkei_relay_seen", system="register") == 0
-        assert lookout.ill() == ["it cannot be looked into (RK-403)"]
-        lookout.saw(LED)
-        assert lookout.ill() == []
+        assert watch.ill() == ["it cannot be looked into (RK-403)"]
+        watch.saw(LED)
+        assert watch.ill() == []
 
     assert [line["event"] for line in logs] == ["outbox-unseen", "outbox-seen-again"]
     assert metrics.value("renkei_relay_waiting", system="register") == 0

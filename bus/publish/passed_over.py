@@ -1,4 +1,4 @@
-"""Which events of a stream's partition were ever set aside, in any system.
+"""Finds which events of a stream's partition were ever set aside, in any system.
 
 An event of another stream's schema stops a publisher, as it stops a lane: ids may mean something
 else than they did. Once an operator has set that very event aside (``renkei parked add``), a

@@ -1,8 +1,8 @@
-"""Changes handed to a publisher, each with what became of it, whatever one of them does.
+"""Hands changes to a publisher and says what became of each, also where one of them fails.
 
 An error that names no change, one about data or a defect, is narrowed down by halves, in order, to
 the change that meets it alone; that one is refused. Whoever takes changes in sends them by this: a
-runner from a source, :class:`~bus.publish.accepting.Intake` from somebody's hand.
+runner from a source, :class:`~bus.publish.intake.Intake` from somebody's hand.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from bus.connect.source import Published, Refusal
 from bus.errors import is_defect
 from bus.halving import Halves
 from bus.model import Change, Fault
-from bus.publish.narrowing import fault_of, is_of_data
+from bus.publish.fault_search import fault_of, is_of_data
 
 MOST_BROKEN = 3
 """After so many changes in a row that a defect meets while they are sent, it is not the changes."""

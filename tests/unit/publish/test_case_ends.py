@@ -9,7 +9,7 @@ import pytest
 
 from bus.model import Case, NumberForm
 from bus.policy.cases import NOTHING, PersonCases
-from bus.publish.ending import COLUMNS, body_of, judged, read_ends
+from bus.publish.case_ends import COLUMNS, body_of, judged, read_ends
 
 FORM = NumberForm()
 KEY = "131016/000000012345674"

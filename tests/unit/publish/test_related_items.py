@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from bus.publish.beside import unfit
+from bus.publish.related_items import unfit
 from bus.publish.shape import Node
 
 MOST = 2**63 - 1

@@ -1,4 +1,4 @@
-"""A list of protections that have ended: read, judged before anything is sent, made into changes.
+"""Reads a list of protections that have ended, judges it whole, and makes changes of it.
 
 Pure. A list is CSV or JSON lines; each entry names a case (申出): municipality, number, the day it
 began, and the day on which its end was decided. An entry is judged as the publisher will judge

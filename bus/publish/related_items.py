@@ -1,4 +1,4 @@
-"""What an item must be for what stands beside it, as the schema's properties say.
+"""Checks an item against other items of its record, as the schema's properties say.
 
 ``x-required-when``, ``x-not-before``, ``x-sum-of`` and ``x-zero-when`` name items of the same
 record, also of a record inside a list. Where one of the two has no value there is nothing to judge.
