@@ -49,8 +49,8 @@ SECRETS = {
 }
 """Settings that hold a secret, or may; so does an address with a login in it. A file that has one
 is for its owner's eyes."""
-MAPPINGS = {"outboxes", "sources", "systems"}
-"""Settings with a system's name before each value."""
+IN_YAML = {"intake", "outboxes", "sources", "systems"}
+"""Settings that are no plain text in a variable either."""
 FOR_TESTS = {"RENKEI_KILL_AT", "RENKEI_TEST_ENGINES"}  # read elsewhere, never settings
 
 
@@ -187,6 +187,9 @@ class Settings(BaseModel):
     """System -> URI of the database that holds its outbox; or uri, sources and municipalities."""
     sources: dict[str, SourceConnection] = Field(default_factory=dict)
     """System -> where else its changes wait: connector, options, sources and municipalities."""
+    intake: tuple[str, ...] = ()
+    """Publishing systems that may hand changes in as well; the same in every process that
+    publishes."""
     systems: dict[str, SystemConnection] = Field(default_factory=dict)
     """Receiving systems and how their stores are reached."""
 
@@ -291,7 +294,7 @@ def default_home(environment: Mapping[str, str] | None = None) -> Path:
 def load(environment: Mapping[str, str], overrides: Mapping[str, Any] | None = None) -> Settings:
     """Build the settings: *overrides* over the environment over files over defaults.
 
-    The variables of :data:`MAPPINGS` are YAML text; everything else is plain text.
+    The variables of :data:`IN_YAML` are YAML text; everything else is plain text.
 
     Raises:
         ConfigurationError: An unknown name or an unusable value; never prints the value.
@@ -322,7 +325,7 @@ def resolve(
         values.update(content)
         origins.update(dict.fromkeys(content, str(file)))
     for name, text in given.items():
-        values[name] = _yaml(name, text) if name in MAPPINGS else text
+        values[name] = _yaml(name, text) if name in IN_YAML else text
         origins[name] = f"{PREFIX}{name.upper()}"
     values.setdefault("home", home)
     values.update(overrides or {})

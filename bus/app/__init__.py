@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         topic_specs,
     )
     from bus.app.deliveries import delivering, run_deliveries
+    from bus.app.handing_in import intake
     from bus.app.keys import proofs, sealed_streams, seals
     from bus.app.masking import mask_keys
     from bus.app.monitoring import run_monitor
@@ -40,6 +41,7 @@ _HOME = {
     "example_faults": "publishing",
     "feeds": "systems",
     "granted": "configured",
+    "intake": "handing_in",
     "ledger": "outside",
     "local_stack": "configured",
     "mask_keys": "masking",
@@ -82,6 +84,7 @@ __all__ = [
     "example_faults",
     "feeds",
     "granted",
+    "intake",
     "ledger",
     "local_stack",
     "mask_keys",

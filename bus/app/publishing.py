@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -33,8 +33,11 @@ from bus.publish.held_changes import KeyGate
 from bus.publish.publisher import Publisher
 from bus.publish.runner import Pace, Runner
 from bus.publish.runners import run_together
+from bus.publish.sender import Publishes
 from bus.publish.source_reports import RelayReport
 from bus.publish.source_watch import SourceWatch
+from bus.publish.taking_turns import TakingTurns
+from bus.publish.terms import DatabaseTerms
 from bus.sealing import Seals
 from bus.settings import Settings
 
@@ -126,10 +129,9 @@ class Relays:
 
     def runners(self, known: Registry, cluster: Broker) -> list[Runner]:
         """What publishes each of them, into this log."""
-        settings, gate = (
-            self.rules.settings,
-            KeyGate(self.rules.keys, sealed_streams(self.rules.settings)),
-        )
+        settings = self.rules.settings
+        gate = KeyGate(self.rules.keys, sealed_streams(settings))
+        terms = turns(settings) if settings.intake else None
         said = sources.connections(settings, list(self.sources))
         pace = Pace(
             send_within=settings.relay_lease * 2 / 3,
@@ -151,8 +153,11 @@ class Relays:
                 metrics=self.metrics,
             )
             report = self.reports[system]
+            made: Callable[[Guard], Publishes] = make
+            if terms is not None and not bounds.sources.isdisjoint(settings.intake):
+                made = partial(_taking_turns, make, terms=terms)
             return Runner(
-                source, make, admit=bounds, gate=gate if holds else None, pace=pace, report=report
+                source, made, admit=bounds, gate=gate if holds else None, pace=pace, report=report
             )
 
         return [runner(system, source) for system, source in self.sources.items()]
@@ -165,6 +170,30 @@ class Relays:
             for system, source in self.sources.items()
             if (watched := source.capabilities.watched) is not None
         ]
+
+
+def turns(settings: Settings) -> DatabaseTerms:
+    """What says, among all processes that publish, whose turn a system's is.
+
+    A turn of a process that died, or failed while something was under way, runs out: everybody
+    waits for longer than that.
+
+    Raises:
+        ConfigurationError: There is no database to take turns by.
+    """
+    return DatabaseTerms(
+        settings.need("database"),
+        holder=this_process(),
+        lease=settings.relay_lease,
+        send_within=settings.relay_lease * 2 / 3,
+        patience=settings.relay_lease * 2,
+    )
+
+
+def _taking_turns(
+    make: Callable[[Guard], Publishes], guard: Guard, *, terms: DatabaseTerms
+) -> Publishes:
+    return TakingTurns(make, guard, terms)
 
 
 async def run_relays(settings: Settings, systems: Sequence[str] = ()) -> None:

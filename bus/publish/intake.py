@@ -19,11 +19,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Protocol
 
 from bus.connect.source import Guard, Limits, Published, Refusal, Taken, Term
 from bus.connect.together import until_one_ends
@@ -31,6 +30,7 @@ from bus.errors import ChangeRefused, Unavailable
 from bus.model import Change, Fault
 from bus.publish.admission import Bounds, read
 from bus.publish.sender import Publishes, Sender
+from bus.publish.taking_turns import Terms
 
 AT_ONCE = Limits(changes=1_000, bytes=8 * 1024 * 1024, change_bytes=4 * 1024 * 1024)
 """What may be handed in by one call."""
@@ -63,24 +63,13 @@ class Answer:
     """Why it was refused, and what is odd about it though it was not."""
 
 
-class Terms(Protocol):
-    """The right to publish for a system, one process at a time."""
-
-    def of(self, system: str) -> AbstractAsyncContextManager[Term]:
-        """Wait for the right, and have it inside.
-
-        Raises:
-            LeaseLost: Another process has it, for longer than is waited for.
-            StoreUnavailable: The database does not answer.
-        """
-
-
 class Intake:
     """Takes changes in, one call after the other. One per process.
 
     Args:
         publisher: Makes a publisher, which calls the guard before each append.
         terms: Who may publish for which system.
+        here: What may be handed in here, whoever does.
         close_within: After which time something that was sent is taken to be under way still.
     """
 
@@ -89,11 +78,13 @@ class Intake:
         publisher: Callable[[Guard], Publishes],
         terms: Terms,
         *,
+        here: Bounds | None = None,
         limits: Limits = AT_ONCE,
         close_within: timedelta = timedelta(seconds=16),
     ) -> None:
         self._make_publisher = publisher
         self._terms = terms
+        self._here = here
         self._limits = limits
         self._close_within = close_within.total_seconds()
         self._sender = Sender()
@@ -122,7 +113,7 @@ class Intake:
         if len(changes) > self._limits.changes or sum(map(len, changes)) > self._limits.bytes:
             raise ChangeRefused("too many changes at once", principal=principal.name)
         taken = [self._taken(place, text) for place, text in enumerate(changes)]
-        admitted, refused = read(taken, _Admission(principal.bounds))
+        admitted, refused = read(taken, _Admission(principal.bounds, self._here))
         published: list[Published] = []
         if admitted:
             async with self._turn:
@@ -188,12 +179,14 @@ class _Admission:
     """A change says itself who it is, and is whose the principal speaks for."""
 
     bounds: Bounds
+    here: Bounds | None
 
     def __call__(self, change: Change, text: bytes) -> Change | list[Fault]:
         if change.change_id is None:
             expected = "an id (UUIDv7) of its own, so that it can be handed in again"
             return [Fault(code="missing", expected=expected, field="change_id")]
-        return self.bounds(change, text)
+        faults = [] if self.here is None else self.here.faults(change)
+        return faults or self.bounds(change, text)
 
 
 def _accepted(each: Published) -> Answer:

@@ -1,8 +1,9 @@
 """The right to publish for a system, by a lease in the bus's own database.
 
 A row per publishing system says which process leads, and until when (:mod:`bus.connect.lease`). It
-is for changes that are handed in (:mod:`~bus.publish.intake`); an outbox has its lease in its
-own database. The two do not know of each other: a system has one way in.
+is had for one call, by whoever publishes for a system that has several ways in
+(:mod:`~bus.publish.taking_turns`): what is handed in (:mod:`~bus.publish.intake`), and the relay
+of such a system's source, beside the term of that source.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ _LET_GO_WITHIN = 2.0  # seconds to tell the database; after that the lease runs 
 
 
 class DatabaseTerms:
-    """See :class:`bus.publish.intake.Terms`. One per process.
+    """See :class:`bus.publish.taking_turns.Terms`. One per process.
 
     Args:
         uri: The bus's own database.

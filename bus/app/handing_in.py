@@ -1,0 +1,53 @@
+"""Changes that are handed in: what a way in from outside needs, in one call."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from bus.app.outside import broker, registry
+from bus.app.publishing import Rules, turns
+from bus.broker import Broker
+from bus.catalog.memory import keep_freed
+from bus.catalog.registry import Registry
+from bus.errors import ConfigurationError
+from bus.publish.admission import Bounds
+from bus.publish.intake import Intake
+from bus.settings import Settings
+
+
+def taking_in(rules: Rules, known: Registry, cluster: Broker) -> Intake:
+    """What takes changes in, into this log, of the systems that ``RENKEI_INTAKE`` names.
+
+    Raises:
+        ConfigurationError: It names none, or there is no database to take turns by.
+    """
+    settings = rules.settings
+    if not settings.intake:
+        raise ConfigurationError("set RENKEI_INTAKE: the systems that may hand changes in")
+    return Intake(
+        partial(rules.publisher, known, cluster),
+        turns(settings),
+        here=Bounds(frozenset(settings.intake)),
+        close_within=settings.relay_lease * 4 / 3,
+    )
+
+
+@asynccontextmanager
+async def intake(settings: Settings) -> AsyncIterator[Intake]:
+    """What takes changes in, by these settings; closed on the way out. One per process.
+
+    Raises:
+        ConfigurationError: As :func:`taking_in`.
+        BrokerUnavailable: The broker does not answer.
+    """
+    keep_freed()
+    rules = Rules.of(settings)
+    patience = settings.relay_lease / 3
+    async with registry(settings) as known, broker(settings, patience=patience) as cluster:
+        made = taking_in(rules, known, cluster)
+        try:
+            yield made
+        finally:
+            await made.close()

@@ -1,0 +1,90 @@
+"""A publisher that takes turns with others: each call is made in the turn of its systems.
+
+Kafka has no compare-and-set, so what is next in a subject's order is known for sure only by whoever
+alone publishes for its system. Where changes of one system come in by several ways (what waits in
+its source, what is handed in), none of them is alone for good: each takes the system's term
+(:class:`Terms`) for one call, reads what the others appended meanwhile, appends, and gives it back.
+
+Something that was sent may be under way when a call fails. Then the terms are left to run out, and
+this process waits for that like the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Protocol
+
+from bus.connect.source import Guard, Term
+from bus.connect.together import until_one_ends
+from bus.model import Change
+from bus.publish.fault_search import is_of_data
+from bus.publish.sender import Outcome, Publishes
+
+
+class Terms(Protocol):
+    """The right to publish for a system, one process at a time."""
+
+    def of(self, system: str) -> AbstractAsyncContextManager[Term]:
+        """Wait for the right, and have it inside.
+
+        Raises:
+            LeaseLost: Another process has it, for longer than is waited for.
+            StoreUnavailable: The database does not answer.
+        """
+
+
+class TakingTurns:
+    """See :class:`bus.publish.sender.Publishes`.
+
+    Args:
+        make: Makes the publisher, which calls the guard before each append.
+        guard: What else must hold before each append.
+        terms: Who may publish for which system.
+    """
+
+    def __init__(self, make: Callable[[Guard], Publishes], guard: Guard, terms: Terms) -> None:
+        self._inner = make(self._guard)
+        self._outer_guard = guard
+        self._terms = terms
+        self._held: Sequence[Term] = ()
+
+    async def start(self) -> None:
+        """As the publisher does."""
+        await self._inner.start()
+
+    async def publish(self, changes: Sequence[Change]) -> Sequence[Outcome]:
+        """As the publisher does; once it is this process's turn.
+
+        Raises:
+            LeaseLost: Another process has had the turn for too long, or has it by now.
+            StoreUnavailable: Whoever says whose turn it is does not answer.
+        """
+        found: list[Sequence[Outcome]] = []
+
+        async def send() -> None:
+            found.append(await self._inner.publish(changes))
+
+        async with AsyncExitStack() as stack:
+            systems = sorted({change.source for change in changes})  # nobody waits crosswise
+            terms = [await stack.enter_async_context(self._terms.of(system)) for system in systems]
+            self._held = terms
+            try:
+                await until_one_ends(send(), *(term.keep() for term in terms))
+            except BaseException as error:
+                if not is_of_data(error):
+                    for term in terms:
+                        term.abandon()
+                raise
+            finally:
+                self._held = ()
+        return found[0]
+
+    async def close(self) -> None:
+        """As the publisher does."""
+        await self._inner.close()
+
+    def _guard(self) -> None:
+        self._outer_guard()
+        for term in self._held:
+            term.guard()
