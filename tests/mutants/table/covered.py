@@ -177,10 +177,7 @@ MUTANTS = (
         file="bus/policy/numbering.py",
         old='digits = bare(number) or "0"',
         new='digits = number or "0"',
-        tests=(
-            _ORDERS,
-            "tests/unit/control/test_fence.py::test_another_spelling_is_the_same_person",
-        ),
+        tests=(_ORDERS,),
     ),
     Mutant(
         name="while-any-case-is-open",

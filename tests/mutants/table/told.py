@@ -274,9 +274,7 @@ MUTANTS = (
         file="bus/ledger/reach.py",
         old="first = min(logged[place] for place in reach.places)",
         new="first = min(s.applied_at for s in reach.systems if s.applied_at)",
-        tests=(
-            "tests/unit/ledger/test_reach.py::test_how_long_it_took_is_of_the_log_s_clock_or_unknown",
-        ),
+        tests=("tests/unit/ledger/test_reach.py::test_it_took_until_the_last_event",),
     ),
     Mutant(
         name="took-is-never-negative",
@@ -316,6 +314,6 @@ MUTANTS = (
         file="bus/observe/logs.py",
         old='said: dict[str, Any] = {"kind": type(error).__name__}',
         new='said: dict[str, Any] = {"kind": type(error).__name__, "reason": str(error)}',
-        tests=("tests/unit/observe/test_logs.py::test_an_exception_shows_no_value",),
+        tests=("tests/unit/observe/test_logs.py::test_a_defect_that_nobody_caught_shows_no_value",),
     ),
 )

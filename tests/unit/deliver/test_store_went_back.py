@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -13,11 +13,14 @@ import pytest
 
 from bus.clock import SystemClock
 from bus.deliver.state import LaneStatus
+from bus.errors import EventRefused
 from bus.hosting import abreast
 from bus.hosting.host import follow
+from bus.model import Applied, Delivery, Mark
 from bus.settings import Settings
 from connectors.memory.sink import MemoryStore
 from tests.support.lanes import Hosted, Town, hosted, until
+from tests.unit.deliver.conftest import WatchedSink
 
 ONE, TWO = "000000000000001", "000000000000002"
 BOTH = ("resident", "protection")
@@ -107,6 +110,44 @@ async def test_a_protected_address_goes_first(town: Town, sinks, store) -> None:
     assert [batch.view.stream for batch in store.applied] == ["protection", "resident"]
 
 
+async def test_until_it_is_there_nobody_else_writes(town: Town, store) -> None:
+    """However long the store takes over the protection: the others wait for it."""
+    is_back, may_go, looks = asyncio.Event(), asyncio.Event(), list[None]()
+
+    class Slow(WatchedSink):
+        """Takes its time over a protection, once it was restored."""
+
+        async def apply(self, batch: Delivery) -> Applied:
+            if is_back.is_set() and batch.view.protects:
+                await may_go.wait()
+            return await super().apply(batch)
+
+        async def marks(self) -> Mapping[tuple[str, int], Mark]:
+            looks.append(None)
+            return await super().marks()
+
+    await town.publish("resident", ONE, 1)
+    slow = {"child_allowance": lambda _: Slow(store)}
+    async with hosted(town, slow, streams=BOTH) as bus:
+        await bus.at(1)
+        restore = backup(store)
+        await town.publish("protection", ONE, 1)
+        await bus.at(1, "protection")
+        await town.publish("resident", TWO, 1)
+        await bus.at(2)
+
+        is_back.set()
+        restore()
+
+        await bus.until(lambda: went_back(bus))
+        seen = len(looks)
+        await bus.until(lambda: len(looks) >= seen + 20)
+        assert addresses(store).keys() == {ONE}
+        may_go.set()
+        await bus.until(lambda: addresses(store).keys() == {ONE, TWO})
+    assert addresses(store)[ONE] is None
+
+
 async def test_what_a_protections_end_lets_be_shown_comes_back_once_more(
     town: Town, sinks, store
 ) -> None:
@@ -129,6 +170,26 @@ async def test_what_a_protections_end_lets_be_shown_comes_back_once_more(
             while addresses(store)[ONE] is None:
                 await bus.news()
                 await asyncio.sleep(0.01)
+
+
+async def test_a_lane_that_stands_is_looked_at_as_well(town: Town, sinks, store) -> None:
+    """An operator wants it so, and nobody works on it: that its store went back is seen."""
+    await town.publish("resident", ONE, 1)
+    async with hosted(town, sinks, streams=BOTH) as bus:
+        await bus.at(1)
+        await town.publish("protection", TWO, 1)
+        await bus.at(1, "protection")
+        restore = backup(store)
+        await town.publish("protection", ONE, 1)
+        await bus.at(2, "protection")
+        await bus.pause("child_allowance", "protection")
+        await bus.paused("protection")
+        looking = bus.deliveries[0].fleet.abreast
+        await bus.until(lambda: looking._seen["protection", 0].offset == 2)
+
+        restore()
+
+        await bus.until(lambda: went_back(bus))
 
 
 async def test_lanes_of_another_process_count(store, sinks) -> None:
@@ -205,3 +266,31 @@ async def test_a_back_off_ends_when_the_broker_answers(sinks, store) -> None:
 
         await bus.until(lambda: store.versions() == {ONE: 1, TWO: 1})
         await bus.until(lambda: len(town.read_all("receipt")) == 2)
+
+
+async def test_a_lane_that_waits_for_the_broker_goes_on_when_it_answers(store) -> None:
+    """It had something to set aside when Kafka went away, and waits for no back-off of its own."""
+    towns: list[Town] = []
+
+    class Refusing(WatchedSink):
+        """Kafka goes away as the store refuses a row."""
+
+        async def apply(self, batch: Delivery) -> Applied:
+            try:
+                return await super().apply(batch)
+            except EventRefused:
+                towns[0].memory.is_away = True
+                raise
+
+    async with patient({"child_allowance": lambda _: Refusing(store)}) as (town, bus):
+        towns.append(town)
+        await town.publish("resident", ONE, 1)
+        await bus.at(1)
+        store.refused.add(TWO)
+        await town.publish("resident", TWO, 1)
+        await bus.until(lambda: bus.lane().status is LaneStatus.RETRYING)
+        await bus.until(lambda: bus.shared.kafka._is_away)
+
+        town.memory.is_away = False
+
+        await bus.until(lambda: len(bus.parked()) == 1)

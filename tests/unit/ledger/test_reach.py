@@ -125,6 +125,8 @@ def test_how_long_it_took_is_of_the_log_s_clock_or_unknown() -> None:
         standings=[standing(delivered_at=LATER)],
     )  # fmt: skip
     assert timed(again, {}).systems[0].took is None
+    two = replace(again, places=[PLACE, ("resident", 0, 6)])
+    assert timed(two, {PLACE: DONE}).systems[0].took is None
     assert "processed_at" not in {field.name for field in fields(EventStanding)}
 
 
