@@ -89,7 +89,7 @@ def list_all(
     )
     page = ask(lambda session: recorded(session, wanted))
     if as_json:
-        show_json({"deeds": [documents.of(each) for each in page.deeds], "after": page.after})
+        show_json(documents.deeds(page))
         return
     out().print(_table(page) if page.deeds else "nothing is recorded")
     if page.after is not None:

@@ -113,7 +113,7 @@ async def _run(
     async def afterwards(result: DemoResult) -> None:
         nonlocal is_kept
         if as_json:
-            show_json(result.document())
+            show_json({"document": "demo/1", **result.document()})
         if keep:
             err().print(
                 "it keeps running: Ctrl-C ends it; a process that ends before is named here"

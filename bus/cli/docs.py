@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bus import app as composition
-from bus.catalog import Catalog
 from bus.cli.output import Json, out, show_json
-from bus.errors import ConfigurationError, FilesRefused
-from bus.model import Fault
-from bus.policy import load_subscriptions
-from bus.reference import Difference, difference, gather, pages, write
-
-_BESIDE_SCHEMAS = Path("docs") / "reference"
+from bus.errors import FilesRefused
+from bus.operate import contracts, documents
+from bus.operate.contracts import Difference
 
 Out = Annotated[
     Path | None,
@@ -48,35 +43,13 @@ def build(check: Check = False, into: Out = None, as_json: Json = False) -> None
 
     The same schemas and subscriptions give the same pages. Pages that are none any more go.
     """
-    catalog = composition.catalog(composition.settings())
-    folder = into or _by(catalog)
-    made = pages(gather(catalog, load_subscriptions(catalog)))
-    found = difference(folder, made) if check else write(folder, made)
+    made = contracts.built(composition.settings(), into, is_check=check)
     if as_json:
-        show_json({"folder": folder, "pages": len(made), "check": check, **asdict(found)})
-    if check and found:
-        faults = _faults(found)
-        raise FilesRefused("the reference has grown old", faults, count=len(faults))
+        show_json(documents.reference(made.folder, made.count, made.found, is_check=check))
+    if check and made.faults:
+        raise FilesRefused("the reference has grown old", made.faults, count=len(made.faults))
     if not as_json:
-        _say(len(made), found, check)
-
-
-def _by(catalog: Catalog) -> Path:
-    """Where the pages belong that are made of the schemas in this place."""
-    folder = catalog.folder.parent / _BESIDE_SCHEMAS
-    if not folder.parent.is_dir():
-        raise ConfigurationError("there are no docs beside these schemas; say where with --out")
-    return folder
-
-
-def _faults(found: Difference) -> list[Fault]:
-    kinds = {"missing-page": found.missing, "old-page": found.old, "surplus-page": found.surplus}
-    expected = "what `renkei docs build` writes"
-    return [
-        Fault(code=code, expected=expected, file=path)
-        for code, paths in kinds.items()
-        for path in paths
-    ]
+        _say(made.count, made.found, check)
 
 
 def _say(count: int, found: Difference, check: bool) -> None:

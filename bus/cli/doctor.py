@@ -11,6 +11,7 @@ from rich.text import Text
 from bus.cli.asking import ask
 from bus.cli.local import stack_here
 from bus.cli.output import Json, out, show_json
+from bus.operate import documents
 from bus.operate.session import ANSWER_WITHIN
 
 if TYPE_CHECKING:  # needs the packages of renkei[local]
@@ -35,12 +36,7 @@ def doctor(as_json: Json = False) -> None:
 
     findings = ask(lambda session: examining.examined(session, stack), ANSWER_WITHIN)
     if as_json:
-        show_json(
-            [
-                {"name": f.name, "verdict": f.verdict.value, "says": f.says, "mend": f.mend}
-                for f in findings
-            ]
-        )
+        show_json(documents.findings(findings))
     else:
         out().print(_table(findings))
     if examining.is_ill(findings):

@@ -99,9 +99,8 @@ def new(
         key_file.check(path, key)
     else:
         key_file.add(path, key)
-    said = {"file": str(path), "id": key.id, "made_at": key.made_at, "dry_run": dry_run}
     if as_json:
-        show_json(said)
+        show_json(documents.key_made(key, path, is_dry=dry_run))
     else:
         verb = "would be" if dry_run else "is"
         out().print(f"{key.id} {verb} {kind.does}, in {path}", markup=False)
@@ -113,12 +112,7 @@ def list_all(kind: Of = Kind.NUMBERS, as_json: Json = False) -> None:
     ring = asyncio.run(kind.keys(settings).ring())
     keys = ring.keys.values()
     if as_json:
-        show_json(
-            [
-                {"id": key.id, "made_at": key.made_at, "is_current": key is ring.current}
-                for key in keys
-            ]
-        )
+        show_json(documents.keys(ring))
         return
     table = Table("Key", "Made", "", box=None, pad_edge=False)
     for key in keys:
@@ -134,7 +128,7 @@ def check(as_json: Json = False) -> None:
     A key with no values, and not the current one, may be retired. Exit status 70 if something does
     not open.
     """
-    found = [documents.of(each) for each in ask(sealing.held)]
+    found = documents.listed(ask(sealing.held))
     if as_json:
         show_json(found)
     else:

@@ -36,7 +36,7 @@ def show(
     """Show what stands: streams that are paused, lanes that have stopped or that nobody runs."""
     found = ask(lambda session: lanes.lanes(session, system))
     if as_json:
-        show_json(documents.lanes(found))
+        show_json(documents.lanes_shown(found))
         return
     for operation in found.operations:
         out().print(f"{operation.name}  {told(operation)}", markup=False, soft_wrap=True)
@@ -115,7 +115,7 @@ def brief(operation: Operation) -> str:
 
 def _say(what: str, operations: Sequence[Operation], *, as_json: bool) -> None:
     if as_json:
-        show_json([documents.of(operation) for operation in operations])
+        show_json(documents.listed(operations))
         return
     streams = f"{len(operations)} stream{'' if len(operations) == 1 else 's'}"
     out().print(f"{what}: {streams}")

@@ -64,7 +64,7 @@ def verify(
             ).result()
         )
     if as_json:
-        show_json(documents.of(found))
+        show_json(documents.shown(found))
     else:
         _print(found.verdict, before, with_log=not without_log)
     if not found.verdict.is_good:
@@ -79,7 +79,7 @@ def anchor(reason: WhyDone = None, by: By = None, as_json: Json = False) -> None
     order = Order(Actor.of(by), None if reason is None else checked_reason(reason))
     found = ask(lambda session: _anchor(session, order))
     if as_json:
-        show_json(documents.of(found))
+        show_json(documents.shown(found))
     else:
         out().print(str(found), end="", markup=False, soft_wrap=True)
 
@@ -91,7 +91,7 @@ def prune(
     order = Order(Actor.of(by), None if reason is None else checked_reason(reason))
     done = ask(lambda session: _prune(session, order, dry=dry_run))
     if as_json:
-        show_json({**documents.of(done), "dry_run": dry_run})
+        show_json(documents.pruning(done, is_dry=dry_run))
     else:
         out().print(_told(done, "would take" if dry_run else "took"))
 

@@ -31,9 +31,10 @@ from bus.cli.times import TO_THE_SECOND, shown
 from bus.errors import ConfigurationError
 from bus.local.endpoints import ENGINES, Endpoints
 from bus.local.progress import Step
+from bus.operate import documents
 
 if TYPE_CHECKING:  # needs the packages of renkei[local]
-    from bus.local.stack import EngineStatus, LocalStack, Status
+    from bus.local.stack import LocalStack, Status
 
 LOGS = (*ENGINES, "supervisor")
 FOLLOW_SECONDS = 0.25
@@ -58,7 +59,7 @@ def fetch(as_json: Json = False) -> None:
     with watching() as progress:
         brought = stack.fetch(progress)
     if as_json:
-        show_json({"fetched": brought})
+        show_json(documents.engines_fetched(brought))
     else:
         out().print(
             f"{brought} files fetched, all in place" if brought else "every file is in place",
@@ -95,7 +96,7 @@ def up(
         err().print(f"already up since {_local(before.since)}")
     where = _endpoints(stack, endpoints)
     if as_json:
-        show_json(where | {"was_up": before.is_up})
+        show_json(documents.engines_up(where, was_up=before.is_up))
         return
     table = Table.grid(padding=(0, 2))
     for name, place in where.items():
@@ -109,7 +110,7 @@ def down(as_json: Json = False) -> None:
     was_up = stack_here().down()
     seconds = time.monotonic() - begun
     if as_json:
-        show_json({"was_up": was_up, "seconds": round(seconds, 1)})
+        show_json(documents.engines_down(seconds, was_up=was_up))
     else:
         out().print(f"stopped in {seconds:.1f} s" if was_up else "nothing was running")
 
@@ -118,7 +119,7 @@ def status(as_json: Json = False) -> None:
     """Each engine: process, port, memory, how long it has run. Exit status 1 if one is down."""
     now = stack_here().status()
     if as_json:
-        show_json(_status_json(now))
+        show_json(documents.engines(now))
     else:
         out().print(_status_table(now))
         if now.error:
@@ -161,7 +162,7 @@ def reset(
         )
     stack.reset()
     if as_json:
-        show_json({"deleted": str(stack.folder.home)})
+        show_json(documents.engines_reset(stack.folder.home))
     else:
         out().print(f"deleted data, logs and addresses in {stack.folder.home}", markup=False)
 
@@ -286,29 +287,6 @@ def _age(since: datetime | None) -> str:
     minutes, seconds = divmod(max(seconds, 0), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}"
-
-
-def _status_json(now: Status) -> dict[str, object]:
-    return {
-        "home": str(now.home),
-        "up": now.is_up,
-        "supervisor_pid": now.pid,
-        "since": now.since.isoformat() if now.since else None,
-        "error": now.error,
-        "engines": [_engine_json(each) for each in now.engines],
-    }
-
-
-def _engine_json(each: EngineStatus) -> dict[str, object]:
-    return {
-        "name": each.name,
-        "state": each.phase.value,
-        "pid": each.pid,
-        "port": each.port,
-        "memory_bytes": each.memory_bytes,
-        "since": each.since.isoformat() if each.since else None,
-        "restarts": each.restarts,
-    }
 
 
 def _tail(file: Path, lines: int) -> Sequence[str]:

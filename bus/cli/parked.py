@@ -60,7 +60,7 @@ def list_open(
     order = Order(Actor.of(by), None if reason is None else checked_reason(reason))
     found = ask(lambda session: parked.parked(session, system, order))
     if as_json:
-        show_json([documents.of(each) for each in found])
+        show_json(documents.listed(found))
     elif not found:
         out().print("nothing is set aside")
     else:
@@ -92,7 +92,7 @@ def add(
     action = parked.Add(LaneName(system, stream, partition), offset)
     event = ask(lambda session: _add(session, action, order, dry=dry_run))
     if as_json:
-        show_json([documents.of(event)])
+        show_json(documents.listed([event]))
     else:
         _say("would set aside" if dry_run else "set aside", [event])
 
@@ -124,9 +124,7 @@ def skip(
     said = ask(lambda session: _skip(session, action, order, dry=dry_run))
     place = f"{stream}/{partition}/{offset}"
     if as_json:
-        by_whom = {"operator": order.actor.name, "reason": order.reason}
-        head = {"event": place, **by_whom, "is_held": hold, "is_dry": dry_run}
-        show_json(head | documents.of(said))
+        show_json(documents.skipped(said, place, order, is_held=hold, is_dry=dry_run))
     else:
         _show_skipping(said, place, is_dry=dry_run)
 
@@ -148,7 +146,7 @@ def retry(
     order = Order(Actor.of(by))
     asked = ask(lambda session: _settled(session, parked.Retry(chosen), order, dry=dry_run))
     if as_json:
-        _show_json(asked, "asked_to_try", is_dry=dry_run)
+        show_json(documents.asked_to_try(asked, is_dry=dry_run))
     else:
         _say("would try" if dry_run else "asked to try", asked)
 
@@ -168,7 +166,7 @@ def dismiss(
     order = Order(Actor.of(by), checked_reason(reason))
     closed = ask(lambda session: _settled(session, parked.Dismiss(chosen), order, dry=dry_run))
     if as_json:
-        _show_json(closed, "dismissed", is_dry=dry_run)
+        show_json(documents.dismissed(closed, is_dry=dry_run))
     else:
         _say("would dismiss" if dry_run else "dismissed", closed)
 
@@ -230,10 +228,6 @@ def _say(what: str, events: Sequence[ParkedEvent]) -> None:
         place = f"{event.stream}/{event.partition}/{event.offset}"
         shown = f"{event.system}/{place}" if len(systems) > 1 else place
         out().print(f"  {shown}  {event.subject}", markup=False)
-
-
-def _show_json(events: Sequence[ParkedEvent], what: str, *, is_dry: bool) -> None:
-    show_json({what: [documents.of(event) for event in events], "is_dry": is_dry})
 
 
 def _show(found: Sequence[parked.Listed]) -> None:

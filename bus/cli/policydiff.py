@@ -33,7 +33,7 @@ def diff(old: Old, new: New, as_json: Json = False) -> None:
     catalog = composition.catalog(composition.settings())
     found = applying.difference(old, new, catalog)
     if as_json:
-        show_json([documents.of(each) for each in found])
+        show_json(documents.listed(found))
         return
     if not found:
         out().print("nothing changes")

@@ -26,7 +26,7 @@ def simulate(files: Files = None, as_json: Json = False) -> None:
             ).result()
         )
     if as_json:
-        show_json([documents.of(each) for each in found])
+        show_json(documents.listed(found))
         return
     if not found:
         out().print("no view changes")

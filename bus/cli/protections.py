@@ -48,7 +48,7 @@ def list_open(
     order = Order(Actor.of(by), checked_reason(reason))
     found = ask(lambda session: protections.everybody(session, order, is_all=is_all))
     if as_json:
-        show_json([documents.of(each) for each in found])
+        show_json(documents.listed(found))
         return
     table = Table("Subject", "Began", "State", "Names", box=None, pad_edge=False)
     for each in found:
@@ -75,7 +75,7 @@ def show(
     order = Order(Actor.of(by), checked_reason(reason))
     found = ask(lambda session: protections.cases_of(session, subject, order))
     if as_json:
-        show_json(documents.of(found))
+        show_json(documents.shown(found))
         return
     key, standing = found.key, found.standing
     out().print(f"{key}: {len(standing.open)} open of {len(standing.cases)} cases", markup=False)

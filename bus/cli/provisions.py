@@ -75,7 +75,7 @@ def of_subject(
     if csv is not None:
         _write(csv, "\ufeff" + found.as_csv())  # by which a spreadsheet knows UTF-8
     if as_json:
-        show_json(documents.of(found))
+        show_json(documents.shown(found))
     elif html is None and csv is None:
         out().print(draw(found))
     else:
@@ -117,7 +117,7 @@ def by_system(
     when = provisions.period(day_of(first), day_of(last))
     if details is None:
         answer = ask(lambda session: provisions.provisions_by(session, system, when))
-        show_json(documents.of(answer)) if as_json else out().print(draw_days(answer))
+        show_json(documents.shown(answer)) if as_json else out().print(draw_days(answer))
         return
     order = _order(reason, by)
     page = ask(
@@ -126,7 +126,7 @@ def by_system(
         )
     )
     if as_json:
-        show_json(documents.of(page))
+        show_json(documents.shown(page))
         return
     out().print(_events(page.events))
     if page.after is not None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, TextIO
+from typing import Annotated, BinaryIO, TextIO
 
 import typer
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
@@ -21,7 +21,7 @@ from bus.cli.options import By, WhyDone
 from bus.cli.output import DryRun, Json, err, out, show_json
 from bus.errors import ChangeRefused, ConfigurationError
 from bus.files import create_private
-from bus.operate import deeds, jobs
+from bus.operate import deeds, documents, jobs
 from bus.operate.actor import Actor, checked_reason
 from bus.operate.deeds import Order
 from bus.operate.loading import Journal, Progress, Publish, RefusedLine
@@ -74,7 +74,7 @@ def publish(
         progress = ask(lambda session: _run(session, order, file, dry_run, resume, told))
     seconds = time.monotonic() - started
     if as_json:
-        show_json(_summary(progress, told, dry_run=dry_run, seconds=seconds))
+        show_json(documents.loaded(progress, told.listed, is_dry=dry_run, seconds=seconds))
     else:
         _show(progress, told, dry_run=dry_run, seconds=seconds)
     if progress.refused:
@@ -207,26 +207,6 @@ def _bar(file: str, before: int, told: _Telling) -> Iterator[Callable[[Progress]
 
     with bar if told.console.is_terminal else nullcontext():
         yield moved
-
-
-def _summary(
-    progress: Progress, told: _Telling, *, dry_run: bool, seconds: float
-) -> dict[str, Any]:
-    return {
-        "dry_run": dry_run,
-        "lines": progress.lines,
-        "changes": progress.changes,
-        "published": progress.published,
-        "events": progress.events,
-        "already_there": progress.resent,
-        "refused": progress.refused,
-        "refused_lines": told.listed,
-        "warnings": [
-            {"code": code, "field": where or None, "count": count}
-            for (code, where), count in sorted(progress.warnings.items())
-        ],
-        "seconds": round(seconds, 3),
-    }
 
 
 def _show(progress: Progress, told: _Telling, *, dry_run: bool, seconds: float) -> None:

@@ -61,7 +61,7 @@ def show(change_id: ChangeId, is_watching: Watch = False, as_json: Json = False)
     )
     reach = looked.reach
     if as_json:
-        show_json(documents.of(looked))
+        show_json(documents.shown(looked))
     if reach.size is None:
         raise UnknownName(
             "the ledger has no event of this change: there is none, or it is not published yet",

@@ -56,7 +56,7 @@ def rebuild(
         return
     found = ask(lambda session: _rebuild(session, system, stream, order, dry=dry_run))
     if as_json:
-        show_json([documents.of(each) for each in found])
+        show_json(documents.listed(found))
         return
     for each in found:
         out().print(_line(each), markup=False)
@@ -86,7 +86,7 @@ async def _discard(
 
 def _show_left(left: Sequence[HalfFilled], *, as_json: bool) -> None:
     if as_json:
-        show_json([documents.of(each) for each in left])
+        show_json(documents.listed(left))
         return
     for each in left:
         view, found = each.feed.view, each.left

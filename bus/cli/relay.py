@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import asdict
-from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
@@ -21,7 +19,7 @@ from bus.cli.times import TO_THE_SECOND, shown
 from bus.connect.source import SourceStatus
 from bus.errors import BusError, ConfigurationError
 from bus.observe import logs
-from bus.operate import deeds
+from bus.operate import deeds, documents
 from bus.operate.actor import Actor, checked_reason
 from bus.operate.deeds import Order
 from bus.operate.refused import DropRefused, RetryRefused
@@ -128,7 +126,7 @@ def install(
     if not dry_run:
         asyncio.run(outboxes.install(name, target, plan))
     if as_json:
-        show_json({"system": name, "is_installed": not dry_run, "script": text})
+        show_json(documents.outbox_installed(name, text, is_installed=not dry_run))
     elif dry_run:
         out().print(text, markup=False, soft_wrap=True)
     else:
@@ -153,7 +151,7 @@ def status(system: Systems = None, as_json: Json = False) -> None:
             found.append(status)
     keep = settings.refused_keep
     if as_json:
-        show_json([_as_json(status, keep) for status in found])
+        show_json(documents.outboxes(found, keep))
     elif found:
         out().print(_table(found))
         for status in found:
@@ -178,7 +176,7 @@ def list_refused(system: System, as_json: Json = False) -> None:
     """List what was set aside in SYSTEM's outbox, with reasons; contents stay in its database."""
     changes = asyncio.run(outboxes.refused(composition.settings(), system))
     if as_json:
-        show_json([asdict(change) for change in changes])
+        show_json(documents.refused_changes(changes))
         return
     if not changes:
         out().print("nothing is refused")
@@ -211,7 +209,7 @@ def retry_refused(
     chosen = None if is_all else numbers
     seqs = _settled(RetryRefused(system, chosen), reason, by, dry=dry_run)
     if as_json:
-        show_json({"put_back": seqs, "is_dry": dry_run})
+        show_json(documents.put_back(seqs, is_dry=dry_run))
     else:
         out().print(f"{'would put' if dry_run else 'put'} back {_listed(seqs)}")
 
@@ -227,7 +225,7 @@ def drop_refused(
     """Delete refused changes that another one has made good."""
     seqs = _settled(DropRefused(system, numbers), reason, by, dry=dry_run)
     if as_json:
-        show_json({"dropped": seqs, "is_dry": dry_run})
+        show_json(documents.dropped(seqs, is_dry=dry_run))
     else:
         out().print(f"{'would drop' if dry_run else 'dropped'} {_listed(seqs)}")
 
@@ -244,18 +242,6 @@ def _settled(
         return await deeds.perform(session, preview, order.actor, order.reason)
 
     return ask(settle)
-
-
-def _as_json(status: SourceStatus, keep: timedelta | None) -> dict[str, Any]:
-    left = status.backlog.refused_go_in(keep)
-    return {
-        "system": status.system,
-        "pending": status.backlog.pending,
-        "oldest_s": round(status.backlog.oldest_s, 3),
-        "refused": status.backlog.refused,
-        "refused_go_in_s": None if left is None else max(round(left.total_seconds()), 0),
-        "leader": status.leader if status.is_led else None,
-    }
 
 
 def _table(found: Sequence[SourceStatus]) -> Table:

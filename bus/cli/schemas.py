@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from bus import app as composition
-from bus.catalog import Catalog
-from bus.catalog import check as check_files
-from bus.catalog.examples import read_examples
-from bus.catalog.plain import from_json
-from bus.catalog.readers import OneReader, disagreements, older
-from bus.catalog.registry import Pushed, PushLine
 from bus.cli import names
+from bus.cli.asking import ask
 from bus.cli.output import DryRun, Json, err, out, show_json
 from bus.errors import FilesRefused
-from bus.model import Fault, Item, Stream
+from bus.operate import contracts, documents
+from bus.operate.contracts import Pushed
 
 StreamName = Annotated[
     str, typer.Argument(parser=names.stream, help="A stream, as in `renkei schemas list`.")
@@ -42,41 +36,25 @@ def check(as_json: Json = False) -> None:
     Names, types that every codec can do, properties, compatibility of each version with every
     other, examples that must and must not pass; read by fastavro, pyruhvro and avro-python3.
     """
-    settings = composition.settings()
-    faults = check_files(settings.schemas)
-    third = _third_reader()
-    report: dict[str, Any] = {"streams": 0, "versions": 0, "codes": 0, "examples": 0}
-    if not faults:
-        catalog = composition.catalog(settings)
-        faults = composition.example_faults(catalog)
-        examples, _ = read_examples(catalog)
-        faults = faults or _reader_faults(catalog, third)
-        report = {
-            "streams": len(catalog.streams),
-            "versions": sum(len(stream.versions) for stream in catalog.streams.values()),
-            "codes": len(catalog.codes),
-            "examples": len(examples),
-        }
+    found = contracts.checked(composition.settings())
     if as_json:
-        report["readers"] = ["fastavro", "pyruhvro", *(["avro-python3"] if third else [])]
-        report["faults"] = [asdict(fault) for fault in faults]
-        show_json(report)
-    if faults:
-        raise FilesRefused("the schema files have faults", faults, count=len(faults))
-    if third is None:
-        err().print("avro-python3 is not installed (renkei[checks]): not read by it")
+        show_json(documents.schemas_checked(found))
+    if found.faults:
+        raise FilesRefused("the schema files have faults", found.faults, count=len(found.faults))
+    if contracts.THIRD not in found.readers:
+        err().print(f"{contracts.THIRD} is not installed (renkei[checks]): not read by it")
     if not as_json:
         out().print(
-            f"{report['streams']} streams, {report['versions']} versions, "
-            f"{report['codes']} code lists, {report['examples']} examples: no fault"
+            f"{found.streams} streams, {found.versions} versions, "
+            f"{found.codes} code lists, {found.examples} examples: no fault"
         )
 
 
 def push(dry_run: DryRun = False, as_json: Json = False) -> None:
     """Register every version of every stream that the schema registry does not have yet."""
-    lines = asyncio.run(_push(dry_run))
+    lines = ask(lambda session: contracts.pushed(session, is_dry=dry_run))
     if as_json:
-        show_json([asdict(line) for line in lines])
+        show_json(documents.schemas_pushed(lines))
         return
     table = Table("Stream", "Version", "Id", "Outcome", box=None, pad_edge=False)
     for line in lines:
@@ -91,7 +69,7 @@ def list_all(as_json: Json = False) -> None:
     """List the streams, their versions and their topics."""
     catalog = composition.catalog(composition.settings())
     if as_json:
-        show_json([_summary(stream) for stream in catalog.streams.values()])
+        show_json(documents.schemas(list(catalog.streams.values())))
         return
     table = Table("Stream", "", "Versions", "Items", "Topic", box=None, pad_edge=False)
     for stream in catalog.streams.values():
@@ -109,7 +87,7 @@ def show(stream: StreamName, as_json: Json = False) -> None:
     """Show one stream: versions, event types, and each item with its names and its checks."""
     found = composition.catalog(composition.settings()).stream(stream)
     if as_json:
-        show_json({**_summary(found), "items": [_item(item) for item in found.items]})
+        show_json(documents.schema(found))
         return
     console = out()
     console.print(f"{found.name} ({found.ja}), topic {found.topic}", markup=False)
@@ -127,62 +105,3 @@ def show(stream: StreamName, as_json: Json = False) -> None:
         )
         table.add_row(item.path, item.ja, item.sensitivity.value, checks)
     console.print(table)
-
-
-async def _push(dry_run: bool) -> list[PushLine]:
-    settings = composition.settings()
-    catalog = composition.catalog(settings)
-    async with composition.registry(settings) as registry:
-        return await registry.push(catalog, dry_run=dry_run)
-
-
-def _third_reader() -> OneReader | None:
-    try:
-        from bus.catalog.third_reader import read_one
-    except ImportError:
-        return None
-    return read_one
-
-
-def _reader_faults(catalog: Catalog, third: OneReader | None) -> list[Fault]:
-    """What the readers do not agree on, over every valid example in every version."""
-    faults: list[Fault] = []
-    examples, _ = read_examples(catalog)
-    for stream in catalog.streams.values():
-        values = [
-            from_json(stream.latest, example.value)[0]
-            for example in examples
-            if example.stream is stream and not example.expected
-        ]
-        for version in stream.versions:
-            for why in disagreements(version, [older(version, value) for value in values], third):
-                file = f"streams/{stream.name}/v{version.version}.avsc"
-                expected = f"every reader to agree, but {why}"
-                faults.append(Fault(code="readers-disagree", expected=expected, file=file))
-    return faults
-
-
-def _summary(stream: Stream) -> dict[str, Any]:
-    return {
-        "stream": stream.name,
-        "ja": stream.ja,
-        "topic": stream.topic,
-        "subject": stream.schema_subject,
-        "internal": stream.is_internal,
-        "versions": [
-            {"version": version.version, "fingerprint": version.fingerprint}
-            for version in stream.versions
-        ],
-        "event_types": list(stream.event_types),
-    }
-
-
-def _item(item: Item) -> dict[str, Any]:
-    return {
-        "path": item.path,
-        "ja": item.ja,
-        "romaji": item.romaji,
-        "item_id": item.item_id,
-        "sensitivity": item.sensitivity.value,
-        **{name.removeprefix("x-"): content for name, content in item.properties.items()},
-    }

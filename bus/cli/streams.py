@@ -11,9 +11,7 @@ from rich.table import Table
 from bus import app as composition
 from bus.cli import names
 from bus.cli.output import Json, out, show_json
-from bus.policy import load_subscriptions
-from bus.reference import Sources, gather
-from bus.reference.told import tell_stream
+from bus.operate import contracts, documents
 
 Name = Annotated[
     str, typer.Argument(parser=names.stream, help="A stream, as in `renkei streams list`.")
@@ -30,17 +28,16 @@ def register(app: typer.Typer) -> None:
 
 def list_all(as_json: Json = False) -> None:
     """List the streams: their versions, who provides each, and how many systems receive it."""
-    sources = _sources()
-    found = [tell_stream(stream, sources) for stream in sources.catalog.streams.values()]
+    sources = contracts.sources(composition.settings())
     if as_json:
-        left_out = ("items", "event_types")
-        show_json([{k: v for k, v in each.items() if k not in left_out} for each in found])
+        show_json(documents.streams(sources))
         return
     table = Table(box=None, pad_edge=False)
     table.add_column("Stream", overflow="fold", no_wrap=True)
     for heading in ("名称", "Version", "Items", "Receivers"):
         table.add_column(heading, overflow="fold")
-    for each in found:
+    for stream in sources.catalog.streams.values():
+        each = documents.stream(stream, sources)
         receivers = "the bus" if each["internal"] else str(len(each["receivers"]))
         newest = f"v{each['versions'][-1]['version']}"
         table.add_row(each["stream"], each["ja"], newest, str(len(each["items"])), receivers)
@@ -49,17 +46,12 @@ def list_all(as_json: Json = False) -> None:
 
 def show(stream: Name, as_json: Json = False) -> None:
     """Show STREAM: its versions, event types and items, who provides it and who receives it."""
-    sources = _sources()
-    found = tell_stream(sources.catalog.stream(stream), sources)
+    sources = contracts.sources(composition.settings())
+    found = documents.stream(sources.catalog.stream(stream), sources)
     if as_json:
         show_json(found)
     else:
         _print(found)
-
-
-def _sources() -> Sources:
-    catalog = composition.catalog(composition.settings())
-    return gather(catalog, load_subscriptions(catalog))
 
 
 def _print(found: Mapping[str, Any]) -> None:

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import date
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from bus import app as composition
-from bus.catalog import Catalog
 from bus.cli import names, policyapply, policydiff, policysimulate
 from bus.cli.output import Json, err, out, show_json
-from bus.errors import FilesRefused, PolicyError
-from bus.model import MaskKey, Mode, Sensitivity, Stream, Suppression
-from bus.policy import (
-    Grant,
-    Refusal,
-    Subscription,
-    SubscriptionReport,
-    columns_of,
-    compile_view,
-    read_subscriptions,
-)
+from bus.errors import FilesRefused
+from bus.model import Mode, Suppression
+from bus.operate import documents, granted
+from bus.operate.granted import Refusal
 
 _SUPPRESSION = {
     Suppression.WITHHOLD: "withhold: the fact of a protected person's change, no location",
@@ -60,170 +51,49 @@ def check(as_json: Json = False) -> None:
     Also what the connector of a system in the settings could not keep: a location that it could
     not take back from somebody who is protected later.
     """
-    today, settings = composition.this_day(), composition.settings()
-    report = _read(today)
-    warnings = [fault for fault in report.faults if not fault.is_error]
-    catalog = composition.catalog(settings)
-    unfit = composition.unfit(settings.systems, report.subscriptions, catalog, today)
-    errors = [*report.errors, *unfit]
-    count = 0 if errors else len(report.subscriptions)
+    found = granted.checked(composition.settings())
     if as_json:
-        show_json(
-            {
-                "subscriptions": count,
-                "faults": [str(fault) for fault in errors],
-                "warnings": [str(fault) for fault in warnings],
-            }
-        )
-    if errors:
-        raise FilesRefused(
-            "the subscriptions have faults", [*report.faults, *unfit], count=len(errors)
-        )
+        show_json(documents.subscriptions_checked(found))
+    if found.errors:
+        raise FilesRefused("the subscriptions have faults", found.faults, count=len(found.errors))
     if not as_json:
-        out().print(f"{count} subscriptions, no fault")
-        for fault in warnings:
+        out().print(f"{found.count} subscriptions, no fault")
+        for fault in found.warnings:
             out().print(f"warning: {fault}", markup=False)
 
 
 def list_all(as_json: Json = False) -> None:
     """List the systems and the streams that each receives."""
-    report = _read()
-    refused = _refused(report)
+    found = granted.read(composition.settings())
     if as_json:
-        show_json(
-            [
-                {
-                    "system": each.system,
-                    "ja": each.ja,
-                    "streams": sorted(each.streams),
-                    "refused": sorted(refused.get(each.system, {})),
-                }
-                for each in report.subscriptions.values()
-            ]
-        )
+        show_json(documents.subscriptions(found))
     else:
         table = Table("System", "業務", "Streams", box=None, pad_edge=False)
-        for each in report.subscriptions.values():
+        for each in found.report.subscriptions.values():
             table.add_row(each.system, each.ja, ", ".join(sorted(each.streams)) or "–")
         out().print(table)
-    _warn(report.refusals)
+    _warn(found.report.refusals)
 
 
 def show(system: System, as_json: Json = False) -> None:
     """Show what SYSTEM may receive, item by item, on which ground, and what is withheld."""
-    settings = composition.settings()
-    catalog = composition.catalog(settings)
-    report = read_subscriptions(catalog)
-    refusals = [refusal for refusal in report.refusals if refusal.system == system]
-    if system not in report.subscriptions:
-        if refusals:
-            raise refusals[0].error
-        raise names.unknown(
-            "system", system, report.subscriptions, " with a subscription in the files"
-        )
-    today, keys = composition.this_day(), composition.mask_keys(settings)
-    shown = describe(report.subscriptions[system], catalog, today, keys)
+    found = granted.described(composition.settings(), system)
+    if found.told is None:
+        if found.refusals:
+            raise found.refusals[0].error
+        raise names.unknown("system", system, found.known, " with a subscription in the files")
+    said = documents.subscription(found)
     if as_json:
-        show_json(shown)
+        show_json(said)
     else:
-        _print(shown)
-    _warn(refusals)
-
-
-def _read(today: date | None = None) -> SubscriptionReport:
-    """The shipped files, or those of the settings; none at all is an error.
-
-    Raises:
-        FilesRefused: There is no file.
-    """
-    report = read_subscriptions(composition.catalog(composition.settings()), today=today)
-    if not report.subscriptions and not report.refusals:
-        raise FilesRefused("there are no subscriptions", report.faults)
-    return report
-
-
-def _refused(report: SubscriptionReport) -> dict[str, set[str]]:
-    """System -> the streams of its file that are not granted because of faults."""
-    found: dict[str, set[str]] = {}
-    for refusal in report.refusals:
-        if refusal.stream is not None:
-            found.setdefault(refusal.system, set()).add(refusal.stream)
-    return found
+        _print(said)
+    _warn(found.refusals)
 
 
 def _warn(refusals: Sequence[Refusal]) -> None:
     """What is in a file and not granted, on stderr."""
     for refusal in refusals:
         err().print(f"not granted: {refusal.error}", style="bold red", markup=False)
-
-
-def describe(
-    subscription: Subscription, catalog: Catalog, today: date, keys: Mapping[str, MaskKey]
-) -> dict[str, Any]:
-    """What a subscription grants, in plain values, ready to print."""
-    return {
-        "system": subscription.system,
-        "ja": subscription.ja,
-        "business_id": subscription.business_id,
-        "ministry": subscription.ministry,
-        "separate_organ": subscription.separate_organ,
-        "zone": subscription.zone.value,
-        "zone_ja": subscription.zone.ja,
-        "streams": [
-            _described(subscription, catalog.stream(name), grant, today, keys)
-            for name, grant in sorted(subscription.streams.items())
-        ],
-    }
-
-
-def _described(
-    subscription: Subscription,
-    stream: Stream,
-    grant: Grant,
-    today: date,
-    keys: Mapping[str, MaskKey],
-) -> dict[str, Any]:
-    body = [item for item in stream.items if not item.is_header]
-    granted = [item for item in body if grant.grants(item.path)]
-    masks = {c.path: str(c.mask.kind) for c in columns_of(grant, stream) if c.mask is not None}
-    view, refused = None, None
-    try:
-        view = compile_view(subscription, stream, today, keys)
-    except PolicyError as error:
-        refused = str(error)
-    return {
-        "stream": stream.name,
-        "ja": stream.ja,
-        "view": view.fingerprint if view else None,
-        "not_delivered": refused,
-        "columns": len(view.columns) if view else None,
-        "event_types": list(grant.event_types),
-        "where": [str(condition) for condition in grant.conditions],
-        "fields": [
-            {
-                "field": item.path,
-                "ja": item.ja,
-                "sensitivity": item.sensitivity.value,
-                "mask": masks.get(item.path),
-                "withheld_under_protection": item.sensitivity is Sensitivity.LOCATION
-                and grant.suppression is Suppression.WITHHOLD,
-            }
-            for item in granted
-        ],
-        "not_granted": [
-            {"field": item.path, "ja": item.ja} for item in body if item not in granted
-        ],
-        "suppression": grant.suppression.value,
-        "suppression_reason": grant.suppression_reason,
-        "mode": grant.mode.value,
-        "number_use": str(grant.number_use) if grant.number_use else None,
-        "legal_basis": str(grant.legal_basis),
-        "purpose": grant.purpose,
-        "approver": grant.approver,
-        "approved_on": grant.approved_on,
-        "expires_on": grant.expires_on,
-        "is_in_force": grant.is_in_force(today),
-    }
 
 
 def _print(shown: dict[str, Any]) -> None:

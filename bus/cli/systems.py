@@ -10,11 +10,9 @@ from rich.table import Table
 from bus import app as composition
 from bus.cli import names
 from bus.cli.output import Json, out, show_json
-from bus.errors import ConfigurationError
-from bus.policy import load_subscriptions
-from bus.reference import Sources, gather
-from bus.reference.told import tell_system
-from bus.reference.words import KINDS
+from bus.model import SystemKind
+from bus.operate import contracts, documents
+from bus.operate.contracts import Store
 
 Name = Annotated[
     str, typer.Argument(parser=names.system, help="A system, as in `renkei systems list`.")
@@ -31,8 +29,7 @@ def register(app: typer.Typer) -> None:
 
 def list_all(as_json: Json = False) -> None:
     """List the systems, and how many streams each receives and provides."""
-    sources = _sources()
-    found = [tell_system(system, sources) for system in sources.systems.values()]
+    found = documents.systems(contracts.sources(composition.settings()))
     if as_json:
         show_json(found)
         return
@@ -54,51 +51,35 @@ def list_all(as_json: Json = False) -> None:
 def show(system: Name, as_json: Json = False) -> None:
     """Show SYSTEM: whose it is, what it provides, what it receives for which purpose, and what its
     store can do, on which promises hang (docs/delivery.md)."""
-    sources = _sources()
+    settings = composition.settings()
+    sources = contracts.sources(settings)
     if system not in sources.systems:
         raise names.unknown("system", system, sources.systems)
-    found = tell_system(sources.systems[system], sources)
-    found["store"] = _store(system)
+    store = contracts.store(settings, system)
+    found = documents.system(sources.systems[system], sources, store)
     if as_json:
         show_json(found)
     else:
-        _print(found, sources)
+        _print(found, store)
 
 
-def _store(system: str) -> dict[str, Any] | None:
-    """What the settings' connector declares; of one that cannot be used, its name alone."""
-    connection = composition.settings().systems.get(system)
-    if connection is None:
-        return None
-    try:
-        can = dict(composition.declared(connection))
-    except ConfigurationError:
-        can = None
-    return {"connector": connection.connector, "can": can}
-
-
-def _promises(can: dict[str, bool] | None) -> str:
-    if can is None:
+def _promises(store: Store) -> str:
+    if store.can is None:
         return "cannot be used as it is configured"
-    lacks = [name for name, is_kept in can.items() if not is_kept]
+    lacks = store.lacks
     return f"lacks {', '.join(lacks)}: see docs/delivery.md" if lacks else "keeps every promise"
 
 
-def _sources() -> Sources:
-    catalog = composition.catalog(composition.settings())
-    return gather(catalog, load_subscriptions(catalog))
-
-
-def _print(found: dict[str, Any], sources: Sources) -> None:
+def _print(found: dict[str, Any], store: Store | None) -> None:
     console = out()
     head = Table(box=None, show_header=False, pad_edge=False)
     head.add_row("System", f"{found['system']}  {found['ja']}  {found['en']}")
-    head.add_row("Kind", str(KINDS[sources.systems[found["system"]].kind]))
+    head.add_row("Kind", str(contracts.KINDS[SystemKind(found["kind"])]))
     head.add_row("Ministry", found["ministry"] or "–")
     head.add_row("Organ", found["separate_organ"] or "of the mayor's own")
     head.add_row("Provides", ", ".join(found["provides"]) or "nothing")
-    if (store := found["store"]) is not None:
-        head.add_row("Store", f"{store['connector']}: {_promises(store['can'])}")
+    if store is not None:
+        head.add_row("Store", f"{store.connector}: {_promises(store)}")
     if not found["receives"]:
         head.add_row("Receives", "nothing")
     console.print(head)

@@ -17,6 +17,7 @@ from bus.cli.asking import ask
 from bus.cli.output import Json, out, show_json
 from bus.cli.times import site
 from bus.cli.watching import watch as watch_it
+from bus.operate import documents
 from bus.operate import throughput as throughputs
 from bus.operate.throughput import KEEP_MINUTES
 
@@ -42,7 +43,7 @@ def throughput(
     """
     if not watch:
         said = ask(lambda session: throughputs.throughput(session, last))
-        show_json(said) if as_json else out().print(drawn(said, last))
+        show_json(documents.throughput(said)) if as_json else out().print(drawn(said, last))
         return
     try:
         ask(
@@ -57,7 +58,9 @@ def throughput(
 
 
 def _shown(said: Mapping[str, Any], last: int, as_json: bool) -> RenderableType:
-    return Text(json.dumps(said, ensure_ascii=False)) if as_json else drawn(said, last)
+    if as_json:
+        return Text(json.dumps(documents.throughput(said), ensure_ascii=False))
+    return drawn(said, last)
 
 
 def drawn(said: Mapping[str, Any], last: int) -> RenderableType:

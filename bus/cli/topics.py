@@ -26,7 +26,7 @@ def apply_all(dry_run: DryRun = False, as_json: Json = False) -> None:
     """
     found = ask(topics.topics if dry_run else topics.applied)
     if as_json:
-        show_json([documents.of(state) | {"action": action(state)} for state in found])
+        show_json(documents.topics_applied(found))
         return
     table = Table("Topic", "Partitions", "Action", box=None, pad_edge=False)
     for state in found:
@@ -38,7 +38,7 @@ def list_all(as_json: Json = False) -> None:
     """Show each topic: its partitions, its size in events, and settings that drifted."""
     found = ask(topics.topics)
     if as_json:
-        show_json([documents.of(state) for state in found])
+        show_json(documents.listed(found))
         return
     table = Table("Topic", "Partitions", "Events", "Drift", box=None, pad_edge=False)
     table.columns[1].justify = table.columns[2].justify = "right"

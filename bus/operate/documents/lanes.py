@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from bus.ledger import SystemReach
 from bus.ledger.stream_status import StreamStatus
 from bus.model import Operation
-from bus.operate.documents.shape import Document, of, shaped
+from bus.operate.documents.shape import Document, listed, named, of, shaped
 from bus.operate.lanes import LanesStatus
 from bus.operate.questions import Overview
 from bus.operate.reach import Reached
@@ -37,9 +40,9 @@ def unhosted(value: Duty) -> Document:
     return {"system": value.system, **nothing, "state": state, "reason": str(value)}
 
 
-def lanes(value: LanesStatus) -> list[Document]:
+def lanes_shown(value: LanesStatus) -> list[Document]:
     """What stands, and under it who is not run."""
-    return [of(each) for each in (*value.operations, *value.unhosted)]
+    return listed((*value.operations, *value.unhosted))
 
 
 @shaped(Reached, "reach")
@@ -75,6 +78,7 @@ def _is_hosted(unrun: Duty | None) -> bool | None:
     return True if unrun is None else None if unrun.unseen is not None else False
 
 
+@named("stream-status")
 def status(value: Overview) -> list[Document]:
     """How each system stands with each stream."""
     return [_standing(each, value) for each in value.standings]
@@ -95,3 +99,9 @@ def _standing(value: StreamStatus, overview: Overview) -> Document:
         "operations": [of(operation) for operation in value.operations],
         "hosted": overview.is_hosted(value),
     }
+
+
+@named("throughput")
+def throughput(said: Mapping[str, Any]) -> Document:
+    """Rows applied per minute, and changes under way, as the monitor or the log says."""
+    return dict(said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from bus.connect import Left
@@ -10,10 +11,11 @@ from bus.ledger.anchor import Anchor
 from bus.ledger.deeds import RecordedDeed
 from bus.ledger.prune import Pruned
 from bus.operate.auditing import Verified
-from bus.operate.documents.shape import Document, shaped
+from bus.operate.documents.shape import Document, named, of, shaped
 from bus.operate.rebuilding import Done, HalfFilled, ToRebuild
+from bus.operate.recorded import DeedPage
 from bus.operate.sealing import Held
-from bus.operate.topics import TopicState
+from bus.operate.topics import TopicState, action
 
 
 @shaped(Verified, "verdict")
@@ -180,3 +182,21 @@ def topic(value: TopicState) -> Document:
         "events": value.events,
         "drift": drift,
     }
+
+
+@named("pruned")
+def pruning(value: Pruned, *, is_dry: bool) -> Document:
+    """How many rows were taken, or would be."""
+    return {**of(value), "dry_run": is_dry}
+
+
+@named("deeds-page")
+def deeds(page: DeedPage) -> Document:
+    """Some deeds, and where the next page goes on."""
+    return {"deeds": [of(each) for each in page.deeds], "after": page.after}
+
+
+@named("topic-applied")
+def topics_applied(states: Sequence[TopicState]) -> list[Document]:
+    """Each topic, and what was done about it."""
+    return [{**of(state), "action": action(state)} for state in states]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bus.model import ParkedEvent
-from bus.operate.documents.shape import Document, of, shaped
+from bus.operate.deeds import Order
+from bus.operate.documents.shape import Document, named, of, shaped
 from bus.operate.parked import Listed
 from bus.operate.skipping import Skipping
 
@@ -50,3 +53,22 @@ def skipping(value: Skipping) -> Document:
             for skipped in value.systems
         ],
     }
+
+
+@named("skipped")
+def skipped(value: Skipping, event: str, order: Order, *, is_held: bool, is_dry: bool) -> Document:
+    """The same with the event's place, and by whom and why."""
+    by_whom = {"operator": order.actor.name, "reason": order.reason}
+    return {"event": event, **by_whom, "is_held": is_held, "is_dry": is_dry, **of(value)}
+
+
+@named("parked-retried")
+def asked_to_try(events: Sequence[ParkedEvent], *, is_dry: bool) -> Document:
+    """Parked events that are tried again."""
+    return {"asked_to_try": [of(event) for event in events], "is_dry": is_dry}
+
+
+@named("parked-dismissed")
+def dismissed(events: Sequence[ParkedEvent], *, is_dry: bool) -> Document:
+    """Parked events that are closed."""
+    return {"dismissed": [of(event) for event in events], "is_dry": is_dry}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bus.model import Case
 from bus.model.erasure import Erasure
-from bus.operate.documents.shape import Document, of, shaped
+from bus.operate.documents.shape import Document, named, of, shaped
 from bus.operate.erasing import ErasurePlan, not_reached
 from bus.operate.protections import OnesCases, Plan, Shown
 from bus.publish.publisher import Outcome
@@ -46,6 +46,7 @@ def shown(value: Shown) -> Document:
     return of(OnesCases(value.key, value.standing)) | found
 
 
+@named("protections-ended")
 def ended(plan: Plan, outcomes: Sequence[Outcome] | None) -> Document:
     """What a list of ends came to; None: nothing was sent."""
     done = [each.is_published for each in outcomes or ()]
@@ -74,6 +75,7 @@ def ended(plan: Plan, outcomes: Sequence[Outcome] | None) -> Document:
     }
 
 
+@named("erasure")
 def erasure(plan: ErasurePlan, erased: Erasure | None) -> Document:
     """What an erasure came to; without the subject's number."""
     done = erased or (plan.before if plan.is_done else None)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bus.operate.applying import Plan, Planned, begins_anew, consequences, to_rebuild
-from bus.operate.documents.shape import Document, of, shaped
+from bus.operate.documents.shape import Document, named, of, shaped
 from bus.operate.simulating import Simulated
 from bus.policy.diff import Column, Difference
 
@@ -83,6 +83,7 @@ def simulated(value: Simulated) -> Document:
     }
 
 
+@named("subscriptions-applied")
 def applied(found: Plan, done: Sequence[Planned], *, is_dry: bool) -> Document:
     """What some files would put in force, and what is in force by them."""
     return {

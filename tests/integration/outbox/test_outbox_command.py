@@ -128,12 +128,20 @@ def settle(command: Command, outbox: Outbox) -> None:
     dry = command("refused", "retry", SYSTEM, "--all", "--dry-run").stdout
     assert dry == f"would put back {first['seq']}, {second['seq']}\n"
     again = command("refused", "retry", SYSTEM, str(first["seq"]), "--json")
-    assert json.loads(again.stdout) == {"put_back": [first["seq"]], "is_dry": False}
+    assert json.loads(again.stdout) == {
+        "document": "refused-put-back/1",
+        "put_back": [first["seq"]],
+        "is_dry": False,
+    }
     assert outbox.pending() == 1
     dry = command("refused", "drop", SYSTEM, str(second["seq"]), "--dry-run").stdout
     assert dry == f"would drop {second['seq']}\n"
     dry = command("refused", "drop", SYSTEM, str(second["seq"]), "--dry-run", "--json").stdout
-    assert json.loads(dry) == {"dropped": [second["seq"]], "is_dry": True}
+    assert json.loads(dry) == {
+        "document": "refused-dropped/1",
+        "dropped": [second["seq"]],
+        "is_dry": True,
+    }
     assert command("refused", "drop", SYSTEM, str(second["seq"])).stdout.startswith("dropped")
     assert command("refused", "list", SYSTEM).stdout == "nothing is refused\n"
 

@@ -82,6 +82,7 @@ def test_up_says_where_the_engines_are_and_not_the_password(
     said, shown = run("local", "up", "--json"), run("local", "up")
 
     assert json.loads(said.stdout) == {
+        "document": "engines-up/1",
         "kafka": "127.0.0.1:1",
         "registry": "http://127.0.0.1:2",
         "database": "postgresql://renkei@127.0.0.1:3/renkei",
@@ -105,7 +106,10 @@ def test_reset_asks_for_a_yes(home: Path) -> None:
     assert "--yes" in str(refused.exception)
     assert (where.data / "kept").exists()
 
-    assert json.loads(run("local", "reset", "--yes", "--json").stdout) == {"deleted": str(home)}
+    assert json.loads(run("local", "reset", "--yes", "--json").stdout) == {
+        "document": "engines-reset/1",
+        "deleted": str(home),
+    }
     assert [path.name for path in home.iterdir()] == ["engines"]
 
 

@@ -127,4 +127,6 @@ def test_prints_json(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
 
     result = run(app, ["--json", "--last", "7"])
 
-    assert json.loads(result.stdout) == json.loads(json.dumps({**said(), "last": 7}))
+    assert json.loads(result.stdout) == json.loads(
+        json.dumps({"document": "throughput/1", **said(), "last": 7})
+    )

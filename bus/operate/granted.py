@@ -1,0 +1,173 @@
+"""What subscriptions grant: checked, listed and described, as the files of these settings say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from bus.app.configured import catalog, this_day
+from bus.app.masking import mask_keys
+from bus.app.systems import unfit
+from bus.errors import FilesRefused, PolicyError
+from bus.model import Fault, MaskKey, Sensitivity, Stream, Suppression
+from bus.policy import (
+    Grant,
+    Refusal,
+    Subscription,
+    SubscriptionReport,
+    columns_of,
+    compile_view,
+    read_subscriptions,
+)
+from bus.settings import Settings
+
+__all__ = ["Refusal"]
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """The files' subscriptions, and what is wrong with them."""
+
+    report: SubscriptionReport
+    unfit: Sequence[Fault] = ()  # what a connector of the settings could not keep
+
+    @property
+    def errors(self) -> list[Fault]:
+        """What must be mended."""
+        return [*self.report.errors, *self.unfit]
+
+    @property
+    def warnings(self) -> list[Fault]:
+        """What ends soon, say."""
+        return [fault for fault in self.report.faults if not fault.is_error]
+
+    @property
+    def faults(self) -> list[Fault]:
+        """Both, as a refusal of the files has them."""
+        return [*self.report.faults, *self.unfit]
+
+    @property
+    def count(self) -> int:
+        """How many subscriptions hold: none where one has a fault."""
+        return 0 if self.errors else len(self.report.subscriptions)
+
+    @property
+    def refused(self) -> dict[str, set[str]]:
+        """System -> the streams of its file that are not granted because of faults."""
+        found: dict[str, set[str]] = {}
+        for refusal in self.report.refusals:
+            if refusal.stream is not None:
+                found.setdefault(refusal.system, set()).add(refusal.stream)
+        return found
+
+
+def read(settings: Settings, today: date | None = None) -> Read:
+    """The shipped files, or those of the settings; none at all is an error.
+
+    Raises:
+        FilesRefused: There is no file.
+    """
+    report = read_subscriptions(catalog(settings), today=today)
+    if not report.subscriptions and not report.refusals:
+        raise FilesRefused("there are no subscriptions", report.faults)
+    return Read(report)
+
+
+def checked(settings: Settings) -> Read:
+    """The same with what ends soon, and what a connector of the settings could not keep: a location
+    that it could not take back from somebody who is protected later.
+
+    Raises:
+        FilesRefused: There is no file.
+    """
+    today = this_day()
+    report = read(settings, today).report
+    streams = catalog(settings)
+    return Read(report, unfit(settings.systems, report.subscriptions, streams, today))
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What the files say of one system."""
+
+    told: Mapping[str, Any] | None  # what it is granted, in plain values; None: nothing
+    refusals: Sequence[Refusal]  # what is in its file and not granted
+    known: Sequence[str]  # the systems that the files are of
+
+
+def described(settings: Settings, system: str) -> Described:
+    """What *system* may receive, item by item, on which ground, and what is withheld."""
+    streams = catalog(settings)
+    report = read_subscriptions(streams)
+    refusals = [refusal for refusal in report.refusals if refusal.system == system]
+    known = list(report.subscriptions)
+    if system not in report.subscriptions:
+        return Described(None, refusals, known)
+    subscription = report.subscriptions[system]
+    today, keys = this_day(), mask_keys(settings)
+    told = {
+        "system": subscription.system,
+        "ja": subscription.ja,
+        "business_id": subscription.business_id,
+        "ministry": subscription.ministry,
+        "separate_organ": subscription.separate_organ,
+        "zone": subscription.zone.value,
+        "zone_ja": subscription.zone.ja,
+        "streams": [
+            _described(subscription, streams.stream(name), grant, today, keys)
+            for name, grant in sorted(subscription.streams.items())
+        ],
+    }
+    return Described(told, refusals, known)
+
+
+def _described(
+    subscription: Subscription,
+    stream: Stream,
+    grant: Grant,
+    today: date,
+    keys: Mapping[str, MaskKey],
+) -> dict[str, Any]:
+    body = [item for item in stream.items if not item.is_header]
+    granted = [item for item in body if grant.grants(item.path)]
+    masks = {c.path: str(c.mask.kind) for c in columns_of(grant, stream) if c.mask is not None}
+    view, refused = None, None
+    try:
+        view = compile_view(subscription, stream, today, keys)
+    except PolicyError as error:
+        refused = str(error)
+    return {
+        "stream": stream.name,
+        "ja": stream.ja,
+        "view": view.fingerprint if view else None,
+        "not_delivered": refused,
+        "columns": len(view.columns) if view else None,
+        "event_types": list(grant.event_types),
+        "where": [str(condition) for condition in grant.conditions],
+        "fields": [
+            {
+                "field": item.path,
+                "ja": item.ja,
+                "sensitivity": item.sensitivity.value,
+                "mask": masks.get(item.path),
+                "withheld_under_protection": item.sensitivity is Sensitivity.LOCATION
+                and grant.suppression is Suppression.WITHHOLD,
+            }
+            for item in granted
+        ],
+        "not_granted": [
+            {"field": item.path, "ja": item.ja} for item in body if item not in granted
+        ],
+        "suppression": grant.suppression.value,
+        "suppression_reason": grant.suppression_reason,
+        "mode": grant.mode.value,
+        "number_use": str(grant.number_use) if grant.number_use else None,
+        "legal_basis": str(grant.legal_basis),
+        "purpose": grant.purpose,
+        "approver": grant.approver,
+        "approved_on": grant.approved_on,
+        "expires_on": grant.expires_on,
+        "is_in_force": grant.is_in_force(today),
+    }
