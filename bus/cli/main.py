@@ -50,6 +50,7 @@ COMMANDS = {
     "protections": "Who is under protection, case by case.",
     "ledger": "The record of what was given: proved and kept.",
     "deeds": "What operators did, and whom they looked up.",
+    "owed": "What has to be taken out of stores by hand, until it is done.",
     "monitor": "Watch receipts: throughput, open changes.",
     "lanes": "Have delivery to a system stand, and go on.",
     "parked": "Events that could not be applied.",

@@ -86,10 +86,15 @@ class Owed:
 
 
 class LedgerKeeper:
-    """One connection, opened when first asked and anew when it was lost."""
+    """One connection, opened when first asked and anew when it was lost.
 
-    def __init__(self, uri: str) -> None:
+    Args:
+        makes: Whether what is not there is made; whoever only asks makes nothing.
+    """
+
+    def __init__(self, uri: str, *, makes: bool = True) -> None:
         self._uri = uri
+        self._makes = makes
         self._connection: Connection | None = None
         self._alone = asyncio.Lock()
 
@@ -148,6 +153,8 @@ class LedgerKeeper:
         """What persons have not said to be done, oldest first."""
         asked = f"SELECT number, system, stream, edition, lost, since FROM {SCHEMA}.owed"
         async with self._transaction() as connection:
+            if not await self._is_there(connection):
+                return []
             found = await connection.execute(f"{asked} WHERE done_at IS NULL ORDER BY number")
             rows = await found.fetchall()
         return [
@@ -163,6 +170,12 @@ class LedgerKeeper:
         )
         async with self._transaction() as connection:
             return (await connection.execute(said, (by, reason, number))).rowcount == 1
+
+    async def _is_there(self, connection: Connection) -> bool:
+        """Whether anything was ever kept here."""
+        asked = await connection.execute("SELECT to_regclass(%s)", (f"{SCHEMA}.owed",))
+        found = await asked.fetchone()
+        return found is not None and found[0] is not None
 
     async def close(self) -> None:
         connection, self._connection = self._connection, None
@@ -184,8 +197,9 @@ class LedgerKeeper:
                 self._uri, autocommit=True, connect_timeout=_CONNECT_TIMEOUT
             )
             try:
-                async with connection.transaction():
-                    await connection.execute(_MAKE)
+                if self._makes:
+                    async with connection.transaction():
+                        await connection.execute(_MAKE)
                 await connection.execute("SET lock_timeout = '30s'")
             except BaseException:
                 await connection.close()

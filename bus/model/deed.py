@@ -26,6 +26,7 @@ class Act(StrEnum):
     APPLY = "subscriptions-apply"
     PROTECTIONS_END = "protections-end"
     ANCHOR = "anchor"
+    OWED_SETTLE = "owed-settle"  # said that something was taken out of a store by hand
     PARKED_LIST = "parked-list"  # from here on: looked persons up
     PROTECTIONS_LIST = "protections-list"
     PROTECTION_OF = "protection-of"

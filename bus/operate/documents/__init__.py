@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         key_made,
         keys,
     )
+    from bus.operate.documents.owed import settled
     from bus.operate.documents.parked import asked_to_try, dismissed, skipped
     from bus.operate.documents.persons import ended, erasure
     from bus.operate.documents.policy import applied
@@ -55,6 +56,7 @@ _HOME = {
         "reference schema schemas schemas_checked schemas_pushed stream streams subscription"
         " subscriptions subscriptions_checked system systems"
     ),
+    "owed": "settled",
     "lanes": "lanes_shown status throughput",
     "ledger": "deeds pruning topics_applied",
     "machine": (
@@ -110,6 +112,7 @@ __all__ = [
     "schemas",
     "schemas_checked",
     "schemas_pushed",
+    "settled",
     "shown",
     "skipped",
     "status",

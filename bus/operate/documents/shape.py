@@ -22,7 +22,7 @@ D = TypeVar("D", bound=Document | list[Document])
 
 KEY = "document"
 """The key under which a document says which it is."""
-_OF_KINDS = ("lanes", "ledger", "parked", "persons", "policy", "provisions")
+_OF_KINDS = ("lanes", "ledger", "owed", "parked", "persons", "policy", "provisions")
 """The modules that have documents of kinds of values."""
 
 

@@ -42,6 +42,8 @@ KEYS = {
     ("operation", 1): "at code offset operator partition reason state stream system",
     ("outbox", 1): "",
     ("outbox-installed", 1): "is_installed script system",
+    ("owed", 1): "columns edition event_types everything number since stream system",
+    ("owed-settled", 1): "is_dry settled",
     ("parked-dismissed", 1): "dismissed is_dry",
     ("parked-event", 1): (
         "at attempts code event_id offset operator partition reason since state stream"

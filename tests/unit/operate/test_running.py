@@ -77,7 +77,7 @@ def leaders(monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
         leader = found[system]
         return SourceStatus(system, Backlog(0, 0.0, 0, 0.0), leader, None if leader is None else 9)
 
-    monkeypatch.setattr(running.outboxes, "status", status)
+    monkeypatch.setattr(running.sources, "status", status)
     return found
 
 

@@ -1,0 +1,28 @@
+"""What persons owe."""
+
+from __future__ import annotations
+
+from bus.ledger.keeper import Owed
+from bus.operate.documents.shape import Document, named, of, shaped
+
+
+@shaped(Owed, "owed")
+def owed(value: Owed) -> Document:
+    """What has to be taken out of a store by hand."""
+    lost = value.lost
+    return {
+        "number": value.number,
+        "system": value.system,
+        "stream": value.stream,
+        "edition": value.edition,
+        "everything": lost.everything,
+        "columns": list(lost.columns),
+        "event_types": sorted(lost.event_types),
+        "since": value.since.isoformat(),
+    }
+
+
+@named("owed-settled")
+def settled(value: Owed, *, is_dry: bool) -> Document:
+    """What somebody says to be done."""
+    return {"settled": of(value), "is_dry": is_dry}

@@ -1,0 +1,78 @@
+"""What persons owe: what a store cannot give up by itself, until somebody says it is done."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from bus.errors import NothingChanged, UnknownName
+from bus.ledger.keeper import LedgerKeeper, Owed
+from bus.model.deed import Act
+from bus.operate.deeds import Order, Planned
+from bus.operate.session import Session
+
+
+async def owed(session: Session, system: str | None = None) -> Sequence[Owed]:
+    """What nobody has said to be done, of one system or of all; oldest first.
+
+    Raises:
+        ConfigurationError: No database is set.
+        SinkUnavailable: It does not answer.
+    """
+    async with _keeper(session) as keeper:
+        found = await keeper.owed()
+    return [each for each in found if system in (None, each.system)]
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Say that something was taken out."""
+
+    number: int
+
+    async def plan(self, session: Session) -> SettlePreview:
+        """What that would be.
+
+        Raises:
+            UnknownName: Nothing that is owed has this number.
+            SinkUnavailable: The database does not answer.
+        """
+        for each in await owed(session):
+            if each.number == self.number:
+                return SettlePreview(each)
+        raise UnknownName("nothing that is owed has this number; see: renkei owed list")
+
+
+@dataclass(frozen=True, slots=True)
+class SettlePreview:
+    """Something that would be said to be done."""
+
+    found: Owed
+
+    @property
+    def planned(self) -> Planned:
+        """What it comes to."""
+        found = self.found
+        return Planned(act=Act.OWED_SETTLE, count=1, system=found.system, stream=found.stream)
+
+    async def perform(self, session: Session, order: Order) -> Owed:
+        """Say it; what it was.
+
+        Raises:
+            NothingChanged: Somebody else has said so meanwhile.
+            SinkUnavailable: The database does not answer.
+        """
+        async with _keeper(session) as keeper:
+            if not await keeper.settle(self.found.number, order.actor.name, order.note):
+                raise NothingChanged("nothing was changed: somebody has said so meanwhile")
+        return self.found
+
+
+@asynccontextmanager
+async def _keeper(session: Session) -> AsyncIterator[LedgerKeeper]:
+    keeper = LedgerKeeper(session.settings.need("database"), makes=False)
+    try:
+        yield keeper
+    finally:
+        await keeper.close()
