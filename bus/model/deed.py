@@ -20,8 +20,10 @@ class Act(StrEnum):
     LANES_RESUME = "lanes-resume"
     REBUILD = "rebuild"
     REBUILD_DISCARD = "rebuild-discard"
-    PRUNE = "prune"
-    PUBLISH = "publish"
+    PRUNE = "prune"  # begun: how many there are is known at the end
+    PRUNED = "pruned"
+    PUBLISH = "publish"  # begun
+    PUBLISHED = "published"
     ERASE = "erase"
     APPLY = "subscriptions-apply"
     PROTECTIONS_END = "protections-end"
@@ -46,6 +48,10 @@ LOOK_UPS = frozenset(
     }
 )
 """Acts that change nothing, and show who somebody is or what was given of them."""
+
+
+ENDS = {Act.PRUNE: Act.PRUNED, Act.PUBLISH: Act.PUBLISHED}
+"""Acts that are recorded twice: before, when nobody knows of how many, and with that at the end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -168,6 +168,10 @@ class PrunePreview:
 
     pruned: Pruned | None
 
+    def counted(self, done: Pruned) -> int:
+        """The rows that were taken."""
+        return done.rows
+
     @property
     def planned(self) -> Planned:
         """What it comes to: also nothing is a pruning."""

@@ -8,19 +8,20 @@ somebody looks up is recorded in the same place before the answer is given.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from bus.access import erasure_key
 from bus.errors import NothingChanged
-from bus.model.deed import Act, Deed
+from bus.model.deed import ENDS, Act, Deed
 from bus.model.erasure import subject_digest
 from bus.operate.actor import Actor
 from bus.operate.session import Session
 
 P = TypeVar("P", bound="Preview[object]", covariant=True)
 D = TypeVar("D", covariant=True)
+D_contra = TypeVar("D_contra", contravariant=True)
 T = TypeVar("T")
 
 
@@ -64,6 +65,15 @@ class Preview(Protocol[D]):
         ...
 
 
+@runtime_checkable
+class Counts(Protocol[D_contra]):
+    """What a preview can do whose count is known only when all is done."""
+
+    def counted(self, done: D_contra) -> int:
+        """Of how many things *done* was."""
+        ...
+
+
 class Action(Protocol[P]):
     """What an operator wants."""
 
@@ -84,7 +94,8 @@ async def plan(session: Session, action: Action[P]) -> P:
 
 
 async def perform(session: Session, preview: Preview[T], actor: Actor, reason: str | None) -> T:
-    """Do what *preview* says, recorded as *actor*'s.
+    """Do what *preview* says, recorded as *actor*'s. Where of how many things was not known before
+    (:data:`~bus.model.deed.ENDS`), that is recorded too, once all is done.
 
     Raises:
         NothingChanged: There is nothing to do.
@@ -93,7 +104,11 @@ async def perform(session: Session, preview: Preview[T], actor: Actor, reason: s
     planned, order = preview.planned, Order(actor, reason)
     insist(planned)
     await record(session, planned, order)
-    return await preview.perform(session, order)
+    done = await preview.perform(session, order)
+    if isinstance(preview, Counts):
+        ended = replace(planned, act=ENDS[planned.act], count=preview.counted(done))
+        await record(session, ended, order)
+    return done
 
 
 def insist(planned: Planned) -> None:

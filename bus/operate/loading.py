@@ -40,7 +40,7 @@ class PublishPreview:
 
     @property
     def planned(self) -> Planned:
-        """What it comes to, which is not counted beforehand."""
+        """What it comes to, which is counted at the end."""
         return Planned(act=Act.PUBLISH, count=0, may_be_empty=True)
 
     async def check(self, session: Session) -> Progress:
@@ -50,6 +50,10 @@ class PublishPreview:
             Unavailable: Something outside did not answer.
         """
         return await self._load(session, is_dry=True)
+
+    def counted(self, done: Progress) -> int:
+        """The changes that the load published, with those of its earlier runs."""
+        return done.published
 
     async def perform(self, session: Session, _: Order) -> Progress:
         """Publish every line; how it went.

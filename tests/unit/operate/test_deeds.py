@@ -14,7 +14,7 @@ import pytest
 from bus.control.deeds import KEY, Journal
 from bus.errors import BrokerUnavailable, ConfigurationError, NothingChanged
 from bus.ledger.deeds import RecordedDeed
-from bus.model.deed import LOOK_UPS, Act, Deed
+from bus.model.deed import ENDS, LOOK_UPS, Act, Deed
 from bus.operate import deeds, documents
 from bus.operate.actor import LONGEST_REASON, Actor, account, checked_reason
 from bus.operate.deeds import Order, Planned
@@ -67,6 +67,29 @@ async def test_it_is_recorded_first() -> None:
 
     assert await deeds.perform(desk, preview(desk, 3), ME, "T-1") == "done"
     assert desk.happened == ["rebuild of 3 by clerk (ops)", "done for clerk: T-1"]
+
+
+@dataclass
+class Load(Preview):
+    """What is counted while it is done."""
+
+    def counted(self, done: str) -> int:
+        return len(done)
+
+
+async def test_of_how_many_is_recorded_at_the_end() -> None:
+    """Where nobody knew before: begun first, with nothing; then what was done, or nothing if it was
+    cut off."""
+    desk = Desk()
+    load = Load(Planned(act=Act.PUBLISH, count=0, may_be_empty=True), desk.happened)
+
+    await deeds.perform(desk, load, ME, "T-1")
+    assert desk.happened == [
+        "publish of 0 by clerk (ops)",
+        "done for clerk: T-1",
+        "published of 4 by clerk (ops)",
+    ]
+    assert set(ENDS) == {Act.PUBLISH, Act.PRUNE}
 
 
 async def test_what_cannot_be_recorded_is_not_done() -> None:
