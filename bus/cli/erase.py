@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Annotated
 
 import typer
 
 from bus.cli.asking import ask
-from bus.cli.options import By, Person, Reason
+from bus.cli.options import By, IsSure, Person, Reason, insist_on_an_answer, order_of
 from bus.cli.output import DryRun, Json, err, out, show_json
 from bus.cli.times import duration, shown
-from bus.errors import ConfigurationError, NothingChanged
+from bus.errors import NothingChanged
 from bus.model.erasure import Erasure
 from bus.operate import deeds, documents
-from bus.operate.actor import Actor, checked_reason
 from bus.operate.deeds import Order
 from bus.operate.erasing import Erase, ErasurePlan, not_reached
 from bus.operate.session import Session
@@ -31,7 +29,7 @@ def erase(
     reason: Reason,
     by: By = None,
     dry_run: DryRun = False,
-    is_sure: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    is_sure: IsSure = False,
     as_json: Json = False,
 ) -> None:
     """Erase SUBJECT: a null value in every stream of persons; each system's lane takes its row out.
@@ -39,9 +37,8 @@ def erase(
     Nothing brings it back. That it was done stays known, without the number; what the bus cannot
     reach is said by name. A subject under protection is refused.
     """
-    order = Order(Actor.of(by), checked_reason(reason))
-    if as_json and not (dry_run or is_sure):
-        raise ConfigurationError("with --json say --yes or --dry-run")
+    order = order_of(by, reason)
+    insist_on_an_answer(as_json=as_json, dry_run=dry_run, is_sure=is_sure)
     plan, erased = ask(lambda session: _erase(session, subject, order, dry=dry_run, sure=is_sure))
     if as_json:
         show_json(documents.erasure(plan, erased))

@@ -9,13 +9,12 @@ import typer
 
 from bus.cli import names
 from bus.cli.asking import ask
-from bus.cli.options import By, OnlySystem, Reason, Stream, System
+from bus.cli.options import By, OnlySystem, Reason, Stream, System, order_of
 from bus.cli.output import DryRun, Json, out, show_json
 from bus.cli.times import shown
 from bus.errors import ConfigurationError
 from bus.model import Operation, OperationState
 from bus.operate import deeds, documents, lanes
-from bus.operate.actor import Actor, checked_reason
 from bus.operate.deeds import Order
 from bus.operate.session import Session
 
@@ -60,7 +59,7 @@ def pause(
     resume`. Nothing is lost meanwhile: events wait in the log. What is paused already stays as it
     is.
     """
-    order = Order(Actor.of(by), checked_reason(reason))
+    order = order_of(by, reason)
     said = ask(lambda session: _said(session, lanes.Pause(system, stream), order, dry=dry_run))
     _say("would pause" if dry_run else "paused", said, as_json=as_json)
 
@@ -81,7 +80,7 @@ def resume(
     """Have paused streams go on, and lanes that had stopped try again, without a restart."""
     if (system is not None) == is_all:
         raise ConfigurationError("name a system, or say --all")
-    order = Order(Actor.of(by))
+    order = order_of(by, None)
     said = ask(lambda session: _said(session, lanes.Resume(system, stream), order, dry=dry_run))
     _say("would go on" if dry_run else "told to go on", said, as_json=as_json)
 

@@ -12,11 +12,10 @@ from rich.table import Table
 
 from bus.cli import names
 from bus.cli.asking import ask
-from bus.cli.options import By, OnlySystem, WhyDone
+from bus.cli.options import By, OnlySystem, WhyDone, order_of
 from bus.cli.output import DryRun, Json, err, out, show_json
 from bus.cli.times import shown
 from bus.operate import auditing, deeds, documents, jobs
-from bus.operate.actor import Actor, checked_reason
 from bus.operate.auditing import Anchor, Finding, Pruned, Verdict
 from bus.operate.deeds import Order
 from bus.operate.session import Session
@@ -76,7 +75,7 @@ def anchor(reason: WhyDone = None, by: By = None, as_json: Json = False) -> None
 
     It is a deed, and recorded: an anchor that nobody recorded is found to be none.
     """
-    order = Order(Actor.of(by), None if reason is None else checked_reason(reason))
+    order = order_of(by, reason)
     found = ask(lambda session: _anchor(session, order))
     if as_json:
         show_json(documents.shown(found))
@@ -88,7 +87,7 @@ def prune(
     reason: WhyDone = None, by: By = None, dry_run: DryRun = False, as_json: Json = False
 ) -> None:
     """Take from the ledger what is older than RENKEI_PROVISION_RETENTION; chains stay provable."""
-    order = Order(Actor.of(by), None if reason is None else checked_reason(reason))
+    order = order_of(by, reason)
     done = ask(lambda session: _prune(session, order, dry=dry_run))
     if as_json:
         show_json(documents.pruning(done, is_dry=dry_run))

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bus.cli import names
+from bus.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from bus.operate.deeds import Order
 
 System = Annotated[str, typer.Argument(parser=names.system, help="The receiving system.")]
 Stream = Annotated[
@@ -61,6 +65,7 @@ WhyAsked = Annotated[
         help="Why it is looked up; recorded with who looks: a ticket's number, no personal data.",
     ),
 ]
+IsSure = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 First = Annotated[
     datetime | None,
     typer.Option("--from", formats=["%Y-%m-%d"], help="On this day (Japan) or later."),
@@ -69,6 +74,28 @@ Last = Annotated[
     datetime | None,
     typer.Option("--to", formats=["%Y-%m-%d"], help="On this day (Japan) or earlier."),
 ]
+
+
+def order_of(by: str | None, reason: str | None) -> Order:
+    """Whose command it is, and why.
+
+    Raises:
+        ConfigurationError: A name or a reason is blank, too long, or no single line of text.
+    """
+    from bus.operate.actor import Actor, checked_reason
+    from bus.operate.deeds import Order
+
+    return Order(Actor.of(by), None if reason is None else checked_reason(reason))
+
+
+def insist_on_an_answer(*, as_json: bool, dry_run: bool, is_sure: bool) -> None:
+    """Where a document is wanted nobody can be asked.
+
+    Raises:
+        ConfigurationError: Nobody said whether to do it.
+    """
+    if as_json and not (dry_run or is_sure):
+        raise ConfigurationError("with --json say --yes or --dry-run")
 
 
 def day_of(moment: datetime | None) -> date | None:

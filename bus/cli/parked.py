@@ -10,12 +10,11 @@ import typer
 from bus import app as composition
 from bus.cli import names
 from bus.cli.asking import ask
-from bus.cli.options import By, OnlySystem, Reason, System, WhyAsked
+from bus.cli.options import By, OnlySystem, Reason, System, WhyAsked, order_of
 from bus.cli.output import DryRun, Json, out, show_json
 from bus.cli.times import duration, shown
 from bus.model import ExceptionState, LaneName, ParkedEvent
 from bus.operate import deeds, documents, parked
-from bus.operate.actor import Actor, checked_reason
 from bus.operate.deeds import Order
 from bus.operate.parked import Skipping, Was
 from bus.operate.session import Session
@@ -57,7 +56,7 @@ def list_open(
 
     It names subjects: who looks is recorded, also by a dry run of the commands beside it.
     """
-    order = Order(Actor.of(by), None if reason is None else checked_reason(reason))
+    order = order_of(by, reason)
     found = ask(lambda session: parked.parked(session, system, order))
     if as_json:
         show_json(documents.listed(found))
@@ -88,7 +87,7 @@ def add(
     wait behind it, like behind any parked event. Then: renkei lanes resume SYSTEM STREAM.
     For all systems at once: renkei parked skip.
     """
-    order = Order(Actor.of(by), checked_reason(reason))
+    order = order_of(by, reason)
     action = parked.Add(LaneName(system, stream, partition), offset)
     event = ask(lambda session: _add(session, action, order, dry=dry_run))
     if as_json:
@@ -119,7 +118,7 @@ def skip(
     renkei parked dismiss --all-systems --subject SUBJECT does that, once the subject's true state
     has been published.
     """
-    order = Order(Actor.of(by), checked_reason(reason))
+    order = order_of(by, reason)
     action = parked.Skip(stream=stream, partition=partition, offset=offset, is_held=hold)
     said = ask(lambda session: _skip(session, action, order, dry=dry_run))
     place = f"{stream}/{partition}/{offset}"
@@ -143,7 +142,7 @@ def retry(
     The process that owns the lane does it within about a second, or when one starts.
     """
     chosen = parked.Chosen.of(system, subject, is_everywhere=is_everywhere, is_all=is_all)
-    order = Order(Actor.of(by))
+    order = order_of(by, None)
     asked = ask(lambda session: _settled(session, parked.Retry(chosen), order, dry=dry_run))
     if as_json:
         show_json(documents.asked_to_try(asked, is_dry=dry_run))
@@ -163,7 +162,7 @@ def dismiss(
 ) -> None:
     """Close parked events for good; what waits behind each is applied."""
     chosen = parked.Chosen.of(system, subject, is_everywhere=is_everywhere, is_all=is_all)
-    order = Order(Actor.of(by), checked_reason(reason))
+    order = order_of(by, reason)
     closed = ask(lambda session: _settled(session, parked.Dismiss(chosen), order, dry=dry_run))
     if as_json:
         show_json(documents.dismissed(closed, is_dry=dry_run))

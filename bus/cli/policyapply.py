@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from bus.cli.asking import ask
-from bus.cli.options import By
+from bus.cli.options import By, IsSure
 from bus.cli.output import DryRun, Json, err, out, show_json
 from bus.cli.policydiff import words
 from bus.errors import ConfigurationError
@@ -23,12 +23,11 @@ Files = Annotated[
     list[Path] | None,
     typer.Argument(help="Files, or folders of them; by default the installation's own."),
 ]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 def apply(
     files: Files = None,
-    yes: Yes = False,
+    yes: IsSure = False,
     by: By = None,
     dry_run: DryRun = False,
     as_json: Json = False,

@@ -12,11 +12,10 @@ from rich.table import Table
 
 from bus.cli import names
 from bus.cli.asking import ask
-from bus.cli.options import By, Reason
+from bus.cli.options import By, IsSure, Reason, insist_on_an_answer, order_of
 from bus.cli.output import DryRun, Json, err, out, show_json
 from bus.errors import ChangeRefused, ConfigurationError
 from bus.operate import deeds, documents, protections
-from bus.operate.actor import Actor, checked_reason
 from bus.operate.deeds import Order
 from bus.operate.protections import Outcome, Plan
 from bus.operate.session import Session
@@ -45,7 +44,7 @@ def list_open(
     as_json: Json = False,
 ) -> None:
     """List everybody who has an open case: the day it began and its state."""
-    order = Order(Actor.of(by), checked_reason(reason))
+    order = order_of(by, reason)
     found = ask(lambda session: protections.everybody(session, order, is_all=is_all))
     if as_json:
         show_json(documents.listed(found))
@@ -72,7 +71,7 @@ def show(
     Whoever has the same address in a record of their own and is not covered is listed for the
     privacy officer to decide: who belongs to the person is named in the protection.
     """
-    order = Order(Actor.of(by), checked_reason(reason))
+    order = order_of(by, reason)
     found = ask(lambda session: protections.cases_of(session, subject, order))
     if as_json:
         show_json(documents.shown(found))
@@ -101,7 +100,7 @@ def end(
     reason: Reason,
     by: By = None,
     dry_run: DryRun = False,
-    is_sure: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    is_sure: IsSure = False,
     as_json: Json = False,
 ) -> None:
     """End the cases that FILE lists; what would lift another, or nothing, is refused.
@@ -109,9 +108,8 @@ def end(
     First it is said how many persons stay under protection by another case, and asked. A refused
     entry does not stop the others. Exit status: 0 all ended, 65 some refused.
     """
-    order = Order(Actor.of(by), checked_reason(reason))
-    if as_json and not (dry_run or is_sure):
-        raise ConfigurationError("with --json say --yes or --dry-run")
+    order = order_of(by, reason)
+    insist_on_an_answer(as_json=as_json, dry_run=dry_run, is_sure=is_sure)
     action = protections.End(_read(file), is_csv=file.lower().endswith(".csv"))
     plan, outcomes = ask(lambda session: _end(session, action, order, dry=dry_run, sure=is_sure))
     refused = [each for each in outcomes or () if not each.is_published]

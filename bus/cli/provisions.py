@@ -14,14 +14,12 @@ from rich.text import Text
 
 from bus.cli import names
 from bus.cli.asking import ask
-from bus.cli.options import By, First, Last, Person, System, WhyAsked, day_of
+from bus.cli.options import By, First, Last, Person, System, WhyAsked, day_of, order_of
 from bus.cli.output import Json, err, out, show_json
 from bus.cli.times import TO_THE_SECOND, shown
 from bus.errors import ConfigurationError
 from bus.files import create_private
 from bus.operate import documents, provisions
-from bus.operate.actor import Actor, checked_reason
-from bus.operate.deeds import Order
 from bus.operate.provisions import Provision, ProvisionsShown, RecordedView, SystemProvisions
 
 MOST = 10_000  # events of one page
@@ -60,7 +58,7 @@ def of_subject(
     As the receipts have it: what a view left out, or what was set aside, was not given. The ledger
     holds no value of any item, and so neither does the answer. Who looks is recorded.
     """
-    when, order = provisions.period(day_of(first), day_of(last)), _order(reason, by)
+    when, order = provisions.period(day_of(first), day_of(last)), order_of(by, reason)
     found = ask(lambda session: provisions.provisions_of(session, subject, stream, when, order))
     answer = found.answer
     if answer.has_protection:
@@ -119,7 +117,7 @@ def by_system(
         answer = ask(lambda session: provisions.provisions_by(session, system, when))
         show_json(documents.shown(answer)) if as_json else out().print(draw_days(answer))
         return
-    order = _order(reason, by)
+    order = order_of(by, reason)
     page = ask(
         lambda session: provisions.provisions_page(
             session, system, details, when, after, limit, order
@@ -131,10 +129,6 @@ def by_system(
     out().print(_events(page.events))
     if page.after is not None:
         out().print(f"more: --after {page.after}", markup=False)
-
-
-def _order(reason: str | None, by: str | None) -> Order:
-    return Order(Actor.of(by), None if reason is None else checked_reason(reason))
 
 
 def draw(found: ProvisionsShown) -> RenderableType:

@@ -17,12 +17,11 @@ from rich.progress import Progress as Bar
 
 from bus.cli import names
 from bus.cli.asking import ask
-from bus.cli.options import By, WhyDone
+from bus.cli.options import By, WhyDone, order_of
 from bus.cli.output import DryRun, Json, err, out, show_json
 from bus.errors import ChangeRefused, ConfigurationError
 from bus.files import create_private
 from bus.operate import deeds, documents, jobs
-from bus.operate.actor import Actor, checked_reason
 from bus.operate.deeds import Order
 from bus.operate.loading import Journal, Progress, Publish, RefusedLine
 from bus.operate.session import Session
@@ -65,7 +64,7 @@ def publish(
     Publishing a file again changes nothing: what is there is recognised. Exit status: 0 all
     published, 65 some lines refused, 75 something did not answer (run again with --resume).
     """
-    order = Order(Actor.of(by), None if reason is None else checked_reason(reason))
+    order = order_of(by, reason)
     if file == "-" and resume:
         raise ConfigurationError("stdin cannot be resumed; publish it again, nothing doubles")
     started = time.monotonic()

@@ -9,11 +9,10 @@ import typer
 
 from bus.cli import names
 from bus.cli.asking import ask
-from bus.cli.options import By, System, WhyDone
+from bus.cli.options import By, System, WhyDone, order_of
 from bus.cli.output import DryRun, Json, bars, out, show_json
 from bus.cli.times import shown
 from bus.operate import deeds, documents, jobs
-from bus.operate.actor import Actor, checked_reason
 from bus.operate.deeds import Order
 from bus.operate.rebuilding import Discard, Done, HalfFilled, Rebuild, ToRebuild
 from bus.operate.session import Session
@@ -49,7 +48,7 @@ def rebuild(
     cut off is taken up where it was. Needed where a view has gained columns or rows, or a mask has
     changed; and for a lane that was away too long (RK-503), which then wants `renkei lanes resume`.
     """
-    order = Order(Actor.of(by), None if reason is None else checked_reason(reason))
+    order = order_of(by, reason)
     if is_discarded:
         left = ask(lambda session: _discard(session, Discard(system, stream), order, dry=dry_run))
         _show_left(left, as_json=as_json)

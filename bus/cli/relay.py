@@ -13,15 +13,13 @@ from bus import app as composition
 from bus.app import outboxes, sources
 from bus.cli import names
 from bus.cli.asking import ask
-from bus.cli.options import By, WhyDone
+from bus.cli.options import By, WhyDone, order_of
 from bus.cli.output import DryRun, Json, err, out, show_json
 from bus.cli.times import TO_THE_SECOND, shown
 from bus.connect.source import SourceStatus
 from bus.errors import BusError, ConfigurationError
 from bus.observe import logs
 from bus.operate import deeds, documents
-from bus.operate.actor import Actor, checked_reason
-from bus.operate.deeds import Order
 from bus.operate.refused import DropRefused, RetryRefused
 from bus.operate.session import Session
 
@@ -233,7 +231,7 @@ def drop_refused(
 def _settled(
     action: RetryRefused | DropRefused, reason: str | None, by: str | None, *, dry: bool
 ) -> Sequence[int]:
-    order = Order(Actor.of(by), None if reason is None else checked_reason(reason))
+    order = order_of(by, reason)
 
     async def settle(session: Session) -> Sequence[int]:
         preview = await action.plan(session)
