@@ -34,9 +34,11 @@ from bus.files import objection
 from bus.hosts import MOST_PORTS, is_server
 from bus.model import Fault
 from bus.model.number import LONGEST
+from bus.model.protection import LOOKED_BACK
 from bus.yamltext import MOST_BYTES, load_yaml, what_is_wrong
 
 PREFIX = "RENKEI_"
+LEAST_LAG = LOOKED_BACK + timedelta(days=1)
 SECRETS = {
     "database",
     "kafka_password",
@@ -80,6 +82,15 @@ def _positive(span: timedelta) -> timedelta:
     return span
 
 
+def _as_long_as_moves(span: timedelta) -> timedelta:
+    if span < LEAST_LAG:
+        raise ValueError(
+            f"P{LEAST_LAG.days}D or more: for so long what a household said before may say who"
+            " moved out with somebody under protection"
+        )
+    return span
+
+
 def _not_negative(span: timedelta) -> timedelta:
     if span < timedelta():
         raise ValueError("a length of time, such as PT0.2S or PT10S, not below zero")
@@ -89,6 +100,7 @@ def _not_negative(span: timedelta) -> timedelta:
 Servers = Annotated[str, AfterValidator(_servers)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
 Span = Annotated[timedelta, AfterValidator(_positive)]
+Lag = Annotated[timedelta, AfterValidator(_positive), AfterValidator(_as_long_as_moves)]
 Session = Annotated[timedelta, Field(ge=timedelta(seconds=1), le=timedelta(minutes=30))]
 Wait = Annotated[timedelta, AfterValidator(_not_negative)]
 Port = Annotated[int, Field(ge=1, le=MOST_PORTS)]
@@ -201,8 +213,9 @@ class Settings(BaseModel):
     """The broker's limit for one event."""
     change_bytes: Annotated[int, Field(ge=1_000, le=256 * 1024 * 1024)] = 4 * 1024 * 1024
     """The most bytes that a change in an outbox has as text; ``relay install`` sets it there."""
-    compaction_lag: Span = timedelta(days=30)
-    """How long every event stays readable before compaction may take older ones."""
+    compaction_lag: Lag = timedelta(days=30)
+    """How long every event stays readable before compaction may take older ones; 29 days or more,
+    for whoever moves out with somebody under protection."""
 
     parked_alarm: Span | None = None
     """When what is set aside has been so for too long; absent: two thirds of the compaction lag."""

@@ -22,22 +22,20 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
-from time import time
 
 import pyarrow as pa
 import structlog
 
 from bus.broker import Broker, Fetched
 from bus.catalog.decoding import BatchReader, read_what_can_be
-from bus.errors import SchemaMismatch
+from bus.errors import ConfigurationError, SchemaMismatch
 from bus.log.run import subject_of
 from bus.log.tail import Follower
 from bus.model import PROTECTION, History, NumberForm, Protected, Reached, Stream, Turn
 from bus.model.number import AS_SHIPPED
-from bus.model.protection import fewer
+from bus.model.protection import LOOKED_BACK, fewer
 from bus.policy import Closure, Search
 from bus.policy.cases import PersonsCases, covered, said
-from bus.policy.moves import STAY
 from bus.sealing import Key
 from bus.sealing.proofs import digest
 
@@ -51,7 +49,8 @@ ALIKE = 100
 """Of the last so many changes of coverage it is remembered one by one who was new; of those before
 by twos, by fours and so on."""
 
-_CLOCKS_DIFFER_S = 3_600
+_LAG = "min.compaction.lag.ms"
+_LEAST_LAG_MS = int(LOOKED_BACK.total_seconds() * 1_000)
 _log = structlog.get_logger("renkei.deliver")
 
 
@@ -60,7 +59,6 @@ class Fence(Follower):
 
     Args:
         form: How the site writes its numbers.
-        now: Seconds since 1970, as the brokers have them.
     """
 
     def __init__(
@@ -69,14 +67,13 @@ class Fence(Follower):
         streams: Mapping[str, Stream],
         readers: Mapping[str, BatchReader],
         form: NumberForm = AS_SHIPPED,
-        now: Callable[[], float] = time,
     ) -> None:
         super().__init__(broker, *(streams[name] for name in RESTS_ON))
+        self._broker = broker
         self._names = {streams[name].topic: name for name in RESTS_ON}
         self._readers = {name: readers[name] for name in RESTS_ON}
         self._form = form
-        lately = now() - STAY.total_seconds() - _CLOCKS_DIFFER_S
-        self._closure = Closure(form, lately_ms=int(lately * 1_000))
+        self._closure = Closure(form)
         self._cases = PersonsCases()
         self._all: Protected | None = NOBODY
         self._search: Search | None = None
@@ -100,10 +97,12 @@ class Fence(Follower):
         word than this has to look once.
 
         Raises:
-            ConfigurationError: A topic does not exist.
+            ConfigurationError: A topic does not exist, or may be compacted before what follows
+                from a move is over.
             Unavailable: Broker or registry does not answer.
         """
         await super().start()
+        await self._insist_on_lag()
         self._closure.settle()
         self._all = self._search = None
         self._has_started = True
@@ -111,6 +110,20 @@ class Fence(Follower):
         self._began = _digest(self._closure.everybody)
         if any(reached[log] for log in reached if log.startswith(f"{PROTECTION}/")):
             self.turned = self.released = reached
+
+    async def _insist_on_lag(self) -> None:
+        """What households said before must still be there, or two processes may differ about who
+        moved with whom."""
+        for topic in self._names:
+            lag = (await self._broker.topic_config(topic)).get(_LAG)
+            if lag is not None and int(lag) < _LEAST_LAG_MS:
+                raise ConfigurationError(
+                    "a log of who is covered by protections may be compacted too soon; see"
+                    " compaction_lag, then: renkei topics apply",
+                    topic=topic,
+                    has=f"{_LAG}={lag}",
+                    least=_LEAST_LAG_MS,
+                )
 
     async def follow(self) -> None:
         """Catch up, and have those look who wait for coverage to have changed.

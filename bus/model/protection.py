@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import TypeAlias
 
 PROTECTION = "protection"
@@ -13,6 +13,12 @@ FLAG = "protected"
 """The item that says that a record's subject is under protection."""
 HOUSEHOLD = "household_number"
 """The item by which whoever shares a protected person's household is found."""
+STAY = timedelta(days=14)
+"""How long whoever left a household together may be in none, and how far apart they may have left:
+as long as a move may be notified (住民基本台帳法 22 to 24)."""
+LOOKED_BACK = 2 * STAY
+"""How old a record may be that somebody left by, and of which something may still follow. Logs keep
+what is no older, and what it replaced, so that a process that starts later finds the same."""
 Reached: TypeAlias = Mapping[str, int]
 """How far the logs are known that coverage rests on: ``<stream>/<partition>`` -> offset."""
 

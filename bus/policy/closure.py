@@ -4,8 +4,9 @@ Covered are the persons of open protections and those whom they name; everybody 
 of a household that somebody covered lives in, or that a protection names; and every number that a
 non-resident's record links to somebody covered, whichever of the two the record is about. What
 follows from one of these follows from all that it leads to. Who has left a household is covered by
-it no longer; but those who left it together stay together until a household has them again
-(:mod:`bus.policy.moves`). In doubt somebody is covered: what cannot be read, takes nobody out.
+it no longer; but those who left it, together or one after the other, stay together until a
+household has them again (:mod:`bus.policy.moves`). In doubt somebody is covered: what cannot be
+read, takes nobody out.
 
 Pure: what was said goes in, in the order of each log, and who is covered comes out. Orders between
 logs do not matter: of each record what was said last counts, and who left together.
@@ -17,6 +18,7 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 from typing import Any
 
 import pyarrow as pa
@@ -31,9 +33,9 @@ from bus.policy.ties import Ties
 NOBODY = Protected()
 LARGE = 500
 """Records that come together from which it is cheaper to look at everything anew."""
-ONE_BY_ONE = 50_000
+ONE_BY_ONE = 200_000
 """Records of households that come in large pieces and are looked at one by one all the same, for
-who left together: what came lately, not the first load."""
+who left: what came lately, not the first load."""
 
 
 class Relation(StrEnum):
@@ -42,7 +44,7 @@ class Relation(StrEnum):
     CASE = "case"  # is under protection
     NAMED = "named"  # a protection names the person
     HOUSEHOLD = "household"  # is a member now of a household that somebody covered lives in
-    MOVE = "move"  # left a household together with somebody covered, and is in none since
+    MOVE = "move"  # left a household as somebody covered did lately, and is in none since
     LINK = "link"  # is linked to somebody covered by the record of a non-resident
 
 
@@ -62,14 +64,10 @@ class Closure:
     Args:
         form: How the site writes its numbers.
         at_once: Records from which it is not asked of each whether it touches somebody covered.
-        lately_ms: From when on what was said may be the half of a move.
     """
 
-    def __init__(
-        self, form: NumberForm = AS_SHIPPED, at_once: int = LARGE, lately_ms: int = 0
-    ) -> None:
+    def __init__(self, form: NumberForm = AS_SHIPPED, at_once: int = LARGE) -> None:
         self._form = form
-        self._lately_ms = lately_ms
         self._at_once = at_once
         self._numbers = Numbering()
         self._said: dict[str, Protected] = {}  # by the subject of the record
@@ -77,7 +75,7 @@ class Closure:
         self._links = Ties()
         self._moves = Moves()
         self._later: list[tuple[pa.Int64Array, Any, Sequence[int]]] = []  # not yet looked at
-        self._one_by_one = ONE_BY_ONE
+        self._loaded_ms: float = -inf  # when more came at once than is looked at one by one
         self._persons: set[int] = set()  # covered as of the last settling
         self._homes: set[int] = set()
         self._more: set[int] = set()  # persons and homes that were added since
@@ -113,19 +111,10 @@ class Closure:
         members: Any = records.column("members")
         ids = pc.struct_field(members.flatten(), "subject_id")
         owners, lists = self._numbered(records, ids, pc.list_value_length(members))
-        times = times_ms or [0] * len(owners)
+        self._later.append((owners, lists, times_ms or [0] * len(owners)))
         if len(owners) >= self._at_once:
-            many = bisect_left(times, self._lately_ms)
-            if len(owners) - many > self._one_by_one:
-                many = len(owners)
-            self._one_by_one -= len(owners) - many
-            if many:
-                self._look_later()
-                self._households.take(owners.slice(0, many), lists.slice(0, many))
-                self._may_be_less = True
-            self._later.append((owners.slice(many), lists.slice(many), times[many:]))
+            self._take_what_is_old()
         else:
-            self._later.append((owners, lists, times))
             self._look_later()
 
     def nonresidents(self, records: pa.RecordBatch) -> None:
@@ -158,6 +147,7 @@ class Closure:
 
         Persons and households both count.
         """
+        self._take_what_is_old()
         self._look_later()
         if not self._persons.isdisjoint(self._moves.forget()):
             self._may_be_less = True
@@ -292,6 +282,22 @@ class Closure:
         others = self._numbers.column(codes.take(rows), ids)
         return owners, pa.ListArray.from_arrays(starts, others)
 
+    def _take_what_is_old(self) -> None:
+        """Of what was put off, take in together what nobody can have moved by any more, by the
+        logs' own time; and all of it, where that much is no moving but a load."""
+        since, later, self._later = self._moves.since_ms, self._later, []
+        waiting = sum(len(owners) - bisect_left(times, since) for owners, _, times in later)
+        if waiting > ONE_BY_ONE:
+            self._loaded_ms = max(times[-1] for _, _, times in later)
+        is_load = self._loaded_ms >= since
+        for owners, lists, times in later:
+            many = len(owners) if is_load else bisect_left(times, since)
+            if many:
+                self._households.take(owners.slice(0, many), lists.slice(0, many))
+                self._may_be_less = True
+            if many < len(owners):
+                self._later.append((owners.slice(many), lists.slice(many), times[many:]))
+
     def _look_later(self) -> None:
         """Look at what was put off, together: what came before is then merged once."""
         later, self._later = self._later, []
@@ -304,8 +310,9 @@ class Closure:
     def _household(self, home: int, members: Collection[int], at_ms: int | None) -> None:
         before = self._households.of(home)
         self._households.say(home, members)
+        self._moves.back(home, members)
         if at_ms is not None:
-            self._moves.left(set(before).difference(members), at_ms)
+            self._moves.left(home, set(before).difference(members), at_ms)
         if self._moves.concerns(set(before) ^ set(members), self._persons):
             self._may_be_less = True
         if home in self._homes or home in self._more_homes:

@@ -109,6 +109,7 @@ REFUSED = [
     ("PARTITIONS", "four", "a valid integer"),
     ("MAX_MESSAGE_BYTES", "1", "greater than or equal to 1024"),
     ("HTTP_PORT", "99999", "less than or equal to 65535"),
+    ("COMPACTION_LAG", "P28D", "P29D or more"),
     ("COMPACTION_LAG", "-P1D", "above zero"),
     ("STOP_WITHIN", "PT0S", "above zero"),
     ("RETRY_MOST", "-PT1S", "not below zero"),

@@ -64,6 +64,15 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        name="who-left-one-by-one",
+        promise="Those who left a household by several records are covered together, too.",
+        where="docs/delivery.md 7",
+        file="bus/policy/moves.py",
+        old="party = frozenset({*persons, *self._earlier(home, at_ms)})",
+        new="party = frozenset(persons)",
+        tests=(_ORDERS,),
+    ),
+    Mutant(
         name="who-left-together-for-a-fortnight",
         promise="Those who left a household together are covered together for fourteen days.",
         where="docs/delivery.md 7",

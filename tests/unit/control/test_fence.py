@@ -448,3 +448,40 @@ async def test_a_seal_is_of_who_is_covered(town: Town) -> None:
     assert begun.since(one.as_of, "") == one.as_of
     await first.close()
     await later.close()
+
+
+async def test_a_process_that_starts_between_two_who_leave(town: Town) -> None:
+    """Each leaves by a word of their own; it finds what one knows that was there all the time."""
+    home = "000000000000077"
+    before = fence_of(town)
+    await before.start()
+    await town.publish("protection", ONE, 1)
+    for version, members in enumerate([(ONE, TWO), (TWO,), ()], start=1):
+        listed = [{"subject_id": each, "relationship": None} for each in members]
+        await town.publish(
+            "household", home, version, members=listed, member_count=len(listed),
+            head_subject_id=None,
+        )  # fmt: skip
+        expected = [True, True] if version != 2 else [True, False]
+        assert await is_protected(town, before, ONE, TWO) == expected
+        after = fence_of(town)
+        await after.start()
+        assert await is_protected(town, after, ONE, TWO) == expected
+        await after.close()
+    await before.close()
+
+
+@pytest.mark.parametrize("topic", [f"linkage.{name}" for name in RESTS_ON])
+async def test_a_log_that_is_compacted_too_soon_is_refused(town: Town, topic: str) -> None:
+    """Of two processes one would not find who moved with whom."""
+    lag = 28 * 24 * 3_600_000
+    for is_kept, milliseconds in ((True, lag), (False, lag - 1)):
+        change = {"min.compaction.lag.ms": str(milliseconds)}
+        await town.broker.alter_topic_config(topic, change)
+        fence = fence_of(town)
+        if is_kept:
+            await fence.start()
+        else:
+            with pytest.raises(ConfigurationError, match=r"compacted too soon.*topics apply"):
+                await fence.start()
+        await fence.close()

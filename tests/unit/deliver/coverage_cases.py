@@ -50,7 +50,12 @@ class Oracle:
     protections: dict[str, tuple[set[str], set[str]]] = field(default_factory=dict)
     members: dict[str, set[str]] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
-    parties: list[set[str]] = field(default_factory=list)  # who left a household by one word
+    parties: list[set[str]] = field(
+        default_factory=list
+    )  # who left a household, one with the other
+    leavers: dict[str, set[str]] = field(
+        default_factory=dict
+    )  # by household: who left and is not back
 
     def hear(self, stream: str, subject: str, said: Body) -> None:
         """A record was published, an erasure, or something that nobody can read."""
@@ -59,9 +64,13 @@ class Oracle:
         elif stream == "household" and not isinstance(said, bytes):
             listed = (said or {}).get("members", ())
             before = self.members.get(plain(subject), set())
-            self.members[plain(subject)] = {plain(each["subject_id"]) for each in listed}
-            if said is not None and len(before - self.members[plain(subject)]) > 1:
-                self.parties.append(before - self.members[plain(subject)])
+            now = {plain(each["subject_id"]) for each in listed}
+            self.members[plain(subject)] = now
+            earlier = self.leavers.setdefault(plain(subject), set())
+            earlier -= now
+            if said is not None and before - now:
+                earlier |= before - now
+                self.parties.append(set(earlier))
         elif stream == "nonresident" and not isinstance(said, bytes):
             self.links.pop(plain(subject), None)
             if said and said["linked_to"]:
@@ -319,6 +328,101 @@ CASES = (
             protection(),
             household(HOME),
             protection(status="ENDED"),
+        ],
+        MOTHER,
+        False,
+    ),
+    Case(
+        "who left after her, and is in no household yet",
+        [household(HOME, WOMAN, MOTHER), protection(), household(HOME, MOTHER), household(HOME)],
+        MOTHER,
+        True,
+    ),
+    Case(
+        "who left before her, once she has left, too",
+        [household(HOME, WOMAN, MOTHER), protection(), household(HOME, WOMAN), household(HOME)],
+        MOTHER,
+        True,
+    ),
+    Case(
+        "who left after her, where she is in one already",
+        [
+            household(HOME, WOMAN, MOTHER),
+            protection(),
+            household(HOME, MOTHER),
+            household(ELSEWHERE, WOMAN),
+            household(HOME),
+        ],
+        MOTHER,
+        True,
+    ),
+    Case(
+        "who left one by one before the protection",
+        [
+            household(HOME, WOMAN, MOTHER),
+            household(HOME, MOTHER),
+            household(HOME),
+            protection(),
+        ],
+        MOTHER,
+        True,
+    ),
+    Case(
+        "of three who left one by one",
+        [
+            household(HOME, WOMAN, BROTHER, MOTHER),
+            protection(),
+            household(HOME, BROTHER, MOTHER),
+            household(HOME, MOTHER),
+            household(HOME),
+        ],
+        MOTHER,
+        True,
+    ),
+    Case(
+        "who moved with her one by one",
+        [
+            household(HOME, WOMAN, MOTHER),
+            protection(),
+            household(HOME, MOTHER),
+            household(HOME),
+            household(ELSEWHERE, WOMAN),
+            household(ELSEWHERE, WOMAN, MOTHER),
+        ],
+        MOTHER,
+        True,
+    ),
+    Case(
+        "who left after her, to live elsewhere",
+        [
+            household(HOME, WOMAN, MOTHER),
+            protection(),
+            household(HOME, MOTHER),
+            household(HOME),
+            household(ELSEWHERE, MOTHER),
+        ],
+        MOTHER,
+        False,
+    ),
+    Case(
+        "who left alone, after she had come back",
+        [
+            household(HOME, WOMAN, MOTHER),
+            protection(),
+            household(HOME, MOTHER),
+            household(HOME, WOMAN, MOTHER),
+            household(HOME, WOMAN),
+        ],
+        MOTHER,
+        False,
+    ),
+    Case(
+        "whom she left behind in a household that was erased",
+        [
+            household(HOME, WOMAN, MOTHER),
+            protection(),
+            household(HOME, MOTHER),
+            ("household", HOME, None),
         ],
         MOTHER,
         False,

@@ -22,6 +22,7 @@ from bus.model import Protected
 from bus.model.number import AS_SHIPPED
 from bus.policy import Closure, Search
 from bus.policy.cases import PersonCases, after, covered, said_of
+from bus.policy.moves import Moves
 from bus.policy.ties import Ties
 from tests.support.changes import MUNICIPALITY, body
 from tests.support.lanes import CATALOG
@@ -252,6 +253,8 @@ RELATIONS: Mapping[str, tuple[Any, str, Any]] = {
     "whom a number is linked to": (Closure, "_linked_on", _nobody),
     "what is linked to a number": (Closure, "_linked_back", _nobody),
     "who left a household together": (Closure, "_moved_with", _nobody),
+    "who left a household one after the other": (Moves, "_earlier", _nobody),
+    "who came back to a household": (Moves, "back", _nobody),
 }
 
 
@@ -281,7 +284,7 @@ FORTNIGHT_MS = 14 * 24 * 3_600_000
 @pytest.mark.parametrize("at_once", [1, 500], ids=["together", "one-by-one"])
 def test_who_moves_with_her_is_covered_for_a_fortnight(at_once: int) -> None:
     """From the word of the household on that both have left; then whoever is in none has left."""
-    closure = Closure(at_once=at_once, lately_ms=1_000)
+    closure = Closure(at_once=at_once)
     woman, mother = NUMBERS[:2]
     both = {"members": [{"subject_id": woman}, {"subject_id": mother}]}
     home = f"{MUNICIPALITY}/{mother}"
@@ -303,30 +306,88 @@ def test_who_moves_with_her_is_covered_for_a_fortnight(at_once: int) -> None:
     assert (closure._moves._of, closure._moves._by_age) == ({}, [])
 
 
-def test_a_first_load_is_not_looked_at_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor what was said long ago; what came lately is, in the order in which it was said."""
-    closure = Closure(at_once=1, lately_ms=100)
+@pytest.mark.parametrize("at_once", [1, 500], ids=["together", "one-by-one"])
+def test_who_moves_after_her_is_covered_for_a_fortnight(at_once: int) -> None:
+    """From her own leaving on, if the other left no more than a fortnight before."""
+    closure = Closure(at_once=at_once)
+    woman, mother, brother = NUMBERS[:3]
+
+    def say(at_ms: int, number: str, *members: str) -> None:
+        listed = {"members": [{"subject_id": each} for each in members]}
+        closure.hear(at_ms)
+        closure.households(batch("household", [("household", number, listed)]), [at_ms])
+        closure.settle()
+
+    def are_covered(*persons: str) -> list[bool]:
+        return [f"{MUNICIPALITY}/{each}" in closure.everybody.persons for each in persons]
+
+    tell(closure, [("protection", woman, body("protection"))])
+    say(10, HOMES[0], woman, mother, brother)
+    say(1_000, HOMES[0], mother, brother)
+    assert are_covered(mother, brother) == [False, False]
+    say(1_000 + FORTNIGHT_MS, HOMES[0], brother)
+    assert are_covered(mother, brother) == [True, False]
+    say(1_001 + FORTNIGHT_MS, HOMES[0])
+    assert are_covered(mother, brother) == [True, True]  # he with his mother, and she with her
+    say(1_000 + 2 * FORTNIGHT_MS, HOMES[2])
+    assert are_covered(mother, brother) == [True, True]
+    say(1_001 + 2 * FORTNIGHT_MS, HOMES[2])
+    assert are_covered(mother, brother) == [False, False]
+    say(1_002 + 3 * FORTNIGHT_MS, HOMES[2])
+    moves = closure._moves
+    assert (moves._of, moves._by_age, moves._left, moves._left_by_age) == ({}, [], {}, [])
+
+
+def looking(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The times of what is looked at one by one."""
     looked: list[int] = []
     one = Closure._household
-    monkeypatch.setattr("bus.policy.closure.ONE_BY_ONE", 3)
-    closure._one_by_one = 3
 
     def look(self: Closure, home: int, members: Any, at_ms: int | None) -> None:
         looked.append(at_ms or 0)
         one(self, home, members, at_ms)
 
     monkeypatch.setattr(Closure, "_household", look)
-    mine = {"members": [{"subject_id": NUMBERS[0]}]}
-    said = [("household", HOMES[0], mine)] * 4
+    return looked
+
+
+MINE = {"members": [{"subject_id": NUMBERS[0]}]}
+
+
+def test_a_first_load_is_not_looked_at_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is what comes in large pieces while it may still have been the half of a move."""
+    looked, closure = looking(monkeypatch), Closure(at_once=2)
+    monkeypatch.setattr("bus.policy.closure.ONE_BY_ONE", 3)
+    said = [("household", HOMES[0], MINE)] * 4
+
+    def say(*times: int) -> None:
+        closure.hear(max(times))
+        closure.households(batch("household", said[: len(times)]), times)
+        closure.settle()
+
+    say(100, 101, 102, 103)
+    say(104, 105)
+    assert looked == []
+    say(106)
+    assert looked == [106]
+    later = 104 + 2 * FORTNIGHT_MS
+    say(later, later + 1)
+    assert looked == [106, later, later + 1]
+
+
+def test_what_was_said_long_ago_is_not_looked_at_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What came lately is, in the order in which it was said; by the logs' own time, of which the
+    newest may come last, and from another log."""
+    looked, closure = looking(monkeypatch), Closure(at_once=1)
+    said = [("household", HOMES[0], MINE)] * 4
+    closure.hear(101)
     closure.households(batch("household", said), [98, 99, 100, 101])
+    closure.hear(100 + 2 * FORTNIGHT_MS)
+    closure.households(batch("household", said[:1]), [102])
     closure.settle()
-    assert looked == [100, 101]
-    closure.households(batch("household", said[:2]), [102, 103])
-    closure.settle()
-    assert looked == [100, 101]
-    closure.households(batch("household", said[:1]), [104])
-    closure.settle()
-    assert looked == [100, 101, 104]
+    assert looked == [100, 101, 102]
 
 
 def test_why_somebody_is_covered() -> None:
