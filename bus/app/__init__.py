@@ -11,6 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bus.app.clients import PATIENCE, broker, connect, ledger, registry
     from bus.app.configured import (
         catalog,
         granted,
@@ -26,15 +27,14 @@ if TYPE_CHECKING:
     from bus.app.keys import proofs, sealed_streams, seals
     from bus.app.masking import mask_keys
     from bus.app.monitoring import run_monitor
-    from bus.app.outside import PATIENCE, broker, connect, ledger, registry
     from bus.app.publishing import example_faults, publisher, run_relays
     from bus.app.systems import connections, declared, feeds, sink, unfit
 
 _HOME = {
-    "PATIENCE": "outside",
-    "broker": "outside",
+    "PATIENCE": "clients",
+    "broker": "clients",
     "catalog": "configured",
-    "connect": "outside",
+    "connect": "clients",
     "connections": "systems",
     "declared": "systems",
     "delivering": "deliveries",
@@ -42,13 +42,13 @@ _HOME = {
     "feeds": "systems",
     "granted": "configured",
     "intake": "handing_in",
-    "ledger": "outside",
+    "ledger": "clients",
     "local_stack": "configured",
     "mask_keys": "masking",
     "private_use": "configured",
     "proofs": "keys",
     "publisher": "publishing",
-    "registry": "outside",
+    "registry": "clients",
     "run_deliveries": "deliveries",
     "run_monitor": "monitoring",
     "run_relays": "publishing",

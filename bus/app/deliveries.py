@@ -12,11 +12,11 @@ from typing import Any
 
 import structlog
 
+from bus.app.clients import connect, registry
 from bus.app.configured import catalog
-from bus.app.entitling import Entitling
+from bus.app.entitlements import Entitlements
 from bus.app.keys import proofs, seals
 from bus.app.masking import mask_keys
-from bus.app.outside import connect, registry
 from bus.app.systems import connections
 from bus.broker import Broker
 from bus.catalog import Catalog
@@ -47,7 +47,7 @@ async def sharing(
         bare = {name: Reader(stream, streams, known) for name, stream in streams.streams.items()}
         await _prime(bare.values())
         readers = {name: Remembering(reader) for name, reader in bare.items()}
-        both = await stack.enter_async_context(
+        context = await stack.enter_async_context(
             shared(
                 broker=cluster,
                 ids=known,
@@ -60,7 +60,7 @@ async def sharing(
                 seals=seals(settings),
             )
         )
-        yield streams, readers, both
+        yield streams, readers, context
 
 
 @asynccontextmanager
@@ -74,25 +74,25 @@ async def delivering(
         PolicyError: No system has a subscription of which a view can be made.
     """
     chosen, keys = connections(settings, systems), mask_keys(settings)
-    async with sharing(settings, cluster) as (streams, readers, both):
+    async with sharing(settings, cluster) as (streams, readers, context):
         files = read_subscriptions(streams, settings.schemas)
-        entitling = Entitling(streams, files, chosen, readers, both, keys)
+        entitlements = Entitlements(streams, files, chosen, readers, context, keys)
         deliveries = []
         for system in chosen:
-            fed, withdraw = entitling.of(system)
+            fed, withdraw = entitlements.of(system)
             delivery = SystemDelivery(
                 system,
                 fed,
-                both,
+                context,
                 sends_receipts=system != LEDGER,
                 gather=settings.ledger_gather if system == LEDGER else timedelta(),
                 withdraw=withdraw,
             )
-            entitling.follow(delivery)
+            entitlements.follow(delivery)
             deliveries.append(delivery)
         if not any(delivery.fleet.topics for delivery in deliveries):
-            raise entitling.refusals[0]
-        yield both, deliveries
+            raise entitlements.refusals[0]
+        yield context, deliveries
 
 
 async def _prime(readers: Iterable[Reader]) -> None:
@@ -135,26 +135,28 @@ async def run_deliveries(
         cluster = await connect(stack, settings, stop)
         if cluster is None:
             return
-        both, deliveries = await stack.enter_async_context(delivering(settings, cluster, systems))
-        observe(both, deliveries)
+        context, deliveries = await stack.enter_async_context(
+            delivering(settings, cluster, systems)
+        )
+        observe(context, deliveries)
         if settings.http_port is not None:
-            ready = {"lanes": lambda: ill(both), "tasks": both.tasks.ill}
-            pages = http.build(both.metrics, ready=ready)
+            ready = {"lanes": lambda: ill(context), "tasks": context.tasks.ill}
+            pages = http.build(context.metrics, ready=ready)
             await stack.enter_async_context(
-                http.serving(pages, settings.http_host, settings.http_port, both.tasks)
+                http.serving(pages, settings.http_host, settings.http_port, context.tasks)
             )
         watching = None
         if watch is not None:
-            watching = both.tasks.keep("progress", partial(watch, both))
+            watching = context.tasks.keep("progress", partial(watch, context))
         try:
-            await host(both, deliveries, stop, once=once)
+            await host(context, deliveries, stop, once=once)
         finally:
             if watching is not None:
                 await watching.end()
-    if once and (stopped := both.lanes.stopped()):
+    if once and (stopped := context.lanes.stopped()):
         raise LaneError("lanes have stopped and wait for a person", lanes=len(stopped))
-    if once and (paused := both.lanes.paused()):
+    if once and (paused := context.lanes.paused()):
         raise LaneError("lanes are paused and were not delivered to", lanes=len(paused))
-    if once and both.lanes.undelivered:
-        systems = sorted({system for system, _ in both.lanes.undelivered})
+    if once and context.lanes.undelivered:
+        systems = sorted({system for system, _ in context.lanes.undelivered})
         raise LaneError("not everything may be delivered", systems=", ".join(systems))

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
-from bus.app.outside import broker, registry
+from bus.app.clients import broker, registry
 from bus.app.publishing import Rules, turns
 from bus.broker import Broker
 from bus.catalog.memory import keep_freed

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bus.access import receipt_keys, seal_keys
 from bus.app.configured import catalog
+from bus.credentials import receipt_keys, seal_keys
 from bus.sealing import Proofs, Seals
 from bus.settings import Settings
 

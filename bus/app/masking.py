@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 from pydantic import SecretBytes
 
-from bus.access import is_private, setting_fault
+from bus.credentials import is_private, setting_fault
 from bus.errors import SettingsRefused
 from bus.model import Fault, MaskKey
 from bus.settings import Settings

@@ -7,14 +7,14 @@ import signal
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 
-from bus.access import kafka_security
+from bus.app.clients import connect, registry
 from bus.app.configured import catalog, granted, this_day
-from bus.app.outside import connect, registry
 from bus.broker import Broker
 from bus.catalog import Catalog
 from bus.catalog.registry import SchemaIds
 from bus.catalog.wire import Reader
 from bus.control.editions import Editions
+from bus.credentials import kafka_security
 from bus.errors import BusError, ConfigurationError
 from bus.log.internal import InternalTopic
 from bus.model import Edition

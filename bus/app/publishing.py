@@ -11,11 +11,10 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from bus.access import number_form
 from bus.app import sources
+from bus.app.clients import broker, connect, registry
 from bus.app.configured import catalog, private_use
 from bus.app.keys import sealed_streams, seals
-from bus.app.outside import broker, connect, registry
 from bus.broker import Broker
 from bus.catalog import Catalog, columns, plain, single
 from bus.catalog.examples import check_examples
@@ -23,6 +22,7 @@ from bus.catalog.memory import keep_freed
 from bus.catalog.registry import Registry
 from bus.connect.source import Guard, Source
 from bus.connect.source_kind import SourceContext, Times
+from bus.credentials import number_form
 from bus.model import Fault, Stream
 from bus.observe import http
 from bus.observe.metrics import Metrics

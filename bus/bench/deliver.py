@@ -75,7 +75,7 @@ async def measure(settings: Settings, step: Callable[[str], None]) -> Mapping[st
         known = await stack.enter_async_context(app.registry(settings))
         broker = await stack.enter_async_context(app.broker(settings))
         readers = {name: Reader(each, catalog, known) for name, each in catalog.streams.items()}
-        both = await stack.enter_async_context(
+        context = await stack.enter_async_context(
             shared(
                 broker=broker,
                 ids=known,
@@ -93,9 +93,9 @@ async def measure(settings: Settings, step: Callable[[str], None]) -> Mapping[st
             delivery = SystemDelivery(
                 f"{SYSTEM}_bench_{number}",
                 [Feed(view, stream.topic, readers[stream.name], partial(_same, sink), None)],
-                both,
+                context,
             )
-            await host(both, [delivery], asyncio.Event(), once=True)
+            await host(context, [delivery], asyncio.Event(), once=True)
             assert sink.first is not None
             fetched = await _fetch_only(broker, stream, settings)
             if number >= WARM_UP:

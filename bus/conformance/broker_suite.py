@@ -569,8 +569,8 @@ class BrokerSuite:
             await member.join(topic)
             await until(lambda: member.owned == everything and member.read, member)
             await member.join(topic, other)
-            both = everything | {(other, 0)}
-            await until(lambda: member.owned == both and (other, 0, 0) in member.read, member)
+            context = everything | {(other, 0)}
+            await until(lambda: member.owned == context and (other, 0, 0) in member.read, member)
             await member.join(other)
             await until(lambda: member.owned == {(other, 0)}, member)
         finally:

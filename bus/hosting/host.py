@@ -12,7 +12,6 @@ from typing import TypeVar
 
 import structlog
 
-from bus.access import number_form
 from bus.backoff import BackOff
 from bus.broker import Broker
 from bus.catalog.decoding import BatchReader
@@ -25,6 +24,7 @@ from bus.control.parked import ParkedIndex
 from bus.control.receipts import Receipts
 from bus.control.testimony import SaidReceipts, Testimony
 from bus.control.views import Views
+from bus.credentials import number_form
 from bus.deliver.pulse import Pulse
 from bus.deliver.shared import Shared
 from bus.deliver.state import Lanes, LaneStatus

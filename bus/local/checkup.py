@@ -26,11 +26,11 @@ import psutil
 import psycopg
 from pydantic import SecretStr
 
-from bus.access import kafka_security, receipt_keys, registry_security, seal_keys
 from bus.broker.kafka import KafkaBroker
 from bus.catalog import load
 from bus.catalog.registry import Registry
 from bus.connect.libpq import Way, way
+from bus.credentials import kafka_security, receipt_keys, registry_security, seal_keys
 from bus.errors import BusError, ConfigurationError, SettingsRefused, Unavailable
 from bus.files import objection
 from bus.hosts import is_loopback, stays_here

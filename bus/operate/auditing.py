@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bus.access import erasure_key
 from bus.broker import Broker
 from bus.catalog.decoding import BatchReader
+from bus.credentials import erasure_key
 from bus.errors import ConfigurationError, UnknownName
 from bus.ledger.anchor import Anchor
 from bus.ledger.anchor import read as parsed

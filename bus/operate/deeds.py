@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol, TypeVar, runtime_checkable
 
-from bus.access import erasure_key
+from bus.credentials import erasure_key
 from bus.errors import NothingChanged
 from bus.model.deed import ENDS, Act, Deed
 from bus.model.erasure import subject_digest

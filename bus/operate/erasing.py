@@ -7,11 +7,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from bus.access import erasure_key, number_form
 from bus.catalog import Catalog
 from bus.clock import SystemClock
 from bus.control.erasing import Erasures
 from bus.control.fence import RESTS_ON, Fence
+from bus.credentials import erasure_key, number_form
 from bus.errors import ErasureRefused, UnknownName
 from bus.ledger import Ledger
 from bus.ledger.erasure_scope import ErasureScope, KnownKey

@@ -7,13 +7,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from bus.access import erasure_key, number_form
 from bus.broker import Broker
 from bus.broker.partitioner import partition_of
 from bus.catalog.decoding import read_what_can_be
 from bus.catalog.plain import to_json
 from bus.catalog.wire import Reader
 from bus.control.fence import RESTS_ON, Fence
+from bus.credentials import erasure_key, number_form
 from bus.errors import ConfigurationError, UnknownName
 from bus.log.readback import read_subjects
 from bus.model import PROTECTION, ChangeRecord, Fault

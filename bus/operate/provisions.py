@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from bus.access import erasure_key, number_form
+from bus.credentials import erasure_key, number_form
 from bus.errors import ConfigurationError, UnknownName
 from bus.hosting.feeds import JAPAN
 from bus.ledger import handout

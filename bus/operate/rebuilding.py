@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from bus.app.deliveries import sharing
-from bus.app.entitling import Entitling
+from bus.app.entitlements import Entitlements
 from bus.app.masking import mask_keys
 from bus.app.systems import connections
 from bus.connect import Fresh, Left
@@ -95,19 +95,19 @@ async def rebuilding(
     if system == LEDGER:
         raise ConfigurationError("the ledger is a history; it is not rebuilt", system=system)
     chosen, keys = connections(settings, [system]), mask_keys(settings)
-    async with sharing(settings, await session.broker()) as (streams, readers, both):
+    async with sharing(settings, await session.broker()) as (streams, readers, context):
         files = read_subscriptions(streams, settings.schemas)
-        entitling = Entitling(streams, files, chosen, readers, both, keys)
-        feeds, _ = entitling.of(system)
+        entitlements = Entitlements(streams, files, chosen, readers, context, keys)
+        feeds, _ = entitlements.of(system)
         if not feeds:
-            raise entitling.refusals[0]
+            raise entitlements.refusals[0]
         if stream is not None:
             feeds = [feed for feed in feeds if feed.view.stream == stream]
             if not feeds:
                 raise ConfigurationError(
                     "the system does not receive this stream", system=system, stream=stream
                 )
-        yield Rebuilding(feeds, both)
+        yield Rebuilding(feeds, context)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bus.access import number_form
+from bus.credentials import number_form
 from bus.errors import ConfigurationError
 from bus.ledger.deeds import DeedQuery, RecordedDeed, deeds_of
 from bus.ledger.provision_queries import Period

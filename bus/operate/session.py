@@ -14,7 +14,7 @@ from datetime import timedelta
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
-from bus.app import configured, keys, outside
+from bus.app import clients, configured, keys
 from bus.backoff import BackOff
 from bus.broker import Broker, Producer
 from bus.catalog import Catalog
@@ -58,8 +58,8 @@ class OpensLog(Protocol):
 class Ways:
     """How a session comes into log and registry."""
 
-    log: OpensLog = outside.broker
-    registry: Callable[[Settings], AbstractAsyncContextManager[Registry]] = outside.registry
+    log: OpensLog = clients.broker
+    registry: Callable[[Settings], AbstractAsyncContextManager[Registry]] = clients.registry
 
 
 class Session:
@@ -75,7 +75,7 @@ class Session:
         self,
         settings: Settings,
         *,
-        patience: timedelta = outside.PATIENCE,
+        patience: timedelta = clients.PATIENCE,
         ways: Ways | None = None,
     ) -> None:
         self.settings = settings
@@ -141,7 +141,7 @@ class Session:
         """The ledger; it connects with the first question."""
         async with self._opening:
             if self._ledger is None:
-                made = outside.ledger(self.settings)
+                made = clients.ledger(self.settings)
                 self._ledger = await self._stack.enter_async_context(made)
         return self._ledger
 

@@ -221,9 +221,11 @@ _TERMS = (
 
 
 def _terms(was: Grant, now: Grant) -> tuple[Term, ...]:
-    both = ((name, getattr(was, name), getattr(now, name)) for name in _TERMS)
+    context = ((name, getattr(was, name), getattr(now, name)) for name in _TERMS)
     return tuple(
-        Term(name, _said(before), _said(after)) for name, before, after in both if before != after
+        Term(name, _said(before), _said(after))
+        for name, before, after in context
+        if before != after
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 import pytest
 from typer.testing import CliRunner, Result
 
-from bus.app import outside
+from bus.app import clients
 from bus.broker import TopicSpec
 from bus.broker.memory import MemoryBroker
 from bus.cli.main import build
@@ -68,8 +68,8 @@ class Counted:
 def counted_site(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Counted:
     """A site whose log and registry are counted; what commands read lies in *tmp_path*."""
     made = Counted()
-    monkeypatch.setattr(outside, "KafkaBroker", made.log)
-    monkeypatch.setattr(outside, "Registry", made.registry)
+    monkeypatch.setattr(clients, "KafkaBroker", made.log)
+    monkeypatch.setattr(clients, "Registry", made.registry)
     for name, of in (("SEAL", "seal-keys"), ("RECEIPT", "receipt-keys")):
         keyfile.add(tmp_path / of, new_key(None, datetime.now(UTC)))
         monkeypatch.setenv(f"RENKEI_{name}_KEYS_FILE", str(tmp_path / of))

@@ -88,11 +88,11 @@ class ReshapesSuite:
 
     async def test_rows_of_events_that_are_no_longer_selected_go(self, rig: ReshapingRig) -> None:
         """A view that loses rows, by the type of the event that wrote them."""
-        both = view_of(event_types=["resident.moved_in", "resident.died"])
+        context = view_of(event_types=["resident.moved_in", "resident.died"])
         one = view_of(event_types=["resident.moved_in"], edition=1)
         rows = [person("1"), person("2", event_type="resident.died")]
-        async with opened(rig.sink(), both) as sink:
-            await sink.apply(batch_of(both, rows))
+        async with opened(rig.sink(), context) as sink:
+            await sink.apply(batch_of(context, rows))
 
         async with opened(rig.sink(), one) as sink:
             checkpoint = await sink.checkpoint(0)

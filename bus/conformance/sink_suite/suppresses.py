@@ -94,8 +94,8 @@ class SuppressesSuite:
         view = fenced_view()
         async with opened(rig.sink(), view_of("protection")) as sink:
             await sink.apply(protection_of("a"))
-            both = known_to(1) | known_to(1, 2)
-            await sink.apply(protection_of("a", partition=2, as_of=both))
+            context = known_to(1) | known_to(1, 2)
+            await sink.apply(protection_of("a", partition=2, as_of=context))
         batch = batch_of(view, [vehicle(f"{at:04d}") for at in range(rows)])
         async with opened(rig.sink(), view) as sink:
             too_little = (known_to(1), known_to(0) | known_to(1, 2), known_to(9, 1))
@@ -150,8 +150,8 @@ class SuppressesSuite:
             await sink.apply(batch_of(view, rows))
             await protection.apply(protection_of("a"))
             standing = batch_of(view_of("protection"), start=1, end=1)
-            both = protection_of("a", "b", as_of=known_to(1) | joined).protected
-            await protection.apply(ProtectionChange(protected=both, brought_by=standing))
+            context = protection_of("a", "b", as_of=known_to(1) | joined).protected
+            await protection.apply(ProtectionChange(protected=context, brought_by=standing))
 
             assert [row["kept_at_lot"] for row in await rig.stored(view)] == [None, None]
             assert (await sink.to_restore()).reached == known_to(1) | joined

@@ -7,19 +7,21 @@ MUTANTS = (
         name="kafka-elsewhere-needs-tls",
         promise="Kafka that is elsewhere and in plain text is refused at start.",
         where="SECURITY.md What the bus promises",
-        file="bus/access.py",
+        file="bus/credentials.py",
         old="if not protocol.is_encrypted and settings.kafka and not stays_here(settings.kafka):",
         new="if False:",
-        tests=("tests/unit/test_access.py::test_a_password_in_the_clear_stays_on_this_machine",),
+        tests=(
+            "tests/unit/test_credentials.py::test_a_password_in_the_clear_stays_on_this_machine",
+        ),
     ),
     Mutant(
         name="a-registry-elsewhere-needs-https",
         promise="A registry that is elsewhere and is asked by http is refused at start.",
         where="SECURITY.md What the bus promises",
-        file="bus/access.py",
+        file="bus/credentials.py",
         old='        faults.append(setting_fault("registry", "in-the-clear", "https, for it is not here"))',
         new="        pass",
-        tests=("tests/unit/test_access.py::test_half_a_way_into_the_registry_is_refused",),
+        tests=("tests/unit/test_credentials.py::test_half_a_way_into_the_registry_is_refused",),
     ),
     Mutant(
         name="postgresql-elsewhere-needs-tls",
@@ -109,7 +111,7 @@ MUTANTS = (
         new="    if False:",
         tests=(
             "tests/unit/test_settings.py::test_a_file_that_others_may_touch_is_refused",
-            "tests/unit/test_access.py::test_secrets_that_others_may_read_are_refused",
+            "tests/unit/test_credentials.py::test_secrets_that_others_may_read_are_refused",
         ),
     ),
     Mutant(

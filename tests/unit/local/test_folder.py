@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bus.access import erasure_key
+from bus.credentials import erasure_key
 from bus.errors import DataFolderInUse, EngineError
 from bus.local import folder, ports
 from bus.local.folder import Folder, Lock

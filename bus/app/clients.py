@@ -1,4 +1,4 @@
-"""What a process connects to: registry, log and ledger, entered as the settings say."""
+"""Clients of registry, Kafka and ledger, made as the settings say."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from datetime import timedelta
 
 import structlog
 
-from bus.access import kafka_security, registry_security
 from bus.backoff import BackOff
 from bus.broker.kafka import KafkaBroker
 from bus.catalog.registry import Registry
+from bus.credentials import kafka_security, registry_security
 from bus.errors import Unavailable
 from bus.ledger import Ledger
 from bus.settings import Settings

@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 from bus import app
-from bus.access import kafka_security
 from bus.catalog.wire import Reader
+from bus.credentials import kafka_security
 from bus.errors import BrokerUnavailable, ConfigurationError, LoginRefused, Untrusted
 from bus.ledger import ReachState
 from bus.local import checkup
@@ -209,7 +209,7 @@ def test_the_doctor_goes_in_and_says_how(
     monkeypatch.setattr("bus.local.checkup.ANSWER_SECONDS", 20.0)  # this machine may be busy
     (fine,) = checkup.kafka(load(words))
     (locked_out,) = checkup.kafka(load({**words, "RENKEI_KAFKA_USER": "nobody"}))
-    monkeypatch.setattr("bus.access.stays_here", lambda bootstrap: False)
+    monkeypatch.setattr("bus.credentials.stays_here", lambda bootstrap: False)
     plain = {"RENKEI_HOME": words["RENKEI_HOME"], "RENKEI_KAFKA": secured.plain}
     (readable,) = checkup.kafka(load(plain))
 

@@ -1,4 +1,4 @@
-"""From settings to how this process comes into Kafka and the registry, and to what seals.
+"""Reads from the settings how this process logs in to Kafka and the registry, and where keys are.
 
 Everything is checked before anything is opened, and all that is wrong is said at once. Nothing is
 guessed: half of what a protocol needs is refused, and so is what the chosen protocol would not

@@ -1,4 +1,4 @@
-"""What each receiving system may have while a process delivers to it, as its policy changes."""
+"""What each receiving system may be given while a process delivers to it, as its policy changes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bus.policy import LEDGER, InForce, SubscriptionReport, in_force
 from bus.settings import SystemConnection
 
 
-class Entitling:
+class Entitlements:
     """Feeds the systems of one process what is in force, and again when that changes.
 
     What is refused is said aloud, and stands among what is not delivered; the rest goes on.

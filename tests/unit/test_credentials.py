@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from bus.access import kafka_security, registry_security, stays_here
 from bus.broker.security import Login, Mechanism, Protocol, Security
+from bus.credentials import kafka_security, registry_security, stays_here
 from bus.errors import SettingsRefused
 from bus.settings import load
 from tests.support.certificates import Authority
