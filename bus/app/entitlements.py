@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -10,6 +10,7 @@ from bus.app.configured import this_day
 from bus.app.systems import feeds, refuse, store
 from bus.catalog import Catalog
 from bus.catalog.decoding import BatchReader
+from bus.connect import Sink
 from bus.deliver.shared import Shared
 from bus.errors import BusError, ConfigurationError, PolicyError
 from bus.hosting.feeds import Feed, Withdraw
@@ -89,10 +90,20 @@ class Entitlements:
             made = store(system, self._connections[system])()
         except ConfigurationError:
             return None  # which was said: nothing can be fed either
-        if (reshapes := made.capabilities.reshapes) is None:
+        if made.capabilities.reshapes is None:
             return None
-        return partial(reshapes.withdraw, granted, found.edition)
+        return partial(withdrawn, made, granted, found.edition)
 
     def _refuse(self, error: BusError, system: str, stream: str | None = None) -> None:
         self._shared.lanes.undelivered[system, stream] = error.code
         refuse(error, system, stream)
+
+
+async def withdrawn(sink: Sink, granted: Collection[str], edition: int) -> Sequence[str]:
+    """Take away what is not granted, and let go of the store: nobody else closes this sink."""
+    reshapes = sink.capabilities.reshapes
+    assert reshapes is not None
+    try:
+        return await reshapes.withdraw(granted, edition)
+    finally:
+        await sink.close()

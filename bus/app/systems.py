@@ -13,7 +13,7 @@ from pydantic import Field, SecretStr
 from bus.app import roster
 from bus.catalog import Catalog
 from bus.catalog.decoding import BatchReader
-from bus.connect import UNFIT, BusKept, Sink, insist_on_fit
+from bus.connect import BusKept, Sink, insist_on_fit, why_unfit
 from bus.errors import (
     BusError,
     ConfigurationError,
@@ -188,7 +188,7 @@ def unfit(
             try:
                 insist_on_fit(view, capabilities)
             except FieldWithheld:
-                expected = f"{UNFIT}: {connector} does neither"
+                expected = why_unfit(connector, capabilities)
                 field = f"{system}: streams.{name}"
                 found.append(
                     Fault(code="connector-cannot-withhold", expected=expected, field=field)

@@ -1,7 +1,7 @@
 """The connector ports, and what a store keeps and gives up as its view changes."""
 
 from bus.connect.applied_view import FRESH, AppliedView, Taken, insist_on_view, is_behind, taken
-from bus.connect.fitting import UNFIT, insist_on_fit
+from bus.connect.fitting import UNFIT, insist_on_fit, why_unfit
 from bus.connect.keeping import Keeper, Kept, Turn
 from bus.connect.kept import BusKept
 from bus.connect.port import (
@@ -52,4 +52,5 @@ __all__ = [
     "insist_on_view",
     "is_behind",
     "taken",
+    "why_unfit",
 ]

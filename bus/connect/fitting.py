@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from bus.connect.port import Capabilities
 from bus.errors import FieldWithheld
-from bus.model import Keeping, View
+from bus.model import Keeping, Rewrites, View
 
 UNFIT = "a connector that takes a location out of what it holds, or takes rows once more, masked"
 """What a view with locations needs."""
+
+
+def why_unfit(connector: str, declared: Capabilities) -> str:
+    """What is wrong with a store to which a location may not go, in words."""
+    if declared.transactional is not None and Rewrites in declared.accepts:
+        return (
+            f"{UNFIT} while the bus keeps its positions: {connector} keeps its positions itself,"
+            " and takes no locations out"
+        )
+    return f"{UNFIT}: {connector} does neither"
 
 
 def insist_on_fit(view: View, declared: Capabilities) -> None:

@@ -8,14 +8,14 @@ that dies in between delivers again (:class:`bus.connect.kept.BusKept`).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from bus.connect.applied_view import AppliedView, Taken
-from bus.model import Checkpoint, Delivery, LaneName, Mark, Reached
+from bus.model import Applied, Checkpoint, Delivery, LaneName, Mark, Reached
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,14 @@ class Turn(Protocol):
     @property
     def kept(self) -> Kept:
         """What is kept of it."""
+
+    async def hand_over(self, send: Callable[[], Awaitable[Applied]]) -> Applied:
+        """Have something sent to the store while the lane is surely this turn's, and cut off before
+        it may be another's.
+
+        Raises:
+            SinkUnavailable: It may be another's by now; the effect is unknown, or nothing was sent.
+        """
 
     async def move(self, delivery: Delivery, reached: Reached, masked: Collection[str]) -> datetime:
         """Have all this kept from the turn's end on, if it ends well; the keeper's time."""

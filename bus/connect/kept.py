@@ -73,7 +73,9 @@ class BusKept:
             insist_on_position(kept.checkpoint, delivery)
             _insist_on_fence(kept.reached, delivery)
             has_effect = isinstance(content, Erasures) or content.records.num_rows > 0
-            rows = (await self._sink.apply(content)).rows if has_effect else 0
+            rows = 0
+            if has_effect:
+                rows = (await turn.hand_over(lambda: self._sink.apply(content))).rows
             passed(Point.LANE_HANDED)
             applied_at = await self._moved(turn, delivery)
         return Applied(rows, applied_at)
@@ -101,11 +103,7 @@ class BusKept:
         own = self._sink.capabilities.reshapes
         if own is not None:
             await own.withdraw(granted, edition)
-        try:
-            return await self._keeper.withdraw(self._system, granted, edition, is_owed=own is None)
-        finally:
-            if self._view is None:  # nobody will close what was not opened
-                await self._keeper.close()
+        return await self._keeper.withdraw(self._system, granted, edition, is_owed=own is None)
 
     async def _moved(self, turn: Turn, delivery: Delivery) -> datetime:
         reached = turn.kept.reached

@@ -64,7 +64,7 @@ class LeaseRow:
 
     connection: psycopg.AsyncConnection[tuple[Any, ...]]
     statements: LeaseStatements
-    which: Mapping[str, str] = field(default_factory=dict)
+    which: Mapping[str, object] = field(default_factory=dict)
     """What else the statements know the row by."""
 
     async def take(self, holder: str, length: timedelta) -> bool:

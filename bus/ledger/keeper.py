@@ -1,27 +1,47 @@
 """Positions and receipts that the bus keeps for stores that keep none, beside the ledger's tables.
 
-A lane is held by an advisory lock for as long as its delivery is handed over, in the transaction
-that moves its position afterwards: a second owner waits, and then sees where it stands. A process
-that dies takes both with it.
+A lane is held by a lease (:mod:`bus.connect.lease`) for as long as its delivery is handed over, and
+given back in the transaction that moves its position: a second owner waits, and then sees where it
+stands. The lease is a row, so it outlives a connection. It is renewed meanwhile; who cannot renew
+it stops handing over before it runs out. A process that dies leaves it to run out.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+import secrets
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+    suppress,
+)
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from time import monotonic
 from typing import Any
 
 import psycopg
 
 from bus.connect import AppliedView, Kept, Taken, Turn
+from bus.connect.lease import Lease, LeaseRow, LeaseStatements
 from bus.connect.libpq import insist_on_safety
-from bus.errors import ConfigurationError, SinkUnavailable, StoreUnavailable
+from bus.connect.together import until_one_ends
+from bus.errors import ConfigurationError, LeaseLost, SinkUnavailable, StoreUnavailable
 from bus.ledger.store import translated
-from bus.model import Checkpoint, Delivery, LaneName, Mark, Position, Reached, Receipt
+from bus.model import Applied, Checkpoint, Delivery, LaneName, Mark, Position, Reached, Receipt
+from bus.observe.runner import this_process
 
 SCHEMA = "renkei_kept"
 _MAKE = f"""\
@@ -31,6 +51,10 @@ CREATE TABLE IF NOT EXISTS {SCHEMA}.position (
   system text, stream text, partition integer,
   cluster_id text NOT NULL, topic text NOT NULL, "offset" bigint NOT NULL, last_event_id text,
   receipt jsonb NOT NULL, proof text, reached jsonb NOT NULL, applied_at timestamptz NOT NULL,
+  PRIMARY KEY (system, stream, partition)
+) WITH (fillfactor = 50);
+CREATE TABLE IF NOT EXISTS {SCHEMA}.turn (
+  system text, stream text, partition integer, holder text, expires_at timestamptz NOT NULL,
   PRIMARY KEY (system, stream, partition)
 ) WITH (fillfactor = 50);
 CREATE TABLE IF NOT EXISTS {SCHEMA}.masked (
@@ -68,7 +92,28 @@ _STAND = (
     " ON CONFLICT (system, stream) DO UPDATE SET standing = excluded.standing"
 )
 _OWE = f"INSERT INTO {SCHEMA}.owed (system, stream, edition, lost) VALUES (%s, %s, %s, %s)"
+_HELD = (
+    "system = %(system)s AND stream = %(stream)s AND partition = %(partition)s"
+    " AND holder = %(holder)s"
+)
+_TURN = LeaseStatements(
+    take=f"""\
+INSERT INTO {SCHEMA}.turn AS held (system, stream, partition, holder, expires_at)
+VALUES (%(system)s, %(stream)s, %(partition)s, %(holder)s, clock_timestamp() + %(length)s)
+ON CONFLICT (system, stream, partition) DO UPDATE
+SET holder = excluded.holder, expires_at = clock_timestamp() + %(length)s
+WHERE held.holder IS NULL OR held.expires_at < clock_timestamp()
+RETURNING holder""",
+    renew=f"UPDATE {SCHEMA}.turn SET expires_at = clock_timestamp() + %(length)s WHERE {_HELD}"
+    " RETURNING holder",
+    release=f"UPDATE {SCHEMA}.turn SET holder = NULL WHERE {_HELD}",
+)
 _CONNECT_TIMEOUT = 10
+_LEASE = timedelta(seconds=6)
+"""About what Kafka takes to deal out the lanes of a process that died."""
+_ASK_EVERY = 0.05  # seconds, while another process has the lane
+_PATIENCE = 30.0  # seconds that it is waited for
+_LET_GO_WITHIN = 2.0  # seconds to give a lane back; after that its lease runs out
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
@@ -90,11 +135,13 @@ class LedgerKeeper:
 
     Args:
         makes: Whether what is not there is made; whoever only asks makes nothing.
+        lease: How long a process that died keeps others from its lanes.
     """
 
-    def __init__(self, uri: str, *, makes: bool = True) -> None:
+    def __init__(self, uri: str, *, makes: bool = True, lease: timedelta = _LEASE) -> None:
         self._uri = uri
         self._makes = makes
+        self._length = lease
         self._connection: Connection | None = None
         self._alone = asyncio.Lock()
 
@@ -121,14 +168,29 @@ class LedgerKeeper:
 
     @asynccontextmanager
     async def turn(self, lane: LaneName) -> AsyncIterator[Turn]:
-        async with self._transaction() as connection:
-            name = "/".join(map(str, lane))
-            with _in_our_words():
-                await connection.execute(
-                    "SELECT pg_advisory_xact_lock(hashtextextended(%s, 1))", (name,)
-                )
-            turn = _Turn(connection, lane, await _kept(connection, lane))
-            yield turn
+        holder = f"{this_process()}-{secrets.token_hex(8)}"
+        lease = Lease(holder, length=self._length, send_within=self._length / 3)
+        turn = _Turn(lane, lease, self._transaction)
+        try:
+            await self._take(turn)
+            async with self._transaction() as connection:
+                turn.kept = await _kept(connection, lane)
+            async with turn.moving:
+                yield turn
+            turn.is_free = turn.has_moved
+        finally:
+            if not turn.is_free:
+                with suppress(SinkUnavailable, TimeoutError):
+                    async with asyncio.timeout(_LET_GO_WITHIN):
+                        await turn.give_back()
+
+    async def _take(self, turn: _Turn) -> None:
+        """Wait until nobody else has the lane."""
+        until = monotonic() + _PATIENCE
+        while not await turn.take():
+            if monotonic() >= until:
+                raise SinkUnavailable("another process has the lane", **turn.lane._asdict())
+            await asyncio.sleep(_ASK_EVERY)
 
     async def withdraw(
         self, system: str, granted: Collection[str], edition: int, *, is_owed: bool
@@ -209,23 +271,55 @@ class LedgerKeeper:
 
 
 class _Turn:
-    """A lane that is held by the transaction."""
+    """A lane that is held by a lease."""
 
-    def __init__(self, connection: Connection, lane: LaneName, kept: Kept) -> None:
-        self._connection = connection
-        self._lane = lane
-        self.kept = kept
+    def __init__(
+        self,
+        lane: LaneName,
+        lease: Lease,
+        transaction: Callable[[], AbstractAsyncContextManager[Connection]],
+    ) -> None:
+        self.lane = lane
+        self.kept = Kept()
+        self.moving = AsyncExitStack()
+        """The transaction that moves the position, until the turn's end."""
+        self.has_moved = False
+        self.is_free = False
+        self._lease = lease
+        self._transaction = transaction
+
+    async def take(self) -> bool:
+        """Have the lane if nobody has it; whether that worked."""
+        async with self._row() as row:
+            return await self._lease.take(row)
+
+    async def give_back(self) -> None:
+        """Let others have it."""
+        async with self._row() as row:
+            await self._lease.release(row)
+
+    async def hand_over(self, send: Callable[[], Awaitable[Applied]]) -> Applied:
+        """See :class:`bus.connect.keeping.Turn`."""
+        found: list[Applied] = []
+
+        async def sending() -> None:
+            found.append(await send())
+
+        self._insist()
+        await until_one_ends(sending(), self._keep(), self._watch())
+        return found[0]
 
     async def move(self, delivery: Delivery, reached: Reached, masked: Collection[str]) -> datetime:
         before, end = self.kept.checkpoint, delivery.end
         if before is not None and end.offset == delivery.start:
             end = before.position
         values = (
-            *self._lane, end.cluster_id, end.topic, end.offset, end.last_event_id,
+            *self.lane, end.cluster_id, end.topic, end.offset, end.last_event_id,
             json.dumps(asdict(delivery.receipt)), delivery.proof, json.dumps(dict(reached)),
         )  # fmt: skip
+        connection = await self._begun()
         with _in_our_words():
-            moved = await (await self._connection.execute(_MOVE, values)).fetchone()
+            moved = await (await connection.execute(_MOVE, values)).fetchone()
             for statement, keys in (
                 (f"DELETE FROM {SCHEMA}.masked WHERE {_LANE} AND key = ANY(%s)",
                  self.kept.masked - set(masked)),
@@ -233,11 +327,50 @@ class _Turn:
                  set(masked) - self.kept.masked),
             ):  # fmt: skip
                 if keys:
-                    await self._connection.execute(statement, (*self._lane, sorted(keys)))
+                    await connection.execute(statement, (*self.lane, sorted(keys)))
         if moved is None:
             raise SinkUnavailable("the position was not kept")
+        self.has_moved = True
         applied_at: datetime = moved[0]
         return applied_at
+
+    async def _begun(self) -> Connection:
+        """The transaction that moves the position: the lane is this turn's, and free after it."""
+        connection = await self.moving.enter_async_context(self._transaction())
+        which = {**self.lane._asdict(), "holder": self._lease.holder}
+        with _in_our_words():
+            found = await connection.execute(_TURN.release.encode(), which)
+        if found.rowcount != 1:
+            raise SinkUnavailable("another process has the lane by now", **self.lane._asdict())
+        return connection
+
+    async def _keep(self) -> None:
+        """Renew the lease, and again should that fail; does not come back."""
+        while True:
+            await asyncio.sleep(self._lease.length.total_seconds() / 4)
+            with suppress(SinkUnavailable, LeaseLost):  # which is watched for
+                async with self._row() as row:
+                    await self._lease.renew(row)
+
+    async def _watch(self) -> None:
+        """End before another process could have the lane; does not come back."""
+        while True:
+            await asyncio.sleep(self._lease.length.total_seconds() / 20)
+            self._insist()
+
+    def _insist(self) -> None:
+        try:
+            self._lease.guard()
+        except LeaseLost as error:
+            raise SinkUnavailable(
+                "another process may have the lane by now", **self.lane._asdict()
+            ) from error
+
+    @asynccontextmanager
+    async def _row(self) -> AsyncIterator[LeaseRow]:
+        async with self._transaction() as connection:
+            with _in_our_words():
+                yield LeaseRow(connection, _TURN, self.lane._asdict())
 
 
 async def _kept(connection: Connection, lane: LaneName) -> Kept:

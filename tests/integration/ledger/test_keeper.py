@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
+import psycopg
 import pytest
 
 from bus.conformance.sink_suite import batch_of, known_to, person, view_of
@@ -12,7 +16,7 @@ from bus.connect import AppliedView, Keeper, Taken
 from bus.errors import SinkUnavailable
 from bus.ledger.keeper import LedgerKeeper
 from bus.local.endpoints import Endpoints
-from bus.model import LaneName
+from bus.model import Applied, LaneName
 from tests.support.engines import fresh_database
 from tests.support.stores.keeper import MemoryKeeper
 
@@ -107,6 +111,99 @@ async def test_a_lane_has_one_owner_at_a_time(make: Callable[[], Keeper]) -> Non
         order.append("first")
     assert await waiting == 1
     assert order == ["other", "first", "second"]
+
+
+class Sending:
+    """Something that is being sent until it is told to end."""
+
+    def __init__(self) -> None:
+        self.began, self.may_end = asyncio.Event(), asyncio.Event()
+        self.is_under_way = False
+
+    async def __call__(self) -> Applied:
+        self.is_under_way = True
+        self.began.set()
+        try:
+            await self.may_end.wait()
+        finally:
+            self.is_under_way = False
+        return Applied(1, datetime.now(UTC))
+
+
+async def sent(keeper: Keeper, send: Sending) -> None:
+    """A whole turn: handed over, and moved."""
+    async with keeper.turn(LANE) as turn:
+        await turn.hand_over(send)
+        await turn.move(batch_of(VIEW, [person("1")]), {}, ())
+
+
+async def stood(keeper: Keeper, first: Sending) -> int:
+    """Where the lane stands for whoever comes second, which sees nobody send."""
+    async with keeper.turn(LANE) as turn:
+        assert not first.is_under_way
+        checkpoint = turn.kept.checkpoint
+        return 0 if checkpoint is None else checkpoint.position.offset
+
+
+async def test_a_connection_that_is_lost_lets_nobody_else_send(database: str) -> None:
+    """In the middle of handing over: the lane stays held, and the position moves in the end."""
+    one, two, sending = LedgerKeeper(database), LedgerKeeper(database), Sending()
+    first = asyncio.create_task(sent(one, sending))
+    await sending.began.wait()
+    with psycopg.connect(database, autocommit=True) as session:
+        ended = session.execute(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        ).fetchone()
+    assert ended is not None
+    assert ended[0] >= 1
+    second = asyncio.create_task(stood(two, sending))
+    await asyncio.wait({second}, timeout=1)
+    assert not second.done()
+    assert sending.is_under_way
+    sending.may_end.set()
+    with suppress(SinkUnavailable):  # the connection that it finds is the one that was ended
+        await first
+    assert await second in (0, 1)
+    await one.close()
+    await two.close()
+
+
+async def test_who_cannot_renew_is_cut_off_before_another_may_send(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its database is away for longer than the lane is held."""
+    short = timedelta(seconds=0.9)
+    one, two, sending = LedgerKeeper(database, lease=short), LedgerKeeper(database), Sending()
+    first = asyncio.create_task(sent(one, sending))
+    await sending.began.wait()
+
+    async def away(_: LedgerKeeper) -> None:
+        raise SinkUnavailable("the bus's own database does not answer")
+
+    monkeypatch.setattr(one, "_connected", partial(away, one))
+    assert await stood(two, sending) == 0
+    with pytest.raises(SinkUnavailable, match="another process may have the lane"):
+        await first
+    await one.close()
+    await two.close()
+
+
+async def test_who_sleeps_past_the_lease_sends_nothing(database: str) -> None:
+    """Stopped before it sends, or before it moves: it finds that out first."""
+    short = timedelta(seconds=0.3)
+    one, two, sending = LedgerKeeper(database, lease=short), LedgerKeeper(database), Sending()
+    async with AsyncExitStack() as stack:
+        turn = await stack.enter_async_context(one.turn(LANE))
+        assert await stood(two, sending) == 0  # who waits has it when it has run out
+        with pytest.raises(SinkUnavailable):
+            await turn.hand_over(sending)
+        with pytest.raises(SinkUnavailable):
+            await turn.move(batch_of(VIEW, [person("1")]), {}, ())
+    assert not sending.began.is_set()
+    assert (await two.kept(LANE)).checkpoint is None
+    await one.close()
+    await two.close()
 
 
 async def test_what_everything_is_lost_of_begins_anew(make: Callable[[], Keeper]) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from bus.connect import AppliedView, Kept, Taken, Turn
-from bus.model import Checkpoint, Delivery, LaneName, Mark, Reached
+from bus.model import Applied, Checkpoint, Delivery, LaneName, Mark, Reached
 
 
 @dataclass
@@ -78,6 +78,9 @@ class MemoryKeeper:
 @dataclass
 class _Turn:
     kept: Kept
+
+    async def hand_over(self, send: Callable[[], Awaitable[Applied]]) -> Applied:
+        return await send()
 
     async def move(self, delivery: Delivery, reached: Reached, masked: Collection[str]) -> datetime:
         before, now = self.kept.checkpoint, datetime.now(UTC)

@@ -13,15 +13,17 @@ from pydantic import SecretBytes, SecretStr
 from structlog.testing import capture_logs
 
 from bus import app
+from bus.app.entitling import withdrawn
 from bus.app.systems import Hosted, refuse, store
-from bus.errors import ConfigurationError, NotEntitled, SettingsRefused
+from bus.connect import EVERY, Capabilities
+from bus.errors import ConfigurationError, NotEntitled, SettingsRefused, SinkUnavailable
 from bus.hosting.feeds import Feed
-from bus.model import MaskKey, MaskKind
+from bus.model import MaskKey, MaskKind, ProtectionChange
 from bus.policy import Subscription, read_subscription
 from bus.rebuild.rebuild import staging
 from bus.settings import Settings, SystemConnection
 from connectors import SINKS
-from connectors.memory.sink import MemorySink
+from connectors.memory.sink import MemoryOptions, MemorySink
 from tests.support.lanes import CATALOG, SUBSCRIPTIONS, Town
 
 MEMORY = SystemConnection(connector="memory")
@@ -284,3 +286,41 @@ class TestAConnectorThatCannotTakeALocationBack:
         assert "child_allowance: streams.resident" in {fault.field for fault in faults}
         assert all("folder does neither" in fault.expected for fault in faults)
         assert app.unfit({"electoral_roll": MEMORY}, SUBSCRIPTIONS, CATALOG, TODAY) == []
+
+    def test_who_keeps_positions_and_does_not_suppress_is_refused(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Though it takes rows once more: the bus masks anew only where it keeps positions."""
+        monkeypatch.setitem(SINKS, "half", f"{__name__}:KeepsPositions")
+        systems = {"child_allowance": SystemConnection(connector="half", options={})}
+        faults = app.unfit(systems, SUBSCRIPTIONS, CATALOG, TODAY)
+
+        assert "child_allowance: streams.resident" in {fault.field for fault in faults}
+        assert all("half keeps its positions itself" in fault.expected for fault in faults)
+
+
+class KeepsPositions(MemorySink):
+    """A store that is transactional, takes rewrites, and takes no locations out."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(accepts=EVERY - {ProtectionChange}, transactional=self)
+
+
+async def test_what_is_withdrawn_by_is_closed() -> None:
+    """It is a sink of its own: nobody else would, whether it worked or not."""
+    closed: list[bool] = []
+
+    class Reshaping(MemorySink):
+        async def withdraw(self, granted: Any, edition: int) -> Any:
+            if edition:
+                raise SinkUnavailable("away")
+            return ["resident"]
+
+        async def close(self) -> None:
+            closed.append(True)
+
+    assert await withdrawn(Reshaping(MemoryOptions()), (), 0) == ["resident"]
+    with pytest.raises(SinkUnavailable):
+        await withdrawn(Reshaping(MemoryOptions()), (), 1)
+    assert closed == [True, True]
