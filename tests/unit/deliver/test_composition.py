@@ -13,7 +13,7 @@ from pydantic import SecretBytes, SecretStr
 from structlog.testing import capture_logs
 
 from bus import app
-from bus.app.entitling import withdrawn
+from bus.app.entitlements import withdrawn
 from bus.app.systems import Hosted, refuse, store
 from bus.connect import EVERY, Capabilities
 from bus.errors import ConfigurationError, NotEntitled, SettingsRefused, SinkUnavailable
