@@ -31,7 +31,7 @@ from bus.hosting.host import host, ill, observe, shared
 from bus.hosting.system_delivery import SystemDelivery
 from bus.observe import http
 from bus.observe.metrics import Metrics
-from bus.policy import LEDGER, read_subscriptions
+from bus.policy import feed_policy, read_subscriptions
 from bus.settings import Settings
 
 
@@ -80,12 +80,13 @@ async def delivering(
         deliveries = []
         for system in chosen:
             fed, withdraw = entitlements.of(system)
+            policy = feed_policy(system)
             delivery = SystemDelivery(
                 system,
                 fed,
                 context,
-                sends_receipts=system != LEDGER,
-                gather=settings.ledger_gather if system == LEDGER else timedelta(),
+                sends_receipts=policy.sends_receipts,
+                gather=settings.ledger_gather if policy.gathers else timedelta(),
                 withdraw=withdraw,
             )
             entitlements.follow(delivery)

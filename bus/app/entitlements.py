@@ -16,7 +16,7 @@ from bus.errors import BusError, ConfigurationError, PolicyError
 from bus.hosting.feeds import Feed, Withdraw
 from bus.hosting.system_delivery import SystemDelivery
 from bus.model import MaskKey
-from bus.policy import LEDGER, InForce, SubscriptionReport, in_force
+from bus.policy import InForce, SubscriptionReport, feed_policy, in_force
 from bus.settings import SystemConnection
 
 
@@ -51,7 +51,7 @@ class Entitlements:
         found = in_force(
             system, self._files, self._shared.editions.newest.get(system), self._catalog
         )
-        if system != LEDGER:
+        if feed_policy(system).by_subscription:
             for stream, error in found.refused:
                 self._refuse(error, system, stream)
         subscriptions = {} if found.subscription is None else {system: found.subscription}
@@ -84,7 +84,7 @@ class Entitlements:
 
     def _withdrawal(self, system: str, found: InForce) -> Withdraw | None:
         granted = found.granted
-        if system == LEDGER or granted is None:
+        if not feed_policy(system).withdraws or granted is None:
             return None
         try:
             made = store(system, self._connections[system])()

@@ -26,7 +26,7 @@ from bus.ledger import SCHEMA, TABLE_PREFIX
 from bus.ledger.feed import LedgerFeed
 from bus.ledger.keeper import LedgerKeeper
 from bus.model import Fault, MaskKey, View
-from bus.policy import LEDGER, Subscription, compile_view, last_day, ledger_view
+from bus.policy import LEDGER, Subscription, compile_view, feed_policy, last_day, ledger_view
 from bus.settings import Settings, SystemConnection
 from connectors import SINKS
 
@@ -130,7 +130,7 @@ def feeds(
         topic = catalog.stream(view.stream).topic
         return Feed(view, topic, readers[view.stream], make, last_day)
 
-    if system == LEDGER:
+    if not feed_policy(system).by_subscription:
         published = [s.name for s in catalog.streams.values() if not s.is_internal]
         make = LedgerFeed(make, connection.options["uri"], published).sink
         return [feed(ledger_view(stream), None) for stream in catalog.streams.values()]

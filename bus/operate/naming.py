@@ -9,7 +9,7 @@ from bus.app import sources
 from bus.app.configured import catalog
 from bus.errors import BusError
 from bus.operate.session import Session
-from bus.policy import LEDGER, read_subscriptions
+from bus.policy import OWN_FEEDS, read_subscriptions
 from bus.settings import Settings
 
 
@@ -24,12 +24,12 @@ def system_names(settings: Settings) -> list[str]:
     files = read_subscriptions(streams)
     refused = {refusal.system for refusal in files.refusals}
     listed = {*streams.systems, *files.subscriptions, *refused}
-    return sorted(name for name in {LEDGER, *listed, *configured_names(settings)} if name)
+    return sorted(name for name in {*OWN_FEEDS, *listed, *configured_names(settings)} if name)
 
 
 def configured_names(settings: Settings) -> list[str]:
     """The systems that the settings say how to reach, and the ledger."""
-    return sorted({LEDGER, *settings.systems, *sources.configured(settings)})
+    return sorted({*OWN_FEEDS, *settings.systems, *sources.configured(settings)})
 
 
 def source_names(settings: Settings) -> list[str]:

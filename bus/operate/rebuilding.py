@@ -18,7 +18,7 @@ from bus.model.deed import Act
 from bus.operate.deeds import Order, Planned
 from bus.operate.jobs import Progress, Told
 from bus.operate.session import Session
-from bus.policy import LEDGER, read_subscriptions
+from bus.policy import feed_policy, read_subscriptions
 from bus.rebuild.rebuild import Rebuild as Filling
 from bus.rebuild.rebuild import Rebuilt, staging
 
@@ -92,8 +92,8 @@ async def rebuilding(
         PolicyError: It may have nothing today.
     """
     settings = session.settings
-    if system == LEDGER:
-        raise ConfigurationError("the ledger is a history; it is not rebuilt", system=system)
+    if (reason := feed_policy(system).not_rebuilt) is not None:
+        raise ConfigurationError(reason, system=system)
     chosen, keys = connections(settings, [system]), mask_keys(settings)
     async with sharing(settings, await session.broker()) as (streams, readers, context):
         files = read_subscriptions(streams, settings.schemas)

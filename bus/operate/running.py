@@ -25,7 +25,7 @@ from bus.model import Edition
 from bus.observe.runner import Runner, runner_of
 from bus.operate.naming import source_names
 from bus.operate.session import ANSWER_WITHIN, Session
-from bus.policy import LEDGER
+from bus.policy import feed_policy
 from bus.settings import Settings
 
 DELIVER, RELAY, MONITOR = "deliver", "relay run", "monitor run"
@@ -58,7 +58,7 @@ def expected_systems(settings: Settings, editions: Mapping[str, Edition | BusErr
     if not settings.systems:
         return []
     known = granted(settings, this_day(), editions)
-    return [s for s in connections(settings) if s == LEDGER or known.get(s)]
+    return [s for s in connections(settings) if not feed_policy(s).by_subscription or known.get(s)]
 
 
 async def hosted(session: Session, systems: Collection[str]) -> dict[str, Duty]:

@@ -33,7 +33,7 @@ from bus.log.internal import InternalTopic
 from bus.log.tail import Follower
 from bus.model import Edition, Stream
 from bus.observe.tasks import Tasks
-from bus.policy import LEDGER
+from bus.policy import OWN_FEEDS, feed_policy
 from bus.sealing import Proofs
 from bus.settings import Settings
 
@@ -245,7 +245,7 @@ def received(
     Raises:
         UnknownName: There is no subscription of this system.
     """
-    if system == LEDGER:
+    if not feed_policy(system).by_subscription:
         return sorted(configured.catalog(settings).streams)
     known = configured.granted(settings, configured.this_day(), applied)
     if system not in known:
@@ -258,4 +258,4 @@ def receivers(
 ) -> list[str]:
     """The systems that receive a stream today, and the ledger, which receives all."""
     known = configured.granted(settings, configured.this_day(), applied)
-    return sorted({LEDGER, *(system for system, mine in known.items() if stream in mine)})
+    return sorted({*OWN_FEEDS, *(system for system, mine in known.items() if stream in mine)})

@@ -5,6 +5,7 @@ Pure functions over values and columns. What a system may see is decided here an
 
 from bus.policy.closure import Closure, Reason, Relation
 from bus.policy.diff import Difference, diff
+from bus.policy.feed_policy import OWN_FEEDS, FeedPolicy, feed_policy
 from bus.policy.grants import Grant, Subscription
 from bus.policy.inforce import InForce, in_force
 from bus.policy.projection import Projected, project
@@ -22,8 +23,10 @@ from bus.policy.views import LEDGER, columns_of, compile_view, last_day, ledger_
 
 __all__ = [
     "LEDGER",
+    "OWN_FEEDS",
     "Closure",
     "Difference",
+    "FeedPolicy",
     "Grant",
     "InForce",
     "Projected",
@@ -37,6 +40,7 @@ __all__ = [
     "columns_of",
     "compile_view",
     "diff",
+    "feed_policy",
     "in_force",
     "last_day",
     "ledger_view",
