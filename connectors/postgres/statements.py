@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import pyarrow as pa
 
@@ -270,7 +271,7 @@ class Statements:
     positions: str  # $1 stream
     checkpoint: str  # $1 stream, $2 partition
     lock: str  # before a transaction of several statements: nobody changes the view meanwhile
-    move: str  # see _move; gives the time of applying
+    move: str  # see _move; gives the time of applying, or UNTRUE
     guard: str | None  # $1 cluster, $2 protection offsets; no row: masked under too little
     apply_rows: str  # $1 to $9 as _move, $10 JSON array of rows, $11 as guard's $2; see _together
     write_said: str  # $1 time of applying; the rows that are in SAID
@@ -406,6 +407,15 @@ FROM json_populate_recordset(NULL::{names.table}, $1::json) AS anew
 WHERE {" AND ".join(f"stored.{name} = anew.{name}" for name in same)}"""
 
 
+UNTRUE = datetime(1970, 1, 1, tzinfo=UTC)
+"""Given as the time of applying where the table has not kept what was written."""
+_TRUE_TIME = """\
+CASE WHEN applied_at BETWEEN now() - interval '1 minute' AND clock_timestamp() + interval '1 minute'
+  THEN applied_at ELSE to_timestamp(0) END"""
+"""A trigger of the table's owner may have put another time in its place, at which nothing was
+applied; a minute is for clocks that are set."""
+
+
 def _move(names: Names, only_if: str = "true") -> str:
     """Move a lane from $8 to $5, or insert it if $8 is 0; no row if it is not there.
 
@@ -433,7 +443,7 @@ ON CONFLICT (stream, partition) DO UPDATE SET
 WHERE stored."offset" = $8::bigint
   AND stored.cluster_id = excluded.cluster_id
   AND stored.topic = excluded.topic
-RETURNING applied_at"""
+RETURNING {_TRUE_TIME}"""
 
 
 def _on_conflict(view: View) -> str:

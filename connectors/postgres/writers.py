@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg.types.numeric import Int4, Int8
 
-from bus.errors import FenceBehind
+from bus.errors import FenceBehind, StoreForged
 from bus.failpoints import Point, passed
 from bus.model import (
     Applied,
@@ -43,6 +43,7 @@ from connectors.postgres.statements import (
     MAKE_SAID,
     SAID,
     SESSION,
+    UNTRUE,
     Names,
     Statements,
 )
@@ -86,7 +87,7 @@ class SmallWriter:
         moved_at, rows, is_let = self._one(self._sql.apply_rows, parameters) or (None, 0, True)
         if not is_let:
             raise behind(upserts)
-        return None if moved_at is None else Applied(rows, moved_at)
+        return None if moved_at is None else Applied(rows, _true(moved_at, upserts))
 
     def _step_by_step(self, delivery: ProtectionChange | Rewrites | Erasures) -> Applied | None:
         """A protection, an erasure, or rows that are rewritten: in several statements, so that
@@ -139,7 +140,7 @@ class SmallWriter:
 
     def _move(self, delivery: Delivery) -> datetime | None:
         moved = self._one(self._sql.move, self._move_of(delivery))
-        return moved[0] if moved else None
+        return _true(moved[0], delivery) if moved else None
 
     def _move_of(self, delivery: Delivery) -> tuple[object, ...]:
         """The parameters of the move."""
@@ -220,7 +221,7 @@ class BulkWriter:
         }
         self._cursor.execute(self._sql.move, pa.record_batch(parameters))
         moved = self._cursor.fetchone()
-        return moved[0] if moved else None
+        return _true(moved[0], upserts) if moved else None
 
     def _write(self, upserts: Upserts, moved_at: datetime) -> int:
         records = newest(upserts)
@@ -249,6 +250,18 @@ def connect(conninfo: str) -> psycopg.Connection[Any]:
         connection.close()
         raise
     return connection
+
+
+def _true(moved_at: datetime, delivery: Delivery) -> datetime:
+    """The time of applying, if the table has kept it."""
+    if moved_at == UNTRUE:
+        raise StoreForged(
+            "the bus's own table in the store says another time than was written; see its triggers",
+            system=delivery.view.system,
+            stream=delivery.view.stream,
+            partition=delivery.partition,
+        )
+    return moved_at
 
 
 def _keys_of(erasures: Erasures) -> tuple[list[str], list[str]]:

@@ -19,7 +19,7 @@ from bus.conformance.sink_suite import (
     view_of,
 )
 from bus.errors import FenceBehind, StoreForged
-from connectors.postgres.sink import PostgresOptions, PostgresSink
+from connectors.postgres.sink import SMALL_ROWS, PostgresOptions, PostgresSink
 
 pytestmark = pytest.mark.service
 
@@ -90,6 +90,24 @@ async def test_a_position_that_grows_under_an_open_sink(filled: str) -> None:
         execute(filled, MANY.format("'other', n"))
         with pytest.raises(StoreForged):
             await sink.marks()
+
+
+@pytest.mark.parametrize("rows", [0, 1, SMALL_ROWS + 1])
+@pytest.mark.parametrize("when", ["infinity", "-infinity", "9999-12-31", "2020-01-01"])
+async def test_a_trigger_that_says_when_is_not_believed(filled: str, when: str, rows: int) -> None:
+    """Whichever way the rows go; the time would go out in a receipt."""
+    execute(
+        filled,
+        "CREATE FUNCTION evil() RETURNS trigger LANGUAGE plpgsql AS"
+        f" $$BEGIN NEW.applied_at := '{when}'; RETURN NEW; END$$;"
+        "CREATE TRIGGER evil BEFORE INSERT OR UPDATE ON linkage.renkei_position"
+        " FOR EACH ROW EXECUTE FUNCTION evil()",
+    )
+    async with opened(sink_at(filled), VIEW) as sink:
+        people = [vehicle(str(n), owner_id="b") for n in range(rows)]
+        given = replace(batch_of(VIEW, people, start=1, end=2 + rows), masked_under=known_to(1))
+        with pytest.raises(StoreForged, match="another time than was written"):
+            await sink.apply(given)
 
 
 async def test_texts_of_a_position_are_cut(filled: str) -> None:

@@ -230,6 +230,21 @@ TRICKS: Mapping[str, tuple[str, Collection[str]]] = {
         " FOR EACH ROW EXECUTE FUNCTION evil()",
         {FORGED, LOST, GOES_ON},  # as long as nobody asks where it stands
     ),
+    **{
+        f"a trigger says that it was {when}": (
+            EVIL + f"'BEGIN NEW.applied_at := ''{when}''; RETURN NEW; END';"
+            "CREATE TRIGGER evil BEFORE INSERT OR UPDATE ON linkage.renkei_position"
+            " FOR EACH ROW EXECUTE FUNCTION evil()",
+            {FALSE},
+        )
+        for when in ("infinity", "-infinity", "9999-12-31", "0001-01-01", "2020-01-01")
+    },
+    "a trigger says that rows came at the end of time": (
+        EVIL + "'BEGIN NEW.renkei_applied_at := ''infinity''; RETURN NEW; END';"
+        "CREATE TRIGGER evil BEFORE INSERT OR UPDATE ON linkage.resident"
+        " FOR EACH ROW EXECUTE FUNCTION evil()",
+        {GOES_ON},  # nobody asks when
+    ),
     "a trigger raises": (
         EVIL + "'BEGIN RAISE EXCEPTION ''no''; END';"
         "CREATE TRIGGER evil BEFORE INSERT OR UPDATE ON linkage.renkei_position"
