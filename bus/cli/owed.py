@@ -7,12 +7,11 @@ from typing import Annotated, Any
 import typer
 
 from bus.cli.asking import ask
-from bus.cli.options import By, OnlySystem, Reason
+from bus.cli.options import By, OnlySystem, Reason, order_of
 from bus.cli.output import DryRun, Json, out, show_json
 from bus.cli.times import TO_THE_SECOND, shown
 from bus.operate import deeds, documents
 from bus.operate import owed as owing
-from bus.operate.actor import Actor, checked_reason
 from bus.operate.session import Session
 
 
@@ -56,13 +55,13 @@ def settle(
     as_json: Json = False,
 ) -> None:
     """Say that it was taken out of the store."""
-    actor, why = Actor.of(by), checked_reason(reason)
+    order = order_of(by, reason)
 
     async def said(session: Session) -> Any:
         preview = await deeds.plan(session, owing.Settle(number))
         if dry_run:
             return preview.found
-        return await deeds.perform(session, preview, actor, why)
+        return await deeds.perform(session, preview, order.actor, order.reason)
 
     found = ask(said)
     if as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -65,11 +66,20 @@ def push(dry_run: DryRun = False, as_json: Json = False) -> None:
     err().print(f"{new} {'would be' if dry_run else ''} new".replace("  ", " "))
 
 
-def list_all(as_json: Json = False) -> None:
+def list_all(
+    with_ids: Annotated[
+        bool, typer.Option("--ids", help="Also each version's id in the registry, which is asked.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """List the streams, their versions and their topics."""
     catalog = composition.catalog(composition.settings())
+    ids = ask(contracts.registered) if with_ids else None
     if as_json:
-        show_json(documents.schemas(list(catalog.streams.values())))
+        show_json(documents.schemas(list(catalog.streams.values()), ids))
+        return
+    if ids is not None:
+        out().print(_ids(ids))
         return
     table = Table("Stream", "", "Versions", "Items", "Topic", box=None, pad_edge=False)
     for stream in catalog.streams.values():
@@ -81,6 +91,14 @@ def list_all(as_json: Json = False) -> None:
             stream.topic,
         )
     out().print(table)
+
+
+def _ids(ids: Mapping[tuple[str, int], int | None]) -> Table:
+    table = Table("Id", "Stream", "Version", box=None, pad_edge=False)
+    table.columns[0].justify = "right"
+    for (stream, version), schema_id in ids.items():
+        table.add_row("–" if schema_id is None else str(schema_id), stream, f"v{version}")
+    return table
 
 
 def show(stream: StreamName, as_json: Json = False) -> None:

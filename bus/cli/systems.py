@@ -9,7 +9,7 @@ from rich.table import Table
 
 from bus import app as composition
 from bus.cli import names
-from bus.cli.output import Json, out, show_json
+from bus.cli.output import Json, err, out, show_json
 from bus.model import SystemKind
 from bus.operate import contracts, documents
 from bus.operate.contracts import Store
@@ -29,7 +29,8 @@ def register(app: typer.Typer) -> None:
 
 def list_all(as_json: Json = False) -> None:
     """List the systems, and how many streams each receives and provides."""
-    found = documents.systems(contracts.sources(composition.settings()))
+    sources = contracts.sources(composition.settings())
+    found = documents.systems(sources)
     if as_json:
         show_json(found)
         return
@@ -46,6 +47,7 @@ def list_all(as_json: Json = False) -> None:
             str(len(each["provides"]) or "–"),
         )
     out().print(table)
+    err().print(f"{contracts.counted(sources)}; the ledger, which receives all, is none of them")
 
 
 def show(system: Name, as_json: Json = False) -> None:

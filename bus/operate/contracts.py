@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from bus.catalog.plain import from_json
 from bus.catalog.readers import OneReader, disagreements, older
 from bus.catalog.registry import Pushed, PushLine
 from bus.errors import ConfigurationError
-from bus.model import Fault
+from bus.model import Fault, SystemKind
 from bus.operate.session import Session
 from bus.policy import load_subscriptions
 from bus.reference import Difference, Sources, difference, gather, pages, write
@@ -26,6 +27,12 @@ from bus.settings import Settings
 __all__ = ["KINDS", "Difference", "Pushed", "Sources"]
 
 READERS = ("fastavro", "pyruhvro")
+_COUNTED = {
+    SystemKind.STANDARD: "business systems",
+    SystemKind.NEIGHBOUR: "neighbours",
+    SystemKind.COMMON_FUNCTION: "common functions",
+    SystemKind.BUS: "part of the bus",
+}
 _BESIDE_SCHEMAS = Path("docs") / "reference"
 THIRD = "avro-python3"
 """What reads schemas and examples; the third is an option (``renkei[checks]``)."""
@@ -72,6 +79,17 @@ async def pushed(session: Session, *, is_dry: bool) -> list[PushLine]:
     return await (await session.registry()).push(session.catalog, dry_run=is_dry)
 
 
+async def registered(session: Session) -> dict[tuple[str, int], int | None]:
+    """The registry's id of each version of each stream; None where it has none.
+
+    Raises:
+        ConfigurationError: No registry is set, or not how to enter it.
+        Unavailable: It does not answer.
+    """
+    lines = await pushed(session, is_dry=True)
+    return {(line.stream, line.version): line.schema_id for line in lines}
+
+
 def sources(settings: Settings) -> Sources:
     """What is published, by whom, and who receives it.
 
@@ -80,6 +98,12 @@ def sources(settings: Settings) -> Sources:
     """
     known = catalog(settings)
     return gather(known, load_subscriptions(known))
+
+
+def counted(known: Sources) -> str:
+    """How many systems there are of each kind: the seventeen, and what stands beside them."""
+    kinds = Counter(system.kind for system in known.systems.values())
+    return ", ".join(f"{kinds[kind]} {words}" for kind, words in _COUNTED.items())
 
 
 @dataclass(frozen=True, slots=True)

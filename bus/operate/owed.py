@@ -20,8 +20,7 @@ async def owed(session: Session, system: str | None = None) -> Sequence[Owed]:
         ConfigurationError: No database is set.
         SinkUnavailable: It does not answer.
     """
-    async with _keeper(session) as keeper:
-        found = await keeper.owed()
+    found = await (await session.enter(_keeper(session))).owed()
     return [each for each in found if system in (None, each.system)]
 
 
@@ -38,9 +37,10 @@ class Settle:
             UnknownName: Nothing that is owed has this number.
             SinkUnavailable: The database does not answer.
         """
-        for each in await owed(session):
+        keeper = await session.enter(_keeper(session))
+        for each in await keeper.owed():
             if each.number == self.number:
-                return SettlePreview(each)
+                return SettlePreview(each, keeper)
         raise UnknownName("nothing that is owed has this number; see: renkei owed list")
 
 
@@ -49,6 +49,7 @@ class SettlePreview:
     """Something that would be said to be done."""
 
     found: Owed
+    keeper: LedgerKeeper
 
     @property
     def planned(self) -> Planned:
@@ -56,16 +57,15 @@ class SettlePreview:
         found = self.found
         return Planned(act=Act.OWED_SETTLE, count=1, system=found.system, stream=found.stream)
 
-    async def perform(self, session: Session, order: Order) -> Owed:
+    async def perform(self, _: Session, order: Order) -> Owed:
         """Say it; what it was.
 
         Raises:
             NothingChanged: Somebody else has said so meanwhile.
             SinkUnavailable: The database does not answer.
         """
-        async with _keeper(session) as keeper:
-            if not await keeper.settle(self.found.number, order.actor.name, order.note):
-                raise NothingChanged("nothing was changed: somebody has said so meanwhile")
+        if not await self.keeper.settle(self.found.number, order.actor.name, order.note):
+            raise NothingChanged("nothing was changed: somebody has said so meanwhile")
         return self.found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from bus.catalog.registry import PushLine
@@ -34,9 +34,11 @@ def schemas_pushed(lines: Sequence[PushLine]) -> list[Document]:
 
 
 @named("schemas")
-def schemas(streams: Sequence[Stream]) -> list[Document]:
-    """Streams with their versions and topics."""
-    return [_schema(stream) for stream in streams]
+def schemas(
+    streams: Sequence[Stream], ids: Mapping[tuple[str, int], int | None] | None = None
+) -> list[Document]:
+    """Streams with their versions, the registry's *ids* of them where it was asked, and topics."""
+    return [_schema(stream, ids) for stream in streams]
 
 
 @named("schema")
@@ -45,7 +47,7 @@ def schema(stream: Stream) -> Document:
     return {**_schema(stream), "items": [_item(item) for item in stream.items]}
 
 
-def _schema(stream: Stream) -> Document:
+def _schema(stream: Stream, ids: Mapping[tuple[str, int], int | None] | None = None) -> Document:
     return {
         "stream": stream.name,
         "ja": stream.ja,
@@ -53,7 +55,11 @@ def _schema(stream: Stream) -> Document:
         "subject": stream.schema_subject,
         "internal": stream.is_internal,
         "versions": [
-            {"version": version.version, "fingerprint": version.fingerprint}
+            {
+                "version": version.version,
+                "fingerprint": version.fingerprint,
+                **({} if ids is None else {"id": ids[stream.name, version.version]}),
+            }
             for version in stream.versions
         ],
         "event_types": list(stream.event_types),

@@ -60,6 +60,7 @@ COMMANDS = [  # its status, and how often it opens Kafka, and the ledger
     (("ledger", "anchor", *REASON), 0, 1, 1),
     (("ledger", "prune", "--dry-run"), 0, 1, 1),
     (("ledger", "prune"), 0, 1, 1),
+    (("owed", "list"), 0, 0, 1),
     (("doctor",), 1, 1, 1),
     (("lanes", "show", "--system", UNKNOWN), 1, 1, 1),
     (("parked", "list", "--system", UNKNOWN), 1, 1, 1),

@@ -12,9 +12,12 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from bus.catalog.load import SHIPPED
+from bus.catalog.load import SHIPPED, load
+from bus.catalog.registry import Pushed, PushLine
 from bus.cli import schemas
 from bus.errors import FilesRefused
+from bus.operate import contracts
+from bus.operate.session import Session
 
 Edit = Callable[[str, Callable[[Any], None]], Path]
 HOUSEHOLD = "streams/household/v1.avsc"
@@ -124,3 +127,27 @@ def test_push_without_a_registry() -> None:
     result = run("push")
 
     assert "RENKEI_REGISTRY" in str(result.exception)
+
+
+def test_ids_are_those_of_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For each version; none where it is not registered. Without the option nobody is asked."""
+
+    async def pushed(_: Session, *, is_dry: bool) -> list[PushLine]:
+        assert is_dry
+        return [
+            PushLine(stream.name, version.version, stream.schema_subject, Pushed.PRESENT, known)
+            for stream in load(SHIPPED).streams.values()
+            for version in stream.versions
+            for known in [None if (stream.name, version.version) == ("household", 1) else 4711]
+        ]
+
+    monkeypatch.setattr(contracts, "pushed", pushed)
+    text = run("list", "--ids").stdout
+    said = {each["stream"]: each for each in json.loads(run("list", "--ids", "--json").stdout)}
+    without = json.loads(run("list", "--json").stdout)
+
+    assert "4711  resident" in text
+    assert "–  household" in text
+    assert said["household"]["versions"][0]["id"] is None
+    assert said["resident"]["versions"][-1]["id"] == 4711
+    assert all("id" not in version for each in without for version in each["versions"])

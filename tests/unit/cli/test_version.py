@@ -53,3 +53,24 @@ def test_a_shell_completes(shell: str) -> None:
 
     assert "lanes" in said.stdout
     assert "ledger" not in said.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("typed", "offered"), [("lanes pa", "pause"), ("ledger anchor --re", "--reason")]
+)
+def test_what_is_below_a_command_is_completed_too(typed: str, offered: str) -> None:
+    """Its module is imported for it."""
+    words = f"renkei {typed}"
+    asked = {"COMP_WORDS": words, "COMP_CWORD": str(len(words.split()) - 1)}
+
+    said = subprocess.run(
+        [RENKEI],
+        env={**os.environ, **asked, "_RENKEI_COMPLETE": "complete_bash"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert said.stdout.split() == [offered]
