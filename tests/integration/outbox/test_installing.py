@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from importlib import resources
 from typing import Any
@@ -156,6 +157,7 @@ async def test_the_owner_is_nobody(
             with pytest.raises(ConfigurationError, match="--owner"):
                 await install(SYSTEM, database, Plan(owner=owner))
         finally:
+            admin.execute(f'DROP OWNED BY "{owner}" CASCADE')
             admin.execute(f'DROP ROLE "{owner}"')
 
 
@@ -248,8 +250,9 @@ async def test_a_relay_works_on_no_outbox_that_can_do_more(
     outbox.publish(change("1", 1))
     as_role(outbox.uri, MADE_SINCE[wrong].replace("{role}", role))
 
-    with pytest.raises(ConfigurationError, match=wrong):
-        await outbox.relay().run()
+    async with asyncio.timeout(20):
+        with pytest.raises(ConfigurationError, match=wrong):
+            await outbox.relay().run()
 
     assert outbox.sent() == []
     assert outbox.pending() == 1

@@ -280,13 +280,10 @@ MUTANTS = (
         name="a-list-of-ends-says-who-stays",
         promise="A list of ends says before it is sent how many persons stay covered by another case.",
         where="SECURITY.md What the bus promises",
-        file="bus/publish/case_ends.py",
-        old="return not self.refused and bool(self.after.open)",
-        new="return False",
-        tests=(
-            "tests/unit/publish/test_case_ends.py::test_each_is_judged_behind_those_before_it",
-            "tests/integration/publish/test_protections_command.py::test_a_list_of_ends",
-        ),
+        file="bus/operate/protections.py",
+        old="return {key for key, standing in last.items() if standing.open}",
+        new="return set()",
+        tests=("tests/integration/publish/test_protections_command.py::test_a_list_of_ends",),
         on_engines=True,
     ),
     Mutant(
@@ -348,11 +345,23 @@ MUTANTS = (
     ),
     Mutant(
         name="a-store-knows-no-less",
-        promise="A store that knows of newer coverage refuses rows that were masked under less.",
+        promise="A store that knows of newer coverage is not told older coverage.",
         where="docs/delivery.md 7",
         file="connectors/postgres/suppression.py",
         old="if not written.rowcount:",
         new="if False:",
+        tests=(
+            "tests/conformance/test_sinks.py::TestPostgresSink::test_older_coverage_than_the_store_has_is_refused",
+        ),
+        on_engines=True,
+    ),
+    Mutant(
+        name="rows-masked-under-too-little",
+        promise="A store that knows of newer coverage refuses rows that were masked under less.",
+        where="docs/delivery.md 7",
+        file="connectors/postgres/statements.py",
+        old="WHERE {is_known(cluster, masked_under)}",
+        new="WHERE true",
         tests=(
             "tests/conformance/test_sinks.py::TestPostgresSink::test_what_was_masked_under_too_little_is_refused",
         ),
