@@ -50,7 +50,7 @@ MUTANTS = (
         old="return [row for row in rows if await self._is_the_bus_s(row)]",
         new="return rows",
         tests=(
-            "tests/unit/control/test_testimony.py::test_a_receipt_that_somebody_else_put_into_the_log_proves_nothing",
+            "tests/unit/control/test_testimony.py::test_a_receipt_in_the_log_with_a_false_proof_proves_nothing",
         ),
     ),
     Mutant(

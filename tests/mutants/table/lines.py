@@ -287,4 +287,25 @@ MUTANTS = (
         new="pass",
         tests=("tests/unit/policy/test_views.py::test_a_location_without_the_flag_is_refused",),
     ),
+    Mutant(
+        name="a-store-is-told-of-its-own-municipality",
+        promise="A system's database is told nothing of persons of municipalities that it has no row of.",
+        where="SECURITY.md What the bus promises",
+        file="connectors/postgres/finding.py",
+        old='wanted = {key for key in keys if key.partition("/")[0] in codes}',
+        new="wanted = set(keys)",
+        tests=(
+            "tests/integration/connectors/test_postgres_told.py::test_nobody_is_named_whom_the_store_does_not_hold",
+        ),
+        on_engines=True,
+    ),
+    Mutant(
+        name="reports-are-for-their-owner",
+        promise="A report that a command writes over another is for its user alone.",
+        where="SECURITY.md What the bus promises",
+        file="bus/files.py",
+        old="        os.fchmod(file, OWNER_ONLY)",
+        new="        pass",
+        tests=("tests/unit/test_files.py::test_what_is_written_over_becomes_its_owners",),
+    ),
 )

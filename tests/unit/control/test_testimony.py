@@ -156,7 +156,7 @@ async def test_what_was_stored_before_there_were_proofs_is_believed_by_the_log(
     assert proof.startswith("town:" if proofs is None else "another:")
 
 
-async def test_a_receipt_that_somebody_else_put_into_the_log_proves_nothing(
+async def test_a_receipt_in_the_log_with_a_false_proof_proves_nothing(
     town: Town, sinks, store
 ) -> None:
     """Who owns a store and can write to Kafka makes the two agree, and has not the key."""
