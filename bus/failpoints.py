@@ -31,9 +31,9 @@ class Point(StrEnum):
     LANE_COMMITTED = "lane-committed"  # offset told to the group
     LANE_PARKED = "lane-parked"  # an event's exception recorded, position not yet moved
     # a rebuild
-    REBUILD_FILLED = "rebuild-filled"  # the fresh table is nearly full, nothing is held yet
+    REBUILD_FILLED = "rebuild-filled"  # the staging table is nearly full, nothing is held yet
     SINK_MERGED = "sink-merged"  # fresh rows and positions in place inside the open transaction
-    REBUILD_SWAPPED = "rebuild-swapped"  # the fresh table is in place, and durable
+    REBUILD_SWAPPED = "rebuild-swapped"  # the staging table is in place, and durable
 
 
 _kill: Callable[[Point], None] | None = None

@@ -104,9 +104,9 @@ def _line(each: ToRebuild | Done) -> str:
     name = f"{each.feed.view.system}/{each.feed.view.stream}"
     if isinstance(each, ToRebuild):
         return f"would rebuild {name} from {each.events:,} events"
-    rows, swapped = "rows in place", each.rebuilt.swapped
-    if swapped is not None:
-        rows = f"{swapped.changed:,} changed, {swapped.added:,} added, {swapped.removed:,} removed"
-        if swapped.kept:
-            rows += f", {swapped.kept:,} kept that are newer than what was filled"
+    rows, merged = "rows in place", each.rebuilt.merged
+    if merged is not None:
+        rows = f"{merged.changed:,} changed, {merged.added:,} added, {merged.removed:,} removed"
+        if merged.kept:
+            rows += f", {merged.kept:,} kept that are newer than what was filled"
     return f"rebuilt {name} from {each.rebuilt.events:,} events: {rows}"

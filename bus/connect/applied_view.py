@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from bus.errors import ConfigurationError, EditionOutdated, SinkUnavailable
 from bus.model import Keeping, Sensitivity, Suppression, View, ViewColumn
 
-FRESH = "__fresh"
+STAGING = "__fresh"
 """Ends the names of what a rebuild fills beside the table in use."""
 
 

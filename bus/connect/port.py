@@ -160,8 +160,8 @@ class Suppresses(Protocol):
 class Stages(Protocol):
     """Is filled anew beside itself."""
 
-    def fresh(self) -> Fresh:
-        """What fills a fresh table beside the one in use. A sink of its own."""
+    def staging(self) -> Staging:
+        """What fills a staging table beside the one in use. A sink of its own."""
 
 
 EVERY = frozenset(get_args(Delivery))
@@ -217,40 +217,40 @@ class Capabilities:
 
 
 @dataclass(frozen=True, slots=True)
-class Swapped:
-    """What became of the table in use when the fresh one took its place."""
+class Merged:
+    """What became of the table in use when the staging table took its place."""
 
     changed: int
     added: int
     removed: int
-    kept: int  # newer than what the fresh table had, or of a settled subject that it lacked
+    kept: int  # newer than what the staging table had, or of a settled subject that it lacked
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """A fresh table that has not taken its place."""
+    """A staging table that has not taken its place."""
 
     rows: int
     events: int  # of the log, that it was filled up to
     since: datetime | None  # when it was made, by the store's clock
 
 
-class Held(Protocol):
+class LockedTarget(Protocol):
     """The table in use, which nobody writes meanwhile; it can be read."""
 
     @property
     def checkpoints(self) -> Mapping[int, Checkpoint]:
         """Where its lanes stand."""
 
-    async def swap(self, settled: Collection[str], protected: Protected | None = None) -> Swapped:
-        """Put what the fresh table holds, and its positions, in the place of what is in use: all
-        at once. The fresh table is gone then.
+    async def merge(self, settled: Collection[str], protected: Protected | None = None) -> Merged:
+        """Put what the staging table holds, and its positions, in the place of what is in use: all
+        at once. The staging table is gone then.
 
-        No row goes down: one that is of a higher version than the fresh table's stays as it is. A
-        row that the fresh table lacks goes, but for those of the subjects *settled* (keys,
-        ``<municipality_code>/<subject_id>``): something of them was set aside when the fresh table
-        passed it, and may have been applied meanwhile. Of the protection stream *protected* is
-        applied with it, as with a delivery (see :class:`Suppresses`): from the new positions on.
+        No row goes down: one that is of a higher version than the staging table's stays as it is. A
+        row that the staging table lacks goes, but for those of the subjects *settled* (keys,
+        ``<municipality_code>/<subject_id>``): something of them was set aside when the staging
+        table passed it, and may have been applied meanwhile. Of the protection stream *protected*
+        is applied with it, as with a delivery (see :class:`Suppresses`): from the new positions on.
 
         Raises:
             ConfigurationError: The table in use refuses a row; nothing has changed.
@@ -258,8 +258,8 @@ class Held(Protocol):
         """
 
 
-class Fresh(Sink, Transactional, Protocol):
-    """Fills a fresh table beside the one in use, with positions of its own.
+class Staging(Sink, Transactional, Protocol):
+    """Fills a staging table beside the one in use, with positions of its own.
 
     Opening makes the table, or finds what was filled under the same view. Nobody but the bus can
     read it. One process at a time has it.
@@ -269,19 +269,19 @@ class Fresh(Sink, Transactional, Protocol):
         ConfigurationError: The table in use does not stand under this view, or cannot be rebuilt.
     """
 
-    def hold(self) -> AbstractAsyncContextManager[Held]:
+    def lock(self) -> AbstractAsyncContextManager[LockedTarget]:
         """Keep writers from the table in use, inside.
 
         Raises:
-            ConfigurationError: It no longer stands under the view that the fresh one is filled for.
+            ConfigurationError: It no longer stands under the view of the staging table.
             SinkUnavailable: The store does not answer, or a writer does not end.
         """
 
     async def drop(self) -> None:
-        """Drop the fresh table; the next :meth:`Sink.open` begins anew."""
+        """Drop the staging table; the next :meth:`Sink.open` begins anew."""
 
     async def left(self, view: View) -> Left | None:
-        """What is there of a fresh table beside that of *view*; None if nothing. Needs no
+        """What is there of a staging table beside that of *view*; None if nothing. Needs no
         :meth:`Sink.open`.
 
         Raises:

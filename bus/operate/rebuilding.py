@@ -10,7 +10,7 @@ from bus.app.deliveries import sharing
 from bus.app.entitlements import Entitlements
 from bus.app.masking import mask_keys
 from bus.app.systems import connections
-from bus.connect import Fresh, Left
+from bus.connect import Left, Staging
 from bus.deliver.shared import Shared
 from bus.errors import ConfigurationError
 from bus.hosting.feeds import Feed
@@ -20,7 +20,7 @@ from bus.operate.jobs import Progress, Told
 from bus.operate.session import Session
 from bus.policy import feed_policy, read_subscriptions
 from bus.rebuild.rebuild import Rebuild as Filling
-from bus.rebuild.rebuild import Rebuilt, staging
+from bus.rebuild.rebuild import Rebuilt, stages_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +56,11 @@ class Rebuilding:
         return await self._with(feed, lambda fresh: fresh.discard(feed.view))
 
     async def _with(
-        self, feed: Feed, act: Callable[[Fresh], Awaitable[Left | None]]
+        self, feed: Feed, act: Callable[[Staging], Awaitable[Left | None]]
     ) -> Left | None:
         sink = feed.sink()
         try:
-            return await act(staging(sink).fresh())
+            return await act(stages_of(sink).staging())
         finally:
             await sink.close()
 

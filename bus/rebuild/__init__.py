@@ -1,1 +1,1 @@
-"""Rebuild: a fresh table, filled from the log beside the one in use, which then takes its place."""
+"""Rebuild: a staging table is filled from the log and takes the place of the one in use."""

@@ -1,4 +1,4 @@
-"""Fill one partition of a fresh table from the log, up to a given offset, without a group.
+"""Fill one partition of a staging table from the log, up to a given offset, without a group.
 
 It goes the same way as what a lane is fed (:mod:`bus.deliver.pipeline`), and its receipts are a
 chain of their own, from the log's beginning. What is set aside it leaves out; it tries nothing
@@ -20,7 +20,7 @@ from bus.model import Position
 
 
 class RebuildLane:
-    """Carries one partition into the fresh table, for as long as it is told to."""
+    """Carries one partition into the staging table, for as long as it is told to."""
 
     def __init__(self, kit: Kit, consumer: Consumer, on_events: Callable[[int], None]) -> None:
         self.consumer = consumer
@@ -31,7 +31,7 @@ class RebuildLane:
 
     @property
     def position(self) -> Position:
-        """Where the fresh table stands."""
+        """Where the staging table stands."""
         return self._pipeline.position
 
     @property
@@ -40,12 +40,12 @@ class RebuildLane:
         return self._pipeline.applier.chain
 
     async def stand(self) -> None:
-        """Take up what the fresh table says."""
+        """Take up what the staging table says."""
         self._is_placed = False
         await self._pipeline.stand(await self._pipeline.ask())
 
     async def fill(self, end: Position) -> None:
-        """Apply everything before *end*; the fresh table then stands there."""
+        """Apply everything before *end*; the staging table then stands there."""
         pipeline, kit = self._pipeline, self._pipeline.kit
         persist = pipeline.retrier.persist
         while self.position.offset < end.offset:

@@ -1,15 +1,15 @@
-"""Rebuild what a system holds of one stream: a fresh table, filled from the log, in its place.
+"""Rebuild what a system holds of one stream: a staging table, filled from the log, in its place.
 
-The fresh table is filled beside the one in use, which goes on serving: it is read and delivered to
-as before. When the fresh one has nearly come to where the lanes stand, they are held, it is filled
-up to exactly there, and it takes the place of the table in use, positions and all, in one
+The staging table is filled beside the one in use, which goes on serving: it is read and delivered
+to as before. When the staging table has nearly come to where the lanes stand, they are held, it is
+filled up to exactly there, and it takes the place of the table in use, positions and all, in one
 transaction. Nothing of a lane is lost: it goes on from where it stood. One that stands still
 because it was away too long (RK-503) is taken to the log's end instead, and can be opened again.
 
 What the log no longer has cannot be rebuilt: of a subject whose newest selected event compaction
 took, there is no row then, as in the store of a system that starts today.
 
-A rebuild that was cut off is taken up where the fresh table stands. That one is dropped if it
+A rebuild that was cut off is taken up where the staging table stands. That one is dropped if it
 cannot be trusted: filled from another log, or so long ago that it may have missed an erasure.
 """
 
@@ -27,7 +27,7 @@ import structlog
 from bus.backoff import BackOff
 from bus.broker import TopicPartition
 from bus.catalog.decoding import BatchReader
-from bus.connect import Fresh, Held, Sink, Stages, Swapped, Transactional
+from bus.connect import LockedTarget, Merged, Sink, Stages, Staging, Transactional
 from bus.control.parked import SetAside
 from bus.deliver.kit import Kit
 from bus.deliver.pulse import StorePulse
@@ -50,18 +50,18 @@ _log = structlog.get_logger("renkei.deliver")
 NEAR = 500  # events that may be left to fill while the lanes are held
 _ROUNDS = 20  # of catching up with lanes that go on, before they are held all the same
 Progress = Callable[[int, int], None]
-"""Told how many events of how many are in the fresh table."""
+"""Told how many events of how many are in the staging table."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
     """What a rebuild did."""
 
-    events: int  # of the log, that the fresh table was filled with
-    swapped: Swapped | None  # None: the store's answer was lost, and it had been done
+    events: int  # of the log, that the staging table was filled with
+    merged: Merged | None  # None: the store's answer was lost, and it had been done
 
 
-def staging(sink: Sink) -> Stages:
+def stages_of(sink: Sink) -> Stages:
     """What fills the store of *sink* anew.
 
     Raises:
@@ -108,8 +108,8 @@ class Rebuild:
         self._shared = shared
         self._progress = progress
         self._back_off = BackOff(shared.settings.retry_first, shared.settings.retry_most)
-        self._fresh: Fresh = staging(sink).fresh()
-        self._table = SharedSink(self._fresh, view, StorePulse(shared.clock))
+        self._staging: Staging = stages_of(sink).staging()
+        self._table = SharedSink(self._staging, view, StorePulse(shared.clock))
         self._fillings: dict[int, RebuildLane] = {}
         self._events = 0
         self._total = 0
@@ -120,7 +120,7 @@ class Rebuild:
         Raises:
             RebuildBusy: Another process rebuilds this table.
             ConfigurationError: There is nothing to rebuild, or the table cannot be.
-            LaneLost: Somebody else filled the same fresh table.
+            LaneLost: Somebody else filled the same staging table.
             BusError: Anything that stops a lane.
         """
         async with AsyncExitStack() as stack:
@@ -137,8 +137,8 @@ class Rebuild:
             await self._take_up()
             await self._catch_up(held)
             passed(Point.REBUILD_FILLED)
-            swapped = await self._put_in_place()
-        return Rebuilt(self._events, swapped)
+            merged = await self._put_in_place()
+        return Rebuilt(self._events, merged)
 
     # -- filling
 
@@ -160,9 +160,9 @@ class Rebuild:
             self._fillings[partition] = RebuildLane(kit, consumer, self._count)
 
     async def _take_up(self) -> None:
-        """Stand where the fresh table was left, or drop it and begin anew.
+        """Stand where the staging table was left, or drop it and begin anew.
 
-        What was set aside when the fresh table passed it matters until the swap. What another
+        What was set aside when the staging table passed it matters until the swap. What another
         process filled was filled when nobody knows what was; then whatever ever was counts.
         """
         await self._persist(self._shared.parked.catch_up)
@@ -170,7 +170,7 @@ class Rebuild:
             found = await self._persist(partial(self._table.checkpoint, partition))
             if found is not None and not await self._can_go_on(found):
                 _log.warning("rebuild-begins-anew", **self._where, partition=partition)
-                await self._fresh.drop()
+                await self._staging.drop()
                 self._table.renew()
                 break
         for filling in self._fillings.values():
@@ -215,7 +215,7 @@ class Rebuild:
             }
 
     async def _end_of(self, partition: int, held: Checkpoint | None) -> Position:
-        """Where the fresh table must stand: where the lane does, if that one can go on."""
+        """Where the staging table must stand: where the lane does, if that one can go on."""
         if held is not None and await self._can_go_on(held):
             return held.position
         _, end = await self._ends(partition)
@@ -225,17 +225,17 @@ class Rebuild:
 
     # -- taking its place
 
-    async def _put_in_place(self) -> Swapped | None:
+    async def _put_in_place(self) -> Merged | None:
         while True:
             try:
-                async with self._fresh.hold() as held:
-                    return await self._swap(held)
+                async with self._staging.lock() as held:
+                    return await self._merge(held)
             except BusError as error:
                 await self._wait(error, self._back_off.next())
             if await self._is_done():
                 return None
 
-    async def _swap(self, held: Held) -> Swapped:
+    async def _merge(self, held: LockedTarget) -> Merged:
         for partition, filling in self._fillings.items():
             lane = held.checkpoints.get(partition)
             await filling.fill(await self._end_of(partition, lane))
@@ -248,18 +248,18 @@ class Rebuild:
         touched = {subject for lane in self._set_aside() for subject in lane.touched}
         while True:
             try:
-                swapped = await held.swap(touched, protected)
+                merged = await held.merge(touched, protected)
             except FenceBehind:  # another process's lane told the store of newer coverage
                 protected = await self._persist(fence.all_by_now)
             else:
                 break
         passed(Point.REBUILD_SWAPPED)
-        if swapped.kept:
-            _log.warning("rebuild-kept-newer", **self._where, rows=swapped.kept)
-        return swapped
+        if merged.kept:
+            _log.warning("rebuild-kept-newer", **self._where, rows=merged.kept)
+        return merged
 
     async def _is_done(self) -> bool:
-        """Whether a swap was done whose answer was lost: the fresh table is gone then, and what
+        """Whether a swap was done whose answer was lost: the staging table is gone then, and what
         is found in its place has just been made."""
         filled = any(filling.position.offset for filling in self._fillings.values())
         self._table.renew()
@@ -267,7 +267,7 @@ class Rebuild:
             await filling.stand()
         if not filled or any(filling.position.offset for filling in self._fillings.values()):
             return False
-        await self._fresh.drop()
+        await self._staging.drop()
         return True
 
     def _set_aside(self) -> list[SetAside]:

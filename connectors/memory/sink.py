@@ -21,13 +21,13 @@ from pydantic import BaseModel, ConfigDict, Field, InstanceOf
 
 from bus.connect import (
     EVERY,
-    FRESH,
+    STAGING,
     AppliedView,
     Capabilities,
-    Fresh,
-    Held,
     Left,
-    Swapped,
+    LockedTarget,
+    Merged,
+    Staging,
     Withheld,
     insist_on_position,
     insist_on_view,
@@ -73,7 +73,7 @@ class MemoryStore:
     checkpoints: dict[tuple[str, int], Checkpoint] = field(default_factory=dict)
     standings: dict[str, AppliedView] = field(default_factory=dict)  # by stream
     rebuilt: set[str] = field(default_factory=set)  # streams that somebody rebuilds now
-    since: dict[str, datetime] = field(default_factory=dict)  # when a fresh table was made
+    since: dict[str, datetime] = field(default_factory=dict)  # when a staging table was made
     writing: defaultdict[str, asyncio.Lock] = field(
         default_factory=lambda: defaultdict(asyncio.Lock)
     )  # by table
@@ -174,15 +174,15 @@ class MemorySink:
         for stream in sorted(store.standings.keys() - set(granted)):
             async with store.writing[stream]:
                 standing = store.standings[stream]
-                is_held = standing.fingerprint and not stream.endswith(FRESH)
+                is_held = standing.fingerprint and not stream.endswith(STAGING)
                 if is_held and standing.edition <= edition:
                     store.forget(stream)
-                    store.forget(stream + FRESH)
+                    store.forget(stream + STAGING)
                     store.standings[stream] = AppliedView.nothing(edition)
                     gone.append(stream)
         return gone
 
-    def fresh(self) -> Fresh:
+    def staging(self) -> Staging:
         return MemoryFresh(MemoryOptions(store=self._store))
 
     async def to_restore(self) -> ToRestore:
@@ -222,7 +222,7 @@ class MemorySink:
         if gone.everything:
             store.forget(stream)
         if before is not None and before.fingerprint != view.fingerprint:
-            store.forget(stream + FRESH)
+            store.forget(stream + STAGING)
         store.tables[stream] = {
             key: row | dict.fromkeys(name for name in gone.columns if name in row)
             for key, row in store.tables.get(stream, {}).items()
@@ -282,7 +282,7 @@ class MemoryFresh(MemorySink):
         return Capabilities(accepts=EVERY, transactional=self, reshapes=self, suppresses=self)
 
     def _table_of(self, view: View) -> str:
-        return super()._table_of(view) + FRESH
+        return super()._table_of(view) + STAGING
 
     def _stand(self, view: View) -> None:
         store, key = self._store, self._table_of(view)
@@ -300,7 +300,7 @@ class MemoryFresh(MemorySink):
             store.since[key] = store.clock()
 
     @asynccontextmanager
-    async def hold(self) -> AsyncIterator[Held]:
+    async def lock(self) -> AsyncIterator[LockedTarget]:
         self._reach_store()
         if self._view is None:
             raise SinkUnavailable("the store is not open")
@@ -333,15 +333,15 @@ class MemoryFresh(MemorySink):
 
 
 class _HeldTable:
-    """A table that nobody writes, and how the fresh one takes its place."""
+    """A table that nobody writes, and how the staging table takes its place."""
 
     def __init__(self, store: MemoryStore, view: View) -> None:
         self._store = store
         self._view = view
         self.checkpoints = store.checkpoints_of(view.stream)
 
-    async def swap(self, settled: Collection[str], protected: Protected | None = None) -> Swapped:
-        store, stream, key = self._store, self._view.stream, self._view.stream + FRESH
+    async def merge(self, settled: Collection[str], protected: Protected | None = None) -> Merged:
+        store, stream, key = self._store, self._view.stream, self._view.stream + STAGING
         if protected is not None:
             _insist_on_coverage(store, protected.as_of, self._view)
         before, fresh = store.tables.get(stream, {}), dict(store.tables.get(key, {}))
@@ -365,7 +365,7 @@ class _HeldTable:
             store.taken |= _suppressed(store, store.tables, protected)
             store.fence |= protected.as_of
         both = before.keys() & fresh.keys()
-        return Swapped(
+        return Merged(
             changed=sum(before[each] != fresh[each] for each in both),
             added=len(fresh) - len(both),
             removed=len(before) - len(both),
@@ -394,7 +394,7 @@ def _insist_on_coverage(store: MemoryStore, known: Reached, view: View) -> None:
 
 
 def _insist(store: MemoryStore, view: View) -> None:
-    """The table in use must show what the fresh one is filled with."""
+    """The table in use must show what the staging table is filled with."""
     now = store.standings.get(view.stream)
     if now is None or now.fingerprint != view.fingerprint:
         raise ConfigurationError(

@@ -4,7 +4,7 @@ One table per stream. A view that keeps state has one row per subject, newest ve
 that keeps history has one row per event. Rows, position and receipt are written in one
 transaction: a crash leaves all or none. A position moves only from the value a delivery starts at,
 so a second owner of the lane, however it came about, is turned away and writes nothing. So is one
-that works under another view than the table stands under (:mod:`connectors.postgres.standing`).
+that works under another view than the table stands under (:mod:`connectors.postgres.applied_view`).
 
 All work of one sink happens in one thread of its own, one delivery after the other; a store that
 hangs holds up nobody else.
@@ -28,7 +28,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import BaseModel, ConfigDict, SecretStr
 
-from bus.connect import EVERY, Capabilities, Fresh
+from bus.connect import EVERY, Capabilities, Staging
 from bus.connect.libpq import insist_on_safety
 from bus.errors import (
     ConfigurationError,
@@ -51,10 +51,10 @@ from bus.model import (
     View,
 )
 from connectors.postgres import (
+    applied_view,
     believing,
     line,
     serverlog,
-    standing,
     statements,
     suppression,
     tables,
@@ -145,10 +145,10 @@ class PostgresSink:
     async def withdraw(self, granted: Collection[str], edition: int) -> Sequence[str]:
         return await asyncio.to_thread(self._withdraw, granted, edition)
 
-    def fresh(self) -> Fresh:
-        from connectors.postgres.fresh import FreshTable  # which is a sink itself
+    def staging(self) -> Staging:
+        from connectors.postgres.staging import StagingTable  # which is a sink itself
 
-        return FreshTable(self._options)
+        return StagingTable(self._options)
 
     async def to_restore(self) -> ToRestore:
         return await self._run(self._to_restore)
@@ -347,7 +347,7 @@ class PostgresSink:
     def _insist_on_view(self, view: View) -> None:
         """A delivery was turned away: somebody may have opened the table under another view."""
         opened = self._need_open()
-        now = standing.of(self._session().connection, opened.names)
+        now = applied_view.of(self._session().connection, opened.names)
         if now is not None and now.fingerprint == view.fingerprint:
             return
         where = {"system": view.system, "stream": view.stream, "edition": view.edition}
@@ -370,7 +370,7 @@ class PostgresSink:
         with translated():
             connection = connect(self._conninfo("withdraw", ""))
             try:
-                return standing.withdraw(
+                return applied_view.withdraw(
                     connection, options.schema_name, options.table_prefix, granted, edition
                 )
             finally:

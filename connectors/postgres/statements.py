@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
-from bus.connect import FRESH
+from bus.connect import STAGING
 from bus.errors import ConfigurationError
 from bus.model import Keeping, Mode, View, ViewColumn
 from connectors.postgres.believing import cut, question
@@ -117,13 +117,13 @@ class Names:
             withheld=named("renkei_withheld"),
             restore=named("renkei_restore"),
             stream=stream,
-            beside_table=named(stream.replace(".", "_") + FRESH),
+            beside_table=named(stream.replace(".", "_") + STAGING),
         )
 
     @property
     def beside(self) -> Names:
-        """The names of the fresh table that a rebuild fills."""
-        return replace(self, table=self.beside_table, stream=self.stream + FRESH)
+        """The names of the staging table that a rebuild fills."""
+        return replace(self, table=self.beside_table, stream=self.stream + STAGING)
 
 
 def identifier(name: str) -> str:

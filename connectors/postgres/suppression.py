@@ -50,7 +50,7 @@ from connectors.postgres.statements import (
 Connection = psycopg.Connection[Any]
 
 _OWN = "(held.relation = {0}::text OR held.relation = {1}::text AND to_regclass({1}::text) IS NULL)"
-"""What is written down of a table, and of a fresh one that has taken its place."""
+"""What is written down of a table, and of a staging table that has taken its place."""
 _COLUMNS = f"""\
 SELECT noted.relation, held.* FROM unnest($1::text[]) AS noted (relation)
 CROSS JOIN LATERAL ({TABLE_COLUMNS.replace("$1", "noted.relation")}) AS held"""
@@ -220,7 +220,7 @@ def done(connection: Connection, names: Names, keys: Iterable[str]) -> None:
 def to_restore(connection: Connection, names: Names) -> ToRestore:
     """How far the protection lanes are, and which rows may have their locations back by then.
 
-    What was written down of a fresh table that has taken this one's place is this one's.
+    What was written down of a staging table that has taken this one's place is this one's.
     """
     asked = question(["reached"], names.fence, "is_only")
     fence = believed(connection, asked, table=names.fence)
@@ -263,7 +263,7 @@ def _tables(connection: Connection, names: Names) -> dict[Table, str]:
             return {}
         try:
             with connection.transaction():
-                # a table in use before the fresh one that is about to take its place
+                # a table in use before the staging table that is about to take its place
                 connection.execute(f"LOCK TABLE {', '.join(sorted(shapes))} IN ROW EXCLUSIVE MODE")
         except psycopg.errors.UndefinedTable:
             continue

@@ -14,7 +14,7 @@ import psycopg
 from bus.connect import is_behind
 from bus.errors import ConfigurationError
 from bus.model import View
-from connectors.postgres import indexes, standing, statements, suppression
+from connectors.postgres import applied_view, indexes, statements, suppression
 from connectors.postgres.statements import Names, Statements, TableColumn, TableShape
 
 Connection = psycopg.Connection[Any]
@@ -31,11 +31,11 @@ def prepare(connection: Connection, names: Names, view: View) -> tuple[TableShap
     """
     with connection.transaction():
         if not _is_complete(connection, names, view) or is_behind(
-            standing.of(connection, names), view
+            applied_view.of(connection, names), view
         ):
             connection.execute(statements.LOCK_SCHEMA, (names.schema,))
             _make(connection, names, view)
-            standing.stand(connection, names, view, shape(connection, names))
+            applied_view.stand(connection, names, view, shape(connection, names))
             indexes.make(connection, names, view, shape(connection, names))
         suppression.note(connection, names, view)
     return fit(connection, names, view)

@@ -39,7 +39,7 @@ KILLED_AT = (
     "rebuild-filled",
     "sink-merged",
 )
-"""Before the fresh table is in place."""
+"""Before the staging table is in place."""
 
 
 @pytest.fixture(scope="module")

@@ -54,19 +54,19 @@ class StagesSuite:
         async with opened(rig.sink(), view) as sink:
             await sink.apply(batch_of(view, old, end=400))
             before = await rig.stored(view)
-            fresh = sink.fresh()
-            async with opened(fresh, view):
+            staging = sink.staging()
+            async with opened(staging, view):
                 batch = batch_of(view, new, end=400)
-                await fresh.apply(batch)
+                await staging.apply(batch)
                 assert await rig.stored(view) == before
-                async with fresh.hold() as held:
+                async with staging.lock() as held:
                     assert held.checkpoints[0].position.offset == 400
-                    swapped = await held.swap(())
+                    merged = await held.merge(())
             after = await rig.stored(view)
             checkpoint = await sink.checkpoint(0)
             await sink.apply(batch_of(view, [person("next")], start=400))
 
-        assert (swapped.changed, swapped.added, swapped.removed) == (rows, 1, 1)
+        assert (merged.changed, merged.added, merged.removed) == (rows, 1, 1)
         assert [(r["subject_id"], r["name"]) for r in after] == [
             *((f"{at:03d}", "new") for at in range(rows)), ("new", None),
         ]  # fmt: skip
@@ -79,27 +79,27 @@ class StagesSuite:
         view = view_of()
         async with opened(rig.sink(), view) as sink:
             await sink.apply(batch_of(view, [person("1")]))
-            async with opened(sink.fresh(), view) as fresh:
-                await fresh.apply(batch_of(view, [person("1")], end=7))
-                async with fresh.hold() as held:
-                    await held.swap(())
+            async with opened(sink.staging(), view) as staging:
+                await staging.apply(batch_of(view, [person("1")], end=7))
+                async with staging.lock() as held:
+                    await held.merge(())
             with pytest.raises(LaneLost):
                 await sink.apply(batch_of(view, [person("2")], start=1))
 
     async def test_nobody_writes_while_the_table_is_held(self, rig: StagingRig) -> None:
-        """Whoever comes waits, and is turned away if it was swapped meanwhile."""
+        """Whoever comes waits, and is turned away if it was merged meanwhile."""
         view = view_of()
         async with opened(rig.sink(), view) as sink, opened(rig.sink(), view) as other:
             await sink.apply(batch_of(view, [person("1")]))
-            async with opened(sink.fresh(), view) as fresh:
-                async with fresh.hold() as held:
+            async with opened(sink.staging(), view) as staging:
+                async with staging.lock() as held:
                     late = asyncio.ensure_future(
                         other.apply(batch_of(view, [person("late")], start=1))
                     )
                     await asyncio.sleep(0.2)
                     assert not late.done()
-                    await fresh.apply(batch_of(view, [person("1")], end=5))
-                    await held.swap(())
+                    await staging.apply(batch_of(view, [person("1")], end=5))
+                    await held.merge(())
             with pytest.raises(LaneLost):
                 await late
 
@@ -112,23 +112,23 @@ class StagesSuite:
         view = view_of()
         async with opened(rig.sink(), view) as sink:
             await sink.apply(batch_of(view, [person("1")]))
-            fresh = sink.fresh()
-            async with opened(fresh, view), fresh.hold() as held:
-                again = sink.fresh()
-                await fresh.close()
+            staging = sink.staging()
+            async with opened(staging, view), staging.lock() as held:
+                again = sink.staging()
+                await staging.close()
                 async with asyncio.timeout(5), opened(again, view):
                     await again.apply(batch_of(view, [person("1"), person("2")], end=1))
-                    await held.swap(())
+                    await held.merge(())
 
         assert [row["subject_id"] for row in await rig.stored(view)] == ["1", "2"]
 
     async def test_a_table_that_is_let_go_of_is_as_it_was(self, rig: StagingRig) -> None:
-        """Held and not swapped: the lanes go on."""
+        """Held and not merged: the lanes go on."""
         view = view_of()
         async with opened(rig.sink(), view) as sink:
             await sink.apply(batch_of(view, [person("1")]))
-            async with opened(sink.fresh(), view) as fresh:
-                async with fresh.hold():
+            async with opened(sink.staging(), view) as staging:
+                async with staging.lock():
                     pass
                 await sink.apply(batch_of(view, [person("2")], start=1))
 
@@ -139,12 +139,12 @@ class StagesSuite:
         view = view_of()
         async with opened(rig.sink(), view) as sink:
             await sink.apply(batch_of(view, [person("1")], end=9))
-            async with opened(sink.fresh(), view) as fresh:
-                await fresh.apply(batch_of(view, [person("1")], end=5))
-            async with opened(rig.sink().fresh(), view) as again:
+            async with opened(sink.staging(), view) as staging:
+                await staging.apply(batch_of(view, [person("1")], end=5))
+            async with opened(rig.sink().staging(), view) as again:
                 found = await again.checkpoint(0)
                 await again.drop()
-            async with opened(rig.sink().fresh(), view) as anew:
+            async with opened(rig.sink().staging(), view) as anew:
                 dropped = await anew.checkpoint(0)
 
         assert found is not None
@@ -155,18 +155,18 @@ class StagesSuite:
     async def test_what_is_half_full_can_be_taken_away(self, rig: StagingRig) -> None:
         """By whoever comes, unless it is being filled; the table in use is as it was."""
         view, other = view_of(), view_of(extra=[("former_name", pa.string())])
-        assert await rig.sink().fresh().left(view) is None
+        assert await rig.sink().staging().left(view) is None
         async with opened(rig.sink(), view) as sink:
             await sink.apply(batch_of(view, [person("1")], end=9))
-            assert await sink.fresh().discard(view) is None
-            async with opened(sink.fresh(), view) as fresh:
-                await fresh.apply(batch_of(view, [person("1"), person("2")], end=5))
+            assert await sink.staging().discard(view) is None
+            async with opened(sink.staging(), view) as staging:
+                await staging.apply(batch_of(view, [person("1"), person("2")], end=5))
                 with pytest.raises(RebuildBusy):
-                    await rig.sink().fresh().discard(view)
-            left = await rig.sink().fresh().left(view)
-            gone = await rig.sink().fresh().discard(other)
-            assert await rig.sink().fresh().left(view) is None
-            async with opened(rig.sink().fresh(), view) as anew:
+                    await rig.sink().staging().discard(view)
+            left = await rig.sink().staging().left(view)
+            gone = await rig.sink().staging().discard(other)
+            assert await rig.sink().staging().left(view) is None
+            async with opened(rig.sink().staging(), view) as anew:
                 assert await anew.checkpoint(0) is None
 
         assert left is not None
@@ -178,67 +178,67 @@ class StagesSuite:
         """The second is told so; another table is its own."""
         view, other = view_of(), view_of("household")
         async with opened(rig.sink(), view) as sink, opened(rig.sink(), other):
-            async with opened(sink.fresh(), view):
-                second = rig.sink().fresh()
+            async with opened(sink.staging(), view):
+                second = rig.sink().staging()
                 with pytest.raises(RebuildBusy):
                     await second.open(view)
                 await second.close()
-                async with opened(rig.sink().fresh(), other):
+                async with opened(rig.sink().staging(), other):
                     pass
-            async with opened(rig.sink().fresh(), view):
+            async with opened(rig.sink().staging(), view):
                 pass
 
     async def test_what_is_filled_goes_when_the_view_changes(self, rig: StagingRig) -> None:
-        """It may hold what the new view does not show; it can neither be filled on nor swapped."""
+        """It may hold what the new view does not show; it can neither be filled on nor merged."""
         view = view_of(extra=[("former_name", pa.string())])
         async with opened(rig.sink(), view) as sink:
             await sink.apply(batch_of(view, [person("1")]))
-            async with opened(sink.fresh(), view) as fresh:
-                await fresh.apply(batch_of(view, [person("1", former_name="a")]))
+            async with opened(sink.staging(), view) as staging:
+                await staging.apply(batch_of(view, [person("1", former_name="a")]))
                 async with opened(rig.sink(), view_of(edition=1)):
                     pass
                 with pytest.raises(BusError):
-                    await fresh.apply(batch_of(view, [person("2")], start=1))
+                    await staging.apply(batch_of(view, [person("2")], start=1))
                 with pytest.raises(ConfigurationError):
-                    async with fresh.hold():
+                    async with staging.lock():
                         pass
-            again = rig.sink().fresh()
+            again = rig.sink().staging()
             with pytest.raises(ConfigurationError):
                 await again.open(view)
             await again.close()
 
     async def test_no_row_goes_down(self, rig: StagingRig) -> None:
-        """An event that was set aside when the fresh table passed it, and applied before or since;
-        and whatever else is newer than what the log gave. It is told how many."""
+        """An event that was set aside when the staging table passed it, and applied before or
+        since; and whatever else is newer than what the log gave. It is told how many."""
         view = view_of()
         async with opened(rig.sink(), view) as sink:
             rows = [person("old", 5), person("1"), person("2"), person("3"), person("4", 9)]
             await sink.apply(batch_of(view, rows))
-            async with opened(sink.fresh(), view) as fresh:
-                await fresh.apply(batch_of(view, [person("1"), person("4", 8)], end=3))
+            async with opened(sink.staging(), view) as staging:
+                await staging.apply(batch_of(view, [person("1"), person("4", 8)], end=3))
                 settled = [person("1", 2, name="tried again"), person("2", 2)]
                 await sink.apply(batch_of(view, settled, start=5, end=5))
-                async with fresh.hold() as held:
-                    swapped = await held.swap([f"{CITY}/1", f"{CITY}/2", f"{CITY}/3"])
+                async with staging.lock() as held:
+                    merged = await held.merge([f"{CITY}/1", f"{CITY}/2", f"{CITY}/3"])
 
         assert [(r["subject_id"], r["version"], r["name"]) for r in await rig.stored(view)] == [
             ("1", 2, "tried again"), ("2", 2, None), ("3", 1, None), ("4", 9, None),
         ]  # fmt: skip
-        assert (swapped.changed, swapped.removed, swapped.kept) == (0, 1, 4)
+        assert (merged.changed, merged.removed, merged.kept) == (0, 1, 4)
 
     async def test_a_swap_that_is_cut_short_never_was(self, rig: StagingRig) -> None:
-        """Rows and positions in use are what they were, and the fresh table waits."""
+        """Rows and positions in use are what they were, and the staging table waits."""
         view = view_of()
         async with opened(rig.sink(), view) as sink:
             await sink.apply(batch_of(view, [person("1", name="old")]))
-            async with opened(sink.fresh(), view) as fresh:
-                await fresh.apply(batch_of(view, [person("1", name="new")]))
+            async with opened(sink.staging(), view) as staging:
+                await staging.apply(batch_of(view, [person("1", name="new")]))
                 with rig.killing(Point.SINK_MERGED), pytest.raises(Killed):
-                    async with fresh.hold() as held:
-                        await held.swap(())
+                    async with staging.lock() as held:
+                        await held.merge(())
                 assert [row["name"] for row in await rig.stored(view)] == ["old"]
-                async with fresh.hold() as held:
-                    await held.swap(())
+                async with staging.lock() as held:
+                    await held.merge(())
 
         assert [row["name"] for row in await rig.stored(view)] == ["new"]
 
@@ -246,10 +246,10 @@ class StagesSuite:
         """It is not the newest state of anything."""
         view = view_of(keeping=Keeping.HISTORY)
         async with opened(rig.sink(), view) as sink:
-            fresh = sink.fresh()
+            staging = sink.staging()
             with pytest.raises(ConfigurationError):
-                await fresh.open(view)
-            await fresh.close()
+                await staging.open(view)
+            await staging.close()
 
 
 class SuppressedStagesSuite:
@@ -263,15 +263,15 @@ class SuppressedStagesSuite:
         async with opened(sink, view), opened(protection, view_of("protection")):
             rows = [vehicle("1", owner_id="a"), vehicle("2", owner_id="b")]
             await sink.apply(batch_of(view, rows))
-            async with opened(sink.fresh(), view) as fresh:
-                await fresh.apply(batch_of(view, rows))
+            async with opened(sink.staging(), view) as staging:
+                await staging.apply(batch_of(view, rows))
                 await protection.apply(protection_of("a"))
                 late = batch_of(view, [vehicle("3", owner_id="a")], start=2)
                 with pytest.raises(FenceBehind):
-                    await fresh.apply(replace(late, masked_under={}))
+                    await staging.apply(replace(late, masked_under={}))
                 await protection.apply(protection_of(start=1))
-                async with fresh.hold() as held:
-                    await held.swap(())
+                async with staging.lock() as held:
+                    await held.merge(())
 
             found = [(r["protected"], r["kept_at_lot"]) for r in await rig.stored(view)]
             assert found == [(True, None), (False, "１番２号")]
@@ -288,14 +288,14 @@ class SuppressedStagesSuite:
             await sink.apply(batch_of(view, rows))
             await protection.apply(protection_of("a", start=0))
             await protection.apply(protection_of("a", start=1))
-            async with opened(protection.fresh(), protections) as fresh:
+            async with opened(protection.staging(), protections) as staging:
                 for start in range(3):
                     filled = protection_of("a", start=start).brought_by
-                    await fresh.apply(filled)
+                    await staging.apply(filled)
                 assert (await sink.to_restore()).reached == known_to(2)
-                async with fresh.hold() as held:
+                async with staging.lock() as held:
                     everybody = frozenset(f"{CITY}/{one}" for one in "ab")
-                    await held.swap((), Protected(everybody, as_of=known_to(3)))
+                    await held.merge((), Protected(everybody, as_of=known_to(3)))
 
             assert (await sink.to_restore()).reached == known_to(3)
             assert [row["kept_at_lot"] for row in await rig.stored(view)] == [None, None]
@@ -319,10 +319,10 @@ class SuppressedStagesSuite:
             assert held.position.offset == 1
             assert (await sink.to_restore()).rows == {}
 
-            async with opened(protection.fresh(), protections) as fresh:
-                await fresh.apply(protection_of("a").brought_by)
-                async with fresh.hold() as holding:
+            async with opened(protection.staging(), protections) as staging:
+                await staging.apply(protection_of("a").brought_by)
+                async with staging.lock() as holding:
                     with pytest.raises(FenceBehind):
-                        await holding.swap((), Protected(as_of=known_to(1)))
-                    await holding.swap((), Protected(as_of=enough))
+                        await holding.merge((), Protected(as_of=known_to(1)))
+                    await holding.merge((), Protected(as_of=enough))
             assert (await sink.to_restore()).rows == {f"{CITY}/1": 1}

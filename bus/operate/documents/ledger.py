@@ -111,14 +111,14 @@ def to_rebuild(value: ToRebuild) -> Document:
 @shaped(Done, "rebuilt")
 def rebuilt(value: Done) -> Document:
     """A table that was."""
-    swapped = value.rebuilt.swapped
+    merged = value.rebuilt.merged
     return {
         **_named(value.feed),
         "events": value.rebuilt.events,
-        "changed": None if swapped is None else swapped.changed,
-        "added": None if swapped is None else swapped.added,
-        "removed": None if swapped is None else swapped.removed,
-        "kept": None if swapped is None else swapped.kept,
+        "changed": None if merged is None else merged.changed,
+        "added": None if merged is None else merged.added,
+        "removed": None if merged is None else merged.removed,
+        "kept": None if merged is None else merged.kept,
     }
 
 

@@ -384,7 +384,7 @@ async def test_what_is_searched_has_an_index(database: str) -> None:
     assert indexes(database) == []
     async with opened(sink_at(database), view) as sink:
         assert indexes(database) == sorted(FOUND_BY)
-        async with opened(sink.fresh(), view):
+        async with opened(sink.staging(), view):
             assert indexes(database, r"\_\_fresh") == sorted(FOUND_BY)
 
 

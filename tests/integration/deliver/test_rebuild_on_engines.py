@@ -126,7 +126,7 @@ async def test_nobody_reads_what_is_half_full(town: Town, database: str) -> None
             await publish(town, said, range(20))
             for partition, end in said.offsets.items():
                 await bus.at(end, partition=partition, seconds=SOON)
-        fresh = sink(database).fresh()
+        fresh = sink(database).staging()
         await fresh.open(VIEW)
         try:
             allowed = execute(

@@ -20,7 +20,7 @@ from bus.errors import ConfigurationError, NotEntitled, SettingsRefused, SinkUna
 from bus.hosting.feeds import Feed
 from bus.model import MaskKey, MaskKind, ProtectionChange
 from bus.policy import Subscription, read_subscription
-from bus.rebuild.rebuild import staging
+from bus.rebuild.rebuild import stages_of
 from bus.settings import Settings, SystemConnection
 from connectors import SINKS
 from connectors.memory.sink import MemoryOptions, MemorySink
@@ -275,7 +275,7 @@ class TestAConnectorThatCannotTakeALocationBack:
         receiver = Hosted(connector="receiver", options={"port": 1}, kept_in=SecretStr("x"))
         made = store("child_allowance", receiver)()
         with pytest.raises(ConfigurationError, match="beside the one in use"):
-            staging(made)
+            stages_of(made)
 
     def test_the_check_of_the_files_says_so(self) -> None:
         """With the system, the stream and the connector; of the others nothing."""

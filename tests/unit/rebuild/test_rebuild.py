@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bus.connect import FRESH
+from bus.connect import STAGING
 from bus.deliver.state import LaneStatus
 from bus.errors import ConfigurationError, RebuildBusy, SinkUnavailable
 from bus.failpoints import Point
@@ -71,10 +71,10 @@ async def test_a_gained_column_is_filled(town: Town, sinks, store) -> None:
         await bus.until(lambda: store.versions() == {ONE: 2, TWO: 1})
 
     assert done.events == 2
-    assert done.swapped is not None
-    assert (done.swapped.changed, done.swapped.added, done.swapped.removed) == (2, 0, 0)
+    assert done.merged is not None
+    assert (done.merged.changed, done.merged.added, done.merged.removed) == (2, 0, 0)
     assert all(row["address_town"] for row in store.rows("resident"))
-    assert not [name for name in store.tables if name.endswith(FRESH)]
+    assert not [name for name in store.tables if name.endswith(STAGING)]
 
 
 async def test_a_rebuild_of_the_protections_says_nothing_older(
@@ -123,8 +123,8 @@ async def test_events_flow_meanwhile(sinks, store) -> None:
         await bus.until(lambda: len(store.rows("resident")) == 50)
         for _ in range(3):
             made = await rebuilt(town, store)
-            assert made.swapped is not None
-            assert (made.swapped.added, made.swapped.removed) == (0, 0)
+            assert made.merged is not None
+            assert (made.merged.added, made.merged.removed) == (0, 0)
         done.set()
         await publishing
         await bus.until(lambda: store.versions() == published)
@@ -178,7 +178,7 @@ async def test_what_was_filled_is_taken_up_again(town: Town, sinks, store) -> No
             await rebuild_of(town, bus, store, view).run()
     store.on_point = lambda _: None
     assert store.rows("resident") == before
-    assert len(store.tables["resident" + FRESH]) == 30
+    assert len(store.tables["resident" + STAGING]) == 30
 
     made = await rebuilt(town, store)
 
@@ -191,10 +191,10 @@ async def test_what_was_filled_from_another_log_is_dropped(town: Town, sinks, st
     await town.publish("resident", ONE, 1)
     async with hosted(town, sinks) as bus:
         await bus.at(1)
-    sink = MemorySink(MemoryOptions(store=store)).fresh()
+    sink = MemorySink(MemoryOptions(store=store)).staging()
     view = view_of(SYSTEM, "resident")
     await sink.open(view)
-    store.checkpoints["resident" + FRESH, 0] = store.checkpoints["resident", 0]
+    store.checkpoints["resident" + STAGING, 0] = store.checkpoints["resident", 0]
     await sink.close()
     town.moved.time += timedelta(days=365)
 
@@ -209,7 +209,7 @@ async def test_two_at_once_are_refused(town: Town, sinks, store) -> None:
     await town.publish("resident", ONE, 1)
     async with hosted(town, sinks) as bus:
         await bus.at(1)
-    fresh = MemorySink(MemoryOptions(store=store)).fresh()
+    fresh = MemorySink(MemoryOptions(store=store)).staging()
     await fresh.open(view_of(SYSTEM, "resident"))
     with pytest.raises(RebuildBusy):
         await rebuilt(town, store)
@@ -309,8 +309,8 @@ async def test_what_was_dismissed_stays_so(town: Town, sinks, store, is_foreign:
         await town.publish("resident", ONE, 3)
         await bus.until(lambda: store.versions() == {ONE: 3})
 
-    assert done.swapped is not None
-    assert (done.swapped.changed, done.swapped.kept) == (0, 0)
+    assert done.merged is not None
+    assert (done.merged.changed, done.merged.kept) == (0, 0)
 
 
 async def test_what_was_dismissed_stays_so_for_a_store_that_goes_back(
@@ -347,8 +347,8 @@ async def test_no_row_goes_down(town: Town, sinks, store) -> None:
     done = await rebuilt(town, store)
 
     assert store.versions() == {ONE: 7}
-    assert done.swapped is not None
-    assert done.swapped.kept == 1
+    assert done.merged is not None
+    assert done.merged.kept == 1
 
 
 async def test_a_try_whose_end_is_not_yet_written_down(town: Town, sinks, store) -> None:
@@ -384,8 +384,8 @@ def _unheard(record: Any) -> Any:
 async def test_what_is_tried_again_meanwhile_is_kept(
     town: Town, sinks, store, refused: int
 ) -> None:
-    """Set aside when the fresh table passed it, and applied before that took its place; also where
-    the fresh table has nothing of its subject."""
+    """Set aside when the staging table passed it, and applied before that took its place; also
+    where the staging table has nothing of its subject."""
     await town.publish("resident", TWO, 1)
     async with hosted(town, sinks) as bus:
         await bus.at(1)
@@ -448,7 +448,7 @@ async def test_the_policy_changes_meanwhile(town: Town, sinks, store) -> None:
             with pytest.raises(ConfigurationError):
                 await rebuild.run()
 
-    assert not [name for name in store.tables if name.endswith(FRESH)]
+    assert not [name for name in store.tables if name.endswith(STAGING)]
     assert len(store.rows("resident")) == 5
 
 
@@ -461,20 +461,20 @@ async def test_a_swap_whose_answer_is_lost(
         await bus.at(1)
         async with hosted(town, {}) as own:
             rebuild = rebuild_of(town, own, store, view_of(SYSTEM, "resident"))
-            swap = rebuild._swap
+            merge = rebuild._merge
             calls: list[int] = []
 
             async def unheard(held: Any) -> Any:
-                await swap(held)
+                await merge(held)
                 calls.append(1)
                 raise SinkUnavailable("the answer was lost")
 
-            rebuild._swap = unheard  # type: ignore[method-assign]
+            rebuild._merge = unheard  # type: ignore[method-assign]
             done = await rebuild.run()
 
     assert calls == [1]
-    assert done.swapped is None
-    assert not [name for name in store.tables if name.endswith(FRESH)]
+    assert done.merged is None
+    assert not [name for name in store.tables if name.endswith(STAGING)]
     assert store.versions() == {ONE: 1}
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from bus.connect import FRESH, AppliedView, Taken, is_behind, taken
+from bus.connect import STAGING, AppliedView, Taken, is_behind, taken
 from bus.errors import ConfigurationError
 from bus.model import View
 from connectors.postgres.believing import cut, question, rows
@@ -58,7 +58,7 @@ def stand(connection: Connection, names: Names, view: View, shape: TableShape) -
     emptied = shape.keys() if is_empty else gone.columns
     _retype(connection, names, view, emptied, shape)
     if before is not None and before.fingerprint != view.fingerprint:
-        forget_fresh(connection, names)
+        forget_staging(connection, names)
     note(connection, names, AppliedView.of(view))
 
 
@@ -93,7 +93,7 @@ def withdraw(
         [cut("stream")], f"{own.views} WHERE edition <= $1 AND fingerprint <> ''", "stream"
     )
     noted = rows(connection, asked, (edition,), table=own.views)
-    held = [stream for (stream,) in noted if not stream.endswith(FRESH)]
+    held = [stream for (stream,) in noted if not stream.endswith(STAGING)]
     return [
         stream
         for stream in held
@@ -102,7 +102,7 @@ def withdraw(
     ]
 
 
-def forget_fresh(connection: Connection, names: Names) -> None:
+def forget_staging(connection: Connection, names: Names) -> None:
     """Drop what a rebuild has filled so far beside the table."""
     beside = names.beside
     connection.execute(f"DROP TABLE IF EXISTS {beside.table}")
@@ -117,7 +117,7 @@ def _withdrawn(connection: Connection, names: Names, edition: int) -> bool:
         before = of(connection, names)
         if before is None or before.edition > edition:
             return False
-        forget_fresh(connection, names)
+        forget_staging(connection, names)
         if _is_there(connection, names.table):
             connection.execute(f"DELETE FROM {names.table}")
         connection.execute(f"DELETE FROM {names.position} WHERE stream = $1", (names.stream,))

@@ -1,6 +1,6 @@
-"""A fresh table beside the one in use, and how it takes its place (``renkei rebuild``).
+"""A staging table beside the one in use, and how it takes its place (``renkei rebuild``).
 
-The fresh table is filled as any other, by the same statements, with positions of its own in
+The staging table is filled as any other, by the same statements, with positions of its own in
 ``renkei_position``. It is made like the table in use, constraints and indexes included, so that a
 row which that would refuse is found while it is filled; and every right on it that somebody else
 would have (by default privileges) is revoked before anybody could see it.
@@ -21,11 +21,11 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from bus.connect import EVERY, AppliedView, Capabilities, Held, Left, Swapped
+from bus.connect import EVERY, AppliedView, Capabilities, Left, LockedTarget, Merged
 from bus.errors import ConfigurationError, EventRefused, RebuildBusy, SinkUnavailable
 from bus.failpoints import Point, passed
 from bus.model import Checkpoint, Keeping, Protected, View
-from connectors.postgres import believing, standing, suppression, tables
+from connectors.postgres import applied_view, believing, suppression, tables
 from connectors.postgres.faults import translated
 from connectors.postgres.sink import PostgresSink, checkpoints_of
 from connectors.postgres.statements import (
@@ -49,7 +49,7 @@ WHERE c.oid = to_regclass($1) AND a.grantee <> c.relowner"""
 """Who else has any right on a table."""
 
 
-class FreshTable(PostgresSink):
+class StagingTable(PostgresSink):
     """A sink whose table nobody reads yet."""
 
     @property
@@ -72,9 +72,9 @@ class FreshTable(PostgresSink):
         with connection.transaction():
             connection.execute(LOCK_SCHEMA, (live.schema,))
             _insist(connection, live, view)
-            before = standing.of(connection, names)
+            before = applied_view.of(connection, names)
             if before is None or before.fingerprint != view.fingerprint:
-                standing.forget_fresh(connection, live)
+                applied_view.forget_staging(connection, live)
                 _make(connection, live, view)
             suppression.note(connection, names, view)
         return tables.fit(connection, names, view)
@@ -82,11 +82,11 @@ class FreshTable(PostgresSink):
     def _session(self) -> SmallWriter:
         """A session of its own has the lock: with another one, it must be had anew."""
         if self._small is None or self._small.connection.closed:
-            raise SinkUnavailable("the fresh table is to be opened anew")
+            raise SinkUnavailable("the staging table is to be opened anew")
         return super()._session()
 
     @asynccontextmanager
-    async def hold(self) -> AsyncIterator[Held]:
+    async def lock(self) -> AsyncIterator[LockedTarget]:
         opened = self._need_open()
         held = await asyncio.to_thread(
             _HeldTable.of, self._conninfo_of(opened), super()._names(opened.view), opened.view
@@ -104,7 +104,7 @@ class FreshTable(PostgresSink):
         with translated(**_where(opened.view)):
             connection = self._session().connection
             with connection.transaction():
-                standing.forget_fresh(connection, super()._names(opened.view))
+                applied_view.forget_staging(connection, super()._names(opened.view))
 
     async def left(self, view: View) -> Left | None:
         return await asyncio.to_thread(self._look, view, is_to_go=False)
@@ -123,7 +123,7 @@ class FreshTable(PostgresSink):
                 if is_to_go and found is not None:
                     with connection.transaction():
                         connection.execute(LOCK_SCHEMA, (live.schema,))
-                        standing.forget_fresh(connection, live)
+                        applied_view.forget_staging(connection, live)
             finally:
                 connection.close()
         return found
@@ -155,22 +155,22 @@ class _HeldTable:
             connection = connect(conninfo)
             try:
                 connection.execute("BEGIN")
-                standing.lock(connection, live)
+                applied_view.lock(connection, live)
                 _insist(connection, live, view)
                 return cls(connection, live, view)
             except BaseException:
                 connection.close()
                 raise
 
-    async def swap(self, settled: Collection[str], protected: Protected | None = None) -> Swapped:
+    async def merge(self, settled: Collection[str], protected: Protected | None = None) -> Merged:
         try:
-            return await asyncio.to_thread(self._swap, settled, protected)
+            return await asyncio.to_thread(self._merge, settled, protected)
         except EventRefused as error:
             raise ConfigurationError(
                 "the table refuses what was filled for it; nothing has changed", **error.where
             ) from None
 
-    def _swap(self, settled: Collection[str], protected: Protected | None) -> Swapped:
+    def _merge(self, settled: Collection[str], protected: Protected | None) -> Merged:
         connection, live = self._connection, self._live
         with translated(**_where(self._view)):
             with connection.transaction():  # undone alone, if the store knows of newer coverage
@@ -183,7 +183,7 @@ class _HeldTable:
             connection.execute("COMMIT")
         return swapped
 
-    def _merged(self, settled: Collection[str]) -> Swapped:
+    def _merged(self, settled: Collection[str]) -> Merged:
         """Put rows and positions in the place of those in use."""
         connection, live = self._connection, self._live
         merge = _Merge(live, self._view, tables.shape(connection, live))
@@ -195,8 +195,8 @@ class _HeldTable:
         added = connection.execute(merge.add).rowcount
         for statement in merge.positions:
             connection.execute(statement, (live.stream, live.beside.stream))
-        standing.forget_fresh(connection, live)
-        return Swapped(changed=changed, added=added, removed=removed, kept=kept)
+        applied_view.forget_staging(connection, live)
+        return Merged(changed=changed, added=added, removed=removed, kept=kept)
 
     def let_go(self) -> None:
         """End the session; what was not committed is undone."""
@@ -204,7 +204,7 @@ class _HeldTable:
 
 
 class _Merge:
-    """The statements that put the fresh table in the place of the table in use."""
+    """The statements that put the staging table in the place of the table in use."""
 
     def __init__(self, live: Names, view: View, shape: TableShape) -> None:
         table, fresh = live.table, live.beside.table
@@ -249,12 +249,12 @@ DELETE FROM {table} l WHERE {lacked} AND NOT EXISTS (
 
 
 def _make(connection: tables.Connection, live: Names, view: View) -> None:
-    """Make the fresh table, for the bus's eyes alone."""
+    """Make the staging table, for the bus's eyes alone."""
     beside = live.beside
     connection.execute(f"CREATE TABLE {beside.table} (LIKE {live.table} INCLUDING ALL)")
     for (stranger,) in connection.execute(STRANGERS, (beside.table,)).fetchall():
         connection.execute(f"REVOKE ALL ON {beside.table} FROM {stranger}")
-    standing.note(connection, beside, AppliedView.of(view))
+    applied_view.note(connection, beside, AppliedView.of(view))
 
 
 def _be_alone(connection: tables.Connection, live: Names, view: View) -> None:
@@ -265,7 +265,7 @@ def _be_alone(connection: tables.Connection, live: Names, view: View) -> None:
 
 
 def _left(connection: tables.Connection, live: Names) -> Left | None:
-    """What is there of a fresh table, half filled or not."""
+    """What is there of a staging table, half filled or not."""
     beside = live.beside
     is_noted, has_table = connection.execute(
         "SELECT to_regclass($1) IS NOT NULL AND to_regclass($2) IS NOT NULL,"
@@ -285,8 +285,8 @@ def _left(connection: tables.Connection, live: Names) -> Left | None:
 
 
 def _insist(connection: tables.Connection, live: Names, view: View) -> None:
-    """The table in use must show what the fresh one is filled with."""
-    now = standing.of(connection, live)
+    """The table in use must show what the staging table is filled with."""
+    now = applied_view.of(connection, live)
     if now is None or now.fingerprint != view.fingerprint:
         raise ConfigurationError(
             "the system's table does not stand under the view that is in force;"
