@@ -2,9 +2,10 @@
 
 A store that takes no locations out of what it holds is given the newest event of each covered
 subject once more, masked: rows of the version that it has. So is whoever is covered no longer, as
-the log has it. Which rows are masked, and as of what, the bus keeps for each lane. The lane reads
-its whole partition for it, up to where it stands, whenever who is covered has changed; it delivers
-nothing else meanwhile, so that no row which was seen before can come after.
+the log has it. Which rows are masked, and as of what, the bus keeps for each lane. When somebody is
+newly covered, the lane reads its whole partition, up to where it stands; where coverage has only
+ended, it looks at what it masked alone, and reads nothing where that is nothing. It delivers nothing
+else meanwhile, so that no row which was seen before can come after.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
+from bus.connect import Kept
 from bus.deliver.mending import Mending
 from bus.deliver.rewriting import rewrite
 from bus.deliver.rows import Rows
@@ -43,13 +45,14 @@ class Masking(Mending):
         kit = self._kit
         kept = await self._retrier.persist(lambda: kit.sink.kept(kit.place[1]))
         if self._applier.position.offset and not knows(kept.reached, change):
-            await self._mask(kept.masked)
+            await self._mask(kept)
         return True
 
-    async def _mask(self, masked: frozenset[str]) -> None:
-        """Have the store's rows be as coverage is by now, where *masked* are those that are."""
+    async def _mask(self, kept: Kept) -> None:
+        """Have the store's rows be as coverage is by now; as *kept* says, they are as it was."""
         protected = await self._applier.protected()  # before the log is read: rows know more
-        rows = await self._retrier.persist(lambda: self._rows(masked))
+        only = None if protected.newly(kept.reached) else kept.masked
+        rows = await self._retrier.persist(lambda: self._rows(kept.masked, only))
         keys = [subject_of(key) for key in rows.keys]
         for error in (await rewrite(self._applier, rows, keys)).values():
             raise LaneError(
@@ -59,9 +62,14 @@ class Masking(Mending):
         await self._applier.settle()
         self._kit.log.info("coverage-applied", rows=len(rows))
 
-    async def _rows(self, masked: frozenset[str]) -> Rows:
-        """The newest events of those whose rows are not as they have to be, seen as of now."""
-        newest = await self._newest(masked)
+    async def _rows(self, masked: frozenset[str], only: frozenset[str] | None) -> Rows:
+        """The newest events of those whose rows are not as they have to be, seen as of now.
+
+        Args:
+            masked: Whose rows say that somebody is under protection.
+            only: Whose may not be as they have to be; None: anybody's.
+        """
+        newest = await self._newest(masked, only)
         rows = (await self._projector.see(newest, refuse=(SchemaMismatch,))).rows
         flags = self._flags(rows)
         return rows.without(
@@ -71,15 +79,20 @@ class Masking(Mending):
             ]
         )
 
-    async def _newest(self, masked: frozenset[str]) -> Run:
+    async def _newest(self, masked: frozenset[str], only: frozenset[str] | None) -> Run:
         """Of everybody who is covered, or is in *masked*, the event that the store has."""
         kit, end = self._kit, self._applier.position.offset
         found: Found = {}
+        if only is not None and not only:
+            return Run([], [], [])
         async with opened(kit.shared.broker, "renkei-masking") as log:
             begin, _ = await log.bounds(kit.place)
             async for run in log.runs(kit.place, begin, end):
                 unread = kit.set_aside.within(run.offsets[0], run.end)
                 kept = run.picked([n for n, at in enumerate(run.offsets) if at not in unread])
+                if only is not None:
+                    about = [n for n, key in enumerate(kept.keys) if subject_of(key) in only]
+                    kept = kept.picked(about)
                 for is_erasure, part in split_erasures(kept) if len(kept) else ():
                     if is_erasure:
                         _forget(part, found)

@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 
 from bus.connect import BusKept
+from bus.deliver import masking
+from bus.deliver.masking import Masking
 from bus.failpoints import Point
+from bus.log.run import Run, subject_of
 from bus.model import LaneName, View
 from tests.conformance.plain_rigs import FolderRig, ReceiverRig
 from tests.support.lanes import Hosted, Town, hosted, view_of
@@ -182,6 +185,47 @@ async def test_a_protection_that_comes_later_is_a_masked_rewrite(
         }  # fmt: skip
     anew = [row["subject_id"] for m in receiver.taken if m["is_anew"] for row in m["rows"]]
     assert THREE not in anew
+
+
+async def test_what_ends_is_looked_for_among_what_is_masked(
+    town: Town, receiver: ReceiverRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is new may be anywhere in the log; whoever was covered is known, and read alone. Of
+    somebody whom the store never had nothing is read then."""
+    keeper, opened, looked = MemoryKeeper(), list[str](), list[str]()
+    look, open_ = Masking._look, masking.opened
+
+    async def looking(self: Masking, run: Run, *rest: Any) -> None:
+        looked.extend(subject_of(key).rpartition("/")[2] for key in run.keys)
+        await look(self, run, *rest)
+
+    def opening(*arguments: Any) -> Any:
+        opened.append("log")
+        return open_(*arguments)
+
+    monkeypatch.setattr(Masking, "_look", looking)
+    monkeypatch.setattr(masking, "opened", opening)
+    async with hosted(town, into(receiver, keeper), streams=BOTH) as bus:
+        for subject in (ONE, TWO):
+            await town.publish("resident", subject, 1)
+        await bus.at(2)
+        for subject in (ONE, THREE):
+            await town.publish("protection", subject, 1)
+            await told(bus, keeper)
+        assert set(looked) == {ONE, TWO}
+        looked.clear()
+        opened.clear()
+
+        await town.publish("protection", ONE, 2, status="ENDED")
+        await told(bus, keeper)
+        assert set(looked) == {ONE}
+        looked.clear()
+        opened.clear()
+        await town.publish("protection", THREE, 2, status="ENDED")
+        await told(bus, keeper)
+        assert (looked, opened) == ([], [])
+
+    assert await shown(receiver) == {ONE: (1, False, True), TWO: (1, False, True)}
 
 
 async def test_a_protection_during_an_absence_is_caught_up_with(
