@@ -4,8 +4,8 @@ A store that takes no locations out of what it holds is given the newest event o
 subject once more, masked: rows of the version that it has. So is whoever is covered no longer, as
 the log has it. Which rows are masked, and as of what, the bus keeps for each lane. When somebody is
 newly covered, the lane reads its whole partition, up to where it stands; where coverage has only
-ended, it looks at what it masked alone, and reads nothing where that is nothing. It delivers nothing
-else meanwhile, so that no row which was seen before can come after.
+ended, it looks at what it masked alone, and reads nothing where that is nothing. Nothing else is
+delivered meanwhile, so that no row which was seen before can come after.
 """
 
 from __future__ import annotations
