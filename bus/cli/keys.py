@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,39 +14,14 @@ from bus.cli import names
 from bus.cli.asking import ask
 from bus.cli.output import DryRun, Json, out, show_json
 from bus.cli.times import shown
-from bus.errors import ConfigurationError, SealBroken
-from bus.operate import documents, sealing
-from bus.sealing import Keys
-from bus.sealing import file as key_file
-from bus.sealing.ring import new_key
-from bus.settings import Settings
+from bus.errors import SealBroken
+from bus.operate import documents, keyrings, sealing
+from bus.operate.keyrings import Kind
 
 File = Annotated[
     Path | None,
     typer.Option("--file", help="The file of keys; by default the one that the settings name."),
 ]
-
-
-class Kind(StrEnum):
-    """What keys are for."""
-
-    NUMBERS = "numbers"  # to seal 個人番号
-    RECEIPTS = "receipts"  # to prove receipts
-
-    @property
-    def does(self) -> str:
-        """What the newest key is used for."""
-        return "what is sealed with" if self is Kind.NUMBERS else "what receipts are proved with"
-
-    def file(self, settings: Settings) -> Path | None:
-        """The file that *settings* name."""
-        is_numbers = self is Kind.NUMBERS
-        return settings.seal_keys_file if is_numbers else settings.receipt_keys_file
-
-    def keys(self, settings: Settings) -> Keys:
-        """The keys that *settings* name."""
-        is_numbers = self is Kind.NUMBERS
-        return composition.seals(settings) if is_numbers else composition.proofs(settings)
 
 
 Of = Annotated[
@@ -89,16 +62,8 @@ def new(
     Processes notice by themselves. Where they have files of their own, give the new file to those
     that deliver first, and to those that publish last.
     """
-    settings = composition.settings()
-    path = file or kind.file(settings)
-    if path is None:
-        setting = kind.keys(settings).settings[0]
-        raise ConfigurationError(f"say where: --file, or RENKEI_{setting.upper()}")
-    key = new_key(key_id, datetime.now(UTC).replace(microsecond=0))
-    if dry_run:
-        key_file.check(path, key)
-    else:
-        key_file.add(path, key)
+    made = keyrings.made(composition.settings(), kind, file, key_id, is_dry=dry_run)
+    key, path = made.key, made.file
     if as_json:
         show_json(documents.key_made(key, path, is_dry=dry_run))
     else:
@@ -108,8 +73,7 @@ def new(
 
 def list_all(kind: Of = Kind.NUMBERS, as_json: Json = False) -> None:
     """List the keys by id, never themselves; the last one is the one that is used."""
-    settings = composition.settings()
-    ring = asyncio.run(kind.keys(settings).ring())
+    ring = asyncio.run(kind.keys(composition.settings()).ring())
     keys = ring.keys.values()
     if as_json:
         show_json(documents.keys(ring))

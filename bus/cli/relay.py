@@ -10,17 +10,16 @@ import typer
 from rich.table import Table
 
 from bus import app as composition
-from bus.app import outboxes, sources
 from bus.cli import names
 from bus.cli.asking import ask
-from bus.cli.options import By, WhyDone, order_of
+from bus.cli.options import By, WhyAsked, WhyDone, order_of
 from bus.cli.output import DryRun, Json, err, out, show_json
 from bus.cli.times import TO_THE_SECOND, shown
-from bus.connect.source import SourceStatus
-from bus.errors import BusError, ConfigurationError
+from bus.errors import ConfigurationError
 from bus.observe import logs
 from bus.operate import deeds, documents
-from bus.operate.refused import DropRefused, RetryRefused
+from bus.operate.outboxes import COUNT_MOST, OWNER, Installation, SourceStatus, waiting
+from bus.operate.refused import DropRefused, RetryRefused, refused
 from bus.operate.session import Session
 
 System = Annotated[
@@ -102,7 +101,7 @@ def install(
             metavar="ROLE",
             help="Role that is to own it: may not log in; made if it is not there.",
         ),
-    ] = outboxes.OWNER,
+    ] = OWNER,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
@@ -110,19 +109,12 @@ def install(
 
     What is there is looked at first; anything but an outbox of this program is refused.
     """
-    if (system is None) == (uri is None):
-        raise ConfigurationError("name a system of the settings, or a database with --uri")
-    settings, name = composition.settings(), system or "outbox"
-    target = uri or outboxes.outboxes(settings, [name])[name]
-    plan = outboxes.Plan(
-        owner=owner,
-        core=tuple(map(outboxes.Speaker.parse, core or ())),
-        relay=tuple(relay or ()),
-        change_bytes=settings.change_bytes,
+    made = Installation.of(
+        composition.settings(), system, uri, core=core or (), relay=relay or (), owner=owner
     )
-    text = outboxes.script(plan)
+    name, text = made.name, made.script
     if not dry_run:
-        asyncio.run(outboxes.install(name, target, plan))
+        asyncio.run(made.install())
     if as_json:
         show_json(documents.outbox_installed(name, text, is_installed=not dry_run))
     elif dry_run:
@@ -133,28 +125,14 @@ def install(
 
 def status(system: Systems = None, as_json: Json = False) -> None:
     """Show what waits in each outbox, for how long, and which relay sends it."""
-    settings = composition.settings()
-    found: list[SourceStatus] = []
-    failures: list[BusError] = []
-    unseen: list[str] = []
-    for name in sources.connections(settings, system or []):
-        try:
-            status = asyncio.run(sources.status(settings, name))
-        except BusError as error:
-            failures.append(error)
-            continue
-        if status is None:
-            unseen.append(name)
-        else:
-            found.append(status)
-    keep = settings.refused_keep
+    seen = ask(lambda session: waiting(session, system or []))
     if as_json:
-        show_json(documents.outboxes(found, keep))
-    elif found:
-        out().print(_table(found))
-        for status in found:
-            left = status.backlog.refused_go_in(keep)
-            if left is not None and left < outboxes.WARN_BEFORE:
+        show_json(documents.outboxes(seen.found, seen.keep))
+    elif seen.found:
+        out().print(_table(seen.found))
+        for status in seen.found:
+            left = seen.soon_gone(status)
+            if left is not None:
                 when = f"in {left.days} days" if left.days > 0 else "within a day"
                 err().print(
                     f"warning: refused changes of {status.system} go {when}:"
@@ -162,17 +140,23 @@ def status(system: Systems = None, as_json: Json = False) -> None:
                     style="bold yellow",
                     markup=False,
                 )
-    for name in unseen:
+    for name in seen.unseen:
         err().print(f"what waits in the source of {name} cannot be seen from outside", markup=False)
-    if failures:
-        for failure in failures[:-1]:
+    if seen.failures:
+        for failure in seen.failures[:-1]:
             err().print(f"error: {failure}", style="bold red", markup=False)
-        raise failures[-1]
+        raise seen.failures[-1]
 
 
-def list_refused(system: System, as_json: Json = False) -> None:
-    """List what was set aside in SYSTEM's outbox, with reasons; contents stay in its database."""
-    changes = asyncio.run(outboxes.refused(composition.settings(), system))
+def list_refused(
+    system: System, reason: WhyAsked = None, by: By = None, as_json: Json = False
+) -> None:
+    """List what was set aside in SYSTEM's outbox, with reasons; contents stay in its database.
+
+    It names subjects: who looks is recorded.
+    """
+    order = order_of(by, reason)
+    changes = ask(lambda session: refused(session, system, order))
     if as_json:
         show_json(documents.refused_changes(changes))
         return
@@ -186,8 +170,8 @@ def list_refused(system: System, as_json: Json = False) -> None:
             f"{change.seq}  {', '.join(change.subjects)}{behind}  {at}",
             markup=False,
         )
-        for reason in change.reasons[:MOST_REASONS_SHOWN]:
-            out().print(f"    {_reason(reason)}", markup=False)
+        for why in change.reasons[:MOST_REASONS_SHOWN]:
+            out().print(f"    {_reason(why)}", markup=False)
         if len(change.reasons) > MOST_REASONS_SHOWN:
             out().print(f"    and {len(change.reasons) - MOST_REASONS_SHOWN} more: --json")
 
@@ -249,7 +233,7 @@ def _table(found: Sequence[SourceStatus]) -> Table:
     table.add_column("Relay")
     for status in found:
         waiting = status.backlog
-        more = "+" if waiting.pending >= outboxes.COUNT_MOST else ""
+        more = "+" if waiting.pending >= COUNT_MOST else ""
         table.add_row(
             status.system,
             f"{waiting.pending}{more}",

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import typer
 from rich.table import Table
 
 from bus import app as compose
 from bus.cli.output import Json, out, show_json
-from bus.settings import Settings
-
-STARS = "**********"
-URLS = ("registry", "maven")  # plain text, but some have a login in them
+from bus.operate.settings_shown import shown
 
 
 def register(app: typer.Typer) -> None:
@@ -40,22 +35,3 @@ def show(as_json: Json = False) -> None:
     for name, value in values.items():
         table.add_row(name, "-" if value is None else str(value), origins[name])
     out().print(table)
-
-
-def shown(settings: Settings) -> dict[str, Any]:
-    """The tree as plain values. A connector's options may hold anything, so none is shown."""
-    values = settings.model_dump(mode="json")
-    for name in URLS:
-        values[name] = without_login(values[name])
-    for system in values["systems"].values():
-        system["options"] = dict.fromkeys(system["options"], STARS)
-    return values
-
-
-def without_login(url: str | None) -> str | None:
-    """*url* with stars for whoever logs in there."""
-    if url is None or "@" not in url:
-        return url
-    scheme, _, rest = url.rpartition("//")
-    login, _, place = rest.rpartition("@")
-    return f"{scheme}//{STARS}@{place}" if login else url

@@ -30,6 +30,7 @@ class Act(StrEnum):
     ANCHOR = "anchor"
     OWED_SETTLE = "owed-settle"  # said that something was taken out of a store by hand
     PARKED_LIST = "parked-list"  # from here on: looked persons up
+    REFUSED_LIST = "refused-list"
     PROTECTIONS_LIST = "protections-list"
     PROTECTION_OF = "protection-of"
     PROVISIONS_OF = "provisions-of"
@@ -40,6 +41,7 @@ class Act(StrEnum):
 LOOK_UPS = frozenset(
     {
         Act.PARKED_LIST,
+        Act.REFUSED_LIST,
         Act.PROTECTIONS_LIST,
         Act.PROTECTION_OF,
         Act.PROVISIONS_OF,

@@ -6,9 +6,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bus.app import outboxes
+from bus.app.outboxes import RefusedChange
 from bus.model.deed import Act
-from bus.operate.deeds import Order, Planned
+from bus.operate.deeds import Order, Planned, record
 from bus.operate.session import Session
+
+
+async def refused(session: Session, system: str, order: Order) -> Sequence[RefusedChange]:
+    """The refused changes of one outbox, first come first; they name subjects, and so who looks is
+    recorded before they are told.
+
+    Raises:
+        ConfigurationError: The journal's topic does not exist.
+        Unavailable: The outbox's database, broker or registry does not answer.
+    """
+    found = await outboxes.refused(session.settings, system)
+    looked_up = Planned(act=Act.REFUSED_LIST, count=len(found), system=system)
+    await record(session, looked_up, order)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

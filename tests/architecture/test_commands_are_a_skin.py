@@ -27,11 +27,9 @@ AND = {
     "bench": {"bus.bench", "bus.local"},
     "deliver": {"bus.deliver"},  # the line of progress while it runs
     "demo": {"bus.demo"},
-    "keys": {"bus.sealing"},
     "local": {"bus.local"},
     "policydiff": {"bus.policy"},
     "reach": {"bus.policy"},
-    "relay": {"bus.connect"},
 }
 """And what some may beside it: what they show is there. The list grows shorter, not longer."""
 

@@ -16,12 +16,15 @@ from typer.testing import CliRunner, Result
 
 from bus.cli import relay
 from bus.errors import BusError, ConfigurationError, SourceUnavailable
+from bus.model.deed import Act, Deed
 from tests.support.operating import at_a_desk
 from tests.support.outbox import SYSTEM, Outbox, change, until
 
 pytestmark = pytest.mark.service
 
 Command = Callable[..., Result]
+RECORDED: list[list[Deed]] = []
+"""What the command of the test that runs recorded."""
 
 
 @pytest.fixture
@@ -29,7 +32,7 @@ def command(database: str, monkeypatch: pytest.MonkeyPatch, tmp_path: object) ->
     """Runs ``renkei relay …`` with this test's database as the register's outbox."""
     monkeypatch.setenv("RENKEI_OUTBOXES", json.dumps({SYSTEM: database}))
     monkeypatch.setenv("RENKEI_HOME", str(tmp_path))
-    at_a_desk(monkeypatch, None)
+    RECORDED[:] = [at_a_desk(monkeypatch, None)]
     app = typer.Typer()
     relay.register(app)
 
@@ -120,6 +123,8 @@ def settle(command: Command, outbox: Outbox) -> None:
     """List, retry and drop two refusals, the second behind the first."""
     first, second = json.loads(command("refused", "list", SYSTEM, "--json").stdout)
     assert second["behind"] == first["seq"]
+    (looked,) = RECORDED[0]  # they name subjects
+    assert (looked.act, looked.system, looked.count) == (Act.REFUSED_LIST, SYSTEM, 2)
     shown = command("refused", "list", SYSTEM).stdout
     assert f"behind {first['seq']}" in shown
     assert "record 0: version-gap: expected the next version" in shown
