@@ -7,17 +7,22 @@ core system's tables, the log, the sixteen stores and the ledger, from the first
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from random import Random
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 from psycopg import sql
 
 from bus.failpoints import Point
+from bus.local.postgres import programs
 from bus.sample.municipality import events
 from tests.acceptance import checker, evidence
 from tests.acceptance.installation import (
@@ -27,6 +32,7 @@ from tests.acceptance.installation import (
     kill_quietly,
     wait_until,
 )
+from tests.acceptance.walking import Walker, commands
 from tests.support import engines as test_engines
 
 pytestmark = [
@@ -203,6 +209,62 @@ def test_a_killed_deliver_is_soon_replaced(town: Installation) -> None:
         town.quiet(SOON_S)
 
 
+def test_kafka_registry_and_ledger_are_restored(town: Installation, tmp_path: Path) -> None:
+    """As the page says: saved, thrown away, put back; then everything is right, and goes on. The
+    ledger's backup is older than the log's, and catches up."""
+    town.ensure(RELAY, DELIVER)
+    town.quiet()
+    data = town.stack.folder.data / "kafka"
+    ledger, registry = urlsplit(town.town.ledger).path[1:], "registry"
+    words = {
+        "/var/lib/kafka": str(data),
+        "$LEDGER": test_engines.named(town.engines.database, ledger),
+        "$REGISTRY": test_engines.named(town.engines.database, registry),
+    }
+    walker = Walker(tmp_path, dict(town.environment), [Path(sys.executable).parent, programs()])
+    left = commands("run-in-production.md", "## 7.")
+
+    def do(*beginnings: str) -> None:
+        for beginning in beginnings:
+            (command,) = [each for each in left if each.startswith(beginning)]
+            left.remove(command)
+            for word, here in words.items():
+                command = command.replace(word, here)
+            walker.run(command)
+
+    do("pg_dump --format=custom --file=ledger", "pg_dump --format=custom --file=registry")
+    town.enter()
+    town.quiet()
+    town.stop(DELIVER, RELAY)  # as systemctl does
+    town.stack.down()
+    do("tar --create")
+    shutil.rmtree(data)
+    data.mkdir()
+    do("tar --extract")
+    town.stack.up()
+    for gone in (ledger, registry):
+        throw_away(town.engines.database, gone)
+    do('pg_restore --dbname="$LEDGER"', 'pg_restore --dbname="$REGISTRY"')
+    town.ensure(RELAY, DELIVER)
+    town.enter()
+
+    town.quiet()
+    do("renkei ledger verify")
+    assert town.findings() == []
+    assert left == ["systemctl stop renkei.target", "systemctl start renkei.target"]
+
+
+def throw_away(superuser: str, database: str) -> None:
+    """An empty database of the same owner in the place of one."""
+    whose = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s"
+    name = sql.Identifier(database)
+    with psycopg.connect(superuser, autocommit=True) as server:
+        (owner,) = server.execute(whose, [database]).fetchone() or ("",)
+        server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+        make = sql.SQL("CREATE DATABASE {} OWNER {}")
+        server.execute(make.format(name, sql.Identifier(owner)))
+
+
 PLANTED = {  # system -> what is done to its store behind the bus's back, and its undoing
     "long_term_care_insurance": (
         "CREATE TABLE audit.kept AS SELECT * FROM linkage.resident ORDER BY subject_id LIMIT 1;"
@@ -250,7 +312,7 @@ def split(finding: str) -> tuple[str, str, str]:
 
 def meddle(town: Installation, system: str, deed: str, *, is_undoing: bool = False) -> None:
     """Do something to a store; an undoing also takes what the audit saw of both."""
-    uri = test_engines.named(town.engines.database, system)
+    uri = test_engines.test_engines.named(town.engines.database, system)
     with psycopg.connect(uri) as connection:
         if not is_undoing:
             connection.execute("CREATE TABLE audit.before AS SELECT max(id) AS id FROM audit.step")
