@@ -49,7 +49,7 @@ ALIKE = 100
 """Of the last so many changes of coverage it is remembered one by one who was new; of those before
 by twos, by fours and so on."""
 
-_LAG = "min.compaction.lag.ms"
+_CLEANUP, _LAG = "cleanup.policy", "min.compaction.lag.ms"
 _LEAST_LAG_MS = int(LOOKED_BACK.total_seconds() * 1_000)
 _log = structlog.get_logger("renkei.deliver")
 
@@ -115,8 +115,9 @@ class Fence(Follower):
         """What households said before must still be there, or two processes may differ about who
         moved with whom."""
         for topic in self._names:
-            lag = (await self._broker.topic_config(topic)).get(_LAG)
-            if lag is not None and int(lag) < _LEAST_LAG_MS:
+            config = await self._broker.topic_config(topic)
+            lag = config.get(_LAG, "0")
+            if "compact" in config.get(_CLEANUP, "") and int(lag) < _LEAST_LAG_MS:
                 raise ConfigurationError(
                     "a log of who is covered by protections may be compacted too soon; see"
                     " compaction_lag, then: renkei topics apply",

@@ -476,7 +476,7 @@ async def test_a_log_that_is_compacted_too_soon_is_refused(town: Town, topic: st
     """Of two processes one would not find who moved with whom."""
     lag = 28 * 24 * 3_600_000
     for is_kept, milliseconds in ((True, lag), (False, lag - 1)):
-        change = {"min.compaction.lag.ms": str(milliseconds)}
+        change = {"cleanup.policy": "compact", "min.compaction.lag.ms": str(milliseconds)}
         await town.broker.alter_topic_config(topic, change)
         fence = fence_of(town)
         if is_kept:
