@@ -92,7 +92,7 @@ def check(as_json: Json = False) -> None:
     A key with no values, and not the current one, may be retired. Exit status 70 if something does
     not open.
     """
-    found = documents.listed(ask(sealing.held))
+    found = documents.listed(ask(sealing.key_uses))
     if as_json:
         show_json(found)
     else:

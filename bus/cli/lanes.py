@@ -38,7 +38,7 @@ def show(
         show_json(documents.lanes_shown(found))
         return
     for operation in found.operations:
-        out().print(f"{operation.name}  {told(operation)}", markup=False, soft_wrap=True)
+        out().print(f"{operation.name}  {sentence(operation)}", markup=False, soft_wrap=True)
     for duty in found.unhosted:
         out().print(str(duty), markup=False, soft_wrap=True)
     if not found.operations and not found.unhosted:
@@ -94,7 +94,7 @@ async def _said(
     return await deeds.perform(session, preview, order.actor, order.reason)
 
 
-def told(operation: Operation) -> str:
+def sentence(operation: Operation) -> str:
     """What stands, since when, and who wants it or where it cannot get on."""
     since = shown(operation.at, "%m-%d %H:%M")
     if operation.has_gone_back:

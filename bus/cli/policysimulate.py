@@ -30,11 +30,11 @@ def simulate(files: Files = None, as_json: Json = False) -> None:
         return
     if not found:
         out().print("no view changes")
-    for line in (line for each in found for line in told(each)):
+    for line in (line for each in found for line in lines_of(each)):
         out().print(line, markup=False)
 
 
-def told(simulated: Simulated) -> Iterator[str]:
+def lines_of(simulated: Simulated) -> Iterator[str]:
     """In words and numbers."""
     difference, touched = simulated.difference, simulated.touched
     yield from words(difference)

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from bus.cli import names
 from bus.cli.asking import ask
-from bus.cli.lanes import told
+from bus.cli.lanes import sentence
 from bus.cli.output import Json, out, show_json
 from bus.cli.times import duration
 from bus.cli.watching import watch
@@ -119,9 +119,9 @@ def _why(system: SystemReach, unrun: Duty | None) -> str:
         case ReachState.PARKED:
             return f"{system.code}; see: renkei parked list"
         case ReachState.PAUSED if (pause := system.operation) is not None:
-            return told(pause)
+            return sentence(pause)
         case ReachState.GONE_BACK if (word := system.operation) is not None:
-            return told(word)
+            return sentence(word)
         case ReachState.STOPPED if system.operation is not None:
             return f"{system.code}; see: renkei lanes show"
         case ReachState.WAITING if system.events_behind is not None:

@@ -29,7 +29,7 @@ class LogTimes:
         self._session = session
         self._known: dict[EventPlace, datetime] = {}
 
-    async def told(self, reach: Reach) -> Reach:
+    async def with_times(self, reach: Reach) -> Reach:
         """*reach*, with how long it took, where the log says when that began."""
         unknown = [place for place in reach.places if place not in self._known]
         if unknown and any(system.applied_at is not None for system in reach.systems):

@@ -51,7 +51,7 @@ class Looking:
             editions = await ledger.editions()
             self._systems = expected_systems(self._session.settings, editions)
         reach, now = await ledger.reach(self._change_id, self._granted), monotonic()
-        reach = await self._times.told(reach)
+        reach = await self._times.with_times(reach)
         if not reach.is_complete and now - self._looked_at >= HOSTS_EVERY:
             found = await hosted(self._session, self._systems)
             self._unrun = {name: duty for name, duty in found.items() if not duty.is_done}

@@ -25,7 +25,7 @@ async def sealed(session: Session) -> list[Sealed]:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class SealKeyUse:
     """What is sealed of a stream with one key, and what becomes of that key."""
 
     sealed: Sealed
@@ -38,7 +38,7 @@ class Held:
         return self.is_there and not self.is_current and not self.sealed.values
 
 
-async def held(session: Session) -> list[Held]:
+async def key_uses(session: Session) -> list[SealKeyUse]:
     """What the log holds that is sealed, by stream and key.
 
     Raises:
@@ -46,6 +46,6 @@ async def held(session: Session) -> list[Held]:
     """
     ring = await seals(session.settings).ring()
     return [
-        Held(each, each.key in ring.keys, each.key == ring.current.id)
+        SealKeyUse(each, each.key in ring.keys, each.key == ring.current.id)
         for each in await sealed(session)
     ]

@@ -8,8 +8,8 @@ from bus.model import System
 from bus.reference import markdown as md
 from bus.reference import places
 from bus.reference.matrix import signs, taking_part
-from bus.reference.seen import MARKS
 from bus.reference.sources import Sources
+from bus.reference.visibility import MARKS
 from bus.reference.words import KINDS
 
 

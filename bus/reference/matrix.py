@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bus.model import Stream, System, SystemKind
-from bus.reference.seen import PROVIDES, Mark, mark
 from bus.reference.sources import Sources
+from bus.reference.visibility import PROVIDES, Mark, mark
 
 
 def taking_part(sources: Sources) -> tuple[System, ...]:

@@ -8,8 +8,8 @@ from xml.sax.saxutils import escape
 from bus.model import System, SystemKind
 from bus.reference.markdown import MADE
 from bus.reference.matrix import signs, taking_part
-from bus.reference.seen import CAPABLE, MARKS, PROVIDES, RECEIVES, WITHHOLD, Mark
 from bus.reference.sources import Sources
+from bus.reference.visibility import CAPABLE, MARKS, PROVIDES, RECEIVES, WITHHOLD, Mark
 
 _CELL = 26
 _LEFT = 330  # where names of streams end

@@ -9,9 +9,9 @@ from bus.model import Item, Sensitivity, Stream
 from bus.reference import markdown as md
 from bus.reference import places
 from bus.reference.leaves import Leaf, leaves_of
-from bus.reference.seen import CAPABLE, WITHHOLD, Mark, Seen, body, mark, seen
 from bus.reference.sources import Sources
 from bus.reference.versions import added_and_taken
+from bus.reference.visibility import CAPABLE, WITHHOLD, Mark, Seen, body, mark, seen
 from bus.reference.words import MASKS, MODES, PROPERTIES, SENSITIVITIES, condition_words
 
 _ITEM_HEAD = (

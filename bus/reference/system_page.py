@@ -8,8 +8,8 @@ from bus.model import Stream, System
 from bus.policy import Grant
 from bus.reference import markdown as md
 from bus.reference import places
-from bus.reference.seen import body, mark, seen
 from bus.reference.sources import Sources
+from bus.reference.visibility import body, mark, seen
 from bus.reference.words import (
     KINDS,
     MASKS,

@@ -11,7 +11,7 @@ from bus.operate.contracts import Checked, Store
 from bus.operate.documents.shape import Document, named
 from bus.operate.granted import Described, Read
 from bus.reference import Difference, Sources
-from bus.reference.told import tell_stream, tell_system
+from bus.reference.summaries import stream_summary, system_summary
 
 
 @named("schemas-checked")
@@ -80,7 +80,7 @@ def _item(item: Item) -> Document:
 @named("streams")
 def streams(sources: Sources) -> list[Document]:
     """What is published, without its items."""
-    told = [tell_stream(stream, sources) for stream in sources.catalog.streams.values()]
+    told = [stream_summary(stream, sources) for stream in sources.catalog.streams.values()]
     left_out = ("items", "event_types")
     return [{key: v for key, v in each.items() if key not in left_out} for each in told]
 
@@ -88,20 +88,20 @@ def streams(sources: Sources) -> list[Document]:
 @named("stream")
 def stream(value: Stream, sources: Sources) -> Document:
     """One of them: versions, event types, items, who provides it and who receives it."""
-    return tell_stream(value, sources)
+    return stream_summary(value, sources)
 
 
 @named("systems")
 def systems(sources: Sources) -> list[Document]:
     """Who receives what, and who provides it."""
-    return [tell_system(system, sources) for system in sources.systems.values()]
+    return [system_summary(system, sources) for system in sources.systems.values()]
 
 
 @named("system")
 def system(value: System, sources: Sources, store: Store | None) -> Document:
     """One of them, and what its store can do."""
     can = None if store is None else {"connector": store.connector, "can": store.can}
-    return {**tell_system(value, sources), "store": can}
+    return {**system_summary(value, sources), "store": can}
 
 
 @named("subscriptions-checked")

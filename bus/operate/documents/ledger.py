@@ -14,7 +14,7 @@ from bus.operate.auditing import Verified
 from bus.operate.documents.shape import Document, named, of, shaped
 from bus.operate.rebuilding import Done, HalfFilled, ToRebuild
 from bus.operate.recorded import DeedPage
-from bus.operate.sealing import Held
+from bus.operate.sealing import SealKeyUse
 from bus.operate.topics import TopicState, action
 
 
@@ -161,8 +161,8 @@ def deed(value: RecordedDeed) -> Document:
     }
 
 
-@shaped(Held, "sealed")
-def held(value: Held) -> Document:
+@shaped(SealKeyUse, "sealed")
+def key_use(value: SealKeyUse) -> Document:
     """What is sealed of a stream with one key."""
     return {
         **asdict(value.sealed),

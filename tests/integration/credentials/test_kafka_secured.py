@@ -66,7 +66,7 @@ async def test_a_change_goes_all_the_way(
         granted = {SYSTEM: app.granted(settings, app.this_day())[SYSTEM]}
         found = await ledger.reach(outcome.change_id, granted)
         async with Session(settings) as session:
-            reach = await LogTimes(session).told(found)
+            reach = await LogTimes(session).with_times(found)
     assert [(one.system, one.state) for one in reach.systems] == [(SYSTEM, ReachState.APPLIED)]
     took = reach.systems[0].took  # nothing of what the clerk's system filled in, weeks ago
     assert took is not None

@@ -115,7 +115,7 @@ async def test_reach_names_whom_nobody_delivers_to(monkeypatch: pytest.MonkeyPat
 
         def __init__(self, _: object) -> None: ...
 
-        async def told(self, reach: Reach) -> Reach:
+        async def with_times(self, reach: Reach) -> Reach:
             return reach
 
     async def entitled(*_: object) -> Mapping[str, Any]:

@@ -6,12 +6,12 @@ from typing import Any
 
 from bus.model import Stream, System
 from bus.policy import Grant
-from bus.reference.seen import body, seen
 from bus.reference.sources import Sources
 from bus.reference.versions import added_and_taken
+from bus.reference.visibility import body, seen
 
 
-def tell_stream(stream: Stream, sources: Sources) -> dict[str, Any]:
+def stream_summary(stream: Stream, sources: Sources) -> dict[str, Any]:
     """A stream: versions ascending, items in the order of the newest version."""
     return {
         "stream": stream.name,
@@ -49,7 +49,7 @@ def tell_stream(stream: Stream, sources: Sources) -> dict[str, Any]:
     }
 
 
-def tell_system(system: System, sources: Sources) -> dict[str, Any]:
+def system_summary(system: System, sources: Sources) -> dict[str, Any]:
     """A system: what it receives, with the items' number, and what it provides."""
     return {
         "system": system.name,
@@ -59,14 +59,14 @@ def tell_system(system: System, sources: Sources) -> dict[str, Any]:
         "ministry": system.ministry,
         "separate_organ": system.separate_organ,
         "receives": [
-            _told_grant(sources.catalog.stream(name), grant)
+            _grant_summary(sources.catalog.stream(name), grant)
             for name, grant in sources.granted(system.name).items()
         ],
         "provides": [stream.name for stream in sources.provided(system.name)],
     }
 
 
-def _told_grant(stream: Stream, grant: Grant) -> dict[str, Any]:
+def _grant_summary(stream: Stream, grant: Grant) -> dict[str, Any]:
     return {
         "stream": stream.name,
         "items": len(seen(stream, grant)),

@@ -11,8 +11,8 @@ import yaml
 from bus.catalog import load
 from bus.policy import load_subscriptions
 from bus.reference import gather, pages
-from bus.reference.seen import CAPABLE, RECEIVES, WITHHOLD, mark, seen
-from bus.reference.told import tell_system
+from bus.reference.summaries import system_summary
+from bus.reference.visibility import CAPABLE, RECEIVES, WITHHOLD, mark, seen
 from tests.unit.reference import reader
 
 SYSTEM = "long_term_care_insurance"
@@ -103,7 +103,7 @@ def test_json_counts_what_is_masked(granted: dict[str, Any]) -> None:
     """And has the conditions as the policy words them."""
     sources = granted["sources"]
 
-    told = tell_system(sources.systems[SYSTEM], sources)
+    told = system_summary(sources.systems[SYSTEM], sources)
 
     (resident,) = [each for each in told["receives"] if each["stream"] == "resident"]
     assert resident["masked"] == 8
