@@ -33,6 +33,7 @@ from bus.sample.municipality import Municipality, events
 from bus.sample.processes import Process
 from bus.sample.register import Register
 from tests.acceptance import checker, evidence
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 SUBSCRIPTIONS = ROOT / "schemas" / "subscriptions"
@@ -311,15 +312,6 @@ def run_command(
         check=False,
         timeout=within,
     )
-
-
-def wait_until(is_so: Callable[[], bool], within: float) -> None:
-    """Look again and again."""
-    until = time.monotonic() + within
-    while not is_so():
-        if time.monotonic() > until:
-            raise AssertionError(f"not within {within:.0f} s")
-        time.sleep(0.1)
 
 
 def kill_quietly(process: Process | None) -> None:

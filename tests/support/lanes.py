@@ -42,6 +42,7 @@ from bus.observe.metrics import Metrics
 from bus.policy import compile_view, ledger_view, load_subscriptions
 from bus.sealing import Proofs, Seals
 from bus.settings import Settings
+from tests.support import waiting
 from tests.support.changes import MUNICIPALITY, body
 from tests.support.keys import Pocket
 
@@ -270,9 +271,7 @@ def view_of(system: str, stream: str) -> View:
 
 async def until(done: Callable[[], object], seconds: float = 5) -> None:
     """Wait for *done*."""
-    async with asyncio.timeout(seconds):
-        while not done():  # noqa: ASYNC110 - what is waited for tells nobody
-            await asyncio.sleep(0.001)
+    await waiting.until(done, seconds, every=0.001)
 
 
 @dataclass

@@ -41,6 +41,7 @@ from bus.publish.sender import Publishes
 from bus.publish.source_reports import RelayReport
 from connectors.outbox.concealing import Concealer
 from connectors.outbox.source import Keeping, OutboxSource
+from tests.support.waiting import until_elsewhere
 
 FIRST, MOST = timedelta(milliseconds=50), timedelta(milliseconds=200)
 KEEPING = Keeping(
@@ -245,9 +246,7 @@ def hand_over(session: psycopg.Connection[Any], value: Any) -> str:
 
 async def until(is_true: Callable[[], bool], *, within: float = 10.0) -> None:
     """Wait until something is true; fail if it is not in time."""
-    async with asyncio.timeout(within):
-        while not await asyncio.to_thread(is_true):  # noqa: ASYNC110 - somebody else's state
-            await asyncio.sleep(0.02)
+    await until_elsewhere(is_true, within)
 
 
 async def _main(system: str, uri: str, file: str, pause: float) -> None:

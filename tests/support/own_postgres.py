@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import subprocess
 from pathlib import Path
@@ -14,6 +13,7 @@ from bus.local.engine import Command, environment
 from bus.local.folder import Folder
 from bus.local.ports import free_port
 from bus.local.postgres import Postgres, identity, programs
+from tests.support.waiting import until
 
 WITHIN_S = 60
 
@@ -43,9 +43,7 @@ class OwnPostgres:
         """Start it, and wait until it lets somebody in."""
         self.engine.prepare()
         self._process = self.engine.command().start(self.folder.log("postgres"))
-        async with asyncio.timeout(WITHIN_S):
-            while not self.engine.is_ready():  # noqa: ASYNC110 - a server tells nobody
-                await asyncio.sleep(0.02)
+        await until(self.engine.is_ready, WITHIN_S, every=0.02)
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """End it: SIGINT cleanly, SIGKILL with all its children, as a machine that loses power.

@@ -42,6 +42,7 @@ from bus.failpoints import Point
 from bus.model import Keeping, View
 from connectors.postgres import sink as sink_module
 from connectors.postgres.sink import SMALL_ROWS, PostgresOptions, PostgresSink
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.service
 
@@ -353,8 +354,7 @@ async def test_a_close_does_not_wait_for_a_lock(
         waiting = asyncio.create_task(sink.apply(batch_of(view, people(rows, 2), start=rows)))
         waits = "SELECT FROM pg_locks JOIN pg_database d ON d.oid = database"
         waits += " WHERE NOT granted AND datname = current_database()"
-        while not values(database, waits):  # noqa: ASYNC110 - the server has no event to wait for
-            await asyncio.sleep(0.01)
+        await until(lambda: values(database, waits), 60, every=0.01)
         begun = time.monotonic()
         await sink.close()
         assert time.monotonic() - begun < 5

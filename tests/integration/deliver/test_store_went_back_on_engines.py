@@ -30,6 +30,7 @@ from tests.support.engines import named, unique
 from tests.support.lanes import Hosted, Town, hosted
 from tests.support.on_kafka import own_town
 from tests.support.own_postgres import OwnPostgres, run
+from tests.support.waiting import until_elsewhere
 
 pytestmark = pytest.mark.service
 SYSTEM = "child_allowance"
@@ -63,9 +64,7 @@ def rows(uri: str) -> dict[str, dict[str, Any]]:
 
 
 async def seen(is_so: Callable[[], bool], seconds: float = 30) -> None:
-    async with asyncio.timeout(seconds):
-        while not await asyncio.to_thread(is_so):  # noqa: ASYNC110 - a store tells nobody
-            await asyncio.sleep(0.02)
+    await until_elsewhere(is_so, seconds)
 
 
 def is_whole(uri: str) -> bool:

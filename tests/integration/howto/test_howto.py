@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -246,9 +245,7 @@ async def test_the_receiving_systems_page_holds(site: Site, broker: OwnTopics) -
 
 async def _let_go_of(site: Site) -> None:
     """Wait until the bus has no session in the database: whoever looks after it may do anything."""
-    async with asyncio.timeout(10):
-        while _sessions(site):  # noqa: ASYNC110 - nobody tells
-            await asyncio.sleep(0.1)
+    await until(lambda: not _sessions(site), within=10.0)
 
 
 def _sessions(site: Site) -> int:

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from tests.support import engines as test_engines
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.service, pytest.mark.slow]
 
@@ -100,10 +101,7 @@ def test_an_interrupted_run_leaves_nothing(tmp_path: Path, number: signal.Signal
         run.send_signal(number)
         run.wait(30)
 
-    deadline = time.monotonic() + 20
-    while left_running(tmp_path):
-        assert time.monotonic() < deadline, "something is left running"
-        time.sleep(0.05)
+    wait_until(lambda: not left_running(tmp_path), 20, every=0.05)
 
     test_engines.clear(tmp_path / "tmp")
     assert not list((tmp_path / "tmp").glob("renkei-tests*"))

@@ -31,6 +31,7 @@ from bus.local.folder import Folder
 from bus.local.stack import DOWN_SECONDS, LocalStack
 from bus.local.state import Phase
 from tests.support.engines import named, stack, unique
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.service, pytest.mark.slow, pytest.mark.xdist_group("local-stack")]
 
@@ -67,10 +68,7 @@ def running(it: LocalStack) -> list[psutil.Process]:
 
 def until(is_so: Callable[[], bool], seconds: float = 10.0) -> None:
     """Wait for something that happens in another process."""
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
+    wait_until(is_so, seconds)
 
 
 def idle(argument: str, cwd: Path | None = None) -> subprocess.Popen[bytes]:

@@ -8,7 +8,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -36,6 +36,7 @@ from bus.publish.publisher import Publisher
 from tests.support.changes import change, record
 from tests.support.on_kafka import own_topics
 from tests.support.own_topics import OwnTopics
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.service
 
@@ -159,13 +160,6 @@ async def watching(monitor: Monitor) -> AsyncIterator[Monitor]:
     finally:
         stop.set()
         await task
-
-
-async def until(is_true: Callable[[], bool], within: float = 20.0) -> None:
-    """Wait until something is true; fail if it is not in time."""
-    async with asyncio.timeout(within):
-        while not is_true():  # noqa: ASYNC110 - another process says it
-            await asyncio.sleep(0.05)
 
 
 def rows_in(said: dict[str, Any]) -> dict[tuple[str, str], int]:

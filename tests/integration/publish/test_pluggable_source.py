@@ -17,6 +17,7 @@ from bus.settings import Settings, SourceConnection
 from connectors import SOURCES
 from tests.integration.publish.conftest import MOST_BYTES
 from tests.support.changes import change, record
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.service
 
@@ -73,6 +74,4 @@ def names_in(folder: Path) -> set[str]:
 
 async def gone(folder: Path) -> None:
     """Wait until nothing waits."""
-    async with asyncio.timeout(30):
-        while any(name.endswith(".json") for name in names_in(folder)):  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+    await until(lambda: not any(name.endswith(".json") for name in names_in(folder)), 30)

@@ -15,6 +15,7 @@ from bus.hosting.system_delivery import SystemDelivery
 from bus.observe.metrics import Metrics
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 from tests.support.lanes import CATALOG, Town, hosted, view_of
+from tests.support.waiting import until
 
 ONE, TWO = "000000000000001", "000000000000002"
 TOPIC = "linkage.resident"
@@ -76,8 +77,7 @@ async def test_a_stop_ends_all(town: Town, store) -> None:
             for system in ("child_allowance", "electoral_roll", "national_pension")
         ]
         running = asyncio.create_task(host(both, deliveries, stop))
-        while not (len(both.lanes.all) == 3 and both.lanes.is_ready):  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
+        await until(lambda: len(both.lanes.all) == 3 and both.lanes.is_ready, 60)
         stop.set()
         await asyncio.wait_for(running, 5)
 
@@ -114,11 +114,9 @@ async def test_a_subscription_ends_while_the_process_runs(town: Town, store) -> 
         running = asyncio.create_task(
             host(both, [SystemDelivery("child_allowance", [fed], both)], stop)
         )
-        while not store.versions():  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
+        await until(store.versions, 60)
         town.moved.time += timedelta(days=1)
-        while not both.lanes.stopped():  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
+        await until(both.lanes.stopped, 60)
         await town.publish("resident", TWO, 1)
         await asyncio.sleep(0.1)
         (lane,) = both.lanes.all.values()

@@ -30,6 +30,7 @@ from bus.model import Operation, OperationState
 from bus.observe import http
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 from tests.support.lanes import Town, view_of
+from tests.support.waiting import until
 from tests.unit.hosting.test_host import feed, opened
 
 SYSTEM = "child_allowance"
@@ -79,12 +80,6 @@ KILLS = {
     "overdue": Kill(Overdue, "look"),
     "abreast": Kill(Abreast, "look"),
 }
-
-
-async def until(is_so: Callable[[], object]) -> None:
-    async with asyncio.timeout(10):
-        while not is_so():  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
 
 
 def fallen(both: Shared) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -13,6 +12,7 @@ from bus.errors import BrokerUnavailable, ConfigurationError
 from bus.observe import logs
 from bus.observe.metrics import Metrics
 from bus.observe.tasks import CameBack, Tasks
+from tests.support.waiting import until
 
 BRIEF = timedelta(milliseconds=5)
 
@@ -43,12 +43,6 @@ class Work:
             return
         self.stays.set()
         await asyncio.Event().wait()
-
-
-async def until(is_so: Callable[[], object]) -> None:
-    async with asyncio.timeout(5):
-        while not is_so():  # noqa: ASYNC110
-            await asyncio.sleep(0.001)
 
 
 @pytest.mark.parametrize(

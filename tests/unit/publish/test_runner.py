@@ -23,6 +23,7 @@ from bus.publish.runners import run_together
 from bus.publish.source_reports import RelayReport
 from connectors.memory.source import MemoryBox, MemorySource
 from tests.support.changes import change, record
+from tests.support.waiting import until
 
 QUICK = Pace(
     batch_changes=4,
@@ -101,13 +102,6 @@ async def running(runner: Runner, tasks: Tasks | None = None) -> AsyncIterator[T
     finally:
         stop.set()
         await asyncio.wait_for(hosting, 10)
-
-
-async def until(is_true: Callable[[], Any]) -> None:
-    """Wait until something is so."""
-    async with asyncio.timeout(10):
-        while not is_true():  # noqa: ASYNC110 - somebody else's state
-            await asyncio.sleep(0.002)
 
 
 @pytest.fixture

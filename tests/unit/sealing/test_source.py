@@ -18,6 +18,7 @@ from bus.errors import ConfigurationError, KeysUnavailable, KeysUnusable, Reacti
 from bus.sealing import CommandSource, FileSource, Seals
 from bus.sealing import file as key_file
 from bus.sealing.ring import Key
+from tests.support.waiting import until
 
 AT = datetime(2026, 11, 24, tzinfo=UTC)
 OLD, NEW = Key("old", bytes(range(32)), AT), Key("new", bytes(range(32, 64)), AT)
@@ -323,13 +324,6 @@ async def test_what_is_no_command_is_refused(said: str) -> None:
     """It does not mend itself."""
     with pytest.raises(KeysUnusable):
         await Seals(CommandSource(said)).ring()
-
-
-async def until(done: Callable[[], object]) -> None:
-    """Wait for it."""
-    async with asyncio.timeout(5):
-        while not done():  # noqa: ASYNC110 - a process that ends tells nobody
-            await asyncio.sleep(0.02)
 
 
 def _is_dead(pid: int) -> bool:
