@@ -94,8 +94,8 @@ class Transactional(Positions, Protocol):
     """Keeps position and receipt with the effect: *apply* makes all of it durable, or nothing.
 
     The position moves only from ``delivery.start`` (absent counts as 0), so that a delivery which
-    is repeated has no further effect. A replay leaves the position where it is and stores its
-    receipt. *apply* also raises:
+    is repeated has no further effect. Out of turn, the position stays and the receipt is stored.
+    *apply* also raises:
         LaneLost: The stored position is not ``delivery.start``; nothing was written.
     """
 

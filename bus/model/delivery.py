@@ -25,7 +25,7 @@ class Step:
 
     ``start`` is where the lane's last delivery ended, not the first offset inside: compaction and
     filtering leave holes, positions have none. What stays where it is has ``start == end.offset``:
-    a replay, a rewrite. ``proof`` is kept beside the receipt; a store does not look into it.
+    a retry, a rewrite. ``proof`` is kept beside the receipt; a store does not look into it.
     """
 
     view: View

@@ -27,7 +27,7 @@ class Receipt:
     delivered events' Kafka values, concatenated in offset order: ``hmac-sha256:<key id>:<hex>``, so
     that without the key nobody can try out what they may have said. Receipts of before say their
     SHA-256 in hex.
-    A replay of parked events has ``start == end``.
+    One of a delivery out of turn (a retry) has ``start == end``.
     """
 
     system: str

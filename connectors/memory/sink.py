@@ -259,7 +259,7 @@ class MemorySink:
             raise SinkUnavailable("the store does not answer")
 
     def _moved(self, delivery: Delivery) -> Checkpoint:
-        """The lane's next checkpoint; a replay keeps the position that is there."""
+        """The lane's next checkpoint; out of turn it keeps the position that is there."""
         if self._view is None:
             raise SinkUnavailable("the store is not open", partition=delivery.partition)
         stored = self._store.checkpoints.get((self._key, delivery.partition))
