@@ -23,7 +23,7 @@ from bus.errors import ChangeRefused, ConfigurationError
 from bus.files import create_private
 from bus.operate import deeds, documents, jobs
 from bus.operate.deeds import Order
-from bus.operate.loading import Journal, Progress, Publish, RefusedLine
+from bus.operate.loading import STDIN, Progress, Publish, RefusedLine, Remembered
 from bus.operate.session import Session
 
 SHOWN_LINES = 20
@@ -65,7 +65,7 @@ def publish(
     published, 65 some lines refused, 75 something did not answer (run again with --resume).
     """
     order = order_of(by, reason)
-    if file == "-" and resume:
+    if file == STDIN and resume:
         raise ConfigurationError("stdin cannot be resumed; publish it again, nothing doubles")
     started = time.monotonic()
     with _report(report) as written:
@@ -83,10 +83,8 @@ def publish(
 async def _run(
     session: Session, order: Order, file: str, dry_run: bool, resume: bool, told: _Telling
 ) -> Progress:
-    journal = None
-    if file != "-" and not dry_run:
-        journal = Journal(session.settings.home / "publish", Path(file))
-    progress = journal.resume() if journal is not None and resume else None
+    remembered = Remembered.of(session.settings, file, _cannot_remember, is_dry=dry_run)
+    progress = remembered.resume() if resume else None
     if resume and progress is None:
         err().print("nothing to resume: the file is published from its beginning")
     elif progress is not None:
@@ -97,9 +95,7 @@ async def _run(
             content.seek(progress.offset)
 
         def advanced(now: Progress) -> None:
-            nonlocal journal
-            if journal is not None and not _remembered(journal, now):
-                journal = None
+            remembered.advanced(now)
             moved(now)
 
         action = Publish(file=content, progress=progress, refused=told.refused, advanced=advanced)
@@ -111,22 +107,15 @@ async def _run(
             return await deeds.perform(session, preview, order.actor, order.reason)
 
         progress = await jobs.start(work).result()
-    if journal is not None:
-        journal.forget()
+    remembered.forget()
     return progress
 
 
-def _remembered(journal: Journal, now: Progress) -> bool:
-    """Write the journal; where that cannot be, say so: it only saves time, so the load goes on."""
-    try:
-        journal.write(now)
-    except OSError:
-        err().print(
-            "cannot remember how far the load is (no room, or no right to write in RENKEI_HOME);"
-            " it goes on, and if it is interrupted, publish the file again: nothing doubles"
-        )
-        return False
-    return True
+def _cannot_remember() -> None:
+    err().print(
+        "cannot remember how far the load is (no room, or no right to write in RENKEI_HOME);"
+        " it goes on, and if it is interrupted, publish the file again: nothing doubles"
+    )
 
 
 class _Telling:

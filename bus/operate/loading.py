@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import BinaryIO
+from pathlib import Path
+from typing import BinaryIO, Self
 
 from bus.app.loading import Journal, Progress, RefusedLine, load
 from bus.model.deed import Act
@@ -12,8 +13,53 @@ from bus.operate.deeds import Order, Planned
 from bus.operate.jobs import Progress as Advance
 from bus.operate.jobs import Told
 from bus.operate.session import Session
+from bus.settings import Settings
 
-__all__ = ["Journal", "Progress", "Publish", "PublishPreview", "RefusedLine"]
+__all__ = ["Progress", "Publish", "PublishPreview", "RefusedLine"]
+
+
+STDIN = "-"
+"""In the place of a file's name."""
+
+
+class Remembered:
+    """How far the load of a file is, kept under ``RENKEI_HOME`` until it ends. It only saves time:
+    where it cannot be written the load goes on, and publishing the file again doubles nothing.
+
+    Args:
+        journal: Where it is kept; None: of stdin and of a trial nothing is.
+        lost: Told, once, that it cannot be written.
+    """
+
+    def __init__(self, journal: Journal | None, lost: Callable[[], None]) -> None:
+        self._journal = journal
+        self._lost = lost
+
+    @classmethod
+    def of(cls, settings: Settings, file: str, lost: Callable[[], None], *, is_dry: bool) -> Self:
+        """Of one load of *file*."""
+        if file == STDIN or is_dry:
+            return cls(None, lost)
+        return cls(Journal(settings.home / "publish", Path(file)), lost)
+
+    def resume(self) -> Progress | None:
+        """Where an interrupted load of the same file stopped; None: there was none."""
+        return None if self._journal is None else self._journal.resume()
+
+    def advanced(self, now: Progress) -> None:
+        """So far it is."""
+        if self._journal is None:
+            return
+        try:
+            self._journal.write(now)
+        except OSError:
+            self._journal = None
+            self._lost()
+
+    def forget(self) -> None:
+        """It has ended."""
+        if self._journal is not None:
+            self._journal.forget()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
