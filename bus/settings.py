@@ -29,6 +29,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from bus.backoff import BackOff
 from bus.errors import ConfigurationError, SettingsRefused
 from bus.files import objection
 from bus.hosts import MOST_PORTS, is_server
@@ -282,6 +283,10 @@ class Settings(BaseModel):
     """``json`` or ``text``."""
     time_zone: Annotated[str, AfterValidator(_zone_name)] = "Asia/Tokyo"
     """The zone in which people are shown times; JSON, logs and days of the law do not follow it."""
+
+    def back_off(self) -> BackOff:
+        """How long to wait for whoever does not answer."""
+        return BackOff(self.retry_first, self.retry_most)
 
     def need(self, name: str) -> Any:
         """The value of a setting that this command cannot do without.

@@ -9,7 +9,6 @@ from datetime import timedelta
 
 import structlog
 
-from bus.backoff import BackOff
 from bus.broker.kafka import KafkaBroker
 from bus.catalog.registry import Registry
 from bus.credentials import kafka_security, registry_security
@@ -82,7 +81,7 @@ async def connect(
     Raises:
         ConfigurationError: Asking again would not help.
     """
-    back_off = BackOff(settings.retry_first, settings.retry_most)
+    back_off = settings.back_off()
     while not stop.is_set():
         try:
             return await stack.enter_async_context(broker(settings, patience=patience))

@@ -24,10 +24,10 @@ from bus.catalog.decoding import BatchReader
 from bus.catalog.memory import keep_freed
 from bus.catalog.wire import Reader
 from bus.clock import SystemClock
+from bus.deliver.process import ProcessContext
 from bus.deliver.reading import Remembering
-from bus.deliver.shared import Shared
 from bus.errors import LaneError, RegistryUnavailable
-from bus.hosting.host import host, ill, observe, shared
+from bus.hosting.host import host, ill, observe, opened_process
 from bus.hosting.system_delivery import SystemDelivery
 from bus.observe import http
 from bus.observe.metrics import Metrics
@@ -38,7 +38,7 @@ from bus.settings import Settings
 @asynccontextmanager
 async def sharing(
     settings: Settings, cluster: Broker
-) -> AsyncIterator[tuple[Catalog, Mapping[str, BatchReader], Shared]]:
+) -> AsyncIterator[tuple[Catalog, Mapping[str, BatchReader], ProcessContext]]:
     """What the systems of a process share: the streams, who reads them, and the rest."""
     streams = catalog(settings)
     keep_freed()
@@ -47,8 +47,8 @@ async def sharing(
         bare = {name: Reader(stream, streams, known) for name, stream in streams.streams.items()}
         await _prime(bare.values())
         readers = {name: Remembering(reader) for name, reader in bare.items()}
-        context = await stack.enter_async_context(
-            shared(
+        process = await stack.enter_async_context(
+            opened_process(
                 broker=cluster,
                 ids=known,
                 streams=streams.streams,
@@ -60,13 +60,13 @@ async def sharing(
                 seals=seals(settings),
             )
         )
-        yield streams, readers, context
+        yield streams, readers, process
 
 
 @asynccontextmanager
 async def delivering(
     settings: Settings, cluster: Broker, systems: Sequence[str] = ()
-) -> AsyncIterator[tuple[Shared, list[SystemDelivery]]]:
+) -> AsyncIterator[tuple[ProcessContext, list[SystemDelivery]]]:
     """The deliveries of *systems* in this process, ready for :func:`bus.hosting.host.host`.
 
     Raises:
@@ -74,9 +74,9 @@ async def delivering(
         PolicyError: No system has a subscription of which a view can be made.
     """
     chosen, keys = connections(settings, systems), mask_keys(settings)
-    async with sharing(settings, cluster) as (streams, readers, context):
+    async with sharing(settings, cluster) as (streams, readers, process):
         files = read_subscriptions(streams, settings.schemas)
-        entitlements = Entitlements(streams, files, chosen, readers, context, keys)
+        entitlements = Entitlements(streams, files, chosen, readers, process, keys)
         deliveries = []
         for system in chosen:
             fed, withdraw = entitlements.of(system)
@@ -84,7 +84,7 @@ async def delivering(
             delivery = SystemDelivery(
                 system,
                 fed,
-                context,
+                process,
                 sends_receipts=policy.sends_receipts,
                 gather=settings.ledger_gather if policy.gathers else timedelta(),
                 withdraw=withdraw,
@@ -93,7 +93,7 @@ async def delivering(
             deliveries.append(delivery)
         if not any(delivery.fleet.topics for delivery in deliveries):
             raise entitlements.refusals[0]
-        yield context, deliveries
+        yield process, deliveries
 
 
 async def _prime(readers: Iterable[Reader]) -> None:
@@ -110,7 +110,7 @@ async def run_deliveries(
     systems: Sequence[str] = (),
     *,
     once: bool = False,
-    watch: Callable[[Shared], Coroutine[Any, Any, None]] | None = None,
+    watch: Callable[[ProcessContext], Coroutine[Any, Any, None]] | None = None,
     told_to_stop: Callable[[], None] | None = None,
 ) -> None:
     """Deliver to *systems* (none: all of the settings, and the ledger) until SIGTERM or SIGINT.
@@ -136,28 +136,28 @@ async def run_deliveries(
         cluster = await connect(stack, settings, stop)
         if cluster is None:
             return
-        context, deliveries = await stack.enter_async_context(
+        process, deliveries = await stack.enter_async_context(
             delivering(settings, cluster, systems)
         )
-        observe(context, deliveries)
+        observe(process, deliveries)
         if settings.http_port is not None:
-            ready = {"lanes": lambda: ill(context), "tasks": context.tasks.ill}
-            pages = http.build(context.metrics, ready=ready)
+            ready = {"lanes": lambda: ill(process), "tasks": process.runtime.tasks.ill}
+            pages = http.build(process.runtime.metrics, ready=ready)
             await stack.enter_async_context(
-                http.serving(pages, settings.http_host, settings.http_port, context.tasks)
+                http.serving(pages, settings.http_host, settings.http_port, process.runtime.tasks)
             )
         watching = None
         if watch is not None:
-            watching = context.tasks.keep("progress", partial(watch, context))
+            watching = process.runtime.tasks.keep("progress", partial(watch, process))
         try:
-            await host(context, deliveries, stop, once=once)
+            await host(process, deliveries, stop, once=once)
         finally:
             if watching is not None:
                 await watching.end()
-    if once and (stopped := context.lanes.stopped()):
+    if once and (stopped := process.lanes.stopped()):
         raise LaneError("lanes have stopped and wait for a person", lanes=len(stopped))
-    if once and (paused := context.lanes.paused()):
+    if once and (paused := process.lanes.paused()):
         raise LaneError("lanes are paused and were not delivered to", lanes=len(paused))
-    if once and context.lanes.undelivered:
-        systems = sorted({system for system, _ in context.lanes.undelivered})
+    if once and process.lanes.undelivered:
+        systems = sorted({system for system, _ in process.lanes.undelivered})
         raise LaneError("not everything may be delivered", systems=", ".join(systems))

@@ -11,7 +11,7 @@ from bus.app.systems import feeds, refuse, store
 from bus.catalog import Catalog
 from bus.catalog.decoding import BatchReader
 from bus.connect import Sink
-from bus.deliver.shared import Shared
+from bus.deliver.process import ProcessContext
 from bus.errors import BusError, ConfigurationError, PolicyError
 from bus.hosting.feeds import Feed, Withdraw
 from bus.hosting.system_delivery import SystemDelivery
@@ -32,24 +32,24 @@ class Entitlements:
         files: SubscriptionReport,
         connections: Mapping[str, SystemConnection],
         readers: Mapping[str, BatchReader],
-        shared: Shared,
+        process: ProcessContext,
         keys: Mapping[str, MaskKey],
     ) -> None:
         self._catalog = catalog
         self._files = files
         self._connections = connections
         self._readers = readers
-        self._shared = shared
+        self._process = process
         self._keys = keys
         self.refusals: list[BusError] = []
 
     def of(self, system: str) -> tuple[list[Feed], Withdraw | None]:
         """What the system may have now, and how the rest is taken from its store."""
-        undelivered = self._shared.lanes.undelivered
+        undelivered = self._process.lanes.undelivered
         for known in [key for key in undelivered if key[0] == system]:
             del undelivered[known]
         found = in_force(
-            system, self._files, self._shared.editions.newest.get(system), self._catalog
+            system, self._files, self._process.control.editions.newest.get(system), self._catalog
         )
         if feed_policy(system).by_subscription:
             for stream, error in found.refused:
@@ -80,7 +80,7 @@ class Entitlements:
         def switch() -> None:
             delivery.switch(*self.of(delivery.system))
 
-        self._shared.editions.listen(delivery.system, switch)
+        self._process.control.editions.listen(delivery.system, switch)
 
     def _withdrawal(self, system: str, found: InForce) -> Withdraw | None:
         granted = found.granted
@@ -95,7 +95,7 @@ class Entitlements:
         return partial(withdrawn, made, granted, found.edition)
 
     def _refuse(self, error: BusError, system: str, stream: str | None = None) -> None:
-        self._shared.lanes.undelivered[system, stream] = error.code
+        self._process.lanes.undelivered[system, stream] = error.code
         refuse(error, system, stream)
 
 

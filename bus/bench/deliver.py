@@ -16,7 +16,7 @@ from bus.clock import SystemClock
 from bus.connect import Capabilities
 from bus.errors import Unready
 from bus.hosting.feeds import Feed
-from bus.hosting.host import host, shared
+from bus.hosting.host import host, opened_process
 from bus.hosting.system_delivery import SystemDelivery
 from bus.model import Applied, Checkpoint, Delivery, Mark, Stream, View, rows_in
 from bus.observe.metrics import Metrics
@@ -75,8 +75,8 @@ async def measure(settings: Settings, step: Callable[[str], None]) -> Mapping[st
         known = await stack.enter_async_context(app.registry(settings))
         broker = await stack.enter_async_context(app.broker(settings))
         readers = {name: Reader(each, catalog, known) for name, each in catalog.streams.items()}
-        context = await stack.enter_async_context(
-            shared(
+        process = await stack.enter_async_context(
+            opened_process(
                 broker=broker,
                 ids=known,
                 streams=catalog.streams,
@@ -93,9 +93,9 @@ async def measure(settings: Settings, step: Callable[[str], None]) -> Mapping[st
             delivery = SystemDelivery(
                 f"{SYSTEM}_bench_{number}",
                 [Feed(view, stream.topic, readers[stream.name], partial(_same, sink), None)],
-                context,
+                process,
             )
-            await host(context, [delivery], asyncio.Event(), once=True)
+            await host(process, [delivery], asyncio.Event(), once=True)
             assert sink.first is not None
             fetched = await _fetch_only(broker, stream, settings)
             if number >= WARM_UP:

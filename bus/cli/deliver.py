@@ -16,7 +16,7 @@ from rich.status import Status
 from bus import app as composition
 from bus.cli import names
 from bus.cli.output import err
-from bus.deliver.shared import Shared
+from bus.deliver.process import ProcessContext
 from bus.observe import logs
 
 LAST_WORD = timedelta(seconds=2)  # for threads that a dead store still holds
@@ -63,21 +63,23 @@ def deliver(
     _leave_within(LAST_WORD)
 
 
-async def show_progress(shared: Shared) -> None:
+async def show_progress(process: ProcessContext) -> None:
     """A line on a terminal, or one in the log now and then while something is delivered."""
     console = err()
     if console.is_terminal:
         with Status("starting", console=console) as status:
-            await _every(_LIVE_EVERY_S, shared, status.update)
+            await _every(_LIVE_EVERY_S, process, status.update)
     else:
-        await _every(_PROGRESS_EVERY_S, shared, None)
+        await _every(_PROGRESS_EVERY_S, process, None)
 
 
-async def _every(seconds: float, shared: Shared, show: Callable[[str], None] | None) -> None:
+async def _every(
+    seconds: float, process: ProcessContext, show: Callable[[str], None] | None
+) -> None:
     before = 0
     while True:
         await asyncio.sleep(seconds)
-        rows, lanes = shared.lanes.rows, shared.lanes.all.values()
+        rows, lanes = process.lanes.rows, process.lanes.all.values()
         rate = (rows - before) / seconds
         if show is not None:
             doing = len([lane for lane in lanes if lane.status == "running"])

@@ -6,18 +6,19 @@ receipt of the one before it is acknowledged.
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from time import monotonic
 
-from bus.deliver.ahead import Ahead
-from bus.deliver.kit import LARGE, Kit
+from bus.deliver.context import LaneContext, PartitionConsumer
+from bus.deliver.coverage import Coverage
 from bus.deliver.projector import Projector
+from bus.deliver.receipting import ReceiptIssuer
 from bus.deliver.retrier import Retrier
-from bus.deliver.rows import Rows, ranges
+from bus.deliver.rows import Rows
+from bus.deliver.shared_sink import SharedSink
 from bus.errors import BusError, FenceBehind, LaneError, Reaction, Unavailable
 from bus.failpoints import Point, passed
 from bus.model import (
@@ -35,7 +36,6 @@ from bus.model import (
     rows_in,
 )
 from bus.model.receipt import NO_PREVIOUS
-from bus.sealing.proofs import digest
 
 _MASKED_AT_ONCE = 10  # times that a batch is masked again before the lane takes breath
 
@@ -45,25 +45,29 @@ class Applier:
 
     def __init__(
         self,
-        kit: Kit,
+        context: LaneContext,
+        sink: SharedSink,
+        consumer: PartitionConsumer,
+        *,
         retrier: Retrier,
         projector: Projector,
-        *,
-        sends_receipts: bool,
-        protects: bool,
+        receipts: ReceiptIssuer,
+        coverage: Coverage,
     ) -> None:
-        self._kit = kit
+        self._context = context
+        self._sink = sink
+        self._consumer = consumer
         self._retrier = retrier
         self._projector = projector
-        self._sends_receipts = sends_receipts
-        self._protects = protects
-        self._ahead = Ahead(kit)
+        self._receipts = receipts
+        self._coverage = coverage
+        self._ahead = coverage.ahead()
         self._started = 0.0  # when the batch in hand was taken up
         self._chain = NO_PREVIOUS
         self._applied_at: datetime | None = None
         self._is_moving = False
         self._unsettled: tuple[Awaitable[None] | None, int] | None = None
-        self.position = kit.at(0)
+        self.position = context.at(0)
 
     @property
     def chain(self) -> str:
@@ -78,7 +82,7 @@ class Applier:
     def stand(self, position: Position, chain: str, applied_at: datetime | None) -> None:
         """Take up what the store says; nothing is owed."""
         self.position, self._chain, self._unsettled = position, chain, None
-        self._kit.state.offset, self._applied_at = position.offset, applied_at
+        self._context.state.offset, self._applied_at = position.offset, applied_at
 
     @property
     def mark(self) -> Mark | None:
@@ -119,48 +123,22 @@ class Applier:
             EventRefused: The store refuses a row; nothing was written.
             LaneLost: Somebody else moved the lane.
         """
-        kit = self._kit
-        key = (await self._retrier.persist(kit.shared.proofs.ring)).current
-        is_large, values = len(rows) >= LARGE, rows.values
-        said = await asyncio.to_thread(digest, key, values) if is_large else digest(key, values)
-        receipt = Receipt(
-            system=kit.view.system,
-            stream=kit.view.stream,
-            partition=kit.place[1],
-            start=self.position.offset,
-            end=end.offset,
-            delivered=ranges(rows.offsets),
-            view=kit.view.fingerprint,
-            rows=len(rows),
-            digest=said,
-            previous=self._chain,
-        )
-        step = Step(
-            view=kit.view,
-            partition=kit.place[1],
-            start=self.position.offset,
-            end=end,
-            receipt=receipt,
-            proof=await kit.shared.testimony.prove(kit.name, end, receipt),
-        )
-        if protected is None and self._protects:
-            protected = await self.protected()
+        step = await self._receipts.step(rows, self.position.offset, end, self._chain)
+        if protected is None:
+            protected = await self._coverage.along()
         delivery = _delivery(step, rows, erased, restored, protected)
         await self.settle()
-        if self._sends_receipts:
-            await self._retrier.persist(lambda: kit.shared.views.record(kit.view))
+        await self._receipts.record_view()
         self._is_moving = True
         try:
             applied = await self._applied(delivery, rows)
-            self.position, self._chain, self._applied_at = end, receipt.chain, applied.applied_at
+            self.position, self._chain = end, step.receipt.chain
+            self._applied_at = applied.applied_at
         finally:
             self._is_moving = False
-        sent = (
-            kit.shared.receipts.send(receipt, applied.applied_at) if self._sends_receipts else None
-        )
-        self._unsettled = (sent, end.offset)
+        self._unsettled = (self._receipts.send(step.receipt, applied.applied_at), end.offset)
         self._count(len(rows), applied)
-        self._say_restricted(receipt)
+        self._say_restricted(step.receipt)
 
     async def erase(self, rows: Rows, end: Position, keys: Sequence[bytes | None]) -> None:
         """Have the rows of these subjects go, and the position be *end*.
@@ -177,7 +155,7 @@ class Applier:
             await self.move(rows, end, erased)
         except BusError as error:
             if error.reaction is Reaction.PARK:
-                raise LaneError("the store refuses to erase", **self._kit.where) from error
+                raise LaneError("the store refuses to erase", **self._context.where) from error
             raise
 
     async def settle(self) -> None:
@@ -189,13 +167,7 @@ class Applier:
             await sent
         passed(Point.LANE_RECEIPTED)
         self._unsettled = None
-        self._kit.reading.done(offset)
-
-    async def protected(self) -> Protected:
-        """Who is covered by now, as a store is told it."""
-        shared = self._kit.shared
-        key = (await self._retrier.persist(shared.proofs.ring)).current
-        return await self._retrier.persist(lambda: shared.fence.sealed_by_now(key))
+        self._consumer.done(offset)
 
     async def _applied(self, delivery: Delivery, rows: Rows) -> Applied:
         """Apply, again and again while the store is away; it may have committed unheard.
@@ -204,7 +176,7 @@ class Applier:
         knows of newer coverage than the rows were masked under, or than is said to it, has written
         nothing: it is asked for again, at once, because the next change may be on its way.
         """
-        sink, is_unknown = self._kit.sink, False
+        sink, is_unknown = self._sink, False
 
         async def masked_by_now() -> None:
             nonlocal delivery, rows
@@ -212,15 +184,14 @@ class Applier:
                 rows = await self._projector.anew(rows)
             delivery = _seen_anew(delivery, rows)
             if isinstance(delivery, ProtectionChange):
-                delivery = replace(delivery, protected=await self.protected())
+                delivery = replace(delivery, protected=await self._coverage.by_now())
 
         async def once() -> Applied:
             nonlocal is_unknown
             if is_unknown:
                 held = await sink.checkpoint(delivery.partition)
                 if held is not None and held.receipt.chain == delivery.receipt.chain:
-                    kit = self._kit
-                    await kit.shared.testimony.insist(kit.name, kit.place, held)
+                    await self._receipts.insist(held)
                     return Applied(rows_in(delivery), held.applied_at)
                 is_unknown = False
                 if delivery.view.is_fenced and rows_in(delivery):
@@ -241,21 +212,21 @@ class Applier:
         return await self._retrier.persist(once)
 
     def _count(self, rows: int, applied: Applied) -> None:
-        kit = self._kit
-        kit.state.offset = self.position.offset
-        kit.state.batches += 1
-        kit.state.rows += rows
-        kit.state.applied_at = applied.applied_at
+        context = self._context
+        context.state.offset = self.position.offset
+        context.state.batches += 1
+        context.state.rows += rows
+        context.state.applied_at = applied.applied_at
         seconds = monotonic() - self._started
-        kit.shared.metrics.applied(*kit.labels, rows, seconds, applied.applied_at)
+        context.metrics.applied(*context.labels, rows, seconds, applied.applied_at)
 
     def _say_restricted(self, receipt: Receipt) -> None:
         """Each delivery of what is restricted is counted and said; the receipt is its record."""
-        kit = self._kit
-        if not receipt.rows or not kit.view.is_restricted:
+        context = self._context
+        if not receipt.rows or not context.view.is_restricted:
             return
-        kit.shared.metrics.restricted(*kit.labels, receipt.rows)
-        kit.log.info(
+        context.metrics.restricted(*context.labels, receipt.rows)
+        context.log.info(
             "restricted-delivered",
             rows=receipt.rows,
             view=receipt.view,

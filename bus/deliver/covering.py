@@ -15,10 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from bus.deliver.ahead import Ahead
-from bus.deliver.applier import Applier
-from bus.deliver.kit import Kit
-from bus.deliver.retrier import Retrier
+from bus.control.fence import Fence
+from bus.deliver.pipeline import Pipeline
 from bus.model import Reached, knows
 
 LOOK_AFTER = timedelta(seconds=5)
@@ -28,14 +26,15 @@ LOOK_AFTER = timedelta(seconds=5)
 class Covering:
     """What the store of one lane is still to be told, where *tells* says that the lane tells it."""
 
-    def __init__(
-        self, kit: Kit, retrier: Retrier, applier: Applier, tells: Callable[[], bool]
-    ) -> None:
-        self._kit = kit
-        self._retrier = retrier
-        self._applier = applier
+    def __init__(self, pipeline: Pipeline, fence: Fence, tells: Callable[[], bool]) -> None:
+        self._context = pipeline.context
+        self._sink = pipeline.sink
+        self._retrier = pipeline.retrier
+        self._applier = pipeline.applier
+        self._coverage = pipeline.coverage
+        self._ahead = pipeline.coverage.ahead()
+        self._fence = fence
         self._tells = tells
-        self._ahead = Ahead(kit)
         self._seen: Reached | None = None  # the change that the store has
         self._seen_at: datetime | None = None
         self._may_look = True
@@ -56,14 +55,14 @@ class Covering:
 
     @property
     def _may_tell(self) -> bool:
-        return self._kit.sink.suppresses is not None and self._tells()
+        return self._sink.suppresses is not None and self._tells()
 
     @property
     def _is_wanted(self) -> bool:
-        if not self._may_tell or not self._kit.shared.fence.turned:
+        if not self._may_tell or not self._fence.turned:
             return False
-        is_old = self._seen_at is None or self._kit.now() - self._seen_at >= LOOK_AFTER
-        return is_old or self._seen != self._kit.shared.fence.turned
+        is_old = self._seen_at is None or self._context.now() - self._seen_at >= LOOK_AFTER
+        return is_old or self._seen != self._fence.turned
 
     async def try_due(self) -> None:
         """Tell the store who is covered, unless it knows.
@@ -74,13 +73,13 @@ class Covering:
         self._may_look = False
         if not self._is_wanted or not self._applier.position.offset:
             return
-        turned = self._kit.shared.fence.turned
-        reached = (await self._retrier.persist(self._kit.sink.to_restore)).reached
+        turned = self._fence.turned
+        reached = (await self._retrier.persist(self._sink.to_restore)).reached
         await self._retrier.persist(lambda: self._ahead.insist(reached))
         if not knows(reached, turned):
-            protected = await self._applier.protected()
+            protected = await self._coverage.by_now()
             here = self._applier.position
-            await self._applier.move(self._kit.no_rows, here, protected=protected)
+            await self._applier.move(self._context.no_rows, here, protected=protected)
             await self._applier.settle()
-            self._kit.log.info("coverage-applied")
-        self._seen, self._seen_at = turned, self._kit.now()
+            self._context.log.info("coverage-applied")
+        self._seen, self._seen_at = turned, self._context.now()

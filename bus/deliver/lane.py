@@ -20,14 +20,13 @@ import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 
-from bus.backoff import BackOff
 from bus.broker import Fetched
 from bus.deliver.covering import Covering
-from bus.deliver.kit import Kit
 from bus.deliver.masking import Masking
 from bus.deliver.mending import Mending
 from bus.deliver.parked_retry import ParkedRetry
 from bus.deliver.pipeline import Pipeline
+from bus.deliver.process import ProcessContext
 from bus.deliver.restoring import Restoring
 from bus.deliver.resume_check import ResumeCheck
 from bus.deliver.state import LaneState
@@ -42,27 +41,24 @@ class Lane:
 
     def __init__(
         self,
-        kit: Kit,
+        pipeline: Pipeline,
+        process: ProcessContext,
         *,
-        sends_receipts: bool,
         gather: timedelta,
         tells: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._kit = kit
-        self._pipeline = Pipeline(
-            kit,
-            sends_receipts=sends_receipts,
-            protects=kit.view.protects and kit.sink.suppresses is not None,
-        )
-        self._retrier, self._applier = self._pipeline.retrier, self._pipeline.applier
-        self._parked_retry = ParkedRetry(self._pipeline)
-        mends: type[Mending] = Restoring if kit.sink.suppresses is not None else Masking
-        self._mending = mends(kit, self._retrier, self._pipeline.projector, self._applier)
-        self._covering = Covering(kit, self._retrier, self._applier, tells)
+        self._context, self._sink = pipeline.context, pipeline.sink
+        self._pipeline, self._consumer = pipeline, pipeline.consumer
+        self._retrier, self._applier = pipeline.retrier, pipeline.applier
+        self._fence, self._settings = process.fence, process.runtime.settings
+        self._parked, self._operations = process.control.parked, process.control.operations
+        broker = process.cluster.broker
+        self._parked_retry = ParkedRetry(pipeline, broker)
+        mends: type[Mending] = Restoring if self._sink.suppresses is not None else Masking
+        self._mending = mends(pipeline, self._fence, broker)
+        self._covering = Covering(pipeline, self._fence, tells)
         self._gather_for = gather
-        self._lost_back_off = BackOff(
-            kit.shared.settings.retry_first, kit.shared.settings.retry_most
-        )
+        self._lost_back_off = self._settings.back_off()
         self._resume_check: ResumeCheck | None = None  # until the log has borne the position out
         self._queue: list[Fetched] = []
         self._queued = 0
@@ -74,7 +70,7 @@ class Lane:
     @property
     def state(self) -> LaneState:
         """How the lane is doing, for whoever looks."""
-        return self._kit.state
+        return self._context.state
 
     @property
     def is_open(self) -> bool:
@@ -84,7 +80,7 @@ class Lane:
     @property
     def has_room(self) -> bool:
         """Whether more may be fetched for this lane now."""
-        return self._queued <= self._kit.shared.settings.fetch_records // 4
+        return self._queued <= self._settings.fetch_records // 4
 
     @property
     def is_idle(self) -> bool:
@@ -111,7 +107,7 @@ class Lane:
         self.state.fetched_to = fetched.offsets[-1] + 1
         if self.state.oldest_ms is None:
             self.state.oldest_ms = fetched.timestamps_ms[0]
-        self._kit.shared.metrics.fetched(*self._kit.labels, len(fetched.offsets))
+        self._context.metrics.fetched(*self._context.labels, len(fetched.offsets))
         self._wake.set()
 
     @property
@@ -131,8 +127,8 @@ class Lane:
 
     async def run(self) -> None:
         """Deliver until told to leave. Raises what stops the lane."""
-        self._kit.set_aside.on_news = self._on_news
-        self._kit.shared.fence.listeners.add(self._look_again)
+        self._pipeline.set_aside.on_news = self._on_news
+        self._fence.listeners.add(self._look_again)
         try:
             while not self._is_leaving:
                 try:
@@ -141,59 +137,61 @@ class Lane:
                 except LaneLost as error:
                     await self._let_go(error)
         finally:
-            self._kit.shared.fence.listeners.discard(self._look_again)
+            self._fence.listeners.discard(self._look_again)
             self._retrier.is_open = False
 
     async def _open(self) -> None:
         """Find where the store stands, check that the log is the one it knows, go there."""
-        kit, persist = self._kit, self._retrier.persist
-        kit.state.opens()
+        context, persist = self._context, self._retrier.persist
+        context.state.opens()
         self._told = None
-        if not kit.view.protects:
-            await kit.sink.pulse.is_free.wait()
+        if not context.view.protects:
+            await self._sink.pulse.is_free.wait()
         self._mending.begin_anew()
         self._covering.begin_anew()
         checkpoint = await self._pipeline.ask()
-        await persist(kit.shared.parked.catch_up)
-        begin, end = await persist(kit.reading.ends)
+        await persist(self._parked.catch_up)
+        begin, end = await persist(self._consumer.ends)
         self._notice(0 if checkpoint is None else checkpoint.position.offset)
         self._resume_check, resume_at = None, begin
         if checkpoint is not None:
-            self._resume_check = ResumeCheck(kit, self._pipeline.projector, checkpoint)
+            self._resume_check = ResumeCheck(
+                context, self._pipeline.projector, checkpoint, self._settings.compaction_lag
+            )
             resume_at = self._resume_check.resume_at(begin, end)
-            kit.state.applied_at = checkpoint.applied_at
+            context.state.applied_at = checkpoint.applied_at
         await self._pipeline.stand(checkpoint)
         self._has_news = True
         self._drop_queue()
-        kit.reading.seek(resume_at)
-        kit.reading.resume()
+        self._consumer.seek(resume_at)
+        self._consumer.resume()
         self._retrier.is_open = True
-        kit.state.runs()
+        context.state.runs()
         self._say_abreast()
-        kit.log.info("lane-open", offset=self._applier.position.offset)
+        context.log.info("lane-open", offset=self._applier.position.offset)
 
     def _notice(self, offset: int) -> None:
         """Say that the store went back, if it stands before what it said the last time."""
         state = self.state
         if state.has_stood and offset < state.offset:
             state.catches_up_to = max(state.offset, state.catches_up_to or 0)
-            self._kit.log.warning("lane-gone-back", start=offset, end=state.catches_up_to)
-            self._kit.shared.operations.stopped(self._kit.name, StoreWentBack.code, offset)
+            self._context.log.warning("lane-gone-back", start=offset, end=state.catches_up_to)
+            self._operations.stopped(self._context.name, StoreWentBack.code, offset)
 
     def _say_abreast(self) -> None:
         """The lane has found its place; and if its store had gone back, what it had."""
         if (self.state.catches_up_to or 0) <= self._applier.position.offset:
             self.state.catches_up_to = None
-            self._kit.shared.operations.opened(self._kit.name)
+            self._operations.opened(self._context.name)
 
     async def _let_go(self, error: LaneLost) -> None:
-        kit = self._kit
+        context = self._context
         self._retrier.is_open = False
-        kit.reading.pause()
+        self._consumer.pause()
         self._drop_queue()
         self._applier.let_go()
-        kit.state.is_lost(error.code, kit.now())
-        kit.log.warning("lane-lost", code=error.code, offset=self._applier.position.offset)
+        context.state.is_lost(error.code, context.now())
+        context.log.warning("lane-lost", code=error.code, offset=self._applier.position.offset)
         if not self._is_leaving and error is not self._told:  # the store's own word is no quarrel
             await self._retrier.rest(self._lost_back_off.next())
 
@@ -221,7 +219,7 @@ class Lane:
     async def _gather(self) -> None:
         """Let more events come first, where nobody waits for them: one batch, not many."""
         if self._gather_for and self.has_room and not self._is_leaving:
-            await self._kit.shared.clock.sleep(self._gather_for)
+            await self._context.clock.sleep(self._gather_for)
 
     async def _step(self) -> None:
         """Take what waits, and see it through."""
@@ -230,7 +228,7 @@ class Lane:
         self._drop_queue()
         self._applier.begin()
         self.state.oldest_ms = pieces[0].timestamps_ms[0]
-        self._kit.reading.has_room()
+        self._consumer.has_room()
         passed(Point.LANE_FETCHED)
         if self._resume_check is not None:
             run = await self._resume_check.unknown(run, pieces)

@@ -31,36 +31,37 @@ class Masking(Mending):
 
     @property
     def _concerns(self) -> bool:
-        sink = self._kit.sink
-        is_taken = self._kit.view.is_fenced and Rewrites in sink.accepts
+        sink = self._sink
+        is_taken = self._context.view.is_fenced and Rewrites in sink.accepts
         return is_taken and sink.kept_by_bus is not None
 
     @property
     def _change(self) -> Reached:
         """Of who is covered."""
-        return self._kit.shared.fence.turned
+        return self._fence.turned
 
     async def _mend(self, change: Reached) -> bool:
         """Mask, and unmask, what the change is about."""
-        kit = self._kit
-        kept = await self._retrier.persist(lambda: kit.sink.kept(kit.place[1]))
+        context = self._context
+        kept = await self._retrier.persist(lambda: self._sink.kept(context.place[1]))
         if self._applier.position.offset and not knows(kept.reached, change):
             await self._mask(kept)
         return True
 
     async def _mask(self, kept: Kept) -> None:
         """Have the store's rows be as coverage is by now; as *kept* says, they are as it was."""
-        protected = await self._applier.protected()  # before the log is read: rows know more
+        protected = await self._coverage.by_now()  # before the log is read: rows know more
         only = None if protected.newly(kept.reached) else kept.masked
         rows = await self._retrier.persist(lambda: self._rows(kept.masked, only))
         keys = [subject_of(key) for key in rows.keys]
         for error in (await rewrite(self._applier, rows, keys)).values():
             raise LaneError(
-                "the store refuses a row that is to be masked, or shown, again", **self._kit.where
+                "the store refuses a row that is to be masked, or shown, again",
+                **self._context.where,
             ) from error
-        await self._applier.move(self._kit.no_rows, self._applier.position, protected=protected)
+        await self._applier.move(self._context.no_rows, self._applier.position, protected=protected)
         await self._applier.settle()
-        self._kit.log.info("coverage-applied", rows=len(rows))
+        self._context.log.info("coverage-applied", rows=len(rows))
 
     async def _rows(self, masked: frozenset[str], only: frozenset[str] | None) -> Rows:
         """The newest events of those whose rows are not as they have to be, seen as of now.
@@ -81,14 +82,14 @@ class Masking(Mending):
 
     async def _newest(self, masked: frozenset[str], only: frozenset[str] | None) -> Run:
         """Of everybody who is covered, or is in *masked*, the event that the store has."""
-        kit, end = self._kit, self._applier.position.offset
+        context, end = self._context, self._applier.position.offset
         found: Found = {}
         if only is not None and not only:
             return Run([], [], [])
-        async with opened(kit.shared.broker, "renkei-masking") as log:
-            begin, _ = await log.bounds(kit.place)
-            async for run in log.runs(kit.place, begin, end):
-                unread = kit.set_aside.within(run.offsets[0], run.end)
+        async with opened(self._broker, "renkei-masking") as log:
+            begin, _ = await log.bounds(context.place)
+            async for run in log.runs(context.place, begin, end):
+                unread = self._set_aside.within(run.offsets[0], run.end)
                 kept = run.picked([n for n, at in enumerate(run.offsets) if at not in unread])
                 if only is not None:
                     about = [n for n, key in enumerate(kept.keys) if subject_of(key) in only]
@@ -116,7 +117,7 @@ class Masking(Mending):
         _forget(seen.leaving, found)
 
     def _flags(self, rows: Rows) -> Sequence[bool]:
-        column = self._kit.view.flag_column
+        column = self._context.view.flag_column
         if column is None:
             return [False] * len(rows)
         return [bool(flag) for flag in rows.records.column(column).to_pylist()]

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from bus.deliver.applier import Applier
-from bus.deliver.kit import Kit
-from bus.deliver.projector import Projector
-from bus.deliver.retrier import Retrier
+from bus.broker import Broker
+from bus.control.fence import Fence
+from bus.deliver.pipeline import Pipeline
 from bus.model import Reached
 
 
 class Mending(ABC):
     """Looks when the lane opens, and when the fence knows of a change that is not done with."""
 
-    def __init__(self, kit: Kit, retrier: Retrier, projector: Projector, applier: Applier) -> None:
-        self._kit = kit
-        self._retrier = retrier
-        self._projector = projector
-        self._applier = applier
+    def __init__(self, pipeline: Pipeline, fence: Fence, broker: Broker) -> None:
+        self._context = pipeline.context
+        self._sink = pipeline.sink
+        self._retrier = pipeline.retrier
+        self._projector = pipeline.projector
+        self._applier = pipeline.applier
+        self._coverage = pipeline.coverage
+        self._set_aside = pipeline.set_aside
+        self._fence = fence
+        self._broker = broker
         self._seen: Reached | None = None  # the change that is done with
         self._may_look = True
 

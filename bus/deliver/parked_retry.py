@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from bus.broker import Broker
 from bus.catalog.decoding import DecodedBatch
 from bus.deliver.pipeline import Pipeline
 from bus.deliver.retry_attempt import RetryAttempt
@@ -25,8 +26,10 @@ from bus.model import ParkedEvent
 class ParkedRetry:
     """One lane's further tries."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        self._kit = pipeline.kit
+    def __init__(self, pipeline: Pipeline, broker: Broker) -> None:
+        self._context = pipeline.context
+        self._broker = broker
+        self._set_aside = pipeline.set_aside
         self._retrier = pipeline.retrier
         self._projector = pipeline.projector
         self._applier = pipeline.applier
@@ -36,7 +39,7 @@ class ParkedRetry:
 
     async def try_due(self) -> None:
         """Try again what is due; what the lane has not come to yet becomes due when it has."""
-        set_aside, here = self._kit.set_aside, self._applier.position.offset
+        set_aside, here = self._set_aside, self._applier.position.offset
         if contradicted := list(set_aside.contradicted.values()):
             await self._parking.record(contradicted)
         due = set_aside.due()
@@ -52,10 +55,10 @@ class ParkedRetry:
         gone from the log is superseded by its subject's newest one: by applying that here, or
         because the lane has yet to come to it.
         """
-        kit = self._kit
-        events = {event.offset: event for s in subjects for event in kit.set_aside.of(s)}
+        context = self._context
+        events = {event.offset: event for s in subjects for event in self._set_aside.of(s)}
         wanted = {offset: event.subject for offset, event in events.items()}
-        back = await self._retrier.persist(lambda: read_back(kit.shared.broker, kit.place, wanted))
+        back = await self._retrier.persist(lambda: read_back(self._broker, context.place, wanted))
         attempt = RetryAttempt(events, back, self._applier.position.offset)
         run = attempt.run()
         while run.offsets:
@@ -73,19 +76,21 @@ class ParkedRetry:
                 attempt.fail(run.keys[index], run.offsets[index], refused)
             attempt.left_out(set(run.offsets) - set(seen.rows.offsets))
             if len(seen.leaving):
-                await self._applier.erase(kit.no_rows, self._applier.position, seen.leaving.keys)
+                await self._applier.erase(
+                    context.no_rows, self._applier.position, seen.leaving.keys
+                )
             await self._apply(seen.rows, attempt)
             break
         await self._applier.settle()
         await self._parking.record(self._said(attempt))
-        kit.log.info("parked-tried-again", events=len(events), failed=len(attempt.failed))
+        context.log.info("parked-tried-again", events=len(events), failed=len(attempt.failed))
 
     def _said(self, attempt: RetryAttempt) -> list[ParkedEvent]:
         """What became of each; not that it failed, of what was closed while it was tried."""
-        still = self._kit.set_aside
+        still = self._set_aside
         return [
             event
-            for event in attempt.outcome(self._kit.now())
+            for event in attempt.outcome(self._context.now())
             if not event.is_open or still.at(event.subject, event.offset) is not None
         ]
 
@@ -118,6 +123,6 @@ class ParkedRetry:
             if event_id(readable.records, row) != event.event_id:
                 raise PositionForeign(
                     "the log holds another event where one was parked",
-                    **self._kit.where,
+                    **self._context.where,
                     offset=event.offset,
                 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bus.deliver.kit import Kit
+from bus.control.parked import ParkedIndex
+from bus.deliver.context import LaneContext
 from bus.deliver.retrier import Retrier
 from bus.deliver.rows import Rows
 from bus.deliver.waiting import look
@@ -20,43 +21,45 @@ _NAMED = 10  # most events of one batch that get a line of their own
 class Parking:
     """What one lane sets aside, and how it says so."""
 
-    def __init__(self, kit: Kit, retrier: Retrier) -> None:
-        self._kit = kit
+    def __init__(self, context: LaneContext, retrier: Retrier, parked: ParkedIndex) -> None:
+        self._context = context
         self._retrier = retrier
+        self._parked = parked
+        self.set_aside = parked.lane(context.name)
 
     async def park(self, events: Sequence[ParkedEvent]) -> None:
         """Set these events aside for good reason; those that are already are left as they are."""
-        known = self._kit.set_aside
+        known = self.set_aside
         fresh = [e for e in events if known.at(e.subject, e.offset) is None]
         if not fresh:
             return
         await self.record(fresh)
-        self._kit.shared.metrics.parked(*self._kit.labels, len(fresh))
+        self._context.metrics.parked(*self._context.labels, len(fresh))
         passed(Point.LANE_PARKED)
         for event in fresh[:_NAMED]:
-            self._kit.log.warning("event-parked", code=event.code, offset=event.offset)
+            self._context.log.warning("event-parked", code=event.code, offset=event.offset)
         if len(fresh) > _NAMED:
-            self._kit.log.warning("events-parked", events=len(fresh))
+            self._context.log.warning("events-parked", events=len(fresh))
 
     async def without_waiting(self, rows: Rows) -> Rows:
         """*rows* without those that wait behind an event of their subject that is set aside."""
-        kit = self._kit
-        found = look(rows, kit.view, kit.set_aside, self._reference, kit.now())
+        context = self._context
+        found = look(rows, context.view, self.set_aside, self._reference, context.now())
         if found is None:
             return rows
         if found.events:
             await self.record(found.events)
         if found.superseded:
-            kit.log.info("parked-overtaken", events=found.superseded)
+            context.log.info("parked-overtaken", events=found.superseded)
         return rows.without(found.is_held) if any(found.is_held) else rows
 
     async def supersede(self, erasures: Run) -> None:
         """Settle what is set aside of these subjects before their erasure."""
-        now = self._kit.now()
+        now = self._context.now()
         superseded = [
             replace(event, state=ExceptionState.SUPERSEDED, at=now)
             for key, offset in zip(erasures.keys, erasures.offsets, strict=True)
-            for event in self._kit.set_aside.of(subject_of(key))
+            for event in self.set_aside.of(subject_of(key))
             if event.offset < offset
         ]
         if superseded:
@@ -64,7 +67,7 @@ class Parking:
 
     async def record(self, events: Sequence[ParkedEvent]) -> None:
         """Make the states of *events* durable, whatever does not answer meanwhile."""
-        await self._retrier.persist(lambda: self._kit.shared.parked.record(events))
+        await self._retrier.persist(lambda: self._parked.record(events))
 
     def refused(
         self, key: bytes | None, offset: int, found: str | None, error: BusError
@@ -75,11 +78,11 @@ class Parking:
     def _reference(
         self, subject: str, offset: int, found: str | None, state: ExceptionState, code: str
     ) -> ParkedEvent:
-        now = self._kit.now()
+        now = self._context.now()
         return ParkedEvent(
-            system=self._kit.view.system,
-            stream=self._kit.view.stream,
-            partition=self._kit.place[1],
+            system=self._context.view.system,
+            stream=self._context.view.stream,
+            partition=self._context.place[1],
             offset=offset,
             subject=subject,
             event_id=found,

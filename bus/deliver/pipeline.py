@@ -12,13 +12,18 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 
-from bus.catalog.decoding import DecodedBatch
+from bus.catalog.decoding import BatchReader, DecodedBatch
+from bus.control.parked import SetAside
 from bus.deliver.applier import Applier
-from bus.deliver.kit import LARGE, Kit
+from bus.deliver.context import LARGE, LaneContext, PartitionConsumer
+from bus.deliver.coverage import Coverage
 from bus.deliver.parking import Parking
+from bus.deliver.process import ProcessContext
 from bus.deliver.projector import Projector
+from bus.deliver.receipting import ReceiptIssuer
 from bus.deliver.retrier import Retrier
 from bus.deliver.rows import Rows, event_id
+from bus.deliver.shared_sink import SharedSink
 from bus.errors import BusError, Reaction
 from bus.halving import Halves
 from bus.log.run import Run, split_erasures, subject_of
@@ -29,15 +34,57 @@ from bus.model.receipt import NO_PREVIOUS
 class Pipeline:
     """The parts of one partition's way into one store, and their order."""
 
-    def __init__(self, kit: Kit, *, sends_receipts: bool, protects: bool) -> None:
-        self.kit = kit
-        self.retrier = Retrier(kit)
-        self.projector = Projector(kit, self.retrier)
-        self.applier = Applier(
-            kit, self.retrier, self.projector, sends_receipts=sends_receipts, protects=protects
+    def __init__(
+        self,
+        context: LaneContext,
+        sink: SharedSink,
+        reader: BatchReader,
+        consumer: PartitionConsumer,
+        process: ProcessContext,
+        *,
+        sends_receipts: bool,
+        protects: bool,
+    ) -> None:
+        control, keys, settings = process.control, process.keys, process.runtime.settings
+        self.context = context
+        self.sink = sink
+        self.consumer = consumer
+        self.retrier = Retrier(
+            context,
+            consumer,
+            store=sink.pulse,
+            kafka=process.cluster.pulse,
+            back_off=settings.back_off(),
+            unready_most=settings.unready_most,
         )
-        self.parking = Parking(kit, self.retrier)
-        self._sends_receipts = sends_receipts
+        self.projector = Projector(context, self.retrier, reader, process.fence, keys.seals)
+        self.parking = Parking(context, self.retrier, control.parked)
+        self.coverage = Coverage(
+            context, self.retrier, process.fence, keys.proofs, goes_along=protects
+        )
+        self._receipts = ReceiptIssuer(
+            context,
+            self.retrier,
+            proofs=keys.proofs,
+            testimony=control.testimony,
+            views=control.views,
+            receipts=control.receipts,
+            sends=sends_receipts,
+        )
+        self.applier = Applier(
+            context,
+            sink,
+            consumer,
+            retrier=self.retrier,
+            projector=self.projector,
+            receipts=self._receipts,
+            coverage=self.coverage,
+        )
+
+    @property
+    def set_aside(self) -> SetAside:
+        """What is set aside of this lane."""
+        return self.parking.set_aside
 
     @property
     def position(self) -> Position:
@@ -52,26 +99,25 @@ class Pipeline:
         Raises:
             PositionForged: Somebody else has.
         """
-        kit, persist = self.kit, self.retrier.persist
-        found = await persist(lambda: kit.sink.checkpoint(kit.place[1]))
-        if (held := found) is not None and self._sends_receipts:
-            await persist(lambda: kit.shared.testimony.insist(kit.name, kit.place, held))
+        partition = self.context.place[1]
+        found = await self.retrier.persist(lambda: self.sink.checkpoint(partition))
+        if found is not None:
+            await self._receipts.take_up(found)
         return found
 
     async def stand(self, held: Checkpoint | None) -> None:
         """Take up what the store says; its receipt is sent again, for it may never have been."""
         if held is None:
-            self.applier.stand(self.kit.at(0), NO_PREVIOUS, None)
+            self.applier.stand(self.context.at(0), NO_PREVIOUS, None)
             return
         self.applier.stand(held.position, held.receipt.chain, held.applied_at)
-        if self._sends_receipts:
-            await self.kit.shared.receipts.send(held.receipt, held.applied_at)
+        await self._receipts.send_again(held)
 
     # -- what comes
 
     async def carry(self, run: Run) -> None:
         """Events in log order, from bytes into the store."""
-        async with self.kit.sink.large if len(run) >= LARGE else nullcontext():
+        async with self.sink.large if len(run) >= LARGE else nullcontext():
             for is_erasure, part in split_erasures(run):
                 await (self._erase(part) if is_erasure else self._deliver(part))
 
@@ -82,7 +128,7 @@ class Pipeline:
         the log was read before, is passed by unread.
         """
         end = run.end
-        if unread := self.kit.set_aside.within(run.offsets[0], end):
+        if unread := self.set_aside.within(run.offsets[0], end):
             run = run.picked([n for n, offset in enumerate(run.offsets) if offset not in unread])
         seen = await self.projector.insist(run)
         await self.parking.park(
@@ -94,14 +140,14 @@ class Pipeline:
         await self._leave(seen.leaving)
         await self._leave(self._held_up(seen.returning))
         known = _last_event_id(seen.readable, len(run)) if end - 1 not in unread else None
-        await self._apply(seen.rows, self.kit.at(end, known), seen.returning)
+        await self._apply(seen.rows, self.context.at(end, known), seen.returning)
 
     async def _erase(self, run: Run) -> None:
         """Erasures. What was set aside of these subjects is settled by them."""
         await self.parking.supersede(run)
-        nothing = self.kit.no_rows.records
+        nothing = self.context.no_rows.records
         rows = Rows(nothing, run.offsets, run.keys, [b""] * len(run))
-        await self.applier.erase(rows, self.kit.at(run.end), run.keys)
+        await self.applier.erase(rows, self.context.at(run.end), run.keys)
 
     async def _leave(self, leaving: Run) -> None:
         """Subjects that no longer fit the view's conditions: their rows go, the position stays.
@@ -112,12 +158,12 @@ class Pipeline:
             return
         await self.parking.supersede(leaving)
         if self.applier.position.offset > 0:  # else the store has nothing of this lane yet
-            await self.applier.erase(self.kit.no_rows, self.applier.position, leaving.keys)
+            await self.applier.erase(self.context.no_rows, self.applier.position, leaving.keys)
 
     def _held_up(self, returning: Run) -> Run:
         """Of the subjects that leave and come back, those of which something is set aside: what
         came before they left is settled by it, and what came after may be held up."""
-        of = self.kit.set_aside.of
+        of = self.set_aside.of
         return returning.picked([n for n, key in enumerate(returning.keys) if of(subject_of(key))])
 
     async def _apply(self, rows: Rows, end: Position, returning: Run) -> None:
@@ -139,12 +185,12 @@ class Pipeline:
                     await self.parking.park([refused])
                     await self._leave(self._held_up(returning))
         if self.applier.position.offset < end.offset:
-            await self.applier.move(self.kit.no_rows, end)
+            await self.applier.move(self.context.no_rows, end)
 
     def _after(self, rows: Rows) -> Position:
         """The position just after the last of *rows*."""
         last = len(rows) - 1
-        return self.kit.at(rows.offsets[last] + 1, event_id(rows.records, last))
+        return self.context.at(rows.offsets[last] + 1, event_id(rows.records, last))
 
 
 def _last_event_id(readable: DecodedBatch, events: int) -> str | None:

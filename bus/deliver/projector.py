@@ -13,8 +13,9 @@ from typing import cast
 
 import pyarrow as pa
 
-from bus.catalog.decoding import DecodedBatch, read_to_the_stop
-from bus.deliver.kit import LARGE, Kit
+from bus.catalog.decoding import BatchReader, DecodedBatch, read_to_the_stop
+from bus.control.fence import Fence
+from bus.deliver.context import LARGE, LaneContext
 from bus.deliver.leaving import part
 from bus.deliver.retrier import Retrier
 from bus.deliver.rows import Rows
@@ -24,6 +25,7 @@ from bus.failpoints import Point, passed
 from bus.log.run import Run
 from bus.log.tail import Asked
 from bus.policy import project
+from bus.sealing import Seals
 
 _NOBODY = Run([], [], [])
 
@@ -45,21 +47,30 @@ class Seen:
 class Projector:
     """One lane's way from bytes to rows."""
 
-    def __init__(self, kit: Kit, retrier: Retrier) -> None:
-        self._kit = kit
+    def __init__(
+        self,
+        context: LaneContext,
+        retrier: Retrier,
+        reader: BatchReader,
+        fence: Fence,
+        seals: Seals,
+    ) -> None:
+        self._context = context
         self._retrier = retrier
-        self._has_flag = kit.view.flag_column is not None
-        self._unsealing = Unsealing(kit.view, kit.shared.seals)
+        self._reader = reader
+        self._fence = fence
+        self._has_flag = context.view.flag_column is not None
+        self._unsealing = Unsealing(context.view, seals)
 
     async def read(self, run: Run, *, refuse: tuple[type[BusError], ...] = ()) -> DecodedBatch:
         """Decode what can be decoded of *run*, which holds no erasures."""
-        values, reader = cast("Sequence[bytes]", run.values), self._kit.reader
+        values, reader = cast("Sequence[bytes]", run.values), self._reader
         readable = await self._retrier.persist(
             lambda: read_to_the_stop(reader, values, refuse=refuse)
         )
         if readable.stop is not None:
             index, error = readable.stop
-            error.where |= {**self._kit.where, "offset": run.offsets[index]}
+            error.where |= {**self._context.where, "offset": run.offsets[index]}
         return readable
 
     async def insist(self, run: Run, *, refuse: tuple[type[BusError], ...] = ()) -> Seen:
@@ -80,9 +91,9 @@ class Projector:
 
         The fence is asked while the events are decoded; nobody waits for both.
         """
-        asked = self._kit.shared.fence.ask() if self._has_flag and len(run) else None
+        asked = self._fence.ask() if self._has_flag and len(run) else None
         readable = await self.read(run, refuse=refuse)
-        seen = Seen(readable, self._kit.no_rows, _NOBODY, _NOBODY)
+        seen = Seen(readable, self._context.no_rows, _NOBODY, _NOBODY)
         if readable.stop is not None:
             index, error = readable.stop
             return replace(seen, stop=(run.offsets[index], error))
@@ -97,33 +108,33 @@ class Projector:
         """*rows* again, which were seen before, masked as of now."""
         seen = await self.insist(Run(rows.offsets, rows.keys, rows.values))
         if seen.readable.records is None or seen.readable.refused:
-            raise LaneError("an event that was read can be read no longer", **self._kit.where)
+            raise LaneError("an event that was read can be read no longer", **self._context.where)
         again = seen.rows
         if list(again.offsets) != list(rows.offsets):
-            raise LaneError("a view shows other events than it did", **self._kit.where)
+            raise LaneError("a view shows other events than it did", **self._context.where)
         return again
 
     async def _projected(
         self, found: Seen, run: Run, records: pa.RecordBatch, asked: Asked | None
     ) -> Seen:
-        kit, protected, masked_under = self._kit, None, None
+        context, protected, masked_under = self._context, None, None
         if self._has_flag:
-            fence = kit.shared.fence
+            fence = self._fence
             await self._retrier.persist(lambda: fence.catch_up(asked))
-            protected = fence.protected(records, kit.view.located)
-            masked_under = fence.reached if kit.view.is_fenced else None
+            protected = fence.protected(records, context.view.located)
+            masked_under = fence.reached if context.view.is_fenced else None
         see = partial(
             project,
-            kit.view,
+            context.view,
             records,
             protected=protected,
-            partition=kit.place[1],
+            partition=context.place[1],
             offsets=pa.array(run.offsets, pa.int64()),
         )
         seen = await asyncio.to_thread(see) if len(run) >= LARGE else see()
         kept, indices = run, seen.kept
         if len(seen.kept) != len(run):
-            kit.shared.metrics.filtered(*kit.labels, len(run) - len(seen.kept))
+            context.metrics.filtered(*context.labels, len(run) - len(seen.kept))
             kept = run.picked(cast("list[int]", seen.kept.to_pylist()))
         values = cast("Sequence[bytes]", kept.values)  # erasures were split off
         rows = Rows(seen.records, kept.offsets, kept.keys, values, masked_under)
@@ -142,10 +153,10 @@ class Projector:
                 lambda: self._unsealing.open(rows.records, records, indices)
             )
         except BusError as error:
-            error.where |= self._kit.where
+            error.where |= self._context.where
             raise
         if unopened is not None:
             index, broken = unopened
-            broken.where |= {**self._kit.where, "offset": rows.offsets[index]}
+            broken.where |= {**self._context.where, "offset": rows.offsets[index]}
             return replace(found, stop=(rows.offsets[index], broken))
         return replace(found, rows=replace(rows, records=shown))

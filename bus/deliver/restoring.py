@@ -30,16 +30,16 @@ class Restoring(Mending):
 
     @property
     def _concerns(self) -> bool:
-        return self._kit.view.is_fenced and self._kit.sink.suppresses is not None
+        return self._context.view.is_fenced and self._sink.suppresses is not None
 
     @property
     def _change(self) -> Reached:
         """Of who is covered no longer."""
-        return self._kit.shared.fence.released
+        return self._fence.released
 
     async def _mend(self, change: Reached) -> bool:
         """Restore what the store says; done when it knows of every release."""
-        found = await self._retrier.persist(self._kit.sink.to_restore)
+        found = await self._retrier.persist(self._sink.to_restore)
         if mine := await self._mine(found.rows):
             await self._restore(mine)
         return knows(found.reached, change)
@@ -48,8 +48,8 @@ class Restoring(Mending):
         """Those of *rows* whose events are in this lane's partition."""
         if not rows:
             return rows
-        topic, partition = self._kit.place
-        counts = await self._retrier.persist(lambda: self._kit.shared.broker.partitions([topic]))
+        topic, partition = self._context.place
+        counts = await self._retrier.persist(lambda: self._broker.partitions([topic]))
         keys = list(rows)
         places = partition_of([key.encode() for key in keys], counts[topic])
         return {key: rows[key] for key, at in zip(keys, places, strict=True) if at == partition}
@@ -59,17 +59,17 @@ class Restoring(Mending):
         rows = await self._rows(wanted)
         refused = await rewrite(self._applier, rows, list(wanted))
         for error in refused.values():
-            self._kit.log.error("not-restored", code=error.code)
-        self._kit.log.info("rows-restored", rows=len(rows) - len(refused))
+            self._context.log.error("not-restored", code=error.code)
+        self._context.log.info("rows-restored", rows=len(rows) - len(refused))
 
     async def _rows(self, wanted: Mapping[str, int]) -> Rows:
         """The events that the store's rows hold, seen as of now."""
-        kit, end = self._kit, self._applier.position.offset
+        context, end = self._context, self._applier.position.offset
         run = await self._retrier.persist(
-            lambda: read_subjects(kit.shared.broker, kit.place, wanted, end)
+            lambda: read_subjects(self._broker, context.place, wanted, end)
         )
         is_open = [
-            kit.set_aside.at(subject_of(key), offset) is None
+            self._set_aside.at(subject_of(key), offset) is None
             for key, offset in zip(run.keys, run.offsets, strict=True)
         ]
         run = run.picked([index for index, is_it in enumerate(is_open) if is_it])

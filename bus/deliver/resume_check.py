@@ -7,10 +7,10 @@ events come, against the event before it and against their age.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from bus.broker import Fetched
-from bus.deliver.kit import Kit
+from bus.deliver.context import LaneContext
 from bus.deliver.projector import Projector
 from bus.deliver.rows import event_id
 from bus.errors import LaneTooOld, PositionForeign
@@ -21,8 +21,15 @@ from bus.model import Checkpoint
 class ResumeCheck:
     """What a store said that its lane stands at, until the log has borne it out."""
 
-    def __init__(self, kit: Kit, projector: Projector, checkpoint: Checkpoint) -> None:
-        self._kit = kit
+    def __init__(
+        self,
+        context: LaneContext,
+        projector: Projector,
+        checkpoint: Checkpoint,
+        compaction_lag: timedelta,
+    ) -> None:
+        self._context = context
+        self._compaction_lag = compaction_lag
         self._projector = projector
         self._checkpoint = checkpoint
 
@@ -34,8 +41,8 @@ class ResumeCheck:
             LaneTooOld: The log no longer reaches back to it.
         """
         position = self._checkpoint.position
-        where = {**self._kit.where, "offset": position.offset}
-        log = (self._kit.shared.cluster_id, self._kit.place[0])
+        where = {**self._context.where, "offset": position.offset}
+        log = (self._context.cluster_id, self._context.place[0])
         if (position.cluster_id, position.topic) != log:
             raise PositionForeign("the store's position is of another cluster or topic", **where)
         if position.offset > end:
@@ -58,7 +65,7 @@ class ResumeCheck:
             if value is None or await self._event_id(run.part(0, 1)) != position.last_event_id:
                 raise PositionForeign(
                     "the log holds another event before the store's position",
-                    **self._kit.where,
+                    **self._context.where,
                     offset=position.offset,
                 )
         run = run.from_offset(position.offset)
@@ -68,7 +75,7 @@ class ResumeCheck:
 
     def _check_age(self, first: int, pieces: Sequence[Fetched]) -> None:
         """Compaction may have taken an erasure only if what comes first is old, or is missing."""
-        lag, now = self._kit.shared.settings.compaction_lag, self._kit.now()
+        lag, now = self._compaction_lag, self._context.now()
         if now - self._checkpoint.applied_at <= lag:
             return
         timestamp_ms = next(
@@ -80,7 +87,7 @@ class ResumeCheck:
         if first != self._checkpoint.position.offset or age > lag:
             raise LaneTooOld(
                 "the lane was away so long that it may have missed an erasure; rebuild it",
-                **self._kit.where,
+                **self._context.where,
                 offset=first,
             )
 

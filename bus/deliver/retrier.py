@@ -14,7 +14,8 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from bus.backoff import BackOff
-from bus.deliver.kit import Kit
+from bus.deliver.context import LaneContext, PartitionConsumer
+from bus.deliver.pulse import Pulse
 from bus.errors import BrokerUnavailable, BusError, Reaction, SinkUnavailable, Unready
 from bus.retry import retried
 
@@ -25,9 +26,22 @@ ALARM_AFTER = timedelta(minutes=1)  # of waiting for the same store or broker
 class Retrier:
     """One lane's; ``is_open`` says whether the lane has found its place."""
 
-    def __init__(self, kit: Kit) -> None:
-        self._kit = kit
-        self._back_off = BackOff(kit.shared.settings.retry_first, kit.shared.settings.retry_most)
+    def __init__(
+        self,
+        context: LaneContext,
+        consumer: PartitionConsumer,
+        *,
+        store: Pulse,
+        kafka: Pulse,
+        back_off: BackOff,
+        unready_most: timedelta,
+    ) -> None:
+        self._context = context
+        self._consumer = consumer
+        self._store = store
+        self._kafka = kafka
+        self._back_off = back_off
+        self._unready_most = unready_most
         self.is_open = False
         self.is_stalled = False
         self._unready_since: datetime | None = None
@@ -59,27 +73,27 @@ class Retrier:
     async def rest(self, length: timedelta) -> None:
         """Let time pass; the lane may be let go of meanwhile."""
         self.is_stalled = True
-        await self._kit.shared.clock.sleep(length)
+        await self._context.clock.sleep(length)
         self.is_stalled = False
 
     async def _wait_out(self, error: BusError, length: timedelta) -> bool:
         """Let time pass; less, and True, if what was away answers somebody else meanwhile."""
-        kit, now = self._kit, self._kit.now()
+        context, now = self._context, self._context.now()
         self._insist_on_an_end(error, now)
-        kit.state.retries(error.code, now)
+        context.state.retries(error.code, now)
         if not self.is_stalled:
             self.is_stalled = True
-            kit.reading.pause()
-        kit.shared.metrics.retried(*kit.labels)
-        age = now - (kit.state.since or now)
-        say = kit.log.warning if age < ALARM_AFTER else kit.log.error
+            self._consumer.pause()
+        context.metrics.retried(*context.labels)
+        age = now - (context.state.since or now)
+        say = context.log.warning if age < ALARM_AFTER else context.log.error
         seconds = round(age.total_seconds(), 1)
         say("lane-retries", code=error.code, reason=error.message, seconds=seconds)
         if isinstance(error, BrokerUnavailable):
-            return await kit.shared.kafka.rest(length)
+            return await self._kafka.rest(length)
         if isinstance(error, SinkUnavailable | Unready):
-            return await kit.sink.pulse.rest(length)
-        await kit.shared.clock.sleep(length)
+            return await self._store.rest(length)
+        await context.clock.sleep(length)
         return False
 
     def _insist_on_an_end(self, error: BusError, now: datetime) -> None:
@@ -88,7 +102,7 @@ class Retrier:
             self._unready_since = None
             return
         self._unready_since = self._unready_since or now
-        if now - self._unready_since >= self._kit.shared.settings.unready_most:
+        if now - self._unready_since >= self._unready_most:
             raise error
 
     def _go_on(self) -> None:
@@ -96,8 +110,8 @@ class Retrier:
         self._unready_since = None
         self._back_off.reset()
         if self.is_open:
-            self._kit.state.runs()
-            self._kit.reading.resume()
+            self._context.state.runs()
+            self._consumer.resume()
         else:
-            self._kit.state.opens()
-        self._kit.log.info("lane-goes-on")
+            self._context.state.opens()
+        self._context.log.info("lane-goes-on")

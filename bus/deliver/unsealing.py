@@ -10,7 +10,7 @@ import asyncio
 
 import pyarrow as pa
 
-from bus.deliver.kit import LARGE
+from bus.deliver.context import LARGE
 from bus.errors import LaneError
 from bus.model import View
 from bus.sealing import Seals

@@ -8,8 +8,8 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from bus.backoff import BackOff
-from bus.deliver.shared import Shared, SharedSink
+from bus.deliver.process import ProcessContext
+from bus.deliver.shared_sink import SharedSink
 from bus.errors import BusError, Reaction
 from bus.hosting.feeds import Withdraw
 from bus.observe.tasks import Kept, Work
@@ -19,15 +19,17 @@ from bus.retry import retried
 class Beside:
     """One system's: work that has an end."""
 
-    def __init__(self, system: str, shared: Shared, log: Any) -> None:
+    def __init__(self, system: str, process: ProcessContext, log: Any) -> None:
         self._system = system
-        self._shared = shared
+        self._process = process
         self._log = log
         self._kept: set[Kept] = set()
 
     def see_to(self, task: str, work: Work, stream: str | None = None) -> Kept:
         """Have *work* done."""
-        keep = partial(self._shared.tasks.keep, task, work, until_done=True, system=self._system)
+        keep = partial(
+            self._process.runtime.tasks.keep, task, work, until_done=True, system=self._system
+        )
         kept = keep() if stream is None else keep(stream=stream)
         self._kept.add(kept)
         kept.outcome.add_done_callback(lambda _: self._kept.discard(kept))
@@ -49,9 +51,9 @@ class Beside:
 class Withdrawal:
     """Takes away what a system's store holds and may no longer; again until it is done."""
 
-    def __init__(self, system: str, shared: Shared, beside: Beside, log: Any) -> None:
+    def __init__(self, system: str, process: ProcessContext, beside: Beside, log: Any) -> None:
         self._system = system
-        self._shared = shared
+        self._process = process
         self._beside = beside
         self._log = log
         self._under_way: Kept | None = None
@@ -62,7 +64,7 @@ class Withdrawal:
         """Anew, once *after* is done."""
         if self._under_way is not None:
             self._under_way.cancel()
-        self._shared.lanes.not_withdrawn.pop(self._system, None)
+        self._process.lanes.not_withdrawn.pop(self._system, None)
         if (withdraw := self.withdraw) is not None:
             self._under_way = self._beside.see_to(
                 "withdrawal", partial(self._take_away, withdraw, after)
@@ -71,7 +73,7 @@ class Withdrawal:
     async def _take_away(self, withdraw: Withdraw, after: Sequence[Kept]) -> None:
         if after:
             await asyncio.wait([kept.outcome for kept in after])
-        settings, owed = self._shared.settings, self._shared.lanes.not_withdrawn
+        settings, owed = self._process.runtime.settings, self._process.lanes.not_withdrawn
 
         async def act() -> Sequence[str]:
             try:
@@ -86,7 +88,7 @@ class Withdrawal:
             return gone
 
         async def wait(_: BusError, length: timedelta) -> None:
-            await self._shared.clock.sleep(length)
+            await self._process.runtime.clock.sleep(length)
 
-        for stream in await retried(act, BackOff(settings.retry_first, settings.retry_most), wait):
+        for stream in await retried(act, settings.back_off(), wait):
             self._log.warning("stream-withdrawn", stream=stream)

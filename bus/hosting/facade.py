@@ -6,7 +6,7 @@ import asyncio
 
 from bus.broker import Consumer, TopicPartition
 from bus.connect import Sink
-from bus.deliver.shared import Shared
+from bus.deliver.process import ProcessContext
 from bus.errors import LaneLost, StoreWentBack
 from bus.hosting.abreast import LaneOfStore, Marks
 from bus.hosting.beside import Withdrawal
@@ -61,10 +61,10 @@ class LanesOfStore:
     """A system's lanes, as who looks at their store needs to know and to tell them."""
 
     def __init__(
-        self, roster: Roster, shared: Shared, consumer: Consumer, withdrawal: Withdrawal
+        self, roster: Roster, process: ProcessContext, consumer: Consumer, withdrawal: Withdrawal
     ) -> None:
         self._roster = roster
-        self._shared = shared
+        self._process = process
         self._consumer = consumer
         self._withdrawal = withdrawal
 
@@ -93,7 +93,7 @@ class LanesOfStore:
         for lane in self._roster.at_work.values():
             lane.ask_anew(StoreWentBack("the store went back; its lanes ask it anew"))
         self._withdrawal.begin()
-        self._shared.metrics.went_back(self._roster.system)
+        self._process.runtime.metrics.went_back(self._roster.system)
 
     async def protection_ends(self) -> Marks:
         roster = self._roster
@@ -101,7 +101,7 @@ class LanesOfStore:
         topics -= {topic for topic in topics if roster.pause_of((topic, 0)) is not None}
         if not topics:
             return {}
-        counts = await self._shared.broker.partitions(sorted(topics))
+        counts = await self._process.cluster.broker.partitions(sorted(topics))
         places = [(topic, n) for topic, count in counts.items() for n in range(count)]
         ends = await self._consumer.end_offsets(places)
         return {(roster.streams[topic], n): Mark(end, None) for (topic, n), end in ends.items()}

@@ -22,10 +22,12 @@ from functools import partial
 import structlog
 
 from bus.broker import Consumer, Fetched, TopicPartition
-from bus.deliver.kit import Kit
+from bus.deliver.context import LaneContext
 from bus.deliver.lane import Lane
+from bus.deliver.pipeline import Pipeline
+from bus.deliver.process import ProcessContext
 from bus.deliver.pulse import StorePulse
-from bus.deliver.shared import Shared, SharedSink
+from bus.deliver.shared_sink import SharedSink
 from bus.errors import BusError, NotEntitled
 from bus.hosting.abreast import Abreast
 from bus.hosting.beside import Beside, Withdrawal
@@ -48,7 +50,7 @@ class Fleet:
     def __init__(
         self,
         roster: Roster,
-        shared: Shared,
+        process: ProcessContext,
         consumer: Consumer,
         *,
         sends_receipts: bool,
@@ -60,21 +62,21 @@ class Fleet:
         self.room = asyncio.Event()
         """Set when a lane has room again, or has ended."""
         self._log = _log.bind(system=roster.system)
-        self.committer = OffsetCommitter(consumer, shared.clock, self._log)
-        self._shared = shared
+        self.committer = OffsetCommitter(consumer, process.runtime.clock, self._log)
+        self._process = process
         self._consumer = consumer
         self._sends_receipts = sends_receipts
         self._gather = gather
-        self._beside = Beside(roster.system, shared, self._log)
-        self.withdrawal = Withdrawal(roster.system, shared, self._beside, self._log)
+        self._beside = Beside(roster.system, process, self._log)
+        self.withdrawal = Withdrawal(roster.system, process, self._beside, self._log)
         self.withdrawal.withdraw = withdraw
-        self._stops = Stops(roster, shared, self._beside, self._log)
+        self._stops = Stops(roster, process, self._beside, self._log)
         self._switching = Switching(roster, consumer, self._beside, self._begin, self.room.set)
         self.targets = Targets(roster, consumer)
         self._today: date | None = None
-        self._pulse = StorePulse(shared.clock)
+        self._pulse = StorePulse(process.runtime.clock)
         self.abreast = Abreast(
-            LanesOfStore(roster, shared, consumer, self.withdrawal), self._pulse, self._log
+            LanesOfStore(roster, process, consumer, self.withdrawal), self._pulse, self._log
         )
 
     @property
@@ -156,7 +158,7 @@ class Fleet:
         leaving = [self.roster.lanes[place] for place in places if place in self.roster.lanes]
         for lane, task in leaving:
             end(lane, task)
-        within = self._shared.settings.stop_within.total_seconds()
+        within = self._process.runtime.settings.stop_within.total_seconds()
         if late := await ended({task for _, task in leaving}, within * 0.7):
             self._log.warning("lanes-abandoned", lanes=late)
         with suppress(TimeoutError):
@@ -164,7 +166,7 @@ class Fleet:
                 await self.committer.commit()
         for place in places:
             gone = self.roster.lanes.pop(place, None)
-            self._shared.tasks.forget("lane", **self.roster.name(place)._asdict())
+            self._process.runtime.tasks.forget("lane", **self.roster.name(place)._asdict())
             if gone is not None:
                 gone[0].state.leaves()
 
@@ -173,17 +175,28 @@ class Fleet:
     def _open(self, place: TopicPartition) -> None:
         """Begin a new lane, which asks its store where it stands."""
         feed = self.roster.feeds[place[0]]
-        kit = Kit(
+        runtime = self._process.runtime
+        sink = self._sink_of(feed)
+        context = LaneContext(
             feed.view,
             place,
-            sink=self._sink_of(feed),
-            reader=feed.reader,
-            reading=ConsumerFacade(place, self.roster, self._consumer, self.committer, self.room),
-            shared=self._shared,
+            self._process.cluster.id,
+            lanes=self._process.lanes,
+            metrics=runtime.metrics,
+            clock=runtime.clock,
+        )
+        pipeline = Pipeline(
+            context,
+            sink,
+            feed.reader,
+            ConsumerFacade(place, self.roster, self._consumer, self.committer, self.room),
+            self._process,
+            sends_receipts=self._sends_receipts,
+            protects=feed.view.protects and sink.suppresses is not None,
         )
         lane = Lane(
-            kit,
-            sends_receipts=self._sends_receipts,
+            pipeline,
+            self._process,
             gather=self._gather,
             tells=partial(self.roster.tells, feed.view),
         )
@@ -191,7 +204,7 @@ class Fleet:
         self.roster.lanes[place] = lane, task
         self.targets.forget()
         task.add_done_callback(partial(self._lane_ended, place, lane))
-        self._shared.tasks.begun("lane", **self.roster.name(place)._asdict())
+        self._process.runtime.tasks.begun("lane", **self.roster.name(place)._asdict())
 
     def _sink_of(self, feed: Feed) -> SharedSink:
         """The one that the lanes of a stream share."""
@@ -229,7 +242,7 @@ class Fleet:
         """The lane is paused: nothing is read for it, nothing applied."""
         self._consumer.pause(place)
         state, pause = self.roster.state(place), self.roster.pause_of(place)
-        state.pauses(self._shared.clock.now() if pause is None else pause.at)
+        state.pauses(self._process.runtime.clock.now() if pause is None else pause.at)
         self._stops.log_of(place).info("lane-paused", offset=state.offset)
         self._pulse.is_doubted.set()  # if no lane is at work any more, it is let go of
         at_work = {topic for topic, _ in self.at_work}
@@ -260,11 +273,11 @@ class Fleet:
         if self.roster.is_current(place, lane):
             self._begin(place)
             if self.roster.lanes[place][0] is lane:  # it is paused by now, or has expired
-                self._shared.tasks.forget("lane", **self.roster.name(place)._asdict())
+                self._process.runtime.tasks.forget("lane", **self.roster.name(place)._asdict())
 
     def stop_expired(self) -> None:
         """A subscription may end while the process runs: nothing is let out after its last day."""
-        today = self._shared.clock.now().astimezone(JAPAN).date()
+        today = self._process.runtime.clock.now().astimezone(JAPAN).date()
         if today == self._today:
             return
         self._today = today
@@ -289,6 +302,6 @@ class Fleet:
     async def close(self) -> None:
         """Leave the group and let go of the stores; whoever does not answer is left."""
         self._beside.cancel()
-        within = self._shared.settings.stop_within.total_seconds() * 0.2
+        within = self._process.runtime.settings.stop_within.total_seconds() * 0.2
         for error in await closed(self._consumer, list(self.roster.sinks.values()), within):
             self._log.warning("not-closed", code=error.code)

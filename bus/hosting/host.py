@@ -12,7 +12,6 @@ from typing import TypeVar
 
 import structlog
 
-from bus.backoff import BackOff
 from bus.broker import Broker
 from bus.catalog.decoding import BatchReader
 from bus.catalog.registry import SchemaIds
@@ -25,8 +24,8 @@ from bus.control.receipts import Receipts
 from bus.control.testimony import SaidReceipts, Testimony
 from bus.control.views import Views
 from bus.credentials import number_form
+from bus.deliver.process import Cluster, ControlStreams, Keys, ProcessContext, Runtime
 from bus.deliver.pulse import Pulse
-from bus.deliver.shared import Shared
 from bus.deliver.state import Lanes, LaneStatus
 from bus.errors import BrokerUnavailable, BusError, Reaction
 from bus.hosting.overdue import Overdue
@@ -45,7 +44,7 @@ LOOK_FOR_NEWS_EVERY = timedelta(seconds=1)
 
 
 @asynccontextmanager
-async def shared(
+async def opened_process(
     *,
     broker: Broker,
     ids: SchemaIds,
@@ -56,7 +55,7 @@ async def shared(
     metrics: Metrics,
     proofs: Proofs,
     seals: Seals | None = None,
-) -> AsyncIterator[Shared]:
+) -> AsyncIterator[ProcessContext]:
     """What the systems of one process share, opened; waits for whoever does not answer yet.
 
     Raises:
@@ -79,7 +78,7 @@ async def shared(
             internal("receipt"),
             cluster_id,
             kafka,
-            BackOff(settings.retry_first, settings.retry_most),
+            settings.back_off(),
             tasks,
             proofs,
         )
@@ -96,7 +95,7 @@ async def shared(
             streams["operation"],
             readers["operation"],
             kafka,
-            BackOff(settings.retry_first, settings.retry_most),
+            settings.back_off(),
             tasks,
         )
         stack.push_async_callback(operations.close)
@@ -112,33 +111,30 @@ async def shared(
         fence = Fence(broker, streams, readers, number_form(settings))
         stack.push_async_callback(fence.close)
         await wait.until(fence.start, "protection")
-        yield Shared(
-            broker=broker,
-            cluster_id=cluster_id,
-            fence=fence,
-            parked=parked,
-            operations=operations,
-            editions=editions,
-            views=views,
-            receipts=receipts,
-            seals=seals or Seals(),
-            proofs=proofs,
-            testimony=Testimony(
-                proofs,
-                SaidReceipts(broker, streams["receipt"], readers["receipt"], proofs),
-                cluster_id,
+        said = SaidReceipts(broker, streams["receipt"], readers["receipt"], proofs)
+        yield ProcessContext(
+            cluster=Cluster(broker, cluster_id, kafka),
+            control=ControlStreams(
+                parked=parked,
+                operations=operations,
+                editions=editions,
+                views=views,
+                receipts=receipts,
+                testimony=Testimony(proofs, said, cluster_id),
             ),
+            fence=fence,
+            keys=Keys(seals or Seals(), proofs),
             lanes=Lanes(),
-            clock=clock,
-            kafka=kafka,
-            settings=settings,
-            metrics=metrics,
-            tasks=tasks,
+            runtime=Runtime(clock, settings, metrics, tasks),
         )
 
 
 async def host(
-    shared: Shared, deliveries: Sequence[SystemDelivery], stop: asyncio.Event, *, once: bool = False
+    process: ProcessContext,
+    deliveries: Sequence[SystemDelivery],
+    stop: asyncio.Event,
+    *,
+    once: bool = False,
 ) -> None:
     """Run *deliveries* until *stop* is set, or, *once*, until all is delivered.
 
@@ -148,14 +144,14 @@ async def host(
     failures: list[BaseException] = []
 
     def gives_up(_: BaseException) -> bool:
-        stand = [f.error for f in shared.tasks.fallen if f.task == "delivery"]
+        stand = [f.error for f in process.runtime.tasks.fallen if f.task == "delivery"]
         cannot = [error for error in stand if _stops(error)]
         failures[:] = cannot
         return once or len(cannot) == len(deliveries)
 
-    following = follow(shared)
+    following = follow(process)
     running = [
-        shared.tasks.keep(
+        process.runtime.tasks.keep(
             "delivery",
             partial(delivery.run, once=once),
             until_done=True,
@@ -177,23 +173,28 @@ async def host(
         raise failed[0] if once else failures[0]
 
 
-def observe(shared: Shared, deliveries: Sequence[SystemDelivery]) -> None:
+def observe(process: ProcessContext, deliveries: Sequence[SystemDelivery]) -> None:
     """Let whoever looks at the metrics see how lanes, exceptions and receipts stand then."""
 
     async def look() -> None:
-        metrics, states = shared.metrics, shared.lanes.all.values()
+        metrics, states = process.runtime.metrics, process.lanes.all.values()
         metrics.lanes(Counter((s.system, s.stream, s.status.value) for s in states))
-        events = shared.parked.open_events()
+        events = process.control.parked.open_events()
         metrics.exceptions(Counter((e.system, e.stream, e.state.value) for e in events))
-        now = shared.clock.now()
+        now = process.runtime.clock.now()
         metrics.exceptions_oldest(
-            {lane: (now - since).total_seconds() for lane, since in shared.parked.oldest().items()}
+            {
+                lane: (now - since).total_seconds()
+                for lane, since in process.control.parked.oldest().items()
+            }
         )
-        metrics.receipts_waiting(shared.receipts.waiting)
+        metrics.receipts_waiting(process.control.receipts.waiting)
         stuck: dict[tuple[str, str], float] = {}
         paused: dict[tuple[str, str], float] = {}
         for state in states:
-            waited = (shared.clock.now() - state.since).total_seconds() if state.since else 0.0
+            waited = (
+                (process.runtime.clock.now() - state.since).total_seconds() if state.since else 0.0
+            )
             lane, is_paused = (state.system, state.stream), state.status is LaneStatus.PAUSED
             stuck[lane] = max(0.0 if is_paused else waited, stuck.get(lane, 0.0))
             if is_paused:
@@ -205,54 +206,54 @@ def observe(shared: Shared, deliveries: Sequence[SystemDelivery]) -> None:
             for stream, (behind, seconds) in (await delivery.fleet.lags()).items():
                 metrics.lag(delivery.system, stream, behind, seconds)
 
-    shared.metrics.before_render(look)
+    process.runtime.metrics.before_render(look)
 
 
-def ill(shared: Shared) -> list[str]:
+def ill(process: ProcessContext) -> list[str]:
     """Why this process does not do its work: lanes that wait for a person, have no place yet, or
     may not be."""
     refused = [
         f"{system}/{stream or '*'} not delivered {code}"
-        for (system, stream), code in shared.lanes.undelivered.items()
+        for (system, stream), code in process.lanes.undelivered.items()
     ]
-    refused += [f"{s} not withdrawn {code}" for s, code in shared.lanes.not_withdrawn.items()]
+    refused += [f"{s} not withdrawn {code}" for s, code in process.lanes.not_withdrawn.items()]
     return refused + [
         f"{state.system}/{state.stream}/{state.partition} {state.status} {state.code or ''}".strip()
-        for state in shared.lanes.all.values()
+        for state in process.lanes.all.values()
         if state.status in (LaneStatus.STOPPED, LaneStatus.OPENING)
     ]
 
 
-def follow(shared: Shared) -> list[Kept]:
+def follow(process: ProcessContext) -> list[Kept]:
     """See what operators ask for and whose protection has ended, within about a second; say what
     is set aside for too long. One task each: what one of them cannot take keeps no other."""
-    overdue = Overdue(shared)
+    overdue = Overdue(process)
     follows: Mapping[str, Callable[[], Awaitable[None]]] = {
-        "exceptions": shared.parked.catch_up,
-        "operations": shared.operations.catch_up,
-        "subscriptions": shared.editions.catch_up,
-        "protection": shared.fence.follow,
+        "exceptions": process.control.parked.catch_up,
+        "operations": process.control.operations.catch_up,
+        "subscriptions": process.control.editions.catch_up,
+        "protection": process.fence.follow,
     }
 
     async def catch_up(name: str) -> None:
         while True:
-            await shared.clock.sleep(LOOK_FOR_NEWS_EVERY)
+            await process.runtime.clock.sleep(LOOK_FOR_NEWS_EVERY)
             try:
                 await follows[name]()
-                shared.kafka.answered()
+                process.cluster.pulse.answered()
             except BusError as error:
                 if error.reaction is not Reaction.RETRY:
                     raise
                 if isinstance(error, BrokerUnavailable):
-                    shared.kafka.failed()
+                    process.cluster.pulse.failed()
                 _log.warning("operators-unheard", code=error.code, wants=name)
 
     async def look() -> None:
         while True:
-            await shared.clock.sleep(LOOK_FOR_NEWS_EVERY)
+            await process.runtime.clock.sleep(LOOK_FOR_NEWS_EVERY)
             overdue.look()
 
-    keep = shared.tasks.keep
+    keep = process.runtime.tasks.keep
     followers = [keep("follower", partial(catch_up, name), wants=name) for name in follows]
     return [*followers, keep("overdue", look)]
 
@@ -273,6 +274,4 @@ class _Patience:
             _log.warning("start-waits", code=error.code, wants=name)
             await self._clock.sleep(length)
 
-        return await retried(
-            act, BackOff(self._settings.retry_first, self._settings.retry_most), wait
-        )
+        return await retried(act, self._settings.back_off(), wait)

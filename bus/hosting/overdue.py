@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from bus.deliver.shared import Shared
+from bus.deliver.process import ProcessContext
 from bus.deliver.state import LaneStatus
 from bus.settings import Settings
 
@@ -28,24 +28,24 @@ def overdue_after(settings: Settings) -> timedelta:
 class Overdue:
     """One process's word, once a day for each system and stream of which it has lanes."""
 
-    def __init__(self, shared: Shared) -> None:
-        self._shared = shared
-        self._next_look = shared.clock.now()
+    def __init__(self, process: ProcessContext) -> None:
+        self._process = process
+        self._next_look = process.runtime.clock.now()
         self._said: dict[tuple[str, str], datetime] = {}
 
     def look(self) -> None:
         """Look, if it is time to, and say what has to be said."""
-        shared, now = self._shared, self._shared.clock.now()
+        process, now = self._process, self._process.runtime.clock.now()
         if now < self._next_look:
             return
         self._next_look = now + _LOOK_EVERY
-        limit = overdue_after(shared.settings)
+        limit = overdue_after(process.runtime.settings)
         mine = {
             (state.system, state.stream)
-            for state in shared.lanes.all.values()
+            for state in process.lanes.all.values()
             if state.status is not LaneStatus.RELEASED
         }
-        for (system, stream), since in shared.parked.oldest().items():
+        for (system, stream), since in process.control.parked.oldest().items():
             said = self._said.get((system, stream))
             if (system, stream) not in mine or now - since < limit:
                 continue

@@ -12,7 +12,8 @@ from datetime import timedelta
 
 from bus.broker import TopicPartition
 from bus.deliver.lane import Lane
-from bus.deliver.shared import Shared, SharedSink
+from bus.deliver.process import ProcessContext
+from bus.deliver.shared_sink import SharedSink
 from bus.deliver.state import LaneState, LaneStatus
 from bus.hosting.feeds import JAPAN, Feed
 from bus.hosting.fleet_table import Situation, Want, wanted
@@ -26,7 +27,7 @@ Running = tuple[Lane, asyncio.Task[None]]
 class Roster:
     """One fleet's."""
 
-    def __init__(self, system: str, feeds: Sequence[Feed], shared: Shared) -> None:
+    def __init__(self, system: str, feeds: Sequence[Feed], process: ProcessContext) -> None:
         self.system = system
         self.feeds = {feed.topic: feed for feed in feeds}
         self.streams = {feed.topic: feed.view.stream for feed in feeds}  # ever fed
@@ -35,7 +36,7 @@ class Roster:
         self.lanes: dict[TopicPartition, Running] = {}  # also such as have ended
         self.switching: defaultdict[str, set[object]] = defaultdict(set)
         """By topic whose lanes end for others to open: those switches that are not done."""
-        self._shared = shared
+        self._process = process
 
     @property
     def at_work(self) -> dict[TopicPartition, Lane]:
@@ -61,15 +62,15 @@ class Roster:
 
     def state(self, place: TopicPartition) -> LaneState:
         """How its lane does, or did."""
-        return self._shared.lanes.of(*self.name(place))
+        return self._process.lanes.of(*self.name(place))
 
     def pause_of(self, place: TopicPartition) -> Operation | None:
         """The pause that an operator wants, if there is one."""
-        return self._shared.operations.pause_of(self.system, self.streams[place[0]])
+        return self._process.control.operations.pause_of(self.system, self.streams[place[0]])
 
     def has_expired(self, place: TopicPartition) -> bool:
         """Whether the last day of its grant is over."""
-        feed, now = self.feeds.get(place[0]), self._shared.clock.now()
+        feed, now = self.feeds.get(place[0]), self._process.runtime.clock.now()
         last = None if feed is None else feed.expires_on
         return last is not None and now.astimezone(JAPAN).date() > last
 
@@ -102,7 +103,7 @@ class Roster:
         Args:
             ends: Of the logs; a lane whose store has not said yet where it stands is not there.
         """
-        now_ms = self._shared.clock.now().timestamp() * 1000
+        now_ms = self._process.runtime.clock.now().timestamp() * 1000
         lags: dict[str, tuple[int, float]] = {}
         for place, end in ends.items():
             state = self.state(place)

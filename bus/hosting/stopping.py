@@ -8,7 +8,8 @@ from typing import Any
 
 from bus.broker import Consumer, TopicPartition
 from bus.deliver.lane import Lane
-from bus.deliver.shared import Shared, SharedSink
+from bus.deliver.process import ProcessContext
+from bus.deliver.shared_sink import SharedSink
 from bus.errors import BusError
 from bus.hosting.beside import Beside
 from bus.hosting.roster import LOOK_AGAIN, Roster, end
@@ -19,9 +20,9 @@ DEFECT = "RK-000"
 class Stops:
     """Says of one system's lanes that they have stopped: in the log, to whoever asks, for good."""
 
-    def __init__(self, roster: Roster, shared: Shared, beside: Beside, log: Any) -> None:
+    def __init__(self, roster: Roster, process: ProcessContext, beside: Beside, log: Any) -> None:
         self._roster = roster
-        self._shared = shared
+        self._process = process
         self._beside = beside
         self._log = log
 
@@ -44,20 +45,20 @@ class Stops:
         state = self._roster.state(place)
         where = error.where.get("offset")
         offset = where if isinstance(where, int) else state.offset
-        state.stops(error.code, self._shared.clock.now())
+        state.stops(error.code, self._process.runtime.clock.now())
         self.log_of(place).error(
             "lane-stopped", code=error.code, reason=error.message, offset=offset
         )
-        self._shared.operations.stopped(self._roster.name(place), error.code, offset)
+        self._process.control.operations.stopped(self._roster.name(place), error.code, offset)
 
     def on_defect(
         self, place: TopicPartition, error: BaseException, again: Callable[[], None]
     ) -> None:
         """A defect of ours: a lane that has stopped, and another one after a while."""
         state, name = self._roster.state(place), self._roster.name(place)
-        state.stops(DEFECT, self._shared.clock.now())
-        wait = self._shared.tasks.fell("lane", error, **name._asdict())
-        self._shared.operations.stopped(name, DEFECT, state.offset)
+        state.stops(DEFECT, self._process.runtime.clock.now())
+        wait = self._process.runtime.tasks.fell("lane", error, **name._asdict())
+        self._process.control.operations.stopped(name, DEFECT, state.offset)
 
         async def open_again() -> None:
             await asyncio.sleep(wait.total_seconds())

@@ -15,9 +15,8 @@ from datetime import timedelta
 
 import structlog
 
-from bus.backoff import BackOff
 from bus.broker import Consumer, TopicPartition, group_of
-from bus.deliver.shared import Shared
+from bus.deliver.process import ProcessContext
 from bus.deliver.state import LaneState
 from bus.errors import BusError, Reaction
 from bus.hosting.feeds import Feed, Withdraw
@@ -37,14 +36,14 @@ class SystemDelivery:
         self,
         system: str,
         feeds: Sequence[Feed],
-        shared: Shared,
+        process: ProcessContext,
         *,
         sends_receipts: bool = True,
         gather: timedelta = timedelta(),
         withdraw: Withdraw | None = None,
     ) -> None:
         self.system = system
-        self._shared = shared
+        self._process = process
         self._log = _log.bind(system=system)
         self._sends_receipts = sends_receipts
         self._gather = gather
@@ -59,12 +58,12 @@ class SystemDelivery:
 
     def _join(self, feeds: Sequence[Feed], withdraw: Withdraw | None) -> None:
         """A new member of the group, which owns nothing yet."""
-        self._consumer: Consumer = self._shared.broker.consumer(
+        self._consumer: Consumer = self._process.cluster.broker.consumer(
             group_of(self.system), client_id=f"renkei-{self.system}@{this_process()}"
         )
         self.fleet = Fleet(
-            Roster(self.system, feeds, self._shared),
-            self._shared,
+            Roster(self.system, feeds, self._process),
+            self._process,
             self._consumer,
             sends_receipts=self._sends_receipts,
             gather=self._gather,
@@ -84,12 +83,14 @@ class SystemDelivery:
         """
         if self._fetching is not None:
             self._join(list(self.fleet.roster.feeds.values()), self.fleet.withdrawal.withdraw)
-        self._shared.operations.listen(self.system, self.fleet.instruct)
+        self._process.control.operations.listen(self.system, self.fleet.instruct)
         self.fleet.withdrawal.begin()
-        committing = self._shared.tasks.keep(
+        committing = self._process.runtime.tasks.keep(
             "offsets", self.fleet.committer.run, system=self.system
         )
-        looking = self._shared.tasks.keep("abreast", self.fleet.abreast.run, system=self.system)
+        looking = self._process.runtime.tasks.keep(
+            "abreast", self.fleet.abreast.run, system=self.system
+        )
         self._fetching = asyncio.create_task(self._join_and_fetch(once))
         if self._is_stopping:
             self._fetching.cancel()
@@ -115,8 +116,8 @@ class SystemDelivery:
             self._fetching.cancel()
 
     async def _join_and_fetch(self, once: bool) -> None:
-        settings = self._shared.settings
-        back_off = BackOff(settings.retry_first, settings.retry_most)
+        settings = self._process.runtime.settings
+        back_off = settings.back_off()
         has_started = False
         while True:
             try:
@@ -134,7 +135,7 @@ class SystemDelivery:
             except BusError as error:
                 if error.reaction is Reaction.RETRY:
                     self._log.warning("delivery-waits", code=error.code)
-                    if await self._shared.kafka.rest(back_off.next()):
+                    if await self._process.cluster.pulse.rest(back_off.next()):
                         back_off.reset()
                 elif not self.fleet.stop_lane(error):
                     raise
@@ -165,12 +166,14 @@ class SystemDelivery:
         if places == []:
             await self.fleet.room.wait()
             return False
-        wait = self._shared.settings.idle_wait
+        wait = self._process.runtime.settings.idle_wait
         if places is not None:
             wait = timedelta()
         elif once:
             wait = _ONCE_WAIT
-        most = max(self._shared.settings.fetch_records // 2, 1)  # and a quarter may be waiting
+        most = max(
+            self._process.runtime.settings.fetch_records // 2, 1
+        )  # and a quarter may be waiting
         fetched = await self._consumer.fetch(most, wait, places)
         if places is not None and not fetched:
             await self._until_room(_SOME_ARE_FULL)

@@ -19,7 +19,7 @@ from typing import cast
 import pyarrow as pa
 
 from bus.catalog.decoding import BatchReader, read_what_can_be
-from bus.deliver.shared import Shared
+from bus.deliver.process import ProcessContext
 from bus.errors import SchemaMismatch
 from bus.log.partition import opened
 from bus.log.run import Run, split_erasures
@@ -172,7 +172,7 @@ async def count(
     stream: Stream,
     reader: BatchReader,
     comparisons: Sequence[Comparison],
-    shared: Shared,
+    process: ProcessContext,
     progress: Progress = lambda *_: None,
 ) -> int:
     """Take all that *stream* holds now into *comparisons*; how many events could not be read.
@@ -183,17 +183,17 @@ async def count(
     Raises:
         Unavailable: Broker or registry does not answer.
     """
-    await shared.fence.catch_up()
+    await process.fence.catch_up()
     topic = stream.topic
-    partitions = (await shared.broker.partitions([topic])).get(topic, 0)
+    partitions = (await process.cluster.broker.partitions([topic])).get(topic, 0)
     places = [(topic, partition) for partition in range(partitions)]
     unreadable = 0
-    async with opened(shared.broker, "renkei-simulate") as log:
+    async with opened(process.cluster.broker, "renkei-simulate") as log:
         bounds = {place: await log.bounds(place) for place in places}
         total, before = sum(end - begin for begin, end in bounds.values()), 0
         for place, (begin, end) in bounds.items():
             async for run in log.runs(place, begin, end):
-                unreadable += await _take(run, place[1], stream, reader, comparisons, shared)
+                unreadable += await _take(run, place[1], stream, reader, comparisons, process)
                 progress(before + run.end - begin, total)
             before += end - begin
     return unreadable
@@ -205,7 +205,7 @@ async def _take(
     stream: Stream,
     reader: BatchReader,
     comparisons: Sequence[Comparison],
-    shared: Shared,
+    process: ProcessContext,
 ) -> int:
     unreadable = 0
     for is_erasure, part in split_erasures(run):
@@ -219,7 +219,7 @@ async def _take(
         if readable.records is None:
             continue
         good, records = part.picked(readable.good), readable.records
-        protected = shared.fence.protected(records, stream.located)
+        protected = process.fence.protected(records, stream.located)
         for comparison in comparisons:
             await asyncio.to_thread(partial(comparison.take, good, records, protected, partition))
     return unreadable

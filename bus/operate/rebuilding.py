@@ -11,7 +11,7 @@ from bus.app.entitlements import Entitlements
 from bus.app.masking import mask_keys
 from bus.app.systems import connections
 from bus.connect import Left, Staging
-from bus.deliver.shared import Shared
+from bus.deliver.process import ProcessContext
 from bus.errors import ConfigurationError
 from bus.hosting.feeds import Feed
 from bus.model.deed import Act
@@ -28,13 +28,13 @@ class Rebuilding:
     """What of one system can be rebuilt, stream by stream."""
 
     feeds: Sequence[Feed]
-    shared: Shared
+    process: ProcessContext
 
     async def events(self, feed: Feed) -> int:
         """How many events the stream's log has room for: holes count too."""
-        count = (await self.shared.broker.partitions([feed.topic])).get(feed.topic, 0)
+        count = (await self.process.cluster.broker.partitions([feed.topic])).get(feed.topic, 0)
         places = [(feed.topic, partition) for partition in range(count)]
-        consumer = self.shared.broker.consumer(client_id="renkei-rebuild")
+        consumer = self.process.cluster.broker.consumer(client_id="renkei-rebuild")
         await consumer.start()
         try:
             begin = await consumer.beginning_offsets(places)
@@ -75,7 +75,7 @@ class Rebuilding:
             feed.topic,
             reader=feed.reader,
             sink=feed.sink(),
-            shared=self.shared,
+            process=self.process,
             progress=progress,
         ).run()
 
@@ -95,9 +95,9 @@ async def rebuilding(
     if (reason := feed_policy(system).not_rebuilt) is not None:
         raise ConfigurationError(reason, system=system)
     chosen, keys = connections(settings, [system]), mask_keys(settings)
-    async with sharing(settings, await session.broker()) as (streams, readers, context):
+    async with sharing(settings, await session.broker()) as (streams, readers, process):
         files = read_subscriptions(streams, settings.schemas)
-        entitlements = Entitlements(streams, files, chosen, readers, context, keys)
+        entitlements = Entitlements(streams, files, chosen, readers, process, keys)
         feeds, _ = entitlements.of(system)
         if not feeds:
             raise entitlements.refusals[0]
@@ -107,7 +107,7 @@ async def rebuilding(
                 raise ConfigurationError(
                     "the system does not receive this stream", system=system, stream=stream
                 )
-        yield Rebuilding(feeds, context)
+        yield Rebuilding(feeds, process)
 
 
 @dataclass(frozen=True, slots=True)

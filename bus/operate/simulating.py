@@ -41,7 +41,7 @@ async def simulate(session: Session, paths: Sequence[Path], told: Told) -> list[
     found = await plan_of(session, paths)
     settings, keys = session.settings, mask_keys(session.settings)
     by_stream: dict[str, list[tuple[Difference, Comparison]]] = defaultdict(list)
-    async with sharing(settings, await session.broker()) as (catalog, readers, context):
+    async with sharing(settings, await session.broker()) as (catalog, readers, process):
         for planned in found.planned:
             for difference in planned.differences:
                 if difference.changes_view:
@@ -57,7 +57,7 @@ async def simulate(session: Session, paths: Sequence[Path], told: Told) -> list[
 
             comparisons = [comparison for _, comparison in compared]
             unreadable = await count(
-                catalog.stream(name), readers[name], comparisons, context, read_so_far
+                catalog.stream(name), readers[name], comparisons, process, read_so_far
             )
             simulated += [
                 Simulated(difference, comparison.touched, unreadable)

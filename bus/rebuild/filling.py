@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 
 from bus.broker import Consumer, TopicPartition
-from bus.deliver.kit import Kit
+from bus.control.parked import ParkedIndex
 from bus.deliver.pipeline import Pipeline
 from bus.errors import BusError
 from bus.log.readback import next_run
@@ -22,10 +22,17 @@ from bus.model import Position
 class RebuildLane:
     """Carries one partition into the staging table, for as long as it is told to."""
 
-    def __init__(self, kit: Kit, consumer: Consumer, on_events: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        parked: ParkedIndex,
+        consumer: Consumer,
+        on_events: Callable[[int], None],
+    ) -> None:
         self.consumer = consumer
-        self._place = kit.place
-        self._pipeline = Pipeline(kit, sends_receipts=True, protects=False)
+        self._place = pipeline.context.place
+        self._pipeline = pipeline
+        self._parked = parked
         self._on_events = on_events
         self._is_placed = False
 
@@ -46,13 +53,13 @@ class RebuildLane:
 
     async def fill(self, end: Position) -> None:
         """Apply everything before *end*; the staging table then stands there."""
-        pipeline, kit = self._pipeline, self._pipeline.kit
+        pipeline = self._pipeline
         persist = pipeline.retrier.persist
         while self.position.offset < end.offset:
-            await persist(kit.shared.parked.catch_up)
+            await persist(self._parked.catch_up)
             run = await persist(lambda: self._next(end.offset))
             if run is None:
-                await pipeline.applier.move(kit.no_rows, end)
+                await pipeline.applier.move(pipeline.context.no_rows, end)
             else:
                 pipeline.applier.begin()
                 await pipeline.carry(run)
@@ -79,7 +86,7 @@ class RebuildLane:
         return run.part(0, within) if within else None
 
 
-class Alone:
+class OwnConsumer:
     """What a lane asks of a consumer that nobody else reads from."""
 
     def __init__(self, consumer: Consumer, place: TopicPartition) -> None:

@@ -24,14 +24,15 @@ from typing import TypeVar
 
 import structlog
 
-from bus.backoff import BackOff
 from bus.broker import TopicPartition
 from bus.catalog.decoding import BatchReader
 from bus.connect import LockedTarget, Merged, Sink, Stages, Staging, Transactional
 from bus.control.parked import SetAside
-from bus.deliver.kit import Kit
+from bus.deliver.context import LaneContext
+from bus.deliver.pipeline import Pipeline
+from bus.deliver.process import ProcessContext
 from bus.deliver.pulse import StorePulse
-from bus.deliver.shared import Shared, SharedSink
+from bus.deliver.shared_sink import SharedSink
 from bus.errors import (
     BusError,
     ConfigurationError,
@@ -42,7 +43,7 @@ from bus.errors import (
 )
 from bus.failpoints import Point, passed
 from bus.model import Checkpoint, LaneName, Position, View
-from bus.rebuild.filling import Alone, RebuildLane
+from bus.rebuild.filling import OwnConsumer, RebuildLane
 from bus.retry import retried
 
 T = TypeVar("T")
@@ -97,7 +98,7 @@ class Rebuild:
         *,
         reader: BatchReader,
         sink: Sink,
-        shared: Shared,
+        process: ProcessContext,
         progress: Progress = lambda *_: None,
     ) -> None:
         self._view = view
@@ -105,11 +106,11 @@ class Rebuild:
         self._reader = reader
         self._live = sink
         self._positions = kept_with(sink)
-        self._shared = shared
+        self._process = process
         self._progress = progress
-        self._back_off = BackOff(shared.settings.retry_first, shared.settings.retry_most)
+        self._back_off = process.runtime.settings.back_off()
         self._staging: Staging = stages_of(sink).staging()
-        self._table = SharedSink(self._staging, view, StorePulse(shared.clock))
+        self._table = SharedSink(self._staging, view, StorePulse(process.runtime.clock))
         self._fillings: dict[int, RebuildLane] = {}
         self._events = 0
         self._total = 0
@@ -143,21 +144,32 @@ class Rebuild:
     # -- filling
 
     async def _make_fillings(self, stack: AsyncExitStack, partitions: list[int]) -> None:
+        process = self._process
         for partition in partitions:
             place: TopicPartition = (self._topic, partition)
-            consumer = self._shared.broker.consumer(client_id="renkei-rebuild")
+            consumer = process.cluster.broker.consumer(client_id="renkei-rebuild")
             stack.push_async_callback(consumer.close)
             await consumer.start()
             await consumer.assign([place])
-            kit = Kit(
+            context = LaneContext(
                 self._view,
                 place,
-                sink=self._table,
-                reader=self._reader,
-                reading=Alone(consumer, place),
-                shared=self._shared,
+                process.cluster.id,
+                lanes=process.lanes,
+                metrics=process.runtime.metrics,
+                clock=process.runtime.clock,
             )
-            self._fillings[partition] = RebuildLane(kit, consumer, self._count)
+            pipeline = Pipeline(
+                context,
+                self._table,
+                self._reader,
+                OwnConsumer(consumer, place),
+                process,
+                sends_receipts=True,
+                protects=False,
+            )
+            parked = process.control.parked
+            self._fillings[partition] = RebuildLane(pipeline, parked, consumer, self._count)
 
     async def _take_up(self) -> None:
         """Stand where the staging table was left, or drop it and begin anew.
@@ -165,7 +177,7 @@ class Rebuild:
         What was set aside when the staging table passed it matters until the swap. What another
         process filled was filled when nobody knows what was; then whatever ever was counts.
         """
-        await self._persist(self._shared.parked.catch_up)
+        await self._persist(self._process.control.parked.catch_up)
         for partition in self._fillings:
             found = await self._persist(partial(self._table.checkpoint, partition))
             if found is not None and not await self._can_go_on(found):
@@ -182,18 +194,22 @@ class Rebuild:
     async def _can_go_on(self, found: Checkpoint) -> bool:
         """Whether what stands there is of this log, within it, not away too long, and the bus's
         own word."""
-        position, shared = found.position, self._shared
-        if (position.cluster_id, position.topic) != (shared.cluster_id, self._topic):
+        position, process = found.position, self._process
+        if (position.cluster_id, position.topic) != (process.cluster.id, self._topic):
             return False
         begin, end = await self._ends(position.partition)
-        is_old = shared.clock.now() - found.applied_at > shared.settings.compaction_lag
+        is_old = (
+            process.runtime.clock.now() - found.applied_at > process.runtime.settings.compaction_lag
+        )
         return not is_old and begin <= position.offset <= end and await self._is_ours(found)
 
     async def _is_ours(self, found: Checkpoint) -> bool:
         """Whether the bus wrote what a store says of one of its lanes."""
         name = LaneName(self._view.system, self._view.stream, found.position.partition)
         place: TopicPartition = (self._topic, found.position.partition)
-        return await self._persist(lambda: self._shared.testimony.bears_out(name, place, found))
+        return await self._persist(
+            lambda: self._process.control.testimony.bears_out(name, place, found)
+        )
 
     async def _catch_up(self, held: Mapping[int, Checkpoint]) -> None:
         """Fill up to where the lanes stand, again while they go on, until little is left."""
@@ -220,7 +236,7 @@ class Rebuild:
             return held.position
         _, end = await self._ends(partition)
         return Position(
-            cluster_id=self._shared.cluster_id, topic=self._topic, partition=partition, offset=end
+            cluster_id=self._process.cluster.id, topic=self._topic, partition=partition, offset=end
         )
 
     # -- taking its place
@@ -241,9 +257,9 @@ class Rebuild:
             await filling.fill(await self._end_of(partition, lane))
             # the store will have forgotten it: it may not have been sent
             if lane is not None and await self._is_ours(lane):
-                await self._shared.receipts.send(lane.receipt, lane.applied_at)
-        await self._shared.parked.catch_up()
-        fence = self._shared.fence
+                await self._process.control.receipts.send(lane.receipt, lane.applied_at)
+        await self._process.control.parked.catch_up()
+        fence = self._process.fence
         protected = await self._persist(fence.all_by_now) if self._view.protects else None
         touched = {subject for lane in self._set_aside() for subject in lane.touched}
         while True:
@@ -272,7 +288,7 @@ class Rebuild:
 
     def _set_aside(self) -> list[SetAside]:
         name = self._view.system, self._view.stream
-        return [self._shared.parked.lane(LaneName(*name, p)) for p in self._fillings]
+        return [self._process.control.parked.lane(LaneName(*name, p)) for p in self._fillings]
 
     # -- what does not answer
 
@@ -284,7 +300,7 @@ class Rebuild:
         if error.reaction is not Reaction.RETRY or isinstance(error, EditionOutdated | Unready):
             raise error
         _log.warning("rebuild-waits", code=error.code, **self._where)
-        await self._shared.clock.sleep(length)
+        await self._process.runtime.clock.sleep(length)
 
     async def _ends(self, partition: int) -> tuple[int, int]:
         place: TopicPartition = (self._topic, partition)

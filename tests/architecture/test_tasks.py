@@ -28,7 +28,7 @@ SHORT_LIVED = {
     ("bus/hosting/fleet.py", "_open"): "a lane: its end is told to Tasks by _lane_ended",
     ("bus/hosting/stopping.py", "closed"): "awaited there",
     ("bus/deliver/pulse.py", "rest"): "two waits, the longer of which is cancelled there",
-    ("bus/deliver/shared.py", "_alone"): "one call of a store, which a lane awaits",
+    ("bus/deliver/shared_sink.py", "_alone"): "one call of a store, which a lane awaits",
     ("bus/operate/jobs.py", "__init__"): "a job, whose end its caller waits for or brings about",
     ("bus/log/tail.py", "ask"): "one round trip, which whoever asked awaits",
     ("bus/local/fetch.py", "fetch"): "a download, which the command waits for",

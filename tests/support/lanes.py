@@ -23,11 +23,11 @@ from bus.catalog.single import encode_one
 from bus.catalog.wire import Reader, frame
 from bus.clock import Clock
 from bus.control.testimony import prove_position
-from bus.deliver.shared import Shared
+from bus.deliver.process import ProcessContext
 from bus.deliver.state import LaneState, LaneStatus
 from bus.errors import RegistryUnavailable, SchemaUnknown
 from bus.hosting.feeds import Feed
-from bus.hosting.host import shared
+from bus.hosting.host import opened_process
 from bus.hosting.system_delivery import SystemDelivery
 from bus.model import (
     Checkpoint,
@@ -278,7 +278,7 @@ async def until(done: Callable[[], object], seconds: float = 5) -> None:
 class Hosted:
     """Systems running in one process."""
 
-    shared: Shared
+    process: ProcessContext
     deliveries: Sequence[SystemDelivery]
     running: Sequence[asyncio.Task[None]] = ()
 
@@ -296,14 +296,14 @@ class Hosted:
         """The state of one lane, whatever became of it."""
         (found,) = [
             state
-            for (_, name, number), state in self.shared.lanes.all.items()
+            for (_, name, number), state in self.process.lanes.all.items()
             if (name, number) == (stream, partition)
         ]
         return found
 
     def parked(self) -> list[ParkedEvent]:
         """What is set aside."""
-        return self.shared.parked.open_events()
+        return self.process.control.parked.open_events()
 
     async def until(self, done: Callable[[], object], seconds: float = 5) -> None:
         """Wait for *done*."""
@@ -325,7 +325,7 @@ class Hosted:
 
     async def stopped(self, stream: str = "resident") -> LaneState:
         """Wait until a lane has stopped."""
-        states = self.shared.lanes.all.values()
+        states = self.process.lanes.all.values()
         await self.until(
             lambda: [s for s in states if (s.stream, s.status) == (stream, LaneStatus.STOPPED)]
         )
@@ -333,9 +333,9 @@ class Hosted:
 
     async def news(self) -> None:
         """See at once what an operator asked for."""
-        await self.shared.parked.catch_up()
-        await self.shared.operations.catch_up()
-        await self.shared.fence.follow()
+        await self.process.control.parked.catch_up()
+        await self.process.control.operations.catch_up()
+        await self.process.fence.follow()
 
     async def pause(self, system: str, stream: str = "resident", note: str = "T-1") -> None:
         """An operator pauses a stream, and the process hears of it; its lanes may not stand yet."""
@@ -358,11 +358,11 @@ class Hosted:
     async def _instruct(
         self, system: str, stream: str, state: OperationState, note: str | None
     ) -> None:
-        now = self.shared.clock.now()
+        now = self.process.runtime.clock.now()
         said = Operation(
             system=system, stream=stream, state=state, operator="ops", at=now, note=note
         )
-        await self.shared.operations.instruct([said])
+        await self.process.control.operations.instruct([said])
         await self.news()
 
 
@@ -385,8 +385,8 @@ async def hosted(
     """
     async with AsyncExitStack() as stack:
         readers = {name: town.reader(name) for name in CATALOG.streams}
-        both = await stack.enter_async_context(
-            shared(
+        process = await stack.enter_async_context(
+            opened_process(
                 broker=town.broker,
                 ids=town.registry,
                 streams=CATALOG.streams,
@@ -406,14 +406,14 @@ async def hosted(
                     for name in streams
                     for view in [views(system, name)]
                 ],
-                both,
+                process,
                 sends_receipts=system != "ledger",
             )
             for system, make in sinks.items()
         ]
         running = [asyncio.create_task(delivery.run()) for delivery in deliveries]
         try:
-            yield Hosted(both, deliveries, running)
+            yield Hosted(process, deliveries, running)
         finally:
             for delivery in deliveries:
                 delivery.stop()

@@ -54,7 +54,7 @@ async def all_at(bus: Hosted, end: int, seconds: float) -> None:
     """Wait until every system stands at *end*."""
 
     def are_there() -> bool:
-        lanes = bus.shared.lanes.all
+        lanes = bus.process.lanes.all
         return all(
             (lane := lanes.get(LaneName(system, "resident", 0))) is not None and lane.offset == end
             for system in GRANTED

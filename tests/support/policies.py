@@ -61,18 +61,20 @@ class Policies:
 
     def __post_init__(self) -> None:
         for delivery in self.bus.deliveries:
-            self.bus.shared.editions.listen(delivery.system, partial(self._switch, delivery))
+            self.bus.process.control.editions.listen(
+                delivery.system, partial(self._switch, delivery)
+            )
 
     async def apply(self, system: str, text: str, by: str = "officer1") -> Edition:
         """Put a text in force, and have the process hear of it."""
-        editions = self.bus.shared.editions
+        editions = self.bus.process.control.editions
         edition = Edition(
             system=system,
             sequence=editions.sequence(system) + 1,
             text=text,
             digest=digest_of(text),
             applied_by=by,
-            applied_at=self.bus.shared.clock.now(),
+            applied_at=self.bus.process.runtime.clock.now(),
         )
         await editions.apply(edition)
         return edition
@@ -88,7 +90,7 @@ class Policies:
         delivery.switch(feeds, withdraw)
 
     def _found(self, system: str) -> tuple[list[Feed], frozenset[str] | None, int]:
-        said = self.bus.shared.editions.newest.get(system)
+        said = self.bus.process.control.editions.newest.get(system)
         found = in_force(system, FILES, said, CATALOG)
         self.refused += [(system, stream, error.code) for stream, error in found.refused]
         feeds = []

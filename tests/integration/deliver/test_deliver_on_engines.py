@@ -121,8 +121,8 @@ async def test_a_refused_row_is_parked_and_tried_again(
         with psycopg.connect(database, autocommit=True) as connection:
             connection.execute("ALTER TABLE linkage.resident DROP CONSTRAINT odd")
 
-        await bus.shared.parked.ask_retry([event])
-        bus.shared.parked.lane((SYSTEM, "resident", 0)).on_news()
+        await bus.process.control.parked.ask_retry([event])
+        bus.process.control.parked.lane((SYSTEM, "resident", 0)).on_news()
         await bus.until(lambda: not bus.parked(), SOON)
 
     assert len(held(database)) == 802
@@ -226,11 +226,11 @@ async def test_a_pause_reaches_every_process_and_outlives_them(
             await process.until(lambda p=process: {s.status for s in p.lanes} == PAUSED, 10)
 
     async with hosted(town, sinks) as first, hosted(town, sinks) as second:
-        following = [kept for p in (first, second) for kept in follow(p.shared)]
+        following = [kept for p in (first, second) for kept in follow(p.process)]
         await first.until(lambda: len(first.lanes) == len(second.lanes) == 1, SOON)
         await publish(town, range(400), 1)
         await first.until(lambda: len(held(database)) == 400, SOON)
-        await first.shared.operations.instruct([_word(OperationState.PAUSED)])
+        await first.process.control.operations.instruct([_word(OperationState.PAUSED)])
         await stand(first, second)
         assert len(first.lanes) == len(second.lanes) == 1
         for kept in following:
@@ -289,19 +289,19 @@ async def test_a_lane_that_stopped_goes_on_without_a_restart(
         with psycopg.connect(database, autocommit=True) as connection:
             connection.execute("ALTER TABLE linkage.resident RENAME COLUMN version TO other")
         ends = await publish(town, range(10), 2)
-        await bus.until(lambda: len(bus.shared.lanes.stopped()) == town.partitions, SOON)
-        await bus.until(lambda: not bus.shared.operations._untold, SOON)
+        await bus.until(lambda: len(bus.process.lanes.stopped()) == town.partitions, SOON)
+        await bus.until(lambda: not bus.process.control.operations._untold, SOON)
         await bus.news()
-        assert {o.code for o in bus.shared.operations.standing()} == {"RK-100"}
+        assert {o.code for o in bus.process.control.operations.standing()} == {"RK-100"}
         with psycopg.connect(database, autocommit=True) as connection:
             connection.execute("ALTER TABLE linkage.resident RENAME COLUMN other TO version")
 
         await bus.resume(SYSTEM)
         for partition, end in ends.items():
             await bus.at(end, partition=partition, seconds=SOON)
-        await bus.until(lambda: not bus.shared.operations._untold, SOON)
+        await bus.until(lambda: not bus.process.control.operations._untold, SOON)
         await bus.news()
-        assert bus.shared.operations.standing() == []
+        assert bus.process.control.operations.standing() == []
 
     assert Counter(held(database).values()) == {2: 10}
 
@@ -320,15 +320,15 @@ async def test_an_event_of_another_schema_is_set_aside_unread(
     ends = await publish(town, range(100), 2)
     lane = LaneName(SYSTEM, "resident", partition)
     async with hosted(town, sinks) as bus:
-        await bus.until(bus.shared.lanes.stopped, SOON)
-        await bus.until(lambda: not bus.shared.operations._untold, SOON)
+        await bus.until(bus.process.lanes.stopped, SOON)
+        await bus.until(lambda: not bus.process.control.operations._untold, SOON)
         await bus.news()
-        (said,) = bus.shared.operations.standing()
+        (said,) = bus.process.control.operations.standing()
         assert (said.partition, said.code, said.offset) == (partition, "RK-205", offset)
 
         topic = CATALOG.stream("resident").topic
-        event = await bus.shared.parked.refer_to(lane, topic, offset, "T-1")
-        await bus.shared.parked.record([event])
+        event = await bus.process.control.parked.refer_to(lane, topic, offset, "T-1")
+        await bus.process.control.parked.record([event])
         await bus.resume(SYSTEM)
         for number, end in ends.items():
             await bus.at(end, partition=number, seconds=SOON)
@@ -340,8 +340,8 @@ async def test_an_event_of_another_schema_is_set_aside_unread(
             ("WAITING", "RK-208"),
         ]
 
-        await bus.shared.parked.dismiss([event], "T-1")
-        bus.shared.parked.lane(lane).on_news()
+        await bus.process.control.parked.dismiss([event], "T-1")
+        bus.process.control.parked.lane(lane).on_news()
         await bus.until(lambda: not bus.parked(), SOON)
 
     assert held(database)[key] == 2
@@ -370,9 +370,9 @@ async def test_an_altered_table_stops_the_lane_alone(
         with psycopg.connect(database, autocommit=True) as connection:
             connection.execute("ALTER TABLE linkage.resident DROP COLUMN version CASCADE")
         await publish(town, range(2), 2)
-        await bus.until(bus.shared.lanes.stopped, SOON)
+        await bus.until(bus.process.lanes.stopped, SOON)
         await town.publish("household", "000000000000001", 1)
         await bus.at(1, "household", seconds=SOON)
 
-        assert {lane.code for lane in bus.shared.lanes.stopped()} <= {"RK-100"}
+        assert {lane.code for lane in bus.process.lanes.stopped()} <= {"RK-100"}
         assert bus.parked() == []

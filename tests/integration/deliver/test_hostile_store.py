@@ -134,7 +134,7 @@ def _is_served(vendor: Vendor, bus: Hosted) -> bool:
     """Everything published is in both stores, and every receipt acknowledged."""
     mine = vendor.rows() if vendor.do("SELECT to_regclass('linkage.resident') AS t")[0]["t"] else {}
     theirs = {row["subject_id"]: row["version"] for row in vendor.honest.rows("resident")}
-    return mine == theirs == vendor.published and not bus.shared.receipts.waiting
+    return mine == theirs == vendor.published and not bus.process.control.receipts.waiting
 
 
 POSITION = "UPDATE linkage.renkei_position SET "
@@ -308,7 +308,7 @@ async def _outcome(vendor: Vendor, bus: Hosted) -> str:
     found: list[str] = []
 
     def is_clear() -> bool:
-        mine = [state for name, state in bus.shared.lanes.all.items() if name[0] == HOSTILE]
+        mine = [state for name, state in bus.process.lanes.all.items() if name[0] == HOSTILE]
         residents = [state for state in mine if state.stream == "resident"]
         stands = [state for state in residents if state.status is LaneStatus.STOPPED]
         waits = [s for s in mine if s.status in (LaneStatus.RETRYING, LaneStatus.LOST)]
@@ -323,7 +323,7 @@ async def _outcome(vendor: Vendor, bus: Hosted) -> str:
                 state.status is LaneStatus.RUNNING and state.offset == ends[state.partition]
                 for state in residents
             )
-            and not bus.shared.receipts.waiting
+            and not bus.process.control.receipts.waiting
         ):
             found.append(GOES_ON)
         return bool(found)
@@ -383,7 +383,7 @@ async def test_a_forged_table_is_filled_anew(vendor: Vendor) -> None:
             CATALOG.stream("resident").topic,
             reader=vendor.town.reader("resident"),
             sink=PostgresSink(options),
-            shared=bus.shared,
+            process=bus.process,
         )
         await rebuild.run()
 

@@ -45,7 +45,7 @@ def rebuild_of(town: Town, bus: Hosted, database: str, view: View = VIEW) -> Reb
         stream.topic,
         reader=town.reader(view.stream),
         sink=sink(database),
-        shared=bus.shared,
+        process=bus.process,
     )
 
 

@@ -45,7 +45,7 @@ async def delivering(town: Town, uri: str) -> AsyncIterator[Hosted]:
     options = PostgresOptions(uri=SecretStr(uri))
     sinks: dict[str, Any] = {SYSTEM: lambda _view: PostgresSink(options)}
     async with hosted(town, sinks, streams=STREAMS) as bus:
-        following = follow(bus.shared)
+        following = follow(bus.process)
         try:
             yield bus
         finally:
@@ -98,10 +98,10 @@ async def healed(bus: Hosted, uri: str) -> None:
     await seen(lambda: is_whole(uri), HEALED_WITHIN_S)
     found = rows(uri)
     assert found[ONE]["renkei_applied_at"] <= found[TWO]["renkei_applied_at"]
-    states = bus.shared.lanes.all.values()
+    states = bus.process.lanes.all.values()
     await seen(lambda: all(state.status is LaneStatus.RUNNING for state in states))
     assert all(state.catches_up_to is None for state in states)
-    went_back = bus.shared.metrics.value("renkei_deliver_went_back_total", system=SYSTEM)
+    went_back = bus.process.runtime.metrics.value("renkei_deliver_went_back_total", system=SYSTEM)
     assert went_back == 1
 
 
@@ -157,7 +157,7 @@ async def test_another_database_renamed_in(
                 f" WHERE datname = '{name}'",
                 f"ALTER DATABASE {name} RENAME TO {aside}",
             )
-            states = bus.shared.lanes.all.values()
+            states = bus.process.lanes.all.values()
             bus.deliveries[0].fleet._pulse.is_doubted.set()
             await town.publish("household", TWO, 1, partition=1)  # some lane is in the middle
             await seen(lambda: any(state.code == "RK-410" for state in states))
@@ -229,7 +229,7 @@ async def test_nobody_waits_out_a_back_off_after_an_outage(
             await seen(lambda: have(ONE))
             primary.stop(signal.SIGKILL)
             await town.publish("resident", TWO, 1)
-            states = bus.shared.lanes.all.values()
+            states = bus.process.lanes.all.values()
             await seen(lambda: all(s.status is LaneStatus.RETRYING for s in states))
             fleets = [delivery.fleet for delivery in bus.deliveries]
             await seen(lambda: all(fleet._pulse._is_away for fleet in fleets))

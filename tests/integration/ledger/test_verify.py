@@ -109,9 +109,9 @@ async def fed(database: str) -> Fed:
                 await bus.at(await town.publish("resident", subject, version) + 1)
     Picky.refuses = False
     async with hosted(town, sinks(Picky)) as bus:
-        events = [e for e in bus.shared.parked.open_events() if e.state.value == "PARKED"]
-        await bus.shared.parked.ask_retry(events)
-        await bus.until(lambda: not bus.shared.parked.open_events())
+        events = [e for e in bus.process.control.parked.open_events() if e.state.value == "PARKED"]
+        await bus.process.control.parked.ask_retry(events)
+        await bus.until(lambda: not bus.process.control.parked.open_events())
         await town.append("resident", "1", None)
         await bus.at(END)
     async with hosted(

@@ -30,7 +30,7 @@ async def opened(town: Town, sinks, *, proofs: Proofs | None = None) -> str | No
     async with hosted(town, sinks, proofs=proofs) as bus:
         await bus.until(
             lambda: (
-                bus.shared.lanes.stopped()
+                bus.process.lanes.stopped()
                 or any(lane.status is LaneStatus.RUNNING for lane in bus.lanes)
             )
         )
@@ -114,8 +114,8 @@ async def test_a_row_of_another_lane_is_not_believed(town: Town) -> None:
     mine.checkpoints[LANE] = theirs.checkpoints[LANE]
 
     async with hosted(town, sinks) as bus:
-        await bus.until(lambda: len(bus.shared.lanes.stopped()) == 1)
-        (stopped,) = bus.shared.lanes.stopped()
+        await bus.until(lambda: len(bus.process.lanes.stopped()) == 1)
+        (stopped,) = bus.process.lanes.stopped()
         await bus.until(lambda: any(lane.status is LaneStatus.RUNNING for lane in bus.lanes))
 
     assert (stopped.system, stopped.code) == ("child_allowance", PositionForged.code)

@@ -60,7 +60,7 @@ async def test_each_is_recorded_once_however_many_ask(town: Town) -> None:
     view = view_of(SYSTEM, "resident")
     for _ in range(2):
         async with hosted(town, {}) as bus:
-            await asyncio.gather(*(bus.shared.views.record(view) for _ in range(5)))
+            await asyncio.gather(*(bus.process.control.views.record(view) for _ in range(5)))
 
     assert len(town.read_all("view")) == 1
 
@@ -68,6 +68,6 @@ async def test_each_is_recorded_once_however_many_ask(town: Town) -> None:
 async def test_the_buss_own_views_are_not_recorded(town: Town) -> None:
     """The ledger is given nothing under a grant."""
     async with hosted(town, {}) as bus:
-        await bus.shared.views.record(view_of("ledger", "resident"))
+        await bus.process.control.views.record(view_of("ledger", "resident"))
 
     assert town.read_all("view") == []

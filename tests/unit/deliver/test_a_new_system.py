@@ -10,7 +10,7 @@ import pytest
 
 from bus import app
 from bus.catalog import load
-from bus.hosting.host import shared
+from bus.hosting.host import opened_process
 from bus.hosting.system_delivery import SystemDelivery
 from bus.model import Keeping
 from bus.observe.metrics import Metrics
@@ -62,12 +62,12 @@ async def test_one_file_more_and_the_system_receives(folder: Path, town: Town) -
     connection = SystemConnection(connector="memory", options={"store": store})
 
     feeds = app.feeds("seal_registration", connection, catalog, subscriptions, readers, TODAY)
-    async with shared(
+    async with opened_process(
         broker=town.broker, ids=town.registry, streams=catalog.streams, readers=readers,
         settings=Settings(schemas=folder), clock=town.clock, metrics=Metrics(), proofs=town.proofs,
-    ) as both:  # fmt: skip
-        delivery = SystemDelivery("seal_registration", feeds, both)
-        hosted = Hosted(both, [delivery])
+    ) as process:  # fmt: skip
+        delivery = SystemDelivery("seal_registration", feeds, process)
+        hosted = Hosted(process, [delivery])
         running = asyncio.create_task(delivery.run())
         await town.publish("resident", STAYS, 1, event_type="resident.moved_in")
         await town.publish("resident", MOVED, 1, event_type="resident.moved_in")

@@ -21,7 +21,7 @@ async def seen(town, pipeline, *events, first: int = 0):
 async def test_receipts_are_a_chain_and_one_is_owed_at_most(town, made) -> None:
     """The next batch is applied once the receipt before it is acknowledged."""
     pipeline, hand = made
-    applier, at = pipeline.applier, pipeline.kit.at
+    applier, at = pipeline.applier, pipeline.context.at
 
     await applier.move(await seen(town, pipeline, (ONE, 1)), at(1))
     assert applier.owes
@@ -40,7 +40,7 @@ async def test_a_position_moves_without_rows(town, made, store) -> None:
     """Where all were filtered, or parked."""
     pipeline, _ = made
 
-    await pipeline.applier.move(pipeline.kit.no_rows, pipeline.kit.at(8))
+    await pipeline.applier.move(pipeline.context.no_rows, pipeline.context.at(8))
     await pipeline.applier.settle()
 
     assert pipeline.position.offset == 8
@@ -54,13 +54,13 @@ async def test_a_refusal_moves_nothing(town, made, store) -> None:
     rows = await seen(town, pipeline, (ONE, 1))
 
     with pytest.raises(EventRefused):
-        await pipeline.applier.move(rows, pipeline.kit.at(1))
+        await pipeline.applier.move(rows, pipeline.context.at(1))
 
     assert (pipeline.position.offset, pipeline.applier.chain, hand.told) == (0, NO_PREVIOUS, [])
     assert town.read_all("receipt") == []
     assert pipeline.applier.mark is not None
     store.refused.clear()
-    await pipeline.applier.move(rows, pipeline.kit.at(1))
+    await pipeline.applier.move(rows, pipeline.context.at(1))
     assert store.versions() == {ONE: 1}
 
 
@@ -69,7 +69,7 @@ async def test_what_committed_unheard_is_not_applied_again(town, made, store) ->
     pipeline, _ = made
     store.is_unheard = True
 
-    await pipeline.applier.move(await seen(town, pipeline, (ONE, 1)), pipeline.kit.at(1))
+    await pipeline.applier.move(await seen(town, pipeline, (ONE, 1)), pipeline.context.at(1))
     await pipeline.applier.settle()
 
     assert len(store.applied) == 1
@@ -79,13 +79,13 @@ async def test_what_committed_unheard_is_not_applied_again(town, made, store) ->
 async def test_an_erasure_that_is_refused_stops(town, made, store) -> None:
     """It cannot be parked: a person who asked to be erased would stay."""
     pipeline, _ = made
-    await pipeline.applier.move(await seen(town, pipeline, (ONE, 1)), pipeline.kit.at(1))
+    await pipeline.applier.move(await seen(town, pipeline, (ONE, 1)), pipeline.context.at(1))
     store.refuses_erasures = True
-    nothing = pipeline.kit.no_rows
+    nothing = pipeline.context.no_rows
 
     with pytest.raises(LaneError, match="refuses to erase"):
         await pipeline.applier.erase(
-            nothing, pipeline.kit.at(2), [f"{MUNICIPALITY}/{ONE}".encode()]
+            nothing, pipeline.context.at(2), [f"{MUNICIPALITY}/{ONE}".encode()]
         )
 
     assert store.versions() == {ONE: 1}
@@ -96,11 +96,11 @@ async def test_an_erasure_takes_whom_it_names(town, made, store) -> None:
     """Once each; a key that is none names nobody."""
     pipeline, _ = made
     await pipeline.applier.move(
-        await seen(town, pipeline, (ONE, 1), (TWO, 1), (THREE, 1)), pipeline.kit.at(3)
+        await seen(town, pipeline, (ONE, 1), (TWO, 1), (THREE, 1)), pipeline.context.at(3)
     )
     named = [f"{MUNICIPALITY}/{subject}".encode() for subject in (ONE, TWO, ONE)]
 
-    await pipeline.applier.erase(pipeline.kit.no_rows, pipeline.kit.at(4), [*named, None])
+    await pipeline.applier.erase(pipeline.context.no_rows, pipeline.context.at(4), [*named, None])
 
     assert store.versions() == {THREE: 1}
     assert len(store.applied[-1].keys) == 2
@@ -113,7 +113,7 @@ async def test_who_is_covered_goes_with_what_brought_it(town, made, store) -> No
     rows = await seen(town, pipeline, (TWO, 1))
 
     await pipeline.applier.move(
-        rows, pipeline.kit.at(1), protected=await pipeline.applier.protected()
+        rows, pipeline.context.at(1), protected=await pipeline.applier.protected()
     )
 
     given = store.applied[-1]
@@ -128,7 +128,7 @@ async def test_there_is_no_word_while_a_batch_is_in_hand(town, made, store) -> N
     words = []
     store.on_point = lambda _: words.append(pipeline.applier.mark)
 
-    await pipeline.applier.move(await seen(town, pipeline, (ONE, 1)), pipeline.kit.at(1))
+    await pipeline.applier.move(await seen(town, pipeline, (ONE, 1)), pipeline.context.at(1))
 
     assert words
     assert set(words) == {None}
@@ -138,7 +138,7 @@ async def test_there_is_no_word_while_a_batch_is_in_hand(town, made, store) -> N
 async def test_whoever_lets_go_owes_nothing(town, made) -> None:
     """The receipt is another one's to send."""
     pipeline, hand = made
-    await pipeline.applier.move(await seen(town, pipeline, (ONE, 1)), pipeline.kit.at(1))
+    await pipeline.applier.move(await seen(town, pipeline, (ONE, 1)), pipeline.context.at(1))
 
     pipeline.applier.let_go()
     await pipeline.applier.settle()

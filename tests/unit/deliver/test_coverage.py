@@ -77,7 +77,7 @@ class Publishing:
         async with asyncio.timeout(10):
             while True:
                 await self.delivered(bus)
-                turned = bus.shared.fence.turned
+                turned = bus.process.fence.turned
                 is_told = all(store.fence.get(log, 0) >= turned[log] for log in turned)
                 if is_told and not store.taken:
                     return

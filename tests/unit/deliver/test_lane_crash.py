@@ -55,9 +55,9 @@ async def test_dying_between_two_steps(
         async with hosted(town, sinks) as bus:
             await bus.until(
                 lambda: (
-                    bus.shared.lanes.stopped()
+                    bus.process.lanes.stopped()
                     or bus.has_died
-                    or any(state.offset == 10 for state in bus.shared.lanes.all.values())
+                    or any(state.offset == 10 for state in bus.process.lanes.all.values())
                 )
             )
             with_receipts_in_time = [r["chain"] for r in town.read_all("receipt")]

@@ -143,14 +143,14 @@ async def test_who_left_by_an_event_that_was_set_aside_goes_with_its_retry(
         await bus.pause(SYSTEM)
         await bus.paused()
         left = await town.publish("resident", ONE, 2, resident_state=GONE)
-        event = await bus.shared.parked.refer_to(LANE, "linkage.resident", left, "T-1")
-        await bus.shared.parked.record([event])
+        event = await bus.process.control.parked.refer_to(LANE, "linkage.resident", left, "T-1")
+        await bus.process.control.parked.record([event])
         await bus.resume(SYSTEM)
         await bus.at(2)
         assert store.versions() == {ONE: 1}
 
-        await bus.shared.parked.ask_retry([event])
-        bus.shared.parked.lane(LANE).on_news()
+        await bus.process.control.parked.ask_retry([event])
+        bus.process.control.parked.lane(LANE).on_news()
         await bus.until(lambda: not bus.parked())
 
     assert store.versions() == {}

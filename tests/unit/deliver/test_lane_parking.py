@@ -149,8 +149,8 @@ async def test_retrying_applies_in_order(town: Town, sinks, store) -> None:
         await bus.at(3)
         store.refused = set()
 
-        await bus.shared.parked.ask_retry([bus.parked()[0]])
-        bus.shared.parked.lane(("child_allowance", "resident", 0)).on_news()
+        await bus.process.control.parked.ask_retry([bus.parked()[0]])
+        bus.process.control.parked.lane(("child_allowance", "resident", 0)).on_news()
         await closed(bus)
 
     assert store.versions() == {ONE: 3}
@@ -166,9 +166,9 @@ async def asked_elsewhere(town: Town, sinks, act: str) -> None:
     async with hosted(town, {}) as command:
         events = [e for e in command.parked() if e.state is ExceptionState.PARKED]
         if act == "retry":
-            await command.shared.parked.ask_retry(events)
+            await command.process.control.parked.ask_retry(events)
         else:
-            await command.shared.parked.dismiss(events, "ticket 7")
+            await command.process.control.parked.dismiss(events, "ticket 7")
 
 
 async def test_a_command_of_another_process_is_seen(town: Town, sinks, store) -> None:
@@ -329,7 +329,7 @@ async def test_a_stand_in_that_the_lane_has_passed_is_applied(town: Town, sinks,
             at=town.clock.now(),
         )
         async with hosted(town, {}) as command:
-            await command.shared.parked.record([lost])
+            await command.process.control.parked.record([lost])
         await bus.news()
         await closed(bus)
 

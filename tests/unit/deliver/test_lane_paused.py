@@ -237,15 +237,15 @@ async def test_a_pause_is_seen_and_is_no_illness(town: Town, sinks, store) -> No
     await town.publish("resident", ONE, 1)
     async with hosted(town, sinks) as bus:
         await bus.at(1)
-        observe(bus.shared, bus.deliveries)
-        metrics, lane = bus.shared.metrics, {"system": SYSTEM, "stream": "resident"}
+        observe(bus.process, bus.deliveries)
+        metrics, lane = bus.process.runtime.metrics, {"system": SYSTEM, "stream": "resident"}
         await paused(bus)
         await town.publish("resident", ONE, 2)
         town.moved.time += timedelta(minutes=5)
         text = (await metrics.render())[0].decode()
 
-        assert ill(bus.shared) == []
-        assert bus.shared.lanes.is_ready
+        assert ill(bus.process) == []
+        assert bus.process.lanes.is_ready
         assert metrics.value("renkei_deliver_lanes", **lane, status="paused") == 1
         assert metrics.value("renkei_deliver_paused_seconds", **lane) == pytest.approx(300, abs=1)
         assert metrics.value("renkei_deliver_stuck_seconds", **lane) == 0
@@ -278,10 +278,10 @@ async def test_all_that_may_be_delivered_is(town: Town, sinks, store) -> None:
         await paused(bus)
     async with hosted(town, {}) as bus:
         feeds = list(_feeds(town, sinks))
-        delivery = SystemDelivery(SYSTEM, feeds, bus.shared)
+        delivery = SystemDelivery(SYSTEM, feeds, bus.process)
         await asyncio.wait_for(delivery.run(once=True), 5)
 
-        assert [lane.status for lane in bus.shared.lanes.paused()] == [LaneStatus.PAUSED]
+        assert [lane.status for lane in bus.process.lanes.paused()] == [LaneStatus.PAUSED]
 
 
 class Mendable(MemorySink):
@@ -304,7 +304,9 @@ async def test_a_lane_that_stopped_goes_on_without_a_restart(
         await bus.stopped()
         await bus.until(lambda: said(town) == [(0, "STOPPED", "RK-100", 0)])
         await bus.news()
-        assert [o.state for o in bus.shared.operations.standing()] == [OperationState.STOPPED]
+        assert [o.state for o in bus.process.control.operations.standing()] == [
+            OperationState.STOPPED
+        ]
 
         await bus.resume(SYSTEM)
         await bus.stopped()
@@ -316,7 +318,7 @@ async def test_a_lane_that_stopped_goes_on_without_a_restart(
         await bus.at(1)
         await bus.until(lambda: said(town)[-1] == (0, "RUNNING", None, None))
         await bus.news()
-        assert bus.shared.operations.standing() == []
+        assert bus.process.control.operations.standing() == []
 
     assert store.versions() == {ONE: 1}
 
@@ -336,7 +338,7 @@ async def test_what_was_mended_is_looked_at_anew(
     await town.build()
     await town.publish("resident", ONE, 1)
     async with hosted(town, {SYSTEM: lambda _: Counting(MemoryOptions(store=store))}) as bus:
-        await bus.until(lambda: len(bus.shared.lanes.stopped()) == 1)
+        await bus.until(lambda: len(bus.process.lanes.stopped()) == 1)
         assert len(opened) == 1
         monkeypatch.setattr(Mendable, "is_broken", False)
         await bus.resume(SYSTEM)
@@ -370,7 +372,7 @@ async def test_a_lane_that_stopped_stays_stopped_when_it_is_paused(town: Town, s
         await bus.pause(SYSTEM)
 
         assert bus.lane().status is LaneStatus.STOPPED
-        assert len(ill(bus.shared)) == 1
+        assert len(ill(bus.process)) == 1
 
 
 async def test_a_grant_that_has_ended_does_not_go_on(town: Town, sinks, store) -> None:
@@ -378,10 +380,10 @@ async def test_a_grant_that_has_ended_does_not_go_on(town: Town, sinks, store) -
     await town.publish("resident", ONE, 1)
     async with hosted(town, {}) as bus:
         (feed,) = _feeds(town, sinks, expires_on=date(2026, 11, 24))
-        delivery = SystemDelivery(SYSTEM, [feed], bus.shared)
+        delivery = SystemDelivery(SYSTEM, [feed], bus.process)
         running = asyncio.create_task(delivery.run())
         try:
-            bus = Hosted(bus.shared, [delivery], [running])
+            bus = Hosted(bus.process, [delivery], [running])
             await bus.at(1)
             await paused(bus)
             town.moved.time += timedelta(days=1)

@@ -182,8 +182,8 @@ async def test_dying_on_the_way(
     async with hosted(town, sinks) as bus:
         await bus.until(
             lambda: (
-                bus.shared.lanes.stopped()
-                or any(state.offset == 4 for state in bus.shared.lanes.all.values())
+                bus.process.lanes.stopped()
+                or any(state.offset == 4 for state in bus.process.lanes.all.values())
             )
         )
     crash_at(None)

@@ -72,7 +72,7 @@ async def test_whoever_is_entitled_gets_it(town: Town, bus: Any, store: Any) -> 
 
     async with bus(Pocket("k1")) as running:
         await running.at(10, STREAM)
-        value = running.shared.metrics.value
+        value = running.process.runtime.metrics.value
         labels = {"system": SYSTEM, "stream": STREAM}
         assert value("renkei_deliver_restricted_total", **labels) == 10
 
@@ -106,7 +106,7 @@ async def test_whoever_has_no_such_column_needs_no_key(town: Town, bus: Any, sto
 
     async with bus(pocket, view) as running:
         await running.at(1, STREAM)
-        value = running.shared.metrics.value
+        value = running.process.runtime.metrics.value
         labels = {"system": SYSTEM, "stream": STREAM}
         assert value("renkei_deliver_restricted_total", **labels) is None
 
@@ -273,7 +273,7 @@ async def test_an_operator_gets_past_a_spoilt_event(town: Town, bus: Any, store:
 
     async with bus(Pocket("k1")) as running:
         await running.stopped(STREAM)
-        index = running.shared.parked
+        index = running.process.control.parked
         event = await index.refer_to(LaneName(SYSTEM, STREAM, 0), f"linkage.{STREAM}", 1, "T-1")
         await index.record([event])
         await running.resume(SYSTEM, STREAM)
@@ -293,7 +293,7 @@ async def test_one_that_does_not_open_fails_alone_when_it_is_tried_again(
     await publish(town, 3)
 
     async with bus(pocket) as running:
-        index, lane = running.shared.parked, LaneName(SYSTEM, STREAM, 0)
+        index, lane = running.process.control.parked, LaneName(SYSTEM, STREAM, 0)
         await running.stopped(STREAM)
         for offset in (1, 2):
             event = await index.refer_to(lane, f"linkage.{STREAM}", offset, "T-1")
@@ -324,8 +324,8 @@ async def test_what_is_parked_has_references_only(town: Town, bus: Any, store: A
         await running.at(3, STREAM)
         assert len(running.parked()) == 1
         store.refused = set()
-        await running.shared.parked.ask_retry(running.parked())
-        running.shared.parked.lane(LaneName(SYSTEM, STREAM, 0)).on_news()
+        await running.process.control.parked.ask_retry(running.parked())
+        running.process.control.parked.lane(LaneName(SYSTEM, STREAM, 0)).on_news()
         await running.until(lambda: not running.parked())
 
     assert held(store) == dict(zip(SUBJECTS[:3], NUMBERS[:3], strict=True))

@@ -200,11 +200,11 @@ async def test_a_store_that_is_away_gives_up_what_it_holds_when_it_is_back(
         await bus.at(1)
         store.is_away = True
         await policies.apply(SYSTEM, text_of(SYSTEM, lambda streams: streams.clear()))
-        await bus.until(lambda: any("not withdrawn" in said for said in ill(bus.shared)))
+        await bus.until(lambda: any("not withdrawn" in said for said in ill(bus.process)))
         assert len(store.tables["resident"]) == 1
         store.is_away = False
         await bus.until(lambda: store.rows("resident") == [])
-        await bus.until(lambda: not ill(bus.shared))
+        await bus.until(lambda: not ill(bus.process))
 
 
 @pytest.mark.parametrize(

@@ -129,9 +129,9 @@ async def test_a_lane_stops_and_its_position_stays(
             "electoral_roll": lambda _: MemorySink(MemoryOptions(store=other)),
         },
     ) as bus:
-        states = bus.shared.lanes.all
+        states = bus.process.lanes.all
         await bus.until(lambda: other.checkpoints)
-        await bus.until(bus.shared.lanes.stopped)
+        await bus.until(bus.process.lanes.stopped)
         assert states[("child_allowance", "resident", 0)].code == code
         assert bus.parked() == []
 
@@ -396,7 +396,7 @@ async def test_one_receipt_at_most_is_owed(
             return await super().apply(batch)
 
     async with hosted(town, {"child_allowance": lambda _: Slow(MemoryOptions(store=store))}) as bus:
-        topic = bus.shared.receipts._topic
+        topic = bus.process.control.receipts._topic
         append = topic.append
 
         async def slow(*arguments):
@@ -407,7 +407,7 @@ async def test_one_receipt_at_most_is_owed(
         for number, subject in enumerate((ONE, TWO), start=1):
             await town.publish("resident", subject, 1)
             await bus.until(
-                lambda: any(s.fetched_to == number for s in bus.shared.lanes.all.values())  # noqa: B023
+                lambda: any(s.fetched_to == number for s in bus.process.lanes.all.values())  # noqa: B023
             )
         apply_may_go.set()
         await bus.until(store.versions)

@@ -40,7 +40,7 @@ async def test_the_lane_goes_past_it(town: Town, sinks, store) -> None:
     await town.publish("resident", THREE, 1)
     async with hosted(town, sinks) as bus:
         await bus.stopped()
-        event = await set_aside(bus.shared.parked, 1)
+        event = await set_aside(bus.process.control.parked, 1)
         await bus.resume(SYSTEM)
         await bus.at(4)
 
@@ -48,8 +48,8 @@ async def test_the_lane_goes_past_it(town: Town, sinks, store) -> None:
         assert store.versions() == {TWO: 1, THREE: 1}
         assert states(bus) == [(1, "PARKED", EventUnread.code), (2, "WAITING", "RK-208")]
 
-        await bus.shared.parked.dismiss([event], "T-1")
-        bus.shared.parked.lane(LANE).on_news()
+        await bus.process.control.parked.dismiss([event], "T-1")
+        bus.process.control.parked.lane(LANE).on_news()
         await bus.until(lambda: not bus.parked())
 
     assert store.versions() == {ONE: 2, TWO: 1, THREE: 1}
@@ -65,7 +65,7 @@ async def test_where_it_ends_a_batch(town: Town, sinks, store, before: int) -> N
     offset = await append_foreign(town, ONE)
     async with hosted(town, sinks) as bus:
         await bus.stopped()
-        await set_aside(bus.shared.parked, offset)
+        await set_aside(bus.process.control.parked, offset)
         await bus.resume(SYSTEM)
         await bus.at(offset + 1)
     assert store.checkpoints["resident", 0].position.last_event_id is None
@@ -86,7 +86,7 @@ async def test_several_in_one_batch(town: Town, sinks, store) -> None:
         for offset in (first, second):
             await bus.stopped()
             await bus.until(lambda o=offset: o in _stops(town))
-            await set_aside(bus.shared.parked, offset)
+            await set_aside(bus.process.control.parked, offset)
             await bus.resume(SYSTEM)
         await bus.at(3)
 
@@ -102,11 +102,11 @@ async def test_another_try_fails_and_stops_nobody(town: Town, sinks, store) -> N
     await append_foreign(town, ONE)
     async with hosted(town, sinks) as bus:
         await bus.stopped()
-        event = await set_aside(bus.shared.parked, 0)
+        event = await set_aside(bus.process.control.parked, 0)
         await bus.resume(SYSTEM)
         await bus.at(1)
-        await bus.shared.parked.ask_retry([event])
-        bus.shared.parked.lane(LANE).on_news()
+        await bus.process.control.parked.ask_retry([event])
+        bus.process.control.parked.lane(LANE).on_news()
         await bus.until(lambda: states(bus) == [(0, "PARKED", SchemaMismatch.code)])
         await town.publish("resident", TWO, 1)
         await bus.at(2)
@@ -119,9 +119,9 @@ async def test_it_is_referred_to_once(town: Town, sinks) -> None:
     await append_foreign(town, ONE)
     async with hosted(town, sinks) as bus:
         await bus.stopped()
-        event = await set_aside(bus.shared.parked, 0)
+        event = await set_aside(bus.process.control.parked, 0)
 
-        assert await bus.shared.parked.refer_to(LANE, TOPIC, 0, "T-2") == event
+        assert await bus.process.control.parked.refer_to(LANE, TOPIC, 0, "T-2") == event
 
 
 async def test_what_is_not_set_aside(town: Town, sinks) -> None:
@@ -130,7 +130,7 @@ async def test_what_is_not_set_aside(town: Town, sinks) -> None:
     async with hosted(town, sinks) as bus:
         await bus.at(1)
         await bus.until(lambda: town.memory._group(f"renkei.{SYSTEM}").committed)
-        index = bus.shared.parked
+        index = bus.process.control.parked
         with pytest.raises(ConfigurationError, match="has passed this event"):
             await index.refer_to(LANE, TOPIC, 0, "T-1")
         assert (await index.refer_to(LANE, TOPIC, 0, "T-1", is_stuck=True)).offset == 0

@@ -26,7 +26,7 @@ from bus.catalog.wire import Reader
 from bus.clock import SystemClock
 from bus.demo.run import SEED
 from bus.demo.story import scenes
-from bus.hosting.host import host, shared
+from bus.hosting.host import host, opened_process
 from bus.hosting.system_delivery import SystemDelivery
 from bus.model import Change, ChangeRecord
 from bus.observe.metrics import Metrics
@@ -162,18 +162,18 @@ async def _deliver(
     assert reading.faults == ()
     readers = {name: Reader(each, catalog, registry) for name, each in catalog.streams.items()}
     stores = {system: MemoryStore() for system in reading.subscriptions}
-    async with shared(
+    async with opened_process(
         broker=broker, ids=registry, streams=catalog.streams, readers=readers,
         settings=Settings(schemas=catalog.folder, idle_wait=timedelta(milliseconds=20)),
         clock=SystemClock(), metrics=Metrics(), seals=Seals(Pocket("2026")),
         proofs=Proofs(Pocket("2026")),
-    ) as both:  # fmt: skip
+    ) as process:  # fmt: skip
         deliveries = []
         for system, store in stores.items():
             connection = SystemConnection(connector="memory", options={"store": store})
             feeds = app.feeds(system, connection, catalog, reading.subscriptions, readers, TODAY)
-            deliveries.append(SystemDelivery(system, feeds, both))
-        await host(both, deliveries, asyncio.Event(), once=True)
+            deliveries.append(SystemDelivery(system, feeds, process))
+        await host(process, deliveries, asyncio.Event(), once=True)
     return stores
 
 

@@ -28,7 +28,7 @@ async def test_an_event_is_set_aside_durably_and_once(town, made) -> None:
     await pipeline.parking.park([event])
 
     assert states(town) == [(3, "PARKED")]
-    assert pipeline.kit.set_aside.at(event.subject, 3) == event
+    assert pipeline.set_aside.at(event.subject, 3) == event
     assert (event.code, event.attempts) == (EventInvalid.code, 1)
 
 
@@ -39,7 +39,7 @@ async def test_a_reference_names_the_lane_and_nobody(town, made) -> None:
     named = pipeline.parking.refused(key(ONE), 3, "an id", EventRefused("no"))
     foreign = pipeline.parking.refused(b"somebody's name", 4, None, EventRefused("no"))
 
-    assert (named.system, named.stream, named.partition) == pipeline.kit.name
+    assert (named.system, named.stream, named.partition) == pipeline.context.name
     assert (named.subject, named.event_id) == (f"{MUNICIPALITY}/{ONE}", "an id")
     assert foreign.subject.startswith("sha256:")
     assert "name" not in foreign.subject
@@ -93,7 +93,7 @@ async def test_an_erasure_settles_what_came_before_it(town, made) -> None:
     await pipeline.parking.supersede(run_of(town, None, first=5))
 
     assert states(town)[3:] == [(1, "SUPERSEDED")]
-    set_aside = pipeline.kit.set_aside
+    set_aside = pipeline.set_aside
     assert set_aside.at(events[0].subject, 1) is None
     assert set_aside.at(events[1].subject, 2).state is ExceptionState.PARKED
     assert set_aside.at(events[2].subject, 9).state is ExceptionState.PARKED

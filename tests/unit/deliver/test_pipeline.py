@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bus.deliver.kit import Kit
+from bus.deliver.context import LaneContext
 from bus.deliver.pipeline import Pipeline
+from bus.deliver.process import ProcessContext
 from bus.deliver.pulse import StorePulse
-from bus.deliver.shared import Shared, SharedSink
+from bus.deliver.shared_sink import SharedSink
 from bus.errors import EventInvalid, EventRefused, LaneLost, SchemaMismatch
 from bus.log.run import Run
 from bus.model import ExceptionState
@@ -42,27 +43,32 @@ class ByHand:
 
 
 @pytest.fixture
-async def process(town: Town) -> AsyncIterator[Shared]:
+async def process(town: Town) -> AsyncIterator[ProcessContext]:
     """One that hosts no system."""
     async with hosted(town, {}) as bus:
-        yield bus.shared
+        yield bus.process
 
 
-def pipeline_of(town: Town, process: Shared, store: WatchedStore) -> tuple[Pipeline, ByHand]:
+def pipeline_of(
+    town: Town, process: ProcessContext, store: WatchedStore
+) -> tuple[Pipeline, ByHand]:
     view, hand = view_of(SYSTEM, "resident"), ByHand()
-    kit = Kit(
+    context = LaneContext(
         view,
         (TOPIC, 0),
-        sink=SharedSink(WatchedSink(store), view, StorePulse(town.clock)),
-        reader=town.reader("resident"),
-        reading=hand,
-        shared=process,
+        process.cluster.id,
+        lanes=process.lanes,
+        metrics=process.runtime.metrics,
+        clock=town.clock,
     )
-    return Pipeline(kit, sends_receipts=True, protects=False), hand
+    sink = SharedSink(WatchedSink(store), view, StorePulse(town.clock))
+    reader = town.reader("resident")
+    made = Pipeline(context, sink, reader, hand, process, sends_receipts=True, protects=False)
+    return made, hand
 
 
 @pytest.fixture
-async def made(town: Town, process: Shared, store: WatchedStore) -> tuple[Pipeline, ByHand]:
+async def made(town: Town, process: ProcessContext, store: WatchedStore) -> tuple[Pipeline, ByHand]:
     """A pipeline that stands where its store does: at the beginning."""
     pipeline, hand = pipeline_of(town, process, store)
     await pipeline.stand(await pipeline.ask())
@@ -113,7 +119,7 @@ async def test_what_cannot_be_read_or_is_refused_is_parked(town: Town, made, sto
     await pipeline.carry(run_of(town, (ONE, 1), b"garbage", (TWO, 1), (THREE, 1), (TWO, 2)))
     await pipeline.applier.settle()
 
-    set_aside = pipeline.kit.set_aside
+    set_aside = pipeline.set_aside
     codes = {event.offset: (event.state, event.code) for s in (ONE, TWO) for event in
              set_aside.of(f"{MUNICIPALITY}/{s}")}  # fmt: skip
     assert store.versions() == {ONE: 1, THREE: 1}
@@ -139,7 +145,7 @@ async def test_what_stops_is_named_and_nothing_of_its_batch_is_done(
 
 
 async def test_another_one_goes_on_where_the_store_stands(
-    town: Town, process: Shared, made, store
+    town: Town, process: ProcessContext, made, store
 ) -> None:
     """The store's word is taken up, and its receipt sent again; the one before has lost it."""
     pipeline, _ = made

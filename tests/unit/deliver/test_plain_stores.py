@@ -67,7 +67,7 @@ async def told(bus: Hosted, keeper: MemoryKeeper) -> None:
         while True:
             await bus.news()
             reached = (await keeper.kept(LANE)).reached
-            fence = bus.shared.fence
+            fence = bus.process.fence
             if all(reached.get(log, 0) >= offset for log, offset in fence.turned.items()):
                 return
             await asyncio.sleep(0.002)
@@ -157,7 +157,7 @@ async def test_a_protection_that_comes_later_is_a_masked_rewrite(
 ) -> None:
     """The newest event of everybody who is covered, once more and without a location; and with it
     again when the last protection has ended. Nobody else's."""
-    keeper, shared = MemoryKeeper(), {"shared_with": [TWO]}
+    keeper, process = MemoryKeeper(), {"shared_with": [TWO]}
     async with hosted(town, into(receiver, keeper), streams=BOTH) as bus:
         for subject in (ONE, TWO, THREE):
             await town.publish("resident", subject, 1)
@@ -168,7 +168,7 @@ async def test_a_protection_that_comes_later_is_a_masked_rewrite(
         }  # fmt: skip
         before = len(receiver.taken)
 
-        await town.publish("protection", ONE, 1, **shared)
+        await town.publish("protection", ONE, 1, **process)
         await told(bus, keeper)
         assert await shown(receiver) == {
             ONE: (2, True, False), TWO: (1, True, False), THREE: (1, False, True),
@@ -178,7 +178,7 @@ async def test_a_protection_that_comes_later_is_a_masked_rewrite(
         assert (await shown(receiver))[TWO] == (2, True, False)
         assert leaked(receiver.taken[before:], ONE, TWO) == []
 
-        await town.publish("protection", ONE, 2, status="ENDED", **shared)
+        await town.publish("protection", ONE, 2, status="ENDED", **process)
         await told(bus, keeper)
         assert await shown(receiver) == {
             ONE: (2, False, True), TWO: (2, False, True), THREE: (1, False, True),

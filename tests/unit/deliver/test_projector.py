@@ -22,7 +22,7 @@ async def test_rows_are_in_the_views_schema_beside_their_events(town, made) -> N
     seen = await pipeline.projector.see(run)
 
     assert seen.stop is None
-    assert seen.rows.records.schema.equals(pipeline.kit.view.schema)
+    assert seen.rows.records.schema.equals(pipeline.context.view.schema)
     assert seen.rows.records.column("version").to_pylist() == [3, 1]
     assert (list(seen.rows.offsets), list(seen.rows.keys)) == ([40, 41], list(run.keys))
     assert list(seen.rows.values) == list(run.values)
@@ -59,7 +59,7 @@ async def test_what_stops_is_a_value_and_then_nothing_is_seen(town, made) -> Non
     assert seen.stop is not None
     assert (seen.stop[0], len(seen.rows)) == (8, 0)
     assert stopped.value.where["offset"] == 8
-    assert {**stopped.value.where, **pipeline.kit.where} == stopped.value.where
+    assert {**stopped.value.where, **pipeline.context.where} == stopped.value.where
 
 
 async def test_what_would_stop_can_be_refused(town, made) -> None:
@@ -83,7 +83,7 @@ async def test_whoever_is_protected_by_now_is_masked(town, made) -> None:
     seen = (await pipeline.projector.see(run)).rows
     anew = await pipeline.projector.anew(before)
 
-    flag = pipeline.kit.view.flag_column
+    flag = pipeline.context.view.flag_column
     assert before.records.column(flag).to_pylist() == [False, False]
     assert seen.records.column(flag).to_pylist() == [True, False]
     assert anew.records.equals(seen.records)

@@ -179,7 +179,7 @@ class Race:
         async def try_again() -> None:
             await bus.news()
             if parked := bus.parked():
-                await bus.shared.parked.ask_retry([self.dice.choice(parked)])
+                await bus.process.control.parked.ask_retry([self.dice.choice(parked)])
             await asyncio.sleep(0.002)
 
         return try_again
@@ -219,7 +219,7 @@ class Race:
                     stream.topic,
                     reader=self.town.reader(stream.name),
                     sink=_sink(self.store),
-                    shared=bus.shared,
+                    process=bus.process,
                     progress=lambda *_: None,
                 )
                 with suppress(RebuildBusy, LaneLost):

@@ -60,7 +60,9 @@ def gone_back(town: Town) -> list[tuple[str, str, int | None]]:
 
 
 def went_back(bus: Hosted) -> float | None:
-    return bus.shared.metrics.value("renkei_deliver_went_back_total", system="child_allowance")
+    return bus.process.runtime.metrics.value(
+        "renkei_deliver_went_back_total", system="child_allowance"
+    )
 
 
 async def test_a_restored_store_catches_up_without_traffic(town: Town, sinks, store) -> None:
@@ -230,7 +232,7 @@ async def patient(sinks: Any) -> AsyncIterator[tuple[Town, Hosted]]:
     town = Town(time=SystemClock(), settings=settings)
     await town.build()
     async with hosted(town, sinks) as bus:
-        following = follow(bus.shared)
+        following = follow(bus.process)
         try:
             yield town, bus
         finally:
@@ -259,7 +261,7 @@ async def test_a_back_off_ends_when_the_broker_answers(sinks, store) -> None:
         await town.publish("resident", ONE, 1)
         await bus.at(1)
         town.memory.is_away = True
-        await bus.until(lambda: bus.shared.kafka._is_away)
+        await bus.until(lambda: bus.process.cluster.pulse._is_away)
 
         town.memory.is_away = False
         await town.publish("resident", TWO, 1)

@@ -10,7 +10,7 @@ import pytest
 from bus.deliver.state import LaneStatus
 from bus.errors import ConfigurationError, NotEntitled
 from bus.hosting.feeds import Feed
-from bus.hosting.host import host, ill, observe, shared
+from bus.hosting.host import host, ill, observe, opened_process
 from bus.hosting.system_delivery import SystemDelivery
 from bus.observe.metrics import Metrics
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
@@ -23,7 +23,7 @@ TOPIC = "linkage.resident"
 
 def opened(town: Town):
     """What the systems of one process share."""
-    return shared(
+    return opened_process(
         broker=town.broker,
         ids=town.registry,
         streams=CATALOG.streams,
@@ -46,9 +46,11 @@ async def test_once_delivers_what_is_there_and_ends(town: Town, store) -> None:
     """Also where a log is empty, and where its last event was compacted away."""
     for version in (1, 2):
         await town.publish("resident", ONE, version)
-    async with opened(town) as both:
-        delivery = SystemDelivery("child_allowance", [feed(town, store, "child_allowance")], both)
-        await asyncio.wait_for(host(both, [delivery], asyncio.Event(), once=True), 10)
+    async with opened(town) as process:
+        delivery = SystemDelivery(
+            "child_allowance", [feed(town, store, "child_allowance")], process
+        )
+        await asyncio.wait_for(host(process, [delivery], asyncio.Event(), once=True), 10)
 
     assert store.versions() == {ONE: 2}
 
@@ -56,14 +58,14 @@ async def test_once_delivers_what_is_there_and_ends(town: Town, store) -> None:
 async def test_a_missing_topic_stops_its_system_alone(town: Town, store) -> None:
     """The others deliver; in the end the failure is raised, with what to do about it."""
     await town.publish("resident", ONE, 1)
-    async with opened(town) as both:
+    async with opened(town) as process:
         wrong = feed(town, MemoryStore(), "electoral_roll", "linkage.nothing")
         deliveries = [
-            SystemDelivery("electoral_roll", [wrong], both),
-            SystemDelivery("child_allowance", [feed(town, store, "child_allowance")], both),
+            SystemDelivery("electoral_roll", [wrong], process),
+            SystemDelivery("child_allowance", [feed(town, store, "child_allowance")], process),
         ]
         with pytest.raises(ConfigurationError, match="renkei topics apply"):
-            await asyncio.wait_for(host(both, deliveries, asyncio.Event(), once=True), 10)
+            await asyncio.wait_for(host(process, deliveries, asyncio.Event(), once=True), 10)
 
     assert store.versions() == {ONE: 1}
 
@@ -71,17 +73,17 @@ async def test_a_missing_topic_stops_its_system_alone(town: Town, store) -> None
 async def test_a_stop_ends_all(town: Town, store) -> None:
     """One signal, every system."""
     stop = asyncio.Event()
-    async with opened(town) as both:
+    async with opened(town) as process:
         deliveries = [
-            SystemDelivery(system, [feed(town, MemoryStore(), system)], both)
+            SystemDelivery(system, [feed(town, MemoryStore(), system)], process)
             for system in ("child_allowance", "electoral_roll", "national_pension")
         ]
-        running = asyncio.create_task(host(both, deliveries, stop))
-        await until(lambda: len(both.lanes.all) == 3 and both.lanes.is_ready, 60)
+        running = asyncio.create_task(host(process, deliveries, stop))
+        await until(lambda: len(process.lanes.all) == 3 and process.lanes.is_ready, 60)
         stop.set()
         await asyncio.wait_for(running, 5)
 
-    assert {s.status for s in both.lanes.all.values()} == {LaneStatus.RELEASED}
+    assert {s.status for s in process.lanes.all.values()} == {LaneStatus.RELEASED}
 
 
 async def test_a_start_waits_for_who_is_away(town: Town, store) -> None:
@@ -109,18 +111,18 @@ async def test_a_subscription_ends_while_the_process_runs(town: Town, store) -> 
     last_day = (town.clock.now() + timedelta(hours=9)).date()
     await town.publish("resident", ONE, 1)
     stop = asyncio.Event()
-    async with opened(town) as both:
+    async with opened(town) as process:
         fed = feed(town, store, "child_allowance", expires_on=last_day)
         running = asyncio.create_task(
-            host(both, [SystemDelivery("child_allowance", [fed], both)], stop)
+            host(process, [SystemDelivery("child_allowance", [fed], process)], stop)
         )
         await until(store.versions, 60)
         town.moved.time += timedelta(days=1)
-        await until(both.lanes.stopped, 60)
+        await until(process.lanes.stopped, 60)
         await town.publish("resident", TWO, 1)
         await asyncio.sleep(0.1)
-        (lane,) = both.lanes.all.values()
-        said = ill(both)
+        (lane,) = process.lanes.all.values()
+        said = ill(process)
         stop.set()
         await running
 
@@ -136,8 +138,8 @@ async def test_metrics_say_how_lanes_stand(town: Town, sinks, store) -> None:
     await town.publish("resident", TWO, 1)
     async with hosted(town, sinks) as bus:
         await bus.at(2)
-        observe(bus.shared, bus.deliveries)
-        metrics = bus.shared.metrics
+        observe(bus.process, bus.deliveries)
+        metrics = bus.process.runtime.metrics
         lane = {"system": "child_allowance", "stream": "resident"}
         await metrics.render()
         assert metrics.value("renkei_deliver_lag_events", **lane) == 0

@@ -42,7 +42,7 @@ def said_by(overdue: Overdue) -> list[Any]:
 
 async def test_it_is_said_once_a_day(town: Town, bus: Hosted) -> None:
     """From two thirds of the compaction lag on, for the oldest, without a word about whom."""
-    overdue = Overdue(bus.shared)
+    overdue = Overdue(bus.process)
     for days, expected in ((1, 0), (17, 0), (2, 1), (0, 0), (1, 1)):
         town.moved.time += timedelta(days=days, minutes=1)
         said = said_by(overdue)
@@ -56,7 +56,7 @@ async def test_it_is_said_once_a_day(town: Town, bus: Hosted) -> None:
 async def test_a_setting_says_when(town: Town, bus: Hosted) -> None:
     """Another limit than two thirds."""
     settings = town.settings.model_copy(update={"parked_alarm": timedelta(days=3)})
-    overdue = Overdue(replace(bus.shared, settings=settings))
+    overdue = Overdue(replace(bus.process, settings=settings))
     town.moved.time += timedelta(days=3)
 
     assert len(said_by(overdue)) == 1
@@ -65,27 +65,27 @@ async def test_a_setting_says_when(town: Town, bus: Hosted) -> None:
 async def test_who_has_no_lane_of_it_says_nothing(town: Town, bus: Hosted) -> None:
     """Each process sees all that is set aside; one of them is enough."""
     async with hosted(town, {}) as other:
-        overdue = Overdue(other.shared)
+        overdue = Overdue(other.process)
         town.moved.time += timedelta(days=30)
 
-        assert other.shared.parked.oldest()
+        assert other.process.control.parked.oldest()
         assert said_by(overdue) == []
 
 
 async def test_the_metrics_say_how_long(town: Town, bus: Hosted, store) -> None:
     """Until it is settled; the process is ready all the same."""
-    observe(bus.shared, bus.deliveries)
-    metrics = bus.shared.metrics
+    observe(bus.process, bus.deliveries)
+    metrics = bus.process.runtime.metrics
     town.moved.time += timedelta(days=30)
     await metrics.render()
 
     age = metrics.value("renkei_exceptions_oldest_seconds", **LANE)
     assert age == pytest.approx(31 * 86_400, rel=0.001)
-    assert ill(bus.shared) == []
+    assert ill(bus.process) == []
 
     store.refused = set()
-    await bus.shared.parked.ask_retry([bus.parked()[0]])
-    bus.shared.parked.lane((SYSTEM, "resident", 0)).on_news()
+    await bus.process.control.parked.ask_retry([bus.parked()[0]])
+    bus.process.control.parked.lane((SYSTEM, "resident", 0)).on_news()
     await bus.until(lambda: not bus.parked())
     await metrics.render()
     assert metrics.value("renkei_exceptions_oldest_seconds", **LANE) is None

@@ -15,7 +15,8 @@ from bus.broker import TopicSpec
 from bus.control.fence import Fence
 from bus.deliver.lane import Lane
 from bus.deliver.pipeline import Pipeline
-from bus.deliver.shared import Shared, SharedSink
+from bus.deliver.process import ProcessContext
+from bus.deliver.shared_sink import SharedSink
 from bus.errors import ConfigurationError
 from bus.hosting import host as hosting
 from bus.hosting.abreast import Abreast
@@ -82,8 +83,8 @@ KILLS = {
 }
 
 
-def fallen(both: Shared) -> list[str]:
-    return [each.task for each in both.tasks.fallen]
+def fallen(process: ProcessContext) -> list[str]:
+    return [each.task for each in process.runtime.tasks.fallen]
 
 
 @pytest.mark.parametrize("kind", KILLS)
@@ -96,23 +97,23 @@ async def test_what_is_killed_is_seen_and_begun_again(
     stop = asyncio.Event()
     await town.publish("resident", ONE, 1)
     with kill.in_place():
-        async with opened(town) as both:
-            delivery = SystemDelivery(SYSTEM, [feed(town, store, SYSTEM)], both)
-            running = asyncio.create_task(host(both, [delivery], stop))
+        async with opened(town) as process:
+            delivery = SystemDelivery(SYSTEM, [feed(town, store, SYSTEM)], process)
+            running = asyncio.create_task(host(process, [delivery], stop))
             await until(lambda: len(store.versions()) == 1)
             kill.is_armed = True
             await town.publish("resident", TWO, 1)
             if kind == "words":
-                both.operations.stopped(next(iter(both.lanes.all)), "RK-000", 7)
-            await until(lambda: fallen(both))
-            assert fallen(both) == [kind]
-            assert "Killed" in both.tasks.ill()[0]
-            await until(lambda: not both.tasks.fallen)
-            assert both.metrics.value("renkei_tasks_restarted_total", task=kind) == 1
+                process.control.operations.stopped(next(iter(process.lanes.all)), "RK-000", 7)
+            await until(lambda: fallen(process))
+            assert fallen(process) == [kind]
+            assert "Killed" in process.runtime.tasks.ill()[0]
+            await until(lambda: not process.runtime.tasks.fallen)
+            assert process.runtime.metrics.value("renkei_tasks_restarted_total", task=kind) == 1
             await town.publish("resident", THREE, 1)
             await until(lambda: len(store.versions()) == 3)
-            await until(lambda: both.lanes.is_ready and both.receipts.waiting == 0)
-            await both.parked.catch_up()
+            await until(lambda: process.lanes.is_ready and process.control.receipts.waiting == 0)
+            await process.control.parked.catch_up()
             stop.set()
             await asyncio.wait_for(running, 5)
 
@@ -128,12 +129,12 @@ async def test_a_follower_that_is_killed_keeps_no_other(
     town: Town, store: MemoryStore, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each follows on its own; it is begun again as well."""
-    async with opened(town) as both:
+    async with opened(town) as process:
         follower = {
-            "exceptions": (both.parked, "catch_up"),
-            "operations": (both.operations, "catch_up"),
-            "subscriptions": (both.editions, "catch_up"),
-            "protection": (both.fence, "follow"),
+            "exceptions": (process.control.parked, "catch_up"),
+            "operations": (process.control.operations, "catch_up"),
+            "subscriptions": (process.control.editions, "catch_up"),
+            "protection": (process.fence, "follow"),
         }[name]
         real, turns = getattr(*follower), iter([True])
 
@@ -143,9 +144,9 @@ async def test_a_follower_that_is_killed_keeps_no_other(
             await real()
 
         monkeypatch.setattr(*follower, follow)
-        followers = hosting.follow(both)
-        await until(lambda: both.tasks.ill() == [f"follower {name} ended Killed"])
-        await until(lambda: not both.tasks.fallen)
+        followers = hosting.follow(process)
+        await until(lambda: process.runtime.tasks.ill() == [f"follower {name} ended Killed"])
+        await until(lambda: not process.runtime.tasks.fallen)
         for kept in followers:
             assert not kept.outcome.done()
             await kept.end()
@@ -163,9 +164,9 @@ async def test_a_switch_that_is_killed_is_done_all_the_same(
             raise Killed
         await real(sink)
 
-    async with opened(town) as both:
-        delivery = SystemDelivery(SYSTEM, [feed(town, store, SYSTEM)], both)
-        running = asyncio.create_task(host(both, [delivery], stop))
+    async with opened(town) as process:
+        delivery = SystemDelivery(SYSTEM, [feed(town, store, SYSTEM)], process)
+        running = asyncio.create_task(host(process, [delivery], stop))
         await until(lambda: len(store.versions()) == 1)
         monkeypatch.setattr(SharedSink, "close", close)
         other, second = view_of("electoral_roll", "resident"), type(store)()
@@ -180,9 +181,9 @@ async def test_a_switch_that_is_killed_is_done_all_the_same(
             ],
             None,
         )
-        await until(lambda: fallen(both) == ["switch"])
+        await until(lambda: fallen(process) == ["switch"])
         await until(lambda: second.versions() == {ONE: 1})
-        await until(lambda: not both.tasks.fallen)
+        await until(lambda: not process.runtime.tasks.fallen)
         stop.set()
         await asyncio.wait_for(running, 5)
 
@@ -200,10 +201,10 @@ async def test_a_withdrawal_that_is_killed_is_done_all_the_same(
         return []
 
     stop = asyncio.Event()
-    async with opened(town) as both:
-        delivery = SystemDelivery(SYSTEM, [feed(town, store, SYSTEM)], both, withdraw=withdraw)
-        running = asyncio.create_task(host(both, [delivery], stop))
-        await until(lambda: fallen(both) == ["withdrawal"])
+    async with opened(town) as process:
+        delivery = SystemDelivery(SYSTEM, [feed(town, store, SYSTEM)], process, withdraw=withdraw)
+        running = asyncio.create_task(host(process, [delivery], stop))
+        await until(lambda: fallen(process) == ["withdrawal"])
         await asyncio.wait_for(gone.wait(), 5)
         stop.set()
         await asyncio.wait_for(running, 5)
@@ -226,15 +227,15 @@ async def test_a_pause_that_is_killed_is_kept_all_the_same(
     stop = asyncio.Event()
     await town.publish("resident", ONE, 1)
     with kill.in_place():
-        async with opened(town) as both:
-            delivery = SystemDelivery(SYSTEM, [feed(town, store, SYSTEM)], both)
-            running = asyncio.create_task(host(both, [delivery], stop))
+        async with opened(town) as process:
+            delivery = SystemDelivery(SYSTEM, [feed(town, store, SYSTEM)], process)
+            running = asyncio.create_task(host(process, [delivery], stop))
             await until(lambda: len(store.versions()) == 1)
             kill.is_armed = True
-            await both.operations.instruct([word(OperationState.PAUSED)])
-            await until(lambda: fallen(both) == [kind])
-            await until(lambda: not both.tasks.fallen and both.lanes.paused())
-            await both.operations.instruct([word(OperationState.RUNNING)])
+            await process.control.operations.instruct([word(OperationState.PAUSED)])
+            await until(lambda: fallen(process) == [kind])
+            await until(lambda: not process.runtime.tasks.fallen and process.lanes.paused())
+            await process.control.operations.instruct([word(OperationState.RUNNING)])
             await town.publish("resident", TWO, 1)
             await until(lambda: len(store.versions()) == 2)
             stop.set()
@@ -248,15 +249,15 @@ async def test_a_lane_that_cannot_be_opened_again_is_opened_later(
     stop, lane, again = asyncio.Event(), Kill(Pipeline, "carry"), Kill(Fleet, "_begin")
     await town.publish("resident", ONE, 1)
     with lane.in_place(), again.in_place():
-        async with opened(town) as both:
-            delivery = SystemDelivery(SYSTEM, [feed(town, store, SYSTEM)], both)
-            running = asyncio.create_task(host(both, [delivery], stop))
+        async with opened(town) as process:
+            delivery = SystemDelivery(SYSTEM, [feed(town, store, SYSTEM)], process)
+            running = asyncio.create_task(host(process, [delivery], stop))
             await until(lambda: len(store.versions()) == 1)
             lane.is_armed = again.is_armed = True
             await town.publish("resident", TWO, 1)
-            await until(lambda: set(fallen(both)) == {"lane", "again"})
+            await until(lambda: set(fallen(process)) == {"lane", "again"})
             await until(lambda: len(store.versions()) == 2)
-            await until(lambda: not both.tasks.fallen)
+            await until(lambda: not process.runtime.tasks.fallen)
             stop.set()
             await asyncio.wait_for(running, 5)
 
@@ -267,19 +268,19 @@ async def test_a_system_that_cannot_run_is_seen_and_tried_again(
     """Its topic is made later: nobody has to start the process anew."""
     await town.publish("resident", ONE, 1)
     stop, late = asyncio.Event(), MemoryStore()
-    async with opened(town) as both:
+    async with opened(town) as process:
         deliveries = [
             SystemDelivery(
-                "electoral_roll", [feed(town, late, "electoral_roll", "linkage.later")], both
+                "electoral_roll", [feed(town, late, "electoral_roll", "linkage.later")], process
             ),
-            SystemDelivery(SYSTEM, [feed(town, store, SYSTEM)], both),
+            SystemDelivery(SYSTEM, [feed(town, store, SYSTEM)], process),
         ]
-        running = asyncio.create_task(host(both, deliveries, stop))
-        await until(lambda: both.tasks.ill() == ["delivery electoral_roll ended RK-100"])
+        running = asyncio.create_task(host(process, deliveries, stop))
+        await until(lambda: process.runtime.tasks.ill() == ["delivery electoral_roll ended RK-100"])
         await until(lambda: len(store.versions()) == 1)
         spec = (await town.broker.partitions(["linkage.resident"]))["linkage.resident"]
         await town.broker.create_topics([TopicSpec("linkage.later", spec, 1, {})])
-        await until(lambda: not both.tasks.fallen)
+        await until(lambda: not process.runtime.tasks.fallen)
         assert len(deliveries[0].lanes) == spec
         stop.set()
         await asyncio.wait_for(running, 5)
@@ -287,13 +288,13 @@ async def test_a_system_that_cannot_run_is_seen_and_tried_again(
 
 async def test_the_process_ends_when_nothing_of_it_can_run(town: Town) -> None:
     """Whoever runs it sees by its status that a person must look."""
-    async with opened(town) as both:
+    async with opened(town) as process:
         deliveries = [
-            SystemDelivery(system, [feed(town, MemoryStore(), system, "linkage.nothing")], both)
+            SystemDelivery(system, [feed(town, MemoryStore(), system, "linkage.nothing")], process)
             for system in ("electoral_roll", SYSTEM)
         ]
         with pytest.raises(ConfigurationError, match="renkei topics apply"):
-            await asyncio.wait_for(host(both, deliveries, asyncio.Event()), 10)
+            await asyncio.wait_for(host(process, deliveries, asyncio.Event()), 10)
 
 
 async def test_pages_that_are_killed_are_served_again(
@@ -310,12 +311,12 @@ async def test_pages_that_are_killed_are_served_again(
         await real(server)
 
     monkeypatch.setattr(http._Server, "main_loop", main_loop)
-    async with opened(town) as both:
-        pages = http.build(both.metrics, ready={"tasks": both.tasks.ill})
-        async with http.serving(pages, "127.0.0.1", 0, both.tasks) as port:
+    async with opened(town) as process:
+        pages = http.build(process.runtime.metrics, ready={"tasks": process.runtime.tasks.ill})
+        async with http.serving(pages, "127.0.0.1", 0, process.runtime.tasks) as port:
             strike.set()
-            await until(lambda: fallen(both) == ["pages"])
-            await until(lambda: not both.tasks.fallen)
+            await until(lambda: fallen(process) == ["pages"])
+            await until(lambda: not process.runtime.tasks.fallen)
             async with httpx.AsyncClient(timeout=5) as client:
                 answer = await client.get(f"http://127.0.0.1:{port}/readyz")
             assert answer.json() == {"status": "ok"}

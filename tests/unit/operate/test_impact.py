@@ -45,7 +45,7 @@ async def touched(
             CATALOG.stream(stream),
             town.reader(stream),
             [comparison],
-            bus.shared,
+            bus.process,
             lambda *far: said.append(far),
         )
     assert unreadable == 0

@@ -35,21 +35,21 @@ def sinks(
 
 async def skipped(town: Town, bus: Hosted, offset: int, *, is_held: bool = False) -> Skipping:
     """What the command does."""
-    shared = bus.shared
-    skipper = Skipper(town.broker, shared.parked, shared.operations)
+    process = bus.process
+    skipper = Skipper(town.broker, process.control.parked, process.control.operations)
     unread = await skipper.look(TOPIC, 0, offset)
-    word = Word("ops1", "T-4711", shared.clock.now(), is_held=is_held)
+    word = Word("ops1", "T-4711", process.runtime.clock.now(), is_held=is_held)
     assert not await unread.can_be_read(town.reader("resident"))
     planned = await skipper.plan("resident", TOPIC, 0, unread, SYSTEMS, word)
-    await shared.parked.record(planned.exceptions)
-    await shared.operations.instruct(planned.operations)
+    await process.control.parked.record(planned.exceptions)
+    await process.control.operations.instruct(planned.operations)
     await bus.news()
     return planned
 
 
 async def gone_on(bus: Hosted) -> None:
     """No lane stands, and the process that is asked has heard of it."""
-    while any(o.state == "STOPPED" for o in bus.shared.operations.standing()):
+    while any(o.state == "STOPPED" for o in bus.process.control.operations.standing()):
         await bus.news()
 
 
@@ -70,10 +70,10 @@ async def all_stopped_and_told(bus: Hosted, count: int) -> None:
     """Every lane stands, and the process that is asked has heard of it."""
 
     def has_heard() -> bool:
-        return len(bus.shared.operations.standing()) == count
+        return len(bus.process.control.operations.standing()) == count
 
     await bus.until(
-        lambda: [s.status for s in bus.shared.lanes.all.values()] == [LaneStatus.STOPPED] * count
+        lambda: [s.status for s in bus.process.lanes.all.values()] == [LaneStatus.STOPPED] * count
     )
     while not has_heard():
         await bus.news()
@@ -104,7 +104,7 @@ async def test_held_until_the_true_state_is_there(town: Town, stores) -> None:
         await gone_on(bus)
         again = await skipped(town, bus, offset)
         for system in SYSTEMS:
-            bus.shared.parked.lane(LaneName(system, "resident", 0)).on_news()
+            bus.process.control.parked.lane(LaneName(system, "resident", 0)).on_news()
         await bus.until(lambda: all(held(s) == {ONE: 2, TWO: 1} for s in stores.values()))
 
         assert {s.was for s in again.systems} == {Was.ASIDE}
@@ -117,7 +117,7 @@ async def test_each_system_where_it_is(town: Town, stores) -> None:
     async with hosted(town, sinks(stores, SYSTEMS[:1])) as bus:
         await all_stopped_and_told(bus, 1)
         await bus.pause(SYSTEMS[1])
-        index = bus.shared.parked
+        index = bus.process.control.parked
         lane = LaneName(SYSTEMS[2], "resident", 0)
         event = await index.refer_to(lane, TOPIC, offset, "T-1")
         await index.record([event])
@@ -144,7 +144,7 @@ async def test_what_was_passed_and_cannot_be_read_may_be_set_aside(town: Town, s
         await bus.until(lambda: town.memory._group(f"renkei.{SYSTEMS[0]}").committed)
         await bus.until(lambda: all(held(s) == {ONE: 2, TWO: 1} for s in stores.values()))
         await bus.at(4)
-        index, reader = bus.shared.parked, town.reader("resident")
+        index, reader = bus.process.control.parked, town.reader("resident")
         lane = LaneName(SYSTEMS[0], "resident", 0)
         await bus.until(lambda: (TOPIC, 0) in town.memory._group(f"renkei.{SYSTEMS[0]}").committed)
 
@@ -157,9 +157,9 @@ async def test_nobody_receives_it(town: Town, stores) -> None:
     """A stream without receivers has nobody to pass anything."""
     offset = await foreign(town)
     async with hosted(town, {}) as bus:
-        skipper = Skipper(town.broker, bus.shared.parked, bus.shared.operations)
+        skipper = Skipper(town.broker, bus.process.control.parked, bus.process.control.operations)
         unread = await skipper.look(TOPIC, 0, offset)
         with pytest.raises(ConfigurationError):
             await skipper.plan(
-                "resident", TOPIC, 0, unread, [], Word("o", "T-1", bus.shared.clock.now())
+                "resident", TOPIC, 0, unread, [], Word("o", "T-1", bus.process.runtime.clock.now())
             )

@@ -168,7 +168,7 @@ class Order:
         value = self.town.value("household", subject, 1)
         offset = await self.town.append(STREAM, subject, value)
         self.judge.said(subject, offset, "foreign")
-        index = bus.shared.parked
+        index = bus.process.control.parked
         await bus.stopped()
         event = await index.refer_to(LaneName(SYSTEM, STREAM, 0), TOPIC, offset, "T-1")
         await index.record([event])
@@ -183,8 +183,8 @@ class Order:
 
     async def _retry(self, bus: Hosted) -> None:
         if parked := [e for e in bus.parked() if e.state == "PARKED"]:
-            await bus.shared.parked.ask_retry([self.random.choice(parked)])
-            bus.shared.parked.lane(LaneName(SYSTEM, STREAM, 0)).on_news()
+            await bus.process.control.parked.ask_retry([self.random.choice(parked)])
+            bus.process.control.parked.lane(LaneName(SYSTEM, STREAM, 0)).on_news()
 
     async def _turn(self, bus: Hosted) -> None:
         """The store refuses somebody from now on, or does so no longer."""
@@ -214,9 +214,9 @@ class Order:
         self.judge.said(subject, offset, kind, version)
 
     async def _dismissed(self, bus: Hosted, events: list[Any]) -> None:
-        await bus.shared.parked.dismiss(events, "T-1")
+        await bus.process.control.parked.dismiss(events, "T-1")
         await bus.news()
-        lane = bus.shared.parked.lane(LaneName(SYSTEM, STREAM, 0))
+        lane = bus.process.control.parked.lane(LaneName(SYSTEM, STREAM, 0))
         lane.on_news()
         # one that a try was asked for may have been applied before anybody heard
         said = self._last_words()
@@ -227,7 +227,7 @@ class Order:
         async with hosted(self.town, {}) as own:
             rebuild = Rebuild(
                 VIEW, stream.topic, reader=self.town.reader(STREAM),
-                sink=self.make_sink(VIEW), shared=own.shared,
+                sink=self.make_sink(VIEW), process=own.process,
             )  # fmt: skip
             self.cut(is_cut)
             try:
@@ -262,8 +262,8 @@ class Order:
                 if self.judge.kind_at(event.offset) in FOR_EVER:
                     await self._dismissed(bus, [event])
                 else:
-                    await bus.shared.parked.ask_retry([event])
-                    bus.shared.parked.lane(LaneName(SYSTEM, STREAM, 0)).on_news()
+                    await bus.process.control.parked.ask_retry([event])
+                    bus.process.control.parked.lane(LaneName(SYSTEM, STREAM, 0)).on_news()
             await asyncio.sleep(0.005)
             await bus.news()
         raise AssertionError(f"stuck: {[replace(e, subject='') for e in bus.parked()]}")

@@ -40,7 +40,7 @@ def rebuild_of(
         stream.topic,
         reader=town.reader(view.stream),
         sink=MemorySink(MemoryOptions(store=store)),
-        shared=bus.shared,
+        process=bus.process,
         progress=progress,
     )
 
@@ -275,8 +275,8 @@ async def test_what_is_set_aside_stays_so(town: Town, sinks, store) -> None:
 
         store.refused.clear()
         (parked, _) = bus.parked()
-        await bus.shared.parked.ask_retry([parked])
-        bus.shared.parked.lane((SYSTEM, "resident", 0)).on_news()
+        await bus.process.control.parked.ask_retry([parked])
+        bus.process.control.parked.lane((SYSTEM, "resident", 0)).on_news()
         await bus.until(lambda: not bus.parked())
 
     assert store.versions() == {ONE: 3, TWO: 1}
@@ -289,7 +289,7 @@ async def test_what_was_dismissed_stays_so(town: Town, sinks, store, is_foreign:
     await town.publish("resident", ONE, 1)
     async with hosted(town, sinks) as bus:
         await bus.at(1)
-        index = bus.shared.parked
+        index = bus.process.control.parked
         offset = await town.append("resident", ONE, value)
         if is_foreign:
             await bus.stopped()
@@ -325,8 +325,8 @@ async def test_what_was_dismissed_stays_so_for_a_store_that_goes_back(
         await town.publish("resident", ONE, 2)
         await bus.at(3)
         (parked, _) = bus.parked()
-        await bus.shared.parked.dismiss([parked], "T-1")
-        bus.shared.parked.lane(LANE).on_news()
+        await bus.process.control.parked.dismiss([parked], "T-1")
+        bus.process.control.parked.lane(LANE).on_news()
         await bus.until(lambda: not bus.parked())
     store.tables, store.checkpoints = before
 
@@ -359,9 +359,9 @@ async def test_a_try_whose_end_is_not_yet_written_down(town: Town, sinks, store)
     async with hosted(town, sinks) as bus:
         await bus.at(2)
         store.refused.clear()
-        bus.shared.parked.record = _unheard(bus.shared.parked.record)
-        await bus.shared.parked.ask_retry(bus.parked())
-        bus.shared.parked.lane(LANE).on_news()
+        bus.process.control.parked.record = _unheard(bus.process.control.parked.record)
+        await bus.process.control.parked.ask_retry(bus.parked())
+        bus.process.control.parked.lane(LANE).on_news()
         await bus.until(lambda: store.versions() == {ONE: 1, TWO: 1})
         await rebuilt(town, store)
 
@@ -402,8 +402,8 @@ async def test_what_is_tried_again_meanwhile_is_kept(
 
             async def then_try_again(held: Any) -> None:
                 await catch_up(held)
-                await bus.shared.parked.ask_retry(bus.parked())
-                bus.shared.parked.lane((SYSTEM, "resident", 0)).on_news()
+                await bus.process.control.parked.ask_retry(bus.parked())
+                bus.process.control.parked.lane((SYSTEM, "resident", 0)).on_news()
                 await bus.until(lambda: not bus.parked())
 
             rebuild._catch_up = then_try_again  # type: ignore[method-assign]

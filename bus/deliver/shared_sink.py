@@ -1,57 +1,19 @@
-"""What the lanes of one process share, and how the lanes of one stream share a sink."""
+"""One sink for all lanes of a stream: one call at a time, opened when first asked."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from bus.broker import Broker
-from bus.clock import Clock
 from bus.connect import Kept, KeptByBus, Sink, Suppresses
-from bus.control.editions import Editions
-from bus.control.fence import Fence
-from bus.control.operations import Operations
-from bus.control.parked import ParkedIndex
-from bus.control.receipts import Receipts
-from bus.control.testimony import Testimony
-from bus.control.views import Views
-from bus.deliver.pulse import Pulse, StorePulse
-from bus.deliver.state import Lanes
+from bus.deliver.pulse import StorePulse
 from bus.errors import ConfigurationError, SinkUnavailable, Unready
 from bus.model import Applied, Checkpoint, Delivery, ToRestore, View
-from bus.observe.metrics import Metrics
-from bus.observe.tasks import Tasks
-from bus.sealing import Proofs, Seals
-from bus.settings import Settings
 
 T = TypeVar("T")
 LARGE_AT_ONCE = 2  # one that the store works on and one that is ready: more is only memory
-
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """One of each per process, whatever number of systems it hosts."""
-
-    broker: Broker
-    cluster_id: str
-    fence: Fence
-    parked: ParkedIndex
-    operations: Operations
-    editions: Editions
-    views: Views
-    receipts: Receipts
-    seals: Seals
-    proofs: Proofs
-    testimony: Testimony
-    lanes: Lanes
-    clock: Clock
-    kafka: Pulse
-    settings: Settings
-    metrics: Metrics
-    tasks: Tasks
 
 
 class SharedSink:

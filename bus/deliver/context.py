@@ -1,4 +1,4 @@
-"""What the parts of one lane share: its view and place, who feeds, reads and stores, its state."""
+"""Which lane it is, and where what happens to it is written down; one for all parts of a lane."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ import pyarrow as pa
 import structlog
 
 from bus.broker import TopicPartition
-from bus.catalog.decoding import BatchReader
-from bus.control.parked import SetAside
+from bus.clock import Clock
 from bus.deliver.rows import Rows
-from bus.deliver.shared import Shared, SharedSink
-from bus.deliver.state import LaneState
+from bus.deliver.state import Lanes, LaneState
 from bus.model import LaneName, Position, View
+from bus.observe.metrics import Metrics
 
 _log = structlog.get_logger("renkei.deliver")
 LARGE = 1_000
 """Rows from which work in columns leaves the event loop."""
 
 
-class Reading(Protocol):
+class PartitionConsumer(Protocol):
     """What a lane asks of the consumer that feeds it."""
 
     async def ends(self) -> tuple[int, int]:
@@ -40,27 +39,25 @@ class Reading(Protocol):
         """The lane took what waited for it."""
 
 
-class Kit:
-    """One per lane; the parts' own state is theirs."""
+class LaneContext:
+    """A view of one partition of a cluster's log, and the lane's state, metrics, log and clock."""
 
     def __init__(
         self,
         view: View,
         place: TopicPartition,
+        cluster_id: str,
         *,
-        sink: SharedSink,
-        reader: BatchReader,
-        reading: Reading,
-        shared: Shared,
+        lanes: Lanes,
+        metrics: Metrics,
+        clock: Clock,
     ) -> None:
         self.view = view
         self.place = place
-        self.sink = sink
-        self.reader = reader
-        self.reading = reading
-        self.shared = shared
-        self.set_aside: SetAside = shared.parked.lane(self.name)
-        self.state: LaneState = shared.lanes.of(*self.name)
+        self.cluster_id = cluster_id
+        self.metrics = metrics
+        self.clock = clock
+        self.state: LaneState = lanes.of(*self.name)
         self.log: Any = _log.bind(system=view.system, stream=view.stream, partition=place[1])
         self.no_rows = Rows(pa.RecordBatch.from_pylist([], schema=view.schema), [], [], [])
 
@@ -85,12 +82,12 @@ class Kit:
 
     def now(self) -> datetime:
         """The time by the process's clock."""
-        return self.shared.clock.now()
+        return self.clock.now()
 
     def at(self, offset: int, last_event_id: str | None = None) -> Position:
         """A position in this lane's log."""
         return Position(
-            cluster_id=self.shared.cluster_id,
+            cluster_id=self.cluster_id,
             topic=self.place[0],
             partition=self.place[1],
             offset=offset,

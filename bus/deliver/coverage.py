@@ -1,0 +1,85 @@
+"""Who is covered, as one lane's store is told it, and whether the store says more of it than is so.
+
+A store refuses rows that were masked under less than it was told (RK-408), and they are masked
+anew. Where it says more than there is to know, that would go on for ever, and whoever asks
+whether it was told would be content for ever. So its word is held against the logs' ends, which
+are asked for after it was heard: what lies beyond them was forged, or is of a time that the logs
+do not have. A broker that has just taken over may say less for a moment than was there, so it is
+looked for a while.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from bus.control.fence import Fence
+from bus.deliver.context import LaneContext
+from bus.deliver.retrier import Retrier
+from bus.errors import StoreForged
+from bus.model import Protected, Reached
+from bus.sealing import Proofs
+
+WAIT = timedelta(seconds=30)
+"""How long a store may be ahead of the logs."""
+
+
+class Coverage:
+    """One lane's word to its store of who is covered; *goes_along*: with whatever it delivers."""
+
+    def __init__(
+        self,
+        context: LaneContext,
+        retrier: Retrier,
+        fence: Fence,
+        proofs: Proofs,
+        *,
+        goes_along: bool,
+    ) -> None:
+        self._context = context
+        self._retrier = retrier
+        self._fence = fence
+        self._proofs = proofs
+        self._goes_along = goes_along
+
+    async def by_now(self) -> Protected:
+        """Who is covered by now, as a store is told it."""
+        key = (await self._retrier.persist(self._proofs.ring)).current
+        return await self._retrier.persist(lambda: self._fence.sealed_by_now(key))
+
+    async def along(self) -> Protected | None:
+        """What goes with every delivery; None but for lanes of the protection stream."""
+        return await self.by_now() if self._goes_along else None
+
+    def ahead(self) -> Ahead:
+        """A look at whether the store is ahead of the logs."""
+        return Ahead(self._context, self._fence)
+
+
+class Ahead:
+    """Since when one lane's store has been ahead."""
+
+    def __init__(self, context: LaneContext, fence: Fence) -> None:
+        self._context = context
+        self._fence = fence
+        self._since: datetime | None = None
+
+    async def insist(self, reached: Reached) -> None:
+        """*reached* is no further than the logs, or has not been for long.
+
+        Raises:
+            StoreForged: It has been further for too long.
+            Unavailable: Broker or registry does not answer.
+        """
+        beyond = await self._fence.beyond(reached)
+        if not beyond:
+            self._since = None
+            return
+        now = self._context.now()
+        self._since = self._since or now
+        self._context.log.warning("store-ahead", count=len(beyond))
+        if now - self._since >= WAIT:
+            raise StoreForged(
+                "the store says of coverage more than the logs have that it rests on",
+                **self._context.where,
+                table="renkei_fence",
+            )
