@@ -32,7 +32,7 @@ async def run_monitor(settings: Settings) -> None:
         ConfigurationError: Another monitor runs, topics are missing, or Faust is not installed.
     """
     try:
-        from bus.monitor.watch import Monitor  # an option: only the monitor needs Faust
+        from bus.monitor.watch import Monitor, Watched  # an option: only the monitor needs Faust
     except ModuleNotFoundError as error:
         raise ConfigurationError("the monitor needs Faust: install renkei[monitor]") from error
 
@@ -53,16 +53,15 @@ async def run_monitor(settings: Settings) -> None:
                 if system in settings.systems or not settings.systems:
                     expected.setdefault(stream, set()).add(system)
         tasks = Tasks(metrics, first=settings.retry_first, most=settings.retry_most)
-        monitor = Monitor(
+        watched = Watched(
             cluster,
             settings.need("kafka"),
             kafka_security(settings),
             streams,
             lambda stream: Reader(stream, streams, known),
             expected,
-            metrics=metrics,
-            tasks=tasks,
         )
+        monitor = Monitor(watched, metrics=metrics, tasks=tasks)
         if settings.monitor_port is not None:
             ready = {
                 "monitor": lambda: [] if monitor.is_watching else ["not watching yet"],

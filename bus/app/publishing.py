@@ -30,7 +30,7 @@ from bus.observe.runner import this_process
 from bus.observe.tasks import Tasks
 from bus.publish.check import check_columns
 from bus.publish.held_changes import KeyGate
-from bus.publish.publisher import Publisher
+from bus.publish.publisher import Publisher, PublisherSettings
 from bus.publish.runner import Pace, Runner
 from bus.publish.runners import run_together
 from bus.publish.sender import Publishes
@@ -70,19 +70,27 @@ class Rules:
         return cls(settings, catalog(settings), seals(settings))
 
     def publisher(
-        self, known: Registry, cluster: Broker, guard: Guard | None = None, **options: Any
+        self,
+        known: Registry,
+        cluster: Broker,
+        guard: Guard | None = None,
+        *,
+        learn: Iterable[str] = (),
+        asks_keys: bool = True,
+        is_dry: bool = False,
+        metrics: Metrics | None = None,
     ) -> Publisher:
-        """A publisher by these rules; *options* are its own."""
-        return Publisher(
-            self.streams,
-            known,
-            cluster,
-            guard=guard,
+        """A publisher by these rules."""
+        settings = PublisherSettings(
             max_message_bytes=self.settings.max_message_bytes,
             private_use=private_use(self.settings),
             form=number_form(self.settings),
-            seals=self.keys,
-            **options,
+            learn=tuple(learn),
+            asks_keys=asks_keys,
+            is_dry=is_dry,
+        )
+        return Publisher(
+            self.streams, known, cluster, settings, guard=guard, seals=self.keys, metrics=metrics
         )
 
     def context(self, system: str, send_within: timedelta) -> SourceContext:

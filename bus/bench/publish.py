@@ -16,7 +16,7 @@ from bus.broker.partitioner import partition_of
 from bus.catalog.columns import encode
 from bus.catalog.wire import frame
 from bus.model import Stream, event_key
-from bus.publish.publisher import Publisher
+from bus.publish.publisher import Publisher, PublisherSettings
 from bus.settings import Settings
 
 EVENTS = 200_000
@@ -35,7 +35,7 @@ async def measure(settings: Settings, step: Callable[[str], None]) -> Mapping[st
     async with AsyncExitStack() as stack:
         registry = await stack.enter_async_context(app.registry(settings))
         broker = await stack.enter_async_context(app.broker(settings))
-        publisher = Publisher(catalog, registry, broker, learn=[stream.name])
+        publisher = Publisher(catalog, registry, broker, PublisherSettings(learn=[stream.name]))
         await publisher.start()
         stack.push_async_callback(publisher.close)
         await _publish(publisher, stream, batches[:1])

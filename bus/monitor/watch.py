@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -57,38 +58,38 @@ log = structlog.get_logger()
 _Told = tuple[bytes, int, str, int, int]  # value, when (ms), topic, partition, offset
 
 
-class Monitor:
-    """Watches one cluster's receipts. Runs once.
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What is watched: a cluster's receipts, and the streams that they are about."""
 
-    Args:
-        bootstrap: Some of the cluster's brokers, for Faust.
-        security: How they are entered.
-        expected: Stream -> systems that should have all its events.
-        named: What the cluster calls a topic or a group, where *broker* has other names.
-    """
+    broker: Broker
+    bootstrap: str
+    """Some of the cluster's brokers, for Faust."""
+    security: Security
+    """How they are entered."""
+    catalog: Catalog
+    reader: Callable[[Stream], Reader]
+    expected: Mapping[str, Collection[str]]
+    """Stream -> systems that should have all its events."""
+    named: Callable[[str], str] = str
+    """What the cluster calls a topic or a group, where *broker* has other names."""
+
+
+class Monitor:
+    """Watches one cluster's receipts. Runs once."""
 
     def __init__(
         self,
-        broker: Broker,
-        bootstrap: str,
-        security: Security,
-        catalog: Catalog,
-        reader: Callable[[Stream], Reader],
-        expected: Mapping[str, Collection[str]],
+        watched: Watched,
         *,
         metrics: Metrics | None = None,
         tasks: Tasks | None = None,
-        named: Callable[[str], str] = str,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._broker = broker
-        self._bootstrap = bootstrap
-        self._security = security
-        self._receipt = catalog.stream("receipt")
-        self._streams = [catalog.stream(name) for name in expected]
-        self._make_reader = reader
-        self._expected = expected
-        self._named = named
+        self._watched = watched
+        self._broker = watched.broker
+        self._receipt = watched.catalog.stream("receipt")
+        self._streams = [watched.catalog.stream(name) for name in watched.expected]
         self._clock = clock
         self._metrics = metrics or Metrics()
         self._tasks = tasks or Tasks(self._metrics)
@@ -153,7 +154,7 @@ class Monitor:
                 for job in (
                     self._start(app),
                     self._decode(),
-                    follow(self._broker, self._streams, self._make_reader, self.changes, passed),
+                    follow(self._broker, self._streams, self._watched.reader, self.changes, passed),
                     self._look_after(app, stop),
                 )
             ]
@@ -177,9 +178,9 @@ class Monitor:
     def _app(self, folder: str) -> Any:
         """A Faust app of its own, with everything off that the monitor does not need."""
         app = faust.App(
-            self._named(GROUP),
-            broker=";".join(f"kafka://{server}" for server in self._bootstrap.split(",")),
-            broker_credentials=_credentials(self._security),
+            self._watched.named(GROUP),
+            broker=";".join(f"kafka://{server}" for server in self._watched.bootstrap.split(",")),
+            broker_credentials=_credentials(self._watched.security),
             loop=asyncio.get_running_loop(),
             autodiscover=False,
             datadir=folder,
@@ -196,7 +197,7 @@ class Monitor:
             consumer_auto_offset_reset="latest",
         )
         topic = app.topic(
-            self._named(self._receipt.topic),
+            self._watched.named(self._receipt.topic),
             key_type=bytes,
             value_type=bytes,
             key_serializer="raw",
@@ -224,7 +225,7 @@ class Monitor:
 
     async def _decode(self) -> None:
         """Turn what the agent took in into windows and positions, many at once."""
-        reader = self._make_reader(self._receipt)
+        reader = self._watched.reader(self._receipt)
         while True:
             await asyncio.sleep(GATHER_SECONDS)
             told, self._inbox = self._inbox, []
@@ -311,10 +312,10 @@ class Monitor:
         for stream in self._streams:
             count = (await self._broker.partitions([stream.topic])).get(stream.topic, 0)
             passed.update({(stream.topic, number): 2**62 for number in range(count)})
-        for system in {one for systems in self._expected.values() for one in systems}:
+        for system in {one for systems in self._watched.expected.values() for one in systems}:
             said = await self._broker.committed(group_of(system))
             for stream in self._streams:
-                if system not in self._expected[stream.name]:
+                if system not in self._watched.expected[stream.name]:
                     continue
                 for place in [place for place in passed if place[0] == stream.topic]:
                     end = said.get(place, 0)
@@ -324,7 +325,7 @@ class Monitor:
 
     def _forget(self) -> None:
         self.windows = Windows()
-        self.changes = OpenChanges(self._expected)
+        self.changes = OpenChanges(self._watched.expected)
         self._inbox = []
         self._deaf = None
         self._is_watching = False

@@ -110,21 +110,37 @@ class _Judged:
     batches: Mapping[str, pa.RecordBatch]
 
 
+def _utc() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublisherSettings:
+    """How a publisher judges, and how it begins."""
+
+    max_message_bytes: int = 1_000_000
+    """The limit for one event; no topic's own may be lower."""
+    private_use: Severity = Severity.ERROR
+    """What a private-use character (外字) is, as the checker takes it."""
+    form: NumberForm = AS_SHIPPED
+    """How the site writes its numbers, as the checker takes it."""
+    now: Callable[[], datetime] = _utc
+    """The clock, aware."""
+    learn: Sequence[str] = ()
+    """Streams whose topics are read when it starts instead of when the first change asks."""
+    asks_keys: bool = True
+    """Whether keys that should be there must be had when it starts."""
+    is_dry: bool = False
+    """Check everything, append nothing, and go on as if it had been appended."""
+
+
 class Publisher:
     """Checks and appends. One per process and core system; calls append one after the other.
 
     Args:
         guard: See :data:`Guard`.
-        now: The clock, aware.
-        max_message_bytes: The limit for one event; no topic's own may be lower.
-        private_use: What a private-use character (外字) is, as the checker takes it.
-        form: How the site writes its numbers, as the checker takes it.
-        learn: Streams whose topics are read when the publisher starts instead of when the first
-            change asks for them.
         seals: The keys for items that must not be in the log as they are; without any, a record
             of a stream that has such items cannot be published.
-        asks_keys: Whether keys that should be there must be had when it starts.
-        is_dry: Check everything, append nothing, and go on as if it had been appended.
         metrics: Told of what Kafka acknowledged.
     """
 
@@ -133,30 +149,18 @@ class Publisher:
         catalog: Catalog,
         registry: SchemaIds,
         broker: Broker,
+        settings: PublisherSettings = PublisherSettings(),
         *,
         guard: Guard | None = None,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        max_message_bytes: int = 1_000_000,
-        private_use: Severity = Severity.ERROR,
-        form: NumberForm = AS_SHIPPED,
-        learn: Iterable[str] = (),
         seals: Seals | None = None,
-        asks_keys: bool = True,
-        is_dry: bool = False,
         metrics: Metrics | None = None,
     ) -> None:
         self._catalog = catalog
         self._registry = registry
         self._broker = broker
+        self._settings = settings
         self._guard = guard or _nothing
-        self._now = now
-        self._max_message_bytes = max_message_bytes
-        self._private_use = private_use
-        self._form = form
-        self._learn_at_start = tuple(learn)
         self._seals = seals or Seals()
-        self._asks_keys = asks_keys
-        self._is_dry = is_dry
         self._metrics = metrics or Metrics()
         self._streams = {
             name: stream for name, stream in catalog.streams.items() if not stream.is_internal
@@ -176,13 +180,13 @@ class Publisher:
             BrokerUnavailable: It does not answer.
             KeysUnusable, KeysUnavailable: There should be keys, and they cannot be had.
         """
-        if self._asks_keys and self._seals.has_source:
+        if self._settings.asks_keys and self._seals.has_source:
             await self._seals.ring()
-        if not self._is_dry and self._producer is None:
+        if not self._settings.is_dry and self._producer is None:
             producer = self._broker.producer(client_id="renkei-publish")
             await producer.start()
             self._producer = producer
-        await self._tail.catch_up([self._catalog.stream(name) for name in self._learn_at_start])
+        await self._tail.catch_up([self._catalog.stream(name) for name in self._settings.learn])
 
     async def close(self) -> None:
         """Let go of the broker; safe to call twice."""
@@ -235,7 +239,7 @@ class Publisher:
                 prepare,
                 self._checker(stream.name),
                 records,
-                self._now(),
+                self._settings.now(),
                 lambda rows: frame(schema_id, _columns_encoded(stream, rows, ring)),
                 self._limits[stream.name],
                 partial(_told, stream),
@@ -287,7 +291,7 @@ class Publisher:
     # -- changes --------------------------------------------------------------------------------
 
     async def _publish(self, changes: Sequence[Change]) -> list[Outcome]:
-        now = self._now()
+        now = self._settings.now()
         ids = [
             change.change_id
             if change.change_id is not None and is_uuid7(change.change_id)
@@ -443,7 +447,7 @@ class Publisher:
     # -- both -----------------------------------------------------------------------------------
 
     async def _schema_id(self, stream: Stream) -> int:
-        if self._is_dry:
+        if self._settings.is_dry:
             return _NO_SCHEMA
         try:
             return await self._registry.id_of(stream.latest)
@@ -493,7 +497,7 @@ class Publisher:
 
     async def _deliver(self, batches: Sequence[PartitionBatch]) -> None:
         """Append and wait for the acknowledgement; then what was appended need not be read."""
-        if not batches or self._is_dry:
+        if not batches or self._settings.is_dry:
             return
         if self._producer is None:
             raise RuntimeError("the publisher was not started")
@@ -507,7 +511,7 @@ class Publisher:
         self._tail.index(stream.name).learn(entries)
         for each in told:
             self._tail.cases.take(each)
-        if not self._is_dry:
+        if not self._settings.is_dry:
             self._metrics.published(stream.name, len(entries))
 
     async def _learn_limit(self, stream: Stream) -> None:
@@ -515,22 +519,22 @@ class Publisher:
         if stream.name not in self._limits:
             await self._tail.catch_up([stream])  # says which topic is missing
             config = await self._broker.topic_config(stream.topic)
-            if int(config.get("max.message.bytes", self._max_message_bytes)) < (
-                self._max_message_bytes
+            if int(config.get("max.message.bytes", self._settings.max_message_bytes)) < (
+                self._settings.max_message_bytes
             ):  # Kafka holds whole batches against it, so that events which fit would be refused
                 raise ConfigurationError(
                     "the topic's max.message.bytes is below RENKEI_MAX_MESSAGE_BYTES",
                     topic=stream.topic,
                 )
-            self._limits[stream.name] = self._max_message_bytes - ENVELOPE_BYTES
+            self._limits[stream.name] = self._settings.max_message_bytes - ENVELOPE_BYTES
 
     def _checker(self, name: str) -> Checker:
         if name not in self._checkers:
             self._checkers[name] = Checker(
                 self._catalog,
                 self._streams[name],
-                private_use=self._private_use,
-                form=self._form,
+                private_use=self._settings.private_use,
+                form=self._settings.form,
             )
         return self._checkers[name]
 

@@ -21,7 +21,7 @@ from bus.errors import SchemaUnknown
 from bus.model import Change, ChangeRecord, Nature, Stream
 from bus.publish.identity import event_id_of
 from bus.sample.municipality.making import JAPAN, Maker, families_for
-from bus.sample.municipality.offices import MAKERS, Hall
+from bus.sample.municipality.offices import MAKERS, Hall, Residents
 from bus.sample.municipality.places import Places
 from bus.sample.municipality.subjects import (
     RESIDENT,
@@ -79,7 +79,7 @@ class Municipality:
         self._settle(population)
         self.hall = Hall(
             f"{seed}/{population}/{code}", code, at, self.places,
-            self.persons, self.households, self.protections, MAKERS,
+            Residents(self.persons, self.households, self.protections), MAKERS,
         )  # fmt: skip
 
     def subjects(self, stream: str) -> Sequence[Subject]:

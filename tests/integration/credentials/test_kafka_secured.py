@@ -22,7 +22,7 @@ from bus.ledger import ReachState
 from bus.local import checkup
 from bus.local.checkup import Verdict
 from bus.model import Change
-from bus.monitor.watch import Monitor
+from bus.monitor.watch import Monitor, Watched
 from bus.operate.questions import LogTimes
 from bus.operate.session import Session
 from bus.settings import Settings, load
@@ -233,7 +233,7 @@ async def _counted_by_the_monitor(settings: Settings) -> int:
     streams = app.catalog(settings)
     stop = asyncio.Event()
     async with app.registry(settings) as known, app.broker(settings) as broker:
-        monitor = Monitor(
+        watched = Watched(
             broker,
             settings.need("kafka"),
             kafka_security(settings),
@@ -241,6 +241,7 @@ async def _counted_by_the_monitor(settings: Settings) -> int:
             lambda stream: Reader(stream, streams, known),
             {"resident": [SYSTEM]},
         )
+        monitor = Monitor(watched)
         watching = asyncio.create_task(monitor.run(stop))
         try:
             async with asyncio.timeout(20):

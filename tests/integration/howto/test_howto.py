@@ -232,7 +232,7 @@ async def test_the_receiving_systems_page_holds(site: Site, broker: OwnTopics) -
             "linkage.resident",
             reader=town.reader("resident"),
             sink=PostgresSink(sink),
-            shared=bus.shared,
+            process=bus.process,
         ).run()
         again = read()
     await town.producer.close()

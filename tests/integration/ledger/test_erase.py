@@ -27,7 +27,7 @@ from bus.model import Change
 from bus.model.erasure import ErasureState, subject_digest
 from bus.operate import documents
 from bus.operate.erasing import Erasing, ErasurePlan, not_reached
-from bus.publish.publisher import Publisher
+from bus.publish.publisher import Publisher, PublisherSettings
 from bus.settings import OutboxConnection, Settings, SystemConnection
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 from connectors.postgres.sink import PostgresOptions, PostgresSink
@@ -237,7 +237,9 @@ async def test_a_subject_that_comes_back_starts_anew_and_can_be_erased_again(
         await place.town.publish("resident", ONE, 1)
         await place.town.publish("resident", ONE, 2)
     await place.erase(ONE)
-    publisher = Publisher(CATALOG, place.town.registry, place.town.broker, learn=["resident"])
+    publisher = Publisher(
+        CATALOG, place.town.registry, place.town.broker, PublisherSettings(learn=["resident"])
+    )
     await publisher.start()
     on, anew = await publisher.publish(
         [

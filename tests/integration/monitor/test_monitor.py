@@ -29,7 +29,7 @@ from bus.monitor import streams
 from bus.monitor import watch as monitoring
 from bus.monitor.recent import read_recent
 from bus.monitor.report import report
-from bus.monitor.watch import Monitor
+from bus.monitor.watch import Monitor, Watched
 from bus.observe.metrics import Metrics
 from bus.observe.tasks import Tasks
 from bus.publish.publisher import Publisher
@@ -50,7 +50,7 @@ from bus.broker.security import PLAIN_TEXT
 from bus.catalog import load
 from bus.catalog.registry import Registry
 from bus.catalog.wire import Reader
-from bus.monitor.watch import Monitor
+from bus.monitor.watch import Monitor, Watched
 from bus.observe import logs
 from tests.support.own_topics import OwnTopics
 
@@ -59,10 +59,10 @@ async def main(kafka, registry, prefix):
     broker = OwnTopics(KafkaBroker(kafka), prefix)
     known = Registry(registry)
     await broker.start()
-    monitor = Monitor(
+    monitor = Monitor(Watched(
         broker, kafka, PLAIN_TEXT, catalog, lambda stream: Reader(stream, catalog, known),
         {"resident": ["tax"]}, named=broker.there,
-    )
+    ))
     task = asyncio.create_task(monitor.run(asyncio.Event()))
     while not task.done():
         await asyncio.sleep(0.2)
@@ -88,16 +88,16 @@ class Scene:
         return Reader(stream, CATALOG, self.registry)
 
     def monitor(self, metrics: Metrics | None = None) -> Monitor:
-        return Monitor(
+        watched = Watched(
             self.broker,
             self.endpoints.kafka,
             PLAIN_TEXT,
             CATALOG,
             self.reader,
             EXPECTED,
-            metrics=metrics,
-            named=self.broker.there,
+            self.broker.there,
         )
+        return Monitor(watched, metrics=metrics)
 
     async def publish(self, *records: dict[str, Any]) -> list[str]:
         """One change; the places of its events are all partition 0."""

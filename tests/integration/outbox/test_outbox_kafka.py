@@ -21,7 +21,7 @@ from bus.errors import BrokerUnavailable
 from bus.failpoints import Point
 from bus.local.endpoints import Endpoints
 from bus.publish.held_changes import KeyGate
-from bus.publish.publisher import Publisher
+from bus.publish.publisher import Publisher, PublisherSettings
 from bus.publish.runner import Runner
 from bus.sealing import Seals
 from connectors.outbox import upkeep
@@ -138,7 +138,12 @@ async def test_without_keys_a_number_waits_and_others_go(way: Way) -> None:
 
     def publisher(guard: Callable[[], None]) -> Publisher:
         return Publisher(
-            CATALOG, way.registry, way.broker, guard=guard, seals=seals, asks_keys=False
+            CATALOG,
+            way.registry,
+            way.broker,
+            PublisherSettings(asks_keys=False),
+            guard=guard,
+            seals=seals,
         )
 
     relay = way.outbox.relay(publisher=publisher, gate=KeyGate(seals, {"individual_number"}))

@@ -19,7 +19,7 @@ from bus.catalog.registry import Registry
 from bus.catalog.wire import Reader
 from bus.local.endpoints import Endpoints
 from bus.operate.session import Session, Ways
-from bus.publish.publisher import Publisher
+from bus.publish.publisher import Publisher, PublisherSettings
 from bus.settings import Settings
 from tests.support.engines import unique
 from tests.support.on_kafka import delete_topics
@@ -53,9 +53,9 @@ class Cluster:
     async def publisher(self, **options: Any) -> AsyncIterator[Publisher]:
         """A publisher that has started."""
         async with self.open() as (broker, registry):
-            made = Publisher(
-                self.catalog, registry, broker, max_message_bytes=MOST_BYTES, **options
-            )
+            reached = {name: options.pop(name, None) for name in ("guard", "seals", "metrics")}
+            settings = PublisherSettings(max_message_bytes=MOST_BYTES, **options)
+            made = Publisher(self.catalog, registry, broker, settings, **reached)
             try:
                 await made.start()
                 yield made

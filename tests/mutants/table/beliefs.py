@@ -20,7 +20,7 @@ MUTANTS = (
         promise="A lane does not open on a position that the bus did not write.",
         where="docs/delivery.md 8",
         file="bus/deliver/pipeline.py",
-        old="        if (held := found) is not None and self._sends_receipts:",
+        old="        if found is not None:",
         new="        if False:",
         tests=("tests/unit/control/test_testimony.py::test_an_edited_position_is_not_believed",),
     ),
@@ -60,7 +60,7 @@ MUTANTS = (
         ),
         where="docs/delivery.md 8",
         file="bus/deliver/applier.py",
-        old="await kit.shared.testimony.insist(kit.name, kit.place, held)",
+        old="await self._receipts.insist(held)",
         new="pass",
         tests=(
             "tests/unit/control/test_testimony.py::test_what_a_store_says_after_an_answer_was_lost_is_held_against_its_proof",
@@ -255,7 +255,7 @@ MUTANTS = (
         name="a-store-that-is-ahead",
         promise="A store that says more than the logs have stops its lanes, and no other's.",
         where="SECURITY.md What the bus promises",
-        file="bus/deliver/ahead.py",
+        file="bus/deliver/coverage.py",
         old="if now - self._since >= WAIT:",
         new="if False:",
         tests=(

@@ -59,7 +59,7 @@ MUTANTS = (
         promise="That a store went back is on record, for whoever asks how far a change is.",
         where="docs/delivery.md 6",
         file="bus/deliver/lane.py",
-        old="            self._kit.shared.operations.stopped(self._kit.name, StoreWentBack.code, offset)\n",
+        old="            self._operations.stopped(self._context.name, StoreWentBack.code, offset)\n",
         new="",
         tests=(
             "tests/unit/deliver/test_store_went_back.py::test_a_restored_store_catches_up_without_traffic",
@@ -82,8 +82,8 @@ MUTANTS = (
         promise="Whoever waits for the broker tries as soon as it answers anybody.",
         where="docs/delivery.md 6",
         file="bus/deliver/retrier.py",
-        old="return await kit.shared.kafka.rest(length)",
-        new="await kit.shared.clock.sleep(length)\n            return False",
+        old="return await self._kafka.rest(length)",
+        new="await context.clock.sleep(length)\n            return False",
         tests=(
             "tests/unit/deliver/test_store_went_back.py::test_a_lane_that_waits_for_the_broker_goes_on_when_it_answers",
         ),
@@ -104,7 +104,7 @@ MUTANTS = (
         promise="A lane stops on what is missing for too long.",
         where="docs/delivery.md What is parked, and how it ends",
         file="bus/deliver/retrier.py",
-        old="if now - self._unready_since >= self._kit.shared.settings.unready_most:",
+        old="if now - self._unready_since >= self._unready_most:",
         new="if False:",
         tests=(
             "tests/unit/deliver/test_lane_trouble.py::test_what_is_missing_for_too_long_stops_every_lane",
@@ -126,7 +126,7 @@ MUTANTS = (
         promise="What was dismissed stays so in a rebuild.",
         where="docs/delivery.md What is parked, and how it ends",
         file="bus/deliver/pipeline.py",
-        old="if unread := self.kit.set_aside.within(run.offsets[0], end):",
+        old="if unread := self.set_aside.within(run.offsets[0], end):",
         new="if unread := frozenset[int]():",
         tests=(
             "tests/unit/rebuild/test_rebuild.py::test_what_was_dismissed_stays_so",
@@ -285,8 +285,8 @@ MUTANTS = (
         promise="A receipt that may never have been sent is sent when the lane opens.",
         where="docs/delivery.md 8",
         file="bus/deliver/pipeline.py",
-        old="            await self.kit.shared.receipts.send(held.receipt, held.applied_at)\n",
-        new="            pass\n",
+        old="        await self._receipts.send_again(held)\n",
+        new="        pass\n",
         tests=(
             "tests/unit/deliver/test_lane_crash.py::test_a_receipt_that_was_never_sent_is_sent_at_the_start",
         ),

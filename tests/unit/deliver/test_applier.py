@@ -113,7 +113,7 @@ async def test_who_is_covered_goes_with_what_brought_it(town, made, store) -> No
     rows = await seen(town, pipeline, (TWO, 1))
 
     await pipeline.applier.move(
-        rows, pipeline.context.at(1), protected=await pipeline.applier.protected()
+        rows, pipeline.context.at(1), protected=await pipeline.coverage.by_now()
     )
 
     given = store.applied[-1]

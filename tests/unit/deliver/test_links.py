@@ -31,7 +31,7 @@ from bus.hosting.system_delivery import SystemDelivery
 from bus.model import Change, ChangeRecord
 from bus.observe.metrics import Metrics
 from bus.policy import read_subscriptions
-from bus.publish.publisher import Publisher
+from bus.publish.publisher import Publisher, PublisherSettings
 from bus.sample.municipality import Municipality
 from bus.sample.municipality.register import ALL_STREAMS
 from bus.sample.neighbours import NEIGHBOURS, add_neighbours
@@ -107,7 +107,7 @@ async def _tell(catalog: Catalog) -> Linked:
         catalog,
         registry,
         broker,
-        now=lambda: AT,
+        PublisherSettings(now=lambda: AT),
         seals=Seals(Pocket("2026")),
     )
     await publisher.start()

@@ -21,7 +21,7 @@ from bus.model import Change, Fault, SchemaVersion
 from bus.publish.body import Fitter
 from bus.publish.check import Checker
 from bus.publish.finding import faults_of
-from bus.publish.publisher import Publisher
+from bus.publish.publisher import Publisher, PublisherSettings
 from bus.publish.rows import StreamRows, add_rows, without_repeats
 
 NOW = datetime(2026, 4, 2, 1, 0, tzinfo=UTC)  # 10:00 in Japan
@@ -105,7 +105,9 @@ class House:
     async def publisher(self, **options: Any) -> Publisher:
         """A publisher that has started."""
         options.setdefault("now", lambda: self.now)
-        made = Publisher(self.catalog, self.registry, self.broker, **options)
+        reached = {name: options.pop(name, None) for name in ("guard", "seals", "metrics")}
+        settings = PublisherSettings(**options)
+        made = Publisher(self.catalog, self.registry, self.broker, settings, **reached)
         self.publishers.append(made)
         await made.start()
         return made

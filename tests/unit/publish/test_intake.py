@@ -13,7 +13,7 @@ from bus.connect.source import Limits, SoleTerm
 from bus.errors import BrokerUnavailable, ChangeRefused, LeaseLost
 from bus.publish.admission import Bounds
 from bus.publish.intake import Answer, Fate, Intake, Principal
-from bus.publish.publisher import Publisher
+from bus.publish.publisher import Publisher, PublisherSettings
 from tests.support.changes import MUNICIPALITY, body, change, record
 
 CLERK = Principal("register", Bounds(frozenset({"resident_registry"}), frozenset({MUNICIPALITY})))
@@ -136,7 +136,11 @@ async def test_nothing_is_sent_without_the_term(house: Any) -> None:
 
     def make(guard: Any) -> Publisher:
         made = Publisher(
-            house.catalog, house.registry, house.broker, guard=guard, now=lambda: house.now
+            house.catalog,
+            house.registry,
+            house.broker,
+            PublisherSettings(now=lambda: house.now),
+            guard=guard,
         )
         publishers.append(made)
         return made

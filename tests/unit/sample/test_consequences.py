@@ -17,7 +17,7 @@ from bus.catalog import Catalog, load
 from bus.demo.run import SEED
 from bus.demo.story import scenes
 from bus.model import Change
-from bus.publish.publisher import Publisher
+from bus.publish.publisher import Publisher, PublisherSettings
 from bus.sample.municipality import Municipality, consequences, events
 from bus.sample.municipality.register import ALL_STREAMS
 from bus.sealing import Seals
@@ -43,7 +43,7 @@ async def publisher(catalog: Catalog) -> AsyncIterator[Publisher]:
         catalog,
         FixedRegistry(catalog),
         broker,
-        now=lambda: AT,
+        PublisherSettings(now=lambda: AT),
         seals=Seals(Pocket("2026")),
     )
     await made.start()

@@ -21,7 +21,7 @@ from bus.catalog import Catalog, load
 from bus.errors import ConfigurationError, SchemaUnknown
 from bus.model import Change, Nature
 from bus.publish.body import Fitter
-from bus.publish.publisher import Publisher
+from bus.publish.publisher import Publisher, PublisherSettings
 from bus.sample.municipality import Municipality, events
 from bus.sample.municipality.register import LOADED_AT, STREAMS
 from tests.support.lanes import FixedRegistry
@@ -242,7 +242,7 @@ async def publisher(catalog: Catalog) -> AsyncIterator[Publisher]:
     await broker.create_topics(
         [TopicSpec(stream.topic, 2, 1, {}) for stream in catalog.streams.values()]
     )
-    made = Publisher(catalog, FixedRegistry(catalog), broker, now=lambda: AT)
+    made = Publisher(catalog, FixedRegistry(catalog), broker, PublisherSettings(now=lambda: AT))
     await made.start()
     yield made
     await made.close()

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from bus.sample.municipality.offices import children, crossing, insurance, taxes, welfare
-from bus.sample.municipality.offices.hall import Hall, Maker
+from bus.sample.municipality.offices.hall import Hall, Maker, Residents
 
 MAKERS: Mapping[str, Maker] = MappingProxyType(
     {
@@ -40,4 +40,4 @@ MAKERS: Mapping[str, Maker] = MappingProxyType(
 )
 """Who makes the records of each stream."""
 
-__all__ = ["MAKERS", "Hall"]
+__all__ = ["MAKERS", "Hall", "Residents"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from random import Random
@@ -16,6 +17,17 @@ from bus.sample.municipality.subjects import Household, Person, Protection
 Maker = Callable[["Hall"], list[Holding]]
 
 
+@dataclass(frozen=True, slots=True)
+class Residents:
+    """Whom the register has; kept up by the register."""
+
+    persons: Sequence[Person]
+    """Those who left included."""
+    households: Sequence[Household]
+    protections: Mapping[str, Protection]
+    """By the person's number."""
+
+
 class Hall:
     """The other systems of one municipality, beside its register.
 
@@ -24,9 +36,7 @@ class Hall:
         code: The municipality's code.
         at: The moment of the first load.
         places: Its towns.
-        persons: Everybody in the register, those who left included; kept up by the register.
-        households: The same of households.
-        protections: The same of protections, by the person's number.
+        residents: Whom the register has.
         makers: By stream, who makes its records.
     """
 
@@ -36,18 +46,16 @@ class Hall:
         code: str,
         at: datetime,
         places: Places,
-        persons: Sequence[Person],
-        households: Sequence[Household],
-        protections: Mapping[str, Protection],
+        residents: Residents,
         makers: Mapping[str, Maker],
     ) -> None:
         self.code = code
         self.at = at
         self.today = at.astimezone(JAPAN).date()
         self.places = places
-        self.persons = persons
-        self.households = households
-        self.protections = protections
+        self.persons = residents.persons
+        self.households = residents.households
+        self.protections = residents.protections
         self._seed = seed
         self._makers = makers
         self._scribes: dict[str, Scribe] = {}
