@@ -291,7 +291,7 @@ async def test_a_lane_that_waits_for_the_broker_goes_on_when_it_answers(store) -
         store.refused.add(TWO)
         await town.publish("resident", TWO, 1)
         await bus.until(lambda: bus.lane().status is LaneStatus.RETRYING)
-        await bus.until(lambda: bus.shared.kafka._is_away)
+        await bus.until(lambda: bus.process.cluster.pulse._is_away)
 
         town.memory.is_away = False
 
