@@ -56,7 +56,8 @@ async def test_it_is_said_once_a_day(town: Town, bus: Hosted) -> None:
 async def test_a_setting_says_when(town: Town, bus: Hosted) -> None:
     """Another limit than two thirds."""
     settings = town.settings.model_copy(update={"parked_alarm": timedelta(days=3)})
-    overdue = Overdue(replace(bus.process, settings=settings))
+    runtime = replace(bus.process.runtime, settings=settings)
+    overdue = Overdue(replace(bus.process, runtime=runtime))
     town.moved.time += timedelta(days=3)
 
     assert len(said_by(overdue)) == 1
