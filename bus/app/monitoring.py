@@ -32,7 +32,10 @@ async def run_monitor(settings: Settings) -> None:
         ConfigurationError: Another monitor runs, topics are missing, or Faust is not installed.
     """
     try:
-        from bus.monitor.watch import Monitor, Watched  # an option: only the monitor needs Faust
+        from bus.monitor.watch import (  # an option: only the monitor needs Faust
+            Monitor,
+            WatchedCluster,
+        )
     except ModuleNotFoundError as error:
         raise ConfigurationError("the monitor needs Faust: install renkei[monitor]") from error
 
@@ -53,7 +56,7 @@ async def run_monitor(settings: Settings) -> None:
                 if system in settings.systems or not settings.systems:
                     expected.setdefault(stream, set()).add(system)
         tasks = Tasks(metrics, first=settings.retry_first, most=settings.retry_most)
-        watched = Watched(
+        watched = WatchedCluster(
             cluster,
             settings.need("kafka"),
             kafka_security(settings),

@@ -59,7 +59,7 @@ _Told = tuple[bytes, int, str, int, int]  # value, when (ms), topic, partition, 
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class WatchedCluster:
     """What is watched: a cluster's receipts, and the streams that they are about."""
 
     broker: Broker
@@ -80,7 +80,7 @@ class Monitor:
 
     def __init__(
         self,
-        watched: Watched,
+        watched: WatchedCluster,
         *,
         metrics: Metrics | None = None,
         tasks: Tasks | None = None,

@@ -40,7 +40,7 @@ def test_the_librarys_clients_take_all_of_it() -> None:
 
 def test_our_broker_and_the_monitor_are_given_it() -> None:
     """Plain text is for tests to leave unsaid; whatever is shipped says it."""
-    found = [*calls("KafkaBroker"), *calls("Monitor")]
+    found = [*calls("KafkaBroker"), *calls("WatchedCluster")]
 
     assert len(found) >= 3
     assert [

@@ -29,7 +29,7 @@ from bus.monitor import streams
 from bus.monitor import watch as monitoring
 from bus.monitor.recent import read_recent
 from bus.monitor.report import report
-from bus.monitor.watch import Monitor, Watched
+from bus.monitor.watch import Monitor, WatchedCluster
 from bus.observe.metrics import Metrics
 from bus.observe.tasks import Tasks
 from bus.publish.publisher import Publisher
@@ -50,7 +50,7 @@ from bus.broker.security import PLAIN_TEXT
 from bus.catalog import load
 from bus.catalog.registry import Registry
 from bus.catalog.wire import Reader
-from bus.monitor.watch import Monitor, Watched
+from bus.monitor.watch import Monitor, WatchedCluster
 from bus.observe import logs
 from tests.support.own_topics import OwnTopics
 
@@ -59,7 +59,7 @@ async def main(kafka, registry, prefix):
     broker = OwnTopics(KafkaBroker(kafka), prefix)
     known = Registry(registry)
     await broker.start()
-    monitor = Monitor(Watched(
+    monitor = Monitor(WatchedCluster(
         broker, kafka, PLAIN_TEXT, catalog, lambda stream: Reader(stream, catalog, known),
         {"resident": ["tax"]}, named=broker.there,
     ))
@@ -88,7 +88,7 @@ class Scene:
         return Reader(stream, CATALOG, self.registry)
 
     def monitor(self, metrics: Metrics | None = None) -> Monitor:
-        watched = Watched(
+        watched = WatchedCluster(
             self.broker,
             self.endpoints.kafka,
             PLAIN_TEXT,
