@@ -22,7 +22,7 @@ from bus.ledger import ReachState
 from bus.local import checkup
 from bus.local.checkup import Verdict
 from bus.model import Change
-from bus.monitor.watch import Monitor, Watched
+from bus.monitor.watch import Monitor, WatchedCluster
 from bus.operate.questions import LogTimes
 from bus.operate.session import Session
 from bus.settings import Settings, load
@@ -233,7 +233,7 @@ async def _counted_by_the_monitor(settings: Settings) -> int:
     streams = app.catalog(settings)
     stop = asyncio.Event()
     async with app.registry(settings) as known, app.broker(settings) as broker:
-        watched = Watched(
+        watched = WatchedCluster(
             broker,
             settings.need("kafka"),
             kafka_security(settings),
