@@ -101,8 +101,8 @@ async def test_what_hangs_on_the_table_stays(town: Town, database: str) -> None:
             await publish(town, said, range(1))
             await bus.at(said.offsets[0], seconds=SOON)
 
-        assert done.swapped is not None
-        assert (done.swapped.changed, done.swapped.removed, done.swapped.added) == (20, 1, 0)
+        assert done.merged is not None
+        assert (done.merged.changed, done.merged.removed, done.merged.added) == (20, 1, 0)
         noticed = execute(database, "SELECT what, count(*) FROM linkage.noticed GROUP BY 1")
         assert dict(noticed) == {"UPDATE": 21, "DELETE": 1}
         assert execute(database, "SELECT count(*), count(name_full), count(worked_on)"
@@ -185,7 +185,7 @@ async def test_events_flow_meanwhile_and_lines_are_cut(town: Town, database: str
         assert bus.parked() == []
 
     assert finished >= 1
-    assert made.swapped is None or (made.swapped.added, made.swapped.removed) == (0, 0)
+    assert made.merged is None or (made.merged.added, made.merged.removed) == (0, 0)
     with psycopg.connect(database, row_factory=dict_row) as connection:
         rows = connection.execute("SELECT * FROM linkage.resident").fetchall()
     assert {row["subject_id"]: row["version"] for row in rows} == said.versions
