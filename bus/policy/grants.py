@@ -17,7 +17,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, RootModel, StringConstraints, model_validator
 
 from bus.model import Comparable, Comparison, Condition, MaskKind, Mode, Suppression
-from bus.policy.leaves import covers
+from bus.policy.leaves import is_covered
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 """A sentence somebody wrote: never blank."""
@@ -171,7 +171,7 @@ class Grant(BaseModel):
 
     def grants(self, path: str) -> bool:
         """Whether the item at *path* is granted, masked or not."""
-        return any(covers(field, path) for field in self.fields)
+        return is_covered(path, self.fields)
 
     def is_in_force(self, today: date) -> bool:
         """Whether *today* lies between the days of approval and expiry, both included."""
