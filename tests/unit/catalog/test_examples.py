@@ -45,6 +45,7 @@ def test_awkward_text_is_among_them(catalog: Catalog) -> None:
         assert awkward in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "by", "code"),
     [

@@ -46,6 +46,7 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, ["schemas", *arguments], env={"COLUMNS": "80"})
 
 
+@pytest.mark.slow
 def test_check_says_what_it_read() -> None:
     """The shipped files, all of them, without a fault."""
     result = run("check")
@@ -55,6 +56,7 @@ def test_check_says_what_it_read() -> None:
     assert result.stdout.rstrip().endswith("no fault")
 
 
+@pytest.mark.slow
 def test_check_as_json() -> None:
     """The same for programs, with the readers that took part."""
     report = json.loads(run("check", "--json").stdout)
@@ -82,6 +84,7 @@ def test_check_refuses_with_every_fault(
     assert all(fault["line"] for fault in json.loads(result.stdout)["faults"])
 
 
+@pytest.mark.slow
 def test_check_judges_examples(folder: Path, edit: Edit, monkeypatch: pytest.MonkeyPatch) -> None:
     """An example that should fail but passes is a fault of the files."""
     name = "streams/resident/examples/invalid/sex_in_no_code_list.json"
@@ -94,6 +97,7 @@ def test_check_judges_examples(folder: Path, edit: Edit, monkeypatch: pytest.Mon
     assert [fault.code for fault in result.exception.faults] == ["example-passes"]
 
 
+@pytest.mark.slow
 def test_check_without_the_third_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where avro-python3 is not installed, it says so and checks the rest."""
     monkeypatch.setitem(sys.modules, "bus.catalog.third_reader", None)

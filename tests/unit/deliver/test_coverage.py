@@ -128,6 +128,7 @@ def test_the_oracle(case: Case) -> None:
 
 
 @by_case
+@pytest.mark.slow
 async def test_by_the_view(town: Town, sinks, store, case: Case) -> None:
     """What is published afterwards, in every place in which a record may name somebody."""
     publishing, rows = Publishing(town), rows_of(case)
@@ -142,6 +143,7 @@ async def test_by_the_view(town: Town, sinks, store, case: Case) -> None:
 
 
 @by_case
+@pytest.mark.slow
 async def test_in_the_store(town: Town, sinks, store, case: Case) -> None:
     """What it has already goes, and comes back when nothing protects anybody any longer."""
     publishing, rows = Publishing(town), rows_of(case)

@@ -48,6 +48,7 @@ def test_every_stream_with_a_flag_is_looked_at() -> None:
 
 @by_case
 @given
+@pytest.mark.slow
 async def test_flags_follow_coverage(
     town: Town, sinks, store, case: Case, streams: Sequence[str]
 ) -> None:

@@ -24,6 +24,8 @@ from bus.sealing import Seals
 from tests.support.keys import Pocket
 from tests.support.lanes import FixedRegistry
 
+pytestmark = pytest.mark.slow
+
 AT = datetime.fromisoformat("2026-11-24T10:00:00+09:00")
 
 

@@ -26,6 +26,8 @@ from bus.sample.municipality import Municipality, events
 from bus.sample.municipality.register import LOADED_AT, STREAMS
 from tests.support.lanes import FixedRegistry
 
+pytestmark = pytest.mark.slow
+
 AT = datetime.fromisoformat("2026-11-24T10:00:00+09:00")
 Kind = Callable[[Municipality, datetime], Change]
 

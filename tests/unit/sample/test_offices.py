@@ -19,6 +19,8 @@ from bus.publish.check import Checker
 from bus.sample.municipality import Municipality
 from bus.sample.municipality.register import ALL_STREAMS, LOADED_AT
 
+pytestmark = pytest.mark.slow
+
 TODAY = date(2026, 4, 1)
 Row = dict[str, Any]
 Rows = dict[str, list[Row]]
