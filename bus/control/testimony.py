@@ -6,9 +6,9 @@ it stands then and of its receipt, which the store keeps beside the receipt. Whe
 is taken, the proof is looked at first. A row of another lane, of another system, or one that was
 edited, has none; an older row of the same lane has: that is a store that went back.
 
-What was stored before there were proofs, by an older release or under keys that are gone, is
-believed if its receipt lies in the receipts' log: the bus said it. So it is for each row that a
-proof does not bear out, and nothing else is needed to take up stores of before.
+A row that its own proof does not bear out, because a store lost or never kept it, is believed if
+its receipt lies in the receipts' log with a proof of its own: the bus said it. Without one a
+receipt there shows nothing, for whoever can write to Kafka can put it there.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class SaidReceipts:
         self._turn = asyncio.Lock()
 
     async def has(self, lane: LaneName, receipt: Receipt, cluster_id: str) -> bool:
-        """Whether *receipt* of *lane* was acknowledged there.
+        """Whether *receipt* of *lane* was acknowledged there, with a proof by a known key.
 
         Raises:
             Unavailable: Broker or registry does not answer.
@@ -192,7 +192,5 @@ class SaidReceipts:
         return [row for row in rows if await self._is_the_bus_s(row)]
 
     async def _is_the_bus_s(self, row: Mapping[str, Any]) -> bool:
-        """A receipt of before there were proofs has none."""
-        if row["proof"] is None:
-            return True
-        return await self._proofs.are_of(row["proof"], Statement.RECEIPT, said_of(row)) is not False
+        """By a key that is here: one that nobody knows may be anybody's."""
+        return await self._proofs.are_of(row["proof"], Statement.RECEIPT, said_of(row)) is True

@@ -50,7 +50,18 @@ MUTANTS = (
         old="return [row for row in rows if await self._is_the_bus_s(row)]",
         new="return rows",
         tests=(
-            "tests/unit/control/test_testimony.py::test_a_receipt_in_the_log_with_a_false_proof_proves_nothing",
+            "tests/unit/control/test_testimony.py::test_a_receipt_in_the_log_without_a_true_proof_proves_nothing",
+        ),
+    ),
+    Mutant(
+        name="a-receipt-in-the-log-needs-a-known-key",
+        promise="A receipt in the log without a proof, or by an unknown key, shows nothing.",
+        where="docs/delivery.md 8",
+        file="bus/control/testimony.py",
+        old="Statement.RECEIPT, said_of(row)) is True",
+        new="Statement.RECEIPT, said_of(row)) is not False",
+        tests=(
+            "tests/unit/control/test_testimony.py::test_a_receipt_in_the_log_without_a_true_proof_proves_nothing",
         ),
     ),
     Mutant(
