@@ -152,8 +152,9 @@ class Fleet:
             self.roster.state(place).releases()
 
     async def leave(self, places: Collection[TopicPartition] | None = None) -> None:
-        """Let lanes (all of them) finish the batch in hand, or let go of it when time is up."""
-        places = list(self.roster.owned if places is None else places)
+        """Let lanes (all of them, also such as the group is taking away) finish the batch in hand,
+        or let go of it when time is up."""
+        places = list(self.roster.owned | self.roster.lanes.keys() if places is None else places)
         self.roster.owned.difference_update(places)
         leaving = [self.roster.lanes[place] for place in places if place in self.roster.lanes]
         for lane, task in leaving:

@@ -12,6 +12,7 @@ from bus.errors import ConfigurationError, NotEntitled
 from bus.hosting.feeds import Feed
 from bus.hosting.host import host, ill, observe, opened_process
 from bus.hosting.system_delivery import SystemDelivery
+from bus.model import Applied, Delivery
 from bus.observe.metrics import Metrics
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 from tests.support.lanes import CATALOG, Town, hosted, view_of
@@ -161,3 +162,30 @@ async def test_metrics_say_how_lanes_stand(town: Town, sinks, store) -> None:
         assert (metrics.value("renkei_deliver_retries_total", **lane) or 0) > 3
         store.is_away = False
         await bus.at(3)
+
+
+async def test_a_stop_waits_for_lanes_that_the_group_is_taking_away(town: Town, store) -> None:
+    """They finish their batches on a consumer and a store that are still open."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(MemorySink):
+        async def apply(self, batch: Delivery) -> Applied:
+            begun.set()
+            await go_on.wait()
+            return await super().apply(batch)
+
+    await town.publish("resident", ONE, 1)
+    sinks = {"child_allowance": lambda _: Slow(MemoryOptions(store=store))}
+    async with hosted(town, sinks) as bus:
+        await begun.wait()
+        (fleet,) = [delivery.fleet for delivery in bus.deliveries]
+        releasing = asyncio.create_task(fleet.release(list(fleet.roster.owned)))
+        await until(lambda: not fleet.roster.owned)
+        leaving = asyncio.create_task(fleet.leave())
+        _, waiting = await asyncio.wait({leaving}, timeout=0.1)
+        assert waiting == {leaving}
+        go_on.set()
+        await asyncio.gather(leaving, releasing)
+        assert fleet.at_work == {}
+
+    assert store.versions() == {ONE: 1}
