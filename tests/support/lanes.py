@@ -269,7 +269,7 @@ def view_of(system: str, stream: str) -> View:
     return compile_view(SUBSCRIPTIONS[system], CATALOG.stream(stream), TODAY)
 
 
-async def until(done: Callable[[], object], seconds: float = 5) -> None:
+async def until(done: Callable[[], object], seconds: float = 30) -> None:
     """Wait for *done*."""
     await waiting.until(done, seconds, every=0.001)
 
@@ -305,12 +305,12 @@ class Hosted:
         """What is set aside."""
         return self.process.control.parked.open_events()
 
-    async def until(self, done: Callable[[], object], seconds: float = 5) -> None:
+    async def until(self, done: Callable[[], object], seconds: float = 30) -> None:
         """Wait for *done*."""
         await until(done, seconds)
 
     async def at(
-        self, offset: int, stream: str = "resident", partition: int = 0, seconds: float = 5
+        self, offset: int, stream: str = "resident", partition: int = 0, seconds: float = 30
     ) -> None:
         """Wait until a lane stands at *offset* with its receipt acknowledged."""
         name = (stream, partition)

@@ -334,7 +334,7 @@ async def test_a_log_that_ends_in_a_hole(town: Town, fence: Fence) -> None:
     await town.publish("protection", TWO, 1)
     town.memory._topic("linkage.protection").logs[0].keep([0])
 
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(30):
         assert await is_protected(town, fence, ONE, TWO) == [True, False]
 
 

@@ -168,7 +168,7 @@ async def test_what_a_protections_end_lets_be_shown_comes_back_once_more(
         restore()
         assert addresses(store)[ONE] is None
 
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             while addresses(store)[ONE] is None:
                 await bus.news()
                 await asyncio.sleep(0.01)
@@ -213,7 +213,7 @@ async def test_lanes_of_another_process_count(store, sinks) -> None:
         restore()
 
         await until(lambda: store.versions() == {ONE: 1, TWO: 1})
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             while not all(went_back(bus) for bus in both):
                 for bus in both:
                     await bus.news()

@@ -38,7 +38,7 @@ async def town() -> Town:
 
 
 async def rows(town: Town) -> int:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         windows = await read_recent(town.broker, RECEIPT, town.reader("receipt"))
     return sum(w.rows for minute in windows._minutes.values() for w in minute.values())
 
