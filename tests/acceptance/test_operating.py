@@ -145,7 +145,7 @@ def test_a_pause_holds_over_a_restart(town: Installation) -> None:
     assert found[PAUSED]["state"] == "paused"
     said = found[PAUSED]["operation"]
     assert (said["operator"], said["reason"]) == ("ops1", REASON)
-    assert paused == said
+    assert paused == {"document": "operation/1", **said}
     assert f"{PAUSED}/resident paused" in status
     assert REASON not in status
 
