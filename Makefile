@@ -36,7 +36,7 @@ demo: setup  ## the main job: a change entered once is in every system that must
 test: setup  ## all tests, on the real engines
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-test-fast: $(READY)  ## the tests that need no engine, without the long runs of seeds: a minute
+test-fast: $(READY)  ## the tests that need no engine, without the long runs of seeds: a minute and a half
 	$(BIN)/python -m pytest -m "not service and not slow"
 
 check: $(READY)  ## format, lint, types, imports

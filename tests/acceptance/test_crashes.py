@@ -312,7 +312,7 @@ def split(finding: str) -> tuple[str, str, str]:
 
 def meddle(town: Installation, system: str, deed: str, *, is_undoing: bool = False) -> None:
     """Do something to a store; an undoing also takes what the audit saw of both."""
-    uri = test_engines.test_engines.named(town.engines.database, system)
+    uri = test_engines.named(town.engines.database, system)
     with psycopg.connect(uri) as connection:
         if not is_undoing:
             connection.execute("CREATE TABLE audit.before AS SELECT max(id) AS id FROM audit.step")

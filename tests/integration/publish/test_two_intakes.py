@@ -18,7 +18,7 @@ from bus.connect.lease import Lease, LeaseStore
 from bus.errors import BrokerUnavailable, LeaseLost, StoreUnavailable
 from bus.publish.admission import Bounds
 from bus.publish.intake import Fate, Intake, Principal
-from bus.publish.publisher import Publisher
+from bus.publish.publisher import Publisher, PublisherSettings
 from bus.publish.terms import DatabaseTerms
 from tests.support.changes import MUNICIPALITY, change, record
 from tests.support.own_topics import OwnTopics
@@ -64,7 +64,7 @@ class Site:
             self._registry,
             self._broker,
             guard=guard,
-            max_message_bytes=100_000,
+            settings=PublisherSettings(max_message_bytes=100_000),
         )
 
     def intake(self, **options: Any) -> Intake:
