@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -89,6 +89,21 @@ class LeaseRow:
 def running_clock() -> float:
     """Seconds on a clock that also runs while the machine sleeps."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+LET_GO_WITHIN_S = 2.0
+"""To tell the database that somebody else may lead; after that the lease runs out."""
+_ASK_EVERY_S = 0.05
+
+
+async def until_taken(take: Callable[[], Awaitable[bool]], patience: float) -> bool:
+    """Ask again and again while another process leads; whether that worked within so many s."""
+    until = time.monotonic() + patience
+    while not await take():
+        if time.monotonic() >= until:
+            return False
+        await asyncio.sleep(_ASK_EVERY_S)
+    return True
 
 
 class Lease:

@@ -29,13 +29,12 @@ from contextlib import (
 )
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from time import monotonic
 from typing import Any
 
 import psycopg
 
 from bus.connect import AppliedView, Kept, Taken, Turn
-from bus.connect.lease import Lease, LeaseRow, LeaseStatements
+from bus.connect.lease import LET_GO_WITHIN_S, Lease, LeaseRow, LeaseStatements, until_taken
 from bus.connect.libpq import insist_on_safety
 from bus.connect.together import until_one_ends
 from bus.errors import ConfigurationError, LeaseLost, SinkUnavailable, StoreUnavailable
@@ -111,9 +110,7 @@ RETURNING holder""",
 _CONNECT_TIMEOUT = 10
 _LEASE = timedelta(seconds=6)
 """About what Kafka takes to deal out the lanes of a process that died."""
-_ASK_EVERY = 0.05  # seconds, while another process has the lane
-_PATIENCE = 30.0  # seconds that it is waited for
-_LET_GO_WITHIN = 2.0  # seconds to give a lane back; after that its lease runs out
+_PATIENCE = 30.0  # seconds that another process's lane is waited for
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
@@ -181,16 +178,13 @@ class LedgerKeeper:
         finally:
             if not turn.is_free:
                 with suppress(SinkUnavailable, TimeoutError):
-                    async with asyncio.timeout(_LET_GO_WITHIN):
+                    async with asyncio.timeout(LET_GO_WITHIN_S):
                         await turn.give_back()
 
     async def _take(self, turn: _Turn) -> None:
         """Wait until nobody else has the lane."""
-        until = monotonic() + _PATIENCE
-        while not await turn.take():
-            if monotonic() >= until:
-                raise SinkUnavailable("another process has the lane", **turn.lane._asdict())
-            await asyncio.sleep(_ASK_EVERY)
+        if not await until_taken(turn.take, _PATIENCE):
+            raise SinkUnavailable("another process has the lane", **turn.lane._asdict())
 
     async def withdraw(
         self, system: str, granted: Collection[str], edition: int, *, is_owed: bool

@@ -13,12 +13,18 @@ import secrets
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
-from time import monotonic
 from typing import Any
 
 import psycopg
 
-from bus.connect.lease import Lease, LeaseRow, LeaseStatements, LeaseTerm
+from bus.connect.lease import (
+    LET_GO_WITHIN_S,
+    Lease,
+    LeaseRow,
+    LeaseStatements,
+    LeaseTerm,
+    until_taken,
+)
 from bus.connect.libpq import address_of, insist_on_safety, refusal
 from bus.errors import LeaseLost, StoreUnavailable, Unready
 
@@ -50,8 +56,6 @@ WHERE system = %(system)s AND holder = %(holder)s
 LEASE = LeaseStatements(TAKE, RENEW, RELEASE)
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 _WHOSE = "the bus's database"
-_ASK_EVERY = timedelta(milliseconds=50)
-_LET_GO_WITHIN = 2.0  # seconds to tell the database; after that the lease runs out
 
 
 class DatabaseTerms:
@@ -106,18 +110,15 @@ class DatabaseTerms:
             self._name = self._new_name()  # so that this process too waits for the old one's end
             return
         with suppress(StoreUnavailable, TimeoutError), translated(self._uri):
-            async with asyncio.timeout(_LET_GO_WITHIN):
+            async with asyncio.timeout(LET_GO_WITHIN_S):
                 await lease.release(row)
 
     def _new_name(self) -> str:
         return f"{self._holder}-{secrets.token_hex(4)}"
 
     async def _take(self, lease: Lease, row: LeaseRow) -> None:
-        until = monotonic() + self._patience
-        while not await lease.take(row):
-            if monotonic() >= until:
-                raise LeaseLost("another process publishes for this system", **row.which)
-            await asyncio.sleep(_ASK_EVERY.total_seconds())
+        if not await until_taken(lambda: lease.take(row), self._patience):
+            raise LeaseLost("another process publishes for this system", **row.which)
 
     async def _connect(self) -> Connection:
         insist_on_safety(self._uri, _WHOSE)

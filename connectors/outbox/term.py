@@ -9,13 +9,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
-from bus.connect.lease import Lease, LeaseRow, LeaseTerm
+from bus.connect.lease import LET_GO_WITHIN_S, Lease, LeaseRow, LeaseTerm
 from bus.connect.together import until_one_ends
 from bus.errors import Unavailable
 from connectors.outbox import statements
 from connectors.outbox.database import Connection, translated
-
-LET_GO_WITHIN = 2.0  # seconds to tell the database; after that the lease runs out
 
 
 def lease_row(connection: Connection) -> LeaseRow:
@@ -50,7 +48,7 @@ class OutboxTerm(LeaseTerm):
     async def let_go(self) -> None:
         """Give the lease back; if that is not possible, it runs out."""
         with suppress(Unavailable, TimeoutError), self._translated():
-            async with asyncio.timeout(LET_GO_WITHIN):
+            async with asyncio.timeout(LET_GO_WITHIN_S):
                 await self._lease.release(self._row)
 
     async def _listen(self) -> None:
