@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -30,7 +29,7 @@ from bus.errors import ChangeRefused, Unavailable
 from bus.model import Change, Fault
 from bus.publish.admission import Bounds, read
 from bus.publish.sender import Publishes, Sender
-from bus.publish.taking_turns import Terms
+from bus.publish.taking_turns import HeldTerms, Terms
 
 AT_ONCE = Limits(changes=1_000, bytes=8 * 1024 * 1024, change_bytes=4 * 1024 * 1024)
 """What may be handed in by one call."""
@@ -83,13 +82,12 @@ class Intake:
         close_within: timedelta = timedelta(seconds=16),
     ) -> None:
         self._make_publisher = publisher
-        self._terms = terms
+        self._held = HeldTerms(terms)
         self._here = here
         self._limits = limits
         self._close_within = close_within.total_seconds()
         self._sender = Sender()
         self._publisher: Publishes | None = None
-        self._held: Sequence[Term] = ()
         self._turn = asyncio.Lock()
 
     async def close(self) -> None:
@@ -140,17 +138,12 @@ class Intake:
             publisher = await self._started()
             found.append(await self._sender.send(changes, publisher.publish))
 
-        async with AsyncExitStack() as stack:
-            systems = sorted({change.source for _, change in changes})  # nobody waits crosswise
-            terms = [await stack.enter_async_context(self._terms.of(system)) for system in systems]
-            self._held = terms
+        async with self._held.of(change.source for _, change in changes) as terms:
             try:
                 await until_one_ends(send(), *(term.keep() for term in terms))
             except BaseException:
                 await self._let_go(terms)
                 raise
-            finally:
-                self._held = ()
         return found[0]
 
     async def _let_go(self, terms: Sequence[Term]) -> None:
@@ -164,14 +157,10 @@ class Intake:
 
     async def _started(self) -> Publishes:
         if self._publisher is None:
-            made = self._make_publisher(self._guard)
+            made = self._make_publisher(self._held.guard)
             self._publisher = made
             await made.start()
         return self._publisher
-
-    def _guard(self) -> None:
-        for term in self._held:
-            term.guard()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ this process waits for that like the others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Protocol
 
 from bus.connect.source import Guard, Term
@@ -34,6 +34,38 @@ class Terms(Protocol):
         """
 
 
+class HeldTerms:
+    """The terms of all systems that one call is about; of one call after the other."""
+
+    def __init__(self, terms: Terms) -> None:
+        self._terms = terms
+        self._held: Sequence[Term] = ()
+
+    @asynccontextmanager
+    async def of(self, systems: Iterable[str]) -> AsyncIterator[Sequence[Term]]:
+        """Wait for the right to publish for each, and have all inside.
+
+        Raises:
+            LeaseLost, StoreUnavailable: As :meth:`Terms.of`.
+        """
+        async with AsyncExitStack() as stack:
+            each = sorted(set(systems))  # nobody waits crosswise
+            self._held = [await stack.enter_async_context(self._terms.of(one)) for one in each]
+            try:
+                yield self._held
+            finally:
+                self._held = ()
+
+    def guard(self) -> None:
+        """Do nothing if a send that begins now ends within each of them.
+
+        Raises:
+            LeaseLost: It may not.
+        """
+        for term in self._held:
+            term.guard()
+
+
 class TakingTurns:
     """See :class:`bus.publish.sender.Publishes`.
 
@@ -46,8 +78,7 @@ class TakingTurns:
     def __init__(self, make: Callable[[Guard], Publishes], guard: Guard, terms: Terms) -> None:
         self._inner = make(self._guard)
         self._outer_guard = guard
-        self._terms = terms
-        self._held: Sequence[Term] = ()
+        self._held = HeldTerms(terms)
 
     async def start(self) -> None:
         """As the publisher does."""
@@ -65,10 +96,7 @@ class TakingTurns:
         async def send() -> None:
             found.append(await self._inner.publish(changes))
 
-        async with AsyncExitStack() as stack:
-            systems = sorted({change.source for change in changes})  # nobody waits crosswise
-            terms = [await stack.enter_async_context(self._terms.of(system)) for system in systems]
-            self._held = terms
+        async with self._held.of(change.source for change in changes) as terms:
             try:
                 await until_one_ends(send(), *(term.keep() for term in terms))
             except BaseException as error:
@@ -76,8 +104,6 @@ class TakingTurns:
                     for term in terms:
                         term.abandon()
                 raise
-            finally:
-                self._held = ()
         return found[0]
 
     async def close(self) -> None:
@@ -86,5 +112,4 @@ class TakingTurns:
 
     def _guard(self) -> None:
         self._outer_guard()
-        for term in self._held:
-            term.guard()
+        self._held.guard()
