@@ -14,7 +14,7 @@ from typing import Any
 from bus.app import sources
 from bus.app.clients import broker, connect, registry
 from bus.app.configured import catalog, private_use
-from bus.app.keys import sealed_streams, seals
+from bus.app.keys import seals
 from bus.broker import Broker
 from bus.catalog import Catalog, columns, plain, single
 from bus.catalog.examples import check_examples
@@ -39,7 +39,7 @@ from bus.publish.source_watch import SourceWatch
 from bus.publish.taking_turns import TakingTurns
 from bus.publish.terms import DatabaseTerms
 from bus.sealing import Seals
-from bus.settings import Settings
+from bus.settings import Settings, SourceConnection
 
 
 def provided_by(catalog: Catalog, sources: Collection[str]) -> list[str]:
@@ -68,6 +68,11 @@ class Rules:
             SettingsRefused: The settings name keys twice.
         """
         return cls(settings, catalog(settings), seals(settings))
+
+    @property
+    def sealed(self) -> list[str]:
+        """The streams that have an item which is sealed."""
+        return [name for name, stream in self.streams.streams.items() if stream.sealed]
 
     def publisher(
         self,
@@ -101,7 +106,7 @@ class Rules:
             system=system,
             holder=this_process(),
             seals=self.keys,
-            sealed=[stream.name for stream in published if stream.sealed],
+            sealed=self.sealed,
             known=[stream.name for stream in published],
             times=Times(
                 lease=settings.relay_lease,
@@ -117,6 +122,7 @@ class Relays:
     """The sources of some publishing systems, and what publishes each."""
 
     rules: Rules
+    said: Mapping[str, SourceConnection]
     sources: Mapping[str, Source]
     metrics: Metrics
     reports: Mapping[str, RelayReport]
@@ -128,21 +134,22 @@ class Relays:
         Raises:
             ConfigurationError: A source cannot be made as it is configured.
         """
-        send_within = rules.settings.relay_lease * 2 / 3
+        said = sources.connections(rules.settings, systems)
+        send_within = _send_within(rules.settings)
         made = {
             system: sources.relayed(connection, rules.context(system, send_within))
-            for system, connection in sources.connections(rules.settings, systems).items()
+            for system, connection in said.items()
         }
-        return cls(rules, made, metrics, {system: RelayReport(system, metrics) for system in made})
+        reports = {system: RelayReport(system, metrics) for system in made}
+        return cls(rules, said, made, metrics, reports)
 
     def runners(self, known: Registry, cluster: Broker) -> list[Runner]:
         """What publishes each of them, into this log."""
         settings = self.rules.settings
-        gate = KeyGate(self.rules.keys, sealed_streams(settings))
+        gate = KeyGate(self.rules.keys, self.rules.sealed)
         terms = turns(settings) if settings.intake else None
-        said = sources.connections(settings, list(self.sources))
         pace = Pace(
-            send_within=settings.relay_lease * 2 / 3,
+            send_within=_send_within(settings),
             change_bytes=settings.change_bytes,
             retry_first=settings.retry_first,
             retry_most=settings.retry_most,
@@ -150,7 +157,7 @@ class Relays:
         ).shared_by(len(self.sources))
 
         def runner(system: str, source: Source) -> Runner:
-            bounds = sources.bounds(said[system], system)
+            bounds = sources.bounds(self.said[system], system)
             holds = source.capabilities.holds is not None
             make = partial(
                 self.rules.publisher,
@@ -180,6 +187,11 @@ class Relays:
         ]
 
 
+def _send_within(settings: Settings) -> timedelta:
+    """How long a send may take: the rest of a lease is for whoever sleeps in between."""
+    return settings.relay_lease * 2 / 3
+
+
 def turns(settings: Settings) -> DatabaseTerms:
     """What says, among all processes that publish, whose turn a system's is.
 
@@ -193,7 +205,7 @@ def turns(settings: Settings) -> DatabaseTerms:
         settings.need("database"),
         holder=this_process(),
         lease=settings.relay_lease,
-        send_within=settings.relay_lease * 2 / 3,
+        send_within=_send_within(settings),
         patience=settings.relay_lease * 2,
     )
 
