@@ -83,12 +83,10 @@ class Moves:
         many = bisect_left(self._left_by_age, self.since_ms, key=itemgetter(0))
         old = self._left_by_age[:many]
         del self._left_by_age[:many]
-        for _, home in old:
-            left = self._left.get(home, {})
-            left = {person: at for person, at in left.items() if at >= self.since_ms}
-            self._left[home] = left
-            if not left:
-                del self._left[home]
+        for home in {home for _, home in old}:
+            left = self._left.pop(home, {})
+            if lately := {person: at for person, at in left.items() if at >= self.since_ms}:
+                self._left[home] = lately
         many = bisect_left(self._by_age, self._newest - _STAY_MS, key=itemgetter(0))
         if not many:
             return gone
