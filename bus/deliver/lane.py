@@ -167,7 +167,7 @@ class Lane:
         self._consumer.resume()
         self._retrier.is_open = True
         context.state.runs()
-        self._say_abreast()
+        self._say_caught_up()
         context.log.info("lane-open", offset=self._applier.position.offset)
 
     def _notice(self, offset: int) -> None:
@@ -178,7 +178,7 @@ class Lane:
             self._context.log.warning("lane-gone-back", start=offset, end=state.catches_up_to)
             self._operations.stopped(self._context.name, StoreWentBack.code, offset)
 
-    def _say_abreast(self) -> None:
+    def _say_caught_up(self) -> None:
         """The lane has found its place; and if its store had gone back, what it had."""
         if (self.state.catches_up_to or 0) <= self._applier.position.offset:
             self.state.catches_up_to = None
@@ -241,7 +241,7 @@ class Lane:
         self.state.oldest_ms = self._queue[0].timestamps_ms[0] if self._queue else None
         self._lost_back_off.reset()
         if self.state.catches_up_to is not None:
-            self._say_abreast()
+            self._say_caught_up()
         self._has_news = self._has_news or self._parked_retry.is_postponed
 
     def _on_news(self) -> None:

@@ -29,7 +29,6 @@ from bus.deliver.process import ProcessContext
 from bus.deliver.pulse import StorePulse
 from bus.deliver.shared_sink import SharedSink
 from bus.errors import BusError, NotEntitled
-from bus.hosting.abreast import Abreast
 from bus.hosting.beside import Beside, Withdrawal
 from bus.hosting.facade import ConsumerFacade, LanesOfStore
 from bus.hosting.feeds import JAPAN, Feed, Withdraw
@@ -37,6 +36,7 @@ from bus.hosting.fleet_table import Deed, Event, deed
 from bus.hosting.offset_committer import OffsetCommitter
 from bus.hosting.roster import Roster, end
 from bus.hosting.stopping import Stops, Targets, closed, ended
+from bus.hosting.store_watch import StoreWatch
 from bus.hosting.switching import Switching
 from bus.model import Operation, OperationState
 
@@ -75,7 +75,7 @@ class Fleet:
         self.targets = Targets(roster, consumer)
         self._today: date | None = None
         self._pulse = StorePulse(process.runtime.clock)
-        self.abreast = Abreast(
+        self.store_watch = StoreWatch(
             LanesOfStore(roster, process, consumer, self.withdrawal), self._pulse, self._log
         )
 
@@ -237,7 +237,7 @@ class Fleet:
     def _hear(self, word: Operation) -> None:
         lanes = {(self.roster.streams[topic], n) for topic, n in self.at_work}
         if word.has_gone_back and (word.stream, word.partition) not in lanes:
-            self.abreast.hear()
+            self.store_watch.hear()
 
     def _stand(self, place: TopicPartition) -> None:
         """The lane is paused: nothing is read for it, nothing applied."""

@@ -89,7 +89,7 @@ class SystemDelivery:
             "offsets", self.fleet.committer.run, system=self.system
         )
         looking = self._process.runtime.tasks.keep(
-            "abreast", self.fleet.abreast.run, system=self.system
+            "store-watch", self.fleet.store_watch.run, system=self.system
         )
         self._fetching = asyncio.create_task(self._join_and_fetch(once))
         if self._is_stopping:

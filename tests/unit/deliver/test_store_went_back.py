@@ -14,7 +14,7 @@ import pytest
 from bus.clock import SystemClock
 from bus.deliver.state import LaneStatus
 from bus.errors import EventRefused
-from bus.hosting import abreast
+from bus.hosting import store_watch
 from bus.hosting.host import follow
 from bus.model import Applied, Delivery, Mark
 from bus.settings import Settings
@@ -30,8 +30,8 @@ NEVER = timedelta(hours=1)
 
 @pytest.fixture(autouse=True)
 def _looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(abreast, "LOOK_EVERY_S", 0.02)
-    monkeypatch.setattr(abreast, "_AGAIN_S", 0.01)
+    monkeypatch.setattr(store_watch, "LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr(store_watch, "_AGAIN_S", 0.01)
 
 
 def backup(store: MemoryStore) -> Callable[[], None]:
@@ -186,7 +186,7 @@ async def test_a_lane_that_stands_is_looked_at_as_well(town: Town, sinks, store)
         await bus.at(2, "protection")
         await bus.pause("child_allowance", "protection")
         await bus.paused("protection")
-        looking = bus.deliveries[0].fleet.abreast
+        looking = bus.deliveries[0].fleet.store_watch
         await bus.until(lambda: looking._seen["protection", 0].offset == 2)
 
         restore()
@@ -207,7 +207,7 @@ async def test_lanes_of_another_process_count(store, sinks) -> None:
         restore = backup(store)
         await town.publish("resident", TWO, 1, partition=1)
         await until(lambda: store.versions() == {ONE: 1, TWO: 1})
-        looked = [d.fleet.abreast for bus in both for d in bus.deliveries]
+        looked = [d.fleet.store_watch for bus in both for d in bus.deliveries]
         await until(lambda: all(len(each._seen) == 2 for each in looked))
 
         restore()

@@ -19,12 +19,12 @@ from bus.deliver.process import ProcessContext
 from bus.deliver.shared_sink import SharedSink
 from bus.errors import ConfigurationError
 from bus.hosting import host as hosting
-from bus.hosting.abreast import Abreast
 from bus.hosting.feeds import Feed
 from bus.hosting.fleet import Fleet
 from bus.hosting.host import host
 from bus.hosting.offset_committer import OffsetCommitter
 from bus.hosting.overdue import Overdue
+from bus.hosting.store_watch import StoreWatch
 from bus.hosting.system_delivery import SystemDelivery
 from bus.log.internal import InternalTopic
 from bus.model import Operation, OperationState
@@ -79,7 +79,7 @@ KILLS = {
     "words": Kill(InternalTopic, "append", appends("operation")),
     "follower": Kill(Fence, "follow"),
     "overdue": Kill(Overdue, "look"),
-    "abreast": Kill(Abreast, "look"),
+    "store-watch": Kill(StoreWatch, "look"),
 }
 
 

@@ -37,7 +37,7 @@ LaneOfStore = tuple[str, int]
 Marks = Mapping[LaneOfStore, Mark]
 
 
-class Watched(Protocol):
+class WatchedLanes(Protocol):
     """The lanes of one store that are at work in this process."""
 
     def marks(self) -> Marks:
@@ -65,10 +65,10 @@ class Watched(Protocol):
         """
 
 
-class Abreast:
-    """Keeps the lanes of one store abreast of it."""
+class StoreWatch:
+    """Tells the lanes of one store where it stands."""
 
-    def __init__(self, watched: Watched, pulse: StorePulse, log: Any) -> None:
+    def __init__(self, watched: WatchedLanes, pulse: StorePulse, log: Any) -> None:
         self._watched = watched
         self._pulse = pulse
         self._log = log
