@@ -8,7 +8,7 @@ from bus.broker import Consumer, TopicPartition
 from bus.connect import Sink
 from bus.deliver.process import ProcessContext
 from bus.errors import LaneLost, StoreWentBack
-from bus.hosting.beside import Withdrawal
+from bus.hosting.background import Withdrawal
 from bus.hosting.offset_committer import OffsetCommitter
 from bus.hosting.roster import Roster
 from bus.hosting.store_watch import LaneOfStore, Marks

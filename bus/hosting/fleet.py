@@ -29,7 +29,7 @@ from bus.deliver.process import ProcessContext
 from bus.deliver.pulse import StorePulse
 from bus.deliver.shared_sink import SharedSink
 from bus.errors import BusError, NotEntitled
-from bus.hosting.beside import Beside, Withdrawal
+from bus.hosting.background import BackgroundTasks, Withdrawal
 from bus.hosting.facade import ConsumerFacade, LanesOfStore
 from bus.hosting.feeds import JAPAN, Feed, Withdraw
 from bus.hosting.fleet_table import Deed, Event, deed
@@ -67,11 +67,11 @@ class Fleet:
         self._consumer = consumer
         self._sends_receipts = sends_receipts
         self._gather = gather
-        self._beside = Beside(roster.system, process, self._log)
-        self.withdrawal = Withdrawal(roster.system, process, self._beside, self._log)
+        self._background = BackgroundTasks(roster.system, process, self._log)
+        self.withdrawal = Withdrawal(roster.system, process, self._background, self._log)
         self.withdrawal.withdraw = withdraw
-        self._stops = Stops(roster, process, self._beside, self._log)
-        self._switching = Switching(roster, consumer, self._beside, self._begin, self.room.set)
+        self._stops = Stops(roster, process, self._background, self._log)
+        self._switching = Switching(roster, consumer, self._background, self._begin, self.room.set)
         self.targets = Targets(roster, consumer)
         self._today: date | None = None
         self._pulse = StorePulse(process.runtime.clock)
@@ -248,8 +248,8 @@ class Fleet:
         self._pulse.is_doubted.set()  # if no lane is at work any more, it is let go of
         at_work = {topic for topic, _ in self.at_work}
         if place[0] not in at_work and (sink := self.roster.sinks.get(place[0])) is not None:
-            let_go = partial(self._beside.let_go, sink)
-            self._beside.see_to("release", let_go, self.roster.streams[place[0]])
+            let_go = partial(self._background.let_go, sink)
+            self._background.keep_until_done("release", let_go, self.roster.streams[place[0]])
 
     def _lane_ended(self, place: TopicPartition, lane: Lane, task: asyncio.Task[None]) -> None:
         """A lane that ended by itself has stopped: say so; the others go on."""
@@ -302,7 +302,7 @@ class Fleet:
 
     async def close(self) -> None:
         """Leave the group and let go of the stores; whoever does not answer is left."""
-        self._beside.cancel()
+        self._background.cancel()
         within = self._process.runtime.settings.stop_within.total_seconds() * 0.2
         for error in await closed(self._consumer, list(self.roster.sinks.values()), within):
             self._log.warning("not-closed", code=error.code)

@@ -11,7 +11,7 @@ from bus.deliver.lane import Lane
 from bus.deliver.process import ProcessContext
 from bus.deliver.shared_sink import SharedSink
 from bus.errors import BusError
-from bus.hosting.beside import Beside
+from bus.hosting.background import BackgroundTasks
 from bus.hosting.roster import LOOK_AGAIN, Roster, end
 
 DEFECT = "RK-000"
@@ -20,10 +20,12 @@ DEFECT = "RK-000"
 class Stops:
     """Says of one system's lanes that they have stopped: in the log, to whoever asks, for good."""
 
-    def __init__(self, roster: Roster, process: ProcessContext, beside: Beside, log: Any) -> None:
+    def __init__(
+        self, roster: Roster, process: ProcessContext, background: BackgroundTasks, log: Any
+    ) -> None:
         self._roster = roster
         self._process = process
-        self._beside = beside
+        self._background = background
         self._log = log
 
     def log_of(self, place: TopicPartition) -> Any:
@@ -38,7 +40,7 @@ class Stops:
                 end(lane, task)
                 await asyncio.wait({task}, timeout=LOOK_AGAIN.total_seconds())
 
-        self._beside.see_to("pause", look, lane.state.stream)
+        self._background.keep_until_done("pause", look, lane.state.stream)
 
     def on_error(self, place: TopicPartition, error: BusError) -> None:
         """It waits for a person."""
@@ -64,7 +66,7 @@ class Stops:
             await asyncio.sleep(wait.total_seconds())
             again()
 
-        self._beside.see_to("again", open_again, name.stream)
+        self._background.keep_until_done("again", open_again, name.stream)
 
 
 class Targets:

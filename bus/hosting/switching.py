@@ -14,7 +14,7 @@ from functools import partial
 from bus.broker import Consumer, TopicPartition
 from bus.deliver.state import LaneStatus
 from bus.errors import NotEntitled
-from bus.hosting.beside import Beside
+from bus.hosting.background import BackgroundTasks
 from bus.hosting.feeds import Feed
 from bus.hosting.roster import LOOK_AGAIN, Roster, end
 from bus.observe.tasks import Kept
@@ -27,13 +27,13 @@ class Switching:
         self,
         roster: Roster,
         consumer: Consumer,
-        beside: Beside,
+        background: BackgroundTasks,
         begin: Callable[[TopicPartition], None],
         on_done: Callable[[], None],
     ) -> None:
         self._roster = roster
         self._consumer = consumer
-        self._beside = beside
+        self._background = background
         self._begin = begin
         self._on_done = on_done
         self._turns: dict[str, asyncio.Lock] = {}
@@ -53,7 +53,9 @@ class Switching:
                 switch = object()
                 roster.switching[topic].add(switch)
                 change = partial(self._change, topic, switch)
-                changing.append(self._beside.see_to("switch", change, roster.streams[topic]))
+                changing.append(
+                    self._background.keep_until_done("switch", change, roster.streams[topic])
+                )
             elif was.expires_on != now.expires_on:
                 self._open_expired(topic)
         for place in sorted(roster.owned):
@@ -70,7 +72,7 @@ class Switching:
             if not (is_so and sink.fingerprint == feed.view.fingerprint):  # type: ignore[union-attr]
                 await self._end_all(topic)
                 if (sink := roster.sinks.pop(topic, None)) is not None:
-                    await self._beside.let_go(sink)
+                    await self._background.let_go(sink)
             roster.switching[topic].discard(switch)
             if roster.switching[topic]:
                 return  # there is news already, and somebody who will see to it

@@ -95,7 +95,7 @@ def test_the_kinds_of_tasks_are_known() -> None:
     for _, tree in files():
         for _, call in calls(tree):
             kept = call.args[1] if name_of(call) == "partial" and len(call.args) > 1 else None
-            is_kept = name_of(call) in ("keep", "see_to", "fell")
+            is_kept = name_of(call) in ("keep", "keep_until_done", "fell")
             first = call.args[0] if is_kept and call.args else None
             for word in (
                 first,

@@ -16,7 +16,7 @@ from bus.observe.tasks import Kept, Work
 from bus.retry import retried
 
 
-class Beside:
+class BackgroundTasks:
     """One system's: work that has an end."""
 
     def __init__(self, system: str, process: ProcessContext, log: Any) -> None:
@@ -25,7 +25,7 @@ class Beside:
         self._log = log
         self._kept: set[Kept] = set()
 
-    def see_to(self, task: str, work: Work, stream: str | None = None) -> Kept:
+    def keep_until_done(self, task: str, work: Work, stream: str | None = None) -> Kept:
         """Have *work* done."""
         keep = partial(
             self._process.runtime.tasks.keep, task, work, until_done=True, system=self._system
@@ -51,10 +51,12 @@ class Beside:
 class Withdrawal:
     """Takes away what a system's store holds and may no longer; again until it is done."""
 
-    def __init__(self, system: str, process: ProcessContext, beside: Beside, log: Any) -> None:
+    def __init__(
+        self, system: str, process: ProcessContext, background: BackgroundTasks, log: Any
+    ) -> None:
         self._system = system
         self._process = process
-        self._beside = beside
+        self._background = background
         self._log = log
         self._under_way: Kept | None = None
         self.withdraw: Withdraw | None = None
@@ -66,7 +68,7 @@ class Withdrawal:
             self._under_way.cancel()
         self._process.lanes.not_withdrawn.pop(self._system, None)
         if (withdraw := self.withdraw) is not None:
-            self._under_way = self._beside.see_to(
+            self._under_way = self._background.keep_until_done(
                 "withdrawal", partial(self._take_away, withdraw, after)
             )
 
