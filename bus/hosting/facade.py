@@ -8,10 +8,10 @@ from bus.broker import Consumer, TopicPartition
 from bus.connect import Sink
 from bus.deliver.process import ProcessContext
 from bus.errors import LaneLost, StoreWentBack
-from bus.hosting.background import Withdrawal
 from bus.hosting.offset_committer import OffsetCommitter
 from bus.hosting.roster import Roster
 from bus.hosting.store_watch import LaneOfStore, Marks
+from bus.hosting.withdrawal import Withdrawal
 from bus.model import Mark
 
 

@@ -29,7 +29,7 @@ from bus.deliver.process import ProcessContext
 from bus.deliver.pulse import StorePulse
 from bus.deliver.shared_sink import SharedSink
 from bus.errors import BusError, NotEntitled
-from bus.hosting.background import BackgroundTasks, Withdrawal
+from bus.hosting.background import BackgroundTasks
 from bus.hosting.facade import ConsumerFacade, LanesOfStore
 from bus.hosting.feeds import JAPAN, Feed, Withdraw
 from bus.hosting.fleet_table import Deed, Event, deed
@@ -38,6 +38,7 @@ from bus.hosting.roster import Roster, end
 from bus.hosting.stopping import Stops, Targets, closed, ended
 from bus.hosting.store_watch import StoreWatch
 from bus.hosting.switching import Switching
+from bus.hosting.withdrawal import Withdrawal
 from bus.model import Operation, OperationState
 
 _EXPIRED = "the subscription has expired"
