@@ -17,7 +17,7 @@ from bus.catalog import load as load_catalog
 from bus.errors import BusError
 from bus.hosting.feeds import JAPAN
 from bus.model import Edition, Severity
-from bus.policy import in_force, read_subscriptions
+from bus.policy import effective_subscription, read_subscriptions
 from bus.settings import Settings
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def granted(
     streams = catalog(settings)
     files = read_subscriptions(streams)
     systems = sorted(files.subscriptions.keys() | editions.keys())
-    found = {s: in_force(s, files, editions.get(s), streams).subscription for s in systems}
+    found = {s: effective_subscription(s, files, editions.get(s), streams).subscription for s in systems}
     return {
         system: {
             stream: frozenset() if grant.where else frozenset(grant.event_types)

@@ -16,7 +16,7 @@ from bus.errors import BusError, ConfigurationError, PolicyError
 from bus.hosting.feeds import Feed, Withdraw
 from bus.hosting.system_delivery import SystemDelivery
 from bus.model import MaskKey
-from bus.policy import InForce, SubscriptionReport, feed_policy, in_force
+from bus.policy import EffectiveSubscription, SubscriptionReport, feed_policy, effective_subscription
 from bus.settings import SystemConnection
 
 
@@ -48,7 +48,7 @@ class Entitlements:
         undelivered = self._process.lanes.undelivered
         for known in [key for key in undelivered if key[0] == system]:
             del undelivered[known]
-        found = in_force(
+        found = effective_subscription(
             system, self._files, self._process.control.editions.newest.get(system), self._catalog
         )
         if feed_policy(system).by_subscription:
@@ -82,7 +82,7 @@ class Entitlements:
 
         self._process.control.editions.listen(delivery.system, switch)
 
-    def _withdrawal(self, system: str, found: InForce) -> Withdraw | None:
+    def _withdrawal(self, system: str, found: EffectiveSubscription) -> Withdraw | None:
         granted = found.granted
         if not feed_policy(system).withdraws or granted is None:
             return None

@@ -33,7 +33,7 @@ from bus.model import OF_THE_FILES, Edition, Stream, digest_of
 
 _log = structlog.get_logger("renkei.deliver")
 Listener = Callable[[], None]
-InForce = Edition | BusError
+Newest = Edition | BusError
 """What the stream says of a system: its newest edition, or why that cannot be used."""
 
 
@@ -46,12 +46,12 @@ class Editions(Follower):
         super().__init__(broker, stream)
         self._topic = topic
         self._reader = reader
-        self._newest: dict[str, InForce] = {}
+        self._newest: dict[str, Newest] = {}
         self._sequences: dict[str, int] = {}
         self._listeners: dict[str, Listener] = {}
 
     @property
-    def newest(self) -> Mapping[str, InForce]:
+    def newest(self) -> Mapping[str, Newest]:
         """By system of which anything was ever applied."""
         return self._newest
 
@@ -97,7 +97,7 @@ class Editions(Follower):
             if value is None:
                 self._put(system, EventInvalid("an edition was erased", **where))
                 continue
-            found: InForce
+            found: Newest
             if index in refused:
                 found = refused[index]
                 found.where |= where
@@ -106,7 +106,7 @@ class Editions(Follower):
             index += 1
             self._put(system, found)
 
-    def _put(self, system: str, found: InForce) -> None:
+    def _put(self, system: str, found: Newest) -> None:
         known = self._sequences.get(system, OF_THE_FILES)
         if isinstance(found, Edition):
             if found.sequence <= known:
@@ -120,7 +120,7 @@ class Editions(Follower):
             listener()
 
 
-def _edition(row: dict[str, Any], where: Mapping[str, Any]) -> InForce:
+def _edition(row: dict[str, Any], where: Mapping[str, Any]) -> Newest:
     edition = Edition(**row)
     if edition.system != where["system"]:
         return ConfigurationError("an edition is under another system's name", **where)

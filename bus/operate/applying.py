@@ -22,7 +22,7 @@ from bus.policy import (
     Subscription,
     SubscriptionReport,
     diff,
-    in_force,
+    effective_subscription,
     read_files,
     read_subscriptions,
 )
@@ -107,7 +107,7 @@ def plan(
     for file in files:
         system = file.stem
         said = editions.newest.get(system)
-        now = in_force(system, installed, said, catalog).subscription
+        now = effective_subscription(system, installed, said, catalog).subscription
         new = report.subscriptions[system]
         changes = diff({} if now is None else {system: now}, {system: new}, catalog)
         if changes or now is None:

@@ -7,7 +7,7 @@ from bus.policy.closure import Closure, Reason, Relation
 from bus.policy.diff import Difference, diff
 from bus.policy.feed_policy import OWN_FEEDS, FeedPolicy, feed_policy
 from bus.policy.grants import Grant, Subscription
-from bus.policy.inforce import InForce, in_force
+from bus.policy.effective import EffectiveSubscription, effective_subscription
 from bus.policy.projection import Projected, project
 from bus.policy.protection import Search
 from bus.policy.subscriptions import (
@@ -28,7 +28,7 @@ __all__ = [
     "Difference",
     "FeedPolicy",
     "Grant",
-    "InForce",
+    "EffectiveSubscription",
     "Projected",
     "Reason",
     "Refusal",
@@ -41,7 +41,7 @@ __all__ = [
     "compile_view",
     "diff",
     "feed_policy",
-    "in_force",
+    "effective_subscription",
     "last_day",
     "ledger_view",
     "load_subscriptions",

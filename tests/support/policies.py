@@ -17,7 +17,7 @@ from bus.errors import BusError
 from bus.hosting.feeds import Feed
 from bus.hosting.system_delivery import SystemDelivery
 from bus.model import Edition, View, digest_of
-from bus.policy import compile_view, in_force, last_day, read_subscriptions
+from bus.policy import compile_view, effective_subscription, last_day, read_subscriptions
 from tests.support.lanes import CATALOG, TODAY, Hosted, Town
 
 FILES = read_subscriptions(CATALOG)
@@ -91,7 +91,7 @@ class Policies:
 
     def _found(self, system: str) -> tuple[list[Feed], frozenset[str] | None, int]:
         said = self.bus.process.control.editions.newest.get(system)
-        found = in_force(system, FILES, said, CATALOG)
+        found = effective_subscription(system, FILES, said, CATALOG)
         self.refused += [(system, stream, error.code) for stream, error in found.refused]
         feeds = []
         granted = found.subscription

@@ -1,7 +1,7 @@
-"""What of a subscription is in force: the edition that was applied last, else the file.
+"""The subscription that holds for a system: the edition that was applied last, else its file.
 
-An edition that cannot be used puts nothing in force, and does not bring the file back: what
-somebody decided last is not known then, and may have been less.
+If the newest edition cannot be used, nothing is granted; the file does not take its place, for
+the edition may have granted less than the file does.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from bus.policy.subscriptions import SubscriptionReport, read_subscription
 
 
 @dataclass(frozen=True, slots=True)
-class InForce:
-    """One system's subscription, and what of it is refused."""
+class EffectiveSubscription:
+    """The subscription that holds for one system, and the grants of it that are refused."""
 
-    subscription: Subscription | None  # good grants alone
-    edition: int  # 0: the file's
+    subscription: Subscription | None  # without the refused grants; None: none holds
+    edition: int  # its number; 0: the file's
     refused: tuple[tuple[str | None, BusError], ...]  # (stream, or None for the system, why)
 
     @property
     def granted(self) -> frozenset[str] | None:
-        """The streams that it names, those refused for a fault included; None: not known."""
+        """The streams that it names, refused grants included; None if there is no subscription."""
         if self.subscription is None:
             return None
         return frozenset(self.subscription.streams) | {s for s, _ in self.refused if s is not None}
 
 
-def in_force(
+def effective_subscription(
     system: str, files: SubscriptionReport, said: Edition | BusError | None, catalog: Catalog
-) -> InForce:
-    """What is in force of *system*.
+) -> EffectiveSubscription:
+    """The subscription that holds for *system* now.
 
     Args:
         system: The receiving system.
@@ -43,7 +43,7 @@ def in_force(
         catalog: The streams that may be granted.
     """
     if isinstance(said, BusError):
-        return InForce(None, OF_THE_FILES, ((None, said),))
+        return EffectiveSubscription(None, OF_THE_FILES, ((None, said),))
     edition, report = OF_THE_FILES, files
     if said is not None:
         edition = said.sequence
@@ -55,4 +55,4 @@ def in_force(
     if found is None and not any(stream is None for stream, _ in refused):
         missing = NotEntitled("there is no subscription of this system", system=system)
         refused.append((None, missing))
-    return InForce(found, edition, tuple(refused))
+    return EffectiveSubscription(found, edition, tuple(refused))
