@@ -214,7 +214,7 @@ class Fence(Follower):
 
     async def _take(self, fetched: Fetched) -> None:
         name = self._names[fetched.topic]
-        self._closure.hear(max(fetched.timestamps_ms))
+        self._closure.advance(max(fetched.timestamps_ms))
         values = [value for value in fetched.values if value is not None]
         readable = await read_what_can_be(self._readers[name], values, refuse=(SchemaMismatch,))
         unreadable = dict(readable.refused)

@@ -5,8 +5,8 @@ of a household that somebody covered lives in, or that a protection names; and e
 non-resident's record links to somebody covered, whichever of the two the record is about. What
 follows from one of these follows from all that it leads to. Who has left a household is covered by
 it no longer; but those who left it, together or one after the other, stay together until a
-household has them again (:mod:`bus.policy.moves`). In doubt somebody is covered: what cannot be
-read, takes nobody out.
+household has them again (:mod:`bus.policy.departures`). In doubt somebody is covered: a record that
+cannot be read takes nobody out.
 
 Pure: what was said goes in, in the order of each log, and who is covered comes out. Orders between
 logs do not matter: of each record what was said last counts, and who left together.
@@ -26,7 +26,7 @@ import pyarrow.compute as pc
 
 from bus.model import NumberForm, Protected, event_key
 from bus.model.number import AS_SHIPPED
-from bus.policy.moves import Moves
+from bus.policy.departures import Departures
 from bus.policy.numbering import Numbering
 from bus.policy.ties import Ties
 
@@ -73,7 +73,7 @@ class Closure:
         self._said: dict[str, Protected] = {}  # by the subject of the record
         self._households = Ties()
         self._links = Ties()
-        self._moves = Moves()
+        self._departures = Departures()
         self._later: list[tuple[pa.Int64Array, Any, Sequence[int]]] = []  # not yet looked at
         self._loaded_ms: float = -inf  # when more came at once than is looked at one by one
         self._persons: set[int] = set()  # covered as of the last settling
@@ -98,9 +98,9 @@ class Closure:
         self._more |= {self._numbers.of(key) for key in now.persons}
         self._more_homes |= {self._numbers.of(key) for key in now.households}
 
-    def hear(self, at_ms: int) -> None:
-        """Something was appended to one of the logs at this time."""
-        self._moves.hear(at_ms)
+    def advance(self, at_ms: int) -> None:
+        """Tell that a record was appended to one of the logs at *at_ms*."""
+        self._departures.advance(at_ms)
 
     def households(self, records: pa.RecordBatch, times_ms: Sequence[int] = ()) -> None:
         """Who is a member of which household now.
@@ -149,7 +149,7 @@ class Closure:
         """
         self._take_what_is_old()
         self._look_later()
-        if not self._persons.isdisjoint(self._moves.forget()):
+        if not self._persons.isdisjoint(self._departures.expire()):
             self._may_be_less = True
         if self._may_be_less:
             before = self._persons, self._homes
@@ -239,7 +239,7 @@ class Closure:
 
     def _moved_with(self, person: int) -> list[int]:
         """Who left a household together with a person, and is in none now."""
-        beside = dict.fromkeys(self._moves.beside(person))
+        beside = dict.fromkeys(self._departures.left_with(person))
         return [o for o in beside if o != person and not self._households.to(o)]
 
     def _linked(self, person: int) -> Iterator[int]:
@@ -285,7 +285,7 @@ class Closure:
     def _take_what_is_old(self) -> None:
         """Of what was put off, take in together what nobody can have moved by any more, by the
         logs' own time; and all of it, where that much is no moving but a load."""
-        since, later, self._later = self._moves.since_ms, self._later, []
+        since, later, self._later = self._departures.horizon_ms, self._later, []
         waiting = sum(len(owners) - bisect_left(times, since) for owners, _, times in later)
         if waiting > ONE_BY_ONE:
             self._loaded_ms = max(times[-1] for _, _, times in later)
@@ -310,10 +310,10 @@ class Closure:
     def _household(self, home: int, members: Collection[int], at_ms: int | None) -> None:
         before = self._households.of(home)
         self._households.say(home, members)
-        self._moves.back(home, members)
+        self._departures.returned(home, members)
         if at_ms is not None:
-            self._moves.left(home, set(before).difference(members), at_ms)
-        if self._moves.concerns(set(before) ^ set(members), self._persons):
+            self._departures.left(home, set(before).difference(members), at_ms)
+        if self._departures.any_left_with(set(before) ^ set(members), self._persons):
             self._may_be_less = True
         if home in self._homes or home in self._more_homes:
             self._may_be_less = self._may_be_less or not set(before) <= set(members)

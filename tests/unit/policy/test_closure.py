@@ -22,7 +22,7 @@ from bus.model import Protected
 from bus.model.number import AS_SHIPPED
 from bus.policy import Closure, Search
 from bus.policy.cases import PersonCases, after, covered, said_of
-from bus.policy.moves import Moves
+from bus.policy.departures import Departures
 from bus.policy.ties import Ties
 from tests.support.changes import MUNICIPALITY, body
 from tests.support.lanes import CATALOG
@@ -253,8 +253,8 @@ RELATIONS: Mapping[str, tuple[Any, str, Any]] = {
     "whom a number is linked to": (Closure, "_linked_on", _nobody),
     "what is linked to a number": (Closure, "_linked_back", _nobody),
     "who left a household together": (Closure, "_moved_with", _nobody),
-    "who left a household one after the other": (Moves, "_earlier", _nobody),
-    "who came back to a household": (Moves, "back", _nobody),
+    "who left a household one after the other": (Departures, "_left_before", _nobody),
+    "who came back to a household": (Departures, "returned", _nobody),
 }
 
 
@@ -290,7 +290,7 @@ def test_who_moves_with_her_is_covered_for_a_fortnight(at_once: int) -> None:
     home = f"{MUNICIPALITY}/{mother}"
 
     def say(at_ms: int, number: str, members: Mapping[str, Any]) -> tuple[bool, bool]:
-        closure.hear(at_ms)
+        closure.advance(at_ms)
         closure.households(batch("household", [("household", number, members)]), [at_ms])
         return closure.settle()
 
@@ -303,7 +303,7 @@ def test_who_moves_with_her_is_covered_for_a_fortnight(at_once: int) -> None:
     assert say(5_000 + FORTNIGHT_MS, HOMES[2], {"members": []}) == (False, False)
     assert say(5_001 + FORTNIGHT_MS, HOMES[2], {"members": []}) == (False, True)
     assert home not in closure.everybody.persons
-    assert (closure._moves._of, closure._moves._by_age) == ({}, [])
+    assert (closure._departures._parties_of, closure._departures._parties_by_age) == ({}, [])
 
 
 @pytest.mark.parametrize("at_once", [1, 500], ids=["together", "one-by-one"])
@@ -314,7 +314,7 @@ def test_who_moves_after_her_is_covered_for_a_fortnight(at_once: int) -> None:
 
     def say(at_ms: int, number: str, *members: str) -> None:
         listed = {"members": [{"subject_id": each} for each in members]}
-        closure.hear(at_ms)
+        closure.advance(at_ms)
         closure.households(batch("household", [("household", number, listed)]), [at_ms])
         closure.settle()
 
@@ -334,8 +334,9 @@ def test_who_moves_after_her_is_covered_for_a_fortnight(at_once: int) -> None:
     say(1_001 + 2 * FORTNIGHT_MS, HOMES[2])
     assert are_covered(mother, brother) == [False, False]
     say(1_002 + 3 * FORTNIGHT_MS, HOMES[2])
-    moves = closure._moves
-    assert (moves._of, moves._by_age, moves._left, moves._left_by_age) == ({}, [], {}, [])
+    departures = closure._departures
+    assert (departures._parties_of, departures._parties_by_age) == ({}, [])
+    assert (departures._left, departures._left_by_age) == ({}, [])
 
 
 def looking(monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -361,7 +362,7 @@ def test_a_first_load_is_not_looked_at_one_by_one(monkeypatch: pytest.MonkeyPatc
     said = [("household", HOMES[0], MINE)] * 4
 
     def say(*times: int) -> None:
-        closure.hear(max(times))
+        closure.advance(max(times))
         closure.households(batch("household", said[: len(times)]), times)
         closure.settle()
 
@@ -382,9 +383,9 @@ def test_what_was_said_long_ago_is_not_looked_at_one_by_one(
     newest may come last, and from another log."""
     looked, closure = looking(monkeypatch), Closure(at_once=1)
     said = [("household", HOMES[0], MINE)] * 4
-    closure.hear(101)
+    closure.advance(101)
     closure.households(batch("household", said), [98, 99, 100, 101])
-    closure.hear(100 + 2 * FORTNIGHT_MS)
+    closure.advance(100 + 2 * FORTNIGHT_MS)
     closure.households(batch("household", said[:1]), [102])
     closure.settle()
     assert looked == [100, 101, 102]
