@@ -26,9 +26,9 @@ import pyarrow.compute as pc
 
 from bus.model import NumberForm, Protected, event_key
 from bus.model.number import AS_SHIPPED
+from bus.policy.adjacency import Adjacency
 from bus.policy.departures import Departures
 from bus.policy.numbering import Numbering
-from bus.policy.ties import Ties
 
 NOBODY = Protected()
 LARGE = 500
@@ -71,8 +71,8 @@ class Closure:
         self._at_once = at_once
         self._numbers = Numbering()
         self._said: dict[str, Protected] = {}  # by the subject of the record
-        self._households = Ties()
-        self._links = Ties()
+        self._households = Adjacency()
+        self._links = Adjacency()
         self._departures = Departures()
         self._later: list[tuple[pa.Int64Array, Any, Sequence[int]]] = []  # not yet looked at
         self._loaded_ms: float = -inf  # when more came at once than is looked at one by one
@@ -128,7 +128,7 @@ class Closure:
             for owner, named in said:
                 self._link(owner, named)
         else:
-            self._links.take(owners, lists)
+            self._links.append(owners, lists)
             self._may_be_less = True
 
     def household_gone(self, key: str) -> None:
@@ -223,24 +223,24 @@ class Closure:
 
     def _members(self, home: int) -> Sequence[int]:
         """Who is a member of a household now."""
-        return self._households.of(home)
+        return self._households.named_by(home)
 
     def _homes_of(self, person: int) -> Sequence[int]:
         """The households that name a person as a member now."""
-        return self._households.to(person)
+        return self._households.owners_of(person)
 
     def _linked_on(self, person: int) -> Sequence[int]:
         """To whom the person's own record as a non-resident is linked."""
-        return self._links.of(person)
+        return self._links.named_by(person)
 
     def _linked_back(self, person: int) -> Sequence[int]:
         """Whose records as non-residents are linked to the person."""
-        return self._links.to(person)
+        return self._links.owners_of(person)
 
     def _moved_with(self, person: int) -> list[int]:
         """Who left a household together with a person, and is in none now."""
         beside = dict.fromkeys(self._departures.left_with(person))
-        return [o for o in beside if o != person and not self._households.to(o)]
+        return [o for o in beside if o != person and not self._households.owners_of(o)]
 
     def _linked(self, person: int) -> Iterator[int]:
         yield from self._linked_on(person)
@@ -293,7 +293,7 @@ class Closure:
         for owners, lists, times in later:
             many = len(owners) if is_load else bisect_left(times, since)
             if many:
-                self._households.take(owners.slice(0, many), lists.slice(0, many))
+                self._households.append(owners.slice(0, many), lists.slice(0, many))
                 self._may_be_less = True
             if many < len(owners):
                 self._later.append((owners.slice(many), lists.slice(many), times[many:]))
@@ -308,8 +308,8 @@ class Closure:
                 self._household(owner, members, at)
 
     def _household(self, home: int, members: Collection[int], at_ms: int | None) -> None:
-        before = self._households.of(home)
-        self._households.say(home, members)
+        before = self._households.named_by(home)
+        self._households.put(home, members)
         self._departures.returned(home, members)
         if at_ms is not None:
             self._departures.left(home, set(before).difference(members), at_ms)
@@ -323,8 +323,8 @@ class Closure:
             self._more.update(members)
 
     def _link(self, number: int, others: Collection[int]) -> None:
-        before = self._links.of(number)
-        self._links.say(number, others)
+        before = self._links.named_by(number)
+        self._links.put(number, others)
         if self._persons.isdisjoint((number, *before, *others)):
             return
         self._may_be_less = self._may_be_less or not set(before) <= set(others)

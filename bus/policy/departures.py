@@ -5,8 +5,7 @@ none of them is in a household, and no record says whether they still live toget
 left the same household count as living together until a household has them again, for as long as
 a move may be notified: fourteen days (住民基本台帳法 22 to 24) by the log's own time, from the record
 by which the last of them left. Whoever left by another record up to fourteen days before is one of
-them. Nobody left with a person who left while the others stayed; whoever comes back and leaves
-again counts as leaving anew.
+them. Who leaves while the others stay has left alone; so has whoever comes back and leaves again.
 """
 
 from __future__ import annotations

@@ -21,9 +21,9 @@ import pytest
 from bus.model import Protected
 from bus.model.number import AS_SHIPPED
 from bus.policy import Closure, Search
+from bus.policy.adjacency import Adjacency
 from bus.policy.cases import PersonCases, after, covered, said_of
 from bus.policy.departures import Departures
-from bus.policy.ties import Ties
 from tests.support.changes import MUNICIPALITY, body
 from tests.support.lanes import CATALOG
 from tests.unit.deliver.coverage_cases import GARBAGE, PERSONS, Body, Oracle, Said, plain
@@ -196,7 +196,7 @@ def hold_against_oracle(seeds: Iterable[int]) -> None:
 def _hold(dice: Random) -> None:
     closure, oracle = Closure(at_once=dice.choice([1, 2, 500])), Oracle()
     if dice.random() < 0.5:  # merged at every turn, as what was said long ago is
-        closure._households, closure._links = (Ties(much=0, at_first=1) for _ in range(2))
+        closure._households, closure._links = (Adjacency(merge_at=0, bulk_merge_at=1) for _ in range(2))
     persons: set[str] = set()
     homes: set[str] = set()
     for piece in pieces(dice):

@@ -1,4 +1,4 @@
-"""Ties and numbering against plain dictionaries; keys there and back."""
+"""Adjacency and numbering against plain dictionaries; keys there and back."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from random import Random
 import pyarrow as pa
 import pytest
 
+from bus.policy.adjacency import Adjacency
 from bus.policy.numbering import Numbering
-from bus.policy.ties import Ties
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_what_was_said_last_holds_both_ways(seed: int) -> None:
     """Whether it came alone or by the thousand, merged or not."""
     dice = Random(seed)
-    ties = Ties(much=dice.choice([0, 3, 10]), at_first=dice.choice([1, 5, 20]))
+    merge_at, bulk = dice.choice([0, 3, 10]), dice.choice([1, 5, 20])
+    named = Adjacency(merge_at=merge_at, bulk_merge_at=bulk)
     said: dict[int, list[int]] = {}
 
     def some() -> list[int]:
@@ -24,17 +25,17 @@ def test_what_was_said_last_holds_both_ways(seed: int) -> None:
     for _ in range(40):
         if dice.random() < 0.5:
             owner, others = dice.randint(-5, 12), some()
-            ties.say(owner, others)
+            named.put(owner, others)
             said[owner] = others
         elif dice.random() < 0.7:
             owners = [dice.randint(-5, 12) for _ in range(dice.randint(0, 6))]
             lists = [some() for _ in owners]
-            ties.take(pa.array(owners, pa.int64()), pa.array(lists, pa.list_(pa.int64())))
+            named.append(pa.array(owners, pa.int64()), pa.array(lists, pa.list_(pa.int64())))
             said.update(zip(owners, lists, strict=True))
         else:
             for number in range(-6, 14):
-                assert set(ties.of(number)) == set(said.get(number, ()))
-                assert set(ties.to(number)) == {k for k, v in said.items() if number in v}
+                assert set(named.named_by(number)) == set(said.get(number, ()))
+                assert set(named.owners_of(number)) == {k for k, v in said.items() if number in v}
 
 
 def test_keys_and_numbers() -> None:

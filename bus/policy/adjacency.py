@@ -1,9 +1,10 @@
-"""Who names whom, both ways, for as many as a city has: households and their members, links.
+"""Adjacency lists of a city's households and links, looked up in both directions.
 
-An *owner* (a household, the number of a non-resident) names *others*; what it said last holds. All
-are whole numbers (:mod:`bus.policy.numbering`). What was said long ago lies in sorted arrays, some
-eighteen bytes for each of the named and twelve for each owner, and is searched by halving; what
-was said since lies in dictionaries, and is merged into the arrays when it has become much.
+An *owner* (a household, the number of a non-resident) names *others* (members, linked numbers);
+its newest record holds. All are whole numbers (:mod:`bus.policy.numbering`). Most of it lies in
+sorted arrays, some eighteen bytes for each of the named and twelve for each owner, and is found by
+binary search. What is newer lies in dictionaries, and is merged into the arrays when there is
+enough of it.
 """
 
 from __future__ import annotations
@@ -18,67 +19,75 @@ import pyarrow.compute as pc
 Lists: TypeAlias = Any
 """An Arrow array of lists of whole numbers."""
 
-MUCH = 100_000
-"""Words since the last merge that are kept in dictionaries."""
-AT_FIRST = 500_000
-"""Words that are at least waited for before they are merged, while nobody looks anything up."""
+MERGE_AT = 100_000
+"""Owners that are kept in dictionaries at most; with more, all are merged into the arrays."""
+BULK_MERGE_AT = 500_000
+"""Owners that are at least appended before they are merged, while nobody looks anything up."""
 
 
-class Ties:
-    """What every owner said last."""
+class Adjacency:
+    """Whom each owner names by its newest record, and which owners name whom.
 
-    def __init__(self, much: int = MUCH, at_first: int = AT_FIRST) -> None:
-        self._much = much
-        self._at_first = at_first
+    Args:
+        merge_at: As many newer owners are kept in dictionaries; more are merged into the arrays.
+        bulk_merge_at: As many owners are appended before they are merged without a look-up.
+    """
+
+    def __init__(self, merge_at: int = MERGE_AT, bulk_merge_at: int = BULK_MERGE_AT) -> None:
+        self._merge_at = merge_at
+        self._bulk_merge_at = bulk_merge_at
         self._waiting: list[tuple[pa.Int64Array, Lists]] = []  # newer than all the rest
         self._waits = 0
         self._recent: dict[int, tuple[int, ...]] = {}  # newer than what is in the arrays
-        self._recent_to: dict[int, set[int]] = {}
-        self._settle_in(pa.array([], pa.int64()), _lists([]))
+        self._recent_owners: dict[int, set[int]] = {}
+        self._set_arrays(pa.array([], pa.int64()), _lists([]))
 
-    def take(self, owners: pa.Int64Array, others: Lists) -> None:
-        """Take in what each of *owners* names now, in the order in which it was said."""
+    def append(self, owners: pa.Int64Array, others: Lists) -> None:
+        """Have each of *owners* name the numbers in its list of *others*.
+
+        In the order of the records: an owner that comes twice names what its later list says.
+        """
         if not len(owners):
             return
         self._waiting.append((owners, others))
         self._waits += len(owners)
-        if self._waits > max(self._at_first, len(self._owners)):
+        if self._waits > max(self._bulk_merge_at, len(self._owners)):
             self._merge()
 
-    def say(self, owner: int, others: Collection[int]) -> None:
-        """*owner* names *others* now, and nobody else."""
-        self._settle()
+    def put(self, owner: int, others: Collection[int]) -> None:
+        """Have *owner* name *others* and nobody else."""
+        self._apply_waiting()
         self._replace(owner, others)
 
-    def of(self, owner: int) -> Sequence[int]:
-        """Whom *owner* names."""
-        self._settle()
+    def named_by(self, owner: int) -> Sequence[int]:
+        """Whom *owner* names; empty for one that never was put."""
+        self._apply_waiting()
         recent = self._recent.get(owner)
-        return self._named(owner) if recent is None else recent
+        return self._named_in_arrays(owner) if recent is None else recent
 
-    def to(self, other: int) -> list[int]:
-        """Who names *other*."""
-        self._settle()
-        found = [owner for owner in self._naming(other) if owner not in self._recent]
-        return [*found, *self._recent_to.get(other, ())]
+    def owners_of(self, other: int) -> list[int]:
+        """The owners that name *other*, in no order."""
+        self._apply_waiting()
+        found = [owner for owner in self._owners_in_arrays(other) if owner not in self._recent]
+        return [*found, *self._recent_owners.get(other, ())]
 
-    # -- what was said since
+    # -- the dictionaries
 
     def _replace(self, owner: int, others: Collection[int]) -> None:
         for other in self._recent.get(owner, ()):
-            naming = self._recent_to[other]
+            naming = self._recent_owners[other]
             naming.discard(owner)
             if not naming:
-                del self._recent_to[other]
+                del self._recent_owners[other]
         self._recent[owner] = tuple(dict.fromkeys(others))
         for other in self._recent[owner]:
-            self._recent_to.setdefault(other, set()).add(owner)
+            self._recent_owners.setdefault(other, set()).add(owner)
 
-    def _settle(self) -> None:
-        """Nothing waits any longer."""
+    def _apply_waiting(self) -> None:
+        """Move what was appended into the dictionaries or, if it is much, into the arrays."""
         if not self._waiting:
             return
-        if self._waits + len(self._recent) > self._much:
+        if self._waits + len(self._recent) > self._merge_at:
             self._merge()
             return
         for owners, others in self._waiting:
@@ -90,13 +99,13 @@ class Ties:
 
     # -- the arrays
 
-    def _named(self, owner: int) -> Sequence[int]:
+    def _named_in_arrays(self, owner: int) -> Sequence[int]:
         at = bisect_left(self._owners, owner)
         if at == len(self._owners) or self._owners[at] != owner:
             return ()
         return self._others[self._starts[at] : self._starts[at + 1]].tolist()
 
-    def _naming(self, other: int) -> Iterator[int]:
+    def _owners_in_arrays(self, other: int) -> Iterator[int]:
         places, others = self._by_other, self._others
         for at in range(
             bisect_left(places, other, key=others.__getitem__),
@@ -105,13 +114,13 @@ class Ties:
             yield self._owners[bisect_right(self._starts, places[at]) - 1]
 
     def _merge(self) -> None:
-        """All into the arrays; of each owner what it said last."""
+        """Move everything into the arrays; of each owner its newest list."""
         owners = [self._arrays[0], pa.array(list(self._recent), pa.int64())]
         others = [self._arrays[1], _lists(list(self._recent.values()))]
         for some_owners, some_others in self._waiting:
             owners.append(some_owners)
             others.append(some_others)
-        self._waiting, self._waits, self._recent, self._recent_to = [], 0, {}, {}
+        self._waiting, self._waits, self._recent, self._recent_owners = [], 0, {}, {}
         every, lists = pa.concat_arrays(owners), pa.concat_arrays(others)
         del owners, others
         order = pc.sort_indices(every)  # stable: of equals the later one comes later
@@ -125,9 +134,9 @@ class Ties:
             is_kept = pc.and_(is_last, pc.greater(lengths, pa.scalar(0, pa.int32())))
             every, lists = every.filter(is_kept), lists.take(order.filter(is_kept))
         del order
-        self._settle_in(every, lists)
+        self._set_arrays(every, lists)
 
-    def _settle_in(self, owners: pa.Int64Array, lists: Lists) -> None:
+    def _set_arrays(self, owners: pa.Int64Array, lists: Lists) -> None:
         self._arrays = owners, lists
         self._owners = _view(owners, "q")
         self._starts = _view(lists.offsets, "i")
@@ -142,7 +151,7 @@ def _lists(rows: Sequence[Sequence[int]]) -> Lists:
 
 
 def _view(array: Any, kind: Literal["i", "q"]) -> memoryview[int]:
-    """The numbers of *array*, which has no nulls and begins at its buffer's begin."""
+    """A view, without copying, of the numbers in *array*, an Arrow array without nulls."""
     buffer = array.buffers()[1]
     if buffer is None or not len(array):
         return _cast(b"", kind)
