@@ -1,4 +1,4 @@
-"""Who is covered by protections (支援措置): more than whom the register names.
+"""Who is covered by protections (支援措置): the protected, and everybody they lead to.
 
 Covered are the persons of open protections and those whom they name; everybody who is a member now
 of a household that somebody covered lives in, or that a protection names; and every number that a
@@ -8,8 +8,8 @@ it no longer; but those who left it, together or one after the other, stay toget
 household has them again (:mod:`bus.policy.departures`). In doubt somebody is covered: a record that
 cannot be read takes nobody out.
 
-Pure: what was said goes in, in the order of each log, and who is covered comes out. Orders between
-logs do not matter: of each record what was said last counts, and who left together.
+Pure: records go in, in the order of each log, and who is covered comes out. The order between logs
+does not matter: the newest record of each subject counts, and who left together.
 """
 
 from __future__ import annotations
@@ -31,11 +31,10 @@ from bus.policy.departures import Departures
 from bus.policy.numbering import Numbering
 
 NOBODY = Protected()
-LARGE = 500
-"""Records that come together from which it is cheaper to look at everything anew."""
-ONE_BY_ONE = 200_000
-"""Records of households that come in large pieces and are looked at one by one all the same, for
-who left: what came lately, not the first load."""
+RECOMPUTE_FROM = 500
+"""From so many records on, who is covered is computed anew, not extended record by record."""
+LOAD_FROM = 200_000
+"""Up to so many records of households are searched for who left; more at once are a first load."""
 
 
 class Relation(StrEnum):
@@ -59,51 +58,51 @@ class Reason:
 
 
 class Closure:
-    """What protections, households and non-residents said last, and whom that covers.
+    """The newest records of protections, households and non-residents, and whom they cover.
 
     Args:
         form: How the site writes its numbers.
-        at_once: Records from which it is not asked of each whether it touches somebody covered.
+        recompute_from: From so many records in one call on, who is covered is computed anew.
     """
 
-    def __init__(self, form: NumberForm = AS_SHIPPED, at_once: int = LARGE) -> None:
+    def __init__(self, form: NumberForm = AS_SHIPPED, recompute_from: int = RECOMPUTE_FROM) -> None:
         self._form = form
-        self._at_once = at_once
+        self._recompute_from = recompute_from
         self._numbers = Numbering()
-        self._said: dict[str, Protected] = {}  # by the subject of the record
+        self._protections: dict[str, Protected] = {}  # by the subject of the record
         self._households = Adjacency()
         self._links = Adjacency()
         self._departures = Departures()
-        self._later: list[tuple[pa.Int64Array, Any, Sequence[int]]] = []  # not yet looked at
-        self._loaded_ms: float = -inf  # when more came at once than is looked at one by one
-        self._persons: set[int] = set()  # covered as of the last settling
+        self._deferred: list[tuple[pa.Int64Array, Any, Sequence[int]]] = []  # not yet applied
+        self._loaded_ms: float = -inf  # when the newest record of a first load came
+        self._persons: set[int] = set()  # covered as of the last settle()
         self._homes: set[int] = set()
-        self._more: set[int] = set()  # persons and homes that were added since
-        self._more_homes: set[int] = set()
+        self._added: set[int] = set()  # persons and homes that were added since
+        self._added_homes: set[int] = set()
         self._may_be_less = False
         self._everybody: Protected | None = NOBODY
 
     # -- what is said
 
     def protection(self, subject: str, now: Protected | None) -> None:
-        """Whom the protection of *subject* covers by its own word; None: that cannot be read."""
-        before = self._said.get(subject, NOBODY)
+        """Take in whom the protection of *subject* names now; None if its record cannot be read."""
+        before = self._protections.get(subject, NOBODY)
         if now is None:
             now = Protected(before.persons | {subject}, before.households)
-        self._said.pop(subject, None)
+        self._protections.pop(subject, None)
         if now:
-            self._said[subject] = now
+            self._protections[subject] = now
         if not (before.persons <= now.persons and before.households <= now.households):
             self._may_be_less = True
-        self._more |= {self._numbers.of(key) for key in now.persons}
-        self._more_homes |= {self._numbers.of(key) for key in now.households}
+        self._added |= {self._numbers.of(key) for key in now.persons}
+        self._added_homes |= {self._numbers.of(key) for key in now.households}
 
     def advance(self, at_ms: int) -> None:
         """Tell that a record was appended to one of the logs at *at_ms*."""
         self._departures.advance(at_ms)
 
     def households(self, records: pa.RecordBatch, times_ms: Sequence[int] = ()) -> None:
-        """Who is a member of which household now.
+        """Take in who is a member of which household now.
 
         Args:
             times_ms: When each was appended.
@@ -111,18 +110,18 @@ class Closure:
         members: Any = records.column("members")
         ids = pc.struct_field(members.flatten(), "subject_id")
         owners, lists = self._numbered(records, ids, pc.list_value_length(members))
-        self._later.append((owners, lists, times_ms or [0] * len(owners)))
-        if len(owners) >= self._at_once:
-            self._take_what_is_old()
+        self._deferred.append((owners, lists, times_ms or [0] * len(owners)))
+        if len(owners) >= self._recompute_from:
+            self._append_old()
         else:
-            self._look_later()
+            self._apply_deferred()
 
     def nonresidents(self, records: pa.RecordBatch) -> None:
-        """To whom which number of a non-resident is linked now."""
+        """Take in to whom each non-resident's number is linked now."""
         linked: Any = records.column("linked_to")
         counts = pc.is_valid(linked).cast(pa.int32())
         owners, lists = self._numbered(records, linked.drop_null(), counts)
-        if len(owners) < self._at_once:
+        if len(owners) < self._recompute_from:
             said: Iterator[tuple[Any, Any]]
             said = zip(owners.to_pylist(), lists.to_pylist(), strict=True)
             for owner, named in said:
@@ -132,38 +131,38 @@ class Closure:
             self._may_be_less = True
 
     def household_gone(self, key: str) -> None:
-        """The household was erased: nobody is a member of it, and nobody moved."""
-        self._look_later()
+        """Take in that a household was erased: nobody is a member of it, and nobody moved."""
+        self._apply_deferred()
         self._household(self._numbers.of(key), (), None)
 
     def nonresident_gone(self, key: str) -> None:
-        """The non-resident was erased: its number is linked to nobody by its own word."""
+        """Take in that a non-resident was erased: its own record links it to nobody any more."""
         self._link(self._numbers.of(key), ())
 
     # -- whom it covers
 
     def settle(self) -> tuple[bool, bool]:
-        """Take what was said into account; whether anybody is covered more, and anybody no longer.
+        """Compute who is covered now; whether anybody was added, and whether anybody was taken out.
 
         Persons and households both count.
         """
-        self._take_what_is_old()
-        self._look_later()
+        self._append_old()
+        self._apply_deferred()
         if not self._persons.isdisjoint(self._departures.expire()):
             self._may_be_less = True
         if self._may_be_less:
             before = self._persons, self._homes
             self._persons, self._homes = set(), set()
-            self._more, self._more_homes = set(), set()
-            for said in self._said.values():
-                self._more |= {self._numbers.of(key) for key in said.persons}
-                self._more_homes |= {self._numbers.of(key) for key in said.households}
-            self._spread()
+            self._added, self._added_homes = set(), set()
+            for said in self._protections.values():
+                self._added |= {self._numbers.of(key) for key in said.persons}
+                self._added_homes |= {self._numbers.of(key) for key in said.households}
+            self._propagate()
             grown = not (self._persons <= before[0] and self._homes <= before[1])
             shrunk = not (before[0] <= self._persons and before[1] <= self._homes)
         else:
             counted = len(self._persons), len(self._homes)
-            self._spread()
+            self._propagate()
             grown, shrunk = counted != (len(self._persons), len(self._homes)), False
         self._may_be_less = False
         if grown or shrunk:
@@ -172,9 +171,9 @@ class Closure:
 
     @property
     def everybody(self) -> Protected:
-        """Everybody who is covered, as of the last settling."""
+        """Everybody who is covered, as of the last :meth:`settle`."""
         if self._everybody is None:
-            said = self._said.values()  # is found under its own spelling, too
+            said = self._protections.values()  # is found under its own spelling, too
             self._everybody = Protected(
                 self._keys(self._persons).union(*(each.persons for each in said)),
                 self._keys(self._homes).union(*(each.households for each in said)),
@@ -182,7 +181,7 @@ class Closure:
         return self._everybody
 
     def _keys(self, numbers: Collection[int]) -> frozenset[str]:
-        """With each number in full and, where that is another, in the site's form."""
+        """The keys of *numbers*, each in full length and in the site's form."""
         keys = {self._numbers.key(number) for number in numbers}
         if self._form != AS_SHIPPED:
             for key in list(keys):
@@ -192,7 +191,7 @@ class Closure:
 
     def reasons(self, subject: str) -> Mapping[str, Sequence[Reason]]:
         """Of everybody whom the protection of *subject* leads to, why: the first steps first."""
-        said, found = self._said.get(subject, NOBODY), dict[str, list[Reason]]()
+        said, found = self._protections.get(subject, NOBODY), dict[str, list[Reason]]()
         for person in sorted(said.persons, key=lambda person: (person != subject, person)):
             relation = Relation.CASE if person == subject else Relation.NAMED
             found.setdefault(person, []).append(Reason(relation, subject))
@@ -246,13 +245,13 @@ class Closure:
         yield from self._linked_on(person)
         yield from self._linked_back(person)
 
-    def _spread(self) -> None:
-        """From those who were added to everybody whom they lead to."""
-        persons = [person for person in self._more if person not in self._persons]
-        homes = [home for home in self._more_homes if home not in self._homes]
-        self._persons |= self._more
-        self._homes |= self._more_homes
-        self._more, self._more_homes = set(), set()
+    def _propagate(self) -> None:
+        """Cover everybody to whom those who were added lead."""
+        persons = [person for person in self._added if person not in self._persons]
+        homes = [home for home in self._added_homes if home not in self._homes]
+        self._persons |= self._added
+        self._homes |= self._added_homes
+        self._added, self._added_homes = set(), set()
         while persons or homes:
             found: list[int] = []
             while homes:
@@ -272,7 +271,7 @@ class Closure:
     def _numbered(
         self, records: pa.RecordBatch, ids: pa.StringArray, counts: pa.Int32Array
     ) -> tuple[pa.Int64Array, Any]:
-        """Whom the records are about, and the lists of those whom they name."""
+        """The owners of the records as numbers, and for each the list of those whom it names."""
         header: Any = records.column("header")
         codes = pc.struct_field(header, "municipality_code")
         owners = self._numbers.column(codes, pc.struct_field(header, "subject_id"))
@@ -282,12 +281,14 @@ class Closure:
         others = self._numbers.column(codes.take(rows), ids)
         return owners, pa.ListArray.from_arrays(starts, others)
 
-    def _take_what_is_old(self) -> None:
-        """Of what was put off, take in together what nobody can have moved by any more, by the
-        logs' own time; and all of it, where that much is no moving but a load."""
-        since, later, self._later = self._departures.horizon_ms, self._later, []
+    def _append_old(self) -> None:
+        """Append in bulk the deferred households that are too old to be part of a move.
+
+        Where more is deferred than ever moves at once (a first load), all of it is appended so.
+        """
+        since, later, self._deferred = self._departures.horizon_ms, self._deferred, []
         waiting = sum(len(owners) - bisect_left(times, since) for owners, _, times in later)
-        if waiting > ONE_BY_ONE:
+        if waiting > LOAD_FROM:
             self._loaded_ms = max(times[-1] for _, _, times in later)
         is_load = self._loaded_ms >= since
         for owners, lists, times in later:
@@ -296,11 +297,11 @@ class Closure:
                 self._households.append(owners.slice(0, many), lists.slice(0, many))
                 self._may_be_less = True
             if many < len(owners):
-                self._later.append((owners.slice(many), lists.slice(many), times[many:]))
+                self._deferred.append((owners.slice(many), lists.slice(many), times[many:]))
 
-    def _look_later(self) -> None:
-        """Look at what was put off, together: what came before is then merged once."""
-        later, self._later = self._later, []
+    def _apply_deferred(self) -> None:
+        """Apply the deferred households one by one; what came before them is merged only once."""
+        later, self._deferred = self._deferred, []
         for owners, lists, times in later:
             said: Iterator[tuple[Any, Any, int]]
             said = zip(owners.to_pylist(), lists.to_pylist(), times, strict=True)
@@ -315,12 +316,12 @@ class Closure:
             self._departures.left(home, set(before).difference(members), at_ms)
         if self._departures.any_left_with(set(before) ^ set(members), self._persons):
             self._may_be_less = True
-        if home in self._homes or home in self._more_homes:
+        if home in self._homes or home in self._added_homes:
             self._may_be_less = self._may_be_less or not set(before) <= set(members)
-            self._more.update(members)
+            self._added.update(members)
         elif not self._persons.isdisjoint(members):
-            self._more_homes.add(home)
-            self._more.update(members)
+            self._added_homes.add(home)
+            self._added.update(members)
 
     def _link(self, number: int, others: Collection[int]) -> None:
         before = self._links.named_by(number)
@@ -329,4 +330,4 @@ class Closure:
             return
         self._may_be_less = self._may_be_less or not set(before) <= set(others)
         if not self._persons.isdisjoint((number, *others)):
-            self._more.update((number, *others))
+            self._added.update((number, *others))

@@ -88,8 +88,8 @@ MUTANTS = (
         promise="Whoever joins a covered household later is covered.",
         where="docs/delivery.md 7",
         file=_CLOSURE,
-        old="if home in self._homes or home in self._more_homes:",
-        new="if home in self._more_homes:",
+        old="if home in self._homes or home in self._added_homes:",
+        new="if home in self._added_homes:",
         tests=(
             _ORDERS,
             "tests/unit/deliver/test_coverage.py::test_joining_and_leaving_without_a_word_of_protection",

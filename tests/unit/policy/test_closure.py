@@ -194,7 +194,7 @@ def hold_against_oracle(seeds: Iterable[int]) -> None:
 
 
 def _hold(dice: Random) -> None:
-    closure, oracle = Closure(at_once=dice.choice([1, 2, 500])), Oracle()
+    closure, oracle = Closure(recompute_from=dice.choice([1, 2, 500])), Oracle()
     if dice.random() < 0.5:  # merged at every turn, as what was said long ago is
         closure._households, closure._links = (Adjacency(merge_at=0, bulk_merge_at=1) for _ in range(2))
     persons: set[str] = set()
@@ -281,10 +281,10 @@ def test_the_records_own_household_taken_out_is_caught(monkeypatch: pytest.Monke
 FORTNIGHT_MS = 14 * 24 * 3_600_000
 
 
-@pytest.mark.parametrize("at_once", [1, 500], ids=["together", "one-by-one"])
-def test_who_moves_with_her_is_covered_for_a_fortnight(at_once: int) -> None:
+@pytest.mark.parametrize("recompute_from", [1, 500], ids=["together", "one-by-one"])
+def test_who_moves_with_her_is_covered_for_a_fortnight(recompute_from: int) -> None:
     """From the word of the household on that both have left; then whoever is in none has left."""
-    closure = Closure(at_once=at_once)
+    closure = Closure(recompute_from=recompute_from)
     woman, mother = NUMBERS[:2]
     both = {"members": [{"subject_id": woman}, {"subject_id": mother}]}
     home = f"{MUNICIPALITY}/{mother}"
@@ -306,10 +306,10 @@ def test_who_moves_with_her_is_covered_for_a_fortnight(at_once: int) -> None:
     assert (closure._departures._parties_of, closure._departures._parties_by_age) == ({}, [])
 
 
-@pytest.mark.parametrize("at_once", [1, 500], ids=["together", "one-by-one"])
-def test_who_moves_after_her_is_covered_for_a_fortnight(at_once: int) -> None:
+@pytest.mark.parametrize("recompute_from", [1, 500], ids=["together", "one-by-one"])
+def test_who_moves_after_her_is_covered_for_a_fortnight(recompute_from: int) -> None:
     """From her own leaving on, if the other left no more than a fortnight before."""
-    closure = Closure(at_once=at_once)
+    closure = Closure(recompute_from=recompute_from)
     woman, mother, brother = NUMBERS[:3]
 
     def say(at_ms: int, number: str, *members: str) -> None:
@@ -357,8 +357,8 @@ MINE = {"members": [{"subject_id": NUMBERS[0]}]}
 
 def test_a_first_load_is_not_looked_at_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor is what comes in large pieces while it may still have been the half of a move."""
-    looked, closure = looking(monkeypatch), Closure(at_once=2)
-    monkeypatch.setattr("bus.policy.closure.ONE_BY_ONE", 3)
+    looked, closure = looking(monkeypatch), Closure(recompute_from=2)
+    monkeypatch.setattr("bus.policy.closure.LOAD_FROM", 3)
     said = [("household", HOMES[0], MINE)] * 4
 
     def say(*times: int) -> None:
@@ -381,7 +381,7 @@ def test_what_was_said_long_ago_is_not_looked_at_one_by_one(
 ) -> None:
     """What came lately is, in the order in which it was said; by the logs' own time, of which the
     newest may come last, and from another log."""
-    looked, closure = looking(monkeypatch), Closure(at_once=1)
+    looked, closure = looking(monkeypatch), Closure(recompute_from=1)
     said = [("household", HOMES[0], MINE)] * 4
     closure.advance(101)
     closure.households(batch("household", said), [98, 99, 100, 101])
