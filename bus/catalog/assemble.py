@@ -1,4 +1,4 @@
-"""From files that name types to self-contained schemas, and to the items they hold.
+"""Turn schema files that name shared types into self-contained schemas, and list their items.
 
 A schema that is registered needs no references: each named type is written out where it first
 occurs, depth first, and named afterwards. Items are the leaves; their names are composed as
@@ -20,11 +20,11 @@ _NAMES = ("x-ja", "x-romaji", "x-en", "x-naming")
 
 
 class Recursive(Exception):
-    """A type contains itself; the message is its name."""
+    """A type contains itself; the message is its full name."""
 
 
 def assemble(document: Document, types: Mapping[str, Document]) -> dict[str, Any]:
-    """The self-contained schema of a stream's file; the file itself must be without fault.
+    """The self-contained schema of a stream's file, which must have passed its checks.
 
     Raises:
         Recursive: A type contains itself.
@@ -76,7 +76,7 @@ def named_types(schema: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """What the leaves below a group of fields take over from it."""
+    """What the leaves below a group of fields inherit from it."""
 
     path: str = ""
     ja: str = ""
@@ -135,7 +135,7 @@ def items_of(schema: Mapping[str, Any], document: Document) -> tuple[list[Item],
 
 
 def _subject(item: Item, schema: Mapping[str, Any]) -> Item:
-    """The item; the subject's id has the stream's own names and checks."""
+    """The item *subject_id*, with the names and checks that its stream gives it."""
     subject = schema.get("x-subject")
     if subject is None or item.path != "header.subject_id":
         return item
@@ -150,7 +150,7 @@ def _subject(item: Item, schema: Mapping[str, Any]) -> Item:
 
 
 def _record_in(declared: Any, types: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The record that a type is, may be, or lists; None if it holds plain values."""
+    """The record that a type is, may be or lists; None if it holds plain values."""
     if isinstance(declared, list):
         found = [_record_in(arm, types) for arm in declared]
         return next((inner for inner in found if inner is not None), None)

@@ -26,7 +26,7 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class CodeList:
-    """A closed list of values. ``certainty`` says how sure we are that it is the official one."""
+    """A closed list of values. ``certainty`` says how sure it is that this is the official list."""
 
     name: str
     ja: str

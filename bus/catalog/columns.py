@@ -1,4 +1,4 @@
-"""Whole batches between Avro and Arrow, by pyruhvro: no record is touched in Python.
+"""Convert whole batches between Avro and Arrow with pyruhvro, without a Python loop over records.
 
 The codec is fast and trusting; this module is what makes it strict. Tried on version 0.4.0:
 
@@ -57,13 +57,13 @@ def _varint(number: int) -> bytes:
 
 @lru_cache(maxsize=_KEPT_SCHEMAS)
 def _plain_text(text: str) -> str:
-    """The schema without names and checks for people: a third of the text to parse per call."""
+    """The schema's text without names and checks for people: a third as long to parse per call."""
     return json.dumps(_plain(json.loads(text)), separators=(",", ":"))
 
 
 @lru_cache(maxsize=_KEPT_SCHEMAS)
 def _array_text(text: str, framed: bool) -> str:
-    """The schema of one record that holds an array of such records, each with its mark.
+    """The schema of a record that holds an array of such records, each with its mark.
 
     A frame is a byte that is zero and four of a schema id: a boolean and a float, to the codec.
     """
@@ -161,7 +161,7 @@ def decode(
 
 
 def _is_framed(columns: Sequence[Column], frame: bytes) -> bool:
-    """Whether the first two columns say *frame*, in all rows. The first byte was read as False."""
+    """Whether the first two columns say *frame* in all rows; the first byte is decoded as False."""
     if not frame:
         return True
     magic, schema_id = columns[:2]
@@ -169,7 +169,7 @@ def _is_framed(columns: Sequence[Column], frame: bytes) -> bool:
 
 
 def _are_all(numbers: Column, wanted: bytes) -> bool:
-    """Whether each of these numbers has exactly the bytes *wanted*."""
+    """Whether each of these numbers is encoded in exactly the bytes *wanted*."""
     held: pa.Buffer = numbers.buffers()[1]
     return held[: len(numbers) * len(wanted)].equals(pa.py_buffer(wanted * len(numbers)))
 
@@ -193,7 +193,7 @@ def encode(version: SchemaVersion, records: pa.RecordBatch) -> list[bytes]:
 
 
 def compact(records: pa.RecordBatch) -> pa.RecordBatch:
-    """*records* without the rows around them, where they are a part of a larger batch.
+    """*records* without the buffers of a larger batch that they are a slice of.
 
     Whatever walks through whole buffers (validation, the codec) then walks through these rows
     alone. Columns that begin at the start of their buffers are not copied.
@@ -283,7 +283,7 @@ class _Resolution:
 
 
 def _only_type(schema: Any, types: Mapping[str, Any]) -> Any:
-    """The type itself, or the one beside null."""
+    """The type itself; of a union with null, its other type."""
     if isinstance(schema, list):
         schema = next(arm for arm in schema if arm != "null")
     return types.get(schema, schema) if isinstance(schema, str) else schema

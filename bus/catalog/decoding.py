@@ -1,4 +1,4 @@
-"""Decode a batch of which some events may be unreadable: find them by halving, keep the rest."""
+"""Decode a batch in which some events may be unreadable: find those by halving, keep the rest."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from bus.halving import spans
 
 
 class BatchReader(Protocol):
-    """What :class:`bus.catalog.wire.Reader` does."""
+    """The part of :class:`bus.catalog.wire.Reader` that decoding a batch needs."""
 
     async def read(self, values: Sequence[bytes]) -> pa.RecordBatch: ...
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedBatch:
-    """What could be decoded, and what could not and why."""
+    """The rows that could be decoded, and the events that could not, each with its error."""
 
     records: pa.RecordBatch | None  # one row per index of ``good``; None if there is none
     good: Sequence[int]

@@ -1,4 +1,4 @@
-"""Reviewed files as values that remember their lines, so that a fault can name one.
+"""Read reviewed files into values that know their line numbers, so that a fault can name one.
 
 JSON is read by a small scanner of its own because the standard one forgets positions and lets a
 repeated key pass; YAML by PyYAML's nodes. Whatever is wrong with a file as a file (encoding,
@@ -29,7 +29,7 @@ _DEEPEST = 64
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One file's content. ``lines`` has the line, from 1, of each place inside it."""
+    """The content of one file. ``lines`` maps each place inside it to its line, counted from 1."""
 
     file: str
     value: Any
@@ -49,7 +49,7 @@ class Document:
 
 
 def read(path: Path, shown: str) -> tuple[Document | None, list[Fault]]:
-    """Read a ``.yaml`` file as YAML and any other as JSON.
+    """Read a ``.yaml`` file as YAML and any other file as JSON.
 
     Args:
         path: Where the file is.
@@ -67,7 +67,7 @@ def read(path: Path, shown: str) -> tuple[Document | None, list[Fault]]:
 
 
 def parse(data: bytes, shown: str, *, is_yaml: bool) -> tuple[Document | None, list[Fault]]:
-    """As :func:`read`, of what stood in a file."""
+    """As :func:`read`, from the text of a file."""
     if len(data) > MOST_BYTES:
         return None, [Fault(code="too-large", expected=f"{MOST_BYTES:,} bytes at most", file=shown)]
     if data.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
@@ -82,7 +82,7 @@ def parse(data: bytes, shown: str, *, is_yaml: bool) -> tuple[Document | None, l
 
 
 class _Syntax(Exception):
-    """The text breaks the grammar at a position."""
+    """The text breaks JSON's grammar at a position."""
 
     def __init__(self, expected: str, position: int) -> None:
         super().__init__(expected)

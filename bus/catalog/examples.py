@@ -1,4 +1,4 @@
-"""Examples of each stream: events that must pass, and events that must not and why.
+"""Examples of each stream: events that must pass the checks, and events that must fail, and why.
 
 ``examples/valid/<name>.json`` is one event as JSON. ``examples/invalid/<name>.json`` says what is
 done to a valid one, and which faults that must give:

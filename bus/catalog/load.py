@@ -1,4 +1,4 @@
-"""The folder of schemas, read: one catalogue without a fault, or every fault at once."""
+"""Read the folder of schemas: a catalogue if it has no fault, else every fault at once."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _TYPE_FILE = re.compile(r"[a-z][a-z0-9_]*\.avsc")
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """Every stream, code list and listed system. Immutable; knows its schemas by fingerprint."""
+    """Every stream, code list and listed system; immutable. Finds schemas by fingerprint."""
 
     streams: Mapping[str, Stream]
     codes: Mapping[str, CodeList]
@@ -92,7 +92,7 @@ def check(folder: Path | None = None) -> list[Fault]:
 
 
 class _FolderReader:
-    """One pass over a folder."""
+    """Reads one folder once."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -250,7 +250,7 @@ class _FolderReader:
                         )
 
     def _check_sealed(self, newer: Document, older: Document) -> None:
-        """Whether an item is sealed is no part of Avro's schema, and yet of how it is read."""
+        """Refuse a version that seals other items than the one before it."""
         was = {entry["name"]: entry.get("x-sealed") for entry in older.value["fields"]}
         for index, entry in enumerate(newer.value["fields"]):
             if entry["name"] in was and entry.get("x-sealed") != was[entry["name"]]:
@@ -269,7 +269,7 @@ class _FolderReader:
                     self._fault_of_file(path, "same-schema", expected)
 
     def _check_released(self) -> None:
-        """What is in the topics must stay readable: a released version never changes again."""
+        """Refuse a change of a released version: records under it are in the topics."""
         path = self.folder / RELEASED
         document = self._document(path) if path.exists() else None
         if document is None:
@@ -318,7 +318,7 @@ def _sensitivity_faults(stream: str, items: list[Item], document: Document) -> l
 
 
 def _sealed_faults(items: list[Item], document: Document) -> list[Fault]:
-    """What is restricted is sealed, and nothing else; it is a text of the record itself."""
+    """Faults of sealing: only restricted items are sealed, all of them, and as texts."""
     types = {entry["name"]: entry["type"] for entry in document.value["fields"]}
     faults = []
     for item in items:
@@ -336,7 +336,7 @@ def _sealed_faults(items: list[Item], document: Document) -> list[Fault]:
 
 
 def _persons(value: Mapping[str, Any]) -> tuple[str, ...]:
-    """The paths to the persons of a record; its subject, where that is one by its check."""
+    """The paths to the ids of persons in a record; its subject too, if its check is a person's."""
     if "x-persons" in value:
         return tuple(value["x-persons"])
     is_person = value.get("x-subject", {}).get("x-check") == "atena"

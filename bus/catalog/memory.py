@@ -1,4 +1,4 @@
-"""Keeping freed memory inside the process, in few heaps, so that batches go through warm pages.
+"""Keep freed memory inside the process, in few heaps, so that batches reuse warm pages.
 
 A decoder allocates some tens of megabytes for each batch and frees them after it. The C
 library's default is to hand such memory back to the kernel at once and to fault it in again
@@ -28,7 +28,7 @@ _HEAPS = 2
 
 
 def keep_freed() -> bool:
-    """Ask the C library to keep up to 128 MiB of freed memory; whether it could be asked.
+    """Ask the C library to keep up to 128 MiB of freed memory; False if it cannot be asked.
 
     Safe to call twice. Where there is no glibc nothing happens, and only speed is lost.
     """

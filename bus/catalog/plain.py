@@ -1,4 +1,4 @@
-"""A record as JSON writes it, and as the codecs take it: dates and times are text in the one.
+"""Convert records between JSON, where dates and times are text, and the values that codecs take.
 
 Dates are ``YYYY-MM-DD``, times RFC 3339 with their zone, enums their symbols. Used for single
 records that people write: examples, and what tools show.
@@ -28,14 +28,14 @@ _EXPECTED = {
 
 
 def from_json(version: SchemaVersion, value: Any) -> tuple[dict[str, Any], list[Fault]]:
-    """*value* with dates and times, defaults filled in, and everything that does not fit."""
+    """*value* with its dates and times parsed and defaults filled in, and every fault found."""
     reading = _FromJson(dict(named_types(version.schema)))
     found = reading.record(version.schema, value, "")
     return found if isinstance(found, dict) else {}, reading.faults
 
 
 def to_json(value: Any) -> Any:
-    """What :func:`from_json` takes, of a record that a codec has read."""
+    """The inverse of :func:`from_json`, of a record that a codec has decoded."""
     if isinstance(value, dict):
         return {name: to_json(inner) for name, inner in value.items()}
     if isinstance(value, list):

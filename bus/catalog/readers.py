@@ -1,4 +1,4 @@
-"""Whether the readers of Avro that we know agree on a schema and on events of it.
+"""Check that three readers of Avro agree on a schema and on events of it.
 
 The catalogue's loader refuses what a codec is known not to do; this finds what nobody knew.
 """
@@ -19,7 +19,7 @@ OneReader = Callable[[SchemaVersion, bytes], Any]
 def disagreements(
     version: SchemaVersion, values: Sequence[dict[str, Any]], third: OneReader | None
 ) -> list[str]:
-    """Who does not read (or write) *values* as fastavro does; empty if all agree.
+    """What each reader reads (or writes) otherwise than fastavro does; empty if all agree.
 
     Args:
         version: The schema.

@@ -42,7 +42,7 @@ _TRIES_AT_A_RACE = 8
 
 
 class Pushed(StrEnum):
-    """What became, or with a dry run would become, of one schema version."""
+    """What became of one schema version; in a dry run, what would become of it."""
 
     REGISTERED = "registered"
     PRESENT = "present"
@@ -66,7 +66,7 @@ class _Conflict(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RegistrySecurity:
-    """How the registry is entered.
+    """How this process logs in to the registry.
 
     Args:
         context: Whom to trust; None: it is not entered by TLS.
@@ -78,7 +78,7 @@ class RegistrySecurity:
 
 
 class SchemaIds(Protocol):
-    """What :class:`Registry` is asked while events flow."""
+    """The part of :class:`Registry` that is used while events flow."""
 
     async def id_of(self, version: SchemaVersion) -> int:
         """The id under which a version is registered; see :meth:`Registry.id_of`."""
@@ -117,11 +117,11 @@ class Registry:
         await self.close()
 
     async def close(self) -> None:
-        """Close connections; safe to call twice. What was learnt is still known."""
+        """Close connections; safe to call twice. Ids that were learnt stay known."""
         await self._client.aclose()
 
     async def greet(self) -> None:
-        """Ask what every registry answers to whoever may come in.
+        """Ask a question that every registry answers to whoever may log in.
 
         Raises:
             Untrusted: It does not prove to be the one that was meant.
@@ -219,7 +219,7 @@ class Registry:
             raise _incompatible(version)
 
     async def _is_compatible(self, subject: str, version: SchemaVersion) -> bool:
-        """What the registry itself thinks, against every registered version."""
+        """Whether the registry itself finds *version* compatible with every registered version."""
         path = f"compatibility/subjects/{quote(subject, safe='')}/versions"
         answer = await self._ask("POST", path, {"schema": version.text})
         return answer.status_code == 404 or bool(self._field(answer, "is_compatible"))
@@ -244,7 +244,7 @@ class Registry:
     async def _ask(
         self, method: str, path: str, body: Mapping[str, Any] | None = None
     ) -> httpx.Response:
-        """The answer, whatever it says, unless it says that the registry is not well."""
+        """The registry's answer, of whatever status, unless it says that the registry is unwell."""
         content = None if body is None else json.dumps(body, ensure_ascii=False).encode()
         try:
             answer = await self._client.request(method, path, content=content)
@@ -302,7 +302,7 @@ class Registry:
 
 
 def _is_of_a_registry(answer: httpx.Response) -> bool:
-    """Whether a *not found* is a registry's: it says what it did not find (40401 and the like)."""
+    """Whether a 404 comes from a registry: it names what was not found (40401 and the like)."""
     try:
         content = answer.json()
     except ValueError:
@@ -312,7 +312,7 @@ def _is_of_a_registry(answer: httpx.Response) -> bool:
 
 
 def _at_a_race() -> AsyncIterator[stamina.Attempt]:
-    """A few tries, a moment apart, as long as :class:`_Conflict` is raised."""
+    """Try again a few times, a moment apart, while :class:`_Conflict` is raised."""
     return stamina.retry_context(
         on=_Conflict, attempts=_TRIES_AT_A_RACE, wait_initial=0.05, wait_max=0.5
     ).__aiter__()

@@ -1,4 +1,4 @@
-"""What a schema file of Renkei must be: names, types that every codec can do, and properties.
+"""Check that a schema file keeps Renkei's rules of names, types and properties.
 
 The column codec panics on ``bytes``, ``fixed``, ``decimal``, ``uuid`` and ``time-*``, makes
 sparse unions of larger unions, and has no answer for recursion: none of these may be in a
@@ -136,7 +136,7 @@ _BESIDE: tuple[tuple[str, Callable[[object], bool], str], ...] = (
 
 
 def _plain(declared: object) -> object:
-    """A field's type without its null, a logical type by its own name."""
+    """A field's type without null; a logical type by its own name."""
     if isinstance(declared, list):
         declared = next((arm for arm in declared if arm != "null"), None)
     if isinstance(declared, dict):
@@ -146,7 +146,7 @@ def _plain(declared: object) -> object:
 
 @dataclass(slots=True)
 class _Check:
-    """One file's walk; collects its faults and the names that it defines."""
+    """Walks one file; collects its faults and the names that it defines."""
 
     document: Document
     known_types: Set[str]
@@ -321,7 +321,7 @@ class _Check:
 
 
 def check_type(document: Document, types: Set[str], codes: Set[str]) -> list[Fault]:
-    """The faults of a file of ``schemas/types`` by itself."""
+    """The faults of one file of ``schemas/types``, without looking at other files."""
     check = _Check(document, types, codes)
     if _is_record(check):
         check.record(document.value, (), RECORD_PROPERTIES)
@@ -329,7 +329,7 @@ def check_type(document: Document, types: Set[str], codes: Set[str]) -> list[Fau
 
 
 def check_stream(document: Document, stream: str, types: Set[str], codes: Set[str]) -> list[Fault]:
-    """The faults of one version's file of *stream* by itself."""
+    """The faults of one version's file of *stream*, without looking at other files."""
     check = _Check(document, types, codes)
     if not _is_record(check):
         return check.faults
@@ -385,7 +385,7 @@ def _has(value: object, part: str | int) -> bool:
 
 
 def _fits(default: object, declared: object) -> bool:
-    """Whether *default* is a value of the type, or of a union's first arm."""
+    """Whether *default* is a value of the type, or of a union's first type."""
     if isinstance(declared, list):
         return bool(declared) and _fits(default, declared[0])
     if isinstance(declared, dict):

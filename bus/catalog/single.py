@@ -1,4 +1,4 @@
-"""One event at a time, by fastavro: the reference reading, and what a schema's identity is.
+"""Encode and decode one event at a time with fastavro, the reference codec; identify schemas.
 
 Slow and exact. Batches go through :mod:`bus.catalog.columns`, which a property-based test
 holds against this module.
@@ -107,5 +107,5 @@ def _invalid(version: SchemaVersion) -> EventInvalid:
 
 
 def without_value(error: Exception) -> ValueError:
-    """A cause that says what kind of error it was; a codec's own text may quote a value."""
+    """A cause that names only the kind of *error*: a codec's own message may quote a value."""
     return ValueError(f"{type(error).__name__}, text withheld")

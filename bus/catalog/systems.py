@@ -16,7 +16,7 @@ _KEYS = frozenset({*_TEXTS, *_TEXTS_OR_NOTHING, "kind"})
 
 
 def read_systems(document: Document) -> tuple[dict[str, System], list[Fault]]:
-    """The systems in *document*, in its order, but for those with a fault; and its faults."""
+    """The systems in *document* without a fault, in its order, and all faults."""
     value, found, faults = document.value, dict[str, System](), list[Fault]()
     if not isinstance(value, dict) or set(value) != {"systems"}:
         return found, [document.fault("type", (), "a mapping with systems alone")]

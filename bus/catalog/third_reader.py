@@ -1,4 +1,4 @@
-"""avro-python3: an independent third reader, for ``renkei schemas check`` and the tests alone.
+"""avro-python3: an independent third reader, used by ``renkei schemas check`` and the tests only.
 
 It knows no logical types in what it reads, so dates and times are put back here. The library is
 an option (``renkei[checks]``); importing this module without it is an ``ImportError``.

@@ -24,13 +24,13 @@ LARGE = 1_000  # values from which decoding leaves the event loop
 
 
 def frame(schema_id: int, payloads: Sequence[bytes]) -> list[bytes]:
-    """Each payload behind the frame of *schema_id*."""
+    """Each payload with the frame of *schema_id* before it."""
     prefix = frame_of(schema_id)
     return [prefix + payload for payload in payloads]
 
 
 def frame_of(schema_id: int) -> bytes:
-    """The five bytes in front of every value written with that schema."""
+    """The five bytes that begin every value written with that schema."""
     return bytes([MAGIC]) + schema_id.to_bytes(4, "big")
 
 

@@ -1,4 +1,4 @@
-"""Values that cross seams. No I/O, nothing of Kafka, PostgreSQL or HTTP."""
+"""Values that are passed between packages. No I/O, nothing of Kafka, PostgreSQL or HTTP."""
 
 from bus.model.change import Change, ChangeRecord, PartialDate, event_key
 from bus.model.delivery import (

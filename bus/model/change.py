@@ -29,7 +29,7 @@ def calendar_date(text: str) -> dt.date | None:
 
 
 def with_odd_date_as_text(value: dict[str, Any]) -> dict[str, Any]:
-    """A partial date of JSON, a ``date`` of no calendar moved to ``text`` if that is free."""
+    """A partial date of JSON; a ``date`` in no calendar is moved to ``text`` if free."""
     said = value.get("date")
     if (
         isinstance(said, str)
@@ -102,7 +102,7 @@ class Change(BaseModel):
 
 
 def event_key(municipality_code: str, subject_id: str) -> str:
-    """The Kafka key of a subject's events: one subject, one partition, one order."""
+    """The Kafka key of a subject's events: ``<municipality_code>/<subject_id>``."""
     return f"{municipality_code}/{subject_id}"
 
 

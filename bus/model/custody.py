@@ -1,4 +1,4 @@
-"""Custody: what was done to the ledger itself, as the stream *custody* keeps it."""
+"""Records of what was done to the ledger itself, as the stream *custody* keeps them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class CustodyAct(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Custody:
-    """One such deed (管理記録), proved by the bus's key.
+    """One prune or anchor of the ledger (管理記録), proved by the bus's key.
 
     ``digest`` is of the marks that retention left in the ledger, or of the anchor's heads;
     ``receipts`` how many were taken, or how many heads there were.
@@ -32,7 +32,7 @@ class Custody:
 
     @property
     def proved(self) -> tuple[str | int | None, ...]:
-        """What its proof is of: all of it."""
+        """The text that its proof is made of: all fields."""
         before = None if self.before is None else _text(self.before)
         return self.act, _text(self.at), self.operator, before, self.receipts, self.digest
 

@@ -1,4 +1,4 @@
-"""Deeds: what operators did and whom they looked up, as the stream *deed* keeps it."""
+"""Records of what operators did and whom they looked up, as the stream *deed* keeps them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Act(StrEnum):
-    """What an operator can do that is recorded."""
+    """The acts of operators that are recorded."""
 
     PARKED_ADD = "parked-add"  # set an event aside
     PARKED_SKIP = "parked-skip"  # had every system pass one
@@ -78,7 +78,7 @@ class Deed:
 
     @property
     def proved(self) -> tuple[str | int | None, ...]:
-        """What its proof is of: all of it."""
+        """The text that its proof is made of: all fields."""
         at = self.at.astimezone(UTC).isoformat(timespec="microseconds")
         who = (self.actor, self.account)
         about = (self.system, self.stream, self.subject_digest, self.count)

@@ -1,4 +1,4 @@
-"""What a store is given: one of a closed set of values, each a whole of its own.
+"""The values that a store is given: a closed set, each applied whole.
 
 *Upserts* write rows, *Erasures* take subjects out, *Rewrites* put rows of a version that the store
 has in their place, and a *ProtectionChange* says who is covered by now, with the rows or erasures
@@ -21,7 +21,7 @@ from bus.model.view import Position, View
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """Where a delivery takes its lane, and the receipt that says so.
+    """The lane's positions before and after a delivery, and its receipt.
 
     ``start`` is where the lane's last delivery ended, not the first offset inside: compaction and
     filtering leave holes, positions have none. What stays where it is has ``start == end.offset``:
@@ -37,7 +37,7 @@ class Step:
 
 
 class _OfALane:
-    """What each delivery says of its lane."""
+    """The fields of its lane that every delivery has."""
 
     __slots__ = ()
 
@@ -48,32 +48,32 @@ class _OfALane:
 
     @property
     def view(self) -> View:
-        """What the store stands under."""
+        """The view that the rows are in."""
         return self.step.view
 
     @property
     def partition(self) -> int:
-        """Of the stream's log."""
+        """The partition of the stream's topic."""
         return self.step.partition
 
     @property
     def start(self) -> int:
-        """Where the lane must stand for this to be applied."""
+        """The position at which the lane must be for this to be applied."""
         return self.step.start
 
     @property
     def end(self) -> Position:
-        """Where it stands then."""
+        """The lane's position afterwards."""
         return self.step.end
 
     @property
     def receipt(self) -> Receipt:
-        """What is said of it."""
+        """The receipt for the delivery."""
         return self.step.receipt
 
     @property
     def proof(self) -> str | None:
-        """That the bus said it."""
+        """The bus's proof of the receipt."""
         return self.step.proof
 
 
@@ -91,11 +91,11 @@ class Upserts(_OfALane):
 
     @property
     def token(self) -> str:
-        """The same whenever this is delivered again, and of nothing else."""
+        """The same whenever this is delivered again, and for nothing else."""
         return _token("upserts", self.receipt, ())
 
     def under(self, view: View) -> Upserts:
-        """The same, under another edition of its view."""
+        """The same delivery under another edition of its view."""
         return replace(self, step=replace(self.step, view=view))
 
 
@@ -112,7 +112,7 @@ class Erasures(_OfALane):
         return _token("erasures", self.receipt, self.keys)
 
     def under(self, view: View) -> Erasures:
-        """The same, under another edition of its view."""
+        """The same delivery under another edition of its view."""
         return replace(self, step=replace(self.step, view=view))
 
 
@@ -135,7 +135,7 @@ class Rewrites(_OfALane):
         return _token("rewrites", self.receipt, self.keys)
 
     def under(self, view: View) -> Rewrites:
-        """The same, under another edition of its view."""
+        """The same delivery under another edition of its view."""
         return replace(self, step=replace(self.step, view=view))
 
 
@@ -148,7 +148,7 @@ class ProtectionChange(_OfALane):
 
     @property
     def step(self) -> Step:
-        """That of what brought it."""
+        """The step of the rows or erasures that it comes with."""
         return self.brought_by.step
 
     @property
@@ -158,7 +158,7 @@ class ProtectionChange(_OfALane):
         return _token("protection", self.receipt, (self.brought_by.token, *known))
 
     def under(self, view: View) -> ProtectionChange:
-        """The same, under another edition of its view."""
+        """The same delivery under another edition of its view."""
         return replace(self, brought_by=self.brought_by.under(view))
 
 
@@ -166,16 +166,16 @@ Delivery: TypeAlias = Upserts | Erasures | Rewrites | ProtectionChange
 
 
 def content_of(delivery: Delivery) -> Upserts | Erasures | Rewrites:
-    """What *delivery* does to the table of its view, whoever is covered."""
+    """The rows or erasures in *delivery*; of a protection change, those that come with it."""
     return delivery.brought_by if isinstance(delivery, ProtectionChange) else delivery
 
 
 def rows_in(delivery: Delivery) -> int:
-    """How many rows *delivery* brings."""
+    """The number of rows in *delivery*; none in erasures."""
     content = content_of(delivery)
     return 0 if isinstance(content, Erasures) else content.records.num_rows
 
 
 def _token(kind: str, receipt: Receipt, more: Sequence[str]) -> str:
-    """The receipt's chain value is over the lane, the offsets and the events' digest."""
+    """The receipt's chain value, which covers the lane, the offsets and the events' digest."""
     return hashlib.sha256("\x1f".join((kind, receipt.chain, *more)).encode()).hexdigest()

@@ -12,7 +12,7 @@ OF_THE_FILES = 0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edition:
-    """One system's subscription, as it was applied.
+    """One system's subscription as it was put in force.
 
     ``sequence`` counts a system's editions from 1. The newest is in force, whatever the files of
     an installation say.

@@ -1,4 +1,4 @@
-"""English words from identifiers, so that a name is written once.
+"""Make English words of identifiers, so that a name is written once.
 
 Fields, streams and event types have English names already, in snake case. Where such a name reads
 badly, the property ``x-en`` says it better.
@@ -17,5 +17,5 @@ def english(name: str) -> str:
 
 
 def english_below(group: str, name: str) -> str:
-    """What *name* is called inside of what is called *group*; alone where there is no group."""
+    """The name of an item inside a group, without repeating the group's; whole if no group."""
     return f"{group}: {name[:1].lower()}{name[1:]}" if group else name

@@ -1,4 +1,4 @@
-"""That a subject was erased, told without the subject's number."""
+"""The record that a subject was erased, without the subject's number."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ErasureState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Erasure:
-    """The newest word about one subject's erasure (消去).
+    """The newest record of one subject's erasure (消去).
 
     ``subject_digest`` answers whether a number in hand was erased, to whoever has the key, and
     gives no number away. Partitions and offsets are where the null values lie.
@@ -36,6 +36,6 @@ class Erasure:
 
 
 def subject_digest(key: bytes, municipality_code: str, subject_id: str) -> str:
-    """HMAC-SHA-256 in hex of whom an erasure is about; numbers are too few for a bare digest."""
+    """HMAC-SHA-256 in hex of a subject's key; a plain hash of a number could be guessed."""
     said = f"renkei/erasure/{municipality_code}/{subject_id}".encode()
     return hmac.new(key, said, hashlib.sha256).hexdigest()

@@ -1,4 +1,4 @@
-"""A fault found by a check: where it is and what was expected, never the value that was there."""
+"""A fault that a check found: where it is and what was expected, never the value that was there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """An error refuses; a warning is reported and passes."""
+    """Whether a fault refuses what it is in (error) or is only reported (warning)."""
 
     ERROR = "error"
     WARNING = "warning"

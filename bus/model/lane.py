@@ -1,4 +1,4 @@
-"""Which lane: what positions, receipts and what is set aside are kept by."""
+"""The name of a lane, by which positions, receipts and exceptions are kept."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class LaneName(NamedTuple):
-    """Which lane: (system, stream, partition)."""
+    """A lane's name: (system, stream, partition)."""
 
     system: str
     stream: str

@@ -1,4 +1,4 @@
-"""Masks, conditions and modes: how a view shows less than its stream holds, and how it is used."""
+"""Masks, conditions and modes: how a view shows less than its stream, and how it is used."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class MaskKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MaskKey:
-    """A system's own key for ``keyed_hash``. Only its id is ever told."""
+    """A system's own key for ``keyed_hash``. Only its id is shown."""
 
     id: str
     secret: SecretBytes
@@ -41,7 +41,7 @@ class Mask:
 
 
 class Comparison(StrEnum):
-    """How a condition holds an item against a value. A null item fits ``is_null: true`` alone."""
+    """How a condition compares an item with a value. A null item fits only ``is_null: true``."""
 
     EQUALS = "equals"
     IN = "in"

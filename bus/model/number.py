@@ -1,4 +1,4 @@
-"""宛名番号 and 世帯番号: the one form that a site writes them in, and what makes two the same.
+"""宛名番号 and 世帯番号: the form that a site writes them in, and when two are the same.
 
 Vendors' systems write the same number as ``12345674``, ``000000012345674`` or with blanks behind
 it. A site has one form, which is what may be published. Where somebody is looked for, numbers are
@@ -32,20 +32,20 @@ class NumberForm:
 
     @property
     def expected(self) -> str:
-        """What a number must be, in words."""
+        """The form in words, for a fault."""
         if self.is_padded:
             return f"{self.width} digits, with zeros in front: the site's form of a number"
         return f"1 to {self.width} digits, without zeros in front: the site's form of a number"
 
     @property
     def pattern(self) -> str:
-        """A regular expression of the whole number, as RE2 reads it."""
+        """A regular expression (RE2) that matches the whole number."""
         if self.is_padded:
             return rf"\A[0-9]{{{self.width}}}\z"
         return rf"\A[1-9][0-9]{{0,{self.width - 1}}}\z"
 
     def of(self, number: str) -> str:
-        """*number* in the site's form; as it is where it is no number that has one."""
+        """*number* in the site's form; unchanged if it has no such form."""
         digits = bare(number)
         if not digits.isdecimal() or len(digits) > self.width:
             return number
@@ -57,20 +57,22 @@ AS_SHIPPED = NumberForm()
 
 
 def bare(number: str) -> str:
-    """What of *number* is the same in every spelling: letters and digits from the first that is
-    no zero. Two numbers of one municipality are the same person's if this is the same."""
+    """The part of *number* that is the same in every spelling: from the first character that is no 0.
+
+    Two numbers of one municipality are the same person's if this is the same.
+    """
     if number.isascii() and number.isdecimal():
         return number.lstrip("0")
     return _BETWEEN.sub("", unicodedata.normalize("NFKC", number)).lstrip("0")
 
 
 def comparable(number: str) -> str:
-    """:func:`bare`, with zeros in front to the longest: one text for all spellings."""
+    """:func:`bare`, padded with zeros in front to the greatest length."""
     return bare(number).rjust(LONGEST, "0")
 
 
 def comparable_key(key: str) -> str:
-    """*key*, ``<municipality_code>/<number>``, with the number as one text for all spellings."""
+    """*key*, ``<municipality_code>/<number>``, with its number as :func:`comparable` has it."""
     municipality, slash, number = key.partition("/")
     return f"{municipality}/{comparable(number)}" if slash else key
 
@@ -106,5 +108,5 @@ def is_individual_number(text: str) -> bool:
 
 
 def weighed(body: str, weights: Sequence[int]) -> int:
-    """Σ weight · digit, the first weight for the lowest digit."""
+    """The sum of weight times digit; the first weight is for the lowest digit."""
     return sum(int(sign) * weight for sign, weight in zip(body[::-1], weights, strict=False))

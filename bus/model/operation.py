@@ -1,4 +1,4 @@
-"""How lanes are operated: what an operator wants of them, and what they say of themselves."""
+"""The records of pauses that operators ask for, and of lanes that have stopped."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bus.errors import StoreWentBack
 
 
 class OperationState(StrEnum):
-    """How a system's stream, or one lane of it, is operated."""
+    """What was asked of a system's stream, or how one lane of it is."""
 
     PAUSED = "PAUSED"  # an operator wants it to stand
     RUNNING = "RUNNING"  # an operator wants it to go on, or a lane that had stopped is open again
@@ -19,7 +19,7 @@ class OperationState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """The newest word about a system's stream, or about one lane of it (運転).
+    """The newest record about a system's stream, or about one lane of it (運転).
 
     Without ``partition`` it is an operator's, about all lanes of the stream; with it, the lane's
     own. ``offset`` is where a lane stopped: the event that it cannot pass, or where it stands.

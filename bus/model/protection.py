@@ -1,4 +1,4 @@
-"""Who is under protection (支援措置), as a value: what masks rows and what a store takes out."""
+"""Who is under protection (支援措置), as values for masking rows and for stores."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ Reached: TypeAlias = Mapping[str, int]
 
 
 def knows(told: Reached, as_of: Reached) -> bool:
-    """Whether *told* is as far as *as_of*, in every log."""
+    """Whether the offsets *told* are at or past those of *as_of*, in every log."""
     return all(told.get(log, 0) >= offset for log, offset in as_of.items())
 
 
 @dataclass(frozen=True, slots=True)
 class Protected:
-    """Everybody whose location may not be shown.
+    """The persons and households whose location may not be shown, as keys.
 
     Keys are ``<municipality_code>/<id>``: ``persons`` those under protection, those who share
     their address and whom they lead to, ``households`` the households that these live in.
@@ -76,7 +76,7 @@ class Protected:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One change of who is covered: who is covered by it that was not before.
+    """One change of who is covered: the persons and households that were added by it.
 
     ``as_of`` is how far all logs were known then, not only the one that brought it: whoever knows
     less of another may not have come to the same.
@@ -89,7 +89,7 @@ class Turn:
     """How many it is, if several are remembered as one."""
 
     def and_then(self, later: Turn) -> Turn:
-        """This and the next as one: whoever knows less than the later looks for both."""
+        """This and the next change as one, for stores that know less than the later one."""
         return Turn(
             later.as_of,
             self.persons | later.persons,
@@ -118,7 +118,7 @@ def fewer(turns: Sequence[Turn], alike: int) -> list[Turn]:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What is remembered of how coverage came to be."""
+    """The past changes of who is covered, as far as they are remembered."""
 
     begin: Reached  # before that nothing is remembered of what was new
     turns: tuple[Turn, ...]  # since, oldest first
@@ -144,13 +144,13 @@ class Case:
 
     @property
     def is_open(self) -> bool:
-        """Whether it protects: until an act ends it, whatever day it is."""
+        """Whether it protects: until an event ends it, whatever the date."""
         return self.status != ENDED
 
 
 @dataclass(frozen=True, slots=True)
 class ToRestore:
-    """What a store says of locations that it took out and that may be shown again."""
+    """The rows of a store that lost their locations and may have them again."""
 
     reached: Reached  # what the coverage was known from that the store applied last
     rows: Mapping[str, int]  # key of a row -> the version of it that the store holds

@@ -1,4 +1,4 @@
-"""Receipts and exceptions: what the bus says about its own deliveries.
+"""Receipts and exceptions: the bus's own records of its deliveries.
 
 A receipt says that a lane applied the offsets of ``delivered`` under a view. Receipts of one
 lane form a chain: each names the digest of the one before. ``applied_at`` is outside the chain,
@@ -88,12 +88,12 @@ class ParkedEvent:
 
     @property
     def set_aside_at(self) -> datetime:
-        """When it was set aside, as far as is known: tries since then do not count."""
+        """When it was first set aside, as far as known; later tries do not count."""
         return self.since or self.at
 
     @property
     def is_open(self) -> bool:
-        """Whether the event still waits for somebody."""
+        """Whether the event is still parked or waiting."""
         return self.state in (ExceptionState.PARKED, ExceptionState.WAITING, ExceptionState.RETRY)
 
     @property

@@ -1,4 +1,4 @@
-"""A stream and its schema versions: what is published, as the catalogue loaded it."""
+"""A stream and its schema versions, as the catalogue has loaded them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HEADER = "header"
 
 
 def in_header(path: str) -> bool:
-    """Whether a dotted path leads to an item of the header, which every receiver gets."""
+    """Whether a dotted path leads into the header, which every receiver gets."""
     return path.startswith(f"{HEADER}.")
 
 
@@ -56,7 +56,7 @@ class Item:
 
     @property
     def is_header(self) -> bool:
-        """Whether it is the header's."""
+        """Whether it is an item of the header."""
         return in_header(self.path)
 
 
@@ -106,7 +106,7 @@ class Stream:
 
     @property
     def latest(self) -> SchemaVersion:
-        """The newest version: what views are built on."""
+        """The newest version, on which views are built."""
         return self.versions[-1]
 
     @property

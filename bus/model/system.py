@@ -1,4 +1,4 @@
-"""The business systems of a municipality, as the list of them has them (業務システム)."""
+"""The business systems of a municipality, as ``systems.yaml`` lists them (業務システム)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class SystemKind(StrEnum):
-    """What a system is to the municipality."""
+    """What kind of system it is: one of the seventeen, a neighbour, or the bus's own."""
 
     STANDARD = "standard"  # one of the 17 standardised business systems (標準化対象業務)
     NEIGHBOUR = "neighbour"  # beside the 17, of the same family
@@ -17,7 +17,10 @@ class SystemKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class System:
-    """One system: what it is called and whose it is. What it receives, its subscription says."""
+    """One system: its names and the office it belongs to.
+
+    Its subscription says what it receives.
+    """
 
     name: str
     ja: str

@@ -1,4 +1,4 @@
-"""Views, and where a lane stands: values that cross from policy to connectors."""
+"""Views, positions and checkpoints: values that go from policy to connectors."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Suppression(StrEnum):
 
 
 class Keeping(StrEnum):
-    """What a store keeps of a view."""
+    """Whether a store keeps a view's newest state or every event."""
 
     STATE = "state"  # one row per subject, the newest version wins
     HISTORY = "history"  # one row per event, by (partition, offset)
@@ -45,7 +45,7 @@ class ViewColumn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
-    """On what ground something is given (根拠): what a receipt's reader asks for, years later."""
+    """On what ground something is given (根拠), as a later reader of receipts will ask."""
 
     legal_basis: str
     number_use: str = ""  # 番号利用事務 and its ordinance; empty where there is no 個人番号
@@ -102,7 +102,7 @@ class View:
 
     @property
     def located_columns(self) -> tuple[str, ...]:
-        """Names of the columns by which a store finds the rows that say where somebody is."""
+        """Names of the columns that say whose location a row holds."""
         return tuple(column.name for column in self.columns if column.path in self.located)
 
     @property
@@ -112,7 +112,7 @@ class View:
 
     @property
     def household_column(self) -> str | None:
-        """The column by which a store finds the rows of whoever shares a household."""
+        """The column with the household's number; by it a store finds its members' rows."""
         return next((column.name for column in self.columns if column.path == HOUSEHOLD), None)
 
     @property
@@ -140,7 +140,7 @@ class View:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """Where a lane stands in its log: ``offset`` is the next one to read.
+    """Where a lane is in its log: ``offset`` is the next one to read.
 
     ``last_event_id`` is the id of the last event before ``offset``: if that event is still in
     the log under another id, this is another log.
@@ -154,7 +154,7 @@ class Position:
 
 
 class Mark(NamedTuple):
-    """Where a lane stands, as short as a store can say it: no two batches leave the same."""
+    """A lane's place in short form: no two batches leave the same."""
 
     offset: int
     applied_at: datetime | None  # by the store's clock; None: it has nothing of the lane
@@ -178,7 +178,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What a sink says of a delivery that is now durable."""
+    """A sink's answer to a delivery that is now durable."""
 
     rows: int  # rows that changed the store; fewer than delivered where a newer version was there
     applied_at: datetime  # aware; the store's own clock if it has one

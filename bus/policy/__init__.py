@@ -1,4 +1,4 @@
-"""The rules: subscriptions to views, and which rows, columns and masks a view is.
+"""The rules: how subscriptions become views, and which rows, columns and masks a view has.
 
 Pure functions over values and columns. What a system may see is decided here and nowhere else.
 """

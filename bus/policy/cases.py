@@ -40,7 +40,7 @@ _BODY = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """What one record says of its subject."""
+    """What one record says of its subject: a case, all known cases, and whom they cover."""
 
     key: str
     event_type: str
@@ -60,7 +60,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class PersonCases:
-    """A person's cases as far as the log says, and what else the newest record said."""
+    """A person's cases as far as the log says, and whom the newest record names besides."""
 
     cases: Mapping[date, Case] = field(default_factory=dict)
     is_by_cases: bool = False  # whether a record that had cases is among what was read
@@ -69,7 +69,7 @@ class PersonCases:
 
     @property
     def open(self) -> list[Case]:
-        """The cases that protect, by the day they began."""
+        """The open cases, by the day on which each began."""
         return [case for _, case in sorted(self.cases.items()) if case.is_open]
 
 
@@ -77,7 +77,7 @@ NOTHING = PersonCases()
 
 
 def said(records: pa.RecordBatch) -> Iterator[Said]:
-    """What each record says. One with a day that no calendar has covers whom it names.
+    """What each record says. A record with a day that no calendar has covers everybody it names.
 
     Args:
         records: Columns of the newest schema.
@@ -97,7 +97,7 @@ def said(records: pa.RecordBatch) -> Iterator[Said]:
 
 
 def said_of(row: Mapping[str, Any]) -> Said:
-    """What one record says, as a row of the newest schema with values of Python's own."""
+    """As :func:`said`, of one record in Python values of the newest schema."""
     return _said_of({**row, **{name: row["header"][name] for name in _HEADER}})
 
 
@@ -114,7 +114,7 @@ def _said_singly(record: pa.RecordBatch) -> Said:
 
 
 def _said_of(row: Mapping[str, Any]) -> Said:
-    """The same of a row that has beside the body what is needed of the header."""
+    """As :func:`said_of`, of a row that has the needed fields of the header beside the body."""
     shared = frozenset(row["shared_with"] or ())
     cases = _listed(row) or {
         row["started_on"]: Case(
@@ -141,7 +141,7 @@ def _said_of(row: Mapping[str, Any]) -> Said:
 
 
 def _listed(row: Mapping[str, Any]) -> dict[date, Case]:
-    """The cases that the record lists; of two for the same day, the one that protects."""
+    """The cases that the record lists; of two for the same day, the one that is open."""
     sharers: dict[date, set[str]] = {}
     for each in row["sharers"] or ():
         sharers.setdefault(each["started_on"], set()).add(each["subject_id"])
@@ -163,7 +163,7 @@ def _listed(row: Mapping[str, Any]) -> dict[date, Case]:
 
 
 def after(before: PersonCases, now: Said) -> PersonCases:
-    """How a person stands once *now* is in the log behind *before*."""
+    """A person's cases once the record *now* follows *before* in the log."""
     if now.is_whole:
         return PersonCases(now.cases, True, now.household, _beside(now))
     if now.ends or now.status == ENDED or before.is_by_cases:
@@ -174,17 +174,17 @@ def after(before: PersonCases, now: Said) -> PersonCases:
 
 
 class PersonsCases:
-    """How everybody who is or was under protection stands. Not for several threads."""
+    """The cases of everybody who is or was under protection. Not safe for several threads."""
 
     def __init__(self) -> None:
         self._standings: dict[str, PersonCases] = {}
 
     def of(self, key: str) -> PersonCases:
-        """How the subject with that key stands."""
+        """The cases of the subject with that key."""
         return self._standings.get(key, NOTHING)
 
     def take(self, told: Said) -> PersonCases:
-        """How its subject stands, now that *told* is in the log."""
+        """Take in that the log has *told* next; the subject's cases after it."""
         found = self._standings[told.key] = after(self.of(told.key), told)
         return found
 
@@ -197,7 +197,7 @@ class PersonsCases:
 
 
 def _beside(now: Said) -> frozenset[str]:
-    """Whom a record names that none of its open cases does; it would have been refused."""
+    """Whom a record names that none of its open cases names; publishing would have refused it."""
     if now.status == ENDED:
         return frozenset()
     subject = now.key.partition("/")[2]
@@ -206,7 +206,7 @@ def _beside(now: Said) -> frozenset[str]:
 
 
 def covered(key: str, standing: PersonCases, form: NumberForm) -> Protected:
-    """Whom the open cases of the subject *key* cover.
+    """The keys of everybody whom the open cases of the subject *key* cover.
 
     A number stands in it as the record has it and, where that is another, in the site's *form*:
     stores find by equality, and may hold either.

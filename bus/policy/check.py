@@ -1,4 +1,4 @@
-"""Whether a subscription makes sense for the streams that it grants: faults of meaning.
+"""Check what a subscription grants against the schemas of the streams: faults of meaning.
 
 Nothing that a purpose does not cover, a stream does not have, a law does not allow or a day has
 passed is granted. Form was looked at before (:mod:`bus.policy.grants`); these rules look at
@@ -45,7 +45,7 @@ Found = tuple[KeyPath, Fault]
 def found_in(
     document: Document, subscription: Subscription, catalog: Catalog, today: date | None
 ) -> Iterator[Found]:
-    """Faults of what *subscription*, which stood in *document*, grants.
+    """The faults of the grants of *subscription*, with the lines of *document*.
 
     Args:
         today: If given, a grant that is not in force on this day is a fault too, and one that
@@ -69,7 +69,7 @@ def found_in(
 def unprotected(
     document: Document, streams: Mapping[str, Grant], catalog: Catalog
 ) -> Iterator[Found]:
-    """Grants of a location that is to be withheld, in a system that would not hear of it.
+    """Faults of grants with a withheld location in a system without the whole protection stream.
 
     A person under protection by another municipality's word is in the stream *protection* alone,
     and a store can bear the masks out only by a protection table of its own.
@@ -101,7 +101,7 @@ def has_location(grant: Grant, stream: Stream) -> bool:
 
 
 def unfindable(stream: Stream, shown: Container[str], *, has_location: bool) -> list[str]:
-    """Items beyond what is *shown* by which a store finds the rows of somebody who is covered.
+    """Items besides *shown* that a store needs to find the rows of somebody who is covered.
 
     A protection that starts takes locations out of what a store has already, and sets the flag: by
     the ids of all whose location a row may say, and by the household. Whoever has the location, but
@@ -114,7 +114,7 @@ def unfindable(stream: Stream, shown: Container[str], *, has_location: bool) -> 
 
 
 class _Look:
-    """One grant, as it stands in a file."""
+    """Checks one grant of a file."""
 
     def __init__(
         self, document: Document, place: KeyPath, grant: Grant, stream: Stream, catalog: Catalog
@@ -204,7 +204,7 @@ class _Look:
             yield self._fault("persons-missing", whole, expected, path)
 
     def masks(self) -> Iterator[Found]:
-        """Faults of the masks: each is of something granted, once, and fits it."""
+        """Faults of the masks: each is on a granted item, comes once, and fits the item's type."""
         seen: list[str] = []
         for path, kind in self._grant.masks.items():
             key = ("masks", path)
@@ -265,7 +265,7 @@ class _Look:
             yield self._fault("not-yet-approved", ("approved_on",), "a day that has come")
 
     def _judged(self, path: str) -> Sensitivity:
-        """How carefully the leaf at *path* is handled; who is not judged is restricted."""
+        """The sensitivity of the leaf at *path*; an item without any counts as restricted."""
         return judged(path, {item.path: item.sensitivity for item in self._stream.items})
 
 
@@ -280,7 +280,7 @@ _STRICTNESS = tuple(Sensitivity)  # declared from the least careful to the most
 
 
 def judged(path: str, known: Mapping[str, Sensitivity]) -> Sensitivity:
-    """The strictest word on a leaf, its own or of what holds it; RESTRICTED if there is none."""
+    """The strictest sensitivity of a leaf and what holds it; RESTRICTED if none has one."""
     parts = path.split(".")
     above = (".".join(parts[:length]) for length in range(1, len(parts) + 1))
     words = [known[each] for each in above if each in known]
@@ -288,7 +288,7 @@ def judged(path: str, known: Mapping[str, Sensitivity]) -> Sensitivity:
 
 
 def dotted(place: KeyPath) -> str:
-    """A place in a file, as a fault shows it."""
+    """A place in a file, written as a fault shows it: names joined by dots."""
     return ".".join(str(part) for part in place)
 
 

@@ -190,7 +190,7 @@ class Closure:
         return frozenset(keys)
 
     def reasons(self, subject: str) -> Mapping[str, Sequence[Reason]]:
-        """Of everybody whom the protection of *subject* leads to, why: the first steps first."""
+        """By key of each person whom the protection of *subject* covers, all reasons."""
         said, found = self._protections.get(subject, NOBODY), dict[str, list[Reason]]()
         for person in sorted(said.persons, key=lambda person: (person != subject, person)):
             relation = Relation.CASE if person == subject else Relation.NAMED

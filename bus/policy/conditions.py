@@ -1,4 +1,4 @@
-"""Conditions on the record: which rows of a batch a view covers, by what they say.
+"""Evaluate a view's row conditions over a batch: which rows the view covers.
 
 All conditions must hold. A null item fits no condition but ``is_null: true``: what is not known
 never selects anybody.
@@ -20,7 +20,7 @@ Column = Any
 
 
 def holding(conditions: Sequence[Condition], item: Callable[[str], Column]) -> Column:
-    """Per row, whether all *conditions* hold; without nulls.
+    """Per row of a batch, whether all *conditions* hold; a mask without nulls.
 
     Args:
         conditions: At least one.

@@ -1,4 +1,4 @@
-"""What changes between two policies, system by system and stream by stream.
+"""Compare two policies, system by system and stream by stream.
 
 Compared is what a system would see, on today's schemas: not how a file is written. Who applies a
 policy reads from the same values what follows from it: a view that gains columns or rows, or
@@ -61,7 +61,7 @@ class MaskChange:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One word of a grant that changes nothing of what is seen: ground, purpose, days …"""
+    """One term of a grant that does not change what is seen: ground, purpose, days and the like."""
 
     name: str
     before: str
@@ -92,7 +92,7 @@ class Difference:
 
     @property
     def changes_view(self) -> bool:
-        """Whether the system would see something else; else only words change."""
+        """Whether the system would see something else; otherwise only terms change."""
         return self.kind is not Kind.CHANGED or any(
             (
                 self.gained, self.lost, self.masks, self.event_types_gained,

@@ -1,4 +1,4 @@
-"""How a system is fed, beside what it may see: declared, so that nobody asks which system it is.
+"""How each system is fed, apart from what it may see; callers ask this, not which system it is.
 
 Whom a subscription names is fed by it. The bus feeds systems of its own as well: the ledger, with
 every stream in whole, by no subscription.
@@ -14,7 +14,7 @@ from bus.policy.views import LEDGER
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedPolicy:
-    """Of one system."""
+    """How one system is fed."""
 
     by_subscription: bool = True
     """A subscription says what it may have; otherwise it has every stream, in whole."""
@@ -42,5 +42,5 @@ OWN_FEEDS: Mapping[str, FeedPolicy] = {
 
 
 def feed_policy(system: str) -> FeedPolicy:
-    """How *system* is fed."""
+    """The feed policy of *system*: the ledger's own, or that of every other system."""
     return OWN_FEEDS.get(system, BY_SUBSCRIPTION)

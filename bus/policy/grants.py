@@ -1,4 +1,4 @@
-"""Grants: what a subscription's file says, as values (提供許可).
+"""The values that a subscription's file holds: grants and their terms (提供許可).
 
 One entry of the purpose register per system and stream: on which ground, for which purpose, on
 whose word and until when, which items, which rows, how masked and how used. Here is its form
@@ -34,7 +34,7 @@ class Zone(StrEnum):
 
     @property
     def ja(self) -> str:
-        """Its name in the guideline."""
+        """The zone's name in the guideline."""
         return _ZONES[self]
 
 
@@ -63,7 +63,7 @@ class Ground(BaseModel):
 
     @property
     def is_binding(self) -> bool:
-        """Whether it can carry a grant by itself: a notice cannot."""
+        """Whether it can carry a grant alone: a notice cannot."""
         return self.notice is None
 
     def __str__(self) -> str:
@@ -71,7 +71,7 @@ class Ground(BaseModel):
 
 
 class LegalBasis(RootModel[Annotated[tuple[Ground, ...], Field(min_length=1, strict=False)]]):
-    """All grounds of a grant; as text, one after the other."""
+    """All grounds of a grant; ``str`` gives them one after the other."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -101,7 +101,7 @@ class NumberUse(BaseModel):
 
 
 class Where(BaseModel):
-    """One condition on the record: an item and exactly one comparison."""
+    """One condition on a record: an item and exactly one comparison."""
 
     model_config = _STRICT
 
@@ -133,13 +133,13 @@ class Where(BaseModel):
 
     @property
     def condition(self) -> Condition:
-        """The same as a value of the model."""
+        """The condition as a value of :mod:`bus.model`."""
         ((comparison, values),) = self._said.items()
         return Condition(self.field, comparison, values)
 
 
 class Grant(BaseModel):
-    """What a system may receive of one stream, and on whose word."""
+    """What a system may receive of one stream, for which purpose and by whose approval."""
 
     model_config = _STRICT
 

@@ -1,4 +1,4 @@
-"""The leaves of a nested record, and what each is called once it is flat.
+"""List the leaves of a nested record, and the flat name of each.
 
 One rule names them, for views and for batches alike: parts are joined by ``_``; ``header.``
 falls away; a partial date ``x`` becomes ``x``, ``x_unknown`` and ``x_text``; a list of records
@@ -39,12 +39,12 @@ def leaves_of(schema: pa.Schema) -> list[Leaf]:
 
 
 def parts_of_date(path: str) -> frozenset[str]:
-    """The leaves of a date that may be unknown, which stands at *path*."""
+    """The leaves of the partial date at *path*."""
     return frozenset(f"{path}.{part}" for part in _PARTIAL_DATE)
 
 
 def is_partial_date(kind: pa.DataType) -> bool:
-    """Whether *kind* is the record of a date that may be unknown."""
+    """Whether *kind* is the record type of a partial date."""
     return pa.types.is_struct(kind) and {child.name for child in kind.fields} == _PARTIAL_DATE
 
 
@@ -98,12 +98,12 @@ _FLAT = (
 
 
 def base_of(kind: pa.DataType) -> pa.DataType:
-    """The type of one value: of a list, that of what is in it."""
+    """The element type of a list; any other type itself."""
     return kind.value_type if pa.types.is_list(kind) else kind
 
 
 def covers(granted: str, path: str) -> bool:
-    """Whether granting *granted* grants *path*: the item itself, or a record that holds it."""
+    """Whether a grant of *granted* includes *path*: the item itself, or a record that holds it."""
     return path == granted or path.startswith(f"{granted}.")
 
 

@@ -1,4 +1,4 @@
-"""Which mask does what to which leaf, and what the leaf's column is then.
+"""Which mask does what to which leaf, and which type its column then has.
 
 A mask is named for an item or for a record that is granted. What it leaves of each leaf is settled
 here, once, from the schema; what it does to a column is in :mod:`bus.policy.masks`.

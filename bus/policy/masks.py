@@ -1,4 +1,4 @@
-"""Masks: what a column becomes where it must not be seen, or not whole.
+"""The mask functions: what is left of a column that may not be seen, or only in part.
 
 A mask is one function over a column. It never reorders or drops rows, what is null stays null
 (but for ``present``, which tells just that), and what it hides is gone from the column's buffers
@@ -35,7 +35,7 @@ _APRIL = 4
 
 
 def withhold(column: Column, where: pa.BooleanArray) -> Column:
-    """*column* with nothing in the rows of *where*.
+    """*column* with null in the rows of *where*.
 
     Args:
         column: Any column of a view.
@@ -52,7 +52,7 @@ def withhold(column: Column, where: pa.BooleanArray) -> Column:
 
 
 def masked(mask: Mask, column: Column, fiscal_year: FiscalYear) -> Column:
-    """What *mask* leaves of *column*.
+    """*column* as *mask* leaves it.
 
     Raises:
         FieldWithheld: A keyed hash has no key.
@@ -103,7 +103,7 @@ def age_band(column: Column, fiscal_year: Column) -> Column:
 
 
 def last_four(column: Column) -> Column:
-    """The last four characters; nothing of a text that has no more than those."""
+    """The last four characters of each text; null for a text of four or fewer."""
     length: Column = pc.utf8_length(column)
     short = pc.less_equal(length, pa.scalar(_SHOWN_DIGITS, length.type)).fill_null(False)
     return pc.utf8_slice_codeunits(withhold(column, short), start=-_SHOWN_DIGITS)
@@ -129,7 +129,7 @@ def keyed_hash(column: Column, key: MaskKey) -> Column:
 
 
 def _begun(secret: bytes) -> tuple[hashlib._Hash, hashlib._Hash]:
-    """The inner and the outer hash of an HMAC under *secret*, before any text."""
+    """HMAC's inner and outer SHA-256 under *secret*, before any text is added."""
     block = hashlib.sha256().block_size
     secret = hashlib.sha256(secret).digest() if len(secret) > block else secret
     padded = secret.ljust(block, b"\0")
@@ -138,7 +138,7 @@ def _begun(secret: bytes) -> tuple[hashlib._Hash, hashlib._Hash]:
 
 
 def present(column: Column) -> Column:
-    """Whether there is anything: neither null nor an empty text."""
+    """Whether each row has a value: neither null nor an empty text."""
     if pa.types.is_string(column.type):
         says: Column = pc.not_equal(column, pa.scalar(""))
         return says.fill_null(False)
@@ -153,7 +153,7 @@ def fiscal_years(processed_at: Column) -> Column:
 
 
 def _in_lists(mask: Mask, column: Column, fiscal_year: FiscalYear) -> Column:
-    """*column*, a list column, with *mask* on every value in its lists."""
+    """*column*, a list column, with *mask* applied to every value in its lists."""
 
     def of_values() -> Column:
         return fiscal_year().take(pc.list_parent_indices(column))
@@ -166,13 +166,13 @@ def _in_lists(mask: Mask, column: Column, fiscal_year: FiscalYear) -> Column:
 
 
 def _holds(column: Column, where: pa.BooleanArray) -> bool:
-    """Whether any row of *where* has a value: two bitmaps, cheaper than a rewritten column."""
+    """Whether any row of *where* has a value: compares bitmaps, rewrites no column."""
     if column.null_count == 0:
         return bool(where.true_count)
     return bool(pc.and_(where, column.is_valid()).true_count)
 
 
 def numbered(length: int) -> pa.Int64Array:
-    """0, 1, 2 … up to *length*."""
+    """The integers from 0 up to, and without, *length*."""
     numbers: pa.Int64Array = pa.arange(0, length)  # type: ignore[attr-defined]  # newer than stubs
     return numbers

@@ -1,4 +1,4 @@
-"""Keys of persons and households as whole numbers: a city's worth of them is held in arrays.
+"""Number the keys of persons and households, so that a city's worth of them fits in arrays.
 
 A key is ``<municipality_code>/<number>``. Numbers of up to fifteen digits are what they say, with
 the municipality above them. What makes two the same is :func:`bus.model.number.bare`, so that no
@@ -19,7 +19,7 @@ _MOST = 1 << (63 - _SHIFT)  # municipalities; a register has one, a joint one a 
 
 
 class Numbering:
-    """From keys to whole numbers and back; what it gave out it keeps for as long as it lives."""
+    """Maps keys to whole numbers and back; a number once given stays for the object's life."""
 
     def __init__(self) -> None:
         self._codes: dict[str, int] = {}
@@ -44,7 +44,7 @@ class Numbering:
         return f"{self._municipalities[number >> _SHIFT]}/{digits}"
 
     def column(self, codes: pa.StringArray, ids: pa.StringArray) -> pa.Int64Array:
-        """The whole numbers of many keys, side by side."""
+        """The whole numbers of many keys, given as two columns."""
         is_plain: Any = pc.and_(
             pc.and_(pc.string_is_ascii(ids), pc.utf8_is_decimal(ids)),
             pc.less_equal(pc.binary_length(ids), pa.scalar(LONGEST, pa.int32())),
@@ -63,7 +63,7 @@ class Numbering:
         return pa.array([self.of(f"{code}/{number}") for code, number in pairs], pa.int64())
 
     def _at(self, code: str) -> int | None:
-        """The place of a municipality; None if there are more than anybody has."""
+        """The place of a municipality among those known; None if there are too many to number."""
         at = self._codes.get(code)
         if at is None and len(self._codes) < _MOST:
             at = self._codes[code] = len(self._codes)

@@ -1,4 +1,4 @@
-"""A batch of events, seen through a view: rows filtered, columns flat, items and locations masked.
+"""Apply a view to a batch of events: filter rows, flatten columns, mask items and locations.
 
 Nothing here touches a record by itself. Columns are handed on without a copy wherever the batch
 allows it: the parts of a record share its buffers, rows are gathered only if the filter dropped
@@ -31,7 +31,7 @@ _SHOWN = (Sensitivity.PLAIN, Sensitivity.PERSONAL, Sensitivity.LOCATION)
 
 @dataclass(frozen=True, slots=True)
 class Projected:
-    """What a view shows of a batch."""
+    """The rows that a view shows of a batch."""
 
     records: pa.RecordBatch  # exactly the view's schema
     kept: pa.Int64Array  # which rows of the input, ascending
@@ -107,7 +107,7 @@ def _rows_of(matches: Column) -> Column:
 
 
 def _protected(own: Column, known: Column, view: View) -> Column:
-    """The record's own flag or the fence's answer, each in doubt a yes."""
+    """Per row, whether its own flag or the fence says protected; null counts as yes."""
     if known is None:
         raise FieldWithheld(
             "the protection fence was not asked", system=view.system, stream=view.stream
@@ -120,7 +120,7 @@ def _certain(flags: Column) -> Column:
 
 
 def _leaf(records: pa.RecordBatch, path: str) -> Column:
-    """One leaf outside any list."""
+    """The column of one leaf that is outside any list."""
     found: list[Column] = [None]
     _tree_of(path).gather(records, found)
     if found[0] is None:
@@ -173,7 +173,7 @@ class _Tree:
 
 
 def _list_of(values: Column, like: Column) -> Column:
-    """The lists of *like*, of other *values* of the same number."""
+    """Lists with the lengths of *like* and other *values*, as many as before."""
     return pa.Array.from_buffers(
         pa.list_(values.type), len(like), like.buffers()[:2], like.null_count, like.offset, [values]
     )
@@ -181,7 +181,7 @@ def _list_of(values: Column, like: Column) -> Column:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What of a view is the same for every batch."""
+    """The parts of a projection that are the same for every batch of a view."""
 
     view: View
     schema: pa.Schema
@@ -194,7 +194,7 @@ class _Plan:
     masks: tuple[tuple[int, Mask], ...]
 
     def gather(self, records: pa.RecordBatch) -> list[Column]:
-        """The batch's own columns, flat; where the bus adds one, an empty place for it."""
+        """The batch's own columns, flat; a gap for each column that the bus adds."""
         columns: list[Column] = [None] * len(self.view.columns)
         self.tree.gather(records, columns)
         for column, found in zip(self.view.columns, columns, strict=True):
@@ -219,7 +219,7 @@ _plans: dict[str, _Plan] = {}
 
 
 def _plan_of(view: View) -> _Plan:
-    """The plan of *view*, made once; told apart by identity, so never another view's."""
+    """The plan of *view*, made once per view object."""
     plan = _plans.get(view.fingerprint)
     if plan is None or plan.view is not view:
         if len(_plans) >= _PLANS_AT_MOST:
@@ -263,7 +263,7 @@ def _planned(view: View) -> _Plan:
 
 
 def _added(view: View) -> Iterator[tuple[int, ViewColumn]]:
-    """Columns that the bus itself adds."""
+    """The columns without a path, which the bus fills: partition and offset, and no others."""
     for index, column in enumerate(view.columns):
         if not column.path:
             if column.name not in (PARTITION, OFFSET):

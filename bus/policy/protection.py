@@ -1,4 +1,4 @@
-"""Which rows of a batch say where a protected person is.
+"""Find which rows of a batch say where a protected person is.
 
 A row counts if any person whose location it may say is under protection or shares the address of
 one, or if it names the household of one. Numbers are compared by what no spelling changes
@@ -22,7 +22,7 @@ _MUNICIPALITY = "header.municipality_code"
 
 
 class Search:
-    """A :class:`~bus.model.Protected`, ready to be looked for in batches."""
+    """A :class:`~bus.model.Protected`, prepared for looking it up in batches."""
 
     def __init__(self, protected: Protected) -> None:
         self._persons = _Keys(protected.persons)
@@ -49,7 +49,7 @@ class Search:
 
 
 class _Keys:
-    """Some ``<municipality_code>/<id>`` and what of them is looked for first."""
+    """Keys ``<municipality_code>/<id>``, and a cheap test for most ids that are not among them."""
 
     def __init__(self, keys: Iterable[str]) -> None:
         self._keys = pa.array(sorted({comparable_key(key) for key in keys}), pa.string())
@@ -91,7 +91,7 @@ def comparable_column(numbers: Column) -> Column:
 
 
 def _values(records: pa.RecordBatch, path: str) -> tuple[Column, Column]:
-    """What stands at *path*; behind a list all that is in it, with the row of each."""
+    """The values at *path*; behind a list, all its values, with the row of each."""
     head, *rest = path.split(".")
     if records.schema.get_field_index(head) < 0:
         raise SchemaMismatch("the batch has not the columns that the view reads", column=path)

@@ -31,7 +31,7 @@ RESERVED = frozenset({"ledger", "monitor"})
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Something that a file would grant and that is not granted, and all that is wrong with it."""
+    """A grant, or a whole file, that is refused, and all that is wrong with it."""
 
     system: str  # of a file that cannot be used, the file's name
     stream: str | None  # None: the whole system
@@ -39,7 +39,7 @@ class Refusal:
 
     @property
     def error(self) -> FilesRefused:
-        """The same as an error, to be told."""
+        """The same as an error."""
         said = "the subscription has faults" if self.stream is None else "the grant has faults"
         first = self.faults[0]
         return FilesRefused(
@@ -50,7 +50,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionReport:
-    """What files grant, and what of them is refused."""
+    """What a set of files grants, and what of it is refused."""
 
     subscriptions: Mapping[str, Subscription]  # by system, alphabetically; good grants alone
     refusals: tuple[Refusal, ...]
@@ -58,7 +58,7 @@ class SubscriptionReport:
 
     @property
     def errors(self) -> tuple[Fault, ...]:
-        """The faults that refuse something."""
+        """The faults for which something is refused."""
         return tuple(fault for fault in self.faults if fault.is_error)
 
 
@@ -109,7 +109,7 @@ def read_subscriptions(
 def read_files(
     files: Iterable[Path], catalog: Catalog, *, today: date | None = None
 ) -> SubscriptionReport:
-    """As :func:`read_subscriptions`, of these files."""
+    """As :func:`read_subscriptions`, of the files named."""
     return joined(
         read_subscription(file.stem, _bytes(file), catalog, today=today) for file in files
     )
@@ -118,7 +118,7 @@ def read_files(
 def read_subscription(
     name: str, data: bytes | None, catalog: Catalog, *, today: date | None = None
 ) -> SubscriptionReport:
-    """What one file grants that is called *name* (without its ending), and what is refused of it.
+    """What the text of one file called *name* (without its ending) grants, and what is refused.
 
     Args:
         data: What stands in it; None if it cannot be read.
@@ -152,7 +152,7 @@ def read_subscription(
 
 
 def joined(reports: Iterable[SubscriptionReport]) -> SubscriptionReport:
-    """Several reports as one; each is of another system, since a file is called like its own."""
+    """Several reports as one; each must be about other systems."""
     subscriptions: dict[str, Subscription] = {}
     refusals: list[Refusal] = []
     faults: list[Fault] = []
@@ -171,7 +171,7 @@ def _bytes(file: Path) -> bytes | None:
 
 
 def _naming(document: Document, stem: str) -> list[Found]:
-    """Faults of the system's name: one file per system, called like it."""
+    """Faults of the system's name: it must be the file's."""
     system, place = document.value.get("system"), ("system",)
     found: list[Found] = []
     if isinstance(system, str) and system in RESERVED:
@@ -184,7 +184,7 @@ def _naming(document: Document, stem: str) -> list[Found]:
 
 
 def _listed(document: Document, catalog: Catalog) -> list[Found]:
-    """Faults of what a subscription repeats of the list of systems; who is not there is free."""
+    """Faults where a subscription contradicts the list of systems; an unlisted system is free."""
     named, found = document.value.get("system"), list[Found]()
     system = catalog.systems.get(named) if isinstance(named, str) else None
     for key in ("ja", "ministry", "separate_organ") if system else ():
@@ -209,7 +209,7 @@ _EXPECTED = {
 
 
 def _shaped(document: Document) -> tuple[Subscription | None, list[Found]]:
-    """The subscription as far as it has the right form, and what has not.
+    """The subscription without the parts of the wrong form, and the faults of those.
 
     A grant with faults of form is there without what is wrong, so that the rest of it can be
     looked at in the same run; its faults see to it that it is never used.
@@ -245,7 +245,7 @@ _BLANK: dict[str, Any] = {
 
 
 def _shape(document: Document, error: ValidationError) -> list[Found]:
-    """Faults of form, found by the model; never with the value that was there."""
+    """Faults of form that the model found; never with the value that was there."""
     found: dict[tuple[KeyPath, str], Fault] = {}
     for each in error.errors(include_input=False, include_url=False, include_context=False):
         place = _in_file(document.value, each["loc"])
@@ -267,7 +267,7 @@ def _shape(document: Document, error: ValidationError) -> list[Found]:
 
 
 def _in_file(value: Any, location: Sequence[str | int]) -> KeyPath:
-    """*location* without what the model alone knows: members of unions, keys of mappings."""
+    """*location* without the parts that only the model has: union members, keys of mappings."""
     place: list[str | int] = []
     for index, part in enumerate(location):
         is_there = (isinstance(value, dict) and part in value) or (
@@ -282,7 +282,7 @@ def _in_file(value: Any, location: Sequence[str | int]) -> KeyPath:
 
 
 def _stream_of(place: KeyPath) -> str | None:
-    """The stream that a fault at *place* takes out; None if it takes out the system."""
+    """The stream whose grant a fault at *place* refuses; None if it refuses the system."""
     return str(place[1]) if len(place) > 1 and place[0] == "streams" else None
 
 

@@ -1,4 +1,4 @@
-"""Subscription x stream = view: which rows, which columns, which masks.
+"""Compile a subscription and a stream into a view: which rows, which columns, which masks.
 
 A view is compiled from a reviewed subscription and the stream's newest schema, and is a value:
 the same two give the same fingerprint on every machine, and any change of what a system would
@@ -68,7 +68,7 @@ def compile_view(
     today: date,
     keys: Mapping[str, MaskKey] = MappingProxyType({}),
 ) -> View:
-    """What *subscription* lets its system see of *stream*.
+    """The view of *stream* that *subscription* gives its system.
 
     Args:
         subscription: A loaded subscription; what it grants of *stream* is used, nothing else.
@@ -245,7 +245,7 @@ def ledger_view(stream: Stream) -> View:
 
 
 def sensitivities(stream: Stream) -> dict[str, Sensitivity]:
-    """Leaf path -> how carefully it is handled: the strictest of the item and what holds it.
+    """Leaf path -> sensitivity: the strictest of the item and what holds it.
 
     Raises:
         FieldWithheld: A leaf of the newest schema has no item, so that nobody has judged it.
@@ -287,7 +287,7 @@ def _columns(stream: Stream) -> list[ViewColumn]:
 
 
 def _place(leaf: Leaf) -> tuple[int, int]:
-    """Where a leaf stands: the header in its own order, the flag, then the body as declared."""
+    """A leaf's place in the order of columns: header, flag, then the body as declared."""
     if leaf.path == FLAG:
         return (1, 0)
     head, _, rest = leaf.path.partition(".")
@@ -361,7 +361,7 @@ def _refuse_doubles(stream: Stream, columns: Sequence[ViewColumn]) -> None:
 
 
 def _statement(view: View, stream: Stream) -> str:
-    """Everything that decides what the system would see, and on what ground: canonical JSON.
+    """Everything that decides what the system would see, and its ground, as canonical JSON.
 
     Its SHA-256 is the view's fingerprint, so that a receipt says both. Japanese names are labels
     and decide nothing; they are left out. A key is named by its id.
