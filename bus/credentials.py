@@ -32,7 +32,7 @@ _Word = TypeVar("_Word", Protocol, Mechanism)
 
 
 def kafka_security(settings: Settings) -> Security:
-    """How to come into the cluster of these settings.
+    """How to log in to the cluster of these settings.
 
     Raises:
         SettingsRefused: They do not go together, or a file that they name cannot be used.
@@ -58,7 +58,7 @@ def kafka_security(settings: Settings) -> Security:
 
 
 def registry_security(settings: Settings) -> RegistrySecurity:
-    """How to come into the registry of these settings.
+    """How to log in to the registry of these settings.
 
     Raises:
         SettingsRefused: They do not go together, or a file that they name cannot be used.
@@ -118,7 +118,7 @@ def _keys(name: str, file: Path | None, command: SecretStr | None) -> KeySource 
 
 
 def erasure_key(settings: Settings) -> bytes:
-    """The key by which erasures are known.
+    """The key of the digests by which erased subjects are known.
 
     Raises:
         ConfigurationError: None is set.
@@ -134,7 +134,7 @@ def erasure_key(settings: Settings) -> bytes:
 
 
 def _half_said(settings: Settings, protocol: Protocol) -> Iterator[Fault]:
-    """What is missing for the protocol, and what is there that it would not use."""
+    """Faults: settings that the protocol needs and that are missing, or that it does not use."""
     for names, is_used, what in (
         (_FOR_TLS, protocol.is_encrypted, "SSL or SASL_SSL"),
         (_FOR_LOGIN, protocol.has_login, "SASL_SSL"),
@@ -178,7 +178,7 @@ def _password(name: str, said: SecretStr | None, file: Path | None, faults: list
 
 
 def _secret(file: Path, name: str, faults: list[Fault]) -> str:
-    """What a file for its owner's eyes holds, without the line's end."""
+    """The content of a file that only its owner may read, without the line's end."""
     if not is_private(file, name, faults):
         return ""
     try:
@@ -191,7 +191,7 @@ def _secret(file: Path, name: str, faults: list[Fault]) -> str:
 
 
 def is_private(file: Path, name: str, faults: list[Fault]) -> bool:
-    """Whether the file that the setting *name* names is for its owner's eyes; else a fault more."""
+    """Whether only its owner may read the file of the setting *name*; if not, adds a fault."""
     try:
         found = objection(file.stat(), is_secret=True)
     except OSError:
@@ -202,7 +202,7 @@ def is_private(file: Path, name: str, faults: list[Fault]) -> bool:
 
 
 def _show(context: ssl.SSLContext | None, settings: Settings, faults: list[Fault]) -> None:
-    """Have our own certificate shown where one is asked for."""
+    """Load our own certificate, to be shown to brokers that ask for one."""
     certificate, key = settings.kafka_certificate, settings.kafka_key
     if certificate is None or key is None or not is_private(key, "kafka_key", faults):
         return

@@ -1,4 +1,4 @@
-"""The connector ports, and what a store keeps and gives up as its view changes."""
+"""The ports of connectors, and what a store keeps and gives up when its view changes."""
 
 from bus.connect.applied_view import STAGING, AppliedView, Taken, insist_on_view, is_behind, taken
 from bus.connect.fitting import UNFIT, insist_on_fit, why_unfit

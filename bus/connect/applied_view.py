@@ -20,7 +20,7 @@ STAGING = "__fresh"
 
 @dataclass(frozen=True, slots=True)
 class AppliedView:
-    """The view that a table stands under, as far as it decides what the table may hold."""
+    """The view that a table was last opened under, as far as it decides what the table may hold."""
 
     fingerprint: str
     edition: int
@@ -32,7 +32,7 @@ class AppliedView:
 
     @classmethod
     def of(cls, view: View) -> AppliedView:
-        """What a table stands under that was opened for *view*."""
+        """The applied view of a table that is opened for *view*."""
         return cls(
             fingerprint=view.fingerprint,
             edition=view.edition,
@@ -45,17 +45,17 @@ class AppliedView:
 
     @classmethod
     def nothing(cls, edition: int) -> AppliedView:
-        """What a table stands under whose stream its system may no longer have."""
+        """The applied view of a table whose stream its system may no longer have."""
         return cls("", edition, {}, [], "", [], [])
 
     @property
     def text(self) -> str:
-        """The same as JSON, for a store to keep."""
+        """The applied view as JSON, for a store to keep."""
         return json.dumps(asdict(self), ensure_ascii=False)
 
     @classmethod
     def read(cls, kept: object) -> AppliedView:
-        """What :attr:`text` said.
+        """The applied view of a text that :attr:`text` made.
 
         Raises:
             ConfigurationError: It is something else: a store's owner can write there anything.
@@ -76,7 +76,7 @@ _KINDS: Mapping[str, type] = {
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What a table gives up."""
+    """What a table must give up: columns, rows of some event types, or everything."""
 
     columns: tuple[str, ...] = ()  # emptied in every row, until a rebuild fills them
     event_types: frozenset[str] = frozenset()  # rows that an event of these wrote go
@@ -109,7 +109,7 @@ def taken(before: AppliedView | None, view: View) -> Taken:
 
 
 def is_behind(before: AppliedView | None, view: View) -> bool:
-    """Whether a table must be made ready for *view* before it is written under it.
+    """Whether a table must be prepared for *view* before it is written under it.
 
     Raises:
         EditionOutdated: The table stands under a newer edition than *view* is of.

@@ -1,4 +1,4 @@
-"""Whether a store may be given a view at all: some promises no bus can keep in a store's place."""
+"""Whether a store may be given a view at all: some promises the bus cannot keep in its place."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ UNFIT = "a connector that takes a location out of what it holds, or takes rows o
 
 
 def why_unfit(connector: str, declared: Capabilities) -> str:
-    """What is wrong with a store to which a location may not go, in words."""
+    """Why a location may not go to such a store, in words."""
     if declared.transactional is not None and Rewrites in declared.accepts:
         return (
             f"{UNFIT} while the bus keeps its positions: {connector} keeps its positions itself,"

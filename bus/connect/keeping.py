@@ -1,4 +1,4 @@
-"""What the bus keeps for a store that keeps nothing of its own, and where it keeps it.
+"""Positions and other state that the bus keeps for stores without any, and the port to keep them.
 
 A folder of files or a receiver of messages says of nothing where it stands. So a lane's position
 and receipt, as of what its rows were masked, and which of them were masked lie in the bus's own
@@ -20,7 +20,7 @@ from bus.model import Applied, Checkpoint, Delivery, LaneName, Mark, Reached
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """What is kept of one lane."""
+    """The state that the bus keeps of one lane."""
 
     checkpoint: Checkpoint | None = None
     standing: AppliedView | None = None  # the view that its stream was opened under last
@@ -31,11 +31,11 @@ class Kept:
 
 
 class Turn(Protocol):
-    """A lane that nobody else moves meanwhile."""
+    """The exclusive right to one lane's state, for one delivery."""
 
     @property
     def kept(self) -> Kept:
-        """What is kept of it."""
+        """The lane's state when the turn began."""
 
     async def hand_over(self, send: Callable[[], Awaitable[Applied]]) -> Applied:
         """Have something sent to the store while the lane is surely this turn's, and cut off before
@@ -46,11 +46,11 @@ class Turn(Protocol):
         """
 
     async def move(self, delivery: Delivery, reached: Reached, masked: Collection[str]) -> datetime:
-        """Have all this kept from the turn's end on, if it ends well; the keeper's time."""
+        """Record *delivery* as applied, committed when the turn ends well; the keeper's time."""
 
 
 class Keeper(Protocol):
-    """Keeps what stores do not, for whatever process delivers to them.
+    """Keeps the lanes' state of stores that keep none, for whichever process delivers to them.
 
     Raises, everywhere:
         SinkUnavailable: It does not answer; of a turn's end, the effect is unknown.
@@ -67,21 +67,21 @@ class Keeper(Protocol):
         """
 
     async def kept(self, lane: LaneName) -> Kept:
-        """What is kept of a lane now."""
+        """The state of a lane now."""
 
     async def marks(self, system: str) -> Mapping[LaneName, Mark]:
         """Where the lanes of a system stand."""
 
     def turn(self, lane: LaneName) -> AbstractAsyncContextManager[Turn]:
-        """Have a lane for oneself, inside."""
+        """Have the exclusive right to a lane's state inside the block."""
 
     async def withdraw(
         self, system: str, granted: Collection[str], edition: int, *, is_owed: bool
     ) -> Sequence[str]:
-        """Forget all lanes of streams that are not *granted*; the names of those streams.
+        """Forget the lanes of all streams that are not *granted*; the names of those streams.
 
         As :meth:`bus.connect.Reshapes.withdraw`, and *is_owed* as in :meth:`stand`.
         """
 
     async def close(self) -> None:
-        """Let go of it; safe to call twice."""
+        """Close the connection; safe to call twice."""

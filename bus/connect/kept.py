@@ -1,4 +1,4 @@
-"""A store that keeps nothing of its own, made into one that lanes can deliver to.
+"""Wrap the sink of a store that keeps no positions, so that lanes can deliver to it.
 
 Where a lane stands, its receipt and how far its rows are masked the bus keeps in its own database
 (:mod:`bus.connect.keeping`). A delivery is handed over while its lane is held there, and only from
@@ -41,7 +41,7 @@ from bus.model import (
 
 
 class BusKept:
-    """One store's sink, with what the bus keeps for it."""
+    """One store's sink, together with the state that the bus keeps for it."""
 
     def __init__(self, sink: Sink, system: str, keeper: Keeper) -> None:
         self._sink = sink
@@ -51,7 +51,7 @@ class BusKept:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Of what the store lacks, this keeps positions and notes what a person has to take out."""
+        """The sink's own deliveries; the bus keeps positions and notes what persons must remove."""
         own = self._sink.capabilities
         return Capabilities(accepts=own.accepts, kept_by_bus=self, reshapes=self)
 
@@ -91,7 +91,7 @@ class BusKept:
         return (await self.kept(partition)).checkpoint
 
     async def kept(self, partition: int) -> Kept:
-        """What is kept of one partition of the open stream."""
+        """The state of one partition of the open stream."""
         return await self._keeper.kept(self._lane(self._need_open(), partition))
 
     async def marks(self) -> Mapping[tuple[str, int], Mark]:
@@ -99,7 +99,7 @@ class BusKept:
         return {(lane.stream, lane.partition): mark for lane, mark in marks.items()}
 
     async def withdraw(self, granted: Collection[str], edition: int) -> Sequence[str]:
-        """Forget where the lanes stood, and note that a person has to take out the rest."""
+        """Forget the lanes, and note what a person has to remove from the store."""
         own = self._sink.capabilities.reshapes
         if own is not None:
             await own.withdraw(granted, edition)
@@ -121,7 +121,7 @@ class BusKept:
 
 
 def _insist_on_fence(reached: Reached, delivery: Delivery) -> None:
-    """Refuse what was masked under less than the lane's rows are, and older coverage than that."""
+    """Refuse rows masked under older coverage than the lane's, and older coverage than its own."""
     content = content_of(delivery)
     is_old = isinstance(delivery, ProtectionChange) and not knows(delivery.protected.as_of, reached)
     if delivery.view.is_fenced and not isinstance(content, Erasures) and content.records.num_rows:
@@ -135,7 +135,7 @@ def _insist_on_fence(reached: Reached, delivery: Delivery) -> None:
 
 
 def _masked(before: frozenset[str], delivery: Delivery) -> frozenset[str]:
-    """The keys of the rows that say, after *delivery*, that somebody is under protection."""
+    """The keys of the rows that are flagged as protected after *delivery*."""
     content, flag = content_of(delivery), delivery.view.flag_column
     if not delivery.view.is_fenced or flag is None:
         return before

@@ -1,4 +1,4 @@
-"""The right to publish from one place: one process at a time, by a lease in a database.
+"""The right to publish from a source: one process at a time, by a lease in a database.
 
 A row says who leads, and until when by *the database's* clock. The leader renews it every quarter
 of its length. Clocks of machines are never compared: a standby asks the database whether the
@@ -36,16 +36,16 @@ from bus.errors import ConfigurationError, LeaseLost
 
 
 class LeaseStore(Protocol):
-    """The row of a database that says who leads, and until when."""
+    """The database row that says who leads, and until when."""
 
     async def take(self, holder: str, length: timedelta) -> bool:
-        """Let *holder* lead if nobody does, its lease has run out, or it is *holder* already."""
+        """Make *holder* leader, unless another's lease is running; whether *holder* leads."""
 
     async def renew(self, holder: str, length: timedelta) -> bool:
-        """Let *holder* lead from now on for another *length*; whether it led."""
+        """Extend *holder*'s lease by *length* from now; False if it no longer leads."""
 
     async def release(self, holder: str) -> None:
-        """Let nobody lead, if it was *holder*."""
+        """End the lease, if it is *holder*'s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +68,15 @@ class LeaseRow:
     """What else the statements know the row by."""
 
     async def take(self, holder: str, length: timedelta) -> bool:
-        """Free, run out, or *holder*'s already."""
+        """As the port, by the statement *take*."""
         return await self._ask(self.statements.take, holder, length)
 
     async def renew(self, holder: str, length: timedelta) -> bool:
-        """If it is *holder*'s."""
+        """As the port, by the statement *renew*."""
         return await self._ask(self.statements.renew, holder, length)
 
     async def release(self, holder: str) -> None:
-        """If it is *holder*'s."""
+        """As the port, by the statement *release*."""
         values = {**self.which, "holder": holder}
         await self.connection.execute(self.statements.release.encode(), values)
 
@@ -87,7 +87,7 @@ class LeaseRow:
 
 
 def running_clock() -> float:
-    """Seconds on a clock that also runs while the machine sleeps."""
+    """Seconds on a clock that goes on while the machine sleeps."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
@@ -97,7 +97,7 @@ _ASK_EVERY_S = 0.05
 
 
 async def until_taken(take: Callable[[], Awaitable[bool]], patience: float) -> bool:
-    """Ask again and again while another process leads; whether that worked within so many s."""
+    """Ask again and again while another process leads; whether it was had within the time."""
     until = time.monotonic() + patience
     while not await take():
         if time.monotonic() >= until:
@@ -107,7 +107,7 @@ async def until_taken(take: Callable[[], Awaitable[bool]], patience: float) -> b
 
 
 class Lease:
-    """One process's claim to lead. May be taken, lost and taken again.
+    """One process's lease. It may be taken, lost and taken again.
 
     Args:
         holder: A name that no other process uses, now or later.
@@ -133,11 +133,11 @@ class Lease:
 
     @property
     def is_held(self) -> bool:
-        """Whether the lease has not run out, as far as this process can know."""
+        """Whether the lease has not run out, by this process's own clock."""
         return self._clock() < self._until
 
     def guard(self) -> None:
-        """Do nothing if a send that begins now surely ends within the lease.
+        """Return if a send that begins now surely ends within the lease.
 
         Raises:
             LeaseLost: Another process may lead before such a send would be over.
@@ -146,12 +146,12 @@ class Lease:
             raise LeaseLost("another process may lead here by now", holder=self.holder)
 
     async def take(self, store: LeaseStore) -> bool:
-        """Become leader if nobody is; whether that worked."""
+        """Take the lease if nobody has it; whether that worked."""
         asked_at = self._clock()
         return self._is_given(asked_at, await store.take(self.holder, self.length))
 
     async def renew(self, store: LeaseStore) -> None:
-        """Lead for another length of time.
+        """Renew the lease for its whole length.
 
         Raises:
             LeaseLost: Another process leads.
@@ -162,7 +162,7 @@ class Lease:
             raise LeaseLost("another process leads here", holder=self.holder)
 
     async def release(self, store: LeaseStore) -> None:
-        """Let go at once; only when nothing that was sent can still be under way."""
+        """Give the lease back at once; only when nothing that was sent may still be under way."""
         self._until = float("-inf")
         await store.release(self.holder)
 
@@ -189,7 +189,7 @@ class LeaseTerm:
 
     @property
     def holder(self) -> str:
-        """The lease's."""
+        """The name of the lease's holder."""
         return self._lease.holder
 
     def guard(self) -> None:

@@ -1,4 +1,4 @@
-"""PostgreSQL's client library: which ways into a database are safe, and why one failed.
+"""PostgreSQL's client library: which connections are safe, and why one failed.
 
 Of a connection that failed it gives no SQLSTATE, only words: its own, and the server's in the
 server's language. What is not known here counts as a server that is away: it is tried again.
@@ -44,7 +44,7 @@ class Way(StrEnum):
 
 
 def way(uri: str) -> Way:
-    """Whether a database is on this machine, or proves by TLS who it is.
+    """Whether a database is on this machine, and whether it proves by TLS who it is.
 
     What the library takes from its own variables (PGHOST, PGSSLMODE …) counts as it does there.
     A service's entry may say anything, so the URI itself has to ask for the proof then.
@@ -68,7 +68,7 @@ def way(uri: str) -> Way:
 
 
 def address_of(uri: str) -> str | None:
-    """Which server an error is about: ``host:port`` and nothing more; None if it is no URI."""
+    """The server that an error is about, as ``host:port``; None if *uri* is no URI."""
     try:
         found = {**_defaults(), **conninfo_to_dict(uri)}
     except psycopg.ProgrammingError:
@@ -77,7 +77,7 @@ def address_of(uri: str) -> str | None:
 
 
 def insist_on_safety(uri: str, whose: str, **where: object) -> None:
-    """Refuse a database that is elsewhere and would not have to prove who it is.
+    """Refuse a database on another machine that would not have to prove who it is.
 
     Raises:
         Untrusted: That is so.

@@ -70,11 +70,11 @@ class Sink(Protocol):
         """
 
     async def close(self) -> None:
-        """Let go of the store; safe to call twice, and after a failed open."""
+        """Close the store; safe to call twice, and after a failed open."""
 
 
 class Positions(Protocol):
-    """Says where the lanes of a store stand."""
+    """Says where each lane of a store is."""
 
     async def checkpoint(self, partition: int) -> Checkpoint | None:
         """What is held of one partition of the open stream now; None if nothing. Asked after an
@@ -91,7 +91,7 @@ class Positions(Protocol):
 
 
 class Transactional(Positions, Protocol):
-    """Keeps position and receipt with the effect: *apply* makes all of it durable, or nothing.
+    """Keeps position and receipt with the effect: *apply* makes all of it durable, or none.
 
     The position moves only from ``delivery.start`` (absent counts as 0), so that a delivery which
     is repeated has no further effect. Out of turn, the position stays and the receipt is stored.
@@ -104,14 +104,14 @@ class Transactional(Positions, Protocol):
 
 
 class KeptByBus(Positions, Protocol):
-    """The bus keeps positions in the store's place, and as of what each lane's rows are masked."""
+    """The bus keeps the positions in the store's place, and how far coverage was known."""
 
     async def kept(self, partition: int) -> Kept:
-        """What is kept of one partition of the open stream."""
+        """The bus's state of one partition of the open stream."""
 
 
 class Reshapes(Protocol):
-    """Gives up what a view loses.
+    """Removes from its tables what a view no longer shows.
 
     If the store's table stands under another view when it is opened, what
     :func:`bus.connect.taken` names is taken away, and the new view is noted, at once and before
@@ -133,7 +133,7 @@ class Reshapes(Protocol):
 
 
 class Suppresses(Protocol):
-    """Takes locations out of what it holds, and says which may come back.
+    """Removes locations from its rows, and says which rows may have theirs back.
 
     A *ProtectionChange* says who is covered by now, with what brought it. In the same transaction
     their locations go, and their flag is set, in every table of this store that withholds (of
@@ -158,10 +158,10 @@ class Suppresses(Protocol):
 
 
 class Stages(Protocol):
-    """Is filled anew beside itself."""
+    """Can be filled anew in a staging table."""
 
     def staging(self) -> Staging:
-        """What fills a staging table beside the one in use. A sink of its own."""
+        """The sink that fills a staging table beside the table in use."""
 
 
 EVERY = frozenset(get_args(Delivery))
@@ -170,7 +170,7 @@ EVERY = frozenset(get_args(Delivery))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """What a store declares that it can do: for each capability who does it, None where it lacks.
+    """What a store declares that it can do: per capability the object that does it, or None.
 
     A store names itself, so that a type checker holds it to the capability's protocol. ``accepts``
     says which deliveries it takes: every store *Upserts* and *Erasures*.
@@ -186,7 +186,7 @@ class Capabilities:
 
     @property
     def kept(self) -> Mapping[str, bool]:
-        """Each capability by the name that ``docs/delivery.md`` has for it, and whether it is."""
+        """Whether each capability is declared, by its name in ``docs/delivery.md``."""
         return {
             "transactional": self.transactional is not None,
             "reshapes": self.reshapes is not None,
@@ -205,7 +205,7 @@ class Capabilities:
 
     @property
     def positions(self) -> Positions:
-        """Who says where the store's lanes stand.
+        """The object that says where the store's lanes are.
 
         Raises:
             ConfigurationError: Nobody: what it is given it would be given again and again.
@@ -218,7 +218,7 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What became of the table in use when the staging table took its place."""
+    """The result of merging the staging table into the table in use."""
 
     changed: int
     added: int
@@ -228,7 +228,7 @@ class Merged:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """A staging table that has not taken its place."""
+    """A staging table that an earlier rebuild left."""
 
     rows: int
     events: int  # of the log, that it was filled up to
@@ -236,11 +236,11 @@ class Left:
 
 
 class LockedTarget(Protocol):
-    """The table in use, which nobody writes meanwhile; it can be read."""
+    """The table in use, locked against writers; it can be read."""
 
     @property
     def checkpoints(self) -> Mapping[int, Checkpoint]:
-        """Where its lanes stand."""
+        """The checkpoints of its lanes."""
 
     async def merge(self, settled: Collection[str], protected: Protected | None = None) -> Merged:
         """Put what the staging table holds, and its positions, in the place of what is in use: all
@@ -259,7 +259,7 @@ class LockedTarget(Protocol):
 
 
 class Staging(Sink, Transactional, Protocol):
-    """Fills a staging table beside the one in use, with positions of its own.
+    """Fills a staging table beside the table in use, with positions of its own.
 
     Opening makes the table, or finds what was filled under the same view. Nobody but the bus can
     read it. One process at a time has it.
@@ -270,7 +270,7 @@ class Staging(Sink, Transactional, Protocol):
     """
 
     def lock(self) -> AbstractAsyncContextManager[LockedTarget]:
-        """Keep writers from the table in use, inside.
+        """Lock the table in use against writers, inside the block.
 
         Raises:
             ConfigurationError: It no longer stands under the view of the staging table.
@@ -278,7 +278,7 @@ class Staging(Sink, Transactional, Protocol):
         """
 
     async def drop(self) -> None:
-        """Drop the staging table; the next :meth:`Sink.open` begins anew."""
+        """Drop the staging table; the next :meth:`Sink.open` makes a new one."""
 
     async def left(self, view: View) -> Left | None:
         """What is there of a staging table beside that of *view*; None if nothing. Needs no

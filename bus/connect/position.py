@@ -1,4 +1,4 @@
-"""Where a delivery may begin."""
+"""Check that a delivery begins at its lane's position."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from bus.model import Checkpoint, Delivery
 
 
 def insist_on_position(held: Checkpoint | None, delivery: Delivery) -> None:
-    """Refuse what does not begin where the lane stands, in the log that it stands in.
+    """Refuse a delivery that does not begin at the lane's position, in the same log.
 
     Raises:
         LaneLost: Somebody else moved it.

@@ -27,7 +27,7 @@ Guard = Callable[[], None]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much is taken at once."""
+    """How much is taken at once: changes and bytes."""
 
     changes: int
     bytes: int
@@ -38,7 +38,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """One change as it waits in a source: its text, or why that cannot be had."""
+    """One change as it waits in a source: its text, or why that cannot be read."""
 
     place: int
     """What its source knows it by; those of one subject ascend in the order they were made in."""
@@ -53,7 +53,7 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A change that is in the log."""
+    """A change that is in the log: its place in the source."""
 
     place: int
     change: Change
@@ -65,7 +65,7 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A change that will not be published, and why; every reason is an error."""
+    """A change that will not be published, and the errors for which it is not."""
 
     place: int
     reasons: Sequence[Fault]
@@ -73,17 +73,17 @@ class Refusal:
 
     @property
     def codes(self) -> set[str]:
-        """The reasons' codes."""
+        """The codes of the errors."""
         return {fault.code for fault in self.reasons}
 
     @property
     def as_json(self) -> str:
-        """The reasons as they are kept: names and codes, no values, and so many at most."""
+        """The errors as a source keeps them: names and codes, no values, and a bounded number."""
         return json.dumps(documents(self.reasons[:MOST_REASONS]), ensure_ascii=False)
 
 
 def documents(faults: Sequence[Fault]) -> list[dict[str, object]]:
-    """Faults for a report: names and codes, no values."""
+    """Faults as a report has them: names and codes, no values."""
     return [
         {
             name: value
@@ -95,21 +95,21 @@ def documents(faults: Sequence[Fault]) -> list[dict[str, object]]:
 
 
 class Term(Protocol):
-    """The right of one process to publish what waits in a source."""
+    """One process's exclusive right to publish what waits in a source."""
 
     @property
     def holder(self) -> str | None:
-        """By which name an operator finds the process; None where nobody asks."""
+        """The name by which an operator finds the process; None where nobody needs it."""
 
     def guard(self) -> None:
-        """Do nothing if an append that begins now surely ends within the right.
+        """Return if an append that begins now surely ends within the right.
 
         Raises:
             LeaseLost: Another process may have it before such an append would be over.
         """
 
     async def keep(self) -> None:
-        """Do what keeps the right, and hear of new changes; does not come back.
+        """Keep the right, and listen for new changes; ends only by an error.
 
         Raises:
             LeaseLost: Another process has it.
@@ -122,19 +122,19 @@ class Term(Protocol):
 
 
 class SoleTerm:
-    """The term of a source that no other process can have."""
+    """The term of a source that only this process can read."""
 
     holder = None
 
     def guard(self) -> None:
-        """It does not end."""
+        """Return: the right does not end."""
 
     async def keep(self) -> None:
-        """Nothing has to be done for it."""
+        """Wait for ever: nothing has to be kept."""
         await asyncio.Event().wait()
 
     def abandon(self) -> None:
-        """Nobody waits for it."""
+        """Do nothing: no other process waits for the right."""
 
 
 class Source(Protocol):
@@ -142,14 +142,14 @@ class Source(Protocol):
 
     @property
     def name(self) -> str:
-        """The publishing system, or what else tells one source from the others of a process."""
+        """The publishing system, or what else tells this source from others of the process."""
 
     @property
     def capabilities(self) -> SourceCapabilities:
-        """What this source can do beyond handing over. The same at any time."""
+        """What this source can do besides handing changes over; never changes."""
 
     def term(self) -> AbstractAsyncContextManager[Term]:
-        """Wait until no other process may publish from here, and have that right, inside.
+        """Wait until no other process may publish from here; have that right inside the block.
 
         Everything below is called inside only. The right ends with the block, at once unless it
         was abandoned.
@@ -171,7 +171,7 @@ class Source(Protocol):
         """
 
     async def settle(self, published: Sequence[Published], refused: Sequence[Refusal]) -> None:
-        """Do away with changes that were taken: published, or set aside with the reasons.
+        """Remove changes that were taken: published ones, and refused ones with their errors.
 
         May be repeated. Content that must not lie about does not, from then on.
 
@@ -181,7 +181,7 @@ class Source(Protocol):
         """
 
     async def wait(self, most: timedelta) -> bool:
-        """Wait until there may be something to take, or for so long; may be cancelled.
+        """Wait until there may be something to take, for *most* at longest; may be cancelled.
 
         Returns:
             Whether anything can come any more.
@@ -189,7 +189,7 @@ class Source(Protocol):
 
 
 class Holds(Protocol):
-    """Passes over changes that wait."""
+    """Can pass over changes that have to wait."""
 
     def hold(self, places: Collection[int]) -> None:
         """Leave exactly these changes where they are, and pass over them: until the next call, or
@@ -198,7 +198,7 @@ class Holds(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What waits in a source."""
+    """How many changes wait in a source, and for how long."""
 
     pending: int  # counted up to a bound
     oldest_s: float  # age of the first pending change; 0 if none
@@ -206,7 +206,7 @@ class Backlog:
     refused_oldest_s: float = 0.0  # since the first of them was refused; 0 if none
 
     def refused_go_in(self, keep: timedelta | None) -> timedelta | None:
-        """When the first refused change goes; None if there is none, or it stays until settled."""
+        """The time until the first refused change is deleted; None if none is, or none ever."""
         if keep is None or not self.refused:
             return None
         return keep - timedelta(seconds=self.refused_oldest_s)
@@ -214,7 +214,7 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True)
 class SourceStatus:
-    """How a source is: what waits, and which process publishes it."""
+    """A source's backlog, and which process publishes it."""
 
     system: str
     backlog: Backlog
@@ -223,34 +223,34 @@ class SourceStatus:
 
     @property
     def is_led(self) -> bool:
-        """Whether a process has shown a sign of life within its lease."""
+        """Whether a process leads, and has renewed its lease in time."""
         return self.lease_left_s is not None and self.lease_left_s > 0
 
 
 class Watch(Protocol):
-    """Looks at a source from outside, whoever publishes it. For one task."""
+    """Looks at a source from outside, whoever publishes it. For use by one task."""
 
     async def look(self) -> SourceStatus:
-        """How it is now; connects if that is needed.
+        """The source's status now; connects if needed.
 
         Raises:
             BusError: It cannot be looked at; the next call tries anew.
         """
 
     async def close(self) -> None:
-        """Let go of it; safe to call twice."""
+        """Close the connection; safe to call twice."""
 
 
 class Watched(Protocol):
     """Can be looked at from outside."""
 
     def watch(self) -> Watch:
-        """What looks at it, by a way of its own; nothing is opened yet."""
+        """A watch with a connection of its own, which is not opened yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceCapabilities:
-    """What a source declares that it can do: for each capability who does it, None where it lacks.
+    """What a source declares that it can do: per capability the object that does it, or None.
 
     A source names itself, so that a type checker holds it to the capability's protocol.
     """
@@ -266,5 +266,5 @@ class SourceCapabilities:
 
     @property
     def kept(self) -> Mapping[str, bool]:
-        """Each capability by its name, and whether it is declared."""
+        """Whether each capability is declared, by its name."""
         return {entry.name: bool(getattr(self, entry.name)) for entry in fields(self)}

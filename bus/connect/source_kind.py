@@ -1,4 +1,4 @@
-"""A kind of source, as the roster of connectors names it: its options, and what makes one.
+"""The port of a kind of source that the roster names: its options, and how one is made.
 
 Whoever writes a source gives it options of its own, which are what the settings may say of it, and
 a way to make one from them. What a process has for all its sources comes beside them.
@@ -19,7 +19,7 @@ from bus.sealing import Seals
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
-    """How long what is kept, and waited for, as the settings say it for all sources."""
+    """Times that the settings give all sources: of leases, of sends, and of what is kept."""
 
     lease: timedelta = timedelta(seconds=12)
     """How long a leader that was killed keeps others waiting."""
@@ -33,7 +33,7 @@ class Times:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceContext:
-    """What a process gives the sources that it makes."""
+    """What a process hands to every source that it makes."""
 
     system: str
     """The publishing system, or what else tells this source from the others of the process."""
@@ -49,7 +49,7 @@ class SourceContext:
 
 
 class SourceKind(Protocol):
-    """What the roster names: a class that makes sources of one kind."""
+    """A class that makes sources of one kind; what the roster names."""
 
     Options: ClassVar[type[BaseModel]]
     """What may be said of one of this kind; what it does not know it forbids."""
@@ -58,4 +58,4 @@ class SourceKind(Protocol):
 
     @classmethod
     def of(cls, options: Any, context: SourceContext) -> Source:
-        """A source by *options*, which are of :attr:`Options`; nothing is opened yet."""
+        """A source by *options*, an instance of :attr:`Options`; nothing is opened yet."""

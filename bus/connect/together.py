@@ -1,4 +1,4 @@
-"""Work without an end that lives and dies together: a right, what keeps it, what is done by it."""
+"""Run tasks that depend on each other until the first of them ends."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 async def until_one_ends(*jobs: Coroutine[Any, Any, None]) -> None:
-    """Run jobs side by side until one is over; the others are ended, and its error is raised."""
+    """Run jobs side by side until one ends; cancel the others, and raise its error."""
     tasks = [asyncio.create_task(job) for job in jobs]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

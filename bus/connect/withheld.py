@@ -1,4 +1,4 @@
-"""What a store must know of a table to take protected persons' locations out of it.
+"""Which columns of a table a store must empty for protected persons, and how it finds their rows.
 
 A protection is applied by one lane, the tables are filled by others, in other processes even. So
 each notes in the store, when it opens, by which columns rows are found and which of them go. In
@@ -16,7 +16,7 @@ from bus.model.number import LONGEST, comparable_key
 
 @dataclass(frozen=True, slots=True)
 class Withheld:
-    """Columns of one table, by name."""
+    """Columns of one table by name: what is emptied, what is set, what rows are found by."""
 
     locations: frozenset[str]  # emptied; none of a capable system
     flag: str  # set
@@ -25,7 +25,7 @@ class Withheld:
 
     @classmethod
     def of(cls, view: View) -> Withheld | None:
-        """What a protection changes in a table of *view*; None if nothing."""
+        """The columns that a protection touches in a table of *view*; None if it touches none."""
         if not view.is_fenced or view.flag_column is None:
             return None
         household = view.household_column
@@ -63,7 +63,7 @@ class Withheld:
 
 
 def comparable(protected: Protected) -> Protected:
-    """The same, each number as one text for all its spellings."""
+    """*protected* with each number in one text for all its spellings."""
     return replace(
         protected,
         persons=frozenset(map(comparable_key, protected.persons)),
@@ -72,7 +72,7 @@ def comparable(protected: Protected) -> Protected:
 
 
 def compared(code: object, number: object) -> str:
-    """The key of a number that a row has, as :func:`comparable` has it."""
+    """The key of a number in a row, in the same form as :func:`comparable`."""
     key = f"{code}/{number}"
     if isinstance(number, str) and len(number) == LONGEST and number.isdecimal():
         return key

@@ -1,1 +1,1 @@
-"""The bus's own streams as values and indexes: what each says by now."""
+"""The bus's own streams, each with an index of what its newest records say."""

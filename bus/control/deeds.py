@@ -17,14 +17,14 @@ KEY = "deed"
 
 
 class Journal:
-    """Where deeds are recorded."""
+    """Appends deeds to the stream *deed*."""
 
     def __init__(self, topic: InternalTopic, proofs: Proofs) -> None:
         self._topic = topic
         self._proofs = proofs
 
     async def record(self, deed: Deed) -> tuple[int, int]:
-        """Record a deed; its partition and offset, once all replicas have it.
+        """Append a deed; its partition and offset, once all replicas have it.
 
         Raises:
             ConfigurationError: The topic does not exist.

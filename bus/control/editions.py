@@ -1,4 +1,4 @@
-"""Editions of subscriptions that somebody put in force (連携定義の版), as the stream says.
+"""The editions of subscriptions that were put in force (連携定義の版), read from their stream.
 
 The compacted stream *subscription* holds, under a system's name, the text that was applied last.
 ``renkei subscriptions apply`` appends; every delivering process follows the stream, so that an
@@ -38,7 +38,7 @@ Newest = Edition | BusError
 
 
 class Editions(Follower):
-    """The newest edition of every system of which the stream says anything."""
+    """The newest edition of every system that has one."""
 
     def __init__(
         self, broker: Broker, topic: InternalTopic, stream: Stream, reader: BatchReader
@@ -52,11 +52,11 @@ class Editions(Follower):
 
     @property
     def newest(self) -> Mapping[str, Newest]:
-        """By system of which anything was ever applied."""
+        """System -> its newest edition, or the error for which that cannot be used."""
         return self._newest
 
     def sequence(self, system: str) -> int:
-        """The number of the system's newest edition; 0 where its file holds."""
+        """The number of the system's newest edition; 0 if its file holds."""
         return self._sequences.get(system, OF_THE_FILES)
 
     def listen(self, system: str, listener: Listener) -> None:
@@ -64,7 +64,7 @@ class Editions(Follower):
         self._listeners[system] = listener
 
     async def apply(self, edition: Edition) -> None:
-        """Put *edition* in force; every process will have seen it within about a second.
+        """Put *edition* in force; every process knows of it within about a second.
 
         Raises:
             EditionOvertaken: Somebody else applied one of this system meanwhile; theirs holds.

@@ -1,4 +1,4 @@
-"""Erase a subject (消去): a null value under each of its keys, and the fact that it was done.
+"""Erase a subject (消去): append null values under its keys, and a record of the erasure.
 
 The fact goes first, as BEGUN, so that an erasure that was cut off is known and can be finished;
 once every null value is acknowledged it is ERASED, with their places. It is kept in the compacted
@@ -24,7 +24,7 @@ from bus.model.erasure import Erasure, ErasureState
 
 
 class Erasures(Follower):
-    """Every erasure, as far as the stream says, and the making of another."""
+    """The newest record of every erasure in the stream; makes new ones."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Erasures(Follower):
         self._known: dict[str, Erasure] = {}
 
     def of(self, subject_digest: str) -> Erasure | None:
-        """The newest word about a subject's erasure."""
+        """The newest record of a subject's erasure."""
         return self._known.get(subject_digest)
 
     async def erase(self, begun: Erasure, keys: Sequence[tuple[Stream, str]]) -> Erasure:

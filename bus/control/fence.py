@@ -1,4 +1,4 @@
-"""The protection fence: who is covered by protections, as far as the logs say by now.
+"""The protection fence: who is covered by protections now, from the logs that say so.
 
 Whoever appends an event after ``protection.started`` was appended must find it masked, whichever
 stream and publisher. So a lane that has fetched events with a location waits for
@@ -55,7 +55,7 @@ _log = structlog.get_logger("renkei.deliver")
 
 
 class Fence(Follower):
-    """Everybody covered by protections (支援措置), kept from the streams that it rests on.
+    """Everybody who is covered by protections (支援措置), followed in three streams.
 
     Args:
         form: How the site writes its numbers.
@@ -91,7 +91,7 @@ class Fence(Follower):
         """Called about once a second, for whoever waits for coverage to have changed."""
 
     async def start(self) -> None:
-        """Learn everything that the streams hold.
+        """Read the streams from their beginnings.
 
         What changed before this process looked is not known, so that whoever remembers an older
         word than this has to look once.
@@ -127,7 +127,7 @@ class Fence(Follower):
                 )
 
     async def follow(self) -> None:
-        """Catch up, and have those look who wait for coverage to have changed.
+        """Catch up, and tell the listeners that coverage may have changed.
 
         Raises:
             Unavailable: Broker or registry does not answer.
@@ -137,7 +137,7 @@ class Fence(Follower):
             listener()
 
     async def all_by_now(self) -> Protected:
-        """Everybody who is covered, once everything appended before this call is known.
+        """Everybody who is covered, as of all that was appended before this call.
 
         Raises:
             Unavailable: Broker or registry does not answer.
@@ -163,7 +163,7 @@ class Fence(Follower):
 
     @property
     def reached(self) -> Reached:
-        """Offsets, by log, up to which everything is known now."""
+        """By log, the offset up to which everything is taken in."""
         return {f"{self._names[t]}/{at}": offset for (t, at), offset in self._tail.reached.items()}
 
     async def beyond(self, reached: Reached) -> Sequence[str]:
@@ -182,7 +182,7 @@ class Fence(Follower):
 
     @property
     def everybody(self) -> Protected:
-        """Who is covered as far as is known now, and how far that is."""
+        """Who is covered as of what was read so far, and as of which offsets that is."""
         if self._all is None:
             everybody = self._closure.everybody
             history = History(self._begin, tuple(self._turns), self.released)
@@ -191,16 +191,16 @@ class Fence(Follower):
 
     @property
     def cases(self) -> PersonsCases:
-        """Everybody's cases, as far as is known now."""
+        """The cases of all persons, as of what was read so far."""
         return self._cases
 
     @property
     def closure(self) -> Closure:
-        """What was said, and why somebody is covered."""
+        """The records that were read, and why each person is covered by them."""
         return self._closure
 
     def protected(self, records: pa.RecordBatch, located: Sequence[str]) -> pa.BooleanArray:
-        """Per row, whether it may say where somebody is who is covered.
+        """Per row of a batch, whether it may say where somebody is who is covered.
 
         Args:
             records: Columns of a stream's newest schema.
@@ -276,7 +276,7 @@ class Fence(Follower):
         records: pa.RecordBatch | None,
         good: Sequence[int],
     ) -> None:
-        """In log order: what was said between two erasures is taken in together."""
+        """Take in a piece of one log, in order: what lies between two erasures goes in together."""
         stamped = zip(fetched.values, fetched.timestamps_ms, strict=True)
         times = [at for value, at in stamped if value is not None]
         times = [times[index] for index in good]

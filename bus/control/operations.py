@@ -1,4 +1,4 @@
-"""Pauses that operators ask for (一時停止), and lanes that say that they have stopped.
+"""Pauses that operators ask for (一時停止), and lanes that have stopped, as a stream.
 
 Everything is in the compacted stream *operation*. Under the key ``system/stream`` stands what an
 operator wants of all lanes of a stream: PAUSED or RUNNING. Under ``system/stream/partition``
@@ -38,7 +38,7 @@ Listener = Callable[[Operation], None]
 
 
 class Operations(Follower):
-    """How every stream of every system is operated, as far as the stream says."""
+    """The newest operation of every stream and lane of every system."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Operations(Follower):
         self._telling: Kept | None = None
 
     async def close(self) -> None:
-        """Tell what is still to be told, if that is quick, and let go; safe to call twice."""
+        """Append what is still to be told, if that is quick, and close; safe to call twice."""
         telling, self._telling = self._telling, None
         if telling is not None:
             with suppress(TimeoutError):
@@ -78,7 +78,7 @@ class Operations(Follower):
     # -- what operators want -----------------------------------------------------------------
 
     def pause_of(self, system: str, stream: str) -> Operation | None:
-        """The pause that is in force, if there is one."""
+        """The pause of a system's stream; None if it is not paused."""
         wanted = self._wanted.get((system, stream))
         return wanted if wanted is not None and wanted.state is OperationState.PAUSED else None
 
@@ -88,7 +88,7 @@ class Operations(Follower):
         self._listeners[system] = listener
 
     async def instruct(self, operations: Sequence[Operation]) -> None:
-        """Append what an operator wants; every process will have seen it within about a second.
+        """Append an operator's instruction; every process knows of it within about a second.
 
         Raises:
             Unavailable: Broker or registry does not answer; repeating it does no harm.
@@ -98,18 +98,18 @@ class Operations(Follower):
     # -- what lanes say ----------------------------------------------------------------------
 
     def stopped(self, lane: LaneName, code: str, offset: int) -> None:
-        """A lane of this process has stopped: let those know who ask."""
+        """Tell all processes that a lane of this one has stopped."""
         self._say(lane, OperationState.STOPPED, code, offset)
 
     def opened(self, lane: LaneName) -> None:
-        """A lane of this process has found its place: it is no longer stopped, if it was."""
+        """Tell all processes that a lane of this one runs again, if it had stopped."""
         said = self._said.get(lane)
         states = (self._told.get(lane), None if said is None else said.state)
         if OperationState.STOPPED in states:
             self._say(lane, OperationState.RUNNING)
 
     def standing(self, system: str | None = None) -> list[Operation]:
-        """Pauses in force and lanes that have stopped, of one system or of all, by name."""
+        """Pauses and stopped lanes, of one system or of all, by name."""
         every = [*self._wanted.values(), *self._said.values()]
         return sorted(
             (
@@ -144,7 +144,7 @@ class Operations(Follower):
                 self._all_told.set()
 
     async def _tell(self) -> dict[LaneName, Operation]:
-        """Tell what is to be told by now; what that was. What cannot be told is not kept."""
+        """Append and return the lanes' operations that are due; refused ones are dropped."""
         self._news.clear()
         telling = dict(self._untold)
         try:

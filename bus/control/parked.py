@@ -1,4 +1,4 @@
-"""Events that were set aside (保留), by reference, and the asking for another try.
+"""Events that were set aside (保留), kept by reference, and requests for another try.
 
 Everything is in the compacted stream *exception*: one record per event, keyed by
 ``system/stream/partition/offset``, the newest state last. Each process keeps the open ones in
@@ -58,18 +58,18 @@ class SetAside:
 
     @property
     def keys(self) -> frozenset[bytes]:
-        """The Kafka keys of the subjects that are set aside."""
+        """The Kafka keys of the subjects with events set aside."""
         if self._keys is None:
             self._keys = frozenset(subject.encode() for subject in self._by_subject)
         return self._keys
 
     @property
     def has_digests(self) -> bool:
-        """Whether a subject is known by the digest of its key only."""
+        """Whether the subject of any event is known only by a digest of its key."""
         return any(subject.startswith("sha256:") for subject in self._by_subject)
 
     def of(self, subject: str) -> Sequence[ParkedEvent]:
-        """What is open of *subject*, in log order."""
+        """The open events of *subject*, in log order."""
         events = self._by_subject.get(subject, {})
         return [events[offset] for offset in sorted(events)]
 
@@ -79,24 +79,24 @@ class SetAside:
         return min(events) if events else None
 
     def at(self, subject: str, offset: int) -> ParkedEvent | None:
-        """The open exception of this very event, if there is one."""
+        """The open exception of the event at this offset; None if there is none."""
         return self._by_subject.get(subject, {}).get(offset)
 
     def within(self, first: int, end: int) -> frozenset[int]:
-        """The offsets from *first* up to before *end* whose events are passed by."""
+        """The offsets from *first* up to, and without, *end* that are passed over."""
         offsets = self._passed_by
         return frozenset(offsets[bisect_left(offsets, first) : bisect_left(offsets, end)])
 
     def begin_anew(self) -> None:
-        """From now on only what is open, and what comes, counts as touched."""
+        """Forget which events were touched so far; those that are open stay."""
         self.touched = set(self._by_subject)
 
     def is_settled(self, offset: int) -> bool:
-        """Whether this very event was set aside, and is closed."""
+        """Whether the event at this offset was set aside and is closed by now."""
         return offset in self._closed
 
     def due(self) -> list[str]:
-        """Subjects that are to be tried now."""
+        """The subjects that are to be tried again now."""
         return [
             subject
             for subject, events in self._by_subject.items()
@@ -105,7 +105,7 @@ class SetAside:
         ]
 
     def put(self, event: ParkedEvent) -> None:
-        """Take in the newest state of an event.
+        """Take in the newest record of an event.
 
         An operator who asks for another try, or dismisses, may not have heard that the event was
         closed meanwhile, by an erasure say. It stays closed: what is erased does not come back.
@@ -147,7 +147,7 @@ class SetAside:
 
 
 class ParkedIndex(Follower):
-    """What is set aside, in all lanes, as far as the exception stream says."""
+    """The open exceptions of all lanes, as of what was read of the exception stream."""
 
     def __init__(
         self,
@@ -166,11 +166,11 @@ class ParkedIndex(Follower):
         self._own: dict[str, int] = {}  # key -> offset of our own newest record, until tailed
 
     def lane(self, name: LaneName) -> SetAside:
-        """What is open in one lane; the same object each time."""
+        """The open exceptions of one lane; the same object each time."""
         return self._lanes[name]
 
     def open_events(self, system: str | None = None) -> list[ParkedEvent]:
-        """What is open, of one system or of all, by lane and offset."""
+        """The open exceptions of one system or of all, by lane and offset."""
         return [
             event
             for name in sorted(self._lanes)
@@ -179,7 +179,7 @@ class ParkedIndex(Follower):
         ]
 
     def oldest(self) -> dict[tuple[str, str], datetime]:
-        """Since when the oldest open event of each (system, stream) is set aside."""
+        """(system, stream) -> when its oldest open event was set aside."""
         found: dict[tuple[str, str], datetime] = {}
         for name, lane in self._lanes.items():
             for event in lane:
@@ -188,7 +188,7 @@ class ParkedIndex(Follower):
         return found
 
     async def record(self, events: Sequence[ParkedEvent]) -> None:
-        """Make the states of *events* durable, then known here.
+        """Append the new states of *events*, and take them in once acknowledged.
 
         Raises:
             Unavailable: Broker or registry does not answer; repeating it does no harm.
@@ -237,7 +237,7 @@ class ParkedIndex(Follower):
     def reference(
         self, lane: LaneName, unread: Unread, note: str, operator: str | None
     ) -> ParkedEvent:
-        """The exception of an event that was found; the one that is open, if there is one."""
+        """The exception of an event; the one that is open, if there is one."""
         subject, offset = subject_of(unread.key), unread.offset
         now = self._clock.now()
         return self.lane(lane).at(subject, offset) or ParkedEvent(
@@ -257,7 +257,7 @@ class ParkedIndex(Follower):
     async def ask_retry(
         self, events: Iterable[ParkedEvent], operator: str | None = None
     ) -> Sequence[ParkedEvent]:
-        """Ask for another try of these parked events; what waits behind each comes along."""
+        """Request another try of these parked events; what waits behind each is tried too."""
         asked = [self._said(event, ExceptionState.RETRY, operator) for event in events]
         await self.record(asked)
         return asked
@@ -265,13 +265,13 @@ class ParkedIndex(Follower):
     async def dismiss(
         self, events: Iterable[ParkedEvent], note: str, operator: str | None = None
     ) -> Sequence[ParkedEvent]:
-        """Close these parked events for good; what waits behind each goes on."""
+        """Close these parked events for good; what waits behind each is then applied."""
         closed = [self.dismissed(event, note, operator) for event in events]
         await self.record(closed)
         return closed
 
     def dismissed(self, event: ParkedEvent, note: str, operator: str | None) -> ParkedEvent:
-        """The event, closed for good; :meth:`record` makes it so."""
+        """The event as dismissed; :meth:`record` makes that durable."""
         return replace(self._said(event, ExceptionState.DISMISSED, operator), note=note)
 
     def _said(self, event: ParkedEvent, state: ExceptionState, operator: str | None) -> ParkedEvent:
@@ -301,7 +301,7 @@ class ParkedIndex(Follower):
 
 
 def lane_of(event: ParkedEvent) -> LaneName:
-    """Whose event it is."""
+    """The lane of a parked event."""
     return LaneName(event.system, event.stream, event.partition)
 
 
@@ -321,4 +321,4 @@ def _event(row: Mapping[str, object]) -> ParkedEvent:
 
 
 def _nobody() -> None:
-    """The lane is not hosted here."""
+    """The listener of a lane that this process does not host: does nothing."""

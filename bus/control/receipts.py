@@ -1,4 +1,4 @@
-"""Send receipts: what a lane applied, acknowledged before the lane goes on.
+"""Send receipts of what lanes applied; a lane waits for the acknowledgement before it goes on.
 
 All lanes of a process share one sender. What arrives while a batch of receipts is under way goes
 together with the next one, so that hundreds of receipts a second cost a few requests.
@@ -28,17 +28,17 @@ _Waiting = tuple[str, dict[str, Any], asyncio.Future[None]]
 
 
 def lane_key(system: str, stream: str, partition: int) -> str:
-    """The Kafka key of all receipts of one lane: one lane, one order."""
+    """The Kafka key of a lane's receipts: one key per lane keeps them in order."""
     return f"{system}/{stream}/{partition}"
 
 
 def said_of(row: Mapping[str, Any]) -> tuple[str, str, str]:
-    """What a receipt's proof is of, from its row in the log."""
+    """The text that a receipt's proof is made of, from its row in the log."""
     return proved_of(row["chain"], row["applied_at"], row["cluster_id"])
 
 
 class Receipts:
-    """Sends receipts in the order given, as many at once as there are."""
+    """Sends receipts in the order given, as many at once as are waiting."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Receipts:
         self._sender: Kept | None = None
 
     def start(self) -> None:
-        """Begin to send; a sender that ends by itself goes on with what it had in hand."""
+        """Start the sender; one that fails starts again with the receipts it had."""
         self._sender = self._tasks.keep("receipts", self._send_forever)
 
     def send(self, receipt: Receipt, applied_at: datetime) -> asyncio.Future[None]:
@@ -93,7 +93,7 @@ class Receipts:
 
     @property
     def waiting(self) -> int:
-        """How many are not acknowledged yet."""
+        """How many receipts are not acknowledged yet."""
         return len(self._waiting) + len(self._under_way)
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What a store says of a lane, and why it is believed.
+"""Decide whether the bus itself wrote the checkpoint that a store shows.
 
 A system's store is its vendor's: whoever owns it can write any position and any receipt into the
 bus's tables there. So each batch carries a proof (:mod:`bus.sealing.proofs`) of the lane, of where
@@ -34,7 +34,7 @@ _log = structlog.get_logger("renkei.deliver")
 
 
 class Testimony:
-    """One per process: proves what is stored, and judges what is read back."""
+    """Proves checkpoints for stores to keep, and checks those that are read back."""
 
     def __init__(self, proofs: Proofs, said: SaidReceipts, cluster_id: str) -> None:
         self._proofs = proofs
@@ -42,7 +42,7 @@ class Testimony:
         self._cluster_id = cluster_id
 
     async def prove(self, lane: LaneName, stands_at: Position, receipt: Receipt) -> str:
-        """What the store of *lane* is to keep beside *receipt* when it stands there.
+        """The proof that the store of *lane* keeps beside *receipt* at this position.
 
         Raises:
             KeysUnusable, KeysUnavailable: There are no keys.
@@ -50,7 +50,7 @@ class Testimony:
         return await prove_position(self._proofs, lane, stands_at, receipt)
 
     async def bears_out(self, lane: LaneName, place: TopicPartition, held: Checkpoint) -> bool:
-        """Whether the bus itself wrote what the store of *lane* holds.
+        """Whether the bus wrote the checkpoint that the store of *lane* holds.
 
         Raises:
             KeysUnusable, Unavailable: It cannot be told now.
@@ -95,7 +95,7 @@ async def prove_position(
 
 
 def _said(lane: LaneName, position: Position, receipt: Receipt) -> tuple[str | int | None, ...]:
-    """All of it: the receipt by its chain value, which is over everything that it states."""
+    """The text that a position's proof is made of; its receipt is in it by its chain value."""
     return (
         lane.system, lane.stream, lane.partition, position.cluster_id, position.topic,
         position.partition, position.offset, position.last_event_id, receipt.chain,
@@ -104,7 +104,7 @@ def _said(lane: LaneName, position: Position, receipt: Receipt) -> tuple[str | i
 
 @dataclass(slots=True, eq=False)
 class _Question:
-    """Whether a receipt is in the log."""
+    """Whether one receipt is in the log, and the answer."""
 
     lane: LaneName
     chain: str
@@ -129,7 +129,7 @@ class SaidReceipts:
         self._turn = asyncio.Lock()
 
     async def has(self, lane: LaneName, receipt: Receipt, cluster_id: str) -> bool:
-        """Whether *receipt* of *lane* was acknowledged there, with a proof by a known key.
+        """Whether the log has *receipt* of *lane*, with a proof by a known key.
 
         Raises:
             Unavailable: Broker or registry does not answer.
@@ -158,7 +158,7 @@ class SaidReceipts:
             await self._look((self._topic, partition), questions)
 
     async def _look(self, place: TopicPartition, questions: list[_Question]) -> None:
-        """From the end backwards, until all is answered or the log has no more."""
+        """Read from the end backwards, until all is answered or the log has no more."""
         open_ones = {question.chain: question for question in questions}
         async with opened(self._broker, "renkei-testimony") as log:
             begin, end = await log.bounds(place)
@@ -179,7 +179,7 @@ class SaidReceipts:
     async def _rows(
         self, values: list[bytes], wanted: Mapping[str, _Question]
     ) -> list[dict[str, Any]]:
-        """Of the receipts in *values* those with a chain value that is wanted."""
+        """The receipts in *values* whose chain value is *wanted* and whose proof holds."""
         readable = await read_what_can_be(self._reader, values, refuse=(SchemaMismatch,))
         if readable.records is None:
             return []
@@ -192,5 +192,5 @@ class SaidReceipts:
         return [row for row in rows if await self._is_the_bus_s(row)]
 
     async def _is_the_bus_s(self, row: Mapping[str, Any]) -> bool:
-        """By a key that is here: one that nobody knows may be anybody's."""
+        """Whether a known key proves it; a proof by an unknown key may be anybody's."""
         return await self._proofs.are_of(row["proof"], Statement.RECEIPT, said_of(row)) is True

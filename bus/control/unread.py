@@ -1,4 +1,4 @@
-"""Find an event that nobody can read, for an operator who sets it aside by reference."""
+"""Find an event that cannot be read, for an operator who sets it aside by reference."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from bus.model import LaneName
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """An event as the log has it."""
+    """An event as the log has it, not decoded."""
 
     offset: int
     key: bytes | None
     value: bytes
 
     async def can_be_read(self, reader: BatchReader) -> bool:
-        """Whether it is an event of its stream after all.
+        """Whether it can be decoded after all.
 
         Raises:
             Unavailable: The registry does not answer.
@@ -50,7 +50,7 @@ async def unread_at(broker: Broker, topic: str, partition: int, offset: int) -> 
 
 
 async def has_passed(broker: Broker, lane: LaneName, topic: str, offset: int) -> bool:
-    """Whether a lane is past this place, by its group's word.
+    """Whether a lane has passed this place, by its group's committed offset.
 
     Once a lane has passed an event it is in the store, and setting it aside would only hold up
     its subject. But a store that was restored is further back than its group knows, and then the

@@ -1,4 +1,4 @@
-"""What the fingerprints of receipts mean: each view, with its ground, in the stream *view*.
+"""Record each view, with its ground, in the stream *view*: what receipts' fingerprints mean.
 
 A receipt names the view by its fingerprint. A lane has the view recorded, acknowledged, before it
 applies anything under it, so that no receipt can name a view that nobody recorded. The stream is
@@ -19,7 +19,7 @@ from bus.model import Stream, View
 
 
 class Views(Follower):
-    """The views that are recorded, as far as this process has had to know."""
+    """The views that this process has recorded, or has looked for in the stream."""
 
     def __init__(
         self, broker: Broker, topic: InternalTopic, stream: Stream, reader: BatchReader
@@ -53,7 +53,7 @@ class Views(Follower):
 
 
 def row_of(view: View) -> dict[str, Any]:
-    """A view as the stream holds it. It must have a ground."""
+    """A view as a row of the stream. The view must have a ground."""
     ground = view.ground
     if ground is None:
         raise ValueError("a view without a ground is not recorded")

@@ -1,4 +1,4 @@
-"""Write a file of keys: a new key behind the others, the file whole or not at all."""
+"""Add a key to a file of keys; the file is replaced whole or not at all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bus.sealing.source import FileSource
 
 
 def check(path: Path, key: Key) -> str:
-    """The text that the file would have with *key* behind its keys; nothing is written.
+    """The file's text with *key* added; nothing is written.
 
     Raises:
         KeysUnusable: The file as it is cannot be used, or has that key already.
@@ -28,7 +28,7 @@ def check(path: Path, key: Key) -> str:
 
 
 def add(path: Path, key: Key) -> None:
-    """Write *key* behind the keys of the file, which is made if there is none.
+    """Add *key* at the end of the file, which is made if there is none.
 
     What was in the file stays, comments included. Whoever reads meanwhile reads the file of before
     or of after; a second one who writes is turned away.

@@ -1,4 +1,4 @@
-"""Keys that a process has, and that may change meanwhile.
+"""The keys that a process has read, and reading them again when they change.
 
 Keys are read when they are first needed, and again where the source says that they may have
 changed or a text names one that is not known. A ring that cannot be read anew (its file is
@@ -19,7 +19,7 @@ from bus.sealing.source import KeySource
 
 
 class Keys(ABC):
-    """Where keys come from, and the ring as it was last read.
+    """A source of keys, and the ring that was read from it last.
 
     Args:
         source: None: there are no keys; whoever needs one is refused.
@@ -39,7 +39,7 @@ class Keys(ABC):
         return self._source is not None
 
     async def ring(self, needed: Collection[str] = ()) -> KeyRing:
-        """The keys as they are now, read anew if one of *needed* is not known.
+        """The keys as they are now; read again if one of *needed* is not known.
 
         Raises:
             KeysUnusable: There are none, or they are not in order.
@@ -62,4 +62,4 @@ class Keys(ABC):
 
     @abstractmethod
     def _say_unread(self, error: BusError) -> None:
-        """Known keys cannot be read anew."""
+        """Log that the keys cannot be read again; those known are used on."""

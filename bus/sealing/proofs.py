@@ -1,4 +1,4 @@
-"""Proofs (証明値): what the bus says of its own work, so that nobody else can have said it.
+"""Proofs (証明値): keyed digests by which the bus recognises its own records.
 
 A proof is an HMAC-SHA-256 over a statement, by a key that only the bus's own processes have. It is
 written ``<key id>:<64 hex digits>``. Each kind of statement has a key of its own, derived from the
@@ -30,7 +30,7 @@ _DIGEST = re.compile(rf"hmac-sha256:({ID}):([0-9a-f]{{64}})")
 
 
 class Statement(StrEnum):
-    """What a proof is of."""
+    """The kinds of statement that are proved; each has a key of its own."""
 
     POSITION = "position"  # where a lane stands, in its system's own store
     RECEIPT = "receipt"  # a receipt, in its log
@@ -41,7 +41,7 @@ class Statement(StrEnum):
 
 
 class Proofs(Keys):
-    """The keys that prove, one of these per process."""
+    """Makes and checks proofs; one per process."""
 
     settings = ("receipt_keys_file", "receipt_keys_command")
 
@@ -49,7 +49,7 @@ class Proofs(Keys):
         _log.error("receipt-keys-not-reread", code=error.code, reason=error.message)
 
     async def prove(self, kind: Statement, said: Sequence[str | int | None]) -> str:
-        """The proof of what is *said*, by the newest key.
+        """The proof of *said*, by the newest key.
 
         Raises:
             KeysUnusable, KeysUnavailable: There are no keys yet.
@@ -67,7 +67,7 @@ class Proofs(Keys):
         return key_for(next(iter(ring.keys.values())), Statement.CHANGE)
 
     async def are_of(self, proof: str | None, kind: Statement, said: Sequence[Any]) -> bool | None:
-        """Whether *proof* proves what is *said*; None if it names no key that is known here.
+        """Whether *proof* is one of *said*; None if its key is not known here.
 
         Raises:
             KeysUnusable, KeysUnavailable: There are no keys yet.
@@ -78,7 +78,7 @@ class Proofs(Keys):
         return proves(await self._with(name), proof, kind, said)
 
     async def _with(self, name: str) -> KeyRing:
-        """The keys, read anew if *name* is not among them; without it if it is nowhere."""
+        """The keys, read again if *name* is not among them; without it if no source has it."""
         try:
             return await self.ring((name,))
         except BusError:
@@ -86,7 +86,7 @@ class Proofs(Keys):
 
 
 def prove(key: Key, kind: Statement, said: Sequence[str | int | None]) -> str:
-    """The proof, by *key*, of what is *said*: a closed list of texts and numbers."""
+    """The proof of *said*, a list of texts and numbers, by *key*."""
     text = json.dumps(list(said), ensure_ascii=False, separators=(",", ":"))
     return f"{key.id}:{hmac.digest(key_for(key, kind), text.encode(), 'sha256').hex()}"
 
@@ -101,29 +101,29 @@ def proves(ring: KeyRing, proof: str | None, kind: Statement, said: Sequence[Any
 
 
 def key_of(proof: str | None) -> str | None:
-    """The id of the key that a proof names; None if it is no proof."""
+    """The id of the key in a proof; None if the text is no proof."""
     found = None if proof is None else _PROOF.fullmatch(proof)
     return None if found is None else found[1]
 
 
 def digest(key: Key, values: Sequence[bytes]) -> str:
-    """The keyed digest of events' bytes, one after the other."""
+    """The keyed digest over the bytes of events, one after the other."""
     return written(key.id, hmac.digest(key_for(key, Statement.DIGEST), b"".join(values), "sha256"))
 
 
 def written(key_id: str, made: bytes) -> str:
-    """A keyed digest as a receipt has it."""
+    """A keyed digest in the form of a receipt."""
     return f"hmac-sha256:{key_id}:{made.hex()}"
 
 
 def digest_key_of(said: str) -> str | None:
-    """The id of the key that a receipt's digest was made with; None if with none."""
+    """The id of the key in a receipt's digest; None if it was made without one."""
     found = _DIGEST.fullmatch(said)
     return None if found is None else found[1]
 
 
 class Hashing:
-    """Makes a receipt's digest anew, piece by piece, as that one was made.
+    """Makes a receipt's digest again, piece by piece, by the same key.
 
     Args:
         said: The digest as the receipt has it; without a key in it, it is plain SHA-256, as
@@ -145,16 +145,16 @@ class Hashing:
         self._name = name
 
     def update(self, piece: bytes) -> None:
-        """Go on with these bytes."""
+        """Add these bytes."""
         self._made.update(piece)
 
     @property
     def agrees(self) -> bool:
-        """Whether what came is what the digest is of."""
+        """Whether the bytes so far have the receipt's digest."""
         made: bytes = self._made.digest()
         return self._said == (made.hex() if self._name is None else written(self._name, made))
 
 
 def key_for(key: Key, kind: Statement) -> bytes:
-    """The key of one kind of statement."""
+    """The key for one kind of statement, derived from *key*."""
     return hmac.digest(key.secret, f"renkei {kind.value}".encode(), "sha256")

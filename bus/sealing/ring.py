@@ -1,4 +1,4 @@
-"""Keys that seal, and the ring that holds them: pure values, and the text that they come as.
+"""Keys that seal, the ring that holds them, and the text that they are written in.
 
 A line is ``<id> <32 bytes in base64> <when it was made>``; the last one is the key that is sealed
 with, all of them open. Empty lines and those that begin with ``#`` are passed over. The text is
@@ -24,7 +24,7 @@ _ID = re.compile(ID)
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key. Its secret never prints."""
+    """One key. Its secret is never printed."""
 
     id: str
     secret: bytes = field(repr=False)
@@ -38,18 +38,18 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class KeyRing:
-    """Keys by id, in the order in which they were written; there is at least one."""
+    """Keys by id, in the order in which they were written; at least one."""
 
     keys: MappingProxyType[str, Key]
 
     @property
     def current(self) -> Key:
-        """The key that is sealed with."""
+        """The newest key, which seals."""
         return self.keys[next(reversed(self.keys))]
 
     @classmethod
     def parse(cls, text: str) -> KeyRing:
-        """The ring that *text* writes down.
+        """The ring in *text*.
 
         Raises:
             KeysUnusable: A line is no key, an id or a key is there twice, or there is none.
@@ -69,12 +69,12 @@ class KeyRing:
 
 
 def is_key_id(text: str) -> bool:
-    """Whether *text* may name a key: it stands in every sealed text."""
+    """Whether *text* may be the id of a key: it is part of every sealed text."""
     return _ID.fullmatch(text) is not None
 
 
 def new_key(key_id: str | None, at: datetime) -> Key:
-    """A fresh key, made *at* (aware); without an id it is named by the day and by chance.
+    """A fresh key, made *at* (aware); without an id it is named by the day and a random part.
 
     Raises:
         KeysUnusable: *key_id* cannot name a key.

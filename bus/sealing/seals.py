@@ -1,4 +1,4 @@
-"""Sealing and opening for rows and columns of a stream, with keys that may change meanwhile."""
+"""Seal and open items in rows and columns of a stream, with keys that may change meanwhile."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Column = Any  # pyarrow's stubs know arrays by more types than they share
 
 
 class Seals(Keys):
-    """The keys that seal, one of these per process."""
+    """Seals and opens with the keys of a process; one per process."""
 
     settings = ("seal_keys_file", "seal_keys_command")
 
@@ -29,13 +29,13 @@ class Seals(Keys):
 
 
 def key_ids(texts: Column) -> set[str]:
-    """The keys that sealed texts name."""
+    """The ids of the keys in sealed texts."""
     found = {key_id_of(text) for text in texts.to_pylist() if text is not None}
     return {key_id for key_id in found if key_id is not None}
 
 
 def seal_columns(stream: Stream, records: pa.RecordBatch, ring: KeyRing) -> pa.RecordBatch:
-    """*records* in the stream's own columns, with what it says must be sealed sealed."""
+    """*records*, with every item sealed that the stream says must be."""
     keys, events = _identities(records.column("header"))
     for path in stream.sealed:
         at = records.schema.get_field_index(path)
@@ -48,7 +48,7 @@ def seal_columns(stream: Stream, records: pa.RecordBatch, ring: KeyRing) -> pa.R
 def seal_rows(
     stream: Stream, rows: Sequence[Mapping[str, Any]], ring: KeyRing
 ) -> list[dict[str, Any]]:
-    """:func:`seal_columns` for records that are no columns; the rows given stay as they are."""
+    """As :func:`seal_columns`, for records as dictionaries; the rows given are not changed."""
     headers = [row["header"] for row in rows]
     keys = [event_key(header["municipality_code"], header["subject_id"]) for header in headers]
     events = [header["event_id"] for header in headers]
@@ -81,7 +81,7 @@ def unseal_column_to_the_stop(
 
 
 def _identities(header: Column) -> tuple[list[str], list[str]]:
-    """Key and event id of each record, as its header has them."""
+    """The Kafka key and event id of each record, from its header."""
     codes = pc.struct_field(header, "municipality_code")
     keys = pc.binary_join_element_wise(codes, pc.struct_field(header, "subject_id"), "/")
     return keys.to_pylist(), pc.struct_field(header, "event_id").to_pylist()

@@ -1,4 +1,4 @@
-"""Where keys come from: a file for its owner alone, or what a command prints.
+"""The sources of keys: a file that only its owner may read, or a command that prints them.
 
 A source says the text of :mod:`bus.sealing.ring`, and whether it is worth asking again. A file is
 compared by what the file system says of it; a command, which may be a dear question to a machine
@@ -30,13 +30,13 @@ _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
 
 
 class KeySource(Protocol):
-    """Gives the text that a ring is written in.
+    """Gives the text of a ring of keys.
 
     What was asked for and could not be had is not worth asking for again at once either.
     """
 
     def has_changed(self) -> bool:
-        """Whether what was read last may not be what there is now; true before the first time."""
+        """Whether the keys may differ from those read last; True before the first reading."""
 
     async def read(self) -> str:
         """The text as it is now.
@@ -48,7 +48,7 @@ class KeySource(Protocol):
 
 
 class FileSource:
-    """A file that nobody but its owner may read. It is to be replaced, not written into."""
+    """A file that only its owner may read. It is to be replaced, not written into."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -65,7 +65,7 @@ class FileSource:
         return await asyncio.to_thread(self.content)
 
     def content(self) -> str:
-        """As :meth:`read`, for whoever may wait."""
+        """As :meth:`read`, but blocking."""
         try:
             # what is opened is what is judged; a pipe in its place must not hold us up
             with os.fdopen(os.open(self._path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:

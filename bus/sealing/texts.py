@@ -1,4 +1,4 @@
-"""A sealed text, made and opened: AES-256-GCM. The one home of ``cryptography``.
+"""Make and open sealed texts: AES-256-GCM. The only importer of ``cryptography``.
 
 ``<key id>.<nonce>.<ciphertext and tag>``, the last two in base64url without padding. What a text
 belongs to is authenticated with it (:func:`belongings`): stream, item, subject and event. Moved to
@@ -30,7 +30,7 @@ _FORM = "renkei-sealed-1"
 def belongings(
     stream: str, path: str, keys: Sequence[str], event_ids: Sequence[str]
 ) -> list[bytes]:
-    """What the sealed texts of an item belong to, record by record.
+    """The additional data that bind the sealed texts of an item to their records.
 
     Args:
         keys: As in Kafka, ``<municipality_code>/<subject_id>``.
@@ -43,7 +43,7 @@ def belongings(
 
 
 def seal(values: Sequence[str | None], belong: Sequence[bytes], key: Key) -> list[str | None]:
-    """Each value sealed with *key* under what it belongs to; where there is none, none."""
+    """Each value sealed with *key* and bound to its record; null stays null."""
     encrypt, random = AESGCM(key.secret).encrypt, os.urandom
     return [
         None
@@ -54,7 +54,7 @@ def seal(values: Sequence[str | None], belong: Sequence[bytes], key: Key) -> lis
 
 
 def unseal(texts: Sequence[str | None], belong: Sequence[bytes], ring: KeyRing) -> list[str | None]:
-    """What :func:`seal` was given.
+    """The values that :func:`seal` was given.
 
     Raises:
         SealKeyUnknown: A text names a key that the ring has not; ``where`` has the place, as
@@ -72,7 +72,7 @@ def unseal(texts: Sequence[str | None], belong: Sequence[bytes], ring: KeyRing) 
 def unseal_to_the_stop(
     texts: Sequence[str | None], belong: Sequence[bytes], ring: KeyRing
 ) -> tuple[list[str | None], tuple[int, LaneError] | None]:
-    """As :func:`unseal`, up to the first text that cannot be opened; which that is, and why."""
+    """As :func:`unseal`, up to the first text that cannot be opened; its index, and why."""
     known = {key_id: AESGCM(key.secret).decrypt for key_id, key in ring.keys.items()}
     values: list[str | None] = []
     for index, (text, whose) in enumerate(zip(texts, belong, strict=True)):
@@ -98,7 +98,7 @@ def unseal_to_the_stop(
 
 
 def key_id_of(text: str) -> str | None:
-    """The key that a sealed text names; None if it is no such text."""
+    """The id of the key in a sealed text; None if it is no sealed text."""
     match = _TEXT.fullmatch(text)
     return match[1] if match is not None else None
 
