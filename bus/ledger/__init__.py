@@ -1,4 +1,4 @@
-"""The ledger (提供記録簿): every event's identity and every receipt; what they prove together.
+"""The ledger (提供記録簿): the identity of every event, and every receipt, in PostgreSQL.
 
 The bus feeds it as one more subscriber, through the PostgreSQL connector, into the schema
 ``ledger``. Here are the tables' types and indexes, the questions, and their answers.

@@ -1,4 +1,4 @@
-"""An anchor (錨): where every chain of receipts ends, as a text to be kept elsewhere.
+"""An anchor (錨): the end of every chain of receipts, as a text to be kept elsewhere.
 
 Whoever can write to the ledger and to the log could make both say something else from some day on.
 An anchor of that day, kept where they cannot write, shows it. Pure.
@@ -18,7 +18,7 @@ _TITLE = "renkei ledger anchor 1"
 
 @dataclass(frozen=True, slots=True, order=True)
 class Head:
-    """The last receipt of a chain: none follows it yet."""
+    """The last receipt of a chain."""
 
     system: str
     stream: str
@@ -47,7 +47,7 @@ class Anchor:
 
     @property
     def digest(self) -> str:
-        """SHA-256 in hex of the heads' lines; where nothing happened it is the same."""
+        """SHA-256 in hex of the heads' lines; it stays the same while nothing is delivered."""
         return hashlib.sha256("".join(f"{head}\n" for head in self.heads).encode()).hexdigest()
 
     def __str__(self) -> str:
@@ -57,7 +57,7 @@ class Anchor:
 
 
 def read(text: str) -> Anchor:
-    """The anchor that *text* is.
+    """The anchor in *text*.
 
     Raises:
         ConfigurationError: It is none, or was changed since it was written.

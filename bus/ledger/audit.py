@@ -1,4 +1,4 @@
-"""Verify a ledger: its chains, its receipts against their log, what they delivered, and whose.
+"""Verify a ledger: chains, proofs, receipts against their log, and digests of what was delivered.
 
 One snapshot of the ledger is read from beginning to end, a lane or a stretch at a time, so that
 memory is bounded by the largest lane; the log is read beside it. Nothing is written.
@@ -114,20 +114,20 @@ Step = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What of the ledger is verified; None: all."""
+    """The part of the ledger that is verified, by system and stream; None: all."""
 
     system: str | None = None
     stream: str | None = None
 
     @property
     def about(self) -> dict[str, Any]:
-        """As the questions take it."""
+        """The choice as parameters of the SQL."""
         return {"system": self.system, "stream": self.stream}
 
 
 @dataclass(slots=True)
 class Verdict:
-    """What was looked at, and what is wrong with it."""
+    """What was verified, and all findings."""
 
     lanes: int = 0
     receipts: int = 0
@@ -157,13 +157,13 @@ class Verdict:
 
     @property
     def is_good(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether there are no findings."""
         return not (self.findings or self.false_views or self.lost_heads or self.wrong_marks)
 
 
 @dataclass(frozen=True, slots=True)
 class LogSide:
-    """What the ledger is held against."""
+    """The broker and the readers of streams that the ledger is compared with."""
 
     broker: Broker
     streams: Mapping[str, Stream]  # by name
@@ -171,7 +171,7 @@ class LogSide:
 
 
 class Audit:
-    """One reading of one ledger.
+    """One verification of one ledger.
 
     Args:
         lent: The ledger's database.
@@ -375,7 +375,7 @@ class Audit:
         return {**self._choice.about, **about}
 
     async def _said_in(self, reader: BatchReader, piece: Any, partition: int) -> list[ReceiptRow]:
-        """The receipts of a piece of their log that are chosen."""
+        """The receipts in a piece of their log that are part of the choice."""
         values = [value or b"" for value in piece.values]
         readable = await read_what_can_be(reader, values, refuse=(SchemaMismatch,))
         self._verdict.unreadable += len(readable.refused)
@@ -493,21 +493,21 @@ class Audit:
         self._in_events += rows.findings[:MOST_FINDINGS]
 
     def _add_content(self, findings: Sequence[Finding]) -> None:
-        """A row that differs from what was said is named once."""
+        """Add findings about contents, at most one for each row."""
         named = {finding.place for finding in (*self._in_log, *self._in_chains)}
         left = MOST_FINDINGS - len(self._in_log)
         self._in_log += [f for f in findings if f.place not in named][: max(left, 0)]
 
 
 class _Ahead:
-    """Receipts in the order of their first delivered offset, taken as far as they are wanted."""
+    """Receipts in the order of their first delivered offset, fetched as far as needed."""
 
     def __init__(self, cursor: psycopg.AsyncServerCursor[tuple[Any, ...]]) -> None:
         self._cursor = cursor
         self._row: ReceiptRow | None = None
 
     async def until(self, offset: int | None) -> list[ReceiptRow]:
-        """Those that begin before *offset*; None: all that are left."""
+        """The next receipts that begin before *offset*; None: all that are left."""
         found: list[ReceiptRow] = []
         while True:
             if self._row is None:
@@ -522,7 +522,7 @@ class _Ahead:
 
 
 async def anchor_of(lent: Lent, at: datetime) -> Anchor:
-    """Where every chain of a ledger ends now.
+    """The anchor of a ledger now.
 
     Raises:
         ConfigurationError: There is no ledger in this database.
@@ -565,7 +565,7 @@ async def _all(
 
 @asynccontextmanager
 async def _snapshot(lent: Lent) -> AsyncIterator[_Connection]:
-    """One view of the ledger as it is now, whatever is written meanwhile."""
+    """One consistent view of the ledger, whatever is written meanwhile."""
     async with lent as connection:
         await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
         await connection.set_read_only(True)

@@ -1,4 +1,4 @@
-"""Whether the receipts of a lane are the chain that the lane made (連鎖). Pure.
+"""Check that a lane's receipts form an unbroken chain (連鎖). Pure.
 
 Each receipt names the chain value of the one before it and starts where that one ended. A lane has
 a chain for each time that it was built: each begins at offset 0 with :data:`NO_PREVIOUS`. Where a
@@ -18,7 +18,7 @@ from bus.model.receipt import NO_PREVIOUS
 
 
 class FindingKind(StrEnum):
-    """What is wrong with a row of the ledger."""
+    """What can be wrong with a row of the ledger."""
 
     CHANGED = "changed"  # it does not say what was said
     REMOVED = "removed"  # it was said, and is not there
@@ -31,7 +31,7 @@ class FindingKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiptRow:
-    """A receipt as the ledger, or the receipts' log, has it, and its place there."""
+    """A receipt as the ledger or the receipts' log has it, and its place in that log."""
 
     receipt: Receipt
     chain: str
@@ -44,12 +44,12 @@ class ReceiptRow:
 
     @property
     def place(self) -> tuple[int, int]:
-        """Where it was said in the receipts' log."""
+        """The partition and offset of the receipt in its log."""
         return self.log_partition, self.log_offset
 
     @property
     def said(self) -> tuple[object, ...]:
-        """Everything that it says, without where."""
+        """All fields but the place."""
         return (
             self.receipt, self.chain, self.applied_at, self.cluster_id, self.is_replay, self.proof
         )  # fmt: skip
@@ -57,7 +57,7 @@ class ReceiptRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One row that is not as it should be."""
+    """Something that is wrong with one row."""
 
     kind: FindingKind
     system: str
@@ -88,7 +88,7 @@ class Finding:
 
 @dataclass(slots=True)
 class LaneVerdict:
-    """What was found of one lane."""
+    """What was found in one lane's receipts."""
 
     receipts: int = 0
     repeats: int = 0
@@ -175,7 +175,7 @@ def _before(
 def settle(
     in_chains: Iterable[Finding], in_log: Iterable[Finding], said: set[str]
 ) -> list[Finding]:
-    """One finding for each row: what the log shows explains what the chains show.
+    """All findings, without those of the chains that the log already explains.
 
     Args:
         in_chains: What the chains by themselves showed.

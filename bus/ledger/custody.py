@@ -1,4 +1,4 @@
-"""What was done to the ledger, as its log has it: prunings and anchors, each proved by the bus.
+"""The log of what was done to the ledger: prunes and anchors, each proved by the bus.
 
 Retention leaves marks in the ledger: from where on receipts are still there, and which ones later
 receipts follow. Whoever can write to the ledger could write marks too, over a ledger that is empty.
@@ -37,7 +37,7 @@ _QUESTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """What retention left in the ledger."""
+    """The marks that prunes left in the ledger, summed up."""
 
     digest: str  # SHA-256 in hex of all of them, in order
     count: int
@@ -45,7 +45,7 @@ class Marks:
 
 
 async def marks(connection: psycopg.AsyncConnection[tuple[Any, ...]]) -> Marks:
-    """The marks as they are now."""
+    """The ledger's marks now."""
     made, count, newest = hashlib.sha256(), 0, list[datetime]()
     for name, question in _QUESTIONS:
         for row in await (await connection.execute(question)).fetchall():
@@ -58,18 +58,18 @@ async def marks(connection: psycopg.AsyncConnection[tuple[Any, ...]]) -> Marks:
 
 @dataclass(slots=True)
 class Deeds:
-    """What the log of custody has."""
+    """The records in the log of custody, proved and unproved."""
 
     proved: list[Custody] = field(default_factory=list)
     unproved: list[tuple[int, int]] = field(default_factory=list)
     """Where records lie that the bus did not write."""
 
     def have(self, act: CustodyAct, digest: str) -> Custody | None:
-        """The first record of such a deed with that digest."""
+        """The first proved record of that act with that digest; None if there is none."""
         return next((d for d in self.proved if (d.act, d.digest) == (act, digest)), None)
 
     def insist_on(self, left: Marks) -> None:
-        """Marks that are there must be recorded.
+        """Refuse marks in the ledger that no proved record explains.
 
         Raises:
             ConfigurationError: They are not: somebody wrote them into the ledger.
@@ -106,7 +106,7 @@ async def deeds(log: Log, topic: str, partitions: int, reader: BatchReader, ring
 
 
 def row_of(deed: Custody) -> dict[str, Any]:
-    """A deed as the stream holds it."""
+    """A record of custody as a row of the stream."""
     return {
         "act": deed.act.value,
         "at": deed.at,
@@ -131,7 +131,7 @@ def _deed(row: Mapping[str, Any]) -> Custody:
 
 
 def wrong_marks(left: Marks, said: Deeds | None, newest_allowed: datetime) -> Sequence[str]:
-    """What is wrong with the marks of retention, and with the log of custody; nothing: all is well.
+    """What is wrong with the ledger's marks and with the log of custody; empty if nothing.
 
     Args:
         said: What the log has; None: it was not read.

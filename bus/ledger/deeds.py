@@ -1,4 +1,4 @@
-"""What operators did, as the ledger has it: the newest first, page by page."""
+"""Ask the ledger for what operators did: newest first, page by page."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LIMIT %(most)s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeedQuery:
-    """Which deeds."""
+    """Which deeds are asked for."""
 
     first: datetime
     after: datetime  # before this moment
@@ -48,7 +48,7 @@ class DeedQuery:
 
 @dataclass(frozen=True, slots=True)
 class RecordedDeed:
-    """A deed, and where it lies."""
+    """A deed, and its place in the log."""
 
     deed: Deed
     partition: int

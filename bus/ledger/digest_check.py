@@ -1,4 +1,4 @@
-"""Checks receipts' digests over the bytes of the log: whether it still holds what was delivered.
+"""Check receipts' digests against the bytes in the log: whether it holds what was delivered.
 
 The log of a stream's partition is read once, and the receipts of all systems are carried along
 it. Compaction leaves holes: a receipt can be checked only if every offset that it delivered is
@@ -27,7 +27,7 @@ def stretches(delivered: str) -> list[tuple[int, int]]:
 
 @dataclass(slots=True)
 class _Open:
-    """A receipt while the log is read along it."""
+    """A receipt whose digest is being computed."""
 
     row: ReceiptRow
     ranges: Sequence[tuple[int, int]]
@@ -54,7 +54,7 @@ class _Open:
 
 @dataclass(slots=True)
 class DigestCheck:
-    """The receipts of one partition of a stream, held against its log."""
+    """Computes the digests of one partition's receipts while its log is read."""
 
     ring: KeyRing
     checked: int = 0
@@ -63,12 +63,12 @@ class DigestCheck:
     _open: list[_Open] = field(default_factory=list)
 
     def add(self, row: ReceiptRow) -> None:
-        """Carry *row* along; they come by their first delivered offset, ascending."""
+        """Add the receipt *row*; they are added by first delivered offset, ascending."""
         hashed = Hashing(row.receipt.digest, self.ring)
         self._open.append(_Open(row, stretches(row.receipt.delivered), hashed))
 
     def take(self, fetched: Fetched) -> None:
-        """Go on along the log; every receipt that begins within *fetched* was added before."""
+        """Go on with the next piece of the log; receipts that begin in it were added before."""
         if not fetched.offsets:
             return
         for each in self._open:
@@ -76,7 +76,7 @@ class DigestCheck:
         self.passed(fetched.offsets[-1] + 1)
 
     def passed(self, offset: int) -> None:
-        """The log before *offset* was read."""
+        """Note that the log before *offset* was read."""
         still = []
         for each in self._open:
             if each.end > offset:

@@ -1,4 +1,4 @@
-"""What an erasure is to reach, by the ledger: the subject's keys, who has copies, what waits."""
+"""Ask the ledger what an erasure has to reach: the subject's keys, copies, and parked events."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ GROUP BY system, stream ORDER BY system, stream"""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownKey:
-    """One number under which the subject has events."""
+    """One Kafka key under which the subject has events."""
 
     stream: str
     subject_id: str

@@ -18,7 +18,7 @@ Row = Mapping[str, Any]
 
 @dataclass(slots=True)
 class EventRows:
-    """One partition of one stream, compared a stretch at a time."""
+    """The comparison of one partition of one stream, stretch by stretch."""
 
     stream: str
     partition: int
@@ -72,7 +72,7 @@ class EventRows:
         return at is not None and (self.before is None or at >= self.before)
 
     def beyond(self, held: Sequence[Row]) -> None:
-        """What the ledger has beyond the log's end."""
+        """Add a finding for each row of the ledger beyond the log's end."""
         for row in held:
             self._find(FindingKind.ADDED, row["log_offset"], "it lies beyond the log's end")
 

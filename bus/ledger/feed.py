@@ -1,4 +1,4 @@
-"""The way into the ledger: the connector's sinks, opened on tables that were made ready first."""
+"""The ledger's sinks: the connector's own, opened once the ledger's tables are made."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bus.model import Applied, Checkpoint, Delivery, Mark, View
 
 
 class LedgerFeed:
-    """Makes the ledger's sinks. The first one that opens makes the tables ready, for all."""
+    """Makes the ledger's sinks. The first that is opened makes the tables, for all."""
 
     def __init__(self, make: Callable[[], Sink], uri: str, streams: Sequence[str]) -> None:
         self._make = make
@@ -27,7 +27,7 @@ class LedgerFeed:
         return _LedgerSink(self._make(), self)
 
     async def make_ready(self) -> None:
-        """Make the tables, unless that was done."""
+        """Make the tables, once."""
         async with self._preparing:
             if not self._is_ready:
                 await prepare(connected(self._uri), self._streams)

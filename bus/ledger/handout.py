@@ -1,4 +1,4 @@
-"""A page and a table to hand out: what was given of one subject.
+"""Write the page and the table that are handed out: what was given of one subject.
 
 For a person who asks (開示請求). Numbers and names of items only: no value of any item is in the
 ledger. What the record cannot say is said.
@@ -33,7 +33,7 @@ section{break-inside:avoid}tr{break-inside:avoid}thead{display:table-header-grou
 
 
 def notes(answer: Provisions, zone: tzinfo) -> list[tuple[str, str]]:
-    """What a reader must know of the answer, in Japanese and in English."""
+    """What a reader must know about the answer, in Japanese and in English."""
     said = [
         (
             "この記録は、連携基盤が各業務システムの保管庫へ引き渡したことを示すものです。引渡し後に各システムが"
@@ -95,13 +95,13 @@ def rows(answer: Provisions, zone: tzinfo) -> list[tuple[str, ...]]:
 
 
 def grounds(answer: Provisions) -> dict[str, str]:
-    """A short mark for each recorded view, in the order in which they first occur."""
+    """A short mark for each recorded view, in the order of first use."""
     first = dict.fromkeys(p.view for p in answer.provisions if p.view in answer.views)
     return {view: f"[{number}]" for number, view in enumerate(first, start=1)}
 
 
 def as_csv(answer: Provisions, zone: tzinfo) -> str:
-    """The table, with the ground written out in each row; for UTF-8 with a mark of order."""
+    """The table as CSV, with the ground in each row; for UTF-8 with a byte order mark."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     more = ("根拠法令 Legal basis", "利用目的 Purpose", "承認者 Approver", "提供項目 Items")
@@ -116,7 +116,7 @@ def as_csv(answer: Provisions, zone: tzinfo) -> str:
 
 
 def as_html(answer: Provisions, zone: tzinfo, *, made_at: datetime, period: str) -> str:
-    """One page that prints on A4."""
+    """The page as HTML, which prints on A4."""
     marks = grounds(answer)
     head = "".join(f"<th>{ja}<br><small>{en}</small></th>" for ja, en in _HEAD)
     body = "\n".join(
@@ -170,7 +170,7 @@ def _facts(facts: Sequence[tuple[str, str]]) -> str:
 
 
 def suppression_of(view: RecordedView) -> str:
-    """What becomes of a protected person's location, in both languages."""
+    """How a protected person's location is treated, in both languages."""
     if not any(item.is_location for item in view.items):
         return "所在に関する項目なし / no location"
     if view.may_withhold:
@@ -179,7 +179,7 @@ def suppression_of(view: RecordedView) -> str:
 
 
 def _items(view: RecordedView) -> Sequence[str]:
-    """The items of the record; the envelope (who, when, which version) is the same everywhere."""
+    """The items of the record, without the header's, which are the same everywhere."""
     return [_item(item) for item in view.items if not item.is_header]
 
 

@@ -1,4 +1,4 @@
-"""Positions and receipts that the bus keeps for stores that keep none, beside the ledger's tables.
+"""Keep positions and receipts for stores that keep none, in the ledger's database.
 
 A lane is held by a lease (:mod:`bus.connect.lease`) for as long as its delivery is handed over, and
 given back in the transaction that moves its position: a second owner waits, and then sees where it
@@ -117,7 +117,7 @@ Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """What a person has to take out of a store that cannot do it itself."""
+    """Something that a person has to remove from a store that cannot do it itself."""
 
     number: int
     system: str
@@ -128,7 +128,7 @@ class Owed:
 
 
 class LedgerKeeper:
-    """One connection, opened when first asked and anew when it was lost.
+    """Keeps lanes' state over one connection, opened when first needed and after a loss.
 
     Args:
         makes: Whether what is not there is made; whoever only asks makes nothing.
@@ -182,7 +182,7 @@ class LedgerKeeper:
                         await turn.give_back()
 
     async def _take(self, turn: _Turn) -> None:
-        """Wait until nobody else has the lane."""
+        """Wait until no other turn has the lane."""
         if not await until_taken(turn.take, _PATIENCE):
             raise SinkUnavailable("another process has the lane", **turn.lane._asdict())
 
@@ -206,7 +206,7 @@ class LedgerKeeper:
         return gone
 
     async def owed(self) -> list[Owed]:
-        """What persons have not said to be done, oldest first."""
+        """What nobody has said to be removed yet, oldest first."""
         asked = f"SELECT number, system, stream, edition, lost, since FROM {SCHEMA}.owed"
         async with self._transaction() as connection:
             if not await self._is_there(connection):
@@ -219,7 +219,7 @@ class LedgerKeeper:
         ]
 
     async def settle(self, number: int, by: str, reason: str) -> bool:
-        """Somebody says that it is done; whether it was open."""
+        """Mark that it was removed; False if it was not open."""
         said = (
             f"UPDATE {SCHEMA}.owed SET done_at = clock_timestamp(), done_by = %s, reason = %s"
             " WHERE number = %s AND done_at IS NULL"
@@ -228,7 +228,7 @@ class LedgerKeeper:
             return (await connection.execute(said, (by, reason, number))).rowcount == 1
 
     async def _is_there(self, connection: Connection) -> bool:
-        """Whether anything was ever kept here."""
+        """Whether the tables exist: whether anything was ever kept here."""
         asked = await connection.execute("SELECT to_regclass(%s)", (f"{SCHEMA}.owed",))
         found = await asked.fetchone()
         return found is not None and found[0] is not None
@@ -265,7 +265,7 @@ class LedgerKeeper:
 
 
 class _Turn:
-    """A lane that is held by a lease."""
+    """The turn of a lane, held by a lease."""
 
     def __init__(
         self,
@@ -283,12 +283,12 @@ class _Turn:
         self._transaction = transaction
 
     async def take(self) -> bool:
-        """Have the lane if nobody has it; whether that worked."""
+        """Take the lease of the lane; whether that worked."""
         async with self._row() as row:
             return await self._lease.take(row)
 
     async def give_back(self) -> None:
-        """Let others have it."""
+        """Release the lease."""
         async with self._row() as row:
             await self._lease.release(row)
 
@@ -329,7 +329,7 @@ class _Turn:
         return applied_at
 
     async def _begun(self) -> Connection:
-        """The transaction that moves the position: the lane is this turn's, and free after it."""
+        """Begin the transaction that moves the position; fails if another process has the lane."""
         connection = await self.moving.enter_async_context(self._transaction())
         which = {**self.lane._asdict(), "holder": self._lease.holder}
         with _in_our_words():
@@ -339,7 +339,7 @@ class _Turn:
         return connection
 
     async def _keep(self) -> None:
-        """Renew the lease, and again should that fail; does not come back."""
+        """Renew the lease, again and again; does not return."""
         while True:
             await asyncio.sleep(self._lease.length.total_seconds() / 4)
             with suppress(SinkUnavailable, LeaseLost):  # which is watched for
@@ -347,7 +347,7 @@ class _Turn:
                     await self._lease.renew(row)
 
     async def _watch(self) -> None:
-        """End before another process could have the lane; does not come back."""
+        """End with an error before another process could have the lane; does not return."""
         while True:
             await asyncio.sleep(self._lease.length.total_seconds() / 20)
             self._insist()
@@ -416,7 +416,7 @@ def _taken(lost: Mapping[str, Any]) -> Taken:
 
 @asynccontextmanager
 async def _whole(connection: Connection) -> AsyncIterator[None]:
-    """Committed if the block ends well. What the block itself raises stays as it is."""
+    """A transaction that is committed if the block ends well; the block's errors pass unchanged."""
     with _in_our_words():
         await connection.execute("BEGIN")
     try:

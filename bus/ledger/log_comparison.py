@@ -1,4 +1,4 @@
-"""Compares the ledger's receipts with those in the receipts' log, offset by offset. Pure."""
+"""Compare the ledger's receipts with those in the receipts' log, offset by offset. Pure."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from bus.ledger.chains import Finding, FindingKind, ReceiptRow
 
 @dataclass(slots=True)
 class LogComparison:
-    """What differs, so far; settled at the end, when what has only moved is known."""
+    """The rows that differ so far; what only moved is known at the end."""
 
     same: int = 0
     _held: list[ReceiptRow] = field(default_factory=list)  # in the ledger, not so in the log
     _said: list[ReceiptRow] = field(default_factory=list)  # in the log, not so in the ledger
 
     def take(self, held: Iterable[ReceiptRow], said: Iterable[ReceiptRow]) -> None:
-        """Compare one stretch of one partition's log; both sides hold all that is in it."""
+        """Compare one stretch of one partition; both arguments hold all that lies in it."""
         by_place = {row.place: row for row in said}
         for row in held:
             told = by_place.pop(row.place, None)
@@ -31,11 +31,11 @@ class LogComparison:
 
     @property
     def chains(self) -> set[str]:
-        """The chain values of what the log has and the ledger has not, or has otherwise."""
+        """The chain values of receipts that the log has and the ledger lacks or has otherwise."""
         return {row.chain for row in self._said}
 
     def findings(self) -> list[Finding]:
-        """One for each row that differs, named as the log has it."""
+        """One finding for each row that differs."""
         found: list[Finding] = []
         missing = {row.place: row for row in self._said}
         moved: dict[tuple[object, ...], ReceiptRow] = {}

@@ -1,4 +1,4 @@
-"""When the log took an event, by the log's own clock; only the log knows."""
+"""Ask the log when it took an event, by the broker's clock."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _READ_WITHIN = timedelta(seconds=2)
 async def logged_at(
     broker: Broker, wanted: Collection[tuple[TopicPartition, int]]
 ) -> dict[tuple[TopicPartition, int], datetime]:
-    """By place and offset; what compaction took, or is not there yet, is absent.
+    """By place and offset, when the log took each event; absent if it is not in the log.
 
     Raises:
         Unavailable: The broker does not answer.

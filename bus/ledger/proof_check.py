@@ -1,4 +1,4 @@
-"""Checks the proofs of receipts by the bus's keys: whether each is the bus's own. Pure.
+"""Check the proofs of receipts by the bus's keys. Pure.
 
 From the first receipt on that has a proof, every one behind it in its partition of the receipts'
 log must have one: nothing without a proof can be added after that, by whoever can write there.
@@ -17,7 +17,7 @@ from bus.sealing.proofs import proves
 
 @dataclass(slots=True)
 class ProofCheck:
-    """The proofs of a ledger's receipts, looked at lane by lane.
+    """Checks the proofs of a ledger's receipts, lane by lane.
 
     Attributes:
         since: By partition of the receipts' log, where the first receipt with a proof lies.
@@ -30,7 +30,7 @@ class ProofCheck:
     findings: list[Finding] = field(default_factory=list)
 
     def take(self, rows: Iterable[ReceiptRow], named: Collection[tuple[int, int]]) -> None:
-        """Look at *rows*; what is *named* already, by its place, is not named again."""
+        """Check *rows*; one whose place is *named* already gets no second finding."""
         for row in rows:
             what = self._wrong(row)
             if what is None:

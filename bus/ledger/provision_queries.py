@@ -1,4 +1,4 @@
-"""What the ledger is asked about provisions: the SQL, and its answers as values."""
+"""The questions about provisions: SQL, and its answers as values."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ END = datetime(9999, 12, 30, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """From one moment up to before another; by default, all of time."""
+    """A period from one moment up to, and without, another; by default all of time."""
 
     first: datetime = BEGINNING
     after: datetime = END
@@ -133,7 +133,7 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """After which provision a page goes on."""
+    """The provision after which a page begins."""
 
     at: datetime = BEGINNING
     partition: int = -1
@@ -141,7 +141,7 @@ class Mark:
 
     @classmethod
     def of(cls, text: str) -> Mark:
-        """The mark that *text* is.
+        """The mark in *text*.
 
         Raises:
             ConfigurationError: It is none.
@@ -157,7 +157,7 @@ class Mark:
 
     @classmethod
     def behind(cls, provision: Provision) -> Mark:
-        """The mark just behind *provision*."""
+        """The mark after *provision*."""
         return cls(provision.given_at, provision.partition, provision.offset)
 
     def __str__(self) -> str:
@@ -268,7 +268,7 @@ class ProvisionQueries:
         return [_provision(row) for row in await self._ledger.ask(question, about)]
 
     async def views(self, fingerprints: Collection[str]) -> Mapping[str, RecordedView]:
-        """What these fingerprints mean, as far as that was recorded."""
+        """The recorded views with these fingerprints; absent if not recorded."""
         about = {"fingerprints": sorted(fingerprints)}
         rows = await self._ledger.ask(_VIEWS, about) if fingerprints else []
         return {row[0]: recorded_view(row) for row in rows}
@@ -285,7 +285,7 @@ _FIELDS = (
 
 
 def recorded_view(row: Sequence[Any]) -> RecordedView:
-    """A row of ``ledger.view``, in its order, as a value."""
+    """A row of ``ledger.view`` as a value."""
     head, lists, rest = row[:6], row[6:11], row[11:]
     names = ("fingerprint", "system", "system_ja", "stream", "stream_ja", "schema_version")
     after = (

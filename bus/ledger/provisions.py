@@ -1,4 +1,4 @@
-"""Provisions (提供): what was given to whom, when, on what ground, and which items.
+"""Provisions (提供) as values: what was given to whom, when, on what ground, and which items.
 
 Values and pure functions. A provision is one event handed to one system: an offset that lies in
 the delivered ranges of a receipt, under the view that the receipt names. Whatever a view left
@@ -26,7 +26,7 @@ class GivenItem:
 
     @property
     def is_header(self) -> bool:
-        """Whether it is of the envelope (who, when, which version) and not of the record."""
+        """Whether it is an item of the header."""
         return in_header(self.path)
 
     @property
@@ -37,7 +37,7 @@ class GivenItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedView:
-    """What a fingerprint means, as it was recorded when something was first given under it."""
+    """A view as it was recorded when something was first given under it."""
 
     fingerprint: str
     system: str
@@ -91,7 +91,7 @@ class Provision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErasureRecord:
-    """That a subject was erased, as far as it may be told."""
+    """The record that a subject was erased, without its number."""
 
     at: datetime
     is_done: bool
@@ -101,7 +101,7 @@ class ErasureRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provisions:
-    """The answer about one subject."""
+    """All provisions of one subject."""
 
     municipality_code: str
     subject_id: str
@@ -113,7 +113,7 @@ class Provisions:
 
     @property
     def systems(self) -> list[str]:
-        """Who was given something."""
+        """The systems that were given something."""
         return sorted({provision.system for provision in self.provisions})
 
 
@@ -130,7 +130,7 @@ class DayOfProvisions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemProvisions:
-    """The answer about one system and a period."""
+    """All provisions to one system in a period."""
 
     system: str
     days: Sequence[DayOfProvisions]  # by day, stream and view
@@ -138,5 +138,5 @@ class SystemProvisions:
 
     @property
     def events(self) -> int:
-        """How many events, in all."""
+        """The number of events."""
         return sum(day.events for day in self.days)

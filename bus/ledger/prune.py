@@ -1,4 +1,4 @@
-"""Take from the ledger what is older than it is to be kept (保存期間).
+"""Delete from the ledger what is older than it is to be kept (保存期間).
 
 A receipt goes with everything that was said before it in its partition of the receipts' log, so
 that what is left begins at one place; of each chain the receipts are remembered that others follow
@@ -158,7 +158,7 @@ _LAST = 2**63 - 1
 
 @dataclass(slots=True)
 class Pruned:
-    """How many rows were taken."""
+    """How many rows were deleted, by table."""
 
     before: datetime
     receipts: int = 0
@@ -168,7 +168,7 @@ class Pruned:
 
     @property
     def rows(self) -> int:
-        """All of them."""
+        """How many rows were deleted in all."""
         return self.receipts + sum(self.events.values()) + self.exceptions + self.operations
 
 
@@ -186,7 +186,7 @@ async def prune(
     record: Record,
     erasure_key: bytes | None = None,
 ) -> Pruned:
-    """Take what is older than *before*.
+    """Delete what is older than *before*.
 
     Args:
         lent: The ledger's database.
@@ -243,7 +243,7 @@ async def _events(connection: _Connection, stream: str, before: datetime) -> int
 
 
 async def _erased(connection: _Connection) -> Mapping[str, _Places]:
-    """Where the null values of each erased subject lie, by its digest."""
+    """By digest of each erased subject, where its null values lie."""
     rows = await (await connection.execute(_ERASURES)).fetchall()
     found: dict[str, dict[tuple[str, int], int]] = {}
     for _, digest, *lists in rows:
@@ -275,7 +275,7 @@ async def _erased_events(
 
 
 def _words(delete: LiteralString, stream: str) -> sql.Composed:
-    """What the bus said itself, taken, and marked as taken."""
+    """The SQL that deletes old records of the bus's own, and marks them as deleted."""
     return sql.SQL(_TOOK).format(delete=sql.SQL(delete), stream=sql.Literal(stream))
 
 

@@ -1,4 +1,4 @@
-"""Reach (到達): of the systems that should have a change, which have applied it, and why not.
+"""Reach (到達): which of the systems that should have a change have applied it, and why not.
 
 Pure: what the ledger's tables say goes in, the answer comes out.
 """
@@ -29,7 +29,7 @@ class ReachState(StrEnum):
 
     @property
     def has_it(self) -> bool:
-        """Whether the system has what the change says, or something newer."""
+        """Whether the system has the change, or a newer version."""
         return self in (ReachState.APPLIED, ReachState.SUPERSEDED)
 
 
@@ -64,7 +64,7 @@ EventPlace = tuple[str, int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventStanding:
-    """What the ledger holds of one event in one system that is entitled to it, or was given it."""
+    """What the ledger knows of one event in one system that should have it or was given it."""
 
     system: str
     stream: str
@@ -93,7 +93,7 @@ class SystemReach:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reach:
-    """How a change stands everywhere."""
+    """How a change stands in all systems."""
 
     change_id: str
     events: int  # in the ledger so far
@@ -108,12 +108,12 @@ class Reach:
 
     @property
     def applied(self) -> int:
-        """How many have it, or something newer."""
+        """How many have it, or a newer version."""
         return sum(s.state.has_it for s in self.systems)
 
     @property
     def is_whole(self) -> bool:
-        """Whether the ledger has all of the change's events: before, nothing is settled."""
+        """Whether the ledger has all events of the change; before that nothing is final."""
         return self.size is not None and self.events >= self.size
 
     @property
@@ -131,7 +131,7 @@ def reach_of(
     standings: Sequence[EventStanding],
     places: Sequence[EventPlace] = (),
 ) -> Reach:
-    """Put together what the ledger holds; *systems* are all there are, entitled or not.
+    """Reach from what the ledger holds; *systems* are all systems, entitled or not.
 
     A system that is gone from the subscriptions, but was given the change, is there as well.
     """

@@ -1,4 +1,4 @@
-"""The ledger's SQL: what it makes, and what it asks."""
+"""The ledger's SQL: what makes its tables, and the questions."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def events_table(stream: str) -> str:
 
 
 def make_events(stream: str) -> sql.Composed:
-    """The table of one stream's events and its indexes."""
+    """The SQL that makes the table of one stream's events and its indexes."""
     table = events_table(stream)
     return sql.SQL(_EVENTS).format(
         table=sql.Identifier(table),
@@ -154,7 +154,7 @@ def make_events(stream: str) -> sql.Composed:
 
 
 def make_union(streams: Sequence[str]) -> sql.Composed:
-    """``ledger.event``: the events of all streams."""
+    """The SQL of ``ledger.event``, the view of all streams' events."""
     parts = [
         sql.SQL("SELECT {stream}::text AS stream, {columns} FROM ledger.{table}").format(
             stream=sql.Literal(stream),

@@ -1,4 +1,4 @@
-"""The ledger's database: made ready, and asked."""
+"""The ledger's database: make its tables, and ask it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _CONNECT_TIMEOUT = 10
 
 @dataclass(frozen=True, slots=True)
 class LaneReceipts:
-    """What receipts say of one lane."""
+    """The receipts of one lane, summed up."""
 
     last_applied_at: datetime
     reached: int
@@ -39,7 +39,7 @@ class LaneReceipts:
 
 @dataclass(frozen=True, slots=True)
 class OpenExceptions:
-    """What is set aside of one stream in one system."""
+    """The open exceptions of one stream in one system, summed up."""
 
     count: int
     since: datetime  # when the oldest of them was
@@ -69,20 +69,20 @@ async def prepare(lent: Lent, streams: Sequence[str]) -> None:
 
 
 class Ledger:
-    """Answers from the ledger. One connection, opened anew when it was lost."""
+    """Asks the ledger. One connection, opened anew when it is lost."""
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
         self._connection: psycopg.AsyncConnection[tuple[Any, ...]] | None = None
 
     async def close(self) -> None:
-        """Let go of the connection; safe to call twice."""
+        """Close the connection; safe to call twice."""
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
 
     async def knows_system(self, system: str) -> bool:
-        """Whether anything was ever delivered to this system, and recorded.
+        """Whether the ledger has any receipt of this system.
 
         Raises:
             ConfigurationError: There is no ledger in this database.
@@ -138,7 +138,7 @@ class Ledger:
     async def lanes(
         self, lanes: Sequence[tuple[str, str, int]]
     ) -> Mapping[tuple[str, str, int], LaneReceipts]:
-        """What receipts say of these (system, stream, partition); absent: there is none."""
+        """The receipts of these (system, stream, partition), summed up; absent if none."""
         about = {
             "systems": [system for system, _, _ in lanes],
             "streams": [stream for _, stream, _ in lanes],
@@ -156,14 +156,14 @@ class Ledger:
         return {(system, stream): count for system, stream, count in rows}
 
     async def open_exceptions(self) -> Mapping[tuple[str, str], OpenExceptions]:
-        """What is set aside and not closed, by (system, stream)."""
+        """The open exceptions by (system, stream), summed up."""
         rows = await self.ask(statements.OPEN_EXCEPTIONS, {})
         return {
             (system, stream): OpenExceptions(count, since) for system, stream, count, since in rows
         }
 
     async def standing(self) -> list[Operation]:
-        """Pauses in force, and lanes that have stopped, by system and stream."""
+        """Pauses and stopped lanes, by system and stream."""
         return [_operation(row) for row in await self.ask(statements.STANDING, {})]
 
     async def editions(self) -> Mapping[str, Edition]:
@@ -189,7 +189,7 @@ class Ledger:
     async def ask(
         self, question: str | sql.Composed, about: Mapping[str, object]
     ) -> list[tuple[Any, ...]]:
-        """The rows that answer *question*.
+        """The rows that the SQL *question* gives.
 
         Raises:
             ConfigurationError: There is no ledger in this database.
@@ -201,7 +201,7 @@ class Ledger:
 
     @asynccontextmanager
     async def lent(self) -> AsyncIterator[psycopg.AsyncConnection[tuple[Any, ...]]]:
-        """The connection, in a transaction, for one piece of work; nothing is asked meanwhile.
+        """The connection, in a transaction, for one block; no question is asked meanwhile.
 
         Raises:
             ConfigurationError: There is no ledger in this database.
@@ -246,7 +246,7 @@ def _operation(row: Sequence[Any]) -> Operation:
 
 @asynccontextmanager
 async def connected(uri: str) -> AsyncIterator[psycopg.AsyncConnection[tuple[Any, ...]]]:
-    """A connection for one task; what it raises is in the bus's words."""
+    """A connection for one task; its errors are the bus's."""
     insist_on_safety(uri, _WHOSE)
     with translated(uri):
         async with await psycopg.AsyncConnection.connect(

@@ -1,4 +1,4 @@
-"""How each system stands with each stream: lag in events and in time, rate, what is set aside.
+"""The status of each system and stream: lag in events and time, rate, and what is set aside.
 
 The log says how much there is, the group how far it has come, the receipts when and how fast. A
 group that tells nothing has read nothing.
@@ -21,7 +21,7 @@ _READ_WITHIN = timedelta(seconds=2)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamStatus:
-    """One system and one stream."""
+    """The status of one system and one stream."""
 
     system: str
     stream: str
@@ -36,7 +36,7 @@ class StreamStatus:
 
 @dataclass(frozen=True, slots=True)
 class _Log:
-    """What the broker says: where each partition ends, and where each system's group is."""
+    """The end of each partition, and the position of each system's group."""
 
     places: Mapping[str, Sequence[TopicPartition]]  # by stream
     end: Mapping[TopicPartition, int]
@@ -56,7 +56,7 @@ class _Log:
 async def standings(
     broker: Broker, ledger: Ledger, granted: Mapping[str, Sequence[Stream]], *, now: datetime
 ) -> list[StreamStatus]:
-    """All of them, by system and stream.
+    """The status of every system and stream.
 
     Args:
         broker: Where the log is.
@@ -124,7 +124,7 @@ async def _look(broker: Broker, granted: Mapping[str, Sequence[Stream]], now: da
 async def _ages(
     reader: Consumer, wanted: set[tuple[TopicPartition, int]], now: datetime
 ) -> dict[tuple[TopicPartition, int], timedelta]:
-    """How old the event at, or next after, each of these places in the log is."""
+    """The age of the event at, or next after, each of these places in the log."""
     ages: dict[tuple[TopicPartition, int], timedelta] = {}
     for place, offset in sorted(wanted):
         await reader.assign([place])

@@ -1,4 +1,4 @@
-"""In which streams a person's number (宛名番号) is found, and how.
+"""In which streams a person's number (宛名番号) occurs, and in which item.
 
 Pure. A stream is about the person itself, about something of the person's that is numbered
 ``<宛名番号>-<…>`` (an assessment by year), or about something else that may name the person (a
@@ -18,7 +18,7 @@ _DERIVED = "宛名番号-"  # how the name of such a number tells what it is mad
 
 @dataclass(frozen=True, slots=True)
 class PersonsStreams:
-    """Names of published streams, by how they are about a person."""
+    """Names of published streams, by how a person's number occurs in them."""
 
     own: tuple[str, ...]  # the number is the person's
     derived: tuple[str, ...]  # the number begins with the person's
@@ -31,14 +31,14 @@ class PersonsStreams:
 
 
 def stream_of_a_number(stream: Stream) -> PersonsStreams:
-    """One stream, in which a number is looked for as its subject."""
+    """One stream whose subject is a person's number."""
     subject = next((item for item in stream.items if item.path == _SUBJECT), None)
     is_spelled = subject is not None and subject.properties.get("x-check") == "atena"
     return PersonsStreams((stream.name,), (), (), is_spelled)
 
 
 def persons_streams(streams: Iterable[Stream]) -> PersonsStreams:
-    """How each of *streams* is about a person; internal ones are left out."""
+    """How a person's number occurs in each of *streams*; internal ones are left out."""
     own, derived, naming = [], [], []
     for stream in streams:
         if stream.is_internal:

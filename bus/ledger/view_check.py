@@ -1,4 +1,4 @@
-"""Checks a recorded view against its fingerprint. Pure."""
+"""Check that a recorded view fits its fingerprint. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bus.ledger.provisions import RecordedView
 
 
 def disagreement(view: RecordedView) -> str | None:
-    """What of a recorded view is not what its fingerprint was made of; None if all is.
+    """Which part of a recorded view does not fit its fingerprint; None if all fits.
 
     Japanese names are labels and are not in the fingerprint.
     """

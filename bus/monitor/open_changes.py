@@ -1,4 +1,4 @@
-"""Changes that are under way: not yet passed by every system that should have them. Pure.
+"""Changes that not every system that should have them has passed yet. Pure.
 
 Known are, per lane, how far its system has got (``end`` of its newest receipt), and, of the tail
 of each stream's log, which change each event belongs to. An event is open while some expected
@@ -23,7 +23,7 @@ StreamPartition = tuple[str, int]
 
 @dataclass(slots=True)
 class _Tail:
-    """The remembered events of one partition, ascending; parallel lists, for bisection."""
+    """The events of one partition that are remembered, ascending; parallel lists, for bisection."""
 
     offsets: list[int] = field(default_factory=list)
     changes: list[str] = field(default_factory=list)
@@ -32,14 +32,14 @@ class _Tail:
     cut: int = 0  # events below this offset are not remembered
 
     def oldest(self, end: int) -> float | None:
-        """When the first event not before *end* came; None if that is not remembered."""
+        """When the first remembered event at *end* or later came; None if none is remembered."""
         at = bisect_left(self.offsets, end)
         is_known = at < len(self.offsets) and end >= self.cut
         return self.times[at] if is_known else None
 
 
 class OpenChanges:
-    """Feed it what was appended and how far lanes got; ask it what is open.
+    """Knows which changes are open, from what was appended and how far lanes are.
 
     Args:
         expected: Stream -> systems that should have all its events.
@@ -61,11 +61,11 @@ class OpenChanges:
 
     @property
     def is_at_least(self) -> bool:
-        """Whether there may be more than :attr:`count`."""
+        """Whether :attr:`count` is only a lower bound."""
         return any(tail.cut > self._passed(place) for place, tail in self._tails.items())
 
     def moved(self, stream: str, partition: int, system: str, end: int) -> None:
-        """A system's lane has passed all before *end*; may go back, as after a rebuild."""
+        """Note that a system's lane has passed everything before *end*; may also go back."""
         place = (stream, partition)
         self._ends.setdefault(place, {})[system] = end
         self._settle(place)
@@ -73,7 +73,7 @@ class OpenChanges:
     def appended(
         self, stream: str, partition: int, events: Iterable[tuple[int, str, float]], next_: int
     ) -> None:
-        """Events of a log, ascending: offset, change and when; and where the log goes on."""
+        """Note events of a log, ascending (offset, change, time), and its next offset."""
         place = (stream, partition)
         tail = self._tails.setdefault(place, _Tail())
         for event in events:
@@ -87,13 +87,13 @@ class OpenChanges:
         self._forget(tail, len(tail.offsets) - self._most_tail)
 
     def skipped(self, stream: str, partition: int, before: int) -> None:
-        """What lies before that offset in the log is not going to be told."""
+        """Note that the log before that offset will not be read."""
         tail = self._tails.setdefault((stream, partition), _Tail())
         tail.cut = max(tail.cut, before)
         tail.next = max(tail.next, before)
 
     def behind(self) -> dict[tuple[str, str], tuple[int, float | None]]:
-        """By system and stream: offsets not yet passed, and when the oldest of them came.
+        """By system and stream: how many offsets are not passed, and when the oldest came.
 
         The time is None where nothing is open, or the oldest open event was forgotten.
         """
@@ -115,7 +115,7 @@ class OpenChanges:
         return found
 
     def _passed(self, place: StreamPartition) -> int:
-        """The offset before which every expected system has passed."""
+        """The offset before which every system that should have the stream has passed."""
         systems = self._expected.get(place[0], frozenset())
         ends = self._ends.get(place, {})
         if not systems:
@@ -130,7 +130,7 @@ class OpenChanges:
         self._forget(tail, bisect_left(tail.offsets, self._passed(place)))
 
     def _forget(self, tail: _Tail, count: int) -> None:
-        """Let go of the *count* oldest events of a tail; none if it is not positive."""
+        """Drop the *count* oldest events of a tail; none if it is not positive."""
         if count <= 0:
             return
         tail.cut = tail.offsets[count - 1] + 1

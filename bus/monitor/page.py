@@ -1,4 +1,4 @@
-"""The monitor's answer over HTTP: a page for its server, and the question of who reads it."""
+"""The monitor's answer over HTTP: the page, and the client that asks for it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def throughput_page(tell: Callable[[int], dict[str, Any]]) -> Route:
 
 
 async def ask_monitor(base_url: str, last: int) -> dict[str, Any] | None:
-    """What the monitor at *base_url* says; None if nothing (or something else) answers there."""
+    """The answer of the monitor at *base_url*; None if no monitor answers there."""
     async with httpx.AsyncClient(timeout=ANSWER_WITHIN_S, trust_env=False) as client:
         try:
             answer = await client.get(base_url + PATH, params={"last": last})

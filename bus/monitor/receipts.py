@@ -1,4 +1,4 @@
-"""Receipts as the monitor needs them, read from the log's values in columns."""
+"""Read from receipts, as columns, what the monitor needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The recent past of the receipts: where it begins, and reading it without the monitor."""
+"""Find and read the recent past of the receipts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_RECEIPTS = 20_000  # of each partition: some minutes at full load, days in 
 async def recent_past(
     broker: Broker, topic: str, most: int = MOST_RECEIPTS
 ) -> Mapping[TopicPartition, tuple[int, int]]:
-    """Where the last *most* records of each partition begin, and where they end."""
+    """By partition, the offset where its last *most* receipts begin, and its end."""
     places = await places_of(broker, topic)
     consumer = broker.consumer(client_id="renkei-monitor")
     await consumer.start()
@@ -29,7 +29,7 @@ async def recent_past(
 
 
 async def read_recent(broker: Broker, topic: str, reader: Reader) -> Windows:
-    """The windows of the recent past, from the log itself.
+    """Windows of the recent past, read from the log without the monitor.
 
     Raises:
         BrokerUnavailable: The broker does not answer, or does not give what it has.

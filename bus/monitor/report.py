@@ -1,4 +1,4 @@
-"""What the monitor says, as one JSON object: the same whoever read the receipts.
+"""The monitor's report as one JSON object, whoever has read the receipts.
 
 ``minutes`` are windows in which something was applied. ``open`` is None where nobody follows the
 event streams: windows alone do not say what is under way.
@@ -16,7 +16,7 @@ from bus.monitor.windows import KEEP_MINUTES, Windows
 def report(
     windows: Windows, changes: OpenChanges | None, *, now: float, last: int = KEEP_MINUTES
 ) -> dict[str, Any]:
-    """The last *last* minutes, and what is under way."""
+    """The last *last* minutes, and the open changes."""
     return {
         "at": _time(now),
         "late_receipts": windows.late,

@@ -1,4 +1,4 @@
-"""Follows the ends of the event streams: which change each event belongs to, and since when.
+"""Follow the event streams to know which change each event is part of, and since when.
 
 Headers only are looked at, in columns, and nothing of a record is kept but its change's id.
 """
@@ -36,7 +36,7 @@ async def follow(
     changes: OpenChanges,
     passed: Mapping[TopicPartition, int],
 ) -> None:
-    """Tell *changes* what is and will be in the logs of *streams*; without end.
+    """Tell *changes* of every event in the logs of *streams*; does not end.
 
     Args:
         passed: Offset of each partition before which nothing is open; absent: unknown.

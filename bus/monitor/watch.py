@@ -1,4 +1,4 @@
-"""The Faust app: reads the receipts as they come, and keeps windows and open changes.
+"""The Faust app: reads receipts as they come, and keeps windows and open changes.
 
 It only watches. Nothing waits for it, nothing is read back from it, and what it loses when it
 dies it reads again: it keeps no table of its own, because the receipts are the table's log. At
@@ -60,7 +60,7 @@ _Told = tuple[bytes, int, str, int, int]  # value, when (ms), topic, partition, 
 
 @dataclass(frozen=True, slots=True)
 class WatchedCluster:
-    """What is watched: a cluster's receipts, and the streams that they are about."""
+    """The cluster that is watched, its receipts, and the streams that they are about."""
 
     broker: Broker
     bootstrap: str
@@ -106,7 +106,7 @@ class Monitor:
         return self._is_watching
 
     def report(self, last: int = 60) -> dict[str, Any]:
-        """What is known now; see :mod:`bus.monitor.report`."""
+        """The report of what is known now; see :mod:`bus.monitor.report`."""
         return report(self.windows, self.changes, now=self._clock(), last=last)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -130,7 +130,7 @@ class Monitor:
         return isinstance(error, ConfigurationError) and not self._has_watched
 
     async def _go_on(self, stop: asyncio.Event) -> None:
-        """Watch, and again when the broker was away."""
+        """Watch, and start again when the broker was away."""
         pause = FIRST_PAUSE
         while not stop.is_set():
             began = self._clock()
@@ -176,7 +176,7 @@ class Monitor:
         await asyncio.Event().wait()
 
     def _app(self, folder: str) -> Any:
-        """A Faust app of its own, with everything off that the monitor does not need."""
+        """A new Faust app with everything switched off that the monitor does not need."""
         app = faust.App(
             self._watched.named(GROUP),
             broker=";".join(f"kafka://{server}" for server in self._watched.bootstrap.split(",")),
@@ -224,7 +224,7 @@ class Monitor:
             self._inbox.append((event.value, at, *place))
 
     async def _decode(self) -> None:
-        """Turn what the agent took in into windows and positions, many at once."""
+        """Put the receipts that the agent has read into windows and open changes."""
         reader = self._watched.reader(self._receipt)
         while True:
             await asyncio.sleep(GATHER_SECONDS)
@@ -253,7 +253,7 @@ class Monitor:
         self._metrics.receipts_read("unreadable", unreadable)
 
     async def _show(self) -> None:
-        """Bring the gauges up to date; called when somebody looks."""
+        """Set the gauges to the present values; called before they are read."""
         now = self._clock()
         whole = self.windows.at(minute_of(now) - MINUTE)
         self._metrics.throughput(
@@ -276,7 +276,7 @@ class Monitor:
                 raise BrokerUnavailable("faust gave up; a new app is started")
 
     async def _go_back(self, stop: asyncio.Event) -> None:
-        """Put the group where the recent past begins."""
+        """Set the group's offsets to where the recent past begins."""
         bounds = await recent_past(self._broker, self._receipt.topic)
         begins = {place: begin for place, (begin, _) in bounds.items()}
         self._live = {place[1]: end for place, (_, end) in bounds.items()}
@@ -288,7 +288,7 @@ class Monitor:
                 return
 
     async def _put(self, begins: Mapping[TopicPartition, int]) -> bool:
-        """Move the group; False while somebody is in it, for then the broker takes no word.
+        """Set the group's offsets; False while it has members, for then the broker refuses.
 
         Two different words, so that one that was there before is not taken for an answer.
         """
@@ -307,7 +307,7 @@ class Monitor:
         return True
 
     async def _ask_groups(self) -> dict[TopicPartition, int]:
-        """How far each system says it is; per partition, before what nothing is open."""
+        """Ask for each system's committed offsets: changes before them are not open."""
         passed: dict[TopicPartition, int] = {}
         for stream in self._streams:
             count = (await self._broker.partitions([stream.topic])).get(stream.topic, 0)
@@ -332,7 +332,7 @@ class Monitor:
 
 
 def _credentials(security: Security) -> Any:
-    """What makes Faust's own clients come in as ours do; None for plain text."""
+    """The login for Faust's own clients, the same as ours; None if there is neither TLS nor login."""
     login = security.login
     if login is None:
         return None if security.context is None else faust.SSLCredentials(security.context)

@@ -17,7 +17,7 @@ KEEP_MINUTES = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """What the monitor needs of one receipt. Times are seconds since 1970."""
+    """The fields of one receipt that the monitor needs. Times are seconds since 1970."""
 
     system: str
     stream: str
@@ -32,7 +32,7 @@ class Seen:
 
 @dataclass(slots=True)
 class Window:
-    """One minute of one system and stream."""
+    """The counts of one minute, system and stream."""
 
     rows: int = 0
     batches: int = 0
@@ -42,7 +42,7 @@ class Window:
 
     @property
     def delay_mean(self) -> float:
-        """Seconds from applied to told, on average."""
+        """Mean seconds from applying to when the log took the receipt."""
         return self.delay / self.batches if self.batches else 0.0
 
 
@@ -51,7 +51,7 @@ Lane = tuple[str, str, int]
 
 @dataclass
 class Windows:
-    """The last *keep* minutes that had receipts in them, and no more."""
+    """The last *keep* minutes that had receipts, by system and stream."""
 
     keep: int = KEEP_MINUTES
     late: int = 0
@@ -60,7 +60,7 @@ class Windows:
     _newest: int = 0
 
     def add(self, seen: Seen) -> bool:
-        """Count a receipt; whether it was counted."""
+        """Count a receipt; False if it was counted before or is too late."""
         lane = (seen.system, seen.stream, seen.partition)
         if self._last.get(lane) == seen.chain:
             return False

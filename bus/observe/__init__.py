@@ -1,1 +1,1 @@
-"""What the bus says of itself: logs, metrics, health. Identifiers and counts, no field values."""
+"""Logs, metrics and health of a process: identifiers and counts, never field values."""

@@ -1,4 +1,4 @@
-"""``/metrics``, ``/healthz`` and ``/readyz`` of a running process, on loopback unless told else.
+"""Serve ``/metrics``, ``/healthz`` and ``/readyz``, on loopback unless another address is set.
 
 Health is a matter of reasons: no reason, healthy. ``/healthz`` says whether the process should be
 restarted, ``/readyz`` whether it does its work. Reasons are identifiers and codes, like logs.
@@ -101,7 +101,7 @@ async def serving(
 
 
 class _Server(uvicorn.Server):
-    """Signals are the process's business, not the server's."""
+    """A uvicorn server that leaves signals to the process."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

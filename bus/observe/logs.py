@@ -1,4 +1,4 @@
-"""Log lines: an event's name and identifiers, never a field value.
+"""Write log lines: an event's name and identifiers, never a field value.
 
 What may stand in a line is listed here by field name; anything else is withheld, by name. Text
 is cut down to what identifiers are made of. An exception is its class, its code and where it was
@@ -139,7 +139,7 @@ class _Once:
         return "\n".join(lines)
 
     def _over(self, now: float) -> dict[str, _Line]:
-        """The lines whose second is over; the next like them is written."""
+        """The lines that were held back for a second and are due to be counted."""
         over = {}
         for key, line in list(self._written.items()):
             if now - line.at < _AGAIN_WITHIN_S:
@@ -160,7 +160,7 @@ class _Line:
 
 
 class _Losing(io.TextIOBase):
-    """Writes to *stream* as long as that takes lines: a full disk loses lines, never the work.
+    """Writes to *stream*; what it does not take (a full disk) is lost, and the work goes on.
 
     Raising here would stop whatever was about to tell something, a lane in the middle of a batch
     included.
@@ -182,7 +182,7 @@ class _Losing(io.TextIOBase):
 def only_identifiers(
     _logger: Any, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    """Keep the fields of the list, as identifiers; name the others in ``withheld``."""
+    """Keep the known fields, as identifiers; list the names of others in ``withheld``."""
     kept: dict[str, Any] = {}
     withheld = []
     for name, value in event.items():
@@ -201,7 +201,7 @@ def only_identifiers(
 
 
 def describe(error: BaseException) -> dict[str, Any]:
-    """An error without what it says: class, code, identifiers, causes, and where it was raised.
+    """An error without its message: class, code, identifiers, causes, and where it was raised.
 
     The message of a deliberate error is a fixed sentence of ours, and so is told.
     """
@@ -227,7 +227,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _identifier(value: Any) -> Any:
-    """A number, a flag, or text of which only what identifiers are made of is left."""
+    """A number, a flag, or a text reduced to the characters of identifiers."""
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, list | tuple | set | frozenset):
@@ -267,7 +267,7 @@ def _plain(value: Any) -> str:
 
 
 class _Libraries(logging.Handler):
-    """Routes what libraries log, without what they filled in."""
+    """Passes on what libraries log, without the values that they filled in."""
 
     def emit(self, record: logging.LogRecord) -> None:
         # Wording with arguments is a fixed text; without, it may have been filled in before.
@@ -284,7 +284,7 @@ class _Libraries(logging.Handler):
 
 
 def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """The last line of a process that dies of a defect."""
+    """Log the defect of which the process dies."""
     if issubclass(kind, KeyboardInterrupt):
         return
     structlog.get_logger().critical("defect", exc_info=error.with_traceback(trace))

@@ -30,7 +30,7 @@ SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A metric: its kind, name, meaning, labels."""
+    """The declaration of a metric: kind, name, meaning, labels."""
 
     kind: type[Counter] | type[Gauge] | type[Histogram]
     name: str
@@ -159,7 +159,7 @@ _SEEN_IN_AN_OUTBOX = (
 
 
 class Metrics:
-    """One process's metrics. Tests make their own and so start from zero."""
+    """The metrics of one process. Each test makes its own, which start from zero."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -184,151 +184,151 @@ class Metrics:
     # --- deliveries
 
     def fetched(self, system: str, stream: str, events: int) -> None:
-        """So many events of a stream came in for a system."""
+        """Count events of a stream that were fetched for a system."""
         self._count("renkei_deliver_events_total", events, system=system, stream=stream)
 
     def applied(self, system: str, stream: str, rows: int, seconds: float, at: datetime) -> None:
-        """A store took a batch: so many rows, so long after they were fetched."""
+        """Count the rows of a batch that a store applied, and the seconds since it was fetched."""
         lane = {"system": system, "stream": stream}
         self._count("renkei_deliver_applied_total", rows, **lane)
         self._observe("renkei_deliver_batch_seconds", seconds, **lane)
         self._set("renkei_deliver_last_success_timestamp_seconds", at.timestamp(), **lane)
 
     def filtered(self, system: str, stream: str, events: int) -> None:
-        """A view left so many events out."""
+        """Count events that a view leaves out."""
         self._count("renkei_deliver_filtered_total", events, system=system, stream=stream)
 
     def restricted(self, system: str, stream: str, rows: int) -> None:
-        """A store took so many rows that show what is restricted."""
+        """Count rows with restricted items that a store applied."""
         self._count("renkei_deliver_restricted_total", rows, system=system, stream=stream)
 
     def parked(self, system: str, stream: str, events: int) -> None:
-        """So many events were set aside."""
+        """Count events that were set aside."""
         self._count("renkei_deliver_parked_total", events, system=system, stream=stream)
 
     def retried(self, system: str, stream: str) -> None:
-        """Something outside did not answer; the batch is tried again."""
+        """Count a retry of a batch because something outside does not answer."""
         self._count("renkei_deliver_retries_total", 1, system=system, stream=stream)
 
     def lag(self, system: str, stream: str, events: int, seconds: float) -> None:
-        """How far a system is behind the end of a stream."""
+        """Set how far a system is behind the end of a stream: events, and seconds."""
         self._set("renkei_deliver_lag_events", events, system=system, stream=stream)
         self._set("renkei_deliver_lag_seconds", seconds, system=system, stream=stream)
 
     def stuck(self, system: str, stream: str, seconds: float) -> None:
-        """How long a lane of this stream has not got on; 0 if all do."""
+        """Set for how many seconds a lane of this stream has not got on; 0 if all do."""
         self._set("renkei_deliver_stuck_seconds", seconds, system=system, stream=stream)
 
     def went_back(self, system: str) -> None:
-        """A store was found before what it had."""
+        """Count a store that was found before where it had been."""
         self._count("renkei_deliver_went_back_total", 1, system=system)
 
     def paused(self, seconds: Mapping[tuple[str, str], float]) -> None:
-        """How long each (system, stream) that is paused here has been; others are not."""
+        """Set for how many seconds each paused (system, stream) has been; removes others."""
         self._replace("renkei_deliver_paused_seconds", seconds)
 
     def lanes(self, counts: Mapping[tuple[str, str, str], int]) -> None:
-        """How many lanes there are of each (system, stream, status); others are gone."""
+        """Set how many lanes there are of each (system, stream, status); removes others."""
         self._replace("renkei_deliver_lanes", counts)
 
     def exceptions(self, counts: Mapping[tuple[str, str, str], int]) -> None:
-        """How many events are set aside in each (system, stream, state); others are closed."""
+        """Set how many events are set aside of each (system, stream, state); removes others."""
         self._replace("renkei_exceptions_open", counts)
 
     def exceptions_oldest(self, seconds: Mapping[tuple[str, str], float]) -> None:
-        """How long the oldest event of each (system, stream) is set aside; others have none."""
+        """Set the age in seconds of each (system, stream)'s oldest open event; removes others."""
         self._replace("renkei_exceptions_oldest_seconds", seconds)
 
     def receipts_waiting(self, count: int) -> None:
-        """Receipts that are not acknowledged yet."""
+        """Set how many receipts are not acknowledged yet."""
         self._set("renkei_receipts_waiting", count)
 
     # --- publishing
 
     def published(self, stream: str, events: int) -> None:
-        """Kafka acknowledged so many events."""
+        """Count events that Kafka acknowledged."""
         self._count("renkei_publish_events_total", events, stream=stream)
 
     def refused(self, code: str, changes: int = 1) -> None:
-        """So many changes were refused for this reason."""
+        """Count changes that were refused for a reason."""
         self._count("renkei_publish_refused_total", changes, code=code)
 
     def publish_took(self, seconds: float) -> None:
-        """From handed in to acknowledged."""
+        """Observe the seconds from handing in to acknowledgement."""
         self._observe("renkei_publish_seconds", seconds)
 
     # --- the relay
 
     def relayed(self, system: str, outcome: str, changes: int) -> None:
-        """What became of changes of an outbox: ``sent`` or ``refused``."""
+        """Count changes of an outbox that were ``sent`` or ``refused``."""
         self._count("renkei_relay_changes_total", changes, system=system, outcome=outcome)
 
     def outbox(self, system: str, waiting: int, oldest_seconds: float) -> None:
-        """What waits in an outbox."""
+        """Set how many changes wait in an outbox, and the age in seconds of the oldest."""
         self._set("renkei_relay_waiting", waiting, system=system)
         self._set("renkei_relay_oldest_seconds", oldest_seconds, system=system)
 
     def outbox_refused(self, system: str, refused: int, oldest_seconds: float) -> None:
-        """What was refused in an outbox and is not settled."""
+        """Set how many refused changes of an outbox are not settled."""
         self._set("renkei_relay_refused", refused, system=system)
         self._set("renkei_relay_refused_oldest_seconds", oldest_seconds, system=system)
 
     def outbox_unled(self, system: str, seconds: float) -> None:
-        """For how long no relay has led the outbox; 0: one does."""
+        """Set for how many seconds no relay has led the outbox; 0 if one does."""
         self._set("renkei_relay_seen", 1, system=system)
         self._set("renkei_relay_unled_seconds", seconds, system=system)
 
     def outbox_unseen(self, system: str) -> None:
-        """The outbox cannot be looked into: what was seen before is said no more."""
+        """Remove the values of an outbox that cannot be looked at."""
         self._set("renkei_relay_seen", 0, system=system)
         for name in _SEEN_IN_AN_OUTBOX:
             with suppress(KeyError):
                 self._made[name].remove(system)
 
     def relay_holds(self, system: str, changes: int) -> None:
-        """How many changes wait for keys, and behind such changes."""
+        """Set how many changes are held: for lack of keys, or behind such changes."""
         self._set("renkei_relay_held", changes, system=system)
 
     def relay_leads(self, system: str, is_leading: bool) -> None:
-        """Whether this process sends the outbox, or stands by."""
+        """Set whether this process leads the outbox (1) or stands by (0)."""
         self._set("renkei_relay_leads", int(is_leading), system=system)
 
     # --- the monitor
 
     def throughput(self, lanes: Mapping[tuple[str, str], tuple[int, int, float]]) -> None:
-        """Rows, batches and mean delay of the last whole minute by (system, stream)."""
+        """Set rows, batches and mean delay of the last whole minute by (system, stream)."""
         names = ("rows_per_minute", "batches_per_minute", "delay_seconds")
         for at, name in enumerate(names):
             figures = {lane: said[at] for lane, said in lanes.items()}
             self._replace(f"renkei_monitor_{name}", figures)
 
     def behind(self, lanes: Mapping[tuple[str, str], tuple[int, float]]) -> None:
-        """Offsets that a system has not passed, and the age of the oldest in seconds."""
+        """Set how many offsets a system has not passed, and the age in seconds of the oldest."""
         self._replace("renkei_monitor_behind_events", {k: v[0] for k, v in lanes.items()})
         self._replace("renkei_monitor_behind_seconds", {k: v[1] for k, v in lanes.items()})
 
     def open_changes(self, count: int) -> None:
-        """Changes that are under way."""
+        """Set how many changes are open."""
         self._set("renkei_monitor_open_changes", count)
 
     def receipts_read(self, outcome: str, receipts: int) -> None:
-        """Receipts ``counted``, ``left-out`` (told twice, or late) or ``unreadable``."""
+        """Count receipts as ``counted``, ``left-out`` (repeated or late) or ``unreadable``."""
         self._count("renkei_monitor_receipts_total", receipts, outcome=outcome)
 
     # --- every process
 
     def task_restarted(self, task: str) -> None:
-        """A long-lived task that had ended by itself was begun again."""
+        """Count a restart of a long-lived task that had ended by itself."""
         self._count("renkei_tasks_restarted_total", 1, task=task)
 
     def tasks_ended(self, task: str, count: int) -> None:
-        """So many long-lived tasks of a kind ended by themselves and are not well again."""
+        """Set how many long-lived tasks of a kind have ended and are not well again."""
         self._set("renkei_tasks_ended", count, task=task)
 
     # --- looking
 
     def before_render(self, refresh: Callable[[], Awaitable[None]]) -> None:
-        """Call *refresh* whenever somebody looks: it sets what is so, as of now."""
+        """Call *refresh* before the metrics are rendered, to set present values."""
         self._refreshers.append(refresh)
 
     async def render(self) -> tuple[bytes, str]:
@@ -341,7 +341,7 @@ class Metrics:
         return generate_latest(self._registry), CONTENT_TYPE_LATEST
 
     def value(self, name: str, **labels: str) -> float | None:
-        """One sample, for tests and for the console; None if it was never set."""
+        """The value of one sample, for tests; None if it was never set."""
         return self._registry.get_sample_value(name, labels)
 
     def _count(self, name: str, by: float, **labels: str) -> None:

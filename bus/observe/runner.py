@@ -1,4 +1,4 @@
-"""Who a process is: where it runs, under which number, since when; as it names itself to others."""
+"""The name of a process: host, process id, start; how it is recorded and shown."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NAME = re.compile(r"(?P<host>[^@:]+):(?P<pid>\d+):(?P<since>\d{1,12})(?:-.*)?")
 
 @dataclass(frozen=True, slots=True, order=True)
 class Runner:
-    """A process of the bus; shown to people, never compared with another machine's clock."""
+    """The parts of a process's name; for people, never compared with another machine's clock."""
 
     host: str
     pid: int
@@ -27,7 +27,7 @@ class Runner:
 
 @cache
 def this_process() -> str:
-    """How this process names itself in what it holds: ``host:pid:since``."""
+    """This process's name, as it is recorded: ``host:pid:since``."""
     return f"{socket.gethostname()}:{os.getpid()}:{int(time.time())}"
 
 

@@ -1,4 +1,4 @@
-"""A process's long-lived tasks (常駐タスク), by name: what ends by itself is told and begun again.
+"""A process's long-lived tasks (常駐タスク): one that ends by itself is logged and started again.
 
 A task that ends though nobody ended it, by an error, by a cancellation from within or by coming
 back, is logged with the error's class and place, counted, named by readiness until it has run
@@ -32,12 +32,12 @@ Work = Callable[[], Coroutine[Any, Any, None]]
 
 
 class CameBack(Exception):
-    """Work without an end came to one."""
+    """A task that should not end has returned."""
 
 
 @dataclass(slots=True)
 class Fallen:
-    """A task that ended by itself and does not do well again yet."""
+    """A task that has ended by itself and does not run well again yet."""
 
     task: str
     place: str
@@ -50,7 +50,7 @@ class Fallen:
 
 
 class Kept:
-    """A task that is begun again whenever it ends by itself."""
+    """A task that is started again whenever it ends by itself."""
 
     def __init__(self) -> None:
         self.outcome: asyncio.Task[None]
@@ -59,28 +59,28 @@ class Kept:
         self.resting: asyncio.Task[None] | None = None
 
     def is_leaving(self) -> bool:
-        """Whether it is not begun again."""
+        """Whether it will not be started again."""
         return self._is_leaving
 
     def leave(self) -> None:
-        """Do not begin it again; what runs may come to its end."""
+        """Do not start it again; a run that is under way may finish."""
         self._is_leaving = True
         if self.resting is not None:
             self.resting.cancel()
 
     def cancel(self) -> None:
-        """End it."""
+        """Cancel it, and do not start it again."""
         self.leave()
         self.outcome.cancel()
 
     async def end(self) -> None:
-        """End it, and wait until it is over."""
+        """Cancel it, and wait until it has ended."""
         self.cancel()
         await asyncio.wait({self.outcome})
 
 
 async def until_over(kept: Sequence[Kept], stop: asyncio.Event, *, all_fail: bool = False) -> None:
-    """Until all are over, one was given up (*all_fail*: that ends no other), or *stop* is set."""
+    """Wait until all have ended, one has given up (unless *all_fail*), or *stop* is set."""
     pending = {each.outcome for each in kept}
     stopping = asyncio.create_task(stop.wait())
     try:
@@ -95,7 +95,7 @@ async def until_over(kept: Sequence[Kept], stop: asyncio.Event, *, all_fail: boo
 
 
 async def errors_of(kept: Sequence[Kept]) -> list[BaseException]:
-    """What was raised, once all are over."""
+    """The errors of these tasks, all of which have ended."""
     outcomes = [each.outcome for each in kept]
     if outcomes:
         await asyncio.wait(outcomes)
@@ -122,11 +122,11 @@ class Tasks:
 
     @property
     def fallen(self) -> list[Fallen]:
-        """Those that ended by themselves and do not do well again yet, in that order."""
+        """Tasks that have ended by themselves and do not run well again yet, in that order."""
         return list(self._fallen.values())
 
     def ill(self) -> list[str]:
-        """The same as reasons, for readiness."""
+        """The same as texts, as reasons why the process is not ready."""
         return [str(fallen) for fallen in self._fallen.values()]
 
     def keep(
@@ -138,7 +138,7 @@ class Tasks:
         gives_up: Callable[[BaseException], bool] | None = None,
         **where: str | int,
     ) -> Kept:
-        """Do *work*, and again whenever it ends by itself.
+        """Run *work*, and start it again whenever it ends by itself.
 
         Args:
             task: What kind it is: one of few words, for metrics too.
@@ -154,7 +154,7 @@ class Tasks:
         return kept
 
     def fell(self, task: str, error: BaseException, **where: object) -> timedelta:
-        """A task ended by itself: tell of it, and how long to wait before it is begun again."""
+        """Log and count that a task has ended; how long to wait before it is started again."""
         name = (task, _place(where))
         now = asyncio.get_running_loop().time()
         back_off = self._back_offs.setdefault(name, BackOff(self._first, self._most))
@@ -168,7 +168,7 @@ class Tasks:
         return wait
 
     def begun(self, task: str, **where: object) -> None:
-        """It was begun again; once it has run as long as it was waited for, it does well."""
+        """Note that it was started again; it counts as well once it has run as long as the wait."""
         name = (task, _place(where))
         loop = asyncio.get_running_loop()
         self._began[name] = loop.time()
@@ -177,7 +177,7 @@ class Tasks:
             loop.call_later(fallen.wait.total_seconds(), self._does_well, name, fallen)
 
     def forget(self, task: str, **where: object) -> None:
-        """It is no longer this process's matter."""
+        """Drop a task that this process no longer keeps."""
         name = (task, _place(where))
         self._began.pop(name, None)
         self._back_offs.pop(name, None)
@@ -228,7 +228,7 @@ class Tasks:
 
 
 async def _over(task: asyncio.Task[None]) -> None:
-    """Until it is over; whoever lets go of it while it runs lets it go as well."""
+    """Wait until it has ended; if cancelled meanwhile, cancel it too."""
     try:
         await asyncio.wait({task})
     finally:
