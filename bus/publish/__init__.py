@@ -1,4 +1,4 @@
-"""Changes in, events out: checked, encoded, appended, once and in order.
+"""Publishing: changes are checked, encoded and appended to Kafka as events, once and in order.
 
 ``publisher`` is the way in for whoever has changes or columns; ``runner`` publishes what waits in a
 source. Everything that judges (``check``, ``rules``, ``whole``, ``versions``) is pure.

@@ -1,4 +1,4 @@
-"""What a source hands over, read: a change that may come from there, or why there is none.
+"""Read the changes that a source hands over, and refuse those that may not come from there.
 
 A text holds what a core system wrote, so anything may be in it; it is read as strictly wherever it
 comes from, and refused in the same words. What a change may be that comes from one source, its
@@ -34,7 +34,7 @@ class Bounds:
         return self.faults(change) or change
 
     def faults(self, change: Change) -> list[Fault]:
-        """Why the change does not belong here; none if it does."""
+        """Why the change is outside the bounds; empty if it is inside."""
         faults = []
         if change.source not in self.sources:
             expected = "a source of this outbox: " + ", ".join(sorted(self.sources))
@@ -56,7 +56,7 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Naming:
-    """A change without an id gets one that follows from its own text and a key of the site's.
+    """Gives a change without an id one that follows from its own text and a key of the site's.
 
     So a text that is published again adds nothing that is there already, and nobody without the
     key can try which text makes that id. Where there is no key, and for a change with an item
@@ -84,7 +84,7 @@ class Naming:
 def read(
     taken: Iterable[Taken], admit: Admission | None = None
 ) -> tuple[list[tuple[int, Change]], list[Refusal]]:
-    """The changes that have a change's shape and are admitted, by place, and refusals of the rest.
+    """The changes of the right form that are admitted, by place, and the refusals of the others.
 
     Args:
         admit: None: whatever has a change's shape.

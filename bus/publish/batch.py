@@ -1,4 +1,4 @@
-"""A batch of records that came as columns: judged, encoded, and then settled row by row.
+"""A batch of records that came as columns: checked, encoded, and then put in sequence row by row.
 
 The two halves are apart because the first (:func:`prepare`) is pure and dear and may run in a
 thread while an earlier batch is under way, and the second (:meth:`Batch.settle`) must wait for
@@ -26,7 +26,7 @@ from bus.publish.versions import HIGHEST_START, Draft, Entries, Sequencing
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnsOutcome:
-    """What became of a batch of records that came as columns."""
+    """The result of publishing a batch of records that came as columns."""
 
     published: int
     resent: int  # were in the log already
@@ -37,7 +37,7 @@ class ColumnsOutcome:
 
 @dataclass(slots=True)
 class Batch:
-    """What is left of a batch once everything but versions is judged; parallel lists.
+    """The events of a batch that passed every check but that of versions; parallel lists.
 
     ``rows`` are the places that the entries had in the batch that came.
     """
@@ -81,8 +81,7 @@ class Batch:
         )
 
     def _sequencings(self, draft: Draft, cases: CaseDraft) -> list[Sequencing | None]:
-        """How each entry stands; None for one that goes because it, or another of its change, may
-        not be."""
+        """The sequencing of each entry; None where a fault of its change takes it out."""
         if self.runs is None and not self.large and self.told is None:
             return [*draft.add_all(self.entries, self.opens)]
         sequencings: list[Sequencing | None] = [None] * len(self.keys)
@@ -103,7 +102,7 @@ class Batch:
         return sequencings
 
     def _wrong_cases(self, found: Mapping[int, Sequencing], cases: CaseDraft) -> list[Fault]:
-        """What is wrong with the cases of those entries of one change that are next in line."""
+        """Faults of the cases in those entries of one change that are next in line."""
         if self.told is None:
             return []
         return [
@@ -122,7 +121,7 @@ def prepare(
     limit: int,
     tell: Callable[[pa.RecordBatch], list[Said] | None],
 ) -> Batch:
-    """Check and encode *records*; the rows of a change with an error fall out together.
+    """Check and encode *records*; a row with an error takes the other rows of its change out too.
 
     Args:
         encode: Makes framed values.
@@ -160,20 +159,20 @@ def prepare(
 
 
 def entries_of(keys: Sequence[bytes], header: Column) -> Entries:
-    """What the version index has to know of events with these keys and headers."""
+    """The entries of events with these keys and headers, for the version index."""
     versions = pc.struct_field(header, "version").to_pylist()
     return Entries.of(keys, versions, pc.struct_field(header, "event_id").to_pylist())
 
 
 def opens(records: pa.RecordBatch) -> list[bool]:
-    """Which rows are of nature RECORD."""
+    """Per row, whether its nature is RECORD."""
     nature = pc.struct_field(records.column("header"), "nature")
     found: list[bool] = pc.equal(pc.cast(nature, pa.string()), "RECORD").to_pylist()
     return found
 
 
 def version_fault(sequencing: Sequencing, record: int) -> Fault:
-    """The fault of an event that is not next in line."""
+    """The fault of an event whose version is not next in line."""
     expected = {
         Sequencing.GAP: "the subject's next version",
         Sequencing.START: f"a subject's first version, at most {HIGHEST_START:,}",
@@ -209,7 +208,7 @@ def _rows_with_errors(findings: Iterable[Finding]) -> set[int]:
 
 
 def _with_change(changes: Column, rows: set[int]) -> set[int]:
-    """*rows*, and every other row of the same changes."""
+    """*rows*, and all other rows of the same changes."""
     if not rows:
         return set()
     wrong = changes.take(pa.array(sorted(rows), pa.int64()))
@@ -218,7 +217,7 @@ def _with_change(changes: Column, rows: set[int]) -> set[int]:
 
 
 def _above(limit: int, keys: Sequence[bytes], values: Sequence[bytes]) -> set[int]:
-    """The places of events with more than *limit* bytes."""
+    """The indices of events with more than *limit* bytes."""
     if max(map(len, keys), default=0) + max(map(len, values), default=0) <= limit:
         return set()
     return {
@@ -229,7 +228,7 @@ def _above(limit: int, keys: Sequence[bytes], values: Sequence[bytes]) -> set[in
 
 
 def _runs(header: Column) -> list[list[int]] | None:
-    """The entries of each change, changes by their first one; None if each is its own."""
+    """The entries of each change, in the order of their first ones; None if each change has one."""
     largest = pc.max(pc.struct_field(header, "change_size")).as_py()
     if largest is None or largest == 1:
         return None

@@ -1,4 +1,4 @@
-"""From a JSON body to a row that fits a stream's schema, or every reason why it does not.
+"""Turn a JSON body into a row that fits a stream's schema, or into every reason why it cannot.
 
 A body is the subject's whole state: an item without a default must be there, one with a default
 may be left out. JSON's types are taken as they are; nothing is guessed (``"1"`` is no number,
@@ -30,7 +30,7 @@ Fit = Callable[[Any, list[Fault], int], Any]
 
 
 class Fitter:
-    """Fits the bodies of one stream. Made once; safe to share."""
+    """Fits bodies to one stream's schema. Made once; safe to share."""
 
     def __init__(self, stream: Stream) -> None:
         self._fields: dict[str, tuple[Node, Fit]] = {
@@ -40,13 +40,13 @@ class Fitter:
         }
 
     def fit(self, body: Mapping[str, Any], record: int) -> tuple[dict[str, Any], list[Fault]]:
-        """The row's part below the header, and what does not fit."""
+        """The fields below the header, and a fault for each value that does not fit."""
         faults: list[Fault] = []
         return _fit_fields(self._fields, "", body, faults, record), faults
 
 
 def has_surrogate(value: str) -> bool:
-    """Whether *value* holds half of a surrogate pair, which is no character (JSON can say it)."""
+    """Whether *value* holds half of a surrogate pair, which JSON can write and UTF-8 cannot."""
     return not value.isascii() and _SURROGATE.search(value) is not None
 
 
@@ -78,7 +78,7 @@ def _fit_fields(
 
 
 def _fit_of(node: Node) -> Fit:
-    """How a value of *node* is fitted."""
+    """The function that fits a value of *node*."""
     fit = _FITS[node.kind](node)
     if node.is_nullable:
         return lambda value, faults, record: None if value is None else fit(value, faults, record)

@@ -1,4 +1,4 @@
-"""Reads a list of protections that have ended, judges it whole, and makes changes of it.
+"""Read a list of ended protections, judge all of it, and make a change of each entry.
 
 Pure. A list is CSV or JSON lines; each entry names a case (申出): municipality, number, the day it
 began, and the day on which its end was decided. An entry is judged as the publisher will judge
@@ -28,7 +28,7 @@ _EARLY = Refused("date-order", "a day not before started_on", "decided_on", "支
 
 @dataclass(frozen=True, slots=True)
 class End:
-    """One entry of a list: a case, and when its end was decided."""
+    """One entry of a list: a case, and the day on which its end was decided."""
 
     line: int
     key: str
@@ -38,7 +38,7 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What is to become of an entry: refused, or how the person stands behind it."""
+    """The verdict on an entry: refused, or the person's cases after it."""
 
     end: End
     refused: tuple[Refused, ...]
@@ -46,12 +46,12 @@ class Judged:
 
     @property
     def stays(self) -> bool:
-        """Whether another case of the person goes on."""
+        """Whether another case of the person stays open."""
         return not self.refused and bool(self.after.open)
 
 
 def read_ends(data: bytes, form: NumberForm, *, is_csv: bool) -> tuple[list[End], list[Fault]]:
-    """The entries of a list, and every fault with its line; no value is told.
+    """The entries of a list, and every fault with its line; no value is shown.
 
     Args:
         data: UTF-8.
@@ -76,7 +76,7 @@ def read_ends(data: bytes, form: NumberForm, *, is_csv: bool) -> tuple[list[End]
 
 
 def judged(ends: Sequence[End], standing: Callable[[str], PersonCases]) -> list[Judged]:
-    """What is to become of each entry, behind those before it.
+    """The verdict on each entry, after those before it.
 
     Args:
         ends: The list.
@@ -105,7 +105,7 @@ def change_of(
     change_id: str,
     at: datetime,
 ) -> Change:
-    """The change that ends a case, with the person's snapshot beside it."""
+    """The change that ends a case, with the person's snapshot."""
     municipality, _, number = one.end.key.partition("/")
     body = body_of(one.after, one.end.began, one.end.decided)
     protection = ChangeRecord(
@@ -127,7 +127,7 @@ def change_of(
 
 
 def body_of(standing: PersonCases, named: date, decided: date | None) -> dict[str, Any]:
-    """The record of a person's cases that is about the case *named*, as a change has it."""
+    """The body of a protection record about the case *named*, with all cases of the person."""
     about, opened = standing.cases[named], standing.open
     states = {case.status for case in opened}
     listed = [case for day, case in sorted(standing.cases.items()) if case.is_open or day == named]
@@ -163,7 +163,7 @@ def _case_body(case: Case) -> dict[str, Any]:
 
 
 def _said(before: PersonCases, end: End) -> Said:
-    """What an end says that leaves every other case as it is."""
+    """The record that ends one case and leaves all others as they are."""
     named = before.cases.get(end.began) or Case(started_on=end.began, status=ENDED)
     opened = [case for case in before.open if case.started_on != end.began]
     ended = replace(named, status=ENDED, shared_with=frozenset())

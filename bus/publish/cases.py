@@ -1,4 +1,4 @@
-"""Which cases of protection (申出) of a person are open, and what an event may do to them.
+"""Which cases of protection (申出) a person has, and what an event may do to them.
 
 Learnt from the topic, like versions, and judged in the order of the log: an event changes the one
 case that it names. A snapshot that leaves out, ends or narrows another open case is refused, and
@@ -19,7 +19,7 @@ from bus.policy.cases import NOTHING, PersonCases, PersonsCases, Said, after
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Why an event may not be: a fault's code, what was expected, the item."""
+    """Why an event is refused: a fault's code, what was expected, the item."""
 
     code: str
     expected: str
@@ -27,7 +27,7 @@ class Refused:
     item: str
 
     def fault(self, record: int) -> Fault:
-        """The fault of one record."""
+        """The refusal as a fault of one record."""
         return Fault(
             code=self.code, expected=self.expected, record=record, field=self.field, item=self.item
         )
@@ -59,7 +59,7 @@ _TOO_EARLY = Refused(
 
 
 def judge(before: PersonCases, now: Said, *, opens: bool) -> Iterator[Refused]:
-    """What is wrong with *now*, said behind *before*.
+    """Everything that is wrong with the record *now*, coming after *before*.
 
     Args:
         before: How the person stands, as far as the log says.
@@ -78,7 +78,7 @@ def judge(before: PersonCases, now: Said, *, opens: bool) -> Iterator[Refused]:
 
 
 def _about(before: PersonCases, now: Said) -> Iterator[Refused]:
-    """What is wrong with it as a word about the case that it names."""
+    """What is wrong with what the record says of the case that it names."""
     named = before.cases.get(now.named)
     if now.event_type == "protection.started":
         return
@@ -107,7 +107,7 @@ def _of_another(case: Case, now: Said) -> Refused | None:
 
 
 class CaseDraft:
-    """What the standings would be after what was added here; they themselves stay.
+    """Persons' cases as they would be after the added events; the index itself is not changed.
 
     A change is all or nothing: :meth:`keep` what was added since the last of these two calls, or go
     :meth:`back`.
@@ -119,7 +119,7 @@ class CaseDraft:
         self._added: dict[str, PersonCases] = {}
 
     def add(self, now: Said, *, opens: bool) -> list[Refused]:
-        """What is wrong with an event; if nothing is, it is now the newest."""
+        """What is wrong with an event; if nothing is, it is added as the newest."""
         before = self._added.get(now.key) or self._kept.get(now.key) or self._index.of(now.key)
         wrong = list(judge(before, now, opens=opens))
         if not wrong:
@@ -127,10 +127,10 @@ class CaseDraft:
         return wrong
 
     def keep(self) -> None:
-        """What was added stays."""
+        """Keep the events that were added."""
         self._kept |= self._added
         self._added = {}
 
     def back(self) -> None:
-        """What was added since is gone."""
+        """Drop the events that were added since the last :meth:`keep`."""
         self._added = {}

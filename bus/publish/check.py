@@ -1,4 +1,4 @@
-"""Checks of single items, over columns: what a stream's schema says each value must be.
+"""Check single items, over columns, against what a stream's schema says of each.
 
 The schema's properties are the rules (``x-check``, ``x-codes``, ``x-max-length``, ``x-minimum``,
 ``x-form``, ``x-providers``); nothing about a particular stream is written here. A check looks
@@ -43,7 +43,7 @@ _OPEN_START, _OPEN_END = date(1, 1, 2), date(9999, 1, 1)
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One question asked of one item's column."""
+    """A test of one item's column."""
 
     code: str
     expected: str
@@ -53,7 +53,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class _Where:
-    """Where a column inside nested records stands."""
+    """Where the entries of a column inside nested records belong."""
 
     rows: Column | None = None  # the record of each entry; None: one entry per record
     stands: Mask | None = None  # where the record above it is there; None: everywhere
@@ -75,7 +75,7 @@ def check_columns(
 
 
 class Checker:
-    """All checks of one stream, made ready once. Holds no records; safe to share.
+    """All checks of one stream, prepared once. Holds no records; safe to share.
 
     Args:
         private_use: What a private-use character (外字) is: an error unless the site has
@@ -101,7 +101,7 @@ class Checker:
         self._prepare(self.tree)
 
     def find(self, records: pa.RecordBatch, now: datetime) -> list[Finding]:
-        """Everything wrong or doubtful in *records*; empty if nothing is.
+        """Every error and warning in *records*; empty if there is none.
 
         Raises:
             EventInvalid: The columns are not the stream's own, or hold text that is no UTF-8.
@@ -278,7 +278,7 @@ def _is_no_uuid7(values: Column) -> Mask | None:
 
 
 def _unless(test: Test, allowed: tuple[str, ...] | list[str]) -> Test:
-    """*test*, except that a value in *allowed* passes."""
+    """*test*, but values in *allowed* pass."""
     if not allowed:
         return test
     passing = pa.array(allowed, pa.string())
@@ -304,7 +304,7 @@ def _check_of_codes(codes: CodeList, in_a_row: int) -> Check:
 
 
 def _none_of(values: tuple[str, ...]) -> Test:
-    """Where a value is there and is none of *values*."""
+    """Where a value is present and is none of *values*."""
     allowed = pa.array((*values, None), pa.string())
     known = {*values, None}
 
@@ -317,7 +317,7 @@ def _none_of(values: tuple[str, ...]) -> Test:
 
 
 def _no_row_of(values: Column, codes: CodeList, most: int) -> Mask | None:
-    """Where a value is not one to *most* codes of equal width in a row."""
+    """Where a value is not one to *most* codes of equal width, written without a gap."""
     width = len(next(iter(codes.entries)))
 
     def is_row(value: str) -> bool:
@@ -345,7 +345,7 @@ def _greater_than(values: Column, most: int) -> Mask:
 
 
 def _no_calendar_date(columns: Mapping[str, Column]) -> Mask:
-    """Where a date that is no calendar date travels as text and is not called unknown."""
+    """Where a date in no calendar is given as text and not marked as unknown."""
     text_alone = pc.and_(pc.is_valid(columns["text"]), pc.is_null(columns["date"]))
     return pc.and_(text_alone, pc.invert(columns["unknown"]))
 

@@ -1,4 +1,4 @@
-"""Check digits of the identifiers that municipalities use, over whole columns.
+"""Check digits of the numbers that municipalities use, over whole columns.
 
 Every function takes a string column and gives a boolean column: true where the identifier is
 wrong, null where there is none. Digits are had by dividing the number by powers of ten, so a
@@ -89,7 +89,7 @@ def wrong_atena(values: Column) -> Mask:
 
 
 def is_municipality_code(text: str) -> bool:
-    """The rule of :func:`wrong_municipality_code` for six digits."""
+    """As :func:`wrong_municipality_code`, of six digits."""
     return int(text[-1]) == (11 - weighed(text[:-1], _MUNICIPALITY) % 11) % 10
 
 
@@ -99,24 +99,24 @@ def is_municipality(text: str) -> bool:
 
 
 def is_corporate_number(text: str) -> bool:
-    """The rule of :func:`wrong_corporate_number` for thirteen digits."""
+    """As :func:`wrong_corporate_number`, of thirteen digits."""
     return int(text[0]) == 9 - weighed(text[1:], _CORPORATE) % 9
 
 
 def is_insurer_number(text: str) -> bool:
-    """The rule of :func:`wrong_insurer_number` for six or eight digits."""
+    """As :func:`wrong_insurer_number`, of six or eight digits."""
     doubled = [int(sign) * (2 - place % 2) for place, sign in enumerate(text[-2::-1])]
     return int(text[-1]) == -sum(product // 10 + product % 10 for product in doubled) % 10
 
 
 def is_atena(text: str) -> bool:
-    """The rule of :func:`wrong_atena` for at least two digits."""
+    """As :func:`wrong_atena`, of at least two digits."""
     rest = weighed(text[:-1], _ATENA) % 11
     return int(text[-1]) == (0 if rest <= 1 else 11 - rest)
 
 
 def _each(values: Column, widths: Sequence[int], is_right: Callable[[str], bool]) -> Mask:
-    """What the columns' arithmetic says, of a few values."""
+    """The result of the arithmetic over columns, for a few values."""
     return pa.array(
         [
             None
@@ -131,12 +131,12 @@ def _each(values: Column, widths: Sequence[int], is_right: Callable[[str], bool]
 
 
 def not_digits(values: Column, width: int) -> Mask:
-    """Whether each value is anything but *width* ASCII digits."""
+    """Whether each value is something else than *width* ASCII digits."""
     return _not_decimal(values, (width,))
 
 
 def not_in_form(values: Column, form: NumberForm) -> Mask | None:
-    """Whether each value is no number in the site's *form*; one that is empty is not judged."""
+    """Whether each value is not a number in the site's *form*; empty values pass."""
     if form.is_padded:
         wrong = not_digits(values, form.width)
     else:
@@ -147,7 +147,7 @@ def not_in_form(values: Column, form: NumberForm) -> Mask | None:
 
 
 def _numbers(values: Column, widths: Sequence[int]) -> tuple[Column, Mask | None]:
-    """The values as numbers, and where they are no numbers of one of *widths* (None: nowhere)."""
+    """The values as integers, and where they are no numbers of one of *widths* (None: nowhere)."""
     misshapen = _not_decimal(values, widths)
     if not pc.any(misshapen).as_py():
         return pc.cast(values, pa.int64()), None
@@ -171,7 +171,7 @@ def _last_digit(number: Column) -> tuple[Column, Column]:
 
 
 def _weighted(number: Column, weights: Sequence[int]) -> Column:
-    """Σ weight · digit, the first weight for the lowest digit; no more digits than weights.
+    """The sum of weight times digit, the first weight for the lowest digit.
 
     A digit is ``n // 10^i - 10 · (n // 10^(i+1))``, so the sum is one over the quotients with
     the coefficients ``w[i] - 10 · w[i-1]``. Intermediate values may wrap; the sum does not.
@@ -194,5 +194,5 @@ def _modulus_11(total: Column) -> Column:
 
 
 def _or(misshapen: Mask | None, wrong: Mask) -> Mask:
-    """Wrong where misshapen, whatever the arithmetic on nothing says there."""
+    """Where the form or the arithmetic is wrong."""
     return wrong if misshapen is None else pc.or_kleene(misshapen, wrong)

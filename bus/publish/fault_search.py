@@ -1,4 +1,4 @@
-"""Finds among many changes the one that an error is about, by trying halves of them.
+"""Find the change among many that causes an error, by trying halves.
 
 Nothing that somebody hands in may be more than its own refusal. Changes are read, fitted, checked
 and encoded many at a time, because that is quick; where that raises something nobody meant to be
@@ -27,7 +27,7 @@ R = TypeVar("R")
 
 
 def is_of_data(error: BaseException) -> bool:
-    """Whether *error* may be the doing of what was handed in."""
+    """Whether *error* may be caused by the data that was handed in."""
     if isinstance(error, BusError):
         return error.reaction is Reaction.PARK
     return is_defect(error)
@@ -38,7 +38,7 @@ def narrowed(
     act: Callable[[Sequence[T]], R],
     found: Callable[[T, BaseException], None],
 ) -> list[R]:
-    """What *act* makes of *many*, in order: of all at once, or of as many as can be had together.
+    """The results of *act* on *many*, in order: on all at once, or on the parts that succeed.
 
     Args:
         act: Has no effect where it raises.
@@ -59,7 +59,7 @@ def narrowed(
 
 
 def fault_of(error: BaseException, record: int | None = None) -> Fault:
-    """Why a change is refused for which *error* was raised; a defect is also told in the log."""
+    """The fault for a change for which *error* was raised; a defect is also logged."""
     if isinstance(error, BusError):
         return Fault(code=error.code, expected="a change that can be published", record=record)
     log.error("change-breaks-a-check", exc_info=error)

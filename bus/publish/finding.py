@@ -1,4 +1,4 @@
-"""Records as columns by path, and what a check over them found."""
+"""Records as columns by path, and the findings of checks over them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bus.publish.shape import Node
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The same fault in *rows* (ascending; a row comes twice if two entries of a list have it)."""
+    """One fault in *rows* (ascending; a row comes twice if two entries of a list have it)."""
 
     code: str
     expected: str
@@ -30,7 +30,7 @@ class Finding:
         return self.severity is Severity.ERROR
 
     def fault(self, record: int) -> Fault:
-        """The fault of one record."""
+        """The finding as a fault of one record."""
         return Fault(
             code=self.code,
             expected=self.expected,
@@ -42,7 +42,7 @@ class Finding:
 
 
 def faults_of(findings: Iterable[Finding]) -> list[Fault]:
-    """Every finding as faults of its rows, ordered by row; each fault of a row once."""
+    """The faults of every finding, ordered by row; each fault of a row once."""
     found = {
         (row, place): finding.fault(row)
         for place, finding in enumerate(findings)
@@ -60,7 +60,7 @@ class Records:
         self._columns: dict[str, Column] = {}
 
     def column(self, path: str) -> Column:
-        """The column at *path*, null where a record above it is; not for what is inside a list."""
+        """The column at *path*, null where a record above is null; not for items inside a list."""
         if path not in self._columns:
             above, _, name = path.rpartition(".")
             self._columns[path] = (
@@ -76,7 +76,7 @@ class Records:
         path: str,
         severity: Severity = Severity.ERROR,
     ) -> Iterator[Finding]:
-        """One finding for the rows where *mask* is true (null is not); none if there are none."""
+        """A finding for the rows where *mask* is true (null is not); none if no row is."""
         if pc.any(mask).as_py():
             rows = pc.cast(pc.indices_nonzero(mask), pa.int64())
             yield Finding(code, expected, path, self.ja(path), rows, severity)

@@ -1,4 +1,4 @@
-"""Holds back changes that cannot be published now, and those that must not overtake them.
+"""Hold back changes that cannot be published now, and those that must not overtake them.
 
 A change with an item that is sealed (個人番号) cannot go while there are no keys to seal with. That
 is no change's fault and ends only when somebody sets the keys, so such a change is neither refused
@@ -27,20 +27,20 @@ MOST_HELD = 10_000
 
 
 class Gate(Protocol):
-    """Says which changes need something that may be lacking."""
+    """Says which changes need something that may be lacking, such as keys."""
 
     def needs(self, change: Change) -> bool:
-        """Whether the change cannot go without it."""
+        """Whether the change cannot be published without it."""
 
     async def lacking(self) -> BusError | None:
-        """Why it cannot be had; None if it can."""
+        """The error for which it cannot be had; None if it can."""
 
     async def spoils_refusals(self) -> BusError | None:
-        """Why nothing can be refused either; None if it can."""
+        """The error for which refused changes cannot be settled either; None if they can."""
 
 
 class KeyGate:
-    """The keys that seal.
+    """Holds back changes with sealed items while the keys that seal cannot be had.
 
     Args:
         sealed: The streams that have an item which is sealed.
@@ -51,11 +51,11 @@ class KeyGate:
         self._sealed = frozenset(sealed)
 
     def needs(self, change: Change) -> bool:
-        """Whether a record of the change has an item that is sealed."""
+        """Whether any stream of the change has an item that is sealed."""
         return any(record.stream in self._sealed for record in change.records)
 
     async def lacking(self) -> BusError | None:
-        """Why there are no keys; None if there are."""
+        """The error for which there are no keys; None if there are."""
         try:
             await self._seals.ring()
         except (KeysUnusable, KeysUnavailable) as error:
@@ -69,7 +69,7 @@ class KeyGate:
 
 
 class HeldChanges:
-    """What of one source is held back in this term.
+    """The changes of one source that are held back in this term.
 
     Args:
         again_after: Seconds after which what is lacking is asked for again.
@@ -92,11 +92,11 @@ class HeldChanges:
 
     @property
     def is_full(self) -> bool:
-        """Nothing more may be taken."""
+        """Whether so many are held that no more may be taken."""
         return self._is_shut or len(self._places) >= MOST_HELD
 
     async def ask_again(self) -> None:
-        """Let go of everything if what was lacking can be had."""
+        """Release all held changes if what was lacking can be had by now."""
         if self.error is None or monotonic() < self._ask_at:
             return
         self._ask_at = monotonic() + self._again_after
@@ -108,7 +108,7 @@ class HeldChanges:
         self.error = error
 
     async def without(self, changes: Sequence[tuple[int, Change]]) -> list[tuple[int, Change]]:
-        """The changes that can go; the others are held from now on."""
+        """The changes that can be published; the others are held from now on."""
         if self.error is None:
             if not any(self._gate.needs(change) for _, change in changes):
                 return list(changes)
@@ -143,7 +143,7 @@ class HeldChanges:
         return []
 
     def _is_behind(self, change: Change) -> bool:
-        """Whether the change would overtake one that is held, and must not."""
+        """Whether the change would overtake a held one that it must not overtake."""
         keys = _keys_of(change)
         if all(stream == PROTECTION for stream, _ in keys):
             return not keys.isdisjoint(self._keys)

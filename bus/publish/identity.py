@@ -1,4 +1,4 @@
-"""Who an event is: change ids, and event ids that follow from them.
+"""Ids of changes, and the ids of events that follow from them.
 
 A change id is a UUIDv7 (RFC 9562, 5.7). An event id is not drawn but derived from the change id
 and the record's place in the change, so that a change that is sent again, after a crash or by a
@@ -54,7 +54,7 @@ def change_id_from(content: bytes, at: datetime, key: bytes) -> str:
 
 
 def event_id_of(change_id: str, index: int) -> str:
-    """The id of the event that is record *index* (from 0) of a change; always the same one.
+    """The id of the event of record *index* (from 0) of a change; always the same one.
 
     Raises:
         ValueError: *change_id* is no UUIDv7 in canonical form.
@@ -71,7 +71,7 @@ def is_uuid7(text: str) -> bool:
 
 
 def _shaped(sixteen: bytes) -> str:
-    """The text of a UUIDv7 over *sixteen* bytes: version and variant are put in."""
+    """A UUIDv7's text over *sixteen* bytes, with its version and variant bits set."""
     bits = bytearray(sixteen)
     bits[6] = (bits[6] & 0x0F) | 0x70
     bits[8] = (bits[8] & 0x3F) | 0x80

@@ -1,4 +1,4 @@
-"""Takes changes from a caller who waits: each is checked, published and answered by itself.
+"""Take changes from a caller who waits: each is checked, published and answered by itself.
 
 The other ways in take changes from where they wait; here whoever has them gives them, and is told
 of each what became of it. The checks are the same, and so is the sending. Who hands in has proved
@@ -37,14 +37,14 @@ AT_ONCE = Limits(changes=1_000, bytes=8 * 1024 * 1024, change_bytes=4 * 1024 * 1
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who hands changes in, as somebody made sure of it."""
+    """The authenticated caller who hands changes in."""
 
     name: str
     bounds: Bounds
 
 
 class Fate(StrEnum):
-    """What became of a change."""
+    """The possible answers to a change."""
 
     ACCEPTED = "accepted"  # in the log, at least a part of it by this call
     KNOWN = "known"  # in the log, all of it, before this call
@@ -53,7 +53,7 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of one change that was handed in."""
+    """The answer to one change that was handed in."""
 
     fate: Fate
     change_id: str | None = None
@@ -91,7 +91,7 @@ class Intake:
         self._turn = asyncio.Lock()
 
     async def close(self) -> None:
-        """Let go of the broker; safe to call twice."""
+        """Close the publisher; safe to call twice."""
         publisher, self._publisher = self._publisher, None
         if publisher is not None:
             await publisher.close()
@@ -131,7 +131,7 @@ class Intake:
     async def _publish(
         self, changes: Sequence[tuple[int, Change]]
     ) -> tuple[list[Published], list[Refusal]]:
-        """Publish under the terms of all systems that the changes are of."""
+        """Publish in the terms of all systems that the changes come from."""
         found: list[tuple[list[Published], list[Refusal]]] = []
 
         async def send() -> None:
@@ -147,7 +147,7 @@ class Intake:
         return found[0]
 
     async def _let_go(self, terms: Sequence[Term]) -> None:
-        """Close the publisher, which knows half of a call; if that does not end, keep the terms."""
+        """Close the publisher, which stopped in the middle; if it does not end, keep the terms."""
         try:
             async with asyncio.timeout(self._close_within):
                 await self.close()
@@ -165,7 +165,7 @@ class Intake:
 
 @dataclass(frozen=True, slots=True)
 class _Admission:
-    """A change says itself who it is, and is whose the principal speaks for."""
+    """Admits a change that brings its own id and comes from a system of the principal."""
 
     bounds: Bounds
     here: Bounds | None

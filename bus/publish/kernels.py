@@ -1,4 +1,4 @@
-"""Arrow's compute kernels, and names for what goes through them, without static types.
+"""Arrow's compute kernels without static types, and names for their arguments and results.
 
 The stubs know kernels only by overloads over Arrow's own values, not over the plain numbers and
 texts that the kernels take as well; checking by them would need a cast on every line. Types are

@@ -1,4 +1,4 @@
-"""One change from one JSON text, or every reason why it is none.
+"""Read one change from a JSON text, or find every reason why it is none.
 
 Stricter than JSON parsers are by themselves: a key that comes twice, NaN and Infinity, half a
 character and a number in quotes are faults, because each would be read differently by somebody
@@ -39,7 +39,7 @@ _ITEMS: Mapping[str, str] = {
 
 
 class _Refused(ValueError):
-    """Something that the JSON parser would have let pass; holds the fault."""
+    """Something that the JSON parser would accept and a change may not have; holds the fault."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(fault.code)
@@ -78,7 +78,7 @@ def parse(data: bytes, *, is_whole: bool = True) -> Change | list[Fault]:
 
 
 def shape_faults(error: ValidationError) -> list[Fault]:
-    """What the model says against a change, in this package's words and without any value."""
+    """The model's faults of a change, in this package's words and without any value."""
     found = error.errors(include_input=False, include_url=False)
     # where no record could be read, the model adds that there are too few of them
     is_echo = len({place["loc"][:2] for place in found if place["loc"][:1] == ("records",)}) > 1
@@ -86,7 +86,7 @@ def shape_faults(error: ValidationError) -> list[Fault]:
 
 
 def _read(text: str) -> Any:
-    """The JSON value, or what is wrong with it that the model does not see."""
+    """The JSON value, or faults that the model would not find."""
     value = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
     if not isinstance(value, dict):
         raise _Refused(Fault(code="not-json", expected="one JSON object"))
@@ -111,7 +111,7 @@ def _no_constant(_name: str) -> Any:
 
 
 def _fault(found: Any) -> Fault:
-    """What the model says of one place, in this package's words."""
+    """One fault of the model, in this package's words."""
     kind, place = found["type"], list(found["loc"])
     if kind == "json_invalid" and "recursion limit" in found["msg"]:
         return Fault(code="nesting", expected="JSON that is not nested that deeply")
@@ -137,5 +137,5 @@ def _fault(found: Any) -> Fault:
 
 
 def shown(name: str) -> str:
-    """A field's name if it looks like one; what else stands there may be data."""
+    """A field's name if it looks like one; any other text may be data and is not shown."""
     return name if _NAME.match(name) else "…"

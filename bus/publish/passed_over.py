@@ -1,4 +1,4 @@
-"""Finds which events of a stream's partition were ever set aside, in any system.
+"""Find which events of a stream's partition were ever set aside, in any system.
 
 An event of another stream's schema stops a publisher, as it stops a lane: ids may mean something
 else than they did. Once an operator has set that very event aside (``renkei parked add``), a
@@ -22,7 +22,7 @@ from bus.log.partition import opened
 async def set_aside(
     broker: Broker, catalog: Catalog, registry: SchemaIds, stream: str, partition: int
 ) -> set[int]:
-    """Offsets of the partition for which there is an exception, whatever became of it.
+    """Offsets of the partition that have an exception, open or closed.
 
     Raises:
         Unavailable: Broker or registry does not answer.

@@ -1,4 +1,4 @@
-"""Changes in, events out: checked whole, encoded, appended, acknowledged by all replicas.
+"""Publish changes: check each as a whole, encode, append, and wait for all in-sync replicas.
 
 **A change is all or nothing.** Every record is checked before the first is sent, the size of the
 encoded event included; a change with one fault sends none of its records. A refused change does
@@ -77,7 +77,7 @@ Guard = Callable[[], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of one change: published, unless a fault is an error."""
+    """What became of one change: published, unless one of its faults is an error."""
 
     change_id: str | None
     event_ids: tuple[str, ...] = ()  # of all its events, once they are in the log
@@ -92,7 +92,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Event:
-    """One event that is ready to be sent."""
+    """One encoded event, ready to be appended."""
 
     stream: Stream
     origin: Origin
@@ -103,7 +103,7 @@ class _Event:
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """Some changes' rows by stream, and what is wrong with each change, by its place."""
+    """The rows of some changes by stream, and the faults of each change, by its place."""
 
     faults: Mapping[int, list[Fault]]
     rows: Mapping[str, StreamRows]
@@ -116,7 +116,7 @@ def _utc() -> datetime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublisherSettings:
-    """How a publisher judges, and how it begins."""
+    """How a publisher judges changes, and what it reads when it starts."""
 
     max_message_bytes: int = 1_000_000
     """The limit for one event; no topic's own may be lower."""
@@ -174,7 +174,7 @@ class Publisher:
         self._appending = asyncio.Lock()
 
     async def start(self) -> None:
-        """Reach the broker, and learn what was asked to be learnt.
+        """Connect to the broker, and read the topics of the streams to *learn*.
 
         Raises:
             BrokerUnavailable: It does not answer.
@@ -189,7 +189,7 @@ class Publisher:
         await self._tail.catch_up([self._catalog.stream(name) for name in self._settings.learn])
 
     async def close(self) -> None:
-        """Let go of the broker; safe to call twice."""
+        """Close the broker's clients; safe to call twice."""
         producer, self._producer = self._producer, None
         if producer is not None:
             await producer.close()
@@ -279,7 +279,7 @@ class Publisher:
                 await asyncio.wait({under_way})
 
     async def newest(self, stream: str, key: str) -> int:
-        """The newest version of the subject with that key that is in the log; 0 if none is.
+        """The newest version in the log of the subject with that key; 0 if there is none.
 
         Raises:
             BrokerUnavailable: The broker does not answer.
@@ -353,7 +353,7 @@ class Publisher:
     def _judge(
         self, places: Sequence[int], changes: Sequence[Change], ids: Sequence[str], now: datetime
     ) -> _Judged:
-        """The rows of the changes at *places*, and what the checks say of them."""
+        """The rows of the changes at *places*, and what the checks find in them."""
         faults = {place: check_whole(changes[place], self._streams) for place in places}
         named = {record.stream for place in places for record in changes[place].records}
         rows = {name: StreamRows() for name in self._streams if name in named}
@@ -376,7 +376,7 @@ class Publisher:
         chosen: Sequence[int],
         faults: Sequence[list[Fault]],
     ) -> list[_Event]:
-        """The events of the rows that were *chosen*; adds to *faults* where that cannot be."""
+        """The events of the *chosen* rows; adds to *faults* if they cannot be encoded."""
         if not chosen:
             return []
         stream = self._streams[name]
@@ -413,7 +413,7 @@ class Publisher:
     def _in_line(
         self, events: dict[int, list[_Event]], faults: Sequence[list[Fault]]
     ) -> tuple[list[list[_Event]], Counter[int]]:
-        """The events to send of each change whose versions are next in line, in order.
+        """The events of each change whose versions are next in line, in order.
 
         Changes that are not lose their events and gain the fault. Counts what is there already.
         """
@@ -458,7 +458,7 @@ class Publisher:
             ) from error
 
     async def _ring(self, stream: Stream) -> KeyRing | None:
-        """The keys to seal the stream's items with; None if it has none that are sealed."""
+        """The keys to seal the stream's items with; None if no item of it is sealed."""
         return await self._seals.ring() if stream.sealed else None
 
     async def _append(self, events: Sequence[_Event]) -> None:
@@ -484,7 +484,7 @@ class Publisher:
     def _by_partition(
         self, stream: Stream, keys: Sequence[bytes], values: Sequence[bytes]
     ) -> list[PartitionBatch]:
-        """Keys and values by partition, each in the order they came in."""
+        """Keys and values by partition, in the order they came in."""
         places: dict[int, list[int]] = {}
         for index, partition in enumerate(partition_of(keys, self._tail.partitions[stream.name])):
             places.setdefault(partition, []).append(index)
@@ -496,7 +496,7 @@ class Publisher:
         ]
 
     async def _deliver(self, batches: Sequence[PartitionBatch]) -> None:
-        """Append and wait for the acknowledgement; then what was appended need not be read."""
+        """Append and wait for the acknowledgement; what was appended is then not read again."""
         if not batches or self._settings.is_dry:
             return
         if self._producer is None:
@@ -507,7 +507,7 @@ class Publisher:
         self._tail.passed(dict(zip(places, offsets, strict=True)))
 
     def _appended(self, stream: Stream, entries: Entries, told: Iterable[Said] = ()) -> None:
-        """These are in the log now: know them, and count them."""
+        """Take in that these are in the log, and count them."""
         self._tail.index(stream.name).learn(entries)
         for each in told:
             self._tail.cases.take(each)
@@ -545,17 +545,17 @@ class Publisher:
 
 
 def _columns_encoded(stream: Stream, records: pa.RecordBatch, ring: KeyRing | None) -> list[bytes]:
-    """The records in Avro; sealed before, so that nothing else of them is ever encoded."""
+    """The records as Avro; items are sealed before they are encoded."""
     return encode(stream.latest, records if ring is None else seal_columns(stream, records, ring))
 
 
 def _told(stream: Stream, records: pa.RecordBatch) -> list[Said] | None:
-    """What records of protections say of their cases; None of other streams."""
+    """What records of the protection stream say of their cases; None for other streams."""
     return [*said(records)] if stream.name == PROTECTION else None
 
 
 def _nothing() -> None:
-    """The guard of a publisher that needs none."""
+    """The guard of a publisher that needs none: always returns."""
 
 
 def _is_refused(faults: Iterable[Fault]) -> bool:
@@ -572,7 +572,7 @@ def _sequencing(draft: Draft, event: _Event) -> Sequencing:
 
 
 def _slices(changes: Iterable[Sequence[_Event]]) -> Iterator[list[list[_Event]]]:
-    """What is to be acknowledged one after the other, of as many changes as may be sent together.
+    """Parts of what is to be sent, each to be acknowledged before the next one is sent.
 
     A new slice begins where a protection would overtake earlier events of its person.
     """

@@ -1,4 +1,4 @@
-"""Checks an item against other items of its record, as the schema's properties say.
+"""Check an item against other items of its record, as the schema's properties say.
 
 ``x-required-when``, ``x-not-before``, ``x-sum-of`` and ``x-zero-when`` name items of the same
 record, also of a record inside a list. Where one of the two has no value there is nothing to judge.
@@ -21,7 +21,7 @@ _ANY_LONG = pa.decimal128(19, 0)
 
 @dataclass(frozen=True, slots=True)
 class Unfit:
-    """Where an item does not fit what stands beside it."""
+    """Where an item does not fit another item of its record, and why."""
 
     code: str
     expected: str
@@ -59,5 +59,5 @@ def _days(column: Column) -> Column:
 
 
 def _exact(column: Column) -> Column:
-    """Numbers whose sums do not overflow."""
+    """Numbers in a type in which their sums do not overflow."""
     return pc.cast(column, _ANY_LONG)

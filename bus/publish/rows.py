@@ -1,4 +1,4 @@
-"""From changes to the columns of each stream, with what does not fit on the way.
+"""Turn changes into the columns of each stream, and collect what does not fit.
 
 A change's records are spread over its streams' batches; each row remembers where it came from,
 so that what the columns' checks find can be said of the change's record.
@@ -31,7 +31,7 @@ _RECORD_TEXTS = {
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a row came from, and what the log will know it by."""
+    """The change and record that a row came from, and its event's id."""
 
     change: int  # place of the change among those handed in
     record: int  # index of the record in its change
@@ -48,7 +48,7 @@ class StreamRows:
     origins: list[Origin] = field(default_factory=list)
 
     def batch(self, schema: pa.Schema) -> pa.RecordBatch:
-        """The rows as columns; None stands where something did not fit."""
+        """The rows as columns; null where a value did not fit."""
         return pa.RecordBatch.from_pylist(self.rows, schema=schema)
 
 
@@ -59,7 +59,7 @@ def add_rows(
     change: Change,
     change_id: str,
 ) -> list[Fault]:
-    """Put a change's records into *found*; what does not fit a schema at all.
+    """Add a change's records to *found*; the faults of values that fit no schema.
 
     Args:
         found: By stream; records of other streams are passed over.
@@ -135,7 +135,7 @@ def _broken(name: str, ja: str, record: int | None) -> Fault:
 
 
 def without_repeats(faults: Sequence[Fault]) -> list[Fault]:
-    """Each fault once, ordered by record; what did not fit is not also *missing* in its row."""
+    """Each fault once, by record; a value that did not fit is not reported as missing too."""
     unfit = {(fault.record, fault.field) for fault in faults if fault.code != "missing"}
     kept: dict[tuple[object, ...], Fault] = {}
     for fault in faults:

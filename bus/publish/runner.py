@@ -1,4 +1,4 @@
-"""The runner: what waits in a source goes to Kafka, in order, and is settled.
+"""The runner: publishes what waits in a source, in order, and settles it.
 
 Changes are taken in batches that are bounded in number and bytes, read and admitted
 (:mod:`~bus.publish.admission`), handed to the publisher, which answers once all in-sync replicas
@@ -49,7 +49,7 @@ ALL_BATCHES = 16 * 1024 * 1024  # bytes of text that all runners of a process ha
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How fast, how much and how patiently."""
+    """How fast, how much at once and for how long a runner tries."""
 
     batch_changes: int = 1_000  # most changes handed over at once
     batch_bytes: int = 4 * 1024 * 1024  # most bytes of them as text: bounds memory
@@ -66,7 +66,7 @@ class Pace:
         return Limits(self.batch_changes, self.batch_bytes, self.change_bytes)
 
     def shared_by(self, runners: int) -> Pace:
-        """What each of so many runners in one process takes, so that none takes another's part.
+        """The pace of each of so many runners in one process, which share its limits.
 
         They come in turn, a batch each; batches are the smaller the more there are.
         """
@@ -115,7 +115,7 @@ class Runner:
 
     @property
     def name(self) -> str:
-        """The source's."""
+        """The name of the source."""
         return self._source.name
 
     def stop(self) -> None:
@@ -123,7 +123,7 @@ class Runner:
         self._stopping.set()
 
     async def run(self) -> None:
-        """Publish until stopped, or until nothing can come any more.
+        """Publish until stopped, or until the source has come to its end.
 
         Raises:
             BusError: What cannot work as it is configured; that something is away only at a pace
@@ -154,7 +154,7 @@ class Runner:
                     await self._sleep(back_off.next())
 
     async def _lead(self, back_off: BackOff | None) -> None:
-        """Stand by, lead; until something is lost, or the runner is stopped."""
+        """Wait for a term and publish in it; until it is lost, or the runner is stopped."""
         taking = self._source.term()
         term = await self._unless_stopped(taking.__aenter__())
         try:
@@ -188,7 +188,7 @@ class Runner:
             await self._close(publisher, term)
 
     def _holding(self) -> HeldChanges | None:
-        """What is held back in this term: nothing so far."""
+        """A term's held changes, empty at first; None if nothing is ever held."""
         self._report.holds(0, None)
         if self._gate is None:
             return None
@@ -204,7 +204,7 @@ class Runner:
         return await self._insist(partial(self._source.take, self._pace.limits))
 
     async def _close(self, publisher: Publishes, term: Term) -> None:
-        """Close; should that not end, what was sent may still be under way: keep the right."""
+        """Close the publisher; if that does not end, a send may be under way: abandon the term."""
         try:
             async with asyncio.timeout(2 * self._pace.send_within.total_seconds()):
                 await publisher.close()
@@ -214,7 +214,7 @@ class Runner:
     async def _publish(
         self, publisher: Publishes, taken: Sequence[Taken], holding: HeldChanges | None
     ) -> None:
-        """Send what can be sent, and settle all of it but what is held."""
+        """Send what can be sent, and settle everything but what is held."""
         began = monotonic()
         changes, unread = read(taken, self._admit)
         if holding is not None:
@@ -232,7 +232,7 @@ class Runner:
         self._report.settled(len(published), refused, monotonic() - began)
 
     async def _insist(self, act: Callable[[], Awaitable[T]]) -> T:
-        """Do *act*, again and again while the broker, the registry or whoever has keys is away.
+        """Repeat *act* while the broker, the registry or a key service does not answer.
 
         Raises:
             LeaseLost: The right to publish ended meanwhile.
@@ -251,7 +251,7 @@ class Runner:
         await self._unless_stopped(asyncio.sleep(time.total_seconds()))
 
     async def _unless_stopped(self, work: Awaitable[T]) -> T:
-        """What *work* gives; should the runner be asked to stop first, it is ended instead."""
+        """The result of *work*; cancels it if the runner is asked to stop first."""
         doing = asyncio.ensure_future(work)
         stop = asyncio.create_task(self._stopping.wait())
         try:
@@ -268,5 +268,4 @@ class Runner:
 
 
 class _Over(BaseException):
-    """The runner was asked to stop, or nothing comes any more: no error, and so nothing that is
-    looked for in a change."""
+    """Ends a run without an error, so that no change is searched for a cause."""

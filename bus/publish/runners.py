@@ -1,4 +1,4 @@
-"""Runs the runners of several sources in one process; the end of one does not end another."""
+"""Run the runners of several sources in one process; the end of one does not end another."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bus.publish.runner import Runner
 
 
 async def run_together(runners: Sequence[Runner], stop: asyncio.Event, tasks: Tasks) -> None:
-    """Run until *stop* is set; stopping lets each finish its batch.
+    """Run all until *stop* is set; each then finishes its batch.
 
     A runner that ends by itself is begun again after a back-off.
 

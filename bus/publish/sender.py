@@ -1,4 +1,4 @@
-"""Hands changes to a publisher and says what became of each, also where one of them fails.
+"""Hand changes to a publisher and say what became of each, also if one of them makes it fail.
 
 An error that names no change, one about data or a defect, is narrowed down by halves, in order, to
 the change that meets it alone; that one is refused. Whoever takes changes in sends them by this: a
@@ -47,7 +47,7 @@ Send = Callable[[Sequence[Change]], Awaitable[Sequence[Outcome]]]
 
 
 class Sender:
-    """Sends, and remembers how often in a row a defect struck."""
+    """Sends changes, and counts how often in a row a defect was raised."""
 
     def __init__(self) -> None:
         self._broken = 0

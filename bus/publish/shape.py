@@ -1,4 +1,4 @@
-"""A stream's record as a tree of nodes: what both the fit of a body and the checks walk over.
+"""A stream's record as a tree of nodes, which the fitting of bodies and the checks walk over.
 
 Avro's named types are written out once and named afterwards; a tree has them in each place, with
 the dotted path and the Japanese name that faults need.
@@ -63,7 +63,7 @@ def tree_of(stream: Stream) -> Node:
 
 
 class _Building:
-    """One walk; remembers named types as it meets them."""
+    """One walk over a schema; remembers named types."""
 
     def __init__(self, version: SchemaVersion, items: Mapping[str, Item]) -> None:
         self._version = version
@@ -119,7 +119,7 @@ class _Building:
         return self.node(field["name"], path, ja, field["type"], default, properties)
 
     def _resolve(self, declared: Any) -> Mapping[str, Any]:
-        """The one type that is not null, as a mapping."""
+        """The type that is not null, with names replaced by their definitions."""
         if isinstance(declared, list):
             (declared,) = (arm for arm in declared if arm != "null")
         if isinstance(declared, str):

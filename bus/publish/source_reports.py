@@ -1,4 +1,4 @@
-"""Reports what happens to a source's changes, to the log and to the metrics."""
+"""Report what happens to a source's changes, to the log and to the metrics."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ log = structlog.get_logger()
 
 
 class Report:
-    """Says nothing; whoever asked for the run is told otherwise."""
+    """What a runner tells while it runs; this one says nothing."""
 
     def leads(self, holder: str | None) -> None:
-        """This process has the right to publish from the source, under that name."""
+        """This process now has the right to publish from the source, under that name."""
 
     def leads_no_more(self) -> None:
-        """It has it no longer."""
+        """This process no longer has the right."""
 
     def waits(self, error: BusError) -> None:
         """Something does not answer; it is asked again, and the right is kept."""
 
     def interrupted(self, error: BusError) -> None:
-        """The source does not answer, or the right was lost; it is begun anew."""
+        """The source does not answer, or the right was lost; a new term will begin."""
 
     def abandoned(self) -> None:
         """A batch did not end in time while stopping."""
 
     def holds(self, changes: int, error: BusError | None) -> None:
-        """So many changes wait for what *error* says; none: 0, and no error."""
+        """*changes* are held for what *error* says; 0 and None if none is."""
 
     def settled(self, published: int, refused: Sequence[Refusal], seconds: float) -> None:
-        """So many changes were published and settled, and these refused."""
+        """*published* changes are in the log and settled, and these were refused."""
 
 
 class RelayReport(Report):
-    """Of a publishing system's source."""
+    """The report of a relay, about a publishing system's source."""
 
     def __init__(self, system: str, metrics: Metrics) -> None:
         self._system = system
@@ -77,7 +77,7 @@ class RelayReport(Report):
             self._log.info("changes-go-on", code=before.code)
 
     def ill(self) -> list[str]:
-        """Reasons why not all changes go, for readiness; none if they do."""
+        """Reasons why not all changes are published, for readiness; empty if there are none."""
         return [] if self._held is None else [f"changes wait ({self._held.code})"]
 
     def settled(self, published: int, refused: Sequence[Refusal], seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""Looks at a source every few seconds, in every process that may publish it, leading or not.
+"""Look at a source every few seconds, in every process that may publish it, leading or not.
 
 What waits, for how long, whether anybody sends it and what was refused is read where it is so: in
 the outbox. So a backlog shows although no relay leads, and that none leads is an alarm by itself:
@@ -63,7 +63,7 @@ class SourceWatch:
         self._unseen: str | None = None  # the code of why it cannot be looked into
 
     async def run(self) -> None:
-        """Look until cancelled; what is away is looked for again."""
+        """Look until cancelled; a source that does not answer is asked again."""
         try:
             while True:
                 try:
@@ -75,7 +75,7 @@ class SourceWatch:
             await self._watch.close()
 
     def ill(self) -> list[str]:
-        """Reasons why the outbox is not well, for readiness; none if it is."""
+        """Reasons why the source is not well, for readiness; empty if it is."""
         if self._unseen is not None:
             return [f"it cannot be looked into ({self._unseen})"]
         seconds = self._unled_s()
@@ -84,7 +84,7 @@ class SourceWatch:
         return []
 
     def saw(self, found: SourceStatus) -> None:
-        """Tell what was seen."""
+        """Put a status into the metrics."""
         if self._unseen is not None:
             self._unseen = None
             self._log.info("outbox-seen-again")

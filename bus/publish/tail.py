@@ -1,4 +1,4 @@
-"""What a topic says about versions: read from the beginning once, and then only what is new.
+"""Learn versions from topics: read each from its beginning once, and then only what is new.
 
 A publisher catches up before each batch, so that it knows what another publisher, or its own
 predecessor, appended. What it appends itself it need not read: it moves past its own offsets
@@ -37,7 +37,7 @@ _WAIT = timedelta(milliseconds=500)
 
 
 class Tail:
-    """The version indexes of some streams, kept up with their topics."""
+    """The version indexes of some streams, kept up to date with their topics."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Tail:
         """Events that were passed over."""
 
     def index(self, stream: str) -> VersionIndex:
-        """The index of a stream that was caught up with."""
+        """The index of a stream, as of the last :meth:`catch_up`."""
         return self._indexes[stream]
 
     async def catch_up(self, streams: Collection[Stream]) -> None:
@@ -103,14 +103,14 @@ class Tail:
             consumer.pause(*behind)
 
     def passed(self, offsets: Mapping[TopicPartition, Sequence[int]]) -> None:
-        """This process appended at *offsets* and has learnt it; skip it where it comes next."""
+        """Skip *offsets*, which this process appended itself and knows already."""
         for place, own in offsets.items():
             first, last = min(own), max(own)
             if self._positions.get(place) == first and last - first + 1 == len(own):
                 self._positions[place] = last + 1
 
     async def close(self) -> None:
-        """Let go of the broker; safe to call twice."""
+        """Close the consumer; safe to call twice."""
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             await consumer.close()
@@ -165,7 +165,7 @@ class Tail:
             self._positions[place] = await consumer.position(place)
 
     async def _learn(self, fetched: Fetched) -> None:
-        """Take in one partition's records, erasures in their place."""
+        """Take in one partition's records, erasures in their order."""
         stream = self._catalog.by_topic(fetched.topic).name
         index, run = self._indexes[stream], list[tuple[bytes, bytes]]()
         for key, value in zip(fetched.keys, fetched.values, strict=True):

@@ -1,4 +1,4 @@
-"""A publisher that takes turns with others: each call is made in the turn of its systems.
+"""A publisher that takes turns with those of other processes: one term for each system of a call.
 
 Kafka has no compare-and-set, so what is next in a subject's order is known for sure only by whoever
 alone publishes for its system. Where changes of one system come in by several ways (what waits in
@@ -23,10 +23,10 @@ from bus.publish.sender import Outcome, Publishes
 
 
 class Terms(Protocol):
-    """The right to publish for a system, one process at a time."""
+    """Gives one process at a time the right to publish for a system."""
 
     def of(self, system: str) -> AbstractAsyncContextManager[Term]:
-        """Wait for the right, and have it inside.
+        """Wait for the right, and have it inside the block.
 
         Raises:
             LeaseLost: Another process has it, for longer than is waited for.
@@ -35,7 +35,7 @@ class Terms(Protocol):
 
 
 class HeldTerms:
-    """The terms of all systems that one call is about; of one call after the other."""
+    """The terms of all systems that a call is about; for one call after the other."""
 
     def __init__(self, terms: Terms) -> None:
         self._terms = terms
@@ -43,7 +43,7 @@ class HeldTerms:
 
     @asynccontextmanager
     async def of(self, systems: Iterable[str]) -> AsyncIterator[Sequence[Term]]:
-        """Wait for the right to publish for each, and have all inside.
+        """Wait for the right to publish for each system, and have all inside the block.
 
         Raises:
             LeaseLost, StoreUnavailable: As :meth:`Terms.of`.
@@ -57,7 +57,7 @@ class HeldTerms:
                 self._held = ()
 
     def guard(self) -> None:
-        """Do nothing if a send that begins now ends within each of them.
+        """Return if a send that begins now surely ends within every term.
 
         Raises:
             LeaseLost: It may not.
@@ -81,11 +81,11 @@ class TakingTurns:
         self._held = HeldTerms(terms)
 
     async def start(self) -> None:
-        """As the publisher does."""
+        """Start the publisher."""
         await self._inner.start()
 
     async def publish(self, changes: Sequence[Change]) -> Sequence[Outcome]:
-        """As the publisher does; once it is this process's turn.
+        """Publish in this process's turn.
 
         Raises:
             LeaseLost: Another process has had the turn for too long, or has it by now.
@@ -107,7 +107,7 @@ class TakingTurns:
         return found[0]
 
     async def close(self) -> None:
-        """As the publisher does."""
+        """Close the publisher."""
         await self._inner.close()
 
     def _guard(self) -> None:

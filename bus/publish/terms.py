@@ -105,7 +105,7 @@ class DatabaseTerms:
             await connection.close()
 
     async def _let_go(self, term: LeaseTerm, lease: Lease, row: LeaseRow) -> None:
-        """Give it back; if that is not possible, it runs out."""
+        """Release the lease; if the database does not answer, it runs out."""
         if term.is_abandoned:
             self._name = self._new_name()  # so that this process too waits for the old one's end
             return
@@ -142,7 +142,7 @@ class DatabaseTerms:
 
 @contextmanager
 def translated(uri: str | None = None) -> Iterator[None]:
-    """What psycopg can raise, as the bus's errors."""
+    """Turn psycopg's errors into the bus's."""
     try:
         yield
     except psycopg.errors.InsufficientPrivilege as error:

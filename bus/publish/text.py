@@ -1,4 +1,4 @@
-"""What text may hold, over whole columns; nothing here ever changes a character.
+"""Find what text may not hold, over whole columns; no character is ever changed.
 
 Names and addresses travel byte for byte: no normalisation, no width folding, no replacement. Two
 things are looked at. **Control characters** (U+0000 to U+001F, U+007F to U+009F) are no text and
@@ -78,13 +78,13 @@ def longer_than(values: Column, most: int) -> Mask | None:
 
 
 def of_numbers_alone(values: Column) -> Mask | None:
-    """Which values have digits and not one letter; None if none does."""
+    """Which values have digits and no letter; None if none does."""
     without = pc.invert(pc.match_substring_regex(values, _LETTER))
     return _some(pc.and_(without, pc.match_substring_regex(values, _DIGIT)))
 
 
 def without_kana(values: Column) -> Mask | None:
-    """Which values are not empty and have no kana; None if none is so."""
+    """Which values are not empty and have no kana; None if there are none."""
     without = pc.invert(pc.match_substring_regex(values, _KANA))
     return _some(pc.and_(without, pc.greater(pc.binary_length(values), 0)))
 
@@ -95,7 +95,7 @@ def blank_at_an_end(values: Column) -> Mask | None:
 
 
 def _ends(values: Column) -> tuple[int, int]:
-    """Where the column's text begins and ends in its buffer."""
+    """The offsets in its buffer where the column's text begins and ends."""
     offsets = values.buffers()[1]
     if offsets is None or len(values) == 0:
         return 0, 0
@@ -104,7 +104,7 @@ def _ends(values: Column) -> tuple[int, int]:
 
 
 def _bytes(values: Column) -> bytes:
-    """The column's text as one run of bytes (those under nulls included)."""
+    """The bytes of the column's text, with those of null values."""
     start, end = _ends(values)
     if start == end:
         return b""

@@ -1,4 +1,4 @@
-"""Which version of each subject is the newest, learnt from the topic itself.
+"""The newest version of each subject, learnt from the topic itself.
 
 There is no store of its own to lose or to disagree: the index reads a stream's topic from the
 beginning once and then only what was appended since. It answers two questions of an event that
@@ -43,7 +43,7 @@ _LONG = 48  # entries on a shelf, on average, above which there should be more s
 
 
 class Sequencing(Enum):
-    """Where an event comes in the sequence of its subject's versions, by what is in the log."""
+    """How an event's version follows those of its subject in the log."""
 
     NEXT = "next"  # the next version of its subject
     DONE = "done"  # in the log already: this very event
@@ -60,7 +60,7 @@ class Sequencing(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Entries:
-    """Events as the index knows them, in order; parallel lists. Keys and ids are hashed once."""
+    """Events as the index needs them, in order; parallel lists. Keys and ids are hashed once."""
 
     subjects: Sequence[int]
     versions: Sequence[int]
@@ -86,7 +86,7 @@ class Entries:
 
 
 class VersionIndex:
-    """The newest version and event of every subject of one stream. Not for several threads."""
+    """The newest version and event of every subject of one stream. Not safe for threads."""
 
     def __init__(self, recent: int = RECENT) -> None:
         self._subjects = _Shelves()
@@ -98,11 +98,11 @@ class VersionIndex:
         return len(self._subjects)
 
     def newest(self, key: bytes) -> int:
-        """The newest version of the subject with that Kafka key; 0 if nothing is known."""
+        """The newest version of the subject with that Kafka key; 0 if none is known."""
         return self._subjects.get(hash(key) & _MASK)[0]
 
     def learn(self, entries: Entries) -> None:
-        """Take in events that are in the log, in the log's order. Knowing one already is fine."""
+        """Take in events of the log, in its order; those known already change nothing."""
         subjects, versions, events = entries.subjects, entries.versions, entries.events
         self._subjects.put(subjects, versions, events)
         self._recent.update(zip(events, map(xor, subjects, versions), strict=True))
@@ -114,17 +114,17 @@ class VersionIndex:
         self._subjects.clear(hash(key) & _MASK)
 
     def draft(self) -> Draft:
-        """A view in which events may be added that are not in the log yet."""
+        """A draft to which events can be added that are not in the log yet."""
         return Draft(self)
 
     def _recently(self, event: int) -> int | None:
-        """What the event with that id was, if it is remembered."""
+        """The (version, event) of an event id, if it is among those remembered."""
         found = self._recent.get(event)
         return self._before.get(event) if found is None else found
 
 
 class Draft:
-    """What the index would say after the events that were added here; the index itself stays.
+    """The index as it would be after the added events; the index itself is not changed.
 
     A change is all or nothing: :meth:`keep` what was added since the last of these two calls,
     or go :meth:`back`.
@@ -138,7 +138,7 @@ class Draft:
         self._added_whole: Entries | None = None  # not in the two maps yet
 
     def add(self, key: bytes, version: int, event_id: str, *, opens: bool) -> Sequencing:
-        """How the event stands; if it is the next in line, it is now the newest.
+        """The event's sequencing; if it is next in line, it is added as the newest.
 
         Args:
             opens: Whether its nature is RECORD, so that an unknown subject may start anywhere.
@@ -208,7 +208,7 @@ class Draft:
         return True
 
     def _unfold(self) -> None:
-        """Bring what was added in one pass into the maps; most drafts end without needing it."""
+        """Move entries that were added all at once into the maps; most drafts never need it."""
         if self._added_whole is None:
             return
         entries, self._added_whole = self._added_whole, None
@@ -219,11 +219,11 @@ class Draft:
         self._events = dict(zip(events, map(xor, entries.subjects, versions), strict=True))
 
     def keep(self) -> None:
-        """What was added stays."""
+        """Keep the events that were added."""
         self._journal.clear()
 
     def back(self) -> None:
-        """What was added since it was last kept was never said."""
+        """Drop the events that were added since the last :meth:`keep`."""
         while self._journal:
             subject, before, event = self._journal.pop()
             del self._events[event]
@@ -234,7 +234,7 @@ class Draft:
 
 
 class _Shelves:
-    """A map from 64-bit keys to (version, event), 16 bytes an entry and little beside.
+    """A map from 64-bit keys to (version, event), of 16 bytes an entry and little more.
 
     The top bits of a key choose a shelf, a short sorted array on which it is found by bisection.
     When shelves grow long there are twice as many, each cut in two. Version and event share a
@@ -251,7 +251,7 @@ class _Shelves:
         return sum(word >> _EVENT_BITS > 0 for words in self._words for word in words)
 
     def get(self, key: int) -> tuple[int, int]:
-        """The version, and 33 bits of the event; zeros where there is none."""
+        """The version, and 33 bits of the event's hash; zeros if the key is not there."""
         number = key >> self._shift
         keys = self._keys[number]
         at = bisect_left(keys, key)
@@ -261,7 +261,7 @@ class _Shelves:
         return 0, 0
 
     def words(self, keys: Iterable[int]) -> list[int]:
-        """The word of each key, 0 where there is none."""
+        """The word of each key; 0 where the key is not there."""
         all_keys, all_words, shift = self._keys, self._words, self._shift
         found = []
         for key in keys:
@@ -273,7 +273,7 @@ class _Shelves:
         return found
 
     def put(self, keys: Iterable[int], versions: Iterable[int], events: Iterable[int]) -> None:
-        """Each key's newest is now its version, unless a newer one is known."""
+        """Set each key's version and event, unless a newer version is there."""
         all_keys, all_words, shift = self._keys, self._words, self._shift
         added = 0
         for key, version, event in zip(keys, versions, events, strict=True):
@@ -292,7 +292,7 @@ class _Shelves:
             self._cut()
 
     def clear(self, key: int) -> None:
-        """The subject is unknown again."""
+        """Remove the subject."""
         number = key >> self._shift
         keys = self._keys[number]
         at = bisect_left(keys, key)
@@ -300,7 +300,7 @@ class _Shelves:
             self._words[number][at] = 0
 
     def _cut(self) -> None:
-        """Twice as many shelves."""
+        """Double the number of shelves."""
         self._shift -= 1
         all_keys: list[array[int]] = []
         all_words: list[array[int]] = []

@@ -1,4 +1,4 @@
-"""A change as a whole: what can only be said of all its records together.
+"""Check what can only be said of all records of a change together.
 
 Single items and single records are judged over columns (:mod:`bus.publish.check`,
 :mod:`bus.publish.rules`); here are the few rules that span the records of one change. That all
@@ -17,7 +17,7 @@ _PERSONS = ("resident", "nonresident")
 
 
 def check_whole(change: Change, streams: Container[str]) -> list[Fault]:
-    """The faults of the change itself and between its records.
+    """The faults of a change as a whole, and between its records.
 
     Args:
         streams: The names of the streams that may be published.
@@ -61,7 +61,7 @@ def _streams(change: Change, streams: Container[str]) -> Iterator[Fault]:
 
 
 def _versions(change: Change) -> Iterator[Fault]:
-    """A subject comes once per stream, or with ascending versions."""
+    """Faults of a subject that comes more than once in a stream without ascending versions."""
     newest: dict[tuple[str, str], int] = {}
     for index, record in enumerate(change.records):
         subject = (record.stream, record.subject_id)
@@ -77,7 +77,7 @@ def _versions(change: Change) -> Iterator[Fault]:
 
 
 def _protection(change: Change) -> Iterator[Fault]:
-    """What a change says of a protection and of the persons under it goes together."""
+    """Faults between a change's protection records and its snapshots of the same persons."""
     words = [record for record in change.records if record.stream == PROTECTION]
     yield from _flags(change, words)
     yield from _snapshots(change)

@@ -1,4 +1,4 @@
-"""Where something holds in a batch of records: masks that the rules of several streams share.
+"""Masks over a batch of records that the rules of several streams share.
 
 A mask is null where there is nothing to judge; a rule finds only where it is true.
 """
@@ -24,7 +24,7 @@ def one_of(column: Column, *values: str) -> Mask:
 
 
 def text(column: Column) -> Column:
-    """Symbols of an enum as texts; texts as they are."""
+    """Symbols of an enum as texts; texts unchanged."""
     return column if pa.types.is_string(column.type) else pc.cast(column, pa.string())
 
 
@@ -39,12 +39,12 @@ def happened(records: Records, *endings: str) -> Mask:
 
 
 def given(records: Records, path: str) -> Mask:
-    """Where the item has a value."""
+    """Where the item is not null."""
     return pc.is_valid(records.column(path))
 
 
 def absent(records: Records, path: str) -> Mask:
-    """Where the item has no value."""
+    """Where the item is null."""
     return pc.is_null(records.column(path))
 
 
@@ -54,7 +54,7 @@ def empty(records: Records, path: str) -> Mask:
 
 
 def today(records: Records) -> Column:
-    """The day of processing, in Japan."""
+    """Per record, the day of processing in Japan."""
     return day_in_japan(records.column("header.processed_at"))
 
 
@@ -75,7 +75,7 @@ def parents(lists: Column) -> Column:
 
 
 def entries(records: Records, path: str, *names: str) -> tuple[Column, ...]:
-    """The row of each entry of the list at *path*, and those items of the entries."""
+    """The row of each entry of the list at *path*, and those items of each as columns."""
     lists = records.column(path)
     inside = pc.list_flatten(lists)
     return (parents(lists), *(pc.struct_field(inside, name) for name in names))
@@ -89,7 +89,7 @@ def any_entry(records: Records, path: str, mask: Mask) -> Mask:
 
 
 def again(rows: Column, *columns: Column) -> Mask:
-    """Where an entry says what an earlier entry of the same row has said already."""
+    """Where an entry repeats an earlier entry of the same row."""
     names = (pc.cast(column, pa.string()) for column in (rows, *columns))
     joined = pc.binary_join_element_wise(*names, "/", null_handling="replace")
     if pc.count_distinct(joined).as_py() == len(joined):  # then no two say the same

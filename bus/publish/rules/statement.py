@@ -1,4 +1,4 @@
-"""One statement about the records of a stream, as a value: what it says, and where it fails."""
+"""A rule about the records of a stream, as a value: its sentence, and a mask of where it fails."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Rule = Callable[[Records, datetime], Iterator[Finding]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """A rule of its own name; itself a :data:`Rule`.
+    """A rule with its own name; itself a :data:`Rule`.
 
     Args:
         ja: What it says, in Japanese, for those who answer for the data.
@@ -37,7 +37,7 @@ class Statement:
     severity: Severity = Severity.ERROR
 
     def __call__(self, records: Records, _now: datetime) -> Iterator[Finding]:
-        """One finding for the rows where it fails; none if it holds everywhere."""
+        """A finding for the rows where it fails; none if it holds everywhere."""
         mask = self.fails(records)
         if not self.entries:
             yield from records.find(mask, self.code, self.expected, self.path, self.severity)
