@@ -1,4 +1,4 @@
-"""What operators ask and do. Commands, and any page, are a skin over this: parse, ask, draw.
+"""What operators ask and do. Commands only parse, ask this package, and draw the answer.
 
 - *session*: streams, log, registry, ledger and the bus's own streams, each opened once.
 - *questions*: what returns a value and changes nothing.

@@ -1,4 +1,4 @@
-"""Who acts, and how that is known.
+"""Who acts, by a name that they give and by the account that the kernel knows.
 
 The machine's kernel says whose account gave a command: that is the proof there is, and no variable
 of the environment changes it. Who wants it may be said beside it (``--by``): a clerk whose ticket
@@ -19,14 +19,14 @@ LONGEST_REASON, LONGEST_NAME = 300, 100  # characters, as the schemas say
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Somebody who does something, or looks somebody up."""
+    """The person who does something or looks somebody up."""
 
     name: str  # who wants it
     account: str  # whose account of the machine gave the command
 
     @classmethod
     def of(cls, by: str | None) -> Self:
-        """Whoever gives a command, for *by*, or for themselves.
+        """The actor of a command given for *by*; None: for the account itself.
 
         Raises:
             ConfigurationError: The name is blank, too long, or no single line of text.
@@ -36,7 +36,7 @@ class Actor:
 
 
 def account() -> str:
-    """The account that this process runs as, as the kernel and the machine's register say."""
+    """The name of the account that this process runs as, by the kernel and the user database."""
     uid = os.getuid()
     try:
         return pwd.getpwuid(uid).pw_name[:LONGEST_NAME]
@@ -45,7 +45,7 @@ def account() -> str:
 
 
 def checked_reason(reason: str) -> str:
-    """What an operator gave as a reason, if it can be kept.
+    """The reason that an operator gave, if it can be kept.
 
     Raises:
         ConfigurationError: It is blank, too long, or no single line of text.

@@ -1,4 +1,4 @@
-"""Put texts of subscriptions in force: what would change is known before anything does."""
+"""Put texts of subscriptions in force, after showing what that would change."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from bus.policy.subscriptions import FOLDER
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One system's text that is to be in force, and what that changes."""
+    """One system's text that is to be put in force, and what that changes."""
 
     system: str
     text: str
@@ -42,7 +42,7 @@ class Planned:
     differences: tuple[Difference, ...]
 
     def edition(self, applied_by: str) -> Edition:
-        """The same as an edition, applied now."""
+        """The text as an edition, applied now."""
         return Edition(
             system=self.system,
             sequence=self.sequence,
@@ -55,7 +55,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What some files would put in force."""
+    """What putting some files in force would change."""
 
     planned: tuple[Planned, ...]  # systems for which something changes
     unchanged: tuple[str, ...]
@@ -63,7 +63,7 @@ class Plan:
 
     @property
     def differences(self) -> tuple[Difference, ...]:
-        """Of all systems, by system and stream."""
+        """The differences of all systems, by system and stream."""
         return tuple(each for planned in self.planned for each in planned.differences)
 
 
@@ -121,7 +121,7 @@ def plan(
 
 
 async def insist_on_topics(plan: Plan, catalog: Catalog, cluster: Broker) -> None:
-    """See that whatever is gained can be read.
+    """Check that the topics of all streams that are gained exist.
 
     Raises:
         ConfigurationError: A topic is missing: a system's delivery would end by it.
@@ -169,7 +169,7 @@ class Apply:
 
 @dataclass(frozen=True, slots=True)
 class ApplyPreview:
-    """What some files would put in force."""
+    """A plan to put files in force, not yet done."""
 
     plan: Plan
     applied: list[Planned] = field(default_factory=list)
@@ -177,7 +177,7 @@ class ApplyPreview:
 
     @property
     def planned(self) -> ToRecord:
-        """What it comes to; where nothing changes, that is well."""
+        """The deed as the journal records it; that nothing changes is no error."""
         return ToRecord(act=Act.APPLY, count=len(self.plan.planned), may_be_empty=True)
 
     async def perform(self, session: Session, order: Order) -> Sequence[Planned]:
@@ -195,7 +195,7 @@ class ApplyPreview:
 
 
 def consequences(difference: Difference) -> Iterator[str]:
-    """What becomes of what the system holds, beyond what the difference itself says."""
+    """What happens to what the system holds, apart from the difference itself."""
     if difference.kind is Kind.LOST:
         yield "  everything that the system holds of the stream is taken away"
     elif begins_anew(difference):
@@ -207,12 +207,12 @@ def consequences(difference: Difference) -> Iterator[str]:
 
 
 def begins_anew(difference: Difference) -> bool:
-    """Whether the store empties the table by itself, and the lanes begin at the beginning."""
+    """Whether the store empties the table by itself and its lanes begin at the beginning."""
     return difference.kind is Kind.CHANGED and bool(difference.conditions_new)
 
 
 def to_rebuild(found: Plan) -> list[tuple[str, str]]:
-    """System and stream of what must be rebuilt by a person."""
+    """System and stream of each table that a person must rebuild."""
     return [
         (each.system, each.stream)
         for each in found.differences

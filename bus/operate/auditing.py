@@ -1,4 +1,4 @@
-"""The ledger verified, anchored and pruned."""
+"""Verify, anchor and prune the ledger."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def verify(
     anchor: Anchor | None = None,
     with_log: bool = True,
 ) -> Verified:
-    """What is wrong with the ledger.
+    """Compare the ledger with its log, chains, proofs and digests; all findings.
 
     Args:
         session: Where it is.
@@ -78,7 +78,7 @@ async def verify(
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A verdict, and what the ledger was held against."""
+    """A verdict, and what the ledger was compared with."""
 
     verdict: Verdict
     anchor: Anchor | None
@@ -105,10 +105,10 @@ def read_anchor(file: Path) -> Anchor:
 
 @dataclass(frozen=True, slots=True)
 class TakeAnchor:
-    """Say where every chain of the ledger ends now."""
+    """Take an anchor of the ledger."""
 
     async def plan(self, session: Session) -> AnchorPreview:
-        """Where they end.
+        """The anchor, not yet recorded.
 
         Raises:
             KeysUnusable: There are no keys that prove an anchor.
@@ -121,17 +121,17 @@ class TakeAnchor:
 
 @dataclass(frozen=True, slots=True)
 class AnchorPreview:
-    """An anchor that nobody was given yet."""
+    """An anchor that is not recorded yet."""
 
     anchor: Anchor
 
     @property
     def planned(self) -> Planned:
-        """What it comes to: a ledger without receipts has an anchor too."""
+        """The deed as the journal records it; a ledger without receipts has an anchor too."""
         return Planned(act=Act.ANCHOR, count=len(self.anchor.heads), may_be_empty=True)
 
     async def perform(self, session: Session, order: Order) -> Anchor:
-        """Have it; that it was taken is in custody too, by which verify knows it.
+        """Record the anchor in custody, by which verify recognises it, and give it out.
 
         Raises:
             KeysUnusable: There are no keys that prove it.
@@ -145,12 +145,12 @@ class AnchorPreview:
 
 @dataclass(frozen=True, slots=True)
 class Prune:
-    """Take from the ledger what is older than it is to be kept."""
+    """Delete from the ledger what is older than it is to be kept."""
 
     is_counted: bool = True  # counting takes as long as taking
 
     async def plan(self, session: Session) -> PrunePreview:
-        """What would be taken.
+        """How many rows would be deleted.
 
         Raises:
             ConfigurationError: The ledger has marks of retention that nobody recorded.
@@ -164,22 +164,22 @@ class Prune:
 
 @dataclass(frozen=True, slots=True)
 class PrunePreview:
-    """What would be taken; None: it was not counted."""
+    """A prune, not yet done; its count is None if it was not asked for."""
 
     pruned: Pruned | None
 
     def counted(self, done: Pruned) -> int:
-        """The rows that were taken."""
+        """How many rows were deleted."""
         return done.rows
 
     @property
     def planned(self) -> Planned:
-        """What it comes to: also nothing is a pruning."""
+        """The deed as the journal records it; deleting nothing is a prune too."""
         count = 0 if self.pruned is None else self.pruned.rows
         return Planned(act=Act.PRUNE, count=count, may_be_empty=True)
 
     async def perform(self, session: Session, order: Order) -> Pruned:
-        """Take it; what was taken is recorded and proved before it takes effect.
+        """Delete; what is deleted is recorded and proved before that takes effect.
 
         Raises:
             ConfigurationError: The ledger has marks of retention that nobody recorded.
@@ -210,7 +210,7 @@ async def _prune(session: Session, actor: Actor, *, is_dry: bool) -> Pruned:
 
 
 class Custodian:
-    """Records what is done to the ledger, by whom."""
+    """Records what is done to the ledger, and by whom."""
 
     def __init__(
         self,
@@ -229,7 +229,7 @@ class Custodian:
         self._operator = operator
 
     async def deeds(self) -> Deeds:
-        """What was recorded so far.
+        """The records of custody so far.
 
         Raises:
             Unavailable: Broker or registry does not answer.
@@ -242,7 +242,7 @@ class Custodian:
     async def record(
         self, act: CustodyAct, receipts: int, digest: str, before: datetime | None = None
     ) -> None:
-        """Record a deed, acknowledged by all replicas.
+        """Append a record of custody; returns once all replicas have it.
 
         Raises:
             ConfigurationError: The topic does not exist.

@@ -1,4 +1,4 @@
-"""The contracts looked at: schemas and their examples, what the registry has, who takes part."""
+"""The contracts: schemas, examples, their ids in the registry, and who publishes and receives."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ THIRD = "avro-python3"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """What the schema files have, and what is wrong with them."""
+    """How many schemas, code lists and examples there are, and their faults."""
 
     streams: int = 0
     versions: int = 0
@@ -51,7 +51,7 @@ class Checked:
 
 
 def checked(settings: Settings) -> Checked:
-    """Every schema, code list and example, read by every reader there is; all faults at once."""
+    """Check every schema, code list and example with every reader; all faults at once."""
     third = _third_reader()
     readers = READERS if third is None else (*READERS, THIRD)
     faults = check_files(settings.schemas)
@@ -70,7 +70,7 @@ def checked(settings: Settings) -> Checked:
 
 
 async def pushed(session: Session, *, is_dry: bool) -> list[PushLine]:
-    """Every version of every stream, registered where the registry does not have it yet.
+    """Register every version of every stream that the registry does not have yet.
 
     Raises:
         ConfigurationError: No registry is set, or not how to enter it.
@@ -101,14 +101,14 @@ def sources(settings: Settings) -> Sources:
 
 
 def counted(known: Sources) -> str:
-    """How many systems there are of each kind: the seventeen, and what stands beside them."""
+    """How many systems there are of each kind: the seventeen, and those besides."""
     kinds = Counter(system.kind for system in known.systems.values())
     return ", ".join(f"{kinds[kind]} {words}" for kind, words in _COUNTED.items())
 
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """The reference as it is to be, and what of a folder is not so."""
+    """The pages of the reference, and which of a folder's differ."""
 
     folder: Path
     count: int
@@ -116,7 +116,7 @@ class Pages:
 
     @property
     def faults(self) -> list[Fault]:
-        """Each page that is not as it would be written."""
+        """A fault for each page that differs."""
         found = self.found
         kinds = {
             "missing-page": found.missing,
@@ -132,7 +132,7 @@ class Pages:
 
 
 def built(settings: Settings, into: Path | None, *, is_check: bool) -> Pages:
-    """The reference written into a folder, or, *is_check*, only held against it.
+    """Write the reference into a folder or, if *is_check*, only compare.
 
     Args:
         into: Where the pages are; None: in docs/reference by the schemas.
@@ -149,7 +149,7 @@ def built(settings: Settings, into: Path | None, *, is_check: bool) -> Pages:
 
 
 def _by(known: Catalog) -> Path:
-    """Where the pages belong that are made of the schemas in this place."""
+    """The folder beside the schemas that the pages of the reference belong into."""
     folder = known.folder.parent / _BESIDE_SCHEMAS
     if not folder.parent.is_dir():
         raise ConfigurationError("there are no docs beside these schemas; say where with --out")
@@ -158,19 +158,19 @@ def _by(known: Catalog) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """What holds a system's rows, as the settings name it."""
+    """The connector of a system, as the settings name it, and its capabilities."""
 
     connector: str
     can: dict[str, bool] | None  # what its connector declares; None: it cannot be used
 
     @property
     def lacks(self) -> list[str]:
-        """What it cannot do."""
+        """The capabilities that it does not declare."""
         return [name for name, is_kept in (self.can or {}).items() if not is_kept]
 
 
 def store(settings: Settings, system: str) -> Store | None:
-    """The store of a system; None where the settings name none."""
+    """The connector of a system; None if the settings name none."""
     connection = settings.systems.get(system)
     if connection is None:
         return None
@@ -189,7 +189,7 @@ def _third_reader() -> OneReader | None:
 
 
 def _reader_faults(known: Catalog, third: OneReader | None) -> list[Fault]:
-    """What the readers do not agree on, over every valid example in every version."""
+    """What the readers disagree on, over every valid example in every version."""
     faults: list[Fault] = []
     examples, _ = read_examples(known)
     for stream in known.streams.values():

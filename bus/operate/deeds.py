@@ -1,4 +1,4 @@
-"""Deeds in two steps: what an action would do, with counts; then it is done, by somebody, and why.
+"""Deeds in two steps: what an action would do, with counts; then it is done, by an actor.
 
 ``plan`` changes nothing. ``perform`` refuses where there is nothing to do, records the deed in the
 journal, acknowledged by all replicas, and does it then: so nothing is done that nobody did. Whom
@@ -27,20 +27,20 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """By whom, and why."""
+    """Who ordered a deed, and why."""
 
     actor: Actor
     reason: str | None = None
 
     @property
     def note(self) -> str:
-        """Why, in words; empty where no reason was asked for."""
+        """The reason in words; empty if none was asked for."""
         return self.reason or ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Planned:
-    """What a preview comes to, as the journal has it."""
+    """A deed before it is done, as the journal records it."""
 
     act: Act
     count: int  # of what would be changed
@@ -53,37 +53,37 @@ class Planned:
 
 
 class Preview(Protocol[D]):
-    """What an action would do; nothing has been done."""
+    """What an action would do; nothing has been done yet."""
 
     @property
     def planned(self) -> Planned:
-        """What it comes to."""
+        """The deed as the journal records it."""
         ...
 
     async def perform(self, session: Session, order: Order) -> D:
-        """Do it; to be called by :func:`perform` alone, which has recorded it."""
+        """Do it. Only :func:`perform` calls this, after it has recorded the deed."""
         ...
 
 
 @runtime_checkable
 class Counts(Protocol[D_contra]):
-    """What a preview can do whose count is known only when all is done."""
+    """A preview whose count is known only after it is done."""
 
     def counted(self, done: D_contra) -> int:
-        """Of how many things *done* was."""
+        """How many things *done* changed."""
         ...
 
 
 class Action(Protocol[P]):
-    """What an operator wants."""
+    """Something that an operator wants to do."""
 
     async def plan(self, session: Session) -> P:
-        """What it would do."""
+        """The preview of the action."""
         ...
 
 
 async def plan(session: Session, action: Action[P]) -> P:
-    """What *action* would do.
+    """The preview of *action*.
 
     Raises:
         UnknownName: What it names is not there.
@@ -112,7 +112,7 @@ async def perform(session: Session, preview: Preview[T], actor: Actor, reason: s
 
 
 def insist(planned: Planned) -> None:
-    """That there is something to do.
+    """Refuse a deed that would change nothing.
 
     Raises:
         NothingChanged: There is nothing.
@@ -122,7 +122,7 @@ def insist(planned: Planned) -> None:
 
 
 async def record(session: Session, planned: Planned, order: Order) -> None:
-    """Record what is about to be done, or whom somebody looks up; acknowledged.
+    """Record what is about to be done, or that somebody is looked up; acknowledged.
 
     Raises:
         ConfigurationError: The journal's topic does not exist.

@@ -1,4 +1,4 @@
-"""Erase a subject: what is done, and what cannot be reached, from all that these settings know."""
+"""Erase a subject, and list what the erasure cannot reach."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from bus.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copies:
-    """What one system was given of a stream."""
+    """What one system holds of a stream, by the ledger."""
 
     system: str
     stream: str
@@ -42,7 +42,7 @@ class Copies:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErasurePlan:
-    """What an erasure does, and what it does not."""
+    """What an erasure would do, and what it cannot reach."""
 
     municipality_code: str
     digest: str
@@ -58,7 +58,7 @@ class ErasurePlan:
 
 
 class Erasing:
-    """One erasure, opened to be planned and done."""
+    """One erasure of a session: planned, then done."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class Erasing:
         )
 
     async def erase(self, plan: ErasurePlan, *, operator: str, reason: str) -> Erasure:
-        """Do it.
+        """Append the null values and the record of the erasure.
 
         Raises:
             Unavailable: Something does not answer; erasing again finishes it.
@@ -140,8 +140,10 @@ class Erasing:
     def _keys(
         self, municipality: str, number: str, where: PersonsStreams, known: Sequence[KnownKey]
     ) -> list[tuple[Stream, str]]:
-        """Every stream of persons, whether the ledger has an event there or not: it may be behind.
-        Of numbers that only begin with the person's, those that are known."""
+        """The subject's key in every stream of persons, for the ledger may be behind.
+
+        Of numbers that only begin with the person's, those that the ledger knows.
+        """
         wanted = {(name, number) for name in where.own}
         wanted |= {(key.stream, key.subject_id) for key in known}
         return [
@@ -167,7 +169,7 @@ class Erasing:
 
 
 def _covers(before: Erasure, known: Sequence[KnownKey]) -> bool:
-    """Whether nothing of the subject was published since it was erased."""
+    """Whether nothing of the subject was published since its erasure."""
     if before.state is not ErasureState.ERASED:
         return False
     first: dict[tuple[str, int], int] = {}
@@ -180,7 +182,7 @@ def _covers(before: Erasure, known: Sequence[KnownKey]) -> bool:
 
 @asynccontextmanager
 async def erasing(session: Session) -> AsyncIterator[Erasing]:
-    """What an erasure needs.
+    """An erasure in this session.
 
     Raises:
         Unavailable: Database, broker or registry does not answer.
@@ -208,7 +210,7 @@ async def erasing(session: Session) -> AsyncIterator[Erasing]:
 
 @dataclass(frozen=True, slots=True)
 class Erase:
-    """Have a subject leave every store."""
+    """Erase a subject from every store."""
 
     subject: str
 
@@ -225,14 +227,14 @@ class Erase:
 
 @dataclass(frozen=True, slots=True)
 class ErasePreview:
-    """What an erasure would do."""
+    """An erasure, not yet done."""
 
     erasing: Erasing
     plan: ErasurePlan
 
     @property
     def planned(self) -> Planned:
-        """What it comes to, as a deed."""
+        """The deed as the journal records it."""
         return Planned(
             act=Act.ERASE,
             count=0 if self.plan.is_done else len(self.plan.keys),
@@ -242,12 +244,12 @@ class ErasePreview:
 
     @property
     def looked_up(self) -> Planned:
-        """What looking at it alone comes to."""
+        """The look-up as the journal records it, if the erasure is only shown."""
         known = sum(self.plan.known.values())
         return Planned(act=Act.ERASURE_OF, count=known, subject_digest=self.plan.digest)
 
     async def perform(self, _: Session, order: Order) -> Erasure:
-        """Do it.
+        """Erase.
 
         Raises:
             Unavailable: Something does not answer; erasing again finishes it.
@@ -256,7 +258,7 @@ class ErasePreview:
 
 
 def not_reached(plan: ErasurePlan) -> list[tuple[str, list[str]]]:
-    """What stays although the subject is erased, and with whom."""
+    """What stays in spite of the erasure, and in which system."""
     stays = [
         (
             "rows in a system whose grant or lane has ended: it must delete them itself",

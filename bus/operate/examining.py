@@ -1,4 +1,4 @@
-"""What is wrong here, and what mends it: this machine and what it reaches, and who runs."""
+"""Examine this machine and whatever it reaches, and which processes run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NAMED = 3  # of what is wrong; of more it is said how many
 
 
 async def examined(session: Session, stack: LocalStack) -> list[Finding]:
-    """Everything that can be looked at, each with what mends it; nothing is changed."""
+    """Everything that can be examined, each with the command that mends it; nothing is changed."""
     settings = session.settings
     entered = await kafka_entered(settings, session.broker)
     outside = Outside(lock=_LOCK, settings=settings, kafka=entered)
@@ -32,7 +32,7 @@ async def examined(session: Session, stack: LocalStack) -> list[Finding]:
 
 
 def at_work(duties: Sequence[Duty], zone: ZoneInfo) -> Iterator[Finding]:
-    """Who delivers, sends and watches, and who should and does not."""
+    """Which processes deliver, relay and monitor, and which are missing."""
     for command in dict.fromkeys(duty.command for duty in duties):
         mine = [duty for duty in duties if duty.command == command]
         wrong = [str(duty) for duty in mine if not duty.is_done]
@@ -51,11 +51,11 @@ def at_work(duties: Sequence[Duty], zone: ZoneInfo) -> Iterator[Finding]:
 
 
 def is_ill(findings: Sequence[Finding]) -> bool:
-    """Whether one of them fails."""
+    """Whether any finding is a failure."""
     return any(finding.verdict is Verdict.FAIL for finding in findings)
 
 
 def _brief(wrong: Sequence[str]) -> str:
-    """The first few of what is wrong, and how many more."""
+    """The first few of what is wrong, and how many more there are."""
     more = len(wrong) - _NAMED
     return "; ".join(wrong[:_NAMED]) + (f"; and {more} more" if more > 0 else "")

@@ -1,4 +1,4 @@
-"""What subscriptions grant: checked, listed and described, as the files of these settings say."""
+"""What subscriptions grant: checked, listed and described, from the files of these settings."""
 
 from __future__ import annotations
 
@@ -28,34 +28,34 @@ __all__ = ["Refusal"]
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """The files' subscriptions, and what is wrong with them."""
+    """The subscriptions of the files, and their faults."""
 
     report: SubscriptionReport
     unfit: Sequence[Fault] = ()  # what a connector of the settings could not keep
 
     @property
     def errors(self) -> list[Fault]:
-        """What must be mended."""
+        """The faults for which something is refused."""
         return [*self.report.errors, *self.unfit]
 
     @property
     def warnings(self) -> list[Fault]:
-        """What ends soon, say."""
+        """The faults that refuse nothing, such as a grant that ends soon."""
         return [fault for fault in self.report.faults if not fault.is_error]
 
     @property
     def faults(self) -> list[Fault]:
-        """Both, as a refusal of the files has them."""
+        """Errors and warnings."""
         return [*self.report.faults, *self.unfit]
 
     @property
     def count(self) -> int:
-        """How many subscriptions hold: none where one has a fault."""
+        """How many subscriptions hold; 0 if any file has an error."""
         return 0 if self.errors else len(self.report.subscriptions)
 
     @property
     def refused(self) -> dict[str, set[str]]:
-        """System -> the streams of its file that are not granted because of faults."""
+        """System -> the streams that its file names and that are refused for faults."""
         found: dict[str, set[str]] = {}
         for refusal in self.report.refusals:
             if refusal.stream is not None:

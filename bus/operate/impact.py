@@ -1,4 +1,4 @@
-"""Count on the real log whom a change of views would touch.
+"""Count on the real log how many subjects a change of views would touch.
 
 The topic is read whole, once for all systems. Of each subject what counts is the state that a
 store has in the end: its newest event that the view shows, gone when it was erased or no longer
@@ -33,7 +33,7 @@ Bits = int
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """Of one column: how many subjects gain a value in it, and how many lose theirs."""
+    """How many subjects gain a value in one column, and how many lose theirs."""
 
     gained: int
     lost: int
@@ -41,7 +41,7 @@ class Items:
 
 @dataclass(frozen=True, slots=True)
 class Touched:
-    """What a change of views means for one system and stream, in subjects."""
+    """How many subjects a change of views touches, for one system and stream."""
 
     rows: int  # that the system has now
     rows_gained: int
@@ -65,18 +65,18 @@ class Comparison:
     def take(
         self, run: Run, records: pa.RecordBatch, protected: pa.BooleanArray, partition: int
     ) -> None:
-        """Take in events, none of which is an erasure."""
+        """Count events, none of which is an erasure."""
         for side in self._sides:
             side.take(run, records, protected, partition, self._columns)
 
     def erase(self, key: bytes) -> None:
-        """A subject was erased."""
+        """Count that a subject was erased."""
         for side in self._sides:
             side.states.pop(key, None)
 
     @property
     def touched(self) -> Touched:
-        """What was found so far."""
+        """The counts so far."""
         before, after = (side.states for side in self._sides)
         gained: Counter[str] = Counter()
         lost: Counter[str] = Counter()
@@ -148,7 +148,7 @@ class _Side:
 
 
 def _compared(before: View | None, after: View | None) -> list[str]:
-    """Names of the columns in which the two can differ."""
+    """Names of the columns in which the two views can differ."""
     sides = [view for view in (before, after) if view is not None]
     names = list(dict.fromkeys(c.name for view in sides for c in view.columns if c.path))
     if len(sides) < 2:
@@ -164,7 +164,7 @@ def _compared(before: View | None, after: View | None) -> list[str]:
 
 
 def _shown(view: View, name: str) -> str | None:
-    """How *view* shows a column; None if it does not."""
+    """How *view* shows a column; None if it does not have it."""
     return next((f"{c.type} {c.mask}" for c in view.columns if c.name == name), None)
 
 
@@ -175,7 +175,7 @@ async def count(
     process: ProcessContext,
     progress: Progress = lambda *_: None,
 ) -> int:
-    """Take all that *stream* holds now into *comparisons*; how many events could not be read.
+    """Feed all that *stream* holds now to *comparisons*; how many events could not be read.
 
     Args:
         progress: Told how many offsets of how many were read.

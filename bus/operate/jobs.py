@@ -1,4 +1,4 @@
-"""Jobs: what takes a while, with its progress, and an end that somebody may bring about.
+"""Jobs: work that takes a while, with progress, and that can be cancelled.
 
 A job runs in the loop of whoever started it. Cancelled, it ends where it stands: what it had done
 is as durable as if its process had been stopped, and it may be started again.
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a job is."""
+    """How far a job is, in steps done and steps in all."""
 
     name: str  # of what it works on now
     done: int = 0
@@ -39,12 +39,12 @@ class Job(Generic[T]):
 
     @property
     def newest(self) -> Progress | None:
-        """How far it is now; None: it has said nothing yet."""
+        """The newest progress; None if there is none yet."""
         return self._newest
 
     @property
     def is_done(self) -> bool:
-        """Whether it has ended, however."""
+        """Whether it has ended: by a result, an error or a cancel."""
         return self._task.done()
 
     async def progress(self) -> AsyncIterator[Progress]:
@@ -74,7 +74,7 @@ class Job(Generic[T]):
             raise
 
     async def cancel(self) -> None:
-        """Have it end where it stands, and wait until it has; safe to call twice."""
+        """Cancel it, and wait until it has ended; safe to call twice."""
         self._task.cancel()
         await asyncio.wait([self._task])
 
@@ -86,5 +86,5 @@ class Job(Generic[T]):
 
 
 def start(work: Callable[[Told], Awaitable[T]], told: Told | None = None) -> Job[T]:
-    """Begin *work*, which tells how far it is: whoever asks, and *told* each time."""
+    """Start *work* as a job; *told* is called with each progress."""
     return Job(work, told)

@@ -1,4 +1,4 @@
-"""What a stream's topic holds under each key, and whether it opens: what may an old key be for?
+"""Count the sealed values in a stream's topic by key, and whether they open: is a key still needed?
 
 Everything in the log counts, also what a newer event has overtaken: as long as it is there, a
 system that starts anew reads it.
@@ -26,7 +26,7 @@ from bus.sealing.texts import key_id_of
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """Sealed values of one stream under one key."""
+    """The sealed values of one stream under one key."""
 
     stream: str
     key: str | None  # None: no sealed text at all
@@ -40,7 +40,7 @@ class Sealed:
 async def sealed_in(
     broker: Broker, stream: Stream, reader: BatchReader, seals: Seals
 ) -> list[Sealed]:
-    """What the topic of *stream* holds now, by key; what opens is looked at and dropped.
+    """The sealed values in the topic of *stream*, counted by key; opened values are dropped.
 
     Raises:
         KeysUnusable, KeysUnavailable: There are no keys.

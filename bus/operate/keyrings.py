@@ -1,4 +1,4 @@
-"""Files of keys: those that seal 個人番号, and those that prove receipts."""
+"""The files of keys: those that seal 個人番号, and those that prove receipts."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from bus.settings import Settings
 
 
 class Kind(StrEnum):
-    """What keys are for."""
+    """A kind of keys."""
 
     NUMBERS = "numbers"  # to seal 個人番号
     RECEIPTS = "receipts"  # to prove receipts
 
     @property
     def does(self) -> str:
-        """What the newest key is used for."""
+        """What the newest key of this kind does."""
         return "what is sealed with" if self is Kind.NUMBERS else "what receipts are proved with"
 
     def file(self, settings: Settings) -> Path | None:
-        """The file that *settings* name."""
+        """The file of this kind that *settings* name."""
         is_numbers = self is Kind.NUMBERS
         return settings.seal_keys_file if is_numbers else settings.receipt_keys_file
 
     def keys(self, settings: Settings) -> Keys:
-        """The keys that *settings* name."""
+        """The keys of this kind that *settings* name."""
         is_numbers = self is Kind.NUMBERS
         return seals(settings) if is_numbers else proofs(settings)
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A new key, and the file that it is in."""
+    """A new key, and the file that holds it."""
 
     key: Key
     file: Path
@@ -48,7 +48,7 @@ class Made:
 def made(
     settings: Settings, kind: Kind, file: Path | None, key_id: str | None, *, is_dry: bool
 ) -> Made:
-    """A new key behind those of a file; from now on it is the one that is used.
+    """Add a new key to a file; from now on it is the one that is used.
 
     Args:
         file: Which; None: the one that the settings name.

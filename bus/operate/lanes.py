@@ -1,4 +1,4 @@
-"""Lanes: what stands, and how an operator has them stand and go on."""
+"""Show pauses and stopped lanes, and pause and resume."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from bus.operate.session import Session, received
 
 @dataclass(frozen=True, slots=True)
 class LanesStatus:
-    """What stands of some systems."""
+    """Pauses, stopped lanes and unhosted systems."""
 
     operations: Sequence[Operation]  # pauses in force, and lanes that have stopped
     unhosted: Sequence[Duty]  # systems whose lanes nobody runs, or of which nobody can say
 
 
 async def lanes(session: Session, system: str | None = None) -> LanesStatus:
-    """What stands: streams that are paused, lanes that have stopped or that nobody runs.
+    """Streams that are paused, lanes that have stopped, and systems that no process delivers to.
 
     Raises:
         UnknownName: The system receives nothing.
@@ -40,13 +40,13 @@ async def lanes(session: Session, system: str | None = None) -> LanesStatus:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Have every process finish the batch in hand, and apply no more, until it is to go on."""
+    """Pause streams: every process finishes the batch in hand and applies no more until resumed."""
 
     system: str
     stream: str | None = None  # None: all that the system receives
 
     async def plan(self, session: Session) -> LanesPreview:
-        """The streams that are not paused yet.
+        """The streams that would be paused.
 
         Raises:
             UnknownName: The system does not receive this stream, or nothing.
@@ -67,7 +67,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Have paused streams go on, and lanes that had stopped try again."""
+    """Resume paused streams, and have stopped lanes try again."""
 
     system: str | None  # None: all that stands, in every system
     stream: str | None = None
@@ -105,7 +105,7 @@ _RUNNING = "nothing is paused, and no lane has stopped"
 
 @dataclass(frozen=True, slots=True)
 class LanesPreview:
-    """What would be said of some streams; by whom and why is not known yet."""
+    """Operations to be appended; the operator and the reason are added when it is done."""
 
     act: Act
     operations: Sequence[Operation]
@@ -114,7 +114,7 @@ class LanesPreview:
 
     @property
     def planned(self) -> Planned:
-        """What it comes to."""
+        """The deed as the journal records it."""
         is_pause = self.act is Act.LANES_PAUSE
         where = {"system": self.system, "stream": self.stream} if is_pause else {}
         return Planned(
@@ -127,12 +127,12 @@ class LanesPreview:
         )
 
     def by(self, order: Order) -> list[Operation]:
-        """What is said, and by whom."""
+        """The operations, with the operator and the reason."""
         name, now = order.actor.name, datetime.now(UTC)
         return [replace(each, operator=name, note=order.reason, at=now) for each in self.operations]
 
     async def perform(self, session: Session, order: Order) -> list[Operation]:
-        """Say it: every process hears it within about a second."""
+        """Append the operations: every process knows of them within about a second."""
         said = self.by(order)
         await (await session.operations()).instruct(said)
         return said

@@ -1,4 +1,4 @@
-"""Files of changes, published by somebody: first loads and repairs."""
+"""Publish files of changes: first loads and repairs."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ class Remembered:
 
     @classmethod
     def of(cls, settings: Settings, file: str, lost: Callable[[], None], *, is_dry: bool) -> Self:
-        """Of one load of *file*."""
+        """The progress of one load of *file*."""
         if file == STDIN or is_dry:
             return cls(None, lost)
         return cls(Journal(settings.home / "publish", Path(file)), lost)
 
     def resume(self) -> Progress | None:
-        """Where an interrupted load of the same file stopped; None: there was none."""
+        """The progress of an interrupted load of the same file; None if there is none."""
         return None if self._journal is None else self._journal.resume()
 
     def advanced(self, now: Progress) -> None:
-        """So far it is."""
+        """Write the progress down."""
         if self._journal is None:
             return
         try:
@@ -57,14 +57,14 @@ class Remembered:
             self._lost()
 
     def forget(self) -> None:
-        """It has ended."""
+        """Delete the progress, once the load has ended."""
         if self._journal is not None:
             self._journal.forget()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publish:
-    """Publish every line of a file, from where an earlier load stands."""
+    """Publish every line of a file, from where an earlier load has stopped."""
 
     file: BinaryIO
     progress: Progress | None
@@ -80,13 +80,13 @@ class Publish:
 
 @dataclass(frozen=True, slots=True)
 class PublishPreview:
-    """A file that would be published."""
+    """A file to be published, not yet read."""
 
     wanted: Publish
 
     @property
     def planned(self) -> Planned:
-        """What it comes to, which is counted at the end."""
+        """The deed as the journal records it; its count is known at the end."""
         return Planned(act=Act.PUBLISH, count=0, may_be_empty=True)
 
     async def check(self, session: Session) -> Progress:
@@ -98,11 +98,11 @@ class PublishPreview:
         return await self._load(session, is_dry=True)
 
     def counted(self, done: Progress) -> int:
-        """The changes that the load published, with those of its earlier runs."""
+        """How many changes were published, by this run and interrupted ones before it."""
         return done.published
 
     async def perform(self, session: Session, _: Order) -> Progress:
-        """Publish every line; how it went.
+        """Publish every line; the result of the load.
 
         Raises:
             Unavailable: Something outside did not answer.

@@ -38,7 +38,7 @@ def source_names(settings: Settings) -> list[str]:
 
 
 def outbox_names(settings: Settings) -> list[str]:
-    """Those of them whose source is an outbox."""
+    """The publishing systems whose source is an outbox."""
     known = sources.configured(settings)
     return sorted(system for system, said in known.items() if said.connector == sources.OUTBOX)
 

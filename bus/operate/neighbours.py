@@ -1,4 +1,4 @@
-"""Who else's record says the address that somebody's record says.
+"""Find everybody else whose newest record says the same address as somebody's.
 
 For the privacy officer: whoever is neither named, nor of the household, nor linked is not covered
 by a protection, and may live behind the same door all the same. The log is read through, twice:
@@ -55,7 +55,7 @@ async def neighbours(
 async def _address_of(
     broker: Broker, place: TopicPartition, reader: BatchReader, subject: str
 ) -> Address | None:
-    """What the newest record says; None if there is none, or it says no lot."""
+    """The address in the newest record; None if there is none, or without a lot number."""
     run = await read_subjects(broker, place, {subject})
     records = await _read(reader, run)
     if records is None:
@@ -82,7 +82,7 @@ async def _living_at(
 
 
 def _take(living: set[str], keys: Sequence[str], records: pa.RecordBatch, address: Address) -> None:
-    """In log order: who moves in is added, who has moved away is taken out."""
+    """Take in events in log order: who moves in is added, who moves away is taken out."""
     if records.num_rows != len(keys):  # what cannot be read says nothing; the others' keys are here
         header: Any = records.column("header")
         codes = pc.struct_field(header, "municipality_code").to_pylist()

@@ -1,4 +1,4 @@
-"""Outboxes and other sources, as operators make them and look at what waits in them."""
+"""Install outboxes, and show what waits in sources."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Waiting:
     keep: timedelta | None  # how long refused changes stay
 
     def soon_gone(self, status: SourceStatus) -> timedelta | None:
-        """After what time its refused changes go, where that is soon."""
+        """The time after which refused changes are deleted, if that is soon; else None."""
         left = status.backlog.refused_go_in(self.keep)
         return left if left is not None and left < outboxes.WARN_BEFORE else None
 
@@ -56,7 +56,7 @@ async def waiting(session: Session, systems: Sequence[str]) -> Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """An outbox that is to be made, or brought up to date."""
+    """An outbox that is to be made or brought up to date."""
 
     name: str
     uri: str
@@ -73,7 +73,7 @@ class Installation:
         relay: Sequence[str],
         owner: str,
     ) -> Installation:
-        """For a system of the settings, or in a database, and for these roles.
+        """For a system of the settings or for a database, with rights for these roles.
 
         Raises:
             ConfigurationError: Neither or both of two places; a role is none.
@@ -91,11 +91,11 @@ class Installation:
 
     @property
     def script(self) -> str:
-        """What is run."""
+        """The SQL that would be run."""
         return outboxes.script(self.plan)
 
     async def install(self) -> None:
-        """Make it; what is there is looked at first.
+        """Make it, after examining what is there.
 
         Raises:
             ConfigurationError: What is there is not what this program makes, or the login may not.

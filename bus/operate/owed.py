@@ -1,4 +1,4 @@
-"""What persons owe: what a store cannot give up by itself, until somebody says it is done."""
+"""What a person has to remove from a store by hand, until it is said to be removed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bus.operate.session import Session
 
 
 async def owed(session: Session, system: str | None = None) -> Sequence[Owed]:
-    """What nobody has said to be done, of one system or of all; oldest first.
+    """What is not said to be removed yet, of one system or of all; oldest first.
 
     Raises:
         ConfigurationError: No database is set.
@@ -26,12 +26,12 @@ async def owed(session: Session, system: str | None = None) -> Sequence[Owed]:
 
 @dataclass(frozen=True, slots=True)
 class Settle:
-    """Say that something was taken out."""
+    """Say that something was removed from a store."""
 
     number: int
 
     async def plan(self, session: Session) -> SettlePreview:
-        """What that would be.
+        """What would be settled.
 
         Raises:
             UnknownName: Nothing that is owed has this number.
@@ -46,19 +46,19 @@ class Settle:
 
 @dataclass(frozen=True, slots=True)
 class SettlePreview:
-    """Something that would be said to be done."""
+    """Something that would be settled."""
 
     found: Owed
     keeper: LedgerKeeper
 
     @property
     def planned(self) -> Planned:
-        """What it comes to."""
+        """The deed as the journal records it."""
         found = self.found
         return Planned(act=Act.OWED_SETTLE, count=1, system=found.system, stream=found.stream)
 
     async def perform(self, _: Session, order: Order) -> Owed:
-        """Say it; what it was.
+        """Settle it; what it was.
 
         Raises:
             NothingChanged: Somebody else has said so meanwhile.

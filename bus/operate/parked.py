@@ -1,4 +1,4 @@
-"""Events that were set aside: which there are, and what an operator does with them."""
+"""List events that were set aside, and retry, dismiss, add or skip them."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _UNSAID = ""
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One event that is set aside, and whether that has been so for too long."""
+    """One event that is set aside, and whether it is overdue."""
 
     event: ParkedEvent
     is_overdue: bool
 
 
 def limit(settings: Settings) -> timedelta:
-    """How long an event may be set aside before somebody must look."""
+    """How long an event may be set aside before it is overdue."""
     return overdue_after(settings)
 
 
@@ -54,7 +54,7 @@ async def parked(session: Session, system: str | None, order: Order) -> list[Lis
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """Which parked events: of one system or of all, of some subjects or of all."""
+    """A choice of parked events: of one system or of all, of some subjects or of all."""
 
     system: str | None = None
     subjects: Sequence[str] | None = None
@@ -68,7 +68,7 @@ class Chosen:
         is_everywhere: bool,
         is_all: bool,
     ) -> Chosen:
-        """What somebody chose, who must have said what they mean.
+        """The choice that an operator made, who must have named one explicitly.
 
         Raises:
             ConfigurationError: Neither or both of two ways.
@@ -101,12 +101,12 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """Try parked events again; what waits behind each comes along, in order."""
+    """Try parked events again; what waits behind each is tried too, in order."""
 
     chosen: Chosen
 
     async def plan(self, session: Session) -> RetryPreview:
-        """Which would be tried."""
+        """The events that would be tried."""
         return RetryPreview(self.chosen.system, await self.chosen.events(session))
 
 
@@ -119,27 +119,27 @@ class RetryPreview:
 
     @property
     def planned(self) -> Planned:
-        """What it comes to."""
+        """The deed as the journal records it."""
         return _planned(Act.PARKED_RETRY, self.system, self.events)
 
     @property
     def looked_up(self) -> Planned:
-        """What looking at it alone comes to."""
+        """The look-up as the journal records it, if the events are only shown."""
         return _looked_up(self.system, self.events)
 
     async def perform(self, session: Session, order: Order) -> Sequence[ParkedEvent]:
-        """Ask for it: the process that owns the lane does it within about a second."""
+        """Request it: the process that owns the lane does it within about a second."""
         return await (await session.parked()).ask_retry(self.events, order.actor.name)
 
 
 @dataclass(frozen=True, slots=True)
 class Dismiss:
-    """Close parked events for good; what waits behind each is applied."""
+    """Close parked events for good; what waits behind each is then applied."""
 
     chosen: Chosen
 
     async def plan(self, session: Session) -> DismissPreview:
-        """Which would be closed."""
+        """The events that would be closed."""
         return DismissPreview(self.chosen.system, await self.chosen.events(session))
 
 
@@ -152,12 +152,12 @@ class DismissPreview:
 
     @property
     def planned(self) -> Planned:
-        """What it comes to."""
+        """The deed as the journal records it."""
         return _planned(Act.PARKED_DISMISS, self.system, self.events)
 
     @property
     def looked_up(self) -> Planned:
-        """What looking at it alone comes to."""
+        """The look-up as the journal records it, if the events are only shown."""
         return _looked_up(self.system, self.events)
 
     async def perform(self, session: Session, order: Order) -> Sequence[ParkedEvent]:
@@ -174,7 +174,7 @@ class Add:
     offset: int
 
     async def plan(self, session: Session) -> AddPreview:
-        """The reference to the event.
+        """The exception that would set the event aside.
 
         Raises:
             UnknownName: The system does not receive this stream.
@@ -202,23 +202,23 @@ class Add:
 
 @dataclass(frozen=True, slots=True)
 class AddPreview:
-    """The event that would be set aside; by whom and why is not known yet."""
+    """An event that would be set aside; the operator and the reason are added when it is done."""
 
     event: ParkedEvent
 
     @property
     def planned(self) -> Planned:
-        """What it comes to."""
+        """The deed as the journal records it."""
         event = self.event
         return Planned(act=Act.PARKED_ADD, count=1, system=event.system, stream=event.stream)
 
     @property
     def looked_up(self) -> Planned:
-        """What looking at it alone comes to."""
+        """The look-up as the journal records it, if the event is only shown."""
         return replace(self.planned, act=Act.PARKED_LIST)
 
     def by(self, order: Order) -> ParkedEvent:
-        """The event as it is recorded; one that was set aside before stays as it is."""
+        """The exception with the operator and the reason; one that is open already is kept."""
         if self.event.operator != _UNSAID:
             return self.event
         return replace(self.event, note=order.note, operator=order.actor.name)
@@ -240,7 +240,7 @@ class Skip:
     is_held: bool  # not closed: later events of the subject wait
 
     async def plan(self, session: Session) -> SkipPreview:
-        """What is to be said for each system.
+        """What would be appended for each system.
 
         Raises:
             ConfigurationError: The event can be read, or nobody receives the stream.
@@ -263,7 +263,7 @@ class Skip:
 
 @dataclass(frozen=True, slots=True)
 class SkipPreview:
-    """What would be said for each system; by whom and why is not known yet."""
+    """What would be appended for each system; operator and reason are added when it is done."""
 
     wanted: Skip
     skipper: Skipper
@@ -273,7 +273,7 @@ class SkipPreview:
 
     @property
     def planned(self) -> Planned:
-        """What it comes to."""
+        """The deed as the journal records it."""
         return Planned(
             act=Act.PARKED_SKIP,
             count=len(self.skipping.exceptions) + len(self.skipping.operations),
@@ -283,11 +283,11 @@ class SkipPreview:
 
     @property
     def looked_up(self) -> Planned:
-        """What looking at it alone comes to: one event's subject is named."""
+        """The look-up as the journal records it, if the event is only shown: it names a subject."""
         return Planned(act=Act.PARKED_LIST, count=1, stream=self.wanted.stream)
 
     async def perform(self, session: Session, order: Order) -> Skipping:
-        """Say it, the exceptions first."""
+        """Append it, the exceptions before the operations."""
         wanted = self.wanted
         word = Word(order.actor.name, order.note, datetime.now(UTC), is_held=wanted.is_held)
         topic = session.catalog.stream(wanted.stream).topic
@@ -314,7 +314,7 @@ def _planned(act: Act, system: str | None, events: Sequence[ParkedEvent]) -> Pla
 
 
 async def _of(session: Session, system: str | None) -> list[ParkedEvent]:
-    """What is set aside in *system*, which must be one that receives, or has received."""
+    """The open exceptions of *system*, which must receive something or have received it."""
     index: ParkedIndex = await session.parked()
     events = index.open_events(system)
     if system is not None and not events:  # a slip of the pen is no empty list

@@ -1,4 +1,4 @@
-"""Who is under protection, case by case, and lists of ends: from all that these settings know."""
+"""Who is under protection, case by case, and publishing lists of ended cases."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ class Plan:
 
     @property
     def taken(self) -> list[Judged]:
-        """Entries that are not refused."""
+        """The entries that are not refused."""
         return [one for one in self.entries if not one.refused]
 
     @property
     def staying(self) -> set[str]:
-        """Keys of persons of whom a case ends and another goes on, behind the whole list."""
+        """Keys of persons who have an open case after the whole list."""
         last = {one.end.key: one.after for one in self.taken}
         return {key for key, standing in last.items() if standing.open}
 
 
 class Protecting:
-    """Everybody's cases as the log has them now."""
+    """The cases of everybody in the log now."""
 
     def __init__(
         self,
@@ -73,11 +73,11 @@ class Protecting:
         self._form = number_form(session.settings)
 
     def everybody(self) -> dict[str, PersonCases]:
-        """How everybody who is or was under protection stands, by key."""
+        """The cases of everybody who is or was under protection, by key."""
         return dict(sorted(self._fence.cases))
 
     def of(self, subject: str) -> tuple[str, PersonCases, Mapping[str, Sequence[Reason]]]:
-        """Key, cases, and everybody whom they lead to, of ``<municipality>/<number>``.
+        """The key, the cases, and everybody whom they cover, of ``<municipality>/<number>``.
 
         Raises:
             ConfigurationError: It is no subject, or never was under protection.
@@ -103,12 +103,12 @@ class Protecting:
         return sorted(each for each in found if comparable_key(each) not in covered)
 
     def plan(self, data: bytes, *, is_csv: bool) -> Plan:
-        """What the list *data* would do; each entry behind those before it."""
+        """What the list *data* would do; each entry comes after those before it."""
         ends, faults = read_ends(data, self._form, is_csv=is_csv)
         return Plan(entries=judged(ends, self._fence.cases.of), faults=faults)
 
     async def end(self, plan: Plan) -> list[Outcome]:
-        """Publish what *plan* takes, one change for each end, in the list's order.
+        """Publish the entries that *plan* takes, one change each, in the list's order.
 
         Raises:
             Unavailable: Something does not answer; with the same list, go on.
@@ -143,7 +143,7 @@ class Protecting:
     async def _snapshots(
         self, keys: Collection[str], under: Collection[str]
     ) -> dict[str, ChangeRecord]:
-        """The newest snapshot of each person that the log has, flagged as it is from now on."""
+        """The newest snapshot of each person in the log, with the flag that it has from now on."""
         found: dict[str, ChangeRecord] = {}
         for name, event_type in _SNAPSHOTS.items():
             stream = self._streams.stream(name)
@@ -182,7 +182,7 @@ class Protecting:
 
 @asynccontextmanager
 async def protecting(session: Session) -> AsyncIterator[Protecting]:
-    """Everybody's cases.
+    """The cases of everybody.
 
     Raises:
         Unavailable: Broker or registry does not answer.
@@ -200,7 +200,7 @@ async def protecting(session: Session) -> AsyncIterator[Protecting]:
 
 @dataclass(frozen=True, slots=True)
 class OnesCases:
-    """A person's cases, and beside them, when it was looked for, whom they reach."""
+    """A person's cases and, if asked for, whom they cover."""
 
     key: str
     standing: PersonCases
@@ -208,7 +208,7 @@ class OnesCases:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A person's cases, whom they cover, each with why, and who else has the address."""
+    """A person's cases, whom they cover and why, and who else has the address."""
 
     key: str
     standing: PersonCases
@@ -217,7 +217,7 @@ class Shown:
 
 
 async def everybody(session: Session, order: Order, *, is_all: bool) -> list[OnesCases]:
-    """Everybody who has an open case, or, *is_all*, who ever had one; recorded before it is told.
+    """Everybody who has an open case or, if *is_all*, ever had one; recorded as a look-up first.
 
     Raises:
         Unavailable: Broker or registry does not answer.
@@ -229,7 +229,7 @@ async def everybody(session: Session, order: Order, *, is_all: bool) -> list[One
 
 
 async def cases_of(session: Session, subject: str, order: Order) -> Shown:
-    """The cases of *subject*; recorded before they are told.
+    """The cases of *subject*; recorded as a look-up first.
 
     Raises:
         ConfigurationError: It is no subject; no key of erasures is set, by which the journal knows
@@ -258,7 +258,7 @@ class End:
     is_csv: bool
 
     async def plan(self, session: Session) -> EndPreview:
-        """What that would do; each entry behind those before it.
+        """What that would do; each entry comes after those before it.
 
         Raises:
             Unavailable: Broker or registry does not answer.
@@ -276,16 +276,16 @@ class EndPreview:
 
     @property
     def planned(self) -> Planned:
-        """What it comes to."""
+        """The deed as the journal records it."""
         return Planned(act=Act.PROTECTIONS_END, count=len(self.plan.taken), stream=PROTECTION)
 
     @property
     def looked_up(self) -> Planned:
-        """What looking at it alone comes to: it says of persons whether they are protected."""
+        """The look-up as the journal records it, if the list is only checked."""
         return Planned(act=Act.PROTECTIONS_LIST, count=len(self.plan.entries), stream=PROTECTION)
 
     async def perform(self, _: Session, __: Order) -> list[Outcome]:
-        """Publish what is taken, one change for each end, in the list's order.
+        """Publish the entries that are taken, one change each, in the list's order.
 
         Raises:
             Unavailable: Something does not answer; with the same list, go on.

@@ -1,4 +1,4 @@
-"""Who was given what: the ledger's answers, with the streams and the days of these settings."""
+"""Ask the ledger who was given what, with the streams and the time zone of these settings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["Provision", "RecordedView", "SystemProvisions"]  # what answers are 
 
 
 def period(first: date | None, last: date | None) -> Period:
-    """From the first day to the end of the last, in Japan.
+    """From the beginning of the first day to the end of the last, in Japan.
 
     Raises:
         ConfigurationError: They are the wrong way round.
@@ -40,19 +40,19 @@ def period(first: date | None, last: date | None) -> Period:
 
 @dataclass(frozen=True, slots=True)
 class ProvisionsShown:
-    """What was given of a subject, told in the site's zone."""
+    """The provisions of a subject, with times in the site's zone."""
 
     answer: Provisions
     zone: ZoneInfo
 
     @property
     def notes(self) -> Sequence[tuple[str, str]]:
-        """What to know beside it, in Japanese and in English."""
+        """What a reader must know about the answer, in Japanese and in English."""
         return handout.notes(self.answer, self.zone)
 
     @property
     def grounds(self) -> Mapping[str, str]:
-        """View -> the mark that stands for it."""
+        """View -> its short mark."""
         return handout.grounds(self.answer)
 
     def as_html(self, period: str) -> str:
@@ -60,7 +60,7 @@ class ProvisionsShown:
         return handout.as_html(self.answer, self.zone, made_at=datetime.now(UTC), period=period)
 
     def as_csv(self) -> str:
-        """The table, for a spreadsheet."""
+        """The table for a spreadsheet."""
         return handout.as_csv(self.answer, self.zone)
 
 
@@ -116,7 +116,7 @@ async def provisions_by(session: Session, system: str, when: Period) -> SystemPr
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some of what a system was given of a stream, event by event."""
+    """One page of a system's provisions of a stream, event by event."""
 
     events: Sequence[Provision]
     after: str | None  # where the next page goes on; None: there is none

@@ -1,4 +1,4 @@
-"""What is asked of ledger and log together: has it arrived, and how far is everybody?"""
+"""Questions to the ledger and the log together: has a change arrived, and how far is everybody?"""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ __all__ = ["StreamStatus"]  # one system and one stream
 
 
 class LogTimes:
-    """When the log took a change's events: asked once for each, and not at all while it is away."""
+    """Asks the log when it took a change's events: once for each, and not while it is away."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._known: dict[EventPlace, datetime] = {}
 
     async def with_times(self, reach: Reach) -> Reach:
-        """*reach*, with how long it took, where the log says when that began."""
+        """*reach* with how long it took, if the log says when it began."""
         unknown = [place for place in reach.places if place not in self._known]
         if unknown and any(system.applied_at is not None for system in reach.systems):
             with suppress(Unavailable):
@@ -49,24 +49,24 @@ class LogTimes:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """How each system stands with each stream that it is granted today, and who should run."""
+    """The status of each system and stream granted today, and which processes are missing."""
 
     standings: Sequence[StreamStatus]
     duties: Sequence[Duty]
     limit: timedelta  # how long an event may be set aside
 
     def is_hosted(self, one: StreamStatus) -> bool:
-        """Whether somebody delivers to the system."""
+        """Whether a process delivers to the system."""
         unhosted = {d.system for d in self.duties if d.command == DELIVER and not d.is_done}
         return one.system not in unhosted
 
     def is_overdue(self, one: StreamStatus) -> bool:
-        """Whether something of it has been set aside for too long."""
+        """Whether an event of it has been set aside for too long."""
         return one.parked_for is not None and one.parked_for >= self.limit
 
 
 async def status(session: Session) -> Overview:
-    """How everybody stands.
+    """The status of every system and stream.
 
     Raises:
         ConfigurationError: There is no ledger in this database.

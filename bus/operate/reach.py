@@ -19,14 +19,14 @@ UNKNOWN_FOR = 60.0  # seconds that a change may be on its way before anybody kno
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """How a change stands, and the systems that nobody delivers to or of which nobody can say."""
+    """How a change stands, and the systems that no process delivers to, as far as known."""
 
     reach: Reach
     unrun: Mapping[str, Duty] = field(default_factory=dict)
 
 
 class Looking:
-    """One change, looked at as often as somebody likes: what does not change is asked once."""
+    """Looks at one change again and again; what does not change is asked once."""
 
     def __init__(self, session: Session, change_id: str) -> None:
         self._session = session
@@ -59,6 +59,6 @@ class Looking:
         return Reached(reach, self._unrun)
 
     def is_done(self, reached: Reached) -> bool:
-        """Whether looking on would show nothing else: all have it, or nobody knows of it."""
+        """Whether looking again is useless: all have it, or nobody knows of it."""
         reach = reached.reach
         return reach.is_complete or (reach.size is None and monotonic() > self._until)

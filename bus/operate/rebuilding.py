@@ -1,4 +1,4 @@
-"""Rebuild what a system holds, from the log's beginning."""
+"""Rebuild the tables of a system from the log."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from bus.rebuild.rebuild import Rebuilt, stages_of
 
 @dataclass(frozen=True, slots=True)
 class Rebuilding:
-    """What of one system can be rebuilt, stream by stream."""
+    """Rebuilds the tables of one system, stream by stream."""
 
     feeds: Sequence[Feed]
     process: ProcessContext
 
     async def events(self, feed: Feed) -> int:
-        """How many events the stream's log has room for: holes count too."""
+        """The number of offsets in the stream's log, holes included."""
         count = (await self.process.cluster.broker.partitions([feed.topic])).get(feed.topic, 0)
         places = [(feed.topic, partition) for partition in range(count)]
         consumer = self.process.cluster.broker.consumer(client_id="renkei-rebuild")
@@ -44,11 +44,11 @@ class Rebuilding:
         return sum(end[place] - begin[place] for place in places)
 
     async def left(self, feed: Feed) -> Left | None:
-        """What an earlier rebuild left half filled; None if nothing."""
+        """The staging table that an earlier rebuild left; None if there is none."""
         return await self._with(feed, lambda fresh: fresh.left(feed.view))
 
     async def discard(self, feed: Feed) -> Left | None:
-        """Take away what an earlier rebuild left; what it was.
+        """Drop the staging table that an earlier rebuild left; what it was.
 
         Raises:
             RebuildBusy: It is being filled now.
@@ -65,7 +65,7 @@ class Rebuilding:
             await sink.close()
 
     async def rebuild(self, feed: Feed, progress: Callable[[int, int], None]) -> Rebuilt:
-        """Fill one stream's table anew, and put it in place.
+        """Fill one stream's staging table, and put it in place.
 
         Raises:
             BusError: It cannot be; the table in use is as it was.
@@ -112,7 +112,7 @@ async def rebuilding(
 
 @dataclass(frozen=True, slots=True)
 class ToRebuild:
-    """One stream's table that would be filled anew, and how many events its log has room for."""
+    """One stream's table that would be rebuilt, and the number of offsets in its log."""
 
     feed: Feed
     events: int
@@ -120,7 +120,7 @@ class ToRebuild:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """One stream's table, filled anew."""
+    """One stream's table, rebuilt."""
 
     feed: Feed
     rebuilt: Rebuilt
@@ -128,7 +128,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class HalfFilled:
-    """What an earlier rebuild left of one stream."""
+    """The staging table that an earlier rebuild of one stream left."""
 
     feed: Feed
     left: Left
@@ -137,14 +137,14 @@ class HalfFilled:
 
 @dataclass(frozen=True, slots=True)
 class Rebuild:
-    """Fill a system's tables anew from the log, and put them in place."""
+    """Rebuild a system's tables from the log."""
 
     system: str
     stream: str | None = None  # None: all that it receives, one by one
     told: Told = lambda _: None
 
     async def plan(self, session: Session) -> RebuildPreview:
-        """Which tables, from how many events.
+        """Which tables would be rebuilt, from how many events.
 
         Raises:
             ConfigurationError: It cannot be rebuilt.
@@ -157,7 +157,7 @@ class Rebuild:
 
 @dataclass(frozen=True, slots=True)
 class RebuildPreview:
-    """Tables that would be filled anew."""
+    """Tables that would be rebuilt."""
 
     wanted: Rebuild
     opened: Rebuilding
@@ -165,7 +165,7 @@ class RebuildPreview:
 
     @property
     def planned(self) -> Planned:
-        """What it comes to."""
+        """The deed as the journal records it."""
         return Planned(
             act=Act.REBUILD,
             count=sum(table.events for table in self.tables),
@@ -175,7 +175,7 @@ class RebuildPreview:
         )
 
     async def perform(self, _: Session, __: Order) -> list[Done]:
-        """Fill them one by one, and put each in place.
+        """Rebuild them one by one.
 
         Raises:
             BusError: One cannot be; those before it are in place, the others as they were.
@@ -194,13 +194,13 @@ class RebuildPreview:
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """Take away what an earlier rebuild left half filled."""
+    """Drop the staging tables that an earlier rebuild left."""
 
     system: str
     stream: str | None = None
 
     async def plan(self, session: Session) -> DiscardPreview:
-        """What is there."""
+        """The staging tables that are there."""
         opened = await session.enter(rebuilding(session, self.system, self.stream))
         each = [(feed, await opened.left(feed)) for feed in opened.feeds]
         found = [HalfFilled(feed, left, True) for feed, left in each if left is not None]
@@ -209,7 +209,7 @@ class Discard:
 
 @dataclass(frozen=True, slots=True)
 class DiscardPreview:
-    """What would be taken away."""
+    """Staging tables that would be dropped."""
 
     wanted: Discard
     opened: Rebuilding
@@ -217,7 +217,7 @@ class DiscardPreview:
 
     @property
     def planned(self) -> Planned:
-        """What it comes to."""
+        """The deed as the journal records it."""
         wanted = self.wanted
         return Planned(
             act=Act.REBUILD_DISCARD,
@@ -229,7 +229,7 @@ class DiscardPreview:
         )
 
     async def perform(self, _: Session, __: Order) -> list[HalfFilled]:
-        """Take it away.
+        """Drop them.
 
         Raises:
             RebuildBusy: It is being filled now.

@@ -1,4 +1,4 @@
-"""What operators did and whom they looked up, as the ledger has it from the journal."""
+"""Ask the ledger for the journal: what operators did and whom they looked up."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["RecordedDeed"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeedsWanted:
-    """Which deeds; None: of all."""
+    """Which deeds are asked for; None: all."""
 
     when: Period
     act: str | None = None
@@ -31,14 +31,14 @@ class DeedsWanted:
 
 @dataclass(frozen=True, slots=True)
 class DeedPage:
-    """Some deeds, the newest first."""
+    """One page of deeds, newest first."""
 
     deeds: Sequence[RecordedDeed]
     after: int | None  # where the next page goes on; None: there is none
 
 
 async def recorded(session: Session, wanted: DeedsWanted) -> DeedPage:
-    """The deeds that are *wanted*, each with whether it is the bus's own word.
+    """The deeds that are *wanted*, each with whether its proof holds.
 
     Raises:
         ConfigurationError: No key of erasures is set, by which persons are known in the journal; or

@@ -1,4 +1,4 @@
-"""Changes that were refused in an outbox: put back into their places, or deleted."""
+"""Changes that an outbox holds as refused: put them back in their places, or delete them."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ async def refused(session: Session, system: str, order: Order) -> Sequence[Refus
 
 @dataclass(frozen=True, slots=True)
 class RetryRefused:
-    """Put refused changes back, to be sent again by the relay."""
+    """Put refused changes back, to be published again by the relay."""
 
     system: str
     numbers: Sequence[int] | None  # None: all
 
     async def plan(self, session: Session) -> RefusedPreview:
-        """Which would be put back.
+        """The changes that would be put back.
 
         Raises:
             UnknownName: One of them is not refused.
@@ -53,7 +53,7 @@ class DropRefused:
     numbers: Sequence[int]
 
     async def plan(self, session: Session) -> RefusedPreview:
-        """Which would be deleted.
+        """The changes that would be deleted.
 
         Raises:
             UnknownName: One of them is not refused.
@@ -66,7 +66,7 @@ class DropRefused:
 
 @dataclass(frozen=True, slots=True)
 class RefusedPreview:
-    """Refused changes that would be settled."""
+    """Refused changes that would be put back or deleted."""
 
     act: Act
     system: str
@@ -75,7 +75,7 @@ class RefusedPreview:
 
     @property
     def planned(self) -> Planned:
-        """What it comes to."""
+        """The deed as the journal records it."""
         return Planned(
             act=self.act,
             count=len(self.found),
@@ -85,7 +85,7 @@ class RefusedPreview:
         )
 
     async def perform(self, session: Session, _: Order) -> list[int]:
-        """Settle them; the numbers of those that were.
+        """Put them back or delete them; the numbers of those.
 
         Raises:
             SourceUnavailable: The outbox's database does not answer.

@@ -1,4 +1,4 @@
-"""Who runs: which system is delivered to, which outbox is sent, by whom and since when.
+"""Which processes run: who delivers to which system, who publishes which outbox, since when.
 
 Nothing beats for this, and no machine's clock is held against another's. Whoever works holds a
 lease already: a place in its consumer group, which Kafka takes away when its session has run out
@@ -33,7 +33,7 @@ DELIVER, RELAY, MONITOR = "deliver", "relay run", "monitor run"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duty:
-    """Something that somebody must do, and who does it."""
+    """Work that some process must do, and the processes that do it."""
 
     command: str  # that does it, after ``renkei``
     system: str | None  # for which; None: there is one for all
@@ -42,7 +42,7 @@ class Duty:
     unseen: BusError | None = None  # why nobody can say
 
     def __str__(self) -> str:
-        """What is wrong, in a line."""
+        """What is wrong, in one line."""
         what = {
             DELIVER: f"delivers to {self.system}",
             RELAY: f"sends the outbox of {self.system}",
@@ -54,7 +54,7 @@ class Duty:
 
 
 def expected_systems(settings: Settings, editions: Mapping[str, Edition | BusError]) -> list[str]:
-    """The systems that a delivering process must host: that may have anything, and the ledger."""
+    """The systems that some process must host: those that are granted anything, and the ledger."""
     if not settings.systems:
         return []
     known = granted(settings, this_day(), editions)
@@ -62,13 +62,13 @@ def expected_systems(settings: Settings, editions: Mapping[str, Edition | BusErr
 
 
 async def hosted(session: Session, systems: Collection[str]) -> dict[str, Duty]:
-    """Who delivers to each of *systems*; where Kafka does not answer, that nobody can say."""
+    """Who delivers to each of *systems*; if Kafka does not answer, why that is unknown."""
     members = await _members(session, [group_of(system) for system in systems])
     return {system: _in_group(DELIVER, system, members) for system in systems}
 
 
 async def duties(session: Session, systems: Collection[str]) -> list[Duty]:
-    """Everything that somebody must do by the session's settings, and who does it.
+    """All duties by the session's settings, and who does each.
 
     Args:
         systems: That are to be delivered to (:func:`expected_systems`).
@@ -86,7 +86,7 @@ async def duties(session: Session, systems: Collection[str]) -> list[Duty]:
 
 
 async def all_duties(session: Session) -> list[Duty]:
-    """Everything that somebody must do, by what was applied as far as the log says."""
+    """All duties by the editions that were applied, as far as the log says."""
     applied: Mapping[str, Edition | BusError] = {}
     with suppress(Unavailable):  # then who runs cannot be seen either, and that is said of each
         applied = (await session.editions()).newest
@@ -115,7 +115,7 @@ def _in_group(
 
 
 async def _sent(settings: Settings, system: str) -> Duty | None:
-    """None of a source that cannot be looked at."""
+    """The duty to publish a source; None for a source that cannot be looked at."""
     try:
         async with asyncio.timeout(ANSWER_WITHIN.total_seconds()):
             status = await sources.status(settings, system)

@@ -1,4 +1,4 @@
-"""What the log holds that is sealed, under which key."""
+"""Count what is sealed in the log, by stream and key."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bus.operate.session import Session
 
 
 async def sealed(session: Session) -> list[Sealed]:
-    """What every topic holds that is sealed, by stream and key.
+    """The sealed values in every topic, by stream and key.
 
     Raises:
         KeysUnusable, Unavailable: There are no keys, or something does not answer.
@@ -26,7 +26,7 @@ async def sealed(session: Session) -> list[Sealed]:
 
 @dataclass(frozen=True, slots=True)
 class SealKeyUse:
-    """What is sealed of a stream with one key, and what becomes of that key."""
+    """The sealed values of a stream under one key, and whether the key is still needed."""
 
     sealed: Sealed
     is_there: bool  # the key is known here
@@ -39,7 +39,7 @@ class SealKeyUse:
 
 
 async def key_uses(session: Session) -> list[SealKeyUse]:
-    """What the log holds that is sealed, by stream and key.
+    """The sealed values in the log, by stream and key.
 
     Raises:
         KeysUnusable, Unavailable: There are no keys, or something does not answer.

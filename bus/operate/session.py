@@ -1,4 +1,4 @@
-"""What an operator works with: streams, log, registry, ledger and the bus's own streams.
+"""What an operator's command works with: catalogue, log, registry, ledger and control streams.
 
 Each is opened when it is asked for first, once, and all are closed together. Whoever asks several
 things asks them over one session, so that no command, and no page, opens Kafka twice.
@@ -47,7 +47,7 @@ T = TypeVar("T")
 
 
 class OpensLog(Protocol):
-    """What comes into the log of some settings."""
+    """Opens the broker of some settings."""
 
     def __call__(
         self, settings: Settings, *, patience: timedelta
@@ -56,14 +56,14 @@ class OpensLog(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """How a session comes into log and registry."""
+    """How a session opens the log and the registry."""
 
     log: OpensLog = clients.broker
     registry: Callable[[Settings], AbstractAsyncContextManager[Registry]] = clients.registry
 
 
 class Session:
-    """One operator's work, for as long as the block lasts that it is entered with.
+    """One operator's work inside an ``async with``; each part is opened when first used.
 
     Args:
         settings: Where everything is.
@@ -96,7 +96,7 @@ class Session:
         await self._stack.aclose()
 
     async def enter(self, opened: AbstractAsyncContextManager[T]) -> T:
-        """Have something stay open for as long as the session."""
+        """Enter a context that is left when the session ends."""
         return await self._stack.enter_async_context(opened)
 
     @cached_property
@@ -110,11 +110,11 @@ class Session:
 
     @cached_property
     def proofs(self) -> Proofs:
-        """What proves the bus's own word."""
+        """The keys of proofs."""
         return keys.proofs(self.settings)
 
     async def broker(self) -> Broker:
-        """The log.
+        """The broker.
 
         Raises:
             BrokerUnavailable: It does not answer; asked again, it is looked for again.
@@ -146,7 +146,7 @@ class Session:
         return self._ledger
 
     async def producer(self) -> Producer:
-        """What appends to the log.
+        """A producer.
 
         Raises:
             BrokerUnavailable: It does not answer.
@@ -161,17 +161,17 @@ class Session:
         return self._producer
 
     async def reader(self, name: str) -> Reader:
-        """What reads a stream."""
+        """A reader of a stream."""
         return Reader(self.catalog.stream(name), self.catalog, await self.registry())
 
     async def topic(self, name: str) -> InternalTopic:
-        """What appends to one of the bus's own streams."""
+        """The internal topic of a stream, to append to."""
         stream = self.catalog.stream(name)
         broker, producer = await self.broker(), await self.producer()
         return InternalTopic(broker, producer, await self.registry(), stream)
 
     async def publishers(self, *, is_dry: bool = False) -> Callable[[Guard | None], Publisher]:
-        """What makes publishers over the same log, each with a guard of its own.
+        """Makes publishers over the same broker, each with a guard of its own.
 
         Raises:
             BrokerUnavailable: The log does not answer.
@@ -183,7 +183,7 @@ class Session:
         return partial(rules.publisher, await self.registry(), await self.broker(), is_dry=is_dry)
 
     async def publisher(self) -> Publisher:
-        """One of them, started, for as long as the session; to be asked for once.
+        """A publisher, started, until the session ends; may be asked for once.
 
         Raises:
             BrokerUnavailable: The log does not answer.
@@ -194,18 +194,18 @@ class Session:
         return made
 
     async def journal(self) -> Journal:
-        """Where deeds are recorded."""
+        """The journal of deeds."""
         return Journal(await self.topic("deed"), self.proofs)
 
     async def parked(self) -> ParkedIndex:
-        """What is set aside, as the exception stream says now."""
+        """The exceptions, read up to now."""
         if ParkedIndex not in self._followers:
             made = ParkedIndex(await self.broker(), *await self._parts("exception"), SystemClock())
             return await self._started(made)
         return await self._now(ParkedIndex)
 
     async def operations(self) -> Operations:
-        """How lanes are operated, as the operation stream says now."""
+        """The operations, read up to now."""
         if Operations not in self._followers:
             back_off = BackOff(self.settings.retry_first, self.settings.retry_most)
             parts = await self._parts("operation")
@@ -214,7 +214,7 @@ class Session:
         return await self._now(Operations)
 
     async def editions(self) -> Editions:
-        """The editions of subscriptions, as their stream says now."""
+        """The editions of subscriptions, read up to now."""
         if Editions not in self._followers:
             made = Editions(await self.broker(), *await self._parts("subscription"))
             return await self._started(made)

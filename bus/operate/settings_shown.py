@@ -1,4 +1,4 @@
-"""The settings as they may be shown: secrets as stars."""
+"""The settings in a form that may be shown: secrets as stars."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ URLS = ("registry", "maven")  # plain text, but some have a login in them
 
 
 def shown(settings: Settings) -> dict[str, Any]:
-    """The tree as plain values. A connector's options may hold anything, so none is shown."""
+    """The settings as plain values. A connector's options may hold secrets, so none is shown."""
     values = settings.model_dump(mode="json")
     for name in URLS:
         values[name] = without_login(values[name])
@@ -21,7 +21,7 @@ def shown(settings: Settings) -> dict[str, Any]:
 
 
 def without_login(url: str | None) -> str | None:
-    """*url* with stars for whoever logs in there."""
+    """*url* with stars in place of user and password."""
     if url is None or "@" not in url:
         return url
     scheme, _, rest = url.rpartition("//")

@@ -1,4 +1,4 @@
-"""What putting subscriptions in force would mean, counted on the real topics."""
+"""Count on the real topics whom new subscriptions would touch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bus.policy import Difference, Subscription, compile_view
 
 @dataclass(frozen=True, slots=True)
 class Simulated:
-    """One difference, and whom it touches."""
+    """One difference, and how many subjects it touches."""
 
     difference: Difference
     touched: Touched
@@ -69,7 +69,7 @@ async def simulate(session: Session, paths: Sequence[Path], told: Told) -> list[
 def _view(
     subscription: Subscription | None, stream: str, catalog: Catalog, keys: Mapping[str, MaskKey]
 ) -> View | None:
-    """What a subscription shows of a stream today; None if nothing."""
+    """The view of a stream that a subscription gives today; None if none."""
     if subscription is None or stream not in subscription.streams:
         return None
     try:

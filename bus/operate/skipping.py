@@ -24,7 +24,7 @@ from bus.model import LaneName, Operation, OperationState, ParkedEvent
 
 
 class Was(StrEnum):
-    """Where a system was with the event before."""
+    """How a system stood with the event before."""
 
     STOPPED = "stopped"  # its lane stands at it
     COMING = "coming"  # its lane has not come to it
@@ -35,7 +35,7 @@ class Was(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """One system, and what is to be said for it."""
+    """What is appended for one system."""
 
     system: str
     was: Was
@@ -45,31 +45,31 @@ class Skipped:
 
     @property
     def is_set_aside(self) -> bool:
-        """Whether the event is set aside by this."""
+        """Whether this sets the event aside."""
         return bool(self.exceptions) and self.was is not Was.ASIDE
 
 
 @dataclass(frozen=True, slots=True)
 class Skipping:
-    """One event, and what is to be said for each system."""
+    """One event, and what is appended for each system."""
 
     subject: str
     systems: Sequence[Skipped]
 
     @property
     def exceptions(self) -> list[ParkedEvent]:
-        """All that the exceptions are to be told."""
+        """The exceptions to append."""
         return [event for skipped in self.systems for event in skipped.exceptions]
 
     @property
     def operations(self) -> list[Operation]:
-        """All that the operations are to be told."""
+        """The operations to append."""
         return [s.resumed for s in self.systems if s.resumed is not None]
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """Who wants it, why, when, and whether the event is to be closed at once."""
+    """The operator, the reason, the time, and whether the event stays open."""
 
     operator: str
     note: str
@@ -78,7 +78,7 @@ class Word:
 
 
 class Skipper:
-    """Looks at one event and how all systems stand with it."""
+    """Looks at one event, and how all systems stand with it."""
 
     def __init__(self, broker: Broker, parked: ParkedIndex, operations: Operations) -> None:
         self._broker = broker
@@ -97,7 +97,7 @@ class Skipper:
         self, stream: str, topic: str, partition: int, unread: Unread, systems: Sequence[str],
         word: Word,
     ) -> Skipping:  # fmt: skip
-        """What is to be said for each of *systems*, all of which receive *stream*.
+        """What is appended for each of *systems*, all of which receive *stream*.
 
         Raises:
             ConfigurationError: Nobody receives the stream.

@@ -1,4 +1,4 @@
-"""What was applied in the last minutes: the monitor's answer, or the log's."""
+"""The rows applied in the last minutes: from the monitor, or else from the log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log's topics, as they are and as the streams and the settings want them."""
+"""The topics, as they are and as the streams and the settings want them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["TopicState", "action", "applied", "topics"]
 
 
 async def topics(session: Session) -> list[TopicState]:
-    """Each topic that is wanted, and how it is.
+    """Each topic that should exist, and how it is.
 
     Raises:
         BrokerUnavailable: The log does not answer.
@@ -31,7 +31,7 @@ async def applied(session: Session) -> list[TopicState]:
 
 
 def action(state: TopicState) -> str:
-    """What is to be done with a topic."""
+    """What is to be done with a topic, as one word."""
     if state.is_refused:
         return f"refuse: has {state.partitions} partitions"
     if state.partitions is None:

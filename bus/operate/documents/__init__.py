@@ -72,7 +72,7 @@ _WHERE = {name: module for module, names in _HOME.items() for name in names.spli
 
 
 def __getattr__(name: str) -> Any:
-    """What is asked for the first time."""
+    """Import the module of a document when it is first used."""
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     found = getattr(importlib.import_module(f"{__name__}.{_WHERE[name]}"), name)

@@ -16,7 +16,7 @@ from bus.reference.summaries import stream_summary, system_summary
 
 @named("schemas-checked")
 def schemas_checked(value: Checked) -> Document:
-    """What the schema files have, and what is wrong with them."""
+    """How many schemas and examples were checked, and their faults."""
     return {
         "streams": value.streams,
         "versions": value.versions,
@@ -93,7 +93,7 @@ def stream(value: Stream, sources: Sources) -> Document:
 
 @named("systems")
 def systems(sources: Sources) -> list[Document]:
-    """Who receives what, and who provides it."""
+    """The systems, what each receives and what it provides."""
     return [system_summary(system, sources) for system in sources.systems.values()]
 
 
@@ -136,5 +136,5 @@ def subscription(value: Described) -> Document:
 
 @named("reference")
 def reference(folder: object, pages: int, found: Difference, *, is_check: bool) -> Document:
-    """Which pages were written, or would be."""
+    """Which pages were written, or would be written."""
     return {"folder": folder, "pages": pages, "check": is_check, **asdict(found)}

@@ -1,4 +1,4 @@
-"""What stands, who runs, where a change has arrived and how far everybody is."""
+"""Documents of lanes: pauses, stops, reach and status."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ def operation(value: Operation) -> Document:
 
 @shaped(Duty, "unhosted")
 def unhosted(value: Duty) -> Document:
-    """A system whose lanes nobody runs: in the place of all its streams."""
+    """A system that no process delivers to, in place of its streams."""
     nothing = dict.fromkeys(("stream", "partition", "at", "operator", "code", "offset"))
     state = "unhosted" if value.unseen is None else "unseen"
     return {"system": value.system, **nothing, "state": state, "reason": str(value)}
 
 
 def lanes_shown(value: LanesStatus) -> list[Document]:
-    """What stands, and under it who is not run."""
+    """Pauses and stopped lanes, and the systems that no process delivers to."""
     return listed((*value.operations, *value.unhosted))
 
 
 @shaped(Reached, "reach")
 def reach(value: Reached) -> Document:
-    """How a change stands."""
+    """How a change stands in each system."""
     found = value.reach
     return {
         "change_id": found.change_id,
@@ -74,13 +74,13 @@ def _system(value: SystemReach, reached: Reached) -> Document:
 
 
 def _is_hosted(unrun: Duty | None) -> bool | None:
-    """Whether somebody delivers to it; None: nobody can say."""
+    """Whether a process delivers to the system; None if that cannot be asked."""
     return True if unrun is None else None if unrun.unseen is not None else False
 
 
 @named("stream-status")
 def status(value: Overview) -> list[Document]:
-    """How each system stands with each stream."""
+    """The status of each system and stream."""
     return [_standing(each, value) for each in value.standings]
 
 

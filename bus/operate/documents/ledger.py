@@ -1,4 +1,4 @@
-"""The ledger verified, anchored and pruned; tables filled anew; what operators did."""
+"""Documents of the ledger, rebuilds, deeds, keys and topics."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bus.operate.topics import TopicState, action
 
 @shaped(Verified, "verdict")
 def verified(value: Verified) -> Document:
-    """What is wrong with the ledger."""
+    """The findings of a verification."""
     verdict, anchor = value.verdict, value.anchor
     return {
         "good": verdict.is_good,
@@ -72,7 +72,7 @@ def verified(value: Verified) -> Document:
 
 @shaped(Anchor, "anchor")
 def anchored(value: Anchor) -> Document:
-    """Where every chain ends."""
+    """The end of every chain."""
     return {
         "at": value.at.isoformat(),
         "digest": value.digest,
@@ -92,7 +92,7 @@ def anchored(value: Anchor) -> Document:
 
 @shaped(Pruned, "pruning")
 def pruned(value: Pruned) -> Document:
-    """How many rows were taken."""
+    """How many rows were deleted."""
     return {
         "before": value.before.isoformat(),
         "receipts": value.receipts,
@@ -110,7 +110,7 @@ def to_rebuild(value: ToRebuild) -> Document:
 
 @shaped(Done, "rebuilt")
 def rebuilt(value: Done) -> Document:
-    """A table that was."""
+    """A table that was rebuilt."""
     merged = value.rebuilt.merged
     return {
         **_named(value.feed),
@@ -124,7 +124,7 @@ def rebuilt(value: Done) -> Document:
 
 @shaped(HalfFilled, "half-filled")
 def half_filled(value: HalfFilled) -> Document:
-    """What an earlier rebuild left."""
+    """A staging table that an earlier rebuild left."""
     return {**_named(value.feed), **_left(value.left), "is_dry": value.is_dry}
 
 
@@ -144,7 +144,7 @@ def _named(feed: Feed) -> Document:
 
 @shaped(RecordedDeed, "deed")
 def deed(value: RecordedDeed) -> Document:
-    """What somebody did, or whom somebody looked up."""
+    """What an operator did, or whom one looked up."""
     said = value.deed
     return {
         "at": said.at.isoformat(),
@@ -163,7 +163,7 @@ def deed(value: RecordedDeed) -> Document:
 
 @shaped(SealKeyUse, "sealed")
 def key_use(value: SealKeyUse) -> Document:
-    """What is sealed of a stream with one key."""
+    """The sealed values of a stream under one key."""
     return {
         **asdict(value.sealed),
         "is_there": value.is_there,
@@ -174,7 +174,7 @@ def key_use(value: SealKeyUse) -> Document:
 
 @shaped(TopicState, "topic")
 def topic(value: TopicState) -> Document:
-    """A topic, and what of it drifted."""
+    """A topic, and how it differs from what it should be."""
     drift = {name: {"has": has, "should": s} for name, (has, s) in value.drift.items()}
     return {
         "topic": value.spec.name,
@@ -186,17 +186,17 @@ def topic(value: TopicState) -> Document:
 
 @named("pruned")
 def pruning(value: Pruned, *, is_dry: bool) -> Document:
-    """How many rows were taken, or would be."""
+    """How many rows were deleted, or would be."""
     return {**of(value), "dry_run": is_dry}
 
 
 @named("deeds-page")
 def deeds(page: DeedPage) -> Document:
-    """Some deeds, and where the next page goes on."""
+    """A page of deeds, and where the next page begins."""
     return {"deeds": [of(each) for each in page.deeds], "after": page.after}
 
 
 @named("topic-applied")
 def topics_applied(states: Sequence[TopicState]) -> list[Document]:
-    """Each topic, and what was done about it."""
+    """Each topic, and what was changed of it."""
     return [{**of(state), "action": action(state)} for state in states]

@@ -1,4 +1,4 @@
-"""This machine: what was found wrong with it, its engines and its keys."""
+"""Documents of this machine: doctor's findings, engines and keys."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # needs the packages of renkei[local]
 
 @named("finding")
 def findings(found: Sequence[Finding]) -> list[Document]:
-    """Each thing that was looked at, and what mends it."""
+    """Each thing that was examined, and the command that mends it."""
     return [
         {"name": each.name, "verdict": each.verdict.value, "says": each.says, "mend": each.mend}
         for each in found
@@ -32,19 +32,19 @@ def engines_fetched(count: int) -> Document:
 
 @named("engines-up")
 def engines_up(where: Mapping[str, str], *, was_up: bool) -> Document:
-    """Where the engines answer; of the password, the file that it is in."""
+    """Where the engines answer; the password is given by its file."""
     return {**where, "was_up": was_up}
 
 
 @named("engines-down")
 def engines_down(seconds: float, *, was_up: bool) -> Document:
-    """How long it took."""
+    """How long stopping took, in seconds."""
     return {"was_up": was_up, "seconds": round(seconds, 1)}
 
 
 @named("engines-reset")
 def engines_reset(home: Path) -> Document:
-    """The folder whose data is gone."""
+    """The folder whose data was deleted."""
     return {"deleted": str(home)}
 
 
@@ -75,13 +75,13 @@ def _engine(each: EngineStatus) -> Document:
 
 @named("key-made")
 def key_made(key: Key, file: Path, *, is_dry: bool) -> Document:
-    """A new key's id, and the file that it is in; never the key."""
+    """The id of a new key, and the file that holds it; never the key."""
     return {"file": str(file), "id": key.id, "made_at": key.made_at, "dry_run": is_dry}
 
 
 @named("key")
 def keys(ring: KeyRing) -> list[Document]:
-    """Keys by id, never themselves."""
+    """The ids of keys; never the keys."""
     known: Iterable[Key] = ring.keys.values()
     return [
         {"id": key.id, "made_at": key.made_at, "is_current": key is ring.current} for key in known

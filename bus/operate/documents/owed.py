@@ -1,4 +1,4 @@
-"""What persons owe."""
+"""Documents of what persons have to remove from stores by hand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from bus.operate.documents.shape import Document, named, of, shaped
 
 @shaped(Owed, "owed")
 def owed(value: Owed) -> Document:
-    """What has to be taken out of a store by hand."""
+    """Something that has to be removed from a store by hand."""
     lost = value.lost
     return {
         "number": value.number,
@@ -24,5 +24,5 @@ def owed(value: Owed) -> Document:
 
 @named("owed-settled")
 def settled(value: Owed, *, is_dry: bool) -> Document:
-    """What somebody says to be done."""
+    """Something that a person says was removed."""
     return {"settled": of(value), "is_dry": is_dry}

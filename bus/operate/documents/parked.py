@@ -1,4 +1,4 @@
-"""Events that are set aside, and one that every system is to pass."""
+"""Documents of events that are set aside."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def parked_event(value: ParkedEvent) -> Document:
 
 @shaped(Listed, "parked-event-listed")
 def listed(value: Listed) -> Document:
-    """The same, and whether that has been so for too long."""
+    """The same, and whether it has been set aside for too long."""
     return of(value.event) | {"overdue": value.is_overdue}
 
 
 @shaped(Skipping, "skipping")
 def skipping(value: Skipping) -> Document:
-    """What is said for each system, so that it passes an event."""
+    """What skipping an event does for each system."""
     return {
         "subject": value.subject,
         "systems": [
@@ -57,14 +57,14 @@ def skipping(value: Skipping) -> Document:
 
 @named("skipped")
 def skipped(value: Skipping, event: str, order: Order, *, is_held: bool, is_dry: bool) -> Document:
-    """The same with the event's place, and by whom and why."""
+    """The same with the event's place, the operator and the reason."""
     by_whom = {"operator": order.actor.name, "reason": order.reason}
     return {"event": event, **by_whom, "is_held": is_held, "is_dry": is_dry, **of(value)}
 
 
 @named("parked-retried")
 def asked_to_try(events: Sequence[ParkedEvent], *, is_dry: bool) -> Document:
-    """Parked events that are tried again."""
+    """Parked events that will be tried again."""
     return {"asked_to_try": [of(event) for event in events], "is_dry": is_dry}
 
 

@@ -1,4 +1,4 @@
-"""Who is under protection, ends of protections, and erasures."""
+"""Documents of protections, ends of protections, and erasures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bus.publish.publisher import Outcome
 
 @shaped(OnesCases, "protection")
 def ones_cases(value: OnesCases) -> Document:
-    """A person's cases."""
+    """A person's cases of protection."""
     return {
         "subject": value.key,
         "open": len(value.standing.open),
@@ -48,7 +48,7 @@ def shown(value: Shown) -> Document:
 
 @named("protections-ended")
 def ended(plan: Plan, outcomes: Sequence[Outcome] | None) -> Document:
-    """What a list of ends came to; None: nothing was sent."""
+    """The result of a list of ends; None if nothing was published."""
     done = [each.is_published for each in outcomes or ()]
     return {
         "ended": sum(done),
@@ -77,7 +77,7 @@ def ended(plan: Plan, outcomes: Sequence[Outcome] | None) -> Document:
 
 @named("erasure")
 def erasure(plan: ErasurePlan, erased: Erasure | None) -> Document:
-    """What an erasure came to; without the subject's number."""
+    """The result of an erasure, without the subject's number."""
     done = erased or (plan.before if plan.is_done else None)
     places = () if done is None else zip(done.streams, done.partitions, done.offsets, strict=True)
     return {

@@ -1,4 +1,4 @@
-"""What a change of policy changes, and whom it touches."""
+"""Documents of changes of policy, and how many subjects each would touch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bus.policy.diff import Column, Difference
 
 @shaped(Difference, "difference")
 def plain(difference: Difference) -> Document:
-    """A difference in plain values."""
+    """A difference as plain values."""
     return {
         "system": difference.system,
         "system_ja": difference.system_ja,
@@ -67,7 +67,7 @@ def _both(both: tuple[Any, Any] | None) -> Document | None:
 
 @shaped(Simulated, "simulated")
 def simulated(value: Simulated) -> Document:
-    """A difference, and whom it touches."""
+    """A difference, and how many subjects it would touch."""
     touched = value.touched
     return {
         **of(value.difference),
@@ -85,7 +85,7 @@ def simulated(value: Simulated) -> Document:
 
 @named("subscriptions-applied")
 def applied(found: Plan, done: Sequence[Planned], *, is_dry: bool) -> Document:
-    """What some files would put in force, and what is in force by them."""
+    """What some files would change, and the editions that were put in force."""
     return {
         "is_dry": is_dry,
         "changes": [

@@ -1,4 +1,4 @@
-"""What was given to whom, on what ground."""
+"""Documents of provisions: what was given to whom, on what ground."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bus.operate.provisions import Page, ProvisionsShown
 
 @shaped(ProvisionsShown, "provisions-of")
 def given_of(value: ProvisionsShown) -> Document:
-    """What was given of a subject."""
+    """The provisions of a subject."""
     answer, erasure = value.answer, value.answer.erasure
     return {
         "municipality_code": answer.municipality_code,
@@ -34,7 +34,7 @@ def given_of(value: ProvisionsShown) -> Document:
 
 @shaped(SystemProvisions, "provisions-by")
 def given_to(value: SystemProvisions) -> Document:
-    """What a system was given, by day."""
+    """The provisions to a system, by day."""
     return {
         "system": value.system,
         "events": value.events,
@@ -54,7 +54,7 @@ def given_to(value: SystemProvisions) -> Document:
 
 @shaped(Page, "provisions-page")
 def page(value: Page) -> Document:
-    """A page of events, and where the next one goes on."""
+    """A page of provisions, and where the next one begins."""
     return {"provisions": [of(each) for each in value.events], "after": value.after}
 
 
@@ -81,7 +81,7 @@ def provision(value: Provision) -> Document:
 
 @shaped(RecordedView, "recorded-view")
 def view(value: RecordedView) -> Document:
-    """What a fingerprint means."""
+    """A recorded view."""
     return {
         "system": value.system,
         "system_ja": value.system_ja,

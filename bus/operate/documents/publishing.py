@@ -1,4 +1,4 @@
-"""Changes in: files that were loaded, outboxes and what was refused in them."""
+"""Documents of publishing: loaded files, outboxes and refused changes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bus.operate.documents.shape import Document, named
 def loaded(
     progress: Progress, listed: Sequence[Document], *, is_dry: bool, seconds: float
 ) -> Document:
-    """How the load of a file went; *listed* are its first refused lines."""
+    """The result of loading a file; *listed* are its first refused lines."""
     return {
         "dry_run": is_dry,
         "lines": progress.lines,
@@ -42,7 +42,7 @@ def outbox_installed(system: str, script: str, *, is_installed: bool) -> Documen
 
 @named("outbox")
 def outboxes(found: Sequence[SourceStatus], keep: timedelta | None) -> list[Document]:
-    """What waits in each, for how long, and who sends it."""
+    """What waits in each source, for how long, and which relay publishes it."""
     return [_outbox(status, keep) for status in found]
 
 
@@ -60,17 +60,17 @@ def _outbox(status: SourceStatus, keep: timedelta | None) -> Document:
 
 @named("refused-change")
 def refused_changes(changes: Sequence[RefusedChange]) -> list[Document]:
-    """What was set aside in an outbox, with its reasons."""
+    """The refused changes of an outbox, with the reasons."""
     return [asdict(change) for change in changes]
 
 
 @named("refused-put-back")
 def put_back(numbers: Sequence[int], *, is_dry: bool) -> Document:
-    """Refused changes that are sent again."""
+    """Refused changes that will be published again."""
     return {"put_back": list(numbers), "is_dry": is_dry}
 
 
 @named("refused-dropped")
 def dropped(numbers: Sequence[int], *, is_dry: bool) -> Document:
-    """Refused changes that are gone."""
+    """Refused changes that were deleted."""
     return {"dropped": list(numbers), "is_dry": is_dry}

@@ -1,4 +1,4 @@
-"""Documents: for each value that is shown, one shape for machines, with a name and a version.
+"""Documents: the JSON of each value that is shown, with a name and a version.
 
 The same shape stands behind ``--json`` and behind any page. Keys are added within a version; one
 that goes, or means something else, is the next version (``tests/unit/operate/test_documents.py``).
@@ -28,7 +28,7 @@ _OF_KINDS = ("lanes", "ledger", "owed", "parked", "persons", "policy", "provisio
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a document looks like: a name, and the version of its keys."""
+    """The name of a document's form, and the version of its keys."""
 
     name: str
     version: int = 1
@@ -43,7 +43,7 @@ SHAPES: dict[type, Shape] = {}
 
 @singledispatch
 def of(value: object) -> Document:
-    """The document of *value*, to stand inside another.
+    """The document of *value*, as a part of another document.
 
     Raises:
         TypeError: Its kind has none.
@@ -56,14 +56,14 @@ def of(value: object) -> Document:
 
 
 def known() -> dict[type, Shape]:
-    """The shapes of all kinds."""
+    """The shapes of all documents."""
     for name in _OF_KINDS:
         importlib.import_module(f"bus.operate.documents.{name}")
     return SHAPES
 
 
 def shown(value: object) -> Document:
-    """The document of *value*, to be shown by itself.
+    """The document of *value*, as a whole.
 
     Raises:
         TypeError: Its kind has none.
@@ -73,14 +73,14 @@ def shown(value: object) -> Document:
 
 
 def listed(values: Iterable[object]) -> list[Document]:
-    """The documents of *values*, each as it is shown by itself."""
+    """The documents of *values*, as a whole."""
     return [shown(value) for value in values]
 
 
 def shaped(
     kind: type[V], name: str, version: int = 1
 ) -> Callable[[Callable[[V], Document]], Callable[[V], Document]]:
-    """Say that what follows makes the document of *kind*."""
+    """Decorate the function that makes the document of *kind*."""
 
     def register(make: Callable[[V], Document]) -> Callable[[V], Document]:
         SHAPES[kind] = Shape(name, version)
@@ -91,7 +91,7 @@ def shaped(
 
 
 def named(name: str, version: int = 1) -> Callable[[Callable[P, D]], Callable[P, D]]:
-    """Say that what follows makes a document of this name, or a list of such, to be shown."""
+    """Decorate a function that makes a document, or a list of them, of this name."""
     shape = Shape(name, version)
 
     def register(make: Callable[P, D]) -> Callable[P, D]:
