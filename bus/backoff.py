@@ -1,4 +1,4 @@
-"""How long to wait before asking again what does not answer."""
+"""How long to wait before the next try of something that does not answer."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class BackOff:
         self._next = self._first
 
     def next(self) -> timedelta:
-        """The wait before the next try."""
+        """How long to wait before the next try."""
         full, self._next = self._next, min(self._next * 2, self._most)
         return full * (0.5 + self._jitter.random() / 2)
 
     def reset(self) -> None:
-        """It went well: start from the first again."""
+        """Start again from the first wait, after a success."""
         self._next = self._first

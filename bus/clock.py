@@ -1,4 +1,4 @@
-"""Time as delivery needs it: passed in, so that a test can move it."""
+"""Time as a value that is passed in, so that tests can set it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What time it is, and waiting for some."""
+    """The time, and waiting."""
 
     def now(self) -> datetime: ...
 

@@ -1,4 +1,4 @@
-"""The points between two steps at which a process may be killed, and nothing may be lost.
+"""The points at which a crash test may kill a process, to prove that nothing is lost there.
 
 Each point is passed at exactly one place in the code (a test reads the code and says so). In
 production :func:`passed` does nothing. The crash tests set ``RENKEI_KILL_AT=<point>[:n]``: the
@@ -40,7 +40,7 @@ _kill: Callable[[Point], None] | None = None
 
 
 def passed(point: Point) -> None:
-    """Say that *point* was reached. Nothing, unless a crash test asked for its death."""
+    """Say that *point* was reached: does nothing, unless a crash test has armed it."""
     if _kill is not None:
         _kill(point)
 

@@ -1,4 +1,4 @@
-"""Whose a file is: what a process trusts belongs to its user or to root, and to nobody else.
+"""Check who owns a file: the process trusts files of its own user and of root only.
 
 A file that holds a secret is for its owner's eyes; one that says what is to be done must not be
 somebody else's to write.
@@ -35,7 +35,7 @@ def objection(there: os.stat_result, *, is_secret: bool) -> tuple[str, str] | No
 
 
 def create_private(path: Path, *, is_new: bool = False) -> TextIO:
-    """A text file for its owner alone, emptied if it was there.
+    """Open a text file for its owner alone, emptied if it exists.
 
     Args:
         path: Where; a file that is there gets the mode too.

@@ -1,4 +1,4 @@
-"""Find what is refused among many: what fails for all is tried with halves of them, in order.
+"""Find what fails among many: a piece that fails is tried again as its two halves, in order.
 
 One loop for whoever decodes, checks, sends or applies many at once because that is quick::
 
@@ -24,7 +24,7 @@ def _slice(many: Any, first: int, last: int) -> Any:
 
 
 class Halves(Generic[P], Iterator[P]):
-    """*whole*, and instead of a piece that is halved, its earlier and then its later half.
+    """*whole*; in place of a piece that was halved, its earlier and then its later half.
 
     Args:
         whole: A sequence, or something of a length that *part* takes parts of.
@@ -46,7 +46,7 @@ class Halves(Generic[P], Iterator[P]):
         return not self._left
 
     def halve(self, piece: P) -> bool:
-        """Have the halves of *piece* come next; whether it is more than one."""
+        """Have the halves of *piece* come next; False if it is a single one."""
         if len(piece) < 2:
             return False
         middle = len(piece) // 2

@@ -1,4 +1,4 @@
-"""Hosts by name: which are this machine, and how a server is written."""
+"""Host names: which are this machine, and how a server is written."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MOST_PORTS = 65_535
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine, by its name alone."""
+    """Whether a host is this machine, judged by its name alone."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
@@ -18,12 +18,12 @@ def is_loopback(host: str) -> bool:
 
 
 def stays_here(bootstrap: str) -> bool:
-    """Whether all of ``host:port,…`` are this machine."""
+    """Whether all servers in ``host:port,…`` are this machine."""
     return all(is_loopback(server.strip().rpartition(":")[0]) for server in bootstrap.split(","))
 
 
 def is_server(text: str) -> bool:
-    """Whether this is a ``host:port`` and nothing more."""
+    """Whether the text is ``host:port``."""
     host, colon, port = text.rpartition(":")
     if not colon or not _HOST.fullmatch(host):
         return False

@@ -1,4 +1,4 @@
-"""Do again, after a back-off and without end, what needs something outside that does not answer."""
+"""Repeat, with a back-off and without end, what needs something outside that does not answer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Wait = Callable[[BusError, timedelta], Awaitable[bool | None]]
 
 
 async def retried(act: Callable[[], Awaitable[T]], back_off: BackOff, wait: Wait) -> T:
-    """What *act* gives, once it does.
+    """The result of *act*, once it succeeds.
 
     Args:
         act: What may be done again.

@@ -1,4 +1,4 @@
-"""Every setting of Renkei, typed, read once at start by ``bus.app`` and passed down.
+"""Every setting of Renkei, typed; read once at start by ``bus.app`` and passed down.
 
 Values come from ``RENKEI_…`` variables over the file named by ``RENKEI_SETTINGS`` (YAML), or, if
 none is named, what the one-machine stack wrote into ``<home>/run``, over the defaults here. A
@@ -109,7 +109,7 @@ Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
 class SystemConnection(BaseModel):
-    """How one system's store is reached: a connector of the roster, and its options."""
+    """The connection of one receiving system: a connector of the roster, and its options."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -118,7 +118,7 @@ class SystemConnection(BaseModel):
 
 
 class OutboxConnection(BaseModel):
-    """Where a publishing system's outbox is, and what may come out of it."""
+    """The database of a publishing system's outbox, and the bounds of what may come from it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -132,7 +132,7 @@ class OutboxConnection(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _alone(cls, value: Any) -> Any:
-        """A URI by itself is one."""
+        """Accept a URI alone in place of the object."""
         return {"uri": value} if isinstance(value, str) else value
 
 
@@ -158,7 +158,7 @@ def _zone_name(name: str) -> str:
 
 
 class Settings(BaseModel):
-    """The tree. Field names are the variables' names in lower case, without the prefix."""
+    """All settings. Field names are the variables' names in lower case, without the prefix."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -285,7 +285,7 @@ class Settings(BaseModel):
     """The zone in which people are shown times; JSON, logs and days of the law do not follow it."""
 
     def back_off(self) -> BackOff:
-        """How long to wait for whoever does not answer."""
+        """The back-off for everything that does not answer."""
         return BackOff(self.retry_first, self.retry_most)
 
     def need(self, name: str) -> Any:
@@ -356,7 +356,7 @@ def resolve(
 
 
 def _fault(found: ErrorDetails, origins: Mapping[str, str]) -> Fault:
-    """One thing that is wrong: the variable, where it was said and what was expected there."""
+    """One fault: the variable, where it was set and what was expected there."""
     name, *inside = [str(part) for part in found["loc"]]
     path = ".".join((f"{PREFIX}{name.upper()}", *inside))
     said_in = origins.get(name)
@@ -369,7 +369,7 @@ def _fault(found: ErrorDetails, origins: Mapping[str, str]) -> Fault:
 
 
 def _known(name: str, inside: Sequence[str]) -> str:
-    """What an unknown name may have meant."""
+    """The known names that an unknown one may have meant."""
     near = [] if inside else get_close_matches(name.lower(), Settings.model_fields, 1)
     if near:
         return f"a name that there is; {PREFIX}{near[0].upper()} is near"

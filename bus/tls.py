@@ -1,4 +1,4 @@
-"""Whom TLS connections of this process trust: one floor, whatever Python and OpenSSL think enough.
+"""Which servers TLS connections of this process trust, by one rule for every Python and OpenSSL.
 
 Without a file of authorities those of the machine count, as its administrator has them.
 """
@@ -15,7 +15,7 @@ FLOOR = ssl.TLSVersion.TLSv1_2
 
 
 def trusting(ca: Path | None) -> ssl.SSLContext:
-    """Trust in the authorities of the file *ca* and in no other; None: in the machine's.
+    """A TLS context that trusts the authorities in the file *ca* only; None: the machine's.
 
     A host's name is checked.
 

@@ -1,4 +1,4 @@
-"""YAML as people write it: no aliases, no tags, not deep, not large, each key once.
+"""Read YAML as people write it: no aliases, no tags, not deep, not large, each key once.
 
 What a file may cost its reader is bounded before it is built: an alias can unfold a few hundred
 bytes into seconds of work and gigabytes, and nobody needs one in a settings file.
@@ -17,7 +17,7 @@ _OURS = "renkei expects "  # how a sentence of ours begins: PyYAML's quote the f
 
 
 class PlainLoader(yaml.SafeLoader):
-    """PyYAML's safe loader, which refuses what is costly with a :class:`yaml.YAMLError`."""
+    """PyYAML's safe loader, which refuses costly documents with a :class:`yaml.YAMLError`."""
 
     def __init__(self, text: str) -> None:
         if len(text) > MOST_BYTES:
@@ -26,7 +26,7 @@ class PlainLoader(yaml.SafeLoader):
         self._depth = 0
 
     def fetch_flow_collection_start(self, TokenClass: Any) -> None:
-        """The scanner looks at every open bracket for each token: they are counted here."""
+        """Bound the open brackets, which the scanner looks at for each token."""
         self._refuse(self.flow_level >= DEEPEST, f"at most {DEEPEST} levels")
         super().fetch_flow_collection_start(TokenClass)
 
@@ -44,7 +44,7 @@ class PlainLoader(yaml.SafeLoader):
         self._refuse(True, "no tags (!name)")
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """Whatever the grammar allows to nest without a bracket or an indent."""
+        """Bound the depth of nesting, with or without brackets."""
         self._depth += 1
         self._refuse(self._depth > 2 * DEEPEST, f"at most {DEEPEST} levels")
         node = super().compose_node(parent, index)
@@ -52,7 +52,7 @@ class PlainLoader(yaml.SafeLoader):
         return node
 
     def resolve(self, kind: type[yaml.Node], value: Any, implicit: Any) -> Any:
-        """What is longer than any number or date is text, without a look (1:1:1:… is a number)."""
+        """Read long scalars as text, without testing for numbers (1:1:1:… is one in YAML)."""
         if kind is yaml.ScalarNode and len(value) > _LONGEST and implicit[0]:
             return self.DEFAULT_SCALAR_TAG
         return super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
@@ -69,7 +69,7 @@ class PlainLoader(yaml.SafeLoader):
 
 
 class _Once(PlainLoader):
-    """Refuses repeated keys, too."""
+    """The loader that also refuses repeated keys."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         said = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
@@ -81,7 +81,7 @@ class _Once(PlainLoader):
 
 
 def load_yaml(text: str) -> Any:
-    """What *text* holds.
+    """The values in *text*.
 
     Raises:
         yaml.YAMLError: It is no YAML, or has an alias, an anchor, a tag, a repeated key, more than
@@ -98,13 +98,13 @@ def load_yaml(text: str) -> Any:
 
 
 def expectation(error: yaml.YAMLError) -> str:
-    """What was expected, where the sentence is ours; never what stood there."""
+    """What was expected, if the sentence is ours; never what was there."""
     said = str(getattr(error, "problem", None) or (error.args[0] if error.args else ""))
     return said.removeprefix(_OURS) if said.startswith(_OURS) else "YAML"
 
 
 def what_is_wrong(error: yaml.YAMLError) -> str:
-    """Where *error* is, and what was expected; never what stood there."""
+    """The line of *error*, and what was expected; never what was there."""
     mark = getattr(error, "problem_mark", None)
     place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark is not None else ""
     return f"{place}expected {expectation(error)}"

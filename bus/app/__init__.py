@@ -1,4 +1,4 @@
-"""The composition root: the one place that builds adapters and joins parts.
+"""The composition root: the one place that makes adapters and joins parts.
 
 It alone reads the environment and knows the connectors. There is a module for each thing that a
 process does; commands call what is named here. A module is imported when something of it is first
@@ -65,7 +65,7 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    """What is asked for the first time."""
+    """Import the module of a name when it is first used."""
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     found = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

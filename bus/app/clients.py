@@ -1,4 +1,4 @@
-"""Clients of registry, Kafka and ledger, made as the settings say."""
+"""Make the clients of registry, Kafka and ledger from the settings."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def broker(
 
 @asynccontextmanager
 async def ledger(settings: Settings) -> AsyncIterator[Ledger]:
-    """The ledger of these settings, to be asked; it connects with the first question."""
+    """A client of the ledger of these settings; it connects with the first question."""
     asked = Ledger(settings.need("database"))
     try:
         yield asked
@@ -74,7 +74,7 @@ async def connect(
     *,
     patience: timedelta = PATIENCE,
 ) -> KafkaBroker | None:
-    """The cluster of these settings until *stack* ends, asked for again while it is away.
+    """The cluster of these settings, entered into *stack*; asked again while it does not answer.
 
     None if it was told to stop before.
 

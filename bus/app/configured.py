@@ -1,4 +1,4 @@
-"""What a process knows before it opens anything: its settings, the contracts, the day."""
+"""What a process knows before it connects: settings, contracts, and the date."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def catalog(settings: Settings) -> Catalog:
 
 
 def topic_specs(settings: Settings) -> list[TopicSpec]:
-    """The topics that these settings' streams want."""
+    """The topics of all streams, as these settings want them."""
     shape = Shape(
         partitions=settings.partitions,
         replication=settings.replication,
@@ -72,12 +72,12 @@ def topic_specs(settings: Settings) -> list[TopicSpec]:
 
 
 def private_use(settings: Settings) -> Severity:
-    """What a private-use character (外字) in a change is."""
+    """The severity of a private-use character (外字) in a change."""
     return Severity.ERROR if settings.private_use_table is None else Severity.WARNING
 
 
 def this_day() -> date:
-    """The day it is where the municipalities are: what a subscription's days are held against."""
+    """Today's date in Japan, by which a subscription's days are judged."""
     return datetime.now(JAPAN).date()
 
 

@@ -1,4 +1,4 @@
-"""Changes out: deliveries of many systems in one process."""
+"""Run deliveries to many systems in one process."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from bus.settings import Settings
 async def sharing(
     settings: Settings, cluster: Broker
 ) -> AsyncIterator[tuple[Catalog, Mapping[str, BatchReader], ProcessContext]]:
-    """What the systems of a process share: the streams, who reads them, and the rest."""
+    """What the systems of a process share: streams, their readers, and clients."""
     streams = catalog(settings)
     keep_freed()
     async with AsyncExitStack() as stack:
@@ -67,7 +67,7 @@ async def sharing(
 async def delivering(
     settings: Settings, cluster: Broker, systems: Sequence[str] = ()
 ) -> AsyncIterator[tuple[ProcessContext, list[SystemDelivery]]]:
-    """The deliveries of *systems* in this process, ready for :func:`bus.hosting.host.host`.
+    """The deliveries to *systems* in this process, ready for :func:`bus.hosting.host.host`.
 
     Raises:
         ConfigurationError: No system can be hosted as it is configured.
@@ -97,7 +97,7 @@ async def delivering(
 
 
 async def _prime(readers: Iterable[Reader]) -> None:
-    """Learn the ids of what is registered, so that the registry may be away from then on."""
+    """Learn the ids of what is registered, so that the registry is not needed afterwards."""
     try:
         for reader in readers:
             await reader.prime()

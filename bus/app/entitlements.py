@@ -1,4 +1,4 @@
-"""What each receiving system may be given while a process delivers to it, as its policy changes."""
+"""What each receiving system may be given while a process delivers to it, at every moment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bus.settings import SystemConnection
 
 
 class Entitlements:
-    """Feeds the systems of one process what is in force, and again when that changes.
+    """Gives each system of a process its feeds, and new ones when its subscription changes.
 
     What is refused is said aloud, and stands among what is not delivered; the rest goes on.
     """
@@ -44,7 +44,7 @@ class Entitlements:
         self.refusals: list[BusError] = []
 
     def of(self, system: str) -> tuple[list[Feed], Withdraw | None]:
-        """What the system may have now, and how the rest is taken from its store."""
+        """The system's feeds now, and what withdraws the rest from its store."""
         undelivered = self._process.lanes.undelivered
         for known in [key for key in undelivered if key[0] == system]:
             del undelivered[known]
@@ -75,7 +75,7 @@ class Entitlements:
         return under, self._withdrawal(system, found)
 
     def follow(self, delivery: SystemDelivery) -> None:
-        """Have *delivery* switch whenever its system's policy changes."""
+        """Have *delivery* switch whenever its system's subscription changes."""
 
         def switch() -> None:
             delivery.switch(*self.of(delivery.system))
@@ -100,7 +100,7 @@ class Entitlements:
 
 
 async def withdrawn(sink: Sink, granted: Collection[str], edition: int) -> Sequence[str]:
-    """Take away what is not granted, and let go of the store: nobody else closes this sink."""
+    """Withdraw from the store what is not granted, and close the sink."""
     reshapes = sink.capabilities.reshapes
     assert reshapes is not None
     try:

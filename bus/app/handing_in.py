@@ -1,4 +1,4 @@
-"""Changes that are handed in: what a way in from outside needs, in one call."""
+"""Take changes that are handed in, for a way in from outside."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bus.settings import Settings
 
 
 def taking_in(rules: Rules, known: Registry, cluster: Broker) -> Intake:
-    """What takes changes in, into this log, of the systems that ``RENKEI_INTAKE`` names.
+    """An intake into this log, for the systems that ``RENKEI_INTAKE`` names.
 
     Raises:
         ConfigurationError: It names none, or there is no database to take turns by.
@@ -36,7 +36,7 @@ def taking_in(rules: Rules, known: Registry, cluster: Broker) -> Intake:
 
 @asynccontextmanager
 async def intake(settings: Settings) -> AsyncIterator[Intake]:
-    """What takes changes in, by these settings; closed on the way out. One per process.
+    """An intake of these settings; closed on the way out. One per process.
 
     Raises:
         ConfigurationError: As :func:`taking_in`.

@@ -1,4 +1,4 @@
-"""The keys that seal 個人番号, and those that prove receipts."""
+"""Make what seals 個人番号 and what proves receipts, from the settings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bus.settings import Settings
 
 
 def seals(settings: Settings) -> Seals:
-    """What seals and opens with the keys of these settings; nothing is read yet.
+    """The seals by the keys of these settings; nothing is read yet.
 
     Raises:
         SettingsRefused: They name a file and a command.
@@ -18,7 +18,7 @@ def seals(settings: Settings) -> Seals:
 
 
 def proofs(settings: Settings) -> Proofs:
-    """What proves receipts by the keys of these settings; nothing is read yet.
+    """The proofs by the keys of these settings; nothing is read yet.
 
     Raises:
         SettingsRefused: They name a file and a command.
@@ -27,5 +27,5 @@ def proofs(settings: Settings) -> Proofs:
 
 
 def sealed_streams(settings: Settings) -> list[str]:
-    """The streams that have an item which is sealed."""
+    """The streams with an item that is sealed."""
     return [name for name, stream in catalog(settings).streams.items() if stream.sealed]

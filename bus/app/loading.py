@@ -1,4 +1,4 @@
-"""Files of changes: first loads and repairs."""
+"""Publish files of changes: first loads and repairs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def load(
     refused: Callable[[RefusedLine], None],
     advanced: Callable[[Progress], None],
 ) -> Progress:
-    """Publish every line of *file* from where *progress* stands; how it went.
+    """Publish every line of *file* from *progress* on; the result of the load.
 
     Args:
         file: Opened for reading bytes; at the offset of *progress*.

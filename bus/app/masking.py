@@ -1,4 +1,4 @@
-"""The keys of masks that hash: one per receiving system, from a file that its owner alone may read.
+"""Read the keys of hashing masks: one per receiving system, from a file that only its owner reads.
 
 Two systems never share a key, or they could join what each holds. A key is named by its id in
 views and receipts; with another key a system's column means something else, and is filled anew.

@@ -1,4 +1,4 @@
-"""The monitor: it watches the receipts."""
+"""Run the monitor, which watches the receipts."""
 
 from __future__ import annotations
 

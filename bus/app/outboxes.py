@@ -1,4 +1,4 @@
-"""Outboxes as operators see them: made, looked at, and what was refused settled."""
+"""What operators do with outboxes: install, look, and settle what was refused."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = [
 
 
 def outboxes(settings: Settings, systems: Sequence[str] = ()) -> dict[str, str]:
-    """URIs of the publishing systems' databases, of those named or of all that have an outbox.
+    """URIs of the publishing systems' databases: of those named, or of all with an outbox.
 
     Raises:
         ConfigurationError: A named system has none in the settings, or there is none at all.
@@ -94,7 +94,7 @@ async def drop(
 
 
 async def _there(settings: Settings, system: str, numbers: Sequence[int]) -> list[int]:
-    """The numbers of what is refused, all of *numbers* among them."""
+    """The numbers of the refused changes; an error if any of *numbers* is not among them."""
     there = [change.seq for change in await refused(settings, system)]
     missing = sorted(set(numbers) - set(there))
     if missing:

@@ -1,4 +1,4 @@
-"""Changes in: from where core systems have them wait, and from whoever has changes in hand."""
+"""Run relays, and make publishers for changes that somebody has in hand."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ from bus.settings import Settings, SourceConnection
 
 
 def provided_by(catalog: Catalog, sources: Collection[str]) -> list[str]:
-    """The streams that any of these systems publishes: whose versions their relay must know."""
+    """The streams that any of these systems provides: the versions that their relay needs."""
     return [
         name
         for name, stream in catalog.streams.items()
@@ -53,7 +53,7 @@ def provided_by(catalog: Catalog, sources: Collection[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What every publisher of a process has in common."""
+    """The settings that all publishers of a process have in common."""
 
     settings: Settings
     streams: Catalog
@@ -61,7 +61,7 @@ class Rules:
 
     @classmethod
     def of(cls, settings: Settings) -> Rules:
-        """Those of these settings.
+        """The rules of these settings.
 
         Raises:
             FilesRefused: The schema files have faults.
@@ -71,7 +71,7 @@ class Rules:
 
     @property
     def sealed(self) -> list[str]:
-        """The streams that have an item which is sealed."""
+        """The streams with an item that is sealed."""
         return [name for name, stream in self.streams.streams.items() if stream.sealed]
 
     def publisher(
@@ -99,7 +99,7 @@ class Rules:
         )
 
     def context(self, system: str, send_within: timedelta) -> SourceContext:
-        """What this process has for one of its sources."""
+        """What this process hands to one of its sources."""
         published = [s for s in self.streams.streams.values() if not s.is_internal]
         settings = self.settings
         return SourceContext(
@@ -119,7 +119,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Relays:
-    """The sources of some publishing systems, and what publishes each."""
+    """The sources of some publishing systems, and the runner of each."""
 
     rules: Rules
     said: Mapping[str, SourceConnection]
@@ -129,7 +129,7 @@ class Relays:
 
     @classmethod
     def of(cls, rules: Rules, systems: Sequence[str], metrics: Metrics) -> Relays:
-        """Those of *systems* (none: all of the settings).
+        """The relays of *systems* (none: all of the settings).
 
         Raises:
             ConfigurationError: A source cannot be made as it is configured.
@@ -144,7 +144,7 @@ class Relays:
         return cls(rules, said, made, metrics, reports)
 
     def runners(self, known: Registry, cluster: Broker) -> list[Runner]:
-        """What publishes each of them, into this log."""
+        """The runner of each source, into this log."""
         settings = self.rules.settings
         gate = KeyGate(self.rules.keys, self.rules.sealed)
         terms = turns(settings) if settings.intake else None
@@ -178,7 +178,7 @@ class Relays:
         return [runner(system, source) for system, source in self.sources.items()]
 
     def watches(self) -> list[SourceWatch]:
-        """What looks at each of them that can be looked at."""
+        """The watch of each source that has one."""
         keep = self.rules.settings.refused_keep
         return [
             SourceWatch(system, watched.watch(), metrics=self.metrics, refused_keep=keep)
@@ -188,12 +188,12 @@ class Relays:
 
 
 def _send_within(settings: Settings) -> timedelta:
-    """How long a send may take: the rest of a lease is for whoever sleeps in between."""
+    """How long a send may take: two thirds of a lease, so that a short sleep costs nothing."""
     return settings.relay_lease * 2 / 3
 
 
 def turns(settings: Settings) -> DatabaseTerms:
-    """What says, among all processes that publish, whose turn a system's is.
+    """The terms by which all processes that publish take turns for each system.
 
     A turn of a process that died, or failed while something was under way, runs out: everybody
     waits for longer than that.

@@ -1,4 +1,4 @@
-"""What the rosters of connectors name: imported when it is asked for, options by its own model."""
+"""Import what the rosters of connectors name, when it is first used, and check its options."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NEAR = 3  # names that are told, at most
 
 
 def connector(roster: Mapping[str, str], name: str) -> Any:
-    """The class that a roster has under *name*.
+    """The class that a roster names.
 
     Raises:
         ConfigurationError: There is none of this name, or a driver is missing.
@@ -36,7 +36,7 @@ def connector(roster: Mapping[str, str], name: str) -> Any:
 
 
 def options(made: Any, name: str, said: Mapping[str, Any]) -> BaseModel:
-    """What was said of one connector, as its own model has it.
+    """The options of one connector, as an instance of its own model.
 
     Raises:
         SettingsRefused: Its model does not take it; no value is said again.

@@ -1,4 +1,4 @@
-"""Publishing systems: where their changes wait, and what takes them from there.
+"""Make the sources of publishing systems from the settings.
 
 A source is named in the settings by its kind, which is a connector of the roster, and by that
 connector's own options. An entry of ``RENKEI_OUTBOXES`` is one of the kind *outbox*.
@@ -22,7 +22,7 @@ OUTBOX = "outbox"
 
 
 def configured(settings: Settings) -> dict[str, SourceConnection]:
-    """Every publishing system of the settings, and what is said of its source.
+    """The source of every publishing system of the settings, as configured.
 
     Raises:
         ConfigurationError: One is named twice.
@@ -48,7 +48,7 @@ def configured(settings: Settings) -> dict[str, SourceConnection]:
 
 
 def connections(settings: Settings, systems: Sequence[str] = ()) -> dict[str, SourceConnection]:
-    """How the sources of the systems named are reached; none named: all of the settings.
+    """The connections of the sources of these systems; none named: of all of the settings.
 
     Raises:
         ConfigurationError: A named system has none in the settings, or there is none at all.
@@ -67,7 +67,7 @@ def connections(settings: Settings, systems: Sequence[str] = ()) -> dict[str, So
 
 
 def source(kind: str, options: Mapping[str, Any], context: SourceContext) -> Source:
-    """A source of the roster; the one place that makes any. Nothing is opened yet.
+    """A source of the roster; every source is made here. Nothing is opened yet.
 
     Raises:
         ConfigurationError: There is no such kind, a driver is missing, or options are wrong.
@@ -96,7 +96,7 @@ def _kind(name: str) -> type[SourceKind]:
 
 
 async def status(settings: Settings, system: str) -> SourceStatus | None:
-    """How the source of one system is; None if it is of a kind that cannot be looked at.
+    """The status of one system's source; None if it is of a kind that cannot be looked at.
 
     Raises:
         ConfigurationError, SourceUnavailable: It cannot be looked into.
@@ -113,7 +113,7 @@ async def status(settings: Settings, system: str) -> SourceStatus | None:
 
 
 def bounds(connection: SourceConnection, system: str) -> Bounds:
-    """What may come from a system's source.
+    """The bounds of what may come from a system's source.
 
     Raises:
         ConfigurationError: A municipality is none.

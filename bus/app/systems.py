@@ -1,4 +1,4 @@
-"""Receiving systems: their connectors, and what each is fed today."""
+"""Make the connectors and feeds of receiving systems from the settings."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from connectors import SINKS
 
 
 class Hosted(SystemConnection):
-    """How a system is reached, and where the bus keeps what its store does not."""
+    """The connection of a system, and the database where the bus keeps what its store does not."""
 
     kept_in: SecretStr | None = Field(default=None, repr=False)
 
 
 def store(system: str, connection: SystemConnection) -> Callable[[], Sink]:
-    """What makes sinks that lanes can deliver to: what the store does not keep, the bus does.
+    """A maker of sinks that lanes can deliver to; the bus keeps positions where the store does not.
 
     Raises:
         ConfigurationError: As :func:`sink`; or there is nowhere to keep it.
@@ -59,7 +59,7 @@ def store(system: str, connection: SystemConnection) -> Callable[[], Sink]:
 
 
 def sink(connection: SystemConnection) -> Callable[[], Sink]:
-    """What makes a sink of this connection; the connector is imported and its options checked.
+    """A maker of sinks of this connection; the connector is imported and its options checked.
 
     Raises:
         ConfigurationError: There is no such connector, a driver is missing, or options are wrong.
@@ -71,7 +71,7 @@ def sink(connection: SystemConnection) -> Callable[[], Sink]:
 
 
 def connections(settings: Settings, systems: Sequence[str] = ()) -> dict[str, Hosted]:
-    """How the systems named are reached; none named: all of the settings, and the ledger.
+    """The connections of these systems; none named: of all of the settings, and the ledger.
 
     Raises:
         ConfigurationError: A named system is not in the settings, or there is none at all.
@@ -110,7 +110,7 @@ def feeds(
     refused: Callable[[BusError, str, str | None], None] | None = None,
     keys: Mapping[str, MaskKey] = MappingProxyType({}),
 ) -> list[Feed]:
-    """What one system is fed: a view of each stream that its subscription covers by now.
+    """The feeds of one system: a view of each stream that its subscription grants today.
 
     Args:
         refused: Told of each stream that is granted and of which no view can be made: out of
@@ -155,7 +155,7 @@ def feeds(
 
 
 def declared(connection: SystemConnection) -> Mapping[str, bool]:
-    """What the connector of a system declares that its store can do.
+    """The capabilities that the connector of a system declares.
 
     Raises:
         ConfigurationError: As :func:`sink`.
@@ -169,7 +169,7 @@ def unfit(
     catalog: Catalog,
     today: date,
 ) -> list[Fault]:
-    """What is granted to *systems* that their connectors could not take back, for a check.
+    """The grants of *systems* that their connectors could not take back, for a check.
 
     Of a connection that cannot be used nothing is said here: what is hosted says it.
     """
@@ -197,7 +197,7 @@ def unfit(
 
 
 def refuse(error: BusError, system: str, stream: str | None = None) -> None:
-    """Say what is not delivered, and where it is to be mended; everything else is."""
+    """Log what is not delivered, and where to mend it; everything else is delivered."""
     found = {
         "stream": stream,
         "file": error.where.get("file"),

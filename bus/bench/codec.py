@@ -1,4 +1,4 @@
-"""Encoded resident events to a view's batch, on one core, against fastavro and a Python loop."""
+"""Measure decoding and viewing resident events on one core, against fastavro and a Python loop."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PROTECTED_KEYS = 500
 
 
 def measure(catalog: Catalog, step: Callable[[str], None]) -> Mapping[str, float]:
-    """``view_events_per_s``, ``view_over_fastavro`` and what they consist of."""
+    """``view_events_per_s``, ``view_over_fastavro`` and the figures that they are made of."""
     keep_freed()  # as every process of the product does
     stream = catalog.stream("resident")
     step("making events")
@@ -78,7 +78,7 @@ def measure(catalog: Catalog, step: Callable[[str], None]) -> Mapping[str, float
 
 
 def _view(catalog: Catalog, stream: Stream) -> View:
-    """What most systems have: some forty columns, locations withheld."""
+    """A view like most systems have: some forty columns, locations withheld."""
     subscription = load_subscriptions(catalog)[SYSTEM]
     return compile_view(subscription, stream, date.today())  # noqa: DTZ011 - expiry is a local date
 
@@ -95,7 +95,7 @@ def _some_keys(rows: pa.RecordBatch) -> frozenset[str]:
 def _row_by_row(
     stream: Stream, view: View, payloads: Sequence[bytes], protected: frozenset[str]
 ) -> list[dict[str, Any]]:
-    """The same rows as one would write it with fastavro and a loop."""
+    """The same rows, made with fastavro and a Python loop."""
     plan = [(c.name, c.path.split("."), c.sensitivity.value == "location") for c in view.columns]
     wanted = view.event_types
     result = []

@@ -1,4 +1,4 @@
-"""What it costs to know who is covered: a city's households in the log, and a process that starts.
+"""Measure what it costs to know who is covered: a city's households, and a process that starts.
 
 Households of 3.8 million members are appended to the real log. Then a process of its own opens the
 fence: how long until it knows everything, and by how much that makes the process larger. The
@@ -105,7 +105,7 @@ def _households(
 
 
 def start(settings: Settings, step: Callable[[str], None]) -> Mapping[str, float]:
-    """How long a process needs to know all, and how large it is then, in a process of its own."""
+    """How many seconds a process takes to know everything, and how many MB larger it is then."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn) as another:
         step("reading and decoding what coverage rests on")
@@ -127,7 +127,7 @@ def _timed(settings: Settings, *, is_kept: bool) -> tuple[float, float]:
 
 
 async def _started(settings: Settings, *, is_kept: bool) -> tuple[float, float]:
-    """Seconds, and megabytes by which the process is larger."""
+    """Seconds taken, and megabytes by which the process has grown."""
     catalog: Catalog = app.catalog(settings)
     async with AsyncExitStack() as stack:
         known = await stack.enter_async_context(app.registry(settings))

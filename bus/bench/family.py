@@ -1,4 +1,4 @@
-"""A first load of every stream into all seventeen systems, each as its own subscription says.
+"""Measure a first load of every stream into all seventeen systems, by their own subscriptions.
 
 Beside it, in the same run, stands the load of :mod:`bus.bench.load`: residents into four systems.
 What is compared is rows a second, whatever kind of row.
@@ -112,7 +112,7 @@ async def measure(
 
 
 async def _until_loaded(process: Process, due: Mapping[str, int]) -> int:
-    """The most resident memory of the process until every system is that far."""
+    """Wait until every system has caught up; the most resident memory on the way."""
     until, most = perf_counter() + WITHIN_S, 0
     delivering = psutil.Process(process.pid)
     while True:
@@ -125,8 +125,10 @@ async def _until_loaded(process: Process, due: Mapping[str, int]) -> int:
 
 
 async def _until_told(due: Mapping[psycopg.Connection[Any], int]) -> None:
-    """Until every store's lanes are that far: asked on lines that stand, for a line that is made
-    anew costs the server more than what is measured."""
+    """Wait until every store's lanes have caught up, asked over open connections.
+
+    A new connection for each question would cost the server more than what is measured.
+    """
     waiting, until = dict(due), perf_counter() + WITHIN_S
     while waiting:
         if perf_counter() > until:

@@ -1,4 +1,4 @@
-"""The figures of ``renkei bench``: what each means and what is aimed at."""
+"""The figures of ``renkei bench``: what each means and the bound it is held to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the core system's commit to the last of all stores, at twenty changes a second.
+"""Measure the time from a core system's commit to the last of all stores, at twenty a second.
 
 Times are the database server's own: the clerk's transaction and every store are on one server
 here. Each household moves at most once, so that no row is overwritten before it is read.
@@ -35,7 +35,7 @@ COMMANDS = (("deliver",), ("relay", "run"))
 
 
 def receiving(catalog: Catalog) -> Sequence[str]:
-    """Systems that residents go to; the register, which only hears of others, is none."""
+    """The systems that residents are delivered to; the register itself is none."""
     found = load_subscriptions(catalog)
     return sorted(system for system, each in found.items() if "resident" in each.streams)
 
@@ -142,7 +142,7 @@ def _applied(uri: str) -> list[tuple[str, int, datetime]]:
 
 
 async def _until_settled(uris: Sequence[str], processes: Sequence[Process]) -> None:
-    """Until no store's position moves any more."""
+    """Wait until no store's position moves any more."""
     before: list[int] = []
     until = perf_counter() + 300
     while perf_counter() < until:

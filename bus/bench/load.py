@@ -1,4 +1,4 @@
-"""A first load into four systems at once, by the product's own command, judged by the stores.
+"""Measure a first load into four systems at once, by the product's command and the stores' clocks.
 
 Everybody then changes some times over, so that the process's memory can be watched for longer
 than a first load takes.
@@ -69,7 +69,7 @@ async def _publish(settings: Settings, stream: Stream, batches: Sequence[pa.Reco
 
 
 async def _until_loaded(process: Process, uris: Sequence[str], events: int) -> list[int]:
-    """Sizes of the process's resident memory until every system is that far."""
+    """Wait until every system has caught up; the process's resident memory on the way."""
     sizes = []
     until = perf_counter() + WITHIN_S
     delivering = psutil.Process(process.pid)

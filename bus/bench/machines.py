@@ -1,4 +1,4 @@
-"""Engines, topics and databases for one measurement, as empty as on the first day."""
+"""Fresh engines, topics and databases for one measurement."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bus.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Machines:
-    """What a measurement works on."""
+    """The log, registry and databases that a measurement uses."""
 
     settings: Settings
     town: towns.Town
@@ -60,7 +60,7 @@ def reached(uri: str) -> int:
 
 
 def reached_by(connection: psycopg.Connection[Any]) -> int:
-    """As :func:`reached`, on a line that is there."""
+    """As :func:`reached`, over an open connection."""
     try:
         row = connection.execute(
             'SELECT coalesce(sum("offset"), 0) FROM linkage.renkei_position'

@@ -1,4 +1,4 @@
-"""What a policy costs: masks on every item of a view, and the protection fence beside a batch.
+"""Measure what a policy costs: masks on every item of a view, and the protection fence.
 
 Both are measured against the same view without them, turn by turn in one run: a machine that is
 busy is so for both. The way is that of a lane, from encoded events to rows (decode, fence, view).

@@ -1,4 +1,4 @@
-"""Who was given what, asked of a ledger of a hundred million provisions.
+"""Measure questions about who was given what, in a ledger of a hundred million provisions.
 
 The ledger is made in the database itself: six million events in all published streams, and the
 receipts by which seventeen systems were given each of them, first in the large batches of a first
@@ -122,7 +122,7 @@ async def measure(
 async def make(
     catalog: Catalog, uri: str, step: Callable[[str], None], events: int = EVENTS
 ) -> None:
-    """Fill an empty ledger; indexes come last, for they are cheaper then."""
+    """Fill an empty ledger; indexes are made last, which is faster."""
     streams = [s.name for s in catalog.streams.values() if not s.is_internal]
     derived = persons_streams(catalog.streams.values()).derived
     await prepare(connected(uri), streams)

@@ -1,4 +1,4 @@
-"""Rows in columns, checked, encoded, acknowledged by Kafka; the ceiling appends ready records."""
+"""Measure publishing of columns, checked to acknowledged; the ceiling appends ready records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows to measure with: the synthetic municipality's residents, as columns."""
+"""Rows to measure with: residents of the synthetic municipality, as columns."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def resident_rows(catalog: Catalog, count: int, batch: int = 10_000) -> Sequence
 
 
 def updated(batch: pa.RecordBatch, number: int) -> pa.RecordBatch:
-    """The same records, so many versions later; events and changes of their own."""
+    """The same records, some versions later, with events and changes of their own."""
     header: Any = batch.column("header")
     named = dict(zip((entry.name for entry in header.type), header.flatten(), strict=True))
     named["version"] = pc.add(named["version"], pa.scalar(number, pa.int32()))

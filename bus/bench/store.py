@@ -1,4 +1,4 @@
-"""One system's table in PostgreSQL, against bare ``adbc_ingest`` and the same upsert from memory.
+"""Measure a system's table in PostgreSQL, against ``adbc_ingest`` and the same upsert from memory.
 
 Both write the same columns of the same rows, in turns, in the same run: first all as new rows,
 then all again with a higher version. The bare side knows nothing of positions, receipts,

@@ -1,4 +1,4 @@
-"""The log, behind a port."""
+"""The port of the log (Kafka), and its adapters."""
 
 from bus.broker.port import (
     Broker,

@@ -1,4 +1,4 @@
-"""A cluster in this process: for fast tests, with every promise of the port kept.
+"""A cluster in this process, for fast tests, with every promise of the port kept.
 
 Passes the same suite as the real one (``bus.conformance.broker_suite``). Everything lives in one
 event loop and dies with the object. What a test may want on top is here too, and nowhere in
@@ -78,7 +78,7 @@ class MemoryBroker:
         self._answer()
 
     async def close(self) -> None:
-        """Nothing to let go of; topics stay readable for the test that asks."""
+        """Do nothing; topics stay readable for the test that asks."""
 
     async def cluster_id(self) -> str:
         self._answer()
@@ -116,13 +116,13 @@ class MemoryBroker:
         return MemoryProducer(self, client_id)
 
     def compact(self, topic: str) -> None:
-        """Keep only each key's newest record, as Kafka's cleaner would, erasures included."""
+        """Keep only each key's newest record, erasures included, as Kafka's cleaner does."""
         for log in self._topic(topic).logs:
             newest = {key: index for index, key in enumerate(log.keys)}
             log.keep(sorted(newest.values()))
 
     def truncate(self, topic: str, partition: int, before: int) -> None:
-        """Forget what lies before an offset, as retention would."""
+        """Drop what is before an offset, as retention does."""
         log = self._topic(topic).logs[partition]
         log.begin = before
         first = bisect_left(log.offsets, before)
@@ -149,7 +149,7 @@ class MemoryBroker:
         return self._groups.setdefault(name, _Group(self))
 
     def _tell(self) -> None:
-        """Wake every fetch that waits."""
+        """Wake every waiting fetch."""
         self._news.set()
         self._news = asyncio.Event()
 
@@ -189,7 +189,7 @@ class MemoryProducer(Producer):
         return offsets
 
     async def close(self) -> None:
-        """Nothing is ever under way."""
+        """Do nothing: no send is ever under way."""
         self._is_open = False
 
 
@@ -342,7 +342,7 @@ class MemoryConsumer:
 
 
 class _Group:
-    """Members and what they own: everything is taken back and dealt anew on each change."""
+    """Members and their partitions: all are taken back and dealt anew at each change."""
 
     def __init__(self, broker: MemoryBroker) -> None:
         self.committed: dict[TopicPartition, int] = {}
@@ -352,11 +352,11 @@ class _Group:
 
     @property
     def client_ids(self) -> list[str]:
-        """Who is in it."""
+        """The client ids of the members."""
         return [member.client_id for member in self._members]
 
     async def join(self, member: MemoryConsumer) -> None:
-        """Come; once the others have begun to give up theirs, it is dealt to the end."""
+        """Add a member, once the others have begun to give up their partitions."""
         await asyncio.shield(asyncio.ensure_future(self._join(member)))
 
     async def _join(self, member: MemoryConsumer) -> None:
@@ -366,7 +366,7 @@ class _Group:
             await self._deal()
 
     async def leave(self, member: MemoryConsumer) -> None:
-        """Go; the others are dealt what was the member's, also if it does not wait for that."""
+        """Remove a member; its partitions are dealt to the others, even if it does not wait."""
         await asyncio.shield(asyncio.ensure_future(self._leave(member)))
 
     async def _leave(self, member: MemoryConsumer) -> None:

@@ -20,7 +20,7 @@ ENVELOPE_BYTES = 82
 
 
 def group_of(system: str) -> str:
-    """The consumer group of a receiving system: its lag in any Kafka tool."""
+    """The name of a receiving system's consumer group, as any Kafka tool shows it."""
     return f"renkei.{system}"
 
 
@@ -73,7 +73,7 @@ class Message:
 
 
 class Consumer(Protocol):
-    """Reads partitions, by group assignment or by explicit assignment."""
+    """Reads partitions, assigned by a group or by name."""
 
     async def start(self) -> None: ...
 
@@ -90,7 +90,7 @@ class Consumer(Protocol):
         """
 
     async def assign(self, places: Sequence[TopicPartition]) -> None:
-        """Read exactly these partitions, without a group's help."""
+        """Read exactly these partitions, without a group."""
 
     async def fetch(
         self, max_records: int, timeout: timedelta, places: Collection[TopicPartition] | None = None
@@ -112,7 +112,7 @@ class Consumer(Protocol):
     def resume(self, *places: TopicPartition) -> None: ...
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Tell the group how far it is: for lag tools only, never read back by the bus."""
+        """Commit offsets for lag tools; the bus never reads them back to resume."""
 
     async def end_offsets(
         self, places: Sequence[TopicPartition]
@@ -142,7 +142,7 @@ class Producer(Protocol):
         """
 
     async def send(self, messages: Sequence[Message]) -> Sequence[int]:
-        """:meth:`append` for a few records that go anywhere; the offset of each, in order.
+        """:meth:`append` for a few records of any topics; the offset of each, in order.
 
         Raises what that raises; ``index`` is then the message's.
         """
@@ -204,7 +204,7 @@ class Broker(Protocol):
     async def alter_topic_config(self, topic: str, config: Mapping[str, str]) -> None: ...
 
     async def committed(self, group: str) -> Mapping[TopicPartition, int]:
-        """What a group's members told of how far they are."""
+        """A group's committed offsets."""
 
     async def members(self, groups: Sequence[str]) -> Mapping[str, Sequence[str]]:
         """The client ids of those who are in each of these groups, as the cluster judges it: who

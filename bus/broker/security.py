@@ -1,4 +1,4 @@
-"""How a client comes into the cluster: whom it trusts, and who it says it is."""
+"""How a client connects to the cluster: which servers it trusts, and how it logs in."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Protocol(StrEnum):
-    """Kafka's names for what a listener asks of who connects."""
+    """Kafka's names of listener protocols."""
 
     PLAINTEXT = "PLAINTEXT"
     SSL = "SSL"
@@ -17,17 +17,17 @@ class Protocol(StrEnum):
 
     @property
     def is_encrypted(self) -> bool:
-        """Whether nobody between can read or change anything."""
+        """Whether the connection is encrypted (TLS)."""
         return self in (Protocol.SSL, Protocol.SASL_SSL)
 
     @property
     def has_login(self) -> bool:
-        """Whether a user and a password are asked for."""
+        """Whether user and password are asked for (SASL)."""
         return self in (Protocol.SASL_PLAINTEXT, Protocol.SASL_SSL)
 
 
 class Mechanism(StrEnum):
-    """How a password is proved."""
+    """Kafka's names of SASL mechanisms."""
 
     SCRAM_SHA_512 = "SCRAM-SHA-512"
     SCRAM_SHA_256 = "SCRAM-SHA-256"
@@ -36,7 +36,7 @@ class Mechanism(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """Who comes in, and the secret that proves it."""
+    """User, password and mechanism."""
 
     mechanism: Mechanism
     user: str
@@ -45,7 +45,7 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Security:
-    """What every client of a cluster is given.
+    """The connection's protocol, TLS context and login, for every client of a cluster.
 
     Args:
         context: For an encrypted protocol: whom to trust, and our own certificate if there is one.

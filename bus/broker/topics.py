@@ -1,4 +1,4 @@
-"""Topics as they should be: derived from the streams, compared with the cluster, made so.
+"""Topics as they should be: derived from the streams, compared with the cluster, and applied.
 
 Making them is safe to repeat and safe to do twice at once. The number of partitions is never
 changed: a subject's order hangs on it.
@@ -24,7 +24,7 @@ DEEDS = frozenset({"operation", "subscription", "erasure", "view"})
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What the topics of one installation have in common."""
+    """The settings that all topics of an installation have in common."""
 
     partitions: int
     replication: int
@@ -34,7 +34,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicState:
-    """A topic beside what it should be. ``events`` counts offsets, so holes count too."""
+    """A topic beside what it should be. ``events`` counts offsets, holes included."""
 
     spec: TopicSpec
     partitions: int | None  # None: it does not exist
@@ -43,7 +43,7 @@ class TopicState:
 
     @property
     def is_refused(self) -> bool:
-        """Whether it exists with another number of partitions."""
+        """Whether it exists with another number of partitions, which is never changed."""
         return self.partitions is not None and self.partitions != self.spec.partitions
 
 
@@ -53,7 +53,7 @@ def specs(streams: Iterable[Stream], shape: Shape) -> list[TopicSpec]:
 
 
 async def states(broker: Broker, wanted: Sequence[TopicSpec]) -> list[TopicState]:
-    """How each topic stands in the cluster."""
+    """The state of each topic in the cluster."""
     counts = await broker.partitions([spec.name for spec in wanted])
     reader = broker.consumer()
     await reader.start()

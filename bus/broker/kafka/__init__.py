@@ -1,4 +1,4 @@
-"""A Kafka cluster, through aiokafka: the only package that knows the library.
+"""A Kafka cluster through aiokafka; no other package imports that library.
 
 What the library does not do by itself, and this package does for it:
 

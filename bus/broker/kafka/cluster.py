@@ -1,4 +1,4 @@
-"""The cluster itself: topics, their settings, offsets, and the makers of clients."""
+"""The cluster: topics, their settings, offsets, and the making of clients."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class KafkaBroker:
             raise
 
     async def close(self) -> None:
-        """Close what this object itself holds open; its clients are closed by their owners."""
+        """Close this object's own connections; clients are closed by their owners."""
         admin, self._admin = self._admin, None
         asker, self._asker = self._asker, None
         if asker is not None:
@@ -198,7 +198,7 @@ class KafkaBroker:
         )
 
     async def end_offsets(self, places: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
-        """The offset after the last readable record, over a connection nothing waits on."""
+        """The offset after the last readable record, asked over a connection of its own."""
         await self.known(topic for topic, _ in places)
         with translated():
             offsets = await self._asking().end_offsets([KafkaPartition(*p) for p in places])
@@ -214,7 +214,7 @@ class KafkaBroker:
         return {(place.topic, place.partition): offset for place, offset in offsets.items()}
 
     async def known(self, topics: Iterable[str]) -> Mapping[str, int]:
-        """How many partitions each topic has, asked once; raises for one that does not exist."""
+        """How many partitions each topic has, asked once; an error for a missing topic."""
         wanted = set(topics)
         if not wanted <= self._seen.keys():
             found = await self.partitions(sorted(wanted))
@@ -233,7 +233,7 @@ class KafkaBroker:
         return {name: (value, source) for name, value, _, source, *_ in entries}
 
     async def _told_by_coordinator(self, group: str) -> dict[KafkaPartition, OffsetAndMetadata]:
-        """A group's offsets."""
+        """A group's committed offsets, from its coordinator."""
 
         async def ask() -> dict[KafkaPartition, OffsetAndMetadata]:
             return dict(await self._started().list_consumer_group_offsets(group))
@@ -241,7 +241,7 @@ class KafkaBroker:
         return await self._coordinated(ask)
 
     async def _described_by_coordinator(self, group: str) -> Sequence[Sequence[str]]:
-        """A group's members."""
+        """A group's members, from its coordinator."""
 
         async def ask() -> Sequence[Sequence[str]]:
             (answer,) = await self._started().describe_consumer_groups([group])
@@ -252,7 +252,7 @@ class KafkaBroker:
         return await self._coordinated(ask)
 
     async def _coordinated(self, ask: Callable[[], Awaitable[Told]]) -> Told:
-        """What a group's coordinator answers, once there is one that has taken office.
+        """The answer of a group's coordinator, once one has been elected.
 
         A cluster that had no group yet first makes the topic for them; a broker that has just been
         named coordinator does not know it yet, or still reads what it is to know. Each *ask* looks
@@ -265,7 +265,7 @@ class KafkaBroker:
                 await asyncio.sleep(_LOOK_AGAIN)
 
     async def _seen_by_broker(self, is_seen: Callable[[], Awaitable[bool]]) -> None:
-        """Wait for what the controller has done already to reach the broker that is asked."""
+        """Wait until the broker that is asked has seen what the controller did."""
         with translated():
             async with asyncio.timeout(self._way_in.patience.total_seconds()):
                 for pause in chain([0.0], repeat(_LOOK_AGAIN)):

@@ -1,4 +1,4 @@
-"""Reading: partitions dealt by the group or named, positions that are the caller's."""
+"""Consume: partitions assigned by the group or by name, at positions that the caller sets."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Callback = Callable[[Sequence[TopicPartition]], Awaitable[None]]
 
 
 class Offsets(Protocol):
-    """What a consumer asks of its cluster."""
+    """The part of the cluster that a consumer asks."""
 
     async def end_offsets(
         self, places: Sequence[TopicPartition]
@@ -50,7 +50,7 @@ class Offsets(Protocol):
 
 
 class KafkaConsumer:
-    """Reads from where it is told to; partitions nobody sought start at the log's beginning."""
+    """Reads from where it is told to; other partitions begin at the log's beginning."""
 
     def __init__(
         self,
@@ -149,7 +149,7 @@ class KafkaConsumer:
         self._started().resume(*wanted)
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        """Tell the group; what this member no longer owns is for its next owner to tell."""
+        """Commit offsets; those of partitions that this member no longer owns are dropped."""
         if self._group is None:
             raise ConfigurationError("a consumer without a group cannot commit")
         owned = self._started().assignment()
@@ -172,7 +172,7 @@ class KafkaConsumer:
         return await self._cluster.beginning_offsets(places)
 
     async def close(self) -> None:
-        """Leave the group, at once; safe to call twice. ``on_revoked`` is not called."""
+        """Leave the group at once; safe to call twice. ``on_revoked`` is not called."""
         consumer, self._consumer = self._consumer, None
         if consumer is None:
             return
@@ -188,7 +188,7 @@ class KafkaConsumer:
             await consumer._client.close()
 
     async def _settle(self) -> None:
-        """Announce a new assignment, if there is one, and let it flow."""
+        """Announce a new assignment, if there is one, and resume it."""
         if self._membership is None:
             return
         async with self._membership.announcing() as assigned:
@@ -245,7 +245,7 @@ async def _end_fetching(consumer: AIOKafkaConsumer) -> None:
 
 
 class _AsTheyAre(OrderedDict[KafkaPartition, Any]):
-    """What the library fetched, kept to be handed over without a ConsumerRecord around each record.
+    """Hands over what the library fetched without a ConsumerRecord around each record.
 
     The records of aiokafka's own decoder have the attributes that are read here; wrapping each
     costs more than reading it (a third of a fetch, measured). It is done for each consumer by
@@ -275,7 +275,7 @@ def _fetched(place: KafkaPartition, rows: Sequence[Any]) -> Fetched:
 
 
 class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
-    """What the group says, kept until the next fetch can announce it."""
+    """The assignment by the group, kept until the next fetch announces it."""
 
     def __init__(
         self, consumer: AIOKafkaConsumer, on_assigned: Callback, on_revoked: Callback
@@ -289,14 +289,14 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
         self._turn = asyncio.Lock()
 
     def on_partitions_assigned(self, assigned: Iterable[KafkaPartition]) -> None:
-        """Hold the partitions still. A position, any, keeps the library from looking for one."""
+        """Pause the partitions. A position, any, keeps the library from looking for one."""
         self._coming = sorted(assigned)
         for place in self._coming:
             self._consumer.seek(place, 0)
         self._consumer.pause(*self._coming)
 
     async def on_partitions_revoked(self, _revoked: Iterable[KafkaPartition]) -> None:
-        """Let the owner finish; the group waits. An assignment never announced goes unsaid."""
+        """Wait until the owner has finished. An assignment never announced is not told."""
         async with self._turn:
             self._coming = None
             announced, self._announced = self._announced, []
@@ -309,7 +309,7 @@ class _Membership(ConsumerRebalanceListener):  # type: ignore[misc]
 
     @asynccontextmanager
     async def announcing(self) -> AsyncIterator[list[KafkaPartition] | None]:
-        """What was newly assigned, if anything; nothing is revoked meanwhile.
+        """What was newly assigned, if anything; nothing is revoked inside the block.
 
         Where that fails, the same is announced again the next time.
         """

@@ -1,4 +1,4 @@
-"""Appending: ready batches, in order per partition, acknowledged by all in-sync replicas.
+"""Append ready batches, in order per partition, acknowledged by all in-sync replicas.
 
 Records wait in a queue per partition. One task per partition fills a batch from the queue and
 hands it over; the library takes the next batch while one is under way. So a single record goes
@@ -36,14 +36,14 @@ _SLICE = 8192  # most records looked at for one batch
 
 
 class Topics(Protocol):
-    """What a producer asks of its cluster."""
+    """The part of the cluster that a producer asks."""
 
     async def known(self, topics: Iterable[str]) -> Mapping[str, int]: ...
 
 
 @dataclass(slots=True, eq=False)
 class _Run:
-    """The records of one call for one partition: how far they are, and their offsets."""
+    """The records of one call for one partition: how many are acknowledged, and their offsets."""
 
     records: PartitionBatch
     acknowledged: asyncio.Future[None]
@@ -57,7 +57,7 @@ class _Run:
 
 
 class KafkaProducer(Producer):
-    """Appends and waits for the acknowledgement; starts anew by itself after giving up."""
+    """Appends and waits for the acknowledgement; makes a new library client after giving up."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class KafkaProducer(Producer):
         return [next(offsets) if records.keys else [] for records in batches]
 
     async def close(self) -> None:
-        """Finish what is under way, within the patience; safe to call twice."""
+        """Finish what is under way, for a bounded time; safe to call twice."""
         self._is_closed = True
         async with self._starting:
             producer = self._producer
@@ -155,7 +155,7 @@ class KafkaProducer(Producer):
         return run
 
     async def _acknowledged(self, producer: AIOKafkaProducer, runs: Sequence[_Run]) -> None:
-        """Wait while acknowledgements keep coming in; then raise the first failure."""
+        """Wait for acknowledgements while they keep coming in; raise the first failure."""
         pending = {run.acknowledged for run in runs}
         while pending:
             before = self._acknowledgements
@@ -171,7 +171,7 @@ class KafkaProducer(Producer):
                 raise error
 
     async def _pump(self, producer: AIOKafkaProducer, place: TopicPartition) -> None:
-        """Turn a partition's queue into batches until it is empty."""
+        """Send a partition's queue in batches until it is empty."""
         topic, partition = place
         queue = self._queues[place]
         try:
@@ -197,7 +197,7 @@ class KafkaProducer(Producer):
         shares: Sequence[tuple[_Run, int]],
         outcome: asyncio.Future[Any],
     ) -> None:
-        """Give each run its offsets, or give up."""
+        """Set each run's offsets, or its failure."""
         topic, partition = place
         try:
             with translated(topic=topic, partition=partition):
@@ -217,7 +217,7 @@ class KafkaProducer(Producer):
                 run.acknowledged.set_result(None)
 
     def _abandon(self, producer: AIOKafkaProducer, error: BusError) -> None:
-        """Fail all that waits, and let go of the producer; the next ``send`` makes a new one."""
+        """Fail all that waits, and drop the library client; the next ``send`` makes a new one."""
         if self._producer is not producer:
             return
         self._producer = None
@@ -238,7 +238,7 @@ def _failure_of(run: _Run) -> BaseException | None:
 
 
 def _fill(batch: Any, queue: deque[_Run]) -> list[tuple[_Run, int]]:
-    """Move records from the queue into a batch until it is full; how many of which run."""
+    """Move records from the queue into a batch until it is full; how many of each run."""
     shares: list[tuple[_Run, int]] = []
     append = batch.append
     while queue:

@@ -1,4 +1,4 @@
-"""aiokafka's errors as the bus's: each by name, the cause kept.
+"""Turn aiokafka's errors into the bus's: each by name, the cause kept.
 
 An error that is not named here is a defect and surfaces as it is.
 """
@@ -79,7 +79,7 @@ MEMBERSHIP_LOST = (
 
 @contextmanager
 def translated(**where: object) -> Iterator[None]:
-    """Turn what aiokafka raises inside into the bus's errors; *where* names identifiers."""
+    """Turn what aiokafka raises inside the block into the bus's errors with *where* in them."""
     try:
         yield
     except (kafka.MessageSizeTooLargeError, kafka.RecordListTooLargeError) as error:
@@ -114,14 +114,14 @@ def translated(**where: object) -> Iterator[None]:
 
 
 def no_topic(where: dict[str, object]) -> ConfigurationError:
-    """The error for a topic that is not there; topics are never made on the way."""
+    """The error for a missing topic; topics are never made on the way."""
     return ConfigurationError(
         "the topic does not exist; make it with: renkei topics apply", **where
     )
 
 
 def raise_for(code: int) -> None:
-    """Raise what a response's error code stands for; nothing for success."""
+    """Raise the error that a response's code stands for; nothing for success."""
     error = kafka.for_code(code)
     if error is not kafka.NoError:
         raise error

@@ -1,4 +1,4 @@
-"""How every client of the library comes into the cluster, and why one could not.
+"""How every client of the library connects and logs in, and why one could not.
 
 aiokafka tries each server, logs what went wrong there, and says only that it could not begin. So
 after a client that could not start each server is asked once more, by hand: a certificate that
@@ -35,7 +35,7 @@ _REFUSALS = (*_WRONG_LOGIN, *_NO_SUCH_MECHANISM, kafka.IllegalSaslStateError)
 
 
 class WayIn:
-    """Where the cluster is and how it is entered; one for all clients of a :class:`KafkaBroker`.
+    """The cluster's addresses and login; one for all clients of a :class:`KafkaBroker`.
 
     Args:
         patience: How long one request may take.
@@ -48,12 +48,12 @@ class WayIn:
 
     @property
     def options(self) -> Mapping[str, Any]:
-        """What a client of the library is made with."""
+        """The arguments that a client of the library is made with."""
         return {"bootstrap_servers": self._servers, **self._on_a_connection}
 
     @asynccontextmanager
     async def opening(self) -> AsyncIterator[None]:
-        """Around the start of a client.
+        """Wrap the start of a client, to raise a refusal in place of a time-out.
 
         Raises:
             Untrusted: A server cannot prove to be the one that was meant.
@@ -88,7 +88,7 @@ class WayIn:
         return options
 
     async def _why(self) -> ConfigurationError | None:
-        """What a server has against us, or we against it: of those named, then of those they name.
+        """Why a server refuses us or we refuse it, of the named servers and then those they name.
 
         None if there is nothing, or nobody answers.
         """
@@ -110,7 +110,7 @@ class WayIn:
         return None
 
     async def _others(self, server: _Server) -> list[_Server]:
-        """The brokers that this one tells of."""
+        """The brokers in this one's metadata."""
         host, port = server
         connection = AIOKafkaConnection(host, port, client_id="renkei-why", **self._on_a_connection)
         patience = _CLOSE_SECONDS
@@ -128,7 +128,7 @@ class WayIn:
 
 
 def _meaning(error: BaseException, server: _Server) -> ConfigurationError | None:
-    """The refusal that is somewhere in the causes of an error; None if it is none."""
+    """The refusal among the causes of an error; None if there is none."""
     broker = f"{server[0]}:{server[1]}"
     untrusted = Untrusted.found_in(error, "the broker", "RENKEI_KAFKA_CA", broker=broker)
     if untrusted is not None:
