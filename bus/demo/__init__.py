@@ -1,1 +1,1 @@
-"""The main job, shown: a synthetic municipality, and seventeen systems that publish and receive."""
+"""The demo: a synthetic municipality, and seventeen systems that publish and receive."""

@@ -1,4 +1,4 @@
-"""The demo's last screen as an SVG file, drawn from the record of a real run.
+"""Draw the demo's last screen as an SVG file, from the record of a real run.
 
 ``renkei demo --svg docs/demo.svg`` runs the demo and writes both: the record (JSON) and its
 picture. A test draws the record again and compares, so the picture cannot grow old unseen.
@@ -22,7 +22,7 @@ _WEB_FONTS = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)
 
 
 def draw(result: DemoResult) -> str:
-    """The last screen; the same result gives the same text. Refers to nothing outside itself."""
+    """The last screen as SVG; the same result gives the same text, which names no other file."""
     console = Console(
         record=True, width=WIDTH, file=StringIO(), force_terminal=True, color_system="truecolor"
     )
@@ -32,7 +32,7 @@ def draw(result: DemoResult) -> str:
 
 
 def transcript(result: DemoResult) -> str:
-    """The last screen as text, as a pipe gets it."""
+    """The last screen as text, as it is written to a pipe."""
     console = Console(file=StringIO(), width=WIDTH, no_color=True, record=True)
     console.print(summary(result))
     lines = console.export_text(styles=False).splitlines()
@@ -40,12 +40,12 @@ def transcript(result: DemoResult) -> str:
 
 
 def save(result: DemoResult, svg: Path) -> None:
-    """Write the picture, and the record that it was drawn from beside it."""
+    """Write the picture, and beside it the record that it was drawn from."""
     record = json.dumps(asdict(result), ensure_ascii=False, indent=1)
     svg.with_suffix(".json").write_text(record + "\n", encoding="utf-8")
     svg.write_text(draw(result), encoding="utf-8")
 
 
 def load(record: Path) -> DemoResult:
-    """The result that :func:`save` wrote."""
+    """The result in a record that :func:`save` wrote."""
     return DemoResult.from_record(json.loads(record.read_text(encoding="utf-8")))

@@ -1,4 +1,4 @@
-"""What a run of the demo found, as values: the JSON document, and what the screen draws."""
+"""The results of a run of the demo, as values: for the JSON document and for the screen."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One system's part of one change: applied in its own database, and after how long."""
+    """One change in one system: when its own database had applied it, and how long that took."""
 
     system: str
     ja: str
@@ -29,7 +29,7 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class SideBySide:
-    """What one system sees beside what another may not, of the same subject."""
+    """The same subject as two systems see it, one of which may not see the location."""
 
     left: str
     right: str
@@ -38,7 +38,7 @@ class SideBySide:
 
 @dataclass(frozen=True, slots=True)
 class ChangeShown:
-    """One change of the demo, from the clerk's commit to the stores of whoever is to have it."""
+    """One change of the demo: from the clerk's commit to the stores of all that receive it."""
 
     change_id: str
     kind: str
@@ -52,12 +52,12 @@ class ChangeShown:
 
     @property
     def applied(self) -> int:
-        """Systems whose own database holds their part of the change."""
+        """The systems whose own database holds their part of the change."""
         return sum(arrival.applied for arrival in self.arrivals)
 
     @property
     def slowest_ms(self) -> float | None:
-        """The last arrival, in milliseconds; None if any is missing."""
+        """Milliseconds until the last arrival; None if any is missing."""
         times = [arrival.after_ms for arrival in self.arrivals]
         return (
             round(max(t for t in times if t is not None), 1)
@@ -68,7 +68,7 @@ class ChangeShown:
 
 @dataclass(frozen=True, slots=True)
 class FirstLoad:
-    """The synthetic municipality, loaded through the bus into all systems."""
+    """The first load of the synthetic municipality into all systems."""
 
     events: int
     deliveries: int
@@ -89,7 +89,7 @@ class ReceiverShown:
 
 @dataclass(frozen=True, slots=True)
 class ProviderShown:
-    """A system that published: what its own outbox says was sent, and what others hold of it."""
+    """A system that published: what its outbox says was sent, and how much of it others hold."""
 
     system: str
     is_neighbour: bool  # beside the seventeen
@@ -99,13 +99,13 @@ class ProviderShown:
 
     @property
     def is_proved(self) -> bool:
-        """Whether something of it was sent and has arrived elsewhere."""
+        """Whether something was sent and another system holds it."""
         return self.sent > 0 and self.rows_elsewhere > 0
 
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """Everything the demo showed."""
+    """All results of a run of the demo."""
 
     population: int
     first_load: FirstLoad
@@ -116,7 +116,7 @@ class DemoResult:
 
     @property
     def is_whole(self) -> bool:
-        """Whether every change is everywhere, and databases and ledger say the same of each.
+        """Whether every change is in every store, and the ledger says so too.
 
         And whether every system that took part has shown that it did.
         """

@@ -1,4 +1,4 @@
-"""The main job, from empty machines to the proof that each change arrived wherever it must.
+"""Run the demo: from empty engines to the proof that each change arrived everywhere it must.
 
 Everything in it is the product itself, used as an installation would: engines, topics and schemas
 by their commands' functions, relay, delivery and monitor as processes of their own, the first
@@ -57,36 +57,36 @@ SELECT count(*) FROM renkei.outbox WHERE change_id = ANY(%s::uuid[]) AND sent_at
 
 
 class Screen(Protocol):
-    """Who watches the demo."""
+    """What the demo tells whoever watches."""
 
     def step(self, what: str) -> None:
-        """A preparation has begun; the one before has ended."""
+        """A step of the preparation begins; the step before has ended."""
 
     def loading(self, done: int, total: int) -> None:
-        """So many of the events are behind all systems."""
+        """So many of the events of the first load have been applied by all systems."""
 
     def loaded(self, load: FirstLoad, population: int) -> None:
         """The first load is in all databases."""
 
     def scene(self, number: int, count: int, scene: Scene, change: Change) -> None:
-        """A change was committed by the core system."""
+        """The core system has committed a change."""
 
     def lights(self, arrivals: Sequence[Arrival]) -> None:
         """How the change stands in each database now."""
 
     def shown(self, change: ChangeShown) -> None:
-        """The change has arrived, or its time is up."""
+        """The change has arrived everywhere, or its time is up."""
 
     def end(self, result: DemoResult) -> None:
-        """All is shown."""
+        """The demo has shown everything."""
 
     def gone(self, command: str, log: Path) -> None:
-        """A process that should run has ended."""
+        """A process that should be running has ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Machines:
-    """What runs for the demo."""
+    """The engines, databases and processes of the demo."""
 
     settings: Settings
     town: towns.Town
@@ -96,7 +96,7 @@ class Machines:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A change that was entered: which, and by whom."""
+    """A change that was entered, and the system that entered it."""
 
     change: Change
     change_id: str
@@ -209,7 +209,7 @@ async def run(
 
 @asynccontextmanager
 async def _machines(settings: Settings, screen: Screen) -> AsyncIterator[Machines]:
-    """Databases, topics and schemas made; relay, delivery and monitor running."""
+    """Make databases, topics and schemas, and start relay, delivery and monitor."""
     screen.step("a database for each system, with an outbox for what it publishes")
     superuser, catalog = settings.need("database"), app.catalog(settings)
     schemas = add_neighbours(catalog.folder, settings.home / "schemas")
@@ -250,7 +250,7 @@ async def _machines(settings: Settings, screen: Screen) -> AsyncIterator[Machine
 async def _first_load(
     machines: Machines, people: Municipality, stores: Stores, screen: Screen
 ) -> FirstLoad:
-    """Everybody through the bus into every system's database, counted there."""
+    """Load everybody through the bus into every system, and count the rows in each database."""
     catalog = app.catalog(machines.settings)
     begin = perf_counter()
     sent = dict.fromkeys(ALL_STREAMS, 0)
@@ -283,7 +283,7 @@ async def _first_load(
 async def _provided(
     system: str, uri: str, told: Sequence[Told], stores: Stores, *, is_neighbour: bool
 ) -> ProviderShown:
-    """What its own outbox says that *system* has sent, and how much of that others hold."""
+    """How much *system* has sent by its own outbox, and how much of that other systems hold."""
     mine = [each for each in told if each.change.source == system]
     by_stream: dict[str, set[str]] = {}
     for each in mine:
@@ -317,14 +317,14 @@ async def _ledger_says(machines: Machines, change_id: str, systems: Collection[s
 
 
 def _insist_alive(processes: Mapping[str, Process]) -> None:
-    """A process that ended says why in its log; the monitor may die, nobody else notices."""
+    """Fail if a process has ended, with its log; only the monitor may end."""
     for name, process in processes.items():
         if process.poll() is not None and name != "monitor":
             raise EngineError(f"renkei {name} ended; see its log", log=str(process.log))
 
 
 async def _tell_of_ends(processes: Mapping[str, Process], screen: Screen) -> None:
-    """Say of each process when it ends, for as long as the demo is kept."""
+    """Tell of each process when it ends, as long as the demo is kept running."""
     left = dict(processes)
     while True:
         for name, process in list(left.items()):
@@ -352,7 +352,7 @@ def _next_steps(machines: Machines, shown: Sequence[ChangeShown]) -> Mapping[str
 
 
 def _short(folder: Path) -> str:
-    """A path as people write it."""
+    """A path with ``~`` for the home folder."""
     return (
         f"~/{folder.relative_to(Path.home())}"
         if folder.is_relative_to(Path.home())

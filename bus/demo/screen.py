@@ -1,4 +1,4 @@
-"""The demo's pictures: plain values in, rich renderables out. Nothing here reads a store.
+"""Draw the demo's screens with rich, from plain values; nothing here reads a store.
 
 Everything fits 80 columns; meaning never hangs on colour alone (``●`` applied, ``○`` not yet).
 """
@@ -17,7 +17,7 @@ WIDTH = 80
 
 
 def lights(arrivals: Sequence[Arrival]) -> Table:
-    """The systems in two columns, each with a light and the time it took."""
+    """The systems in two columns, each with a light and its time."""
     table = Table.grid(padding=(0, 1))
     for _ in range(2):
         table.add_column(width=1)
@@ -64,7 +64,7 @@ def change_end(change: ChangeShown) -> Text:
 
 
 def side_by_side(compared: SideBySide) -> Table:
-    """The same subject's row in two systems."""
+    """The same subject's row in two systems, side by side."""
     table = Table(width=WIDTH, show_edge=False, pad_edge=False, header_style="bold")
     table.add_column("item", width=16, no_wrap=True)
     table.add_column(compared.left, ratio=1)
@@ -79,7 +79,7 @@ def _shown(value: str | None) -> Text:
 
 
 def load_line(load: FirstLoad, population: int) -> Text:
-    """What the first load was, in two lines."""
+    """The first load, in two lines."""
     text = Text()
     text.append(f"{population:,} residents", style="bold")
     text.append(
@@ -91,7 +91,7 @@ def load_line(load: FirstLoad, population: int) -> Text:
 
 
 def summary(result: DemoResult) -> Group:
-    """The last screen: the load, every change in a line, and where to look next."""
+    """The last screen: the load, each change in one line, and where to look next."""
     head = Text("Renkei 連携\n", style="bold cyan")
     table = Table(width=WIDTH, show_edge=False, pad_edge=False, header_style="bold")
     table.add_column("change", ratio=1, no_wrap=True)
@@ -124,7 +124,7 @@ def summary(result: DemoResult) -> Group:
 
 
 def both_ways(result: DemoResult) -> Text:
-    """How many systems received and how many published, as their own databases show."""
+    """How many systems received and how many published, by their own databases."""
     received = [each.is_neighbour for each in result.received if each.rows]
     provided = [each.is_neighbour for each in result.provided if each.is_proved]
     lines = []

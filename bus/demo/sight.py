@@ -1,4 +1,4 @@
-"""What one system sees beside what another may not: the same subject's row in two databases."""
+"""Compare the same subject's row in the databases of two systems with different rights."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ROWS = {
 async def compare(
     stores: Stores, record: ChangeRecord, change: Change, catalog: Catalog
 ) -> SideBySide:
-    """The rows of *record*'s subject in the two systems; None stands for a withheld location."""
+    """The rows of *record*'s subject in the two systems; None in place of a withheld location."""
     left = await stores[LEFT].row(record, change.municipality_code)
     right = await stores[RIGHT].row(record, change.municipality_code)
     reasons = {code: entry.ja for code, entry in catalog.codes["reasons"].entries.items()}

@@ -1,4 +1,4 @@
-"""The receiving databases, asked directly: what is counted owes nothing to the ledger."""
+"""Ask the receiving databases directly, so that the counts do not rest on the ledger."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _OF_CHANGES = "SELECT count(*) FROM {table} WHERE change_id = ANY(%s)"
 
 @dataclass(slots=True)
 class Store:
-    """One system's own database, read as its own role."""
+    """One system's own database, read with that system's role."""
 
     system: str
     ja: str
@@ -39,7 +39,7 @@ class Store:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def expects(self, change: Change) -> list[ChangeRecord]:
-        """The records of *change* that this system is to have."""
+        """The records of *change* that this system should have."""
         return [
             record
             for record in change.records
@@ -64,7 +64,7 @@ class Store:
         return max(times)
 
     async def rows(self) -> int:
-        """How many rows all its tables hold."""
+        """The number of rows in all its tables."""
         total = 0
         async with self.lock:
             for stream in self.views:
@@ -88,7 +88,7 @@ class Store:
         return total
 
     async def reached(self) -> int:
-        """The sum of its lanes' positions: how many events of the log are behind it."""
+        """The sum of its lanes' positions: how many offsets of the log it has passed."""
         async with self.lock:
             cursor = await self.connection.execute(
                 sql.SQL('SELECT coalesce(sum("offset"), 0) FROM {}').format(
@@ -111,7 +111,7 @@ class Store:
 
 
 class Stores:
-    """All of them, asked at once."""
+    """The databases of all systems, asked in parallel."""
 
     def __init__(self, stores: Sequence[Store]) -> None:
         self.stores = stores
@@ -120,7 +120,7 @@ class Stores:
         return next(store for store in self.stores if store.system == system)
 
     async def arrivals(self, change: Change, committed_at: datetime) -> list[Arrival]:
-        """How a change stands in each system that is to have it, now."""
+        """How a change stands now in each system that should have it."""
         expecting = [store for store in self.stores if store.expects(change)]
         times = await asyncio.gather(*(store.arrived(change) for store in expecting))
         return [
@@ -136,7 +136,7 @@ class Stores:
     async def watch(
         self, change: Change, committed_at: datetime, within: float
     ) -> AsyncIterator[list[Arrival]]:
-        """The arrivals again and again, until all are there or *within* seconds have passed."""
+        """The arrivals, again and again, until all are there or *within* seconds have passed."""
         until = asyncio.get_running_loop().time() + within
         while True:
             arrivals = await self.arrivals(change, committed_at)
@@ -147,11 +147,11 @@ class Stores:
             await asyncio.sleep(POLL_SECONDS)
 
     async def rows(self) -> int:
-        """Rows in all tables of all systems."""
+        """The number of rows in all tables of all systems."""
         return sum(await asyncio.gather(*(store.rows() for store in self.stores)))
 
     async def reached(self) -> list[int]:
-        """The sum of each system's positions; 0 for one whose tables are not made yet."""
+        """The sum of positions by system; 0 for one whose tables are not made yet."""
         return list(await asyncio.gather(*(_reached(store) for store in self.stores)))
 
 
@@ -166,7 +166,7 @@ async def _reached(store: Store) -> int:
 async def opened(
     uris: Mapping[str, str], names: Mapping[str, str], views: Mapping[str, Mapping[str, View]]
 ) -> AsyncIterator[Stores]:
-    """Connections to all systems' databases, each as the system's own role.
+    """Connections to all systems' databases, each with the system's own role.
 
     Raises:
         EngineError: The server ended, or answers no more (its disk may be full).
@@ -186,7 +186,7 @@ async def opened(
 
 
 def _holds(condition: Condition, record: ChangeRecord) -> bool:
-    """Whether what the record says fulfils a condition of a view; its body is JSON."""
+    """Whether the record fulfils a condition of a view; its body is JSON."""
     value: Any = record.body
     for name in condition.path.split("."):
         value = value.get(name) if isinstance(value, dict) else None

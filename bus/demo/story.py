@@ -1,4 +1,4 @@
-"""What happens in the demo: one change after the other, who makes it, and what each shows.
+"""The story of the demo: which change comes when, who makes it, and what it shows.
 
 Some happen in the register, and the others follow from them: a family moves, and its vehicle and
 its child's school with it; another moves in, and is insured, granted an allowance and given a
@@ -32,7 +32,7 @@ ARRIVING = Family(
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One change to be entered by the system that makes it."""
+    """One change, to be entered by the system that makes it."""
 
     kind: str
     ja: str
@@ -43,7 +43,7 @@ class Scene:
 
 
 class _Cast:
-    """Who plays: chosen when their first scene comes, for what follows from it."""
+    """The persons of the story, each chosen when the first scene with them comes."""
 
     def __init__(self, town: Municipality) -> None:
         self.town = town
@@ -102,7 +102,7 @@ class _Cast:
 
 
 def scenes(town: Municipality) -> Iterator[Scene]:
-    """The changes, in order; each is made only when its turn comes."""
+    """The changes in order; each is made when its turn comes."""
     cast = _Cast(town)
     reached: dict[str, Person] = {}
 
@@ -265,7 +265,7 @@ def scenes(town: Municipality) -> Iterator[Scene]:
 
 
 def _somebody_with_everything(town: Municipality) -> Household:
-    """A family whose move concerns many: it has a vehicle, a house and a child at school."""
+    """A family whose move concerns many systems: a vehicle, a house, a child at school."""
     hall = town.hall
     drivers = {h.content["owner_subject_id"] for h in hall.holdings("light_vehicle_tax.vehicle")}
     owners = {h.content["taxpayer_subject_id"] for h in hall.holdings("fixed_asset_tax.levy")}

@@ -1,4 +1,4 @@
-"""The files that the engines are made of, each pinned in ``engines.lock``."""
+"""The files of the engines, each pinned by digest in ``engines.lock``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CHUNK_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One file of a Maven repository, with the digest that it must have."""
+    """One file of a Maven repository, with its pinned digest."""
 
     engine: str
     group: str
@@ -27,13 +27,13 @@ class Artifact:
 
     @property
     def file(self) -> str:
-        """File name, as in a Maven repository."""
+        """The file's name in a Maven repository."""
         tail = f"-{self.classifier}" if self.classifier else ""
         return f"{self.name}-{self.version}{tail}.{self.type}"
 
     @property
     def path(self) -> PurePosixPath:
-        """Where it lies in a Maven repository, remote or local."""
+        """The file's path in a Maven repository, remote or local."""
         return PurePosixPath(self.group.replace(".", "/"), self.name, self.version, self.file)
 
 
@@ -57,7 +57,7 @@ def of(engine: str, artifacts: tuple[Artifact, ...]) -> tuple[Artifact, ...]:
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
+    """SHA-256 of a file, in hex."""
     total = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(CHUNK_BYTES):

@@ -1,4 +1,4 @@
-"""What ``renkei doctor`` looks at: each finding with the command that mends it.
+"""The checks of ``renkei doctor``: each finding has the command that mends it.
 
 Nothing is changed and nothing is fetched. What cannot be looked at is a warning, never a crash.
 """
@@ -60,7 +60,7 @@ Answers = Mapping[str, timedelta | str]
 
 
 class Verdict(StrEnum):
-    """How a finding is."""
+    """The result of a check."""
 
     OK = "ok"
     WARN = "warn"  # works, but may not for long, or not as meant
@@ -69,7 +69,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at."""
+    """The result of one check, in words, with what mends it."""
 
     name: str
     verdict: Verdict
@@ -79,7 +79,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Outside:
-    """What the stack's own folder does not say."""
+    """What the checks need besides the stack's own folder."""
 
     lock: Path | None
     """The lock file of the Python packages, where there is a checkout."""
@@ -91,7 +91,7 @@ class Outside:
 
 
 def examine(stack: LocalStack, outside: Outside) -> list[Finding]:
-    """Look at everything."""
+    """Make every check."""
     status = stack.status()
     answers = asyncio.run(_answers(outside.settings))
     return [
@@ -114,7 +114,7 @@ def examine(stack: LocalStack, outside: Outside) -> list[Finding]:
 
 
 def python() -> Iterator[Finding]:
-    """The interpreter and the libraries that everything stands on."""
+    """Check the interpreter and the libraries."""
     says = platform.python_version()
     if sys.version_info < OLDEST_PYTHON:
         yield Finding("python", Verdict.FAIL, f"{says} is too old", "install Python 3.11 or newer")
@@ -124,7 +124,7 @@ def python() -> Iterator[Finding]:
 
 
 def packages(lock: Path | None) -> Iterator[Finding]:
-    """Whether what is installed is what was locked."""
+    """Check that the installed packages are the locked ones."""
     if lock is None or not lock.is_file():
         yield Finding("packages", Verdict.WARN, "there is no lock file here to compare with")
         return
@@ -146,7 +146,7 @@ def locked(text: str) -> dict[str, str]:
 
 
 def engine_files(stack: LocalStack) -> Iterator[Finding]:
-    """Every fetched file against its pinned digest."""
+    """Check every fetched file against its pinned digest."""
     pinned = artifacts.read()
     store = stack.folder.engines / "maven"
     absent = missing(store, pinned)
@@ -164,7 +164,7 @@ def engine_files(stack: LocalStack) -> Iterator[Finding]:
 
 
 def programs() -> Iterator[Finding]:
-    """Java and PostgreSQL."""
+    """Check Java and PostgreSQL."""
     for name, find in (("java", java.java), ("postgresql", postgres.programs)):
         try:
             place = find()
@@ -175,7 +175,7 @@ def programs() -> Iterator[Finding]:
 
 
 def processes(stack: LocalStack, status: Status) -> Iterator[Finding]:
-    """The engines that run, and those that should not."""
+    """Check which engines run, and that no others do."""
     if status.pid is None:
         left = stack.leftovers()
         if left:
@@ -193,7 +193,7 @@ def processes(stack: LocalStack, status: Status) -> Iterator[Finding]:
 
 
 def engine_ports(stack: LocalStack, status: Status) -> Iterator[Finding]:
-    """Whether the ports of this folder are still to be had."""
+    """Check that the ports of this folder are free or the engines' own."""
     ports = kept(stack.folder)
     if ports is None:
         yield Finding("ports", Verdict.OK, "free ones will be chosen")
@@ -210,7 +210,7 @@ def engine_ports(stack: LocalStack, status: Status) -> Iterator[Finding]:
 
 
 def room(stack: LocalStack, status: Status) -> Iterator[Finding]:
-    """Disk and memory."""
+    """Check disk space and memory."""
     place = stack.folder.home
     while not place.exists():
         place = place.parent
@@ -232,7 +232,7 @@ def room(stack: LocalStack, status: Status) -> Iterator[Finding]:
 
 
 def permissions(stack: LocalStack) -> Iterator[Finding]:
-    """Whether anybody but the owner reads a secret."""
+    """Check that nobody but the owner can read a secret."""
     run = stack.folder.run
     secret = [
         stack.folder.password,
@@ -252,12 +252,12 @@ def permissions(stack: LocalStack) -> Iterator[Finding]:
 
 
 def kafka(settings: Settings) -> Iterator[Finding]:
-    """Whether the brokers let this installation in, and nobody on the way reads along."""
+    """Check that the brokers let this installation in, over a connection nobody can read along."""
     yield _entered("kafka", settings.kafka, lambda place: _enter_kafka(settings, place))
 
 
 async def kafka_entered(settings: Settings, enter: Callable[[], Awaitable[object]]) -> Finding:
-    """The same, by what *enter* comes to."""
+    """As :func:`kafka`, through the connection that *enter* opens."""
 
     async def entered(place: str) -> Finding:
         await enter()
@@ -267,7 +267,7 @@ async def kafka_entered(settings: Settings, enter: Callable[[], Awaitable[object
 
 
 def registry(settings: Settings) -> Iterator[Finding]:
-    """Whether the schema registry does."""
+    """Check that the schema registry answers."""
     yield _entered("registry", settings.registry, lambda place: _enter_registry(settings, place))
 
 
@@ -288,7 +288,7 @@ def databases(settings: Settings, answers: Answers | None = None) -> Iterator[Fi
 
 
 def lines(settings: Settings) -> Iterator[Finding]:
-    """How every connection is protected: inside this machine, by verified TLS, or not at all."""
+    """Check how each connection is protected: within this machine, by verified TLS, or not."""
     found: dict[Way, list[str]] = {each: [] for each in Way}
     if settings.kafka is not None:
         is_tls = settings.kafka_security in ("SSL", "SASL_SSL")
@@ -327,7 +327,7 @@ def _databases(settings: Settings) -> dict[str, str]:
 
 
 def _way(uri: str) -> Way:
-    """Of what is no URI nothing is known, so nothing is sent there."""
+    """The way to a database; unsafe for what is no URI."""
     try:
         return way(uri)
     except psycopg.ProgrammingError:
@@ -360,7 +360,7 @@ async def _answers(settings: Settings) -> Answers:
 
 
 def keys(settings: Settings) -> Iterator[Finding]:
-    """Whether the keys that seal 個人番号 can be had."""
+    """Check that the keys that seal 個人番号 can be read."""
     mend = "docs/howto/keys-for-individual-numbers.md"
     found = _keys("seal keys", "sealing", mend, lambda: Seals(seal_keys(settings)))
     waiting = _publishers_of_sealed(settings) if found.says == NO_KEYS else []
@@ -389,7 +389,7 @@ def _publishers_of_sealed(settings: Settings) -> list[str]:
 
 
 def proofs(settings: Settings) -> Iterator[Finding]:
-    """Whether the keys that prove receipts can be had."""
+    """Check that the keys that prove receipts can be read."""
     mend = "docs/howto/keys-for-receipts.md"
     yield _keys("receipt keys", "proving", mend, lambda: Proofs(receipt_keys(settings)))
 
@@ -453,7 +453,7 @@ async def _enter_registry(settings: Settings, url: str) -> Finding:
 
 
 def clock(stack: LocalStack, outside: Outside, answers: Answers | None = None) -> Iterator[Finding]:
-    """Whether this machine's clock agrees with whoever else tells the time.
+    """Check this machine's clock against others.
 
     On one machine all share a clock; then only going back is seen, by what was written before.
     """

@@ -1,4 +1,4 @@
-"""Where the engines answer: the one value that the rest of the product needs from ``bus.local``."""
+"""The addresses of the engines: the one value that other packages take from ``bus.local``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Endpoints:
 
     @classmethod
     def of(cls, written: Mapping[str, str]) -> Endpoints:
-        """The addresses among the settings that the stack wrote."""
+        """The addresses in the settings that the stack wrote."""
         return cls(**{item.name: written[item.name] for item in fields(cls)})
 
     @classmethod

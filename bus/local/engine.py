@@ -1,4 +1,4 @@
-"""What the supervisor must know about an engine, and what all engines share."""
+"""The port of an engine of the stack, and what all engines share."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ class Command:
     death_signal: signal.Signals = signal.SIGKILL
 
     def launched(self) -> list[str]:
-        """The command line that runs it by way of the launcher."""
+        """The command line that starts it through the launcher."""
         script = str(Path(launch.__file__))
         prefix = [sys.executable, "-I", "-S", script, str(os.getpid())]
         return [*prefix, str(int(self.death_signal)), self.identity, *self.arguments]
 
     def run(self, log: Path) -> None:
-        """Run it to its end.
+        """Run it and wait for its end.
 
         Raises:
             EngineError: It failed or did not end; its output is in *log*.
@@ -72,7 +72,7 @@ class Command:
                 raise EngineError(f"{program} failed; see the log", log=str(log)) from error
 
     def start(self, log: Path) -> subprocess.Popen[bytes]:
-        """Start it. Call from the main thread: the kernel watches the thread, not the process."""
+        """Start it. Only from the main thread: the kernel watches the thread, not the process."""
         with log.open("ab") as output:
             return subprocess.Popen(
                 self.launched(),
@@ -96,31 +96,31 @@ class Engine(Protocol):
 
     @property
     def ports(self) -> Mapping[str, int]:
-        """Every port it binds, by the name of the option that chooses it."""
+        """Every port that it listens on, by the name of the option that chooses it."""
 
     def prepare(self) -> bool:
-        """Make its data folder if there is none; says whether it did. May be called twice."""
+        """Make its data folder if there is none; whether it did. Safe to call twice."""
 
     def command(self) -> Command:
-        """How to start it."""
+        """The command that starts it."""
 
     def is_ready(self) -> bool:
-        """Whether it does its work now."""
+        """Whether it answers as it should now."""
 
     def settle(self) -> None:
-        """What has to be done once it answers; may be done twice."""
+        """Do what is left once it answers; safe to call twice."""
 
     def owns(self, process: psutil.Process) -> bool:
-        """Whether a process of the machine is this engine's, on this data folder."""
+        """Whether a process is this engine's, on this data folder."""
 
 
 def environment(home: Path) -> dict[str, str]:
-    """What an engine finds in its environment: nothing that could change it unseen."""
+    """The environment of an engine, without variables that could change how it works."""
     return {"HOME": str(home), "LANG": "C.UTF-8", "TZ": "UTC", "PATH": os.defpath}
 
 
 def is_free(port: int) -> bool:
-    """Whether a server may listen on this port of the loopback interface now."""
+    """Whether a server can listen on this port of the loopback interface now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -131,7 +131,7 @@ def is_free(port: int) -> bool:
 
 
 def ensure_free(ports: Mapping[str, int]) -> None:
-    """Make sure nobody else listens where an engine will.
+    """Fail if another process listens on an engine's port.
 
     Raises:
         EngineError: A port is taken; names it and the option that chooses another.
@@ -144,7 +144,7 @@ def ensure_free(ports: Mapping[str, int]) -> None:
 
 
 def strays(engines: Sequence[Engine]) -> list[psutil.Process]:
-    """Processes of the machine that are these engines', whoever started them."""
+    """Processes of these engines on this machine, whoever started them."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -156,7 +156,7 @@ def strays(engines: Sequence[Engine]) -> list[psutil.Process]:
 
 
 def lives(process: psutil.Process) -> bool:
-    """Whether a process runs. One that has ended and that nobody has collected does not."""
+    """Whether a process runs. One that has ended but is not collected does not count."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -164,7 +164,7 @@ def lives(process: psutil.Process) -> bool:
 
 
 def kill(processes: Sequence[psutil.Process], patience_seconds: float) -> None:
-    """End processes, by force after a while. psutil never signals a later process of that id."""
+    """End processes, by force after a while; never a later process with the same id."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         alive = [process for process in processes if lives(process)]
         for process in alive:

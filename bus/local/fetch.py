@@ -1,4 +1,4 @@
-"""Bring the engines' files into a folder: in parallel, resumable, every digest verified.
+"""Fetch the engines' files into a folder: in parallel, resumable, every digest verified.
 
 The folder is laid out as a Maven repository, so a file can be placed by hand, and the user's own
 local repository serves as a cache. A file has its final name only once its SHA-256 is right;
@@ -41,7 +41,7 @@ CERTIFICATES = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 
 
 def missing(folder: Path, wanted: Sequence[Artifact]) -> list[Artifact]:
-    """Files that are not there in the right size; the digest was verified when they came."""
+    """Files that are not there in the right size; digests are verified when fetching."""
     return [
         artifact
         for artifact in wanted
@@ -51,7 +51,7 @@ def missing(folder: Path, wanted: Sequence[Artifact]) -> list[Artifact]:
 
 
 def differing(folder: Path, wanted: Sequence[Artifact]) -> list[Artifact]:
-    """Files that are there and are not the ones that were pinned."""
+    """Files that are there and do not have the pinned digest."""
     there = [artifact for artifact in wanted if (folder / artifact.path).is_file()]
     return [a for a in there if artifacts.digest(folder / a.path) != a.sha256]
 
@@ -65,7 +65,7 @@ def fetch(
     environment: Mapping[str, str],
     progress: Progress,
 ) -> int:
-    """Bring every wanted file that is missing.
+    """Fetch every wanted file that is missing.
 
     Args:
         folder: Where they go; made if absent.
@@ -163,7 +163,7 @@ def _client(source: Repository, environment: Mapping[str, str]) -> httpx.Client:
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """What all files of one fetch have in common."""
+    """What all downloads of one fetch share."""
 
     source: Repository
     client: httpx.Client
@@ -173,13 +173,13 @@ class _Way:
     """Set when one file has failed or the user has had enough: the others stop where they are."""
 
     def address(self, artifact: Artifact) -> str:
-        """Where a file is wanted from, without the credentials that the URL may carry."""
+        """The URL of a file, without the credentials that the repository's URL may carry."""
         url = httpx.URL(f"{self.source.url}/{artifact.path}")
         return str(url.copy_with(userinfo=b""))
 
 
 class _GivenUp(Exception):
-    """This file was not finished because of another; its part stays."""
+    """This download was stopped because of another one; its part stays."""
 
 
 def _bring(folder: Path, artifact: Artifact, way: _Way) -> None:
@@ -234,7 +234,7 @@ def _download(part: Path, target: Path, artifact: Artifact, way: _Way) -> None:
 
 
 def _is_passing(error: Exception) -> bool:
-    """Whether trying again may help: the line broke, or the server is not well."""
+    """Whether trying again may help: the connection broke, or the server is not well."""
     if isinstance(error, httpx.HTTPStatusError):
         return error.response.status_code in {408, 429} or error.response.status_code >= 500
     return isinstance(error, httpx.TransportError)

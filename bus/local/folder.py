@@ -1,4 +1,4 @@
-"""The data folder: where everything of the one-machine stack lies, and who holds it.
+"""The data folder of the one-machine stack: its paths, and the lock of who uses it.
 
 ::
 
@@ -63,17 +63,17 @@ class Folder:
 
     @property
     def lock(self) -> Path:
-        """Held by the supervisor."""
+        """The lock file, which the supervisor holds."""
         return self.home / "lock"
 
     @property
     def state(self) -> Path:
-        """What the supervisor last wrote about itself."""
+        """The file of the supervisor's state."""
         return self.run / "state.json"
 
     @property
     def addresses(self) -> Path:
-        """Where the engines answer; merged into the settings by ``bus.app``."""
+        """The file of the engines' addresses, which ``bus.app`` merges into the settings."""
         return self.run / "engines.yaml"
 
     @property
@@ -82,7 +82,7 @@ class Folder:
         return self.run / "postgres.password"
 
     def make(self) -> None:
-        """Make the folders, for the owner only.
+        """Make the folders, readable by the owner only.
 
         Raises:
             EngineError: The folder cannot be made or written, or its name cannot be used.
@@ -112,11 +112,11 @@ class Folder:
         return self.logs / f"{name}.log"
 
     def ensure_seal_keys(self) -> Path:
-        """The file of keys that seal 個人番号, with one of its own at first."""
+        """The file of keys that seal 個人番号; made with a new key if missing."""
         return self._ensure_keys("seal-keys")
 
     def ensure_receipt_keys(self) -> Path:
-        """The file of keys that prove receipts, with one of its own at first."""
+        """The file of keys that prove receipts; made with a new key if missing."""
         return self._ensure_keys("receipt-keys")
 
     def _ensure_keys(self, name: str) -> Path:
@@ -127,14 +127,14 @@ class Folder:
         return path
 
     def ensure_erasure_key(self) -> Path:
-        """The file of the key by which erasures are known, with one of its own at first."""
+        """The file of the key by which erasures are known; made if missing."""
         path = self.run / "erasure-key"
         if not path.exists():
             write_private(path, secrets.token_urlsafe(32) + "\n")
         return path
 
     def ensure_password(self) -> str:
-        """The password of PostgreSQL's superuser, generated at first."""
+        """The password of PostgreSQL's superuser; generated if missing."""
         if not self.password.exists():
             write_private(self.password, secrets.token_urlsafe(24) + "\n")
         return self.password.read_text(encoding="utf-8").strip()
@@ -150,12 +150,15 @@ class Holder:
     """Start of the process in seconds since the epoch: tells it from a later one of this pid."""
 
     def process(self) -> psutil.Process | None:
-        """The process itself, if it still is that one."""
+        """The process itself, if it still runs."""
         return process(self.pid, self.created)
 
 
 class Lock:
-    """The data folder's lock. The kernel gives it up when the process ends, however it ends."""
+    """The lock of the data folder.
+
+    The kernel releases it when the process ends, however it ends.
+    """
 
     def __init__(self, folder: Folder) -> None:
         self._path = folder.lock
@@ -163,7 +166,7 @@ class Lock:
         self._file: int | None = None
 
     def acquire(self) -> None:
-        """Take it.
+        """Take the lock.
 
         Raises:
             DataFolderInUse: Somebody else has it; says who, and since when.
@@ -190,7 +193,7 @@ class Lock:
         self._file = file
 
     def release(self) -> None:
-        """Give it up; may be called twice."""
+        """Release the lock; safe to call twice."""
         if self._file is not None:
             os.ftruncate(self._file, 0)
             os.close(self._file)
@@ -198,7 +201,7 @@ class Lock:
 
 
 def in_use(home: Path, holder: Holder | None) -> DataFolderInUse:
-    """The error for a folder that somebody holds."""
+    """The error for a folder that another process holds."""
     return DataFolderInUse(
         "another process holds this data folder; stop it with: renkei local down",
         folder=str(home),
@@ -208,7 +211,7 @@ def in_use(home: Path, holder: Holder | None) -> DataFolderInUse:
 
 
 def is_held(folder: Folder) -> bool:
-    """Whether anybody holds the folder right now."""
+    """Whether any process holds the folder now."""
     try:
         file = os.open(folder.lock, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -223,12 +226,12 @@ def is_held(folder: Folder) -> bool:
 
 
 def holder(folder: Folder) -> Holder | None:
-    """Who holds the folder right now."""
+    """The process that holds the folder now."""
     return read_holder(folder.lock) if is_held(folder) else None
 
 
 def read_holder(lock: Path) -> Holder | None:
-    """Who is named in a lock file; none while it is being written."""
+    """The holder that a lock file names; None while it is being written."""
     try:
         note = json.loads(lock.read_text(encoding="utf-8"))
         return Holder(note["pid"], datetime.fromisoformat(note["since"]), note["created"])
@@ -237,7 +240,7 @@ def read_holder(lock: Path) -> Holder | None:
 
 
 def process(pid: int, created: float) -> psutil.Process | None:
-    """A process by id and start: never a later one that was given the same id."""
+    """The process with this id and start time; None if the id is another process's by now."""
     try:
         found = psutil.Process(pid)
         same = abs(found.create_time() - created) < 1.0
@@ -247,7 +250,7 @@ def process(pid: int, created: float) -> psutil.Process | None:
 
 
 def read_json(path: Path) -> Mapping[str, Any] | None:
-    """A JSON object from a file; none where there is no file, or half of one."""
+    """A JSON object from a file; None if there is no file, or half of one."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):

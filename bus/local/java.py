@@ -1,4 +1,4 @@
-"""The Java that runs Kafka and the registry: the wheel's, or the machine's if that is missing."""
+"""Find the Java that runs Kafka and the registry: the wheel's, or else the machine's."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def java() -> Path:
 
 
 def version(program: Path) -> int:
-    """Major version of a ``java``; 0 if it does not say."""
+    """The major version of a ``java``; 0 if it does not say."""
     try:
         run = subprocess.run([program, "-version"], capture_output=True, check=True, timeout=30)
     except (OSError, subprocess.SubprocessError) as error:
@@ -49,7 +49,7 @@ def version(program: Path) -> int:
 
 
 def options(name: str, home: Path, heap_mb: int, temporary: Path) -> list[str]:
-    """Options of every Java engine: bounded, quiet, and recognisable by its data folder."""
+    """The options of every Java engine: bounded memory, few logs, and a mark of the data folder."""
     return [
         mark(name, home),
         f"-Xmx{heap_mb}m",
@@ -63,5 +63,5 @@ def options(name: str, home: Path, heap_mb: int, temporary: Path) -> list[str]:
 
 
 def mark(name: str, home: Path) -> str:
-    """The argument by which an engine of this data folder is known."""
+    """The argument by which a process is known to be of this data folder."""
     return f"-Drenkei.{name}={home}"

@@ -24,7 +24,7 @@ METADATA, METADATA_VERSION = 3, 2
 
 
 class Kafka:
-    """One broker. What it acknowledged survives the death of the process: the page cache has it."""
+    """One broker. What it acknowledged survives its death: it is in the kernel's page cache."""
 
     name = "kafka"
     stop_signal = signal.SIGTERM
@@ -40,11 +40,11 @@ class Kafka:
 
     @property
     def ports(self) -> Mapping[str, int]:
-        """The broker's and the controller's."""
+        """The broker's port and the controller's."""
         return {"kafka": self.port, "controller": self._controller_port}
 
     def prepare(self) -> bool:
-        """Write the settings; format the data folder if it has never been."""
+        """Write the settings; format the data folder if that was never done."""
         self._config.write_text(self.properties(), encoding="ascii")
         if (self._data / "meta.properties").is_file():
             return False
@@ -55,7 +55,7 @@ class Kafka:
         return True
 
     def properties(self) -> str:
-        """The broker's settings, in Kafka's own words."""
+        """The broker's settings, by Kafka's names."""
         settings = {
             "process.roles": "broker,controller",
             "node.id": 1,
@@ -90,7 +90,7 @@ class Kafka:
         return "".join(f"{name}={escaped(str(value))}\n" for name, value in settings.items())
 
     def command(self) -> Command:
-        """Broker and controller."""
+        """The command of broker and controller."""
         return self._java("kafka.Kafka", [str(self._config)])
 
     def is_ready(self) -> bool:
@@ -101,10 +101,10 @@ class Kafka:
             return False
 
     def settle(self) -> None:
-        """Nothing is left to do."""
+        """Do nothing: nothing is left."""
 
     def owns(self, process: psutil.Process) -> bool:
-        """Known by its mark."""
+        """Whether the process has this data folder's mark."""
         return java.mark(self.name, self._folder.home) in process.cmdline()
 
     def _java(self, main: str, arguments: list[str]) -> Command:
@@ -127,7 +127,7 @@ class Kafka:
 
 
 def escaped(value: str) -> str:
-    """A value of a Java properties file, which is read as ISO 8859-1.
+    """A value for a Java properties file, which is read as ISO 8859-1.
 
     Source: java.util.Properties, "load".
     """
@@ -137,7 +137,7 @@ def escaped(value: str) -> str:
 
 
 def ready(host: str, port: int) -> bool:
-    """Ask for the cluster's metadata: is there a broker, and a controller?
+    """Whether the cluster's metadata name a broker and a controller.
 
     Written out rather than through a client: it asks once, of a broker that may not be there.
 

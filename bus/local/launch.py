@@ -1,4 +1,4 @@
-"""Become another program that ends with its parent, and that need not be root.
+"""Start another program that ends with its parent and, if asked, does not run as root.
 
 A script of its own, run as ``python -I -S launch.py PARENT SIGNAL IDENTITY PROGRAM ARGUMENT…``:
 the kernel's calls for this work on the calling process only and must come between fork and exec,
@@ -27,7 +27,7 @@ CANNOT = 126
 
 
 def map_to_nobody(libc: ctypes.CDLL) -> None:
-    """Enter a user namespace in which this process is nobody."""
+    """Enter a user namespace in which this process runs as nobody."""
     user, group = os.geteuid(), os.getegid()
     if libc.unshare(CLONE_NEWUSER) != 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
@@ -37,7 +37,7 @@ def map_to_nobody(libc: ctypes.CDLL) -> None:
 
 
 def change_to(identity: str) -> None:
-    """Change to another account for good."""
+    """Change to another account, for good."""
     user, _, group = identity.partition(":")
     os.setgroups([])
     os.setgid(int(group))
@@ -45,7 +45,7 @@ def change_to(identity: str) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Do it; returns an exit status only if it cannot be done."""
+    """Start the program; returns an exit status only if that fails."""
     parent, death_signal, identity, *command = arguments
     libc = ctypes.CDLL(None, use_errno=True)
     try:

@@ -1,4 +1,4 @@
-"""Which Maven repository files come from: the company's, if one is configured anywhere.
+"""Choose the Maven repository that files come from: the company's, if one is configured.
 
 The order is the setting ``maven``, then a mirror of ``central`` in the user's Maven settings with
 the credentials of the server of the same name, then Maven Central as jgo knows it.
@@ -20,7 +20,7 @@ from bus.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """A repository and who named it."""
+    """A repository, and the file or setting that names it."""
 
     url: str
     named_by: str
@@ -28,7 +28,7 @@ class Repository:
 
 
 def repository(setting: str | None, maven: Path, environment: Mapping[str, str]) -> Repository:
-    """The repository to ask.
+    """The repository to use.
 
     Args:
         setting: Value of the setting ``maven``; wins if present.
@@ -87,6 +87,6 @@ def _mirror(settings: Path, environment: Mapping[str, str]) -> Repository | None
 
 
 def covers_central(mirror_of: str) -> bool:
-    """Whether a ``mirrorOf`` expression stands for Maven Central."""
+    """Whether a ``mirrorOf`` expression includes Maven Central."""
     names = [name.strip() for name in mirror_of.split(",")]
     return "!central" not in names and any(n in names for n in ("central", "*", "external:*"))

@@ -1,4 +1,4 @@
-"""Which ports the engines use: chosen once for a data folder, then kept."""
+"""Choose the engines' ports once for a data folder, and keep them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TRIES = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """One port per listener."""
+    """The port of each listener."""
 
     kafka: int
     controller: int
@@ -31,7 +31,7 @@ NONE = Ports(0, 0, 0, 0)
 
 
 def kept(folder: Folder) -> Ports | None:
-    """The ports of this data folder, if any were ever chosen."""
+    """The ports of this data folder; None if none were chosen yet."""
     note = read_json(folder.run / "ports.json")
     if note is None or set(note) != {item.name for item in fields(Ports)}:
         return None
@@ -39,7 +39,7 @@ def kept(folder: Folder) -> Ports | None:
 
 
 def choose(folder: Folder, chosen: Mapping[str, int]) -> Ports:
-    """The ports to use: those *chosen*, else those kept, else free ones; and keep them.
+    """The ports to use: *chosen*, else those kept, else free ones; keeps them.
 
     Raises:
         EngineError: No free port can be found.
@@ -60,7 +60,7 @@ def choose(folder: Folder, chosen: Mapping[str, int]) -> Ports:
 
 
 def free_port(taken: Collection[int] = ()) -> int:
-    """A port that nobody listens on and no outgoing connection is given, none of *taken*."""
+    """A free port outside the range of outgoing connections, none of *taken*."""
     for _ in range(TRIES):
         port = random.randint(LOWEST, HIGHEST)
         if port not in taken and is_free(port):

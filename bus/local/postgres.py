@@ -1,4 +1,4 @@
-"""PostgreSQL from its wheel: loopback only, a generated password, never as root.
+"""PostgreSQL from its wheel: loopback only, with a generated password, never as root.
 
 The wheel's own Python class is not used: it trusts every local connection and changes the
 permissions of folders above its own.
@@ -33,7 +33,7 @@ delivers, two for each outbox, the registry's pool, and people."""
 
 
 class Postgres:
-    """One server with the databases ``renkei`` and ``registry``."""
+    """One server, with the databases ``renkei`` and ``registry``."""
 
     name = "postgres"
     stop_signal = signal.SIGINT  # fast: sessions are ended, the log is closed cleanly
@@ -49,15 +49,15 @@ class Postgres:
 
     @property
     def ports(self) -> Mapping[str, int]:
-        """The only one."""
+        """The server's port."""
         return {"postgres": self.port}
 
     def uri(self, database: str = DATABASE) -> str:
-        """How the superuser connects; carries the password."""
+        """The superuser's connection URI, with the password."""
         return f"postgresql://{SUPERUSER}:{self._password}@{LOOPBACK}:{self.port}/{database}"
 
     def prepare(self) -> bool:
-        """Make the cluster if there is none; clear what a killed server left in its folder."""
+        """Make the cluster if there is none; remove what a killed server left in its folder."""
         if (self._data / "PG_VERSION").is_file():
             # Whoever may start engines here has the folder's lock and has ended what was left
             # running, so the file names nobody, or a stranger who was given the same id.
@@ -83,7 +83,7 @@ class Postgres:
         return True
 
     def settings(self) -> Mapping[str, str]:
-        """What differs from PostgreSQL's defaults."""
+        """The settings that differ from PostgreSQL's defaults."""
         return {
             "max_connections": str(MAX_CONNECTIONS),
             "shared_buffers": "128MB",
@@ -102,13 +102,13 @@ class Postgres:
         }
 
     def command(self) -> Command:
-        """The server, on TCP only."""
+        """The command of the server, which listens on TCP only."""
         options = [f"--{name}={value}" for name, value in self.settings().items()]
         where = ["-D", str(self._data), "-h", LOOPBACK, "-p", str(self.port), "-k", ""]
         return self._command("postgres", [*where, *options])
 
     def is_ready(self) -> bool:
-        """Whether a session can be had, with the password."""
+        """Whether it accepts a session with the password."""
         try:
             self._connect("postgres").close()
         except psycopg.OperationalError:
@@ -116,7 +116,7 @@ class Postgres:
         return True
 
     def settle(self) -> None:
-        """Make the two databases, and the registry's role, which owns nothing else."""
+        """Make the two databases, and the registry's role, which owns only its own."""
         with self._connect("postgres") as connection:
             if not self._exists(connection, "pg_roles", "rolname", REGISTRY):
                 connection.execute(
@@ -133,7 +133,7 @@ class Postgres:
                     )
 
     def owns(self, process: psutil.Process) -> bool:
-        """Every process of a server works in its data folder, its children too."""
+        """Whether the process works in this server's data folder, as all its children do."""
         return process.name() == "postgres" and process.cwd() == str(self._data.resolve())
 
     def _connect(self, database: str) -> psycopg.Connection:
@@ -162,7 +162,7 @@ class Postgres:
         return self._identity
 
     def _give(self, *paths: Path) -> None:
-        """As root: files are whose the server runs as, which may have been the other before."""
+        """As root, give the files to the account that the server runs as."""
         if os.geteuid() != 0:
             return
         owner = 0 if self._as() == "mapped" else launch.NOBODY
@@ -187,7 +187,7 @@ def programs() -> Path:
 
 
 def identity(folder: Folder) -> str:
-    """Who may run the server: ourselves, or, as PostgreSQL refuses root, somebody else.
+    """The account that the server runs as: our own or, if we are root, another one.
 
     Raises:
         EngineError: We are root and nobody else can be had.

@@ -1,4 +1,4 @@
-"""What the stack tells whoever watches: bytes as they arrive, steps as they begin and end."""
+"""The progress of a fetch or start: bytes as they arrive, steps as they begin and end."""
 
 from __future__ import annotations
 
@@ -8,39 +8,39 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing done to an engine; ``seconds`` is absent while it is under way."""
+    """One step with an engine; ``seconds`` is None while it is under way."""
 
     name: str
     seconds: float | None = None
 
 
 class Progress(Protocol):
-    """Watches a fetch and a start. Calls may come from several threads."""
+    """Is told of a fetch and a start. Calls may come from several threads."""
 
     def fetching(self, files: int, size_bytes: int) -> None:
-        """So much is missing and will be fetched."""
+        """A fetch of so many files and bytes begins."""
 
     def received(self, file: str, size_bytes: int, done_bytes: int) -> None:
-        """So much of a file is here now; less than before when it had to begin again."""
+        """A file has so many bytes now; fewer than before if it began again."""
 
     def fetched(self) -> None:
-        """Every file is here and is the one that was pinned."""
+        """Every file is fetched and verified."""
 
     def step(self, step: Step) -> None:
-        """A step has begun, or has ended."""
+        """A step begins, or has ended."""
 
 
 class Silent:
-    """Watches nothing."""
+    """Progress that shows nothing."""
 
     def fetching(self, files: int, size_bytes: int) -> None:
-        """Say nothing."""
+        """Show nothing."""
 
     def received(self, file: str, size_bytes: int, done_bytes: int) -> None:
-        """Say nothing."""
+        """Show nothing."""
 
     def fetched(self) -> None:
-        """Say nothing."""
+        """Show nothing."""
 
     def step(self, step: Step) -> None:
-        """Say nothing."""
+        """Show nothing."""

@@ -1,4 +1,4 @@
-"""Apicurio Registry, its data in the stack's own PostgreSQL."""
+"""Apicurio Registry, with its data in the stack's own PostgreSQL."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ COMPATIBILITY = "FULL_TRANSITIVE"
 
 
 class Registry:
-    """One registry that answers the Confluent API."""
+    """One registry, asked through its Confluent-compatible API."""
 
     name = "registry"
     stop_signal = signal.SIGTERM
@@ -39,20 +39,20 @@ class Registry:
 
     @property
     def ports(self) -> Mapping[str, int]:
-        """The only one."""
+        """The registry's port."""
         return {"registry": self.port}
 
     @property
     def url(self) -> str:
-        """Base of the Confluent API."""
+        """The base URL of its Confluent-compatible API."""
         return f"http://{LOOPBACK}:{self.port}{API}"
 
     def prepare(self) -> bool:
-        """Its tables are its own affair."""
+        """Do nothing: it makes its tables itself."""
         return False
 
     def command(self) -> Command:
-        """The registry, with a pool as small as one machine needs: it would open twenty."""
+        """The registry's command, with a small pool: by default it opens twenty connections."""
         (jar,) = self._program.glob("*-runner.jar")
         home = self._folder.home
         temporary = self._folder.run / "tmp"
@@ -92,7 +92,7 @@ class Registry:
         return answer.is_success
 
     def settle(self) -> None:
-        """Without a rule of its own the registry would take any schema after any other."""
+        """Set its compatibility rule: without one it accepts any schema after any other."""
         try:
             httpx.put(
                 f"{self.url}/config",
@@ -104,5 +104,5 @@ class Registry:
             raise EngineError("the registry does not take its compatibility rule") from error
 
     def owns(self, process: psutil.Process) -> bool:
-        """Known by its mark."""
+        """Whether the process has this data folder's mark."""
         return java.mark(self.name, self._folder.home) in process.cmdline()

@@ -1,4 +1,4 @@
-"""Start, stop and look at the one-machine stack: what the command line, the demo and tests use.
+"""Start, stop and look at the one-machine stack, for the command line, the demo and tests.
 
 The engines are run by a supervisor, a process of its own (:mod:`bus.local.supervisor`), so that
 they outlive the command that started them. Everything here may be called twice.
@@ -39,7 +39,7 @@ DOWN_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True)
 class EngineStatus:
-    """One engine as it is now. ``memory_bytes`` counts shared pages once."""
+    """One engine now. ``memory_bytes`` counts shared pages once."""
 
     name: str
     phase: Phase
@@ -52,7 +52,7 @@ class EngineStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The stack as it is now; ``pid`` and ``since`` are the supervisor's, if there is one."""
+    """The stack now; ``pid`` and ``since`` are of the supervisor, if it runs."""
 
     home: Path
     engines: tuple[EngineStatus, ...]
@@ -93,7 +93,7 @@ class LocalStack:
         self._environment = os.environ if environment is None else environment
 
     def fetch(self, progress: Progress | None = None) -> int:
-        """Bring the engines' files that are missing, or are not what was pinned.
+        """Fetch the engines' files that are missing or differ from what is pinned.
 
         Every file is read and its digest compared: 150 MB, some tenths of a second.
 
@@ -163,7 +163,7 @@ class LocalStack:
         supervisor.build(self.folder, chosen, None, progress).run()
 
     def down(self) -> bool:
-        """Stop everything within ``DOWN_SECONDS``; says whether anything was running.
+        """Stop everything within ``DOWN_SECONDS``; whether anything was running.
 
         Raises:
             EngineError: Something does not stop.
@@ -194,7 +194,7 @@ class LocalStack:
 
     @contextmanager
     def running(self, progress: Progress | None = None) -> Iterator[Endpoints]:
-        """The stack, up while the block runs; and afterwards only if it was up before.
+        """Have the stack up inside the block; afterwards only if it was up before.
 
         It also ends if this process does, however it ends.
         """
@@ -207,7 +207,7 @@ class LocalStack:
             self.down()
 
     def endpoints(self) -> Endpoints | None:
-        """Where the engines answer, if they are up."""
+        """The addresses of the engines, if they are up."""
         if not folder.is_held(self.folder):
             return None
         try:
@@ -217,7 +217,7 @@ class LocalStack:
         return Endpoints.of(load_yaml(text))
 
     def status(self) -> Status:
-        """Every engine with its process, as it is now."""
+        """Every engine with its process, now."""
         holder = folder.holder(self.folder)
         note = state.read(self.folder)
         kept = ports.kept(self.folder)
@@ -236,7 +236,7 @@ class LocalStack:
         )
 
     def leftovers(self) -> list[psutil.Process]:
-        """Engines of this data folder that run although nobody supervises them."""
+        """Engines of this data folder that run without a supervisor."""
         if folder.is_held(self.folder) or not self.folder.run.is_dir():
             return []
         return engine.strays(supervisor.engines(self.folder, ports.NONE, ""))
@@ -280,7 +280,7 @@ class LocalStack:
         self._follow(process, attempt, progress)
 
     def _follow(self, process: psutil.Process, attempt: int, progress: Progress) -> None:
-        """Pass on what the supervisor writes until it is up.
+        """Pass on what the supervisor writes, until the stack is up.
 
         Raises:
             EngineError: It gave up, or takes too long.

@@ -1,4 +1,4 @@
-"""What the supervisor writes about itself, and others read: one small file, replaced whole."""
+"""The supervisor's state, which others read: one small file, replaced whole."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bus.local.folder import Folder, read_json
 
 
 class Phase(StrEnum):
-    """How far the supervisor, or one engine, is."""
+    """The phase of the supervisor, or of one engine."""
 
     STARTING = "starting"
     UP = "up"
@@ -50,12 +50,12 @@ class State:
     engines: list[EngineState] = field(default_factory=list)
 
     def write(self, folder: Folder) -> None:
-        """Let everybody see it."""
+        """Write the state into its file."""
         write_private(folder.state, json.dumps(asdict(self)) + "\n")
 
 
 def read(folder: Folder) -> State | None:
-    """What was last written; its writer may be gone. None where nothing legible is."""
+    """The state that was written last, even if its writer has ended; None if it cannot be read."""
     note = read_json(folder.state)
     try:
         return None if note is None else _state(note)

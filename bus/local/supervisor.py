@@ -52,7 +52,7 @@ LOG_BYTES = 16 * 1024 * 1024
 
 
 class Stopped(BaseException):
-    """Somebody asked to stop; passes through everything."""
+    """Somebody asked the supervisor to stop; nothing catches it on the way."""
 
 
 class Supervised:
@@ -68,7 +68,7 @@ class Supervised:
         """When to start it again."""
 
     def is_running(self) -> bool:
-        """Whether its process lives; collects it if it does not."""
+        """Whether its process runs; collects it if it has ended."""
         return self.process is not None and self.process.poll() is None
 
     def start(self, log: Path) -> None:
@@ -82,7 +82,7 @@ class Supervised:
         self.state.phase = Phase.STARTING
 
     def ended(self) -> None:
-        """Note that the process is gone."""
+        """Note that the process has ended."""
         if self.descriptor is not None:
             os.close(self.descriptor)
             self.descriptor = None
@@ -116,7 +116,7 @@ class Supervisor:
         self._stop = False
 
     def run(self) -> None:
-        """Hold the folder, start everything, keep it running until asked to stop.
+        """Take the folder, start everything, and keep it running until asked to stop.
 
         Raises:
             DataFolderInUse: Another process holds the folder.
@@ -140,7 +140,7 @@ class Supervisor:
             self._lock.release()
 
     def _bring_up(self, those: Sequence[Supervised]) -> None:
-        """Start engines, side by side where one does not need the other."""
+        """Start engines, in parallel if none needs another."""
         self._state.attempt += 1
         self._state.error = None
         self._state.steps = []
@@ -196,7 +196,7 @@ class Supervisor:
             raise EngineError(f"{name} does not answer; see the log", log=log)
 
     def _serve(self) -> None:
-        """Sleep until something happens, and answer it."""
+        """Sleep until something happens, and handle it."""
         while True:
             dues = [each.due for each in self._all if each.due is not None]
             pause = min([due - time.monotonic() for due in dues], default=LOOK_AROUND_SECONDS)
@@ -215,7 +215,7 @@ class Supervisor:
                 bound(self._folder.logs)
 
     def _fell(self, each: Supervised) -> None:
-        """An engine has ended by itself: say so, and plan to start it again."""
+        """Log that an engine has ended by itself, and plan its restart."""
         status = each.process.returncode if each.process else None
         each.ended()
         if time.monotonic() - each.started > HEALTHY_SECONDS:
@@ -234,7 +234,7 @@ class Supervisor:
         self._write(self._state.phase)
 
     def _try(self, those: Sequence[Supervised]) -> None:
-        """Start engines that are down; what does not start is planned again."""
+        """Start engines that are down; plan another try for those that do not start."""
         if not those:
             if self._state.phase is Phase.UP:
                 self._write(Phase.UP)
@@ -250,7 +250,7 @@ class Supervisor:
             self._write(Phase.UP)
 
     def _stop_all(self) -> None:
-        """Stop the registry, then what it needs; by force where it takes too long."""
+        """Stop the registry, then what it needs; by force if it takes too long."""
         self._write(Phase.STOPPING)
         begun = time.monotonic()
         self._halt([s for s in self._all if isinstance(s.engine, Registry)], REGISTRY_STOP_SECONDS)
@@ -278,7 +278,7 @@ class Supervisor:
                 each.state.phase = Phase.DOWN
 
     def _wait(self, seconds: float, engines: Sequence[Supervised] = ()) -> None:
-        """Sleep until a signal comes or one of these ends, but not longer than this."""
+        """Sleep until a signal comes, one of these ends, or the time is over."""
         ends = [each.descriptor for each in engines if each.descriptor is not None]
         select.select([*self._watched, *ends], [], [], seconds)
         with contextlib.suppress(BlockingIOError):
@@ -294,7 +294,7 @@ class Supervisor:
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
-        """Signals end a sleep; what they mean is decided where the sleep ends."""
+        """Have signals end a sleep; what they mean is decided after it."""
         self._wake, waker = socket.socketpair()
         self._wake.setblocking(False)
         waker.setblocking(False)
@@ -354,7 +354,7 @@ class Supervisor:
             self._state.write(self._folder)
 
     def _say(self, line: str) -> None:
-        """A line of the supervisor's own log."""
+        """Write a line into the supervisor's own log."""
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         with contextlib.suppress(OSError):
             with self._folder.log("supervisor").open("a", encoding="utf-8") as log:
@@ -362,7 +362,7 @@ class Supervisor:
 
 
 def bound(logs: Path, limit_bytes: int = LOG_BYTES) -> None:
-    """Keep each log and one before it; engines append, so the file itself must stay."""
+    """Cut each log that is too long, and keep one before it; engines append to the same file."""
     for log in logs.glob("*.log"):
         if log.stat().st_size > limit_bytes:
             log.with_suffix(".log.1").write_bytes(log.read_bytes()[-limit_bytes:])
@@ -398,13 +398,13 @@ def build(where: Folder, at: ports.Ports, owner: int | None, watch: Progress | N
 
 
 def program_of_registry(where: Folder) -> Path:
-    """Where the registry's archive is unpacked; the name holds its digest."""
+    """The folder of the unpacked registry; its name holds the archive's digest."""
     (archive,) = artifacts.of("registry", artifacts.read())
     return where.engines / "registry" / f"{archive.version}-{archive.sha256[:12]}"
 
 
 def _detached() -> int | None:
-    """Go on in a child that belongs to nobody; its id for the process that goes on and ends."""
+    """Continue in a detached child; its id is for the parent, which ends."""
     if (pid := os.fork()) > 0:
         return pid
     os.setsid()
@@ -413,7 +413,7 @@ def _detached() -> int | None:
 
 
 def main(arguments: list[str]) -> int:
-    """The detached supervisor; started by ``bus.local.stack``, not by people."""
+    """Run as the detached supervisor; ``bus.local.stack`` starts it, not people."""
     parser = argparse.ArgumentParser()
     parser.add_argument("home", type=Path)
     parser.add_argument("engines", type=Path)

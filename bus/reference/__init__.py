@@ -1,4 +1,4 @@
-"""The reference that writes itself: what is published, who receives it, and on which ground.
+"""Write the reference: what is published, who receives it, and on which ground.
 
 Pages and facts are pure functions of the contracts: streams, code lists, systems, subscriptions
 and the rules' own words. Nothing here is written a second time by hand, and nothing depends on

@@ -1,4 +1,4 @@
-"""All pages in one HTML file: to search, to print, to hand to somebody; it needs nothing else.
+"""Put all pages into one HTML file, to search, print or hand on; it needs no other file.
 
 Made from the Markdown of the pages, so that nothing is said in two ways: headings, tables, lists,
 blocks of code, links and code are all that those have. A link between pages becomes one to a
@@ -26,7 +26,7 @@ _CELLS = re.compile(r"(?<!\\)\|")
 
 
 def book(pages: Mapping[str, str]) -> str:
-    """The file's whole text, the front page first, then the others in their order."""
+    """The file's text: the front page, then the others in their order."""
     sections = (_section(path, text) for path, text in pages.items() if path.endswith(".md"))
     return "\n".join(
         [
@@ -99,7 +99,7 @@ def _blocks(lines: Sequence[str], path: str) -> Iterator[str]:
 
 
 def _leads_here(paragraph: str) -> bool:
-    """Whether it leads to this very file, or to the picture of a table that the file has."""
+    """Whether a link leads to a page in this file, or to a picture that it has as a table."""
     return f"]({places.BOOK})" in paragraph or f"]({places.PICTURE})" in paragraph
 
 

@@ -1,4 +1,4 @@
-"""All pages of the reference, by their path."""
+"""Make all pages of the reference, by their paths."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from bus.reference.system_page import system_page
 
 
 def pages(sources: Sources) -> Mapping[str, str]:
-    """Path below the reference's folder -> the file's text."""
+    """Path below the reference's folder -> text of the file."""
     found = {places.FRONT: front_page(sources), places.PICTURE: picture(sources)}
     for stream in (*sources.streams, *sources.internal):
         found[places.of_stream(stream.name)] = stream_page(stream, sources)

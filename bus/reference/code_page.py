@@ -1,4 +1,4 @@
-"""A code list's page: its values, where they come from, and which items have them."""
+"""Make a code list's page: its values, their source, and the items that use them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages in a folder: what of it has grown old, and writing it anew.
+"""Compare the pages with a folder, and write those that differ.
 
 Only what was made here is ever written over or removed: every file says so in its first lines.
 """
@@ -29,7 +29,7 @@ class Difference:
 
 
 def difference(folder: Path, pages: Mapping[str, str]) -> Difference:
-    """What :func:`write` would do in *folder*, which need not be there."""
+    """What :func:`write` would do in *folder*, which need not exist."""
     contents = {path: _content(folder / path) for path in sorted(pages)}
     held = {path: content for path, content in contents.items() if content is not None}
     return Difference(
@@ -40,7 +40,7 @@ def difference(folder: Path, pages: Mapping[str, str]) -> Difference:
 
 
 def write(folder: Path, pages: Mapping[str, str]) -> Difference:
-    """Make *folder* hold exactly *pages*, beside what is not the reference's; what was done.
+    """Make *folder* hold exactly *pages*, besides files of other origin; what was done.
 
     Raises:
         ConfigurationError: A file of somebody else stands where a page should be.

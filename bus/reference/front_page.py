@@ -1,4 +1,4 @@
-"""The front page: the matrix of systems and streams, and a list of all pages."""
+"""Make the front page: the matrix of systems and streams, and a list of all pages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bus.reference.words import KINDS
 
 
 def front_page(sources: Sources) -> str:
-    """The page that a reader opens first."""
+    """The front page's text."""
     return md.page(
         "連携リファレンス — Reference",
         [

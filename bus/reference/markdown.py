@@ -1,4 +1,4 @@
-"""Markdown, as far as the pages need it."""
+"""Write Markdown, as far as the pages need it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SPECIAL = re.compile(r"([\\`*\[\]<>|])")
 
 
 def text(value: object) -> str:
-    """Plain text that nothing in it turns into markup; nothing is a dash."""
+    """Plain text with all markup escaped; a dash for empty text."""
     said = " ".join(str(value).split()) if value is not None else ""
     return _SPECIAL.sub(r"\\\1", said) or "–"
 
@@ -25,12 +25,12 @@ def code(value: object) -> str:
 
 
 def link(shown: str, target: str) -> str:
-    """A link; *shown* is markup already."""
+    """A link; *shown* is Markdown already."""
     return f"[{shown}]({target})"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """A table's lines; the cells are markup already."""
+    """A table's lines; the cells are Markdown already."""
     return [
         _row(head),
         _row(["---"] * len(head)),
@@ -40,12 +40,12 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def facts(rows: Iterable[tuple[str, str]]) -> list[str]:
-    """A table of two columns without headings."""
+    """A table of two columns without a heading."""
     return table(("", ""), rows)
 
 
 def page(title: str, lines: Iterable[str]) -> str:
-    """A page's whole text."""
+    """A page's text."""
     body = "\n".join(lines).rstrip()
     return f"{MADE}\n\n# {title}\n\n{body}\n"
 

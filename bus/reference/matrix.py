@@ -10,7 +10,7 @@ from bus.reference.visibility import PROVIDES, Mark, mark
 
 
 def taking_part(sources: Sources) -> tuple[System, ...]:
-    """The columns: the 17 standardised systems, and whoever else provides or receives."""
+    """The matrix's columns: the 17 standardised systems, and others that provide or receive."""
     return tuple(
         each
         for each in sources.systems.values()

@@ -1,4 +1,4 @@
-"""The matrix as a picture: an SVG file that refers to nothing outside itself."""
+"""Draw the matrix as an SVG file that refers to no other file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _STYLE = (
 
 
 def picture(sources: Sources) -> str:
-    """The picture's whole text; the same sources give the same."""
+    """The picture's text; the same sources give the same text."""
     systems = taking_part(sources)
     top = 24 + _LETTER * max(len(each.ja) for each in systems)
     width = _LEFT + _CELL * len(systems) + 16

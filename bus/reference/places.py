@@ -1,4 +1,4 @@
-"""Where each page lies, and how one links to another."""
+"""The path of each page, and the links between pages."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ PICTURE = "matrix.svg"
 
 
 def of_stream(name: str) -> str:
-    """A stream's page."""
+    """The path of a stream's page."""
     return f"streams/{name}.md"
 
 
 def of_system(name: str) -> str:
-    """A system's page."""
+    """The path of a system's page."""
     return f"systems/{name}.md"
 
 
 def of_codes(name: str) -> str:
-    """A code list's page."""
+    """The path of a code list's page."""
     return f"codes/{name}.md"
 
 
 def between(page: str, other: str) -> str:
-    """What *page* has to say to lead to *other*."""
+    """The relative link from *page* to *other*."""
     return posixpath.relpath(other, posixpath.dirname(page) or ".")

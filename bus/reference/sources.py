@@ -1,4 +1,4 @@
-"""Everything that the reference is made from, and how it hangs together.
+"""Read everything that the reference is made from.
 
 A provider is named by the stream (``x-providers``), a receiver by its subscription; the list of
 systems gives both their names. A system that has a subscription and is not listed is a neighbour
@@ -23,7 +23,7 @@ from bus.publish.rules.statement import Statement
 
 @dataclass(frozen=True)
 class Sources:
-    """The contracts, read. ``examples`` are valid events, ``rules`` sentences, by stream."""
+    """The contracts. ``examples`` are valid events and ``rules`` sentences, by stream."""
 
     catalog: Catalog
     subscriptions: Mapping[str, Subscription]
@@ -59,11 +59,11 @@ class Sources:
 
     @cached_property
     def internal(self) -> tuple[Stream, ...]:
-        """The streams in which the bus speaks of itself."""
+        """The bus's own streams."""
         return tuple(each for each in self.catalog.streams.values() if each.is_internal)
 
     def granted(self, system: str) -> Mapping[str, Grant]:
-        """Stream -> grant, of what *system* receives, in the order of :attr:`streams`."""
+        """Stream -> grant, of all that *system* receives, in the order of :attr:`streams`."""
         held = self.subscriptions[system].streams if system in self.subscriptions else {}
         return {each.name: held[each.name] for each in self.streams if each.name in held}
 
@@ -72,7 +72,7 @@ class Sources:
         return tuple(each for each in self.streams if system in each.providers)
 
     def receivers(self, stream: str) -> Mapping[str, Grant]:
-        """System -> grant, of who receives *stream*, in the order of :attr:`systems`."""
+        """System -> grant, of everybody who receives *stream*, in the order of :attr:`systems`."""
         return {
             name: self.subscriptions[name].streams[stream]
             for name in self.systems
@@ -112,7 +112,7 @@ def _sentences(rules: Iterable[Callable[..., object]]) -> tuple[str, ...]:
 
 
 def _said(rule: Callable[..., object]) -> str:
-    """What a rule says of itself; of one that is a function, its docstring's first paragraph."""
+    """The sentence of a rule; for a function, the first paragraph of its docstring."""
     if isinstance(rule, Statement):
         return f"{rule.ja} — {rule.path}: {rule.expected}"
     assert rule.__doc__, f"{rule} says nothing of itself"

@@ -1,4 +1,4 @@
-"""A stream's page: what a record holds, who publishes it, who receives which part of it."""
+"""Make a stream's page: the items of a record, who publishes it, who receives which of them."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def _type(leaf: Leaf) -> str:
 
 
 def _docs(items: Iterable[Item], leaves: dict[str, Leaf]) -> Iterator[str]:
-    """What the schema says of single items beside their names."""
+    """The remarks of the schema on single items."""
     said = [(item, leaves[item.path].doc) for item in items if leaves[item.path].doc]
     if said:
         yield from ("### 注記 Notes", "")

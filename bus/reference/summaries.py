@@ -1,4 +1,4 @@
-"""Streams and systems in plain values, for commands that print them."""
+"""Summaries of streams and systems as plain values, for commands that print them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bus.reference.visibility import body, seen
 
 
 def stream_summary(stream: Stream, sources: Sources) -> dict[str, Any]:
-    """A stream: versions ascending, items in the order of the newest version."""
+    """A stream: its versions, ascending, and its items, in the newest version's order."""
     return {
         "stream": stream.name,
         "ja": stream.ja,
@@ -50,7 +50,7 @@ def stream_summary(stream: Stream, sources: Sources) -> dict[str, Any]:
 
 
 def system_summary(system: System, sources: Sources) -> dict[str, Any]:
-    """A system: what it receives, with the items' number, and what it provides."""
+    """A system: the streams that it receives, with the number of items, and those it provides."""
     return {
         "system": system.name,
         "ja": system.ja,

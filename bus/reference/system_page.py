@@ -1,4 +1,4 @@
-"""A system's page: what it receives, on which ground and how much of it, and what it provides."""
+"""Make a system's page: what it receives, how much of it, on which ground; what it provides."""
 
 from __future__ import annotations
 

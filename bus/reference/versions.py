@@ -1,4 +1,4 @@
-"""What each version of a stream brought."""
+"""Compare the versions of a stream."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bus.reference.leaves import leaves_of
 
 
 def added_and_taken(stream: Stream) -> Iterator[tuple[SchemaVersion, list[str], list[str]]]:
-    """Each version, oldest first, with the items that it added and those that it took away."""
+    """Each version, oldest first, with the items that it added and those that it removed."""
     before: dict[str, object] = {}
     for version in stream.versions:
         now = leaves_of(version.schema)

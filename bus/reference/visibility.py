@@ -1,4 +1,4 @@
-"""What a grant lets its system see of a stream: which items, and what becomes of each."""
+"""Which items of a stream a grant shows, and what its masks leave of each."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ MARKS = (PROVIDES, RECEIVES, WITHHOLD, CAPABLE)
 
 
 def body(stream: Stream) -> list[Item]:
-    """The items that a grant is about."""
+    """The items that a grant can be about: all but the header's."""
     return [item for item in stream.items if not item.is_header]
 
 
@@ -88,7 +88,7 @@ def _masks(stream: Stream, grant: Grant) -> dict[str, MaskKind]:
 
 
 def mark(stream: Stream, grant: Grant) -> Mark:
-    """How a receiver stands in the matrix."""
+    """The mark in the matrix for a receiver with this grant."""
     given = seen(stream, grant)
     if not any(each.item.sensitivity is Sensitivity.LOCATION for each in given):
         return RECEIVES

@@ -1,4 +1,4 @@
-"""Words of the reference, Japanese beside English: one place for each."""
+"""The words of the reference, Japanese beside English, each in one place."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bus.policy.grants import Zone
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The same thing said twice."""
+    """The same words in Japanese and English."""
 
     ja: str
     en: str
@@ -103,7 +103,7 @@ _NAMED_CHECKS: Mapping[str, Words] = MappingProxyType(
 
 
 def check_words(check: str) -> Words:
-    """What ``x-check`` asks."""
+    """The words for a check in ``x-check``."""
     kind, _, digits = check.partition(":")
     if kind == "digits":
         return Words(f"数字{digits}桁", f"{digits} digits")
@@ -133,7 +133,7 @@ PROPERTIES: Mapping[str, Callable[[Any], Words]] = MappingProxyType(
 
 
 def condition_words(condition: Condition) -> Words:
-    """Which rows a condition lets through."""
+    """The words for the rows that a condition lets through."""
     path, values = condition.path, [_value(value) for value in condition.values]
     if condition.comparison is Comparison.IS_NULL:
         is_null = condition.values == (True,)

@@ -1,4 +1,4 @@
-"""Runs ``renkei`` as separate processes, and ends what it started, by process id."""
+"""Run ``renkei`` as separate processes, and end those that were started, by process id."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ class Process:
         return self._process.wait(seconds)
 
     def kill(self) -> None:
-        """SIGKILL, and wait."""
+        """Send SIGKILL, and wait for the end."""
         self._process.kill()
         self._process.wait(STOP_SECONDS)
 
     def stop(self) -> int:
-        """SIGTERM, wait, SIGKILL if it does not listen; the exit status."""
+        """Send SIGTERM, and SIGKILL if that is ignored; the exit status."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
             try:
@@ -61,7 +61,7 @@ class Process:
 def running(
     arguments: Sequence[str], environment: Mapping[str, str], log: Path
 ) -> Iterator[Process]:
-    """A command that is stopped at the end, whatever happens."""
+    """A command that is stopped when the block ends, however it ends."""
     process = Process(arguments, environment, log)
     try:
         yield process

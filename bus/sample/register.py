@@ -1,4 +1,4 @@
-"""A core system in miniature, with tables of its own: the resident register, or any other.
+"""A small core system with tables of its own: the resident register, or any other.
 
 It knows nothing of Kafka. In the transaction that changes its tables it calls the one SQL
 function ``renkei.publish_change``; that is all a core system needs to do. Its ``entry`` table
@@ -111,5 +111,5 @@ class Register:
         return Entered(str(row[0]), row[1])
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the connection."""
         self._connection.close()

@@ -27,7 +27,7 @@ CORE = "resident_registry"
 
 @dataclass(frozen=True, slots=True)
 class Town:
-    """Where each system's database is; URIs carry passwords."""
+    """The databases of all systems; the URIs carry passwords."""
 
     systems: Mapping[str, str]  # receiving system -> URI, as its own role
     outboxes: Mapping[str, str]  # publishing system -> URI, as its own role
@@ -35,21 +35,21 @@ class Town:
     administered: Mapping[str, str]  # publishing system -> URI of the same, as an administrator
 
     async def install_outboxes(self) -> None:
-        """An outbox in each publishing system's database; its own role publishes and relays."""
+        """Install an outbox in each publishing system's database, used by its own role."""
         for system, uri in self.administered.items():
             role = urlsplit(self.outboxes[system]).username or ""
             plan = outboxes.Plan(core=(outboxes.Speaker(role),), relay=(role,))
             await outboxes.install(system, uri, plan)
 
     def install_command(self, system: str = CORE) -> list[str]:
-        """The same of one system, as the words of a command."""
+        """The command that installs the outbox of one system."""
         role = urlsplit(self.outboxes[system]).username or ""
         uri = self.administered[system]
         return ["relay", "install", "--uri", uri, "--core", role, "--relay", role]
 
     @property
     def core(self) -> str:
-        """URI of the register's database, as its own role."""
+        """URI of the register's database, with its own role."""
         return self.outboxes[CORE]
 
     def settings(self) -> dict[str, Any]:

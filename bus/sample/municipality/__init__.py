@@ -1,4 +1,4 @@
-"""A synthetic municipality: seeded, made up, and awkward where real ones are.
+"""A synthetic municipality: made from a seed, invented, with the oddities of real ones.
 
 :class:`Municipality` holds residents, households and protections as a register would; it hands
 over its first load as changes or as columns. :mod:`bus.sample.municipality.events` makes things

@@ -1,4 +1,4 @@
-"""On which day somebody is how old, by the law; nothing of it is known where the birth date is not.
+"""Ages by the law, and the days on which they are reached; none where the birth date is unknown.
 
 年齢計算ニ関する法律 and 民法 143条: a year of age is complete at the end of the day *before* the
 birthday. So most laws act on that day (65 and 介護保険, 20 and 国民年金, the 1st of April and
@@ -26,7 +26,7 @@ def attains(birth: date, years: int) -> date:
 
 
 def birthday(birth: date, years: int) -> date:
-    """The day after; the 1st of March for a 29th of February where the year has none."""
+    """The birthday in a given year; 1 March for 29 February where the year has none."""
     return attains(birth, years) + _ONE_DAY
 
 
@@ -53,7 +53,7 @@ def is_at_least(person: Person, years: int, day: date) -> bool:
 
 
 def milestones(birth: date) -> dict[str, date]:
-    """Every milestone of a life, and its day."""
+    """Every milestone of a person's life, and its day."""
     return {
         "SCHOOL_ENTRY": school_entry(birth),
         "COMPULSORY_SCHOOL_END": compulsory_school_end(birth),

@@ -1,4 +1,4 @@
-"""What the other systems do, mostly because of what has happened in the register.
+"""Changes that other systems make, mostly after a change in the register.
 
 Like :mod:`bus.sample.municipality.events`: each function enters one change into the books of
 its system and hands it over, with that system as its source. *at* is when it is entered, aware;
@@ -235,7 +235,7 @@ def nonresident_is_linked(municipality: Municipality, at: datetime, resident: Pe
 
 
 def somebody_who_reached(municipality: Municipality, at: datetime, milestone: str) -> Person:
-    """A resident who has reached it since the first load; nobody has said so yet."""
+    """A resident who has reached a milestone since the first load that is not published yet."""
     hall = _now(municipality, at)
     said = {
         each.content["person_subject_id"]
@@ -429,7 +429,7 @@ def _enter(municipality: Municipality, at: datetime, *parts: Part) -> Change:
 def _again(
     holding: Holding, what: str, day: date, content: Body, nature: Nature = Nature.CHANGE
 ) -> Part:
-    """What is held already, with another content from *day* on."""
+    """The record that a system holds, with another content from *day* on."""
     holding.content = content
     return Part(
         subject=holding,
@@ -447,7 +447,7 @@ def _put(
     content: Body,
     source: str | None = None,
 ) -> Part:
-    """A new record, or the next state of the one that is held of this subject."""
+    """Add a new record, or the next state of the subject's record."""
     number = subject if isinstance(subject, str) else subject.number
     stream, _, what = event_type.rpartition(".")
     held = municipality.hall.holdings(stream)

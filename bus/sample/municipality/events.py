@@ -1,4 +1,4 @@
-"""What happens to a municipality: one change at a time, entered into its books and handed over.
+"""Changes of the register: each is entered into its books and returned as a change.
 
 Each function picks somebody it can happen to (or takes whom it is given), changes the register
 and returns the change as the register hands it in. *at* is when the clerk enters it, aware.
@@ -329,7 +329,7 @@ def _move_within(municipality: Municipality, at: datetime, household: Household)
 
 
 def _leave(person: Person, day: Day) -> list[Part]:
-    """*person* is no member any more; who heads the household, and what that changes."""
+    """Take *person* out of the household; the new head, and which relations change."""
     household, person.household = person.household, None
     if household is None:
         return []
@@ -351,7 +351,7 @@ def _leave(person: Person, day: Day) -> list[Part]:
 
 
 def _relation_to(heir: Person, member: Person, late: Person) -> str | None:
-    """What *member* is to the new head, from what both were to the one who died."""
+    """A member's relation to the new head, from the relations of both to the old one."""
     if member is heir:
         return HEAD
     was = member.relationship
@@ -381,7 +381,7 @@ def _household_changed(household: Household, day: Day, nature: Nature = Nature.C
 
 
 def _of(municipality: Municipality, earlier: Change) -> list[Person]:
-    """The residents of *earlier*, provided that nothing has happened to them since."""
+    """The residents of *earlier*, if nothing has happened to them since."""
     numbers = {record.subject_id for record in earlier.records if record.stream == "resident"}
     found = [person for person in municipality.persons if person.number in numbers]
     if not found or any(person.entry.change_id != earlier.change_id for person in found):
@@ -390,7 +390,7 @@ def _of(municipality: Municipality, earlier: Change) -> list[Person]:
 
 
 def _keep(person: Person) -> None:
-    """Remember the state that is about to be replaced."""
+    """Remember a state before it is replaced, for corrections and cancellations."""
     person.before = person.body()
 
 
@@ -422,7 +422,7 @@ def _is_spouse(person: Person) -> bool:
 
 
 def _age_order(person: Person) -> int:
-    """Larger for who is older; an unknown birth date is very old."""
+    """A sort key, larger for who is older; an unknown birth date counts as very old."""
     born = person.birth["date"]
     return -born.toordinal() if born else 0
 

@@ -1,4 +1,4 @@
-"""Who lives together: sizes, ages and relations of one household, before anybody has a name.
+"""Families: sizes, ages and relations of one household, before its members get names.
 
 Shares are those of Japan as a whole, roughly: over a third live alone, two in six hundred
 households have no head, one in thirty is foreign.
@@ -24,7 +24,7 @@ MALE, FEMALE = "1", "2"
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """One member: what to the head, which sex, how old."""
+    """One member: relation to the head, sex, age."""
 
     relationship: str | None
     sex: str
@@ -34,7 +34,7 @@ class Role:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A household to be."""
+    """The roles of one household."""
 
     roles: tuple[Role, ...]
     is_foreign: bool = False

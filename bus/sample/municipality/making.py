@@ -1,4 +1,4 @@
-"""How a municipality's people come about: names, dates and entries for families of roles."""
+"""Make the people of a municipality: names, dates and first entries for families of roles."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _ERAS = ((date(2019, 5, 1), "令和"), (date(1989, 1, 8), "平成"), (date(1926,
 
 
 class Maker:
-    """Makes subjects, one after the other, from one seeded source."""
+    """Makes subjects, one after the other, from one seed."""
 
     def __init__(self, random: Random, places: Places, at: datetime) -> None:
         self.random = random
@@ -60,7 +60,7 @@ class Maker:
         return new_change_id(at, self.random.randbytes)
 
     def household(self, family: Family) -> Household:
-        """A household of *family*, everybody with the entry that a first load hands over."""
+        """A household of *family*; everybody has the entry that a first load publishes."""
         random = self.random
         arrived = self._day(EARLIEST)
         household = Household(number=self.household_number(), entry=self._formed(arrived))
@@ -114,7 +114,7 @@ class Maker:
         )
 
     def former(self) -> Person:
-        """Somebody who has moved out or died; the register keeps the record (除票)."""
+        """Somebody who has moved out or died, whose record (除票) the register keeps."""
         random = self.random
         role = Role(HEAD, random.choice((MALE, families.FEMALE)), random.randint(20, 95))
         person = self.household(Family((role,))).members[0]
@@ -252,19 +252,19 @@ class Maker:
         return unknown("年月日不詳") if self.random.random() < 0.002 else known(since)
 
     def _day(self, after: date) -> date:
-        """Some day after *after* and before today."""
+        """A random day after *after* and before today."""
         span = (self.at.date() - after).days - 1
         return after + timedelta(days=self.random.randint(1, span)) if span > 1 else after
 
     def _processed(self, day: date) -> datetime:
-        """Some moment of that day's office hours; never after the load itself."""
+        """A random moment in that day's office hours; never after the first load."""
         seconds = self.random.randint(0, 8 * 3600)
         at = datetime.combine(day, time(9), JAPAN) + timedelta(seconds=seconds)
         return min(at, self.at)
 
 
 def families_for(population: int, random: Random) -> Iterator[Family]:
-    """Families with *population* members in all: first one of each kind, then by chance."""
+    """Families with *population* members in all: one of each kind first, then random ones."""
     left = population
     for make in families.SHOWCASE:
         family = make(random)

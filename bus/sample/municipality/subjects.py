@@ -1,4 +1,4 @@
-"""Whom records are about: persons, households, protections, each with its newest entry.
+"""The subjects of records: persons, households, protections, each with its newest entry.
 
 A subject's ``body`` is its whole state as the stream has it, with dates as dates; the entry is
 what the header says of how it came to that state.
@@ -39,7 +39,7 @@ def impossible(text: str) -> Day:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """How a subject came to be as it is: what the header says beside who and which version."""
+    """The event that made a subject as it is: what the header says besides subject and version."""
 
     event_type: str
     nature: Nature
@@ -56,7 +56,7 @@ class Entry:
 
 @dataclass(slots=True, kw_only=True)
 class Subject:
-    """What persons, households, protections and the records of other systems have in common."""
+    """What persons, households, protections and other systems' records have in common."""
 
     number: str
     version: int = 1
@@ -71,7 +71,7 @@ class Subject:
         return set()
 
     def body(self) -> Body:
-        """The whole state, as the stream has it."""
+        """The whole record, as the stream has it."""
         raise NotImplementedError
 
 
@@ -104,11 +104,11 @@ class Person(Subject):
 
     @property
     def households(self) -> set[str]:
-        """Where the person lives, or lived last."""
+        """The household where the person lives or last lived."""
         return {self.last_household}
 
     def body(self) -> Body:
-        """The whole state, as the stream ``resident`` has it."""
+        """The whole record, as the stream ``resident`` has it."""
         return {
             "household_number": self.last_household,
             "name": self.name,
@@ -142,7 +142,7 @@ class Household(Subject):
 
     @property
     def households(self) -> set[str]:
-        """Itself."""
+        """The household itself."""
         return {self.number}
 
     @property
@@ -156,7 +156,7 @@ class Household(Subject):
         return any(member.is_protected for member in self.members)
 
     def body(self) -> Body:
-        """The whole state, as the stream ``household`` has it."""
+        """The whole record, as the stream ``household`` has it."""
         head = self.head
         return {
             "head_subject_id": head.number if head else None,
@@ -185,7 +185,7 @@ class Protection(Subject):
     stream = "protection"
 
     def body(self) -> Body:
-        """The whole state, as the stream ``protection`` has it: of one case."""
+        """The whole record, as the stream ``protection`` has it: of one case."""
         is_open = self.status != "ENDED"
         case = {
             "started_on": self.started_on,

@@ -1,4 +1,4 @@
-"""The other systems of the synthetic municipality, and what they hold of its residents.
+"""The other systems of the synthetic municipality, and their records of its residents.
 
 Everything follows from the register and from circumstances drawn once for everybody
 (:mod:`~bus.sample.municipality.offices.circumstances`), so that one system's record fits

@@ -44,7 +44,7 @@ class Assistance:
 
 
 class Circumstances:
-    """Of everybody who lives in the municipality on one day."""
+    """The circumstances of everybody who lives in the municipality on one day."""
 
     def __init__(self, random: Random, households: Sequence[Household], today: date) -> None:
         self.today = today
@@ -59,7 +59,7 @@ class Circumstances:
             self.settle(household)
 
     def welcome(self, household: Household) -> None:
-        """Somebody new lives in *household*; of the others all stays as it is.
+        """Draw the circumstances of newcomers in *household*; those of others stay.
 
         Whoever comes lives by work of their own: in no employer's insurance, on no assistance.
         """
@@ -69,7 +69,7 @@ class Circumstances:
                 self.income[person.number] = self._income(person, is_poor=False)
 
     def settle(self, household: Household) -> None:
-        """Draw what is true of a household and its members."""
+        """Draw the circumstances of a household and its members."""
         random, members = self._random, household.members
         if not members:
             return
@@ -94,7 +94,7 @@ class Circumstances:
         return found is not None and found.runs_on(day or self.today)
 
     def dependants(self, person: Person) -> list[Person]:
-        """Whom the household's main earner provides for: nobody else has any."""
+        """The dependants of the household's main earner; others have none."""
         household = person.household
         if household is None or person is not self.earner(household):
             return []
@@ -108,7 +108,7 @@ class Circumstances:
         ]
 
     def earner(self, household: Household) -> Person:
-        """Who earns most."""
+        """The member who earns most."""
         return max(household.members, key=lambda each: (self.income[each.number], each.number))
 
     # -- inside ------------------------------------------------------------------------------
@@ -121,7 +121,7 @@ class Circumstances:
         return is_at_least(person, 20, self.today) and not is_at_least(person, 65, self.today)
 
     def _income(self, person: Person, *, is_poor: bool) -> int:
-        """Whole yen a year, in thousands; a loss now and then."""
+        """An income in yen a year, whole thousands; now and then a loss."""
         random = self._random
         if not is_at_least(person, 18, self.today):
             return 0

@@ -1,4 +1,4 @@
-"""The town hall: what all offices share, and what they hold, made once somebody asks."""
+"""The town hall: the other systems' records, made when they are first asked for."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Maker = Callable[["Hall"], list[Holding]]
 
 @dataclass(frozen=True, slots=True)
 class Residents:
-    """Whom the register has; kept up by the register."""
+    """The people in the register, kept up to date by it."""
 
     persons: Sequence[Person]
     """Those who left included."""
@@ -29,7 +29,7 @@ class Residents:
 
 
 class Hall:
-    """The other systems of one municipality, beside its register.
+    """The other systems of one municipality.
 
     Args:
         seed: The same seed and register give the same records.
@@ -64,17 +64,17 @@ class Hall:
 
     @cached_property
     def circumstances(self) -> Circumstances:
-        """What the offices know of everybody who lives here."""
+        """The circumstances of everybody who lives here."""
         return Circumstances(Random(f"{self._seed}/life"), self.households, self.today)
 
     def scribe(self, stream: str) -> Scribe:
-        """Who writes the records of *stream*; each stream has chances of its own."""
+        """The writer of the records of *stream*; each stream has its own random source."""
         if stream not in self._scribes:
             self._scribes[stream] = Scribe(Random(f"{self._seed}/{stream}"), self.at)
         return self._scribes[stream]
 
     def holdings(self, stream: str) -> list[Holding]:
-        """All records of *stream*, to which what happens later adds.
+        """All records of *stream*; later changes add to it.
 
         The first to ask has those of all streams made, so that all are of the same moment.
 
@@ -97,7 +97,7 @@ class Hall:
         return {each.content["taxpayer_subject_id"]: each for each in held}
 
     def turn_to(self, at: datetime) -> None:
-        """It is *at* now. What a first load hands over is made before, as it was then."""
+        """Set the time to *at*. The first load is made before, as of the time then."""
         self._make()
         self.at = at
         self.today = self.circumstances.today = at.astimezone(JAPAN).date()
@@ -105,7 +105,7 @@ class Hall:
             scribe.at, scribe.today = self.at, self.today
 
     def is_protected(self, *numbers: str | None) -> bool:
-        """Whether anybody of these is under 支援措置."""
+        """Whether any of these persons is under 支援措置."""
         found = (self.protections.get(number) for number in numbers if number is not None)
         return any(each is not None and each.status != "ENDED" for each in found)
 

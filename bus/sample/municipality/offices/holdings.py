@@ -1,4 +1,4 @@
-"""What one system holds of one of its subjects, and how such records come about."""
+"""One system's record of one of its subjects, and the writing of such records."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from bus.sample.municipality.subjects import Body, Entry, Subject, known
 
 @dataclass(slots=True, kw_only=True)
 class Holding(Subject):
-    """One record of a system other than the register: its content is its whole state."""
+    """One record of a system other than the register."""
 
     stream: str
     source: str
     content: Body
 
     def body(self) -> Body:
-        """The whole state, as its stream has it."""
+        """The whole record, as its stream has it."""
         return self.content
 
 
 class Scribe:
-    """Writes the records of all offices, from one seeded source."""
+    """Writes records from one seed."""
 
     def __init__(self, random: Random, at: datetime) -> None:
         self.random = random
@@ -72,11 +72,11 @@ class Scribe:
         )
 
     def office_hours(self, day: date) -> datetime:
-        """Some moment of that day's office hours; never after now."""
+        """A random moment in that day's office hours; never after now."""
         seconds = self.random.randint(0, 8 * 3600)
         return min(datetime.combine(day, time(9), JAPAN) + timedelta(seconds=seconds), self.at)
 
     def between(self, first: date, last: date) -> date:
-        """Some day of a span; its first if there is no span."""
+        """A random day of a span; its first day if the span is empty."""
         days = (last - first).days
         return first + timedelta(days=self.random.randint(0, days)) if days > 0 else first
