@@ -30,14 +30,14 @@ class BrokerRig(Protocol):
     def broker(self) -> Broker: ...
 
     def name(self, prefix: str) -> str:
-        """A name nobody else has."""
+        """A name that nothing else has."""
 
     async def remove(self, topic: str) -> None: ...
 
 
 @asynccontextmanager
 async def opened(part: Opened) -> AsyncIterator[Opened]:
-    """Started on the way in, closed on the way out."""
+    """A client that is started on the way in and closed on the way out."""
     await part.start()
     try:
         yield part
@@ -46,7 +46,7 @@ async def opened(part: Opened) -> AsyncIterator[Opened]:
 
 
 class Member:
-    """A consumer in a group that writes down what it is told and what it reads."""
+    """A consumer in a group that records its assignments and what it reads."""
 
     def __init__(self, consumer: Consumer) -> None:
         self.consumer = consumer
@@ -79,7 +79,7 @@ async def until(done: Callable[[], object], *members: Member, within: float = 20
 
 
 async def drained(consumer: Consumer, count: int) -> list[Fetched]:
-    """Pieces holding *count* records altogether."""
+    """Fetched pieces with *count* records in all."""
     pieces: list[Fetched] = []
     deadline = time.monotonic() + 20
     while sum(len(piece.offsets) for piece in pieces) < count:
@@ -97,7 +97,7 @@ def offsets_by_partition(pieces: Sequence[Fetched]) -> Mapping[int, list[int]]:
 
 
 class BrokerSuite:
-    """Collected once; the ``rig`` fixture runs it for each broker."""
+    """The suite; the ``rig`` fixture of a test class says for which broker it runs."""
 
     @pytest.fixture
     async def broker(self, rig: BrokerRig) -> AsyncIterator[Broker]:

@@ -46,17 +46,17 @@ class SourceRig(Protocol):
 
 
 class ExclusiveRig(SourceRig, Protocol):
-    """Of a connector that declares *exclusive*."""
+    """The rig of a connector that declares *exclusive*."""
 
     async def usurp(self) -> None:
-        """Let somebody else have the right to publish, as if the term had run out."""
+        """Give the right to publish to another holder, as if the term had run out."""
 
 
 class RemoteRig(SourceRig, Protocol):
-    """Of a connector that declares *remote*."""
+    """The rig of a connector that declares *remote*."""
 
     def cut(self) -> AbstractAsyncContextManager[None]:
-        """Inside, the store is out of reach and open connections are broken."""
+        """Have the store out of reach inside the block, and open connections broken."""
 
 
 def change(subject: int, version: int = 1, **body: Any) -> dict[str, Any]:
@@ -79,29 +79,29 @@ def change(subject: int, version: int = 1, **body: Any) -> dict[str, Any]:
 
 
 def read(taken: Sequence[Taken]) -> list[Change]:
-    """The changes in what was taken; all have a text."""
+    """The changes that were taken, all of which must have a text."""
     assert all(each.text is not None for each in taken), [each.fault for each in taken]
     return [Change.model_validate_json(each.text or b"") for each in taken]
 
 
 def named(changes: Sequence[Change]) -> list[tuple[int, int]]:
-    """Subject and version of each."""
+    """The subject and version of each change."""
     return [(int(one.records[0].subject_id), one.records[0].version) for one in changes]
 
 
 def published(taken: Sequence[Taken]) -> list[Published]:
-    """As a runner says it of what went well."""
+    """What was taken as Published, as a runner settles it."""
     return [Published(t.place, c) for t, c in zip(taken, read(taken), strict=True)]
 
 
 def refusal(place: int, code: str = "code-list") -> Refusal:
-    """As a runner says it of what did not."""
+    """What was taken as a Refusal, as a runner settles it."""
     return Refusal(place, [Fault(code=code, expected="a known code", record=0, field="sex")])
 
 
 @asynccontextmanager
 async def leading(source: Source) -> AsyncIterator[Term]:
-    """A term; whoever cannot have it in time hangs."""
+    """A term; fails if it cannot be had in time."""
     async with asyncio.timeout(LONG):
         entered = source.term()
         term = await entered.__aenter__()
@@ -112,7 +112,7 @@ async def leading(source: Source) -> AsyncIterator[Term]:
 
 
 async def take_all(source: Source, limits: Limits = LIMITS) -> list[Taken]:
-    """Everything that waits, settled as published batch by batch."""
+    """Take everything that waits, and settle it as published, batch by batch."""
     found: list[Taken] = []
     async with asyncio.timeout(LONG):
         while taken := await source.take(limits):
@@ -125,13 +125,13 @@ class SourceSuite:
     """What every source does."""
 
     def test_it_is_asked_what_it_declares(self, rig: SourceRig) -> None:
-        """Its test class inherits the parts of its capabilities, and no others."""
+        """The test class inherits the parts of its capabilities, and no others."""
         ran = frozenset(part for part in PARTS if isinstance(self, part))
 
         assert ran == parts_of(rig.source().capabilities)
 
     async def test_hands_over_in_order(self, rig: SourceRig) -> None:
-        """As it was written, the changes of a subject in the order they were made in."""
+        """Changes come in the order in which they were written."""
         made = [change(1), change(2), change(1, 2), change(1, 3), change(2, 2)]
         await rig.put(made)
 
@@ -145,7 +145,7 @@ class SourceSuite:
         assert source.name
 
     async def test_nothing_is_nothing(self, rig: SourceRig) -> None:
-        """An empty store gives nothing, and nothing can be settled of it."""
+        """An empty store gives nothing, and settling nothing is no error."""
         source = rig.source()
         async with leading(source):
             assert list(await source.take(LIMITS)) == []
@@ -153,7 +153,7 @@ class SourceSuite:
 
     @pytest.mark.parametrize("name", sorted(HOSTILE_TEXT))
     async def test_text_comes_through(self, rig: SourceRig, name: str) -> None:
-        """Whatever a core system writes: the text is what it was."""
+        """The text of a change is handed over unchanged."""
         await rig.put([change(1, note=HOSTILE_TEXT[name])])
 
         source = rig.source()
@@ -163,7 +163,7 @@ class SourceSuite:
         assert one.records[0].body == {"note": HOSTILE_TEXT[name]}
 
     async def test_batches_are_bounded_in_number(self, rig: SourceRig) -> None:
-        """And the rest comes with the next."""
+        """A batch has at most so many changes; the rest comes with the next."""
         await rig.put([change(subject) for subject in range(7)])
         three = Limits(changes=3, bytes=1_000_000, change_bytes=100_000)
 
@@ -178,7 +178,7 @@ class SourceSuite:
         assert await rig.waiting() == 0
 
     async def test_batches_are_bounded_in_bytes(self, rig: SourceRig) -> None:
-        """By one change above the bound at most: so one is always had."""
+        """A batch is over the bound by at most one change, so that there is always one."""
         await rig.put([change(subject, note="x" * 2_000) for subject in range(6)])
         few = Limits(changes=100, bytes=5_000, change_bytes=100_000)
         tiny = Limits(changes=100, bytes=1, change_bytes=100_000)
@@ -194,7 +194,7 @@ class SourceSuite:
         assert len(second) == 1
 
     async def test_what_is_too_large_is_not_read(self, rig: SourceRig) -> None:
-        """It comes as a fault in its place, and can be refused; the others come as they are."""
+        """It comes as a fault in its place and can be refused; the others come unchanged."""
         await rig.put([change(1), change(2, note="x" * 200_000), change(3)])
 
         source = rig.source()
@@ -209,7 +209,7 @@ class SourceSuite:
         assert await rig.refused() == [["too-large"]]
 
     async def test_what_is_not_settled_comes_again(self, rig: SourceRig) -> None:
-        """In the same term, and after a crash: nothing is lost between sending and settling."""
+        """In the same term and after a crash: nothing is lost between sending and settling."""
         await rig.put([change(1), change(2)])
         source = rig.source()
         async with leading(source):
@@ -222,7 +222,7 @@ class SourceSuite:
             assert named(read(await again.take(LIMITS))) == [(1, 1), (2, 1)]
 
     async def test_what_is_settled_does_not(self, rig: SourceRig) -> None:
-        """Published or refused, it is done with; also after a restart."""
+        """What is settled, published or refused, does not come again, also not after a restart."""
         await rig.put([change(1), change(2), change(3)])
         source = rig.source()
         async with leading(source):
@@ -238,7 +238,7 @@ class SourceSuite:
         assert await rig.refused() == [["code-list"]]
 
     async def test_what_is_put_in_later_comes_later(self, rig: SourceRig) -> None:
-        """While somebody publishes, others write."""
+        """Changes may be written while others are published."""
         await rig.put([change(1)])
         source = rig.source()
         async with leading(source):
@@ -249,7 +249,7 @@ class SourceSuite:
         assert named(read([*first, *then])) == [(1, 1), (1, 2), (2, 1)]
 
     async def test_a_term_is_kept(self, rig: SourceRig) -> None:
-        """What keeps it does not come back, and the guard lets pass."""
+        """Keeping a term does not return, and its guard lets sends pass."""
         source = rig.source()
         async with leading(source) as term:
             keeping = asyncio.create_task(term.keep())
@@ -261,10 +261,10 @@ class SourceSuite:
 
 
 class FiniteSuite:
-    """Of a source that comes to an end."""
+    """For a source that comes to an end."""
 
     async def test_its_end_is_said(self, rig: SourceRig) -> None:
-        """At once: whoever runs it ends, too. Not before all of it was handed over."""
+        """Waiting returns at once that the source has ended, once everything was handed over."""
         await rig.put([change(1), change(2)])
         one = Limits(changes=1, bytes=1_000_000, change_bytes=100_000)
         source = rig.source()
@@ -279,10 +279,10 @@ class FiniteSuite:
 
 
 class EndlessSuite:
-    """Of a source that declares *endless*."""
+    """For a source that declares *endless*."""
 
     async def test_waiting_ends(self, rig: SourceRig) -> None:
-        """After so long, or as soon as something comes."""
+        """Waiting ends after its time, or as soon as something comes."""
         source = rig.source()
         async with leading(source) as term:
             keeping = asyncio.create_task(term.keep())
@@ -298,7 +298,7 @@ class EndlessSuite:
             await asyncio.wait({keeping})
 
     async def test_a_wait_can_be_ended(self, rig: SourceRig) -> None:
-        """By whoever stops."""
+        """Waiting can be cancelled by whoever stops."""
         source = rig.source()
         async with leading(source):
             await source.take(LIMITS)
@@ -313,10 +313,10 @@ class EndlessSuite:
 
 
 class ExclusiveSuite:
-    """Of a source that declares *exclusive*."""
+    """For a source that declares *exclusive*."""
 
     async def test_one_at_a_time(self, rig: ExclusiveRig) -> None:
-        """The other waits, and follows at once when the first has ended."""
+        """A second process waits, and has the term at once when the first has ended it."""
         first, second = rig.source(), rig.source()
         entered = second.term()
         async with leading(first):
@@ -329,7 +329,7 @@ class ExclusiveSuite:
         await entered.__aexit__(None, None, None)
 
     async def test_whoever_stands_by_can_be_ended(self, rig: ExclusiveRig) -> None:
-        """And is in nobody's way after it."""
+        """A process that waits for the term can be cancelled, and then blocks nobody."""
         first, second = rig.source(), rig.source()
         async with leading(first):
             standing_by = asyncio.create_task(second.term().__aenter__())
@@ -341,7 +341,7 @@ class ExclusiveSuite:
             term.guard()
 
     async def test_a_term_that_was_lost_is_shut(self, rig: ExclusiveRig) -> None:
-        """What keeps it says so; from then on the guard lets nothing pass."""
+        """Keeping it raises LeaseLost; from then on its guard lets nothing pass."""
         source = rig.source()
         async with leading(source) as term:
             keeping = asyncio.create_task(term.keep())
@@ -365,10 +365,10 @@ class ExclusiveSuite:
 
 
 class HoldsSuite:
-    """Of a source that declares *holds*."""
+    """For a source that declares *holds*."""
 
     async def test_what_is_held_is_passed_over(self, rig: SourceRig) -> None:
-        """It stays, nothing else waits for it; and it comes again when it is let go."""
+        """It stays, others do not wait for it, and it comes again when it is released."""
         source = rig.source()
         holding = source.capabilities.holds
         assert holding is not None
@@ -388,10 +388,10 @@ class HoldsSuite:
 
 
 class RemoteSuite:
-    """Of a source that declares *remote*."""
+    """For a source that declares *remote*."""
 
     async def test_a_source_that_is_away_says_so(self, rig: RemoteRig) -> None:
-        """Nothing is lost by it; a new term goes on."""
+        """It raises SourceUnavailable; nothing is lost, and a new term goes on."""
         await rig.put([change(1), change(2)])
         source = rig.source()
         async with leading(source):
@@ -409,10 +409,10 @@ class RemoteSuite:
 
 
 class WatchedSuite:
-    """Of a source that declares *watched*."""
+    """For a source that declares *watched*."""
 
     async def test_it_is_looked_at_from_outside(self, rig: SourceRig) -> None:
-        """What waits, what was refused and whether anybody publishes it, whoever asks."""
+        """Anybody sees how many changes wait or were refused, and whether a process leads."""
         await rig.put([change(1), change(2), change(3)])
         source = rig.source()
         watched = rig.source().capabilities.watched
@@ -439,7 +439,7 @@ class WatchedSuite:
         ]
 
     async def test_what_is_let_go_is_looked_at_again(self, rig: SourceRig) -> None:
-        """Closed, it opens anew with the next look."""
+        """A closed watch opens a new connection with the next look."""
         watched = rig.source().capabilities.watched
         assert watched is not None
         watch = watched.watch()

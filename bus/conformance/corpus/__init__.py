@@ -1,4 +1,4 @@
-"""Awkward inputs as files: a case found in production is added and at once faces every adapter.
+"""Awkward inputs as files: a case found in production is added, and every adapter must pass it.
 
 ``text/`` holds texts that must come through unchanged, ``refused/`` texts that no store takes.
 A file is UTF-8 and its whole content is the case: no line end is added or taken away.

@@ -1,4 +1,4 @@
-"""What a sink must do, as tests: the contract of ``bus.connect.port``, a part for each capability.
+"""The contract of ``bus.connect.port`` as tests, a part for each capability.
 
 Give a test class a fixture ``rig`` that yields a :class:`SinkRig`: how to make sinks over one
 store, how to read back what the store holds, how to cut the line, and how to let a crash happen at

@@ -1,4 +1,4 @@
-"""Views, rows and deliveries of them, for the suite and for tests of a connector's own."""
+"""Views, rows and deliveries for the suite, and for a connector's own tests."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def view_of(
 
 
 def person(subject_id: str, version: int = 1, **values: object) -> Row:
-    """A row of :func:`view_of`; what is not given is absent."""
+    """A row of :func:`view_of`; columns that are not given are null."""
     row = {
         "municipality_code": CITY,
         "subject_id": subject_id,
@@ -117,7 +117,7 @@ def batch_of(
     cluster_id: str = "test-cluster",
     previous: str = "0" * 64,
 ) -> Upserts:
-    """Rows of *view* from *start* on; they end after as many offsets as there are rows."""
+    """Rows of *view* as Upserts from offset *start* on, one offset per row."""
     end = start + len(rows) if end is None else end
     if view.keeping is Keeping.HISTORY:
         rows = [
@@ -137,7 +137,7 @@ def batch_of(
 
 
 def erasure_of(view: View, keys: Sequence[str], *, start: int, end: int | None = None) -> Erasures:
-    """Subjects of *view* go; it ends after as many offsets as there are keys."""
+    """Erasures of subjects of *view*, one offset per key."""
     end = start + len(keys) if end is None else end
     position = Position(
         cluster_id="test-cluster", topic=TOPIC_PREFIX + view.stream, partition=0, offset=end
@@ -169,12 +169,12 @@ def _step(
 
 
 def rewrites_of(batch: Upserts, *keys: str, masked_under: Reached | None = None) -> Rewrites:
-    """The rows of *batch* as those that the store has of *keys*, seen anew."""
+    """The rows of *batch* as Rewrites of the rows that the store has of *keys*."""
     return Rewrites(step=batch.step, keys=keys, records=batch.records, masked_under=masked_under)
 
 
 def rows_of(delivery: Delivery) -> list[Row]:
-    """What a delivery brings to the table of its view."""
+    """The rows that a delivery brings to the table of its view."""
     content = content_of(delivery)
     return [] if isinstance(content, Erasures) else content.records.to_pylist()
 
@@ -182,7 +182,7 @@ def rows_of(delivery: Delivery) -> list[Row]:
 def fenced_view(
     stream: str = "light_vehicle_tax.vehicle", suppression: Suppression = Suppression.WITHHOLD
 ) -> View:
-    """A view with the flag, two locations, and persons and households whose they are."""
+    """A view with the flag, two locations, and the persons and households they belong to."""
     extra = (
         ("protected", pa.bool_(), Sensitivity.PERSONAL, "protected"),
         ("kept_at_lot", pa.string(), Sensitivity.LOCATION, "kept_at.lot"),
@@ -201,13 +201,13 @@ def fenced_view(
 
 
 def vehicle(subject_id: str, version: int = 1, **values: object) -> Row:
-    """A row of :func:`fenced_view`: nobody of it is under protection."""
+    """A row of :func:`fenced_view` of persons who are not under protection."""
     row = {"protected": False, "kept_at_lot": "１番２号", "kept_at_code": 7, "owner_id": "o"}
     return person(subject_id, version, **(row | values))
 
 
 def known_to(offset: int, partition: int = 0) -> dict[str, int]:
-    """How far coverage is known, of one partition of the protection stream."""
+    """Coverage known up to an offset, of one partition of the protection stream."""
     return {f"{PROTECTION}/{partition}": offset}
 
 
@@ -233,7 +233,7 @@ def protection_of(
 
 @contextlib.asynccontextmanager
 async def opened(sink: S, view: View) -> AsyncIterator[S]:
-    """*sink*, open, and closed at the end whatever happens."""
+    """*sink*, opened; it is closed when the block ends."""
     try:
         await sink.open(view)
         yield sink
@@ -242,7 +242,7 @@ async def opened(sink: S, view: View) -> AsyncIterator[S]:
 
 
 def assert_no_value(error: BaseException, *values: str) -> None:
-    """No text of *error*, nor of what caused it, holds one of *values*: it could be logged."""
+    """Check that no text of *error* or its causes, which may be logged, holds one of *values*."""
     seen: BaseException | None = error
     while seen is not None:
         for value in values:

@@ -1,4 +1,4 @@
-"""What every store does, whatever else it can do."""
+"""What every store does, whatever its capabilities."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ from bus.model import (
 
 
 class SinkSuite:
-    """Collected for each connector; the ``rig`` fixture says which."""
+    """For every connector; the ``rig`` fixture of a test class says for which one it runs."""
 
     async def test_it_declares_the_same_before_and_after_opening(self, rig: SinkRig) -> None:
-        """What is refused to it or done for it is settled before anything is opened."""
+        """Its capabilities are known before anything is opened, and stay the same."""
 
         def declared(sink: Sink) -> list[object]:
             found = sink.capabilities
@@ -52,7 +52,7 @@ class SinkSuite:
         assert {Upserts, Erasures} <= sink.capabilities.accepts
 
     async def test_what_is_given_to_a_store_that_is_away_is_a_retry(self, rig: SinkRig) -> None:
-        """And later it works, with the same sink."""
+        """A store that is away raises an error of the class retry; later the same sink works."""
         view = view_of()
         async with opened(rig.sink(), view) as sink:
             async with rig.cut():
@@ -63,7 +63,7 @@ class SinkSuite:
         assert [row["subject_id"] for row in await rig.stored(view)] == ["1"]
 
     async def test_a_delivery_without_rows_writes_none(self, rig: SinkRig) -> None:
-        """Events that the view leaves out."""
+        """A batch whose events the view all leaves out writes no row."""
         view = view_of()
         async with opened(rig.sink(), view) as sink:
             applied = await sink.apply(batch_of(view, end=7))
@@ -72,7 +72,7 @@ class SinkSuite:
         assert await rig.stored(view) == []
 
     async def test_the_time_of_applying_is_the_present(self, rig: SinkRig) -> None:
-        """The store's own clock is given with its zone."""
+        """The time of applying is now, by the store's clock, with its zone."""
         view = view_of()
         async with opened(rig.sink(), view) as sink:
             applied = await sink.apply(batch_of(view, [person("1")]))
@@ -98,7 +98,7 @@ class SinkSuite:
     async def test_one_batch_may_hold_several_versions_of_a_subject(
         self, rig: SinkRig, others: int
     ) -> None:
-        """The newest one stays, in whatever order they stand, in a small batch and a large."""
+        """The newest version stays, in whatever order they come, in small and large batches."""
         view = view_of()
         rows = [person("1", version) for version in (2, 4, 3)]
         rows += [person(f"x{at:03d}") for at in range(others)]
@@ -205,7 +205,7 @@ class SinkSuite:
     @pytest.mark.parametrize("rows", [1, 200])
     @pytest.mark.parametrize("name", sorted(HOSTILE_TEXT))
     async def test_text_arrives_unchanged(self, rig: SinkRig, name: str, rows: int) -> None:
-        """Text that breaks naive writers comes through as it went in."""
+        """Text that breaks careless writers arrives as it was given."""
         view = view_of()
         text = HOSTILE_TEXT[name]
         batch = batch_of(
@@ -223,7 +223,7 @@ class SinkSuite:
         assert stored[-1]["members_subject_id"] == [text, "plain"]
 
     async def test_hostile_text_may_be_a_key(self, rig: SinkRig) -> None:
-        """A subject is found again under whatever its number looks like."""
+        """A subject is found again, whatever its number looks like."""
         view = view_of()
         ids = sorted(text for text in HOSTILE_TEXT.values() if len(text) < 200)
         async with opened(rig.sink(), view) as sink:
@@ -347,5 +347,5 @@ class SinkSuite:
 
 
 def _exactly(value: object) -> str:
-    """Text that differs where values differ: ``-0.0`` from ``0.0``, ``True`` from ``1``."""
+    """A text that differs wherever values differ: ``-0.0`` from ``0.0``, ``True`` from ``1``."""
     return repr(value.astimezone(UTC) if isinstance(value, datetime) else value)

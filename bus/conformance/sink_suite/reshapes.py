@@ -1,4 +1,4 @@
-"""A store that gives up what a view loses."""
+"""A store that removes what a view no longer shows."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ReshapesSuite:
     async def test_a_column_that_a_view_loses_is_emptied_at_once(
         self, rig: ReshapingRig, rows: int
     ) -> None:
-        """A grant that was withdrawn: no row waits for its next event to be rid of it."""
+        """A column whose grant is withdrawn is emptied in every row at once."""
         wider = view_of(extra=[("former_name", pa.string()), ("tags", TEXTS)])
         people = [
             person(f"{at:03d}", name="a", former_name="佐藤", tags=["a"]) for at in range(rows)
@@ -55,7 +55,7 @@ class ReshapesSuite:
         assert len(await rig.stored(view)) == rows + 1
 
     async def test_a_column_that_is_masked_otherwise_is_emptied(self, rig: ReshapingRig) -> None:
-        """What it holds was not masked so; new rows have what the new mask leaves, of its type."""
+        """Values under the old mask go; new rows have the new mask's values, in its type."""
         before = view_of(extra=[("born", pa.date32()), ("town", pa.string())])
         now = view_of(extra=[("born", pa.int32()), ("town", pa.string())], edition=1)
         async with opened(rig.sink(), before) as sink:
@@ -70,7 +70,7 @@ class ReshapesSuite:
         ]  # fmt: skip
 
     async def test_locations_go_with_the_trust(self, rig: ReshapingRig) -> None:
-        """A system that suppressed addresses itself, and no longer may, keeps none of them."""
+        """A system that suppressed addresses itself and no longer may loses all of them."""
         capable = view_of(locations=["name"], suppression=Suppression.CAPABLE)
         withholds = view_of(locations=["name"], edition=1)
         async with opened(rig.sink(), capable) as sink:
@@ -87,7 +87,7 @@ class ReshapesSuite:
         assert checkpoint is not None
 
     async def test_rows_of_events_that_are_no_longer_selected_go(self, rig: ReshapingRig) -> None:
-        """A view that loses rows, by the type of the event that wrote them."""
+        """Rows go that were written by event types that the view no longer selects."""
         context = view_of(event_types=["resident.moved_in", "resident.died"])
         one = view_of(event_types=["resident.moved_in"], edition=1)
         rows = [person("1"), person("2", event_type="resident.died")]
@@ -103,7 +103,7 @@ class ReshapesSuite:
 
     @pytest.mark.parametrize("rows", [1, 200])
     async def test_an_older_edition_is_turned_away(self, rig: ReshapingRig, rows: int) -> None:
-        """A process that has not heard of the new edition can bring nothing back; it waits."""
+        """A process that does not know the new edition writes nothing and has to try again."""
         old = view_of(extra=[("former_name", pa.string())])
         new = view_of(edition=1)
         people = [person(f"{at:03d}", former_name="佐藤") for at in range(rows)]
@@ -133,7 +133,7 @@ class ReshapesSuite:
         assert [row["former_name"] for row in await rig.stored(new)] == ["佐藤"]
 
     async def test_a_stream_that_is_withdrawn_leaves_nothing(self, rig: ReshapingRig) -> None:
-        """Rows and positions go; what is still granted stays; granted again, it starts anew."""
+        """Its rows and positions go, other streams stay; granted again, it starts anew."""
         kept, gone = view_of("household"), view_of()
         for view in (kept, gone):
             async with opened(rig.sink(), view) as sink:
@@ -150,7 +150,7 @@ class ReshapesSuite:
             assert await sink.checkpoint(0) is None
 
     async def test_a_newer_grant_is_not_withdrawn(self, rig: ReshapingRig) -> None:
-        """By a process that does not know of it yet."""
+        """A process with an older edition does not withdraw what a newer one grants."""
         view = view_of(edition=2)
         async with opened(rig.sink(), view) as sink:
             await sink.apply(batch_of(view, [person("1")]))
@@ -159,5 +159,5 @@ class ReshapesSuite:
         assert len(await rig.stored(view)) == 1
 
     async def test_an_empty_store_has_nothing_to_withdraw(self, rig: ReshapingRig) -> None:
-        """Not even the bus's own tables."""
+        """Also where the bus's own tables were never made."""
         assert list(await rig.sink().withdraw((), 1)) == []

@@ -1,4 +1,4 @@
-"""A store that takes rows of the version that it has once more."""
+"""A store that replaces rows by others of the same version."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class RewritesSuite:
     """For connectors that accept *Rewrites*."""
 
     async def test_a_rewrite_takes_the_place_of_its_version(self, rig: SinkRig) -> None:
-        """Who is protected by now: the row is the same but for what may not be shown."""
+        """A row is replaced by one of the same version without what may not be shown."""
         view = fenced_view()
         rows = [vehicle("1", 3, name="a"), vehicle("2", 1)]
         masked = vehicle("1", 3, name="a", protected=True, kept_at_lot=None, kept_at_code=None)
@@ -32,7 +32,7 @@ class RewritesSuite:
         ] == [(3, "a", True, None), (1, None, False, "１番２号")]
 
     async def test_a_rewrite_of_nobody_is_harmless(self, rig: SinkRig) -> None:
-        """Whoever was erased meanwhile is done with like any other."""
+        """A rewrite of a subject that was erased meanwhile changes nothing and raises nothing."""
         view = fenced_view()
         async with opened(rig.sink(), view) as sink:
             await sink.apply(batch_of(view, [vehicle("1")]))

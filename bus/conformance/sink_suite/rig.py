@@ -1,4 +1,4 @@
-"""What a connector's author supplies."""
+"""The rigs that a connector's author writes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bus.model import View
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL inside a test: nothing in the product catches it to carry on."""
+    """Stands for SIGKILL inside a test: nothing in the product catches it."""
 
 
 class SinkRig(Protocol):
@@ -25,13 +25,13 @@ class SinkRig(Protocol):
         """What the store holds of *view*: its columns only, ordered by the view's key."""
 
     def cut(self) -> contextlib.AbstractAsyncContextManager[None]:
-        """Inside, the store is out of reach and open connections are broken."""
+        """Have the store out of reach inside the block, and open connections broken."""
 
     async def drop_connections(self) -> None:
-        """Break every open connection once; new ones are possible at once."""
+        """Break every open connection once; new ones work at once."""
 
     def killing(self, point: Point) -> contextlib.AbstractContextManager[None]:
-        """Inside, passing *point* raises :class:`Killed`."""
+        """Inside the block, passing *point* raises :class:`Killed`."""
 
 
 class TransactionalSink(Sink, Transactional, Protocol):
@@ -39,51 +39,51 @@ class TransactionalSink(Sink, Transactional, Protocol):
 
 
 class TransactionalRig(SinkRig, Protocol):
-    """Of a connector that declares *transactional*."""
+    """The rig of a connector that declares *transactional*."""
 
     def sink(self) -> TransactionalSink:
         """As :meth:`SinkRig.sink`."""
 
 
 class ReshapingSink(TransactionalSink, Reshapes, Protocol):
-    """A sink that gives up what a view loses, positions among it."""
+    """A sink that removes what a view loses, and keeps positions."""
 
 
 class ReshapingRig(SinkRig, Protocol):
-    """Of a connector that declares *reshapes*."""
+    """The rig of a connector that declares *reshapes*."""
 
     def sink(self) -> ReshapingSink:
         """As :meth:`SinkRig.sink`."""
 
 
 class SuppressingSink(TransactionalSink, Suppresses, Protocol):
-    """A sink that takes locations out of what it holds."""
+    """A sink that takes locations out of its rows."""
 
 
 class SuppressingRig(SinkRig, Protocol):
-    """Of a connector that declares *suppresses*."""
+    """The rig of a connector that declares *suppresses*."""
 
     def sink(self) -> SuppressingSink:
         """As :meth:`SinkRig.sink`."""
 
 
 class StagingSink(TransactionalSink, Stages, Protocol):
-    """A sink that is filled anew beside itself."""
+    """A sink with a staging table."""
 
 
 class StagingRig(SinkRig, Protocol):
-    """Of a connector that declares *stages*."""
+    """The rig of a connector that declares *stages*."""
 
     def sink(self) -> StagingSink:
         """As :meth:`SinkRig.sink`."""
 
 
 class Store(SuppressingSink, StagingSink, Protocol):
-    """A sink that does both."""
+    """A sink that stages and suppresses."""
 
 
 class StoreRig(SinkRig, Protocol):
-    """Of a connector that declares *stages* and *suppresses*."""
+    """The rig of a connector that declares *stages* and *suppresses*."""
 
     def sink(self) -> Store:
         """As :meth:`SinkRig.sink`."""

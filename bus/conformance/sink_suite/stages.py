@@ -1,4 +1,4 @@
-"""A store that is filled anew beside itself."""
+"""A store that can be filled anew in a staging table."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class StagesSuite:
         assert len(await rig.stored(view)) == rows + 2
 
     async def test_a_lane_of_before_the_swap_is_lost(self, rig: StagingRig) -> None:
-        """It learns that its position has moved, and asks again."""
+        """A lane that was opened before the merge gets LaneLost: its position has moved."""
         view = view_of()
         async with opened(rig.sink(), view) as sink:
             await sink.apply(batch_of(view, [person("1")]))
@@ -87,7 +87,7 @@ class StagesSuite:
                 await sink.apply(batch_of(view, [person("2")], start=1))
 
     async def test_nobody_writes_while_the_table_is_held(self, rig: StagingRig) -> None:
-        """Whoever comes waits, and is turned away if it was merged meanwhile."""
+        """A writer waits while the table is locked, and is refused if it was merged meanwhile."""
         view = view_of()
         async with opened(rig.sink(), view) as sink, opened(rig.sink(), view) as other:
             await sink.apply(batch_of(view, [person("1")]))
@@ -108,7 +108,7 @@ class StagesSuite:
     async def test_the_fresh_table_may_be_opened_anew_while_the_other_is_held(
         self, rig: StagingRig
     ) -> None:
-        """A store that was away for a moment must not keep a rebuild waiting for itself."""
+        """The staging sink can be opened again while the table in use is locked."""
         view = view_of()
         async with opened(rig.sink(), view) as sink:
             await sink.apply(batch_of(view, [person("1")]))
@@ -123,7 +123,7 @@ class StagesSuite:
         assert [row["subject_id"] for row in await rig.stored(view)] == ["1", "2"]
 
     async def test_a_table_that_is_let_go_of_is_as_it_was(self, rig: StagingRig) -> None:
-        """Held and not merged: the lanes go on."""
+        """After a lock without a merge the lanes go on."""
         view = view_of()
         async with opened(rig.sink(), view) as sink:
             await sink.apply(batch_of(view, [person("1")]))
@@ -135,7 +135,7 @@ class StagesSuite:
         assert len(await rig.stored(view)) == 2
 
     async def test_a_rebuild_is_taken_up_where_it_was_left(self, rig: StagingRig) -> None:
-        """The next process finds what was filled, with its positions; or drops it."""
+        """The next process finds the staging table with its positions, and can go on or drop it."""
         view = view_of()
         async with opened(rig.sink(), view) as sink:
             await sink.apply(batch_of(view, [person("1")], end=9))
@@ -153,7 +153,7 @@ class StagesSuite:
         assert len(await rig.stored(view)) == 1
 
     async def test_what_is_half_full_can_be_taken_away(self, rig: StagingRig) -> None:
-        """By whoever comes, unless it is being filled; the table in use is as it was."""
+        """Anybody can discard a staging table that is not being filled; nothing else changes."""
         view, other = view_of(), view_of(extra=[("former_name", pa.string())])
         assert await rig.sink().staging().left(view) is None
         async with opened(rig.sink(), view) as sink:
@@ -175,7 +175,7 @@ class StagesSuite:
         assert len(await rig.stored(view)) == 1
 
     async def test_two_processes_do_not_rebuild_one_table(self, rig: StagingRig) -> None:
-        """The second is told so; another table is its own."""
+        """The second process gets RebuildBusy; another table can be rebuilt meanwhile."""
         view, other = view_of(), view_of("household")
         async with opened(rig.sink(), view) as sink, opened(rig.sink(), other):
             async with opened(sink.staging(), view):
@@ -189,7 +189,7 @@ class StagesSuite:
                 pass
 
     async def test_what_is_filled_goes_when_the_view_changes(self, rig: StagingRig) -> None:
-        """It may hold what the new view does not show; it can neither be filled on nor merged."""
+        """A staging table of an older view is dropped: it can be neither filled on nor merged."""
         view = view_of(extra=[("former_name", pa.string())])
         async with opened(rig.sink(), view) as sink:
             await sink.apply(batch_of(view, [person("1")]))
@@ -227,7 +227,7 @@ class StagesSuite:
         assert (merged.changed, merged.removed, merged.kept) == (0, 1, 4)
 
     async def test_a_swap_that_is_cut_short_never_was(self, rig: StagingRig) -> None:
-        """Rows and positions in use are what they were, and the staging table waits."""
+        """After a crash in the merge, rows and positions in use are as they were before."""
         view = view_of()
         async with opened(rig.sink(), view) as sink:
             await sink.apply(batch_of(view, [person("1", name="old")]))
@@ -243,7 +243,7 @@ class StagesSuite:
         assert [row["name"] for row in await rig.stored(view)] == ["new"]
 
     async def test_a_history_is_not_rebuilt(self, rig: StagingRig) -> None:
-        """It is not the newest state of anything."""
+        """A table that keeps every event has no staging table."""
         view = view_of(keeping=Keeping.HISTORY)
         async with opened(rig.sink(), view) as sink:
             staging = sink.staging()

@@ -1,4 +1,4 @@
-"""A store that takes locations out of what it holds."""
+"""A store that takes locations out of the rows that it holds."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class SuppressesSuite:
     """For connectors that declare *suppresses*."""
 
     async def test_a_protection_takes_locations_out(self, rig: SuppressingRig) -> None:
-        """By owner, by one of several, by household; of other tables than its own; at once."""
+        """By owner, by one of several, by household; in every table of the store, at once."""
         view = fenced_view()
         async with opened(rig.sink(), view) as sink:
             rows = [
@@ -61,7 +61,7 @@ class SuppressesSuite:
         assert found == {"1": gone, "2": gone, "3": gone, "4": there, "5": there}
 
     async def test_a_capable_system_is_given_the_flag(self, rig: SuppressingRig) -> None:
-        """Its locations stay; that it may not show them it knows at once."""
+        """Its locations stay; its rows are flagged at once."""
         view = fenced_view(suppression=Suppression.CAPABLE)
         async with opened(rig.sink(), view) as sink:
             await sink.apply(batch_of(view, [vehicle("1", owner_id="a")]))
@@ -90,7 +90,7 @@ class SuppressesSuite:
     async def test_what_was_masked_under_too_little_is_refused(
         self, rig: SuppressingRig, rows: int
     ) -> None:
-        """A batch that does not know of a protection that is applied here is to be masked again."""
+        """A batch masked without a protection that the store knows is to be masked again."""
         view = fenced_view()
         async with opened(rig.sink(), view_of("protection")) as sink:
             await sink.apply(protection_of("a"))
@@ -111,7 +111,7 @@ class SuppressesSuite:
         assert applied.rows == len(await rig.stored(view)) == rows
 
     async def test_an_end_writes_down_what_may_come_back(self, rig: SuppressingRig) -> None:
-        """Rows that nobody covers any more; the same versions, seen anew, and no others."""
+        """Rows that nobody covers any more are listed; only rewrites of them restore them."""
         view = fenced_view()
         rows = [vehicle("1", 3, owner_id="a"), vehicle("2", 1, owner_id="b")]
         sink, protection = rig.sink(), rig.sink()
@@ -223,7 +223,7 @@ class SuppressesSuite:
             assert (await sink.to_restore()).rows == {f"{CITY}/3": 1}
 
     async def test_what_is_gone_need_not_come_back(self, rig: SuppressingRig) -> None:
-        """A subject that was erased meanwhile is done with like any other."""
+        """A listed row whose subject is erased is listed no longer."""
         view = fenced_view()
         sink, protection = rig.sink(), rig.sink()
         async with opened(sink, view), opened(protection, view_of("protection")):
@@ -238,7 +238,7 @@ class SuppressesSuite:
     async def test_a_protection_that_is_turned_away_takes_nothing(
         self, rig: SuppressingRig
     ) -> None:
-        """A second owner of the protection lane changes nothing of other tables either."""
+        """A protection change that is refused (LaneLost) changes no other table either."""
         view = fenced_view()
         async with opened(rig.sink(), view) as sink:
             await sink.apply(batch_of(view, [vehicle("1", owner_id="a")]))

@@ -74,7 +74,7 @@ class TransactionalSuite:
         assert [row["subject_id"] for row in await rig.stored(view)] == ["1", "2"]
 
     async def test_repeating_a_batch_changes_nothing(self, rig: TransactionalRig) -> None:
-        """A batch that was applied before the crash may come again: it is turned away."""
+        """A batch that was applied before a crash and comes again is refused."""
         view = view_of()
         batch = batch_of(view, [person("1"), person("2")])
         async with opened(rig.sink(), view) as sink:
@@ -92,7 +92,7 @@ class TransactionalSuite:
     async def test_rows_that_come_again_have_no_effect(
         self, rig: TransactionalRig, keeping: Keeping
     ) -> None:
-        """A log that is read again from further back (a replay) leaves the rows as they are."""
+        """A log that is read again from further back leaves the rows as they are."""
         view = view_of(keeping=keeping)
         rows = [person("1", name="a"), person("2", name="b")]
         async with opened(rig.sink(), view) as sink:
@@ -175,7 +175,7 @@ class TransactionalSuite:
 
     @pytest.mark.parametrize("start", [1, 7])
     async def test_a_new_lane_starts_at_nought(self, rig: TransactionalRig, start: int) -> None:
-        """A batch that starts further on has lost something before it."""
+        """The first batch of a lane must start at offset 0."""
         view = view_of()
         async with opened(rig.sink(), view) as sink:
             with pytest.raises(LaneLost):
@@ -186,7 +186,7 @@ class TransactionalSuite:
 
     @pytest.mark.parametrize("late", [0, 1])
     async def test_a_second_owner_cannot_write(self, rig: TransactionalRig, late: int) -> None:
-        """Two that believe they own a lane: whoever comes second writes nothing."""
+        """Of two owners of a lane, the one that comes second writes nothing."""
         view = view_of()
         owners = [rig.sink(), rig.sink()]
         async with opened(owners[late], view) as loser, opened(owners[1 - late], view) as winner:
@@ -198,7 +198,7 @@ class TransactionalSuite:
 
     @pytest.mark.parametrize("rows", [1, 500])
     async def test_of_two_owners_at_once_one_writes(self, rig: TransactionalRig, rows: int) -> None:
-        """The same at the same moment, again and again, in small batches and large."""
+        """The same with both at the same moment, many times, in small batches and large ones."""
         view = view_of()
         async with opened(rig.sink(), view) as one, opened(rig.sink(), view) as two:
             for at in range(5):
@@ -219,7 +219,7 @@ class TransactionalSuite:
         assert len(await rig.stored(view)) == 5 * rows
 
     async def test_a_position_of_another_cluster_is_not_moved(self, rig: TransactionalRig) -> None:
-        """The same offset of another log is no reason to write."""
+        """The same offset in another cluster's log does not count as the lane's position."""
         view = view_of()
         async with opened(rig.sink(), view) as sink:
             await sink.apply(batch_of(view, [person("1")]))
@@ -239,7 +239,7 @@ class TransactionalSuite:
         assert [row["subject_id"] for row in await rig.stored(view)] == ["2"]
 
     async def test_a_replay_writes_and_stays_where_it_is(self, rig: TransactionalRig) -> None:
-        """Parked events are applied later without moving the lane, and leave their receipt."""
+        """A retry of parked events writes without moving the position, and leaves its receipt."""
         view = view_of()
         async with opened(rig.sink(), view) as sink:
             first = batch_of(view, [person("1"), person("2")], end=10)
@@ -255,7 +255,7 @@ class TransactionalSuite:
         assert len(await rig.stored(view)) == 3
 
     async def test_a_replay_elsewhere_is_turned_away(self, rig: TransactionalRig) -> None:
-        """A replay by somebody who no longer owns the lane writes nothing."""
+        """A retry by a process that no longer owns the lane writes nothing."""
         view = view_of()
         async with opened(rig.sink(), view) as sink:
             await sink.apply(batch_of(view, [person("1")], end=10))
@@ -281,7 +281,7 @@ class TransactionalSuite:
     async def test_an_erasure_may_leave_the_position_where_it_is(
         self, rig: TransactionalRig
     ) -> None:
-        """A subject that leaves a view goes before its batch is written; then the batch moves."""
+        """A subject that leaves a view is erased before its batch, which moves the position."""
         view = view_of()
         async with opened(rig.sink(), view) as sink:
             await sink.apply(batch_of(view, [person("1"), person("2")]))
@@ -295,7 +295,7 @@ class TransactionalSuite:
         assert [row["subject_id"] for row in await rig.stored(view)] == ["2", "3"]
 
     async def test_a_history_outlives_an_erasure(self, rig: TransactionalRig) -> None:
-        """That something was delivered stays true."""
+        """A table that keeps every event keeps those of an erased subject."""
         view = view_of(keeping=Keeping.HISTORY)
         async with opened(rig.sink(), view) as sink:
             await sink.apply(batch_of(view, [person("1")]))
@@ -334,7 +334,7 @@ class TransactionalSuite:
     async def test_a_dropped_connection_is_made_anew(
         self, rig: TransactionalRig, rows: int
     ) -> None:
-        """The batch in hand is answered with a retry, and the retry succeeds or is turned away."""
+        """The batch in hand raises a retry; the next try succeeds or is refused as applied."""
         view = view_of()
         async with opened(rig.sink(), view) as sink:
             await sink.apply(batch_of(view, [person(f"{at:04d}") for at in range(rows)]))
@@ -350,7 +350,7 @@ class TransactionalSuite:
         assert {row["version"] for row in await rig.stored(view)} == {2}
 
     async def test_a_store_that_is_away_is_a_retry(self, rig: TransactionalRig) -> None:
-        """Every question is answered with the error that says try again; later it works."""
+        """Every call raises an error of the class retry; later the sink works."""
         view = view_of()
         async with opened(rig.sink(), view) as sink:
             await sink.apply(batch_of(view, [person("1")]))
@@ -370,7 +370,7 @@ class TransactionalSuite:
     async def test_closing_at_any_moment_tears_nothing(
         self, rig: TransactionalRig, rows: int, after_ms: int
     ) -> None:
-        """A sink that is closed under a running batch finishes it or undoes it."""
+        """A sink that is closed while a batch is applied finishes it or undoes it."""
         view = view_of()
         sink = rig.sink()
         await sink.open(view)
@@ -389,7 +389,7 @@ class TransactionalSuite:
 
     @pytest.mark.parametrize("rows", [1, 2000])
     async def test_a_cancelled_apply_tears_nothing(self, rig: TransactionalRig, rows: int) -> None:
-        """A task that is cancelled in the middle leaves the sink usable and the store whole."""
+        """A cancelled apply leaves the sink usable and the store consistent."""
         view = view_of()
         async with opened(rig.sink(), view) as sink:
             batch = batch_of(view, [person(f"{at:04d}") for at in range(rows)])
