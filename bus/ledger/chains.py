@@ -140,7 +140,7 @@ def _itself(row: ReceiptRow) -> Finding | None:
     if row.chain != row.receipt.chain:
         return Finding.of(FindingKind.CHANGED, row, "its chain value is not that of what it says")
     if row.is_replay != (row.receipt.start == row.receipt.end):
-        return Finding.of(FindingKind.CHANGED, row, "whether it is a replay is not what it says")
+        return Finding.of(FindingKind.CHANGED, row, "whether it is out of turn is not what it says")
     return None
 
 

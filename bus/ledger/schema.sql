@@ -261,7 +261,7 @@ CREATE OR REPLACE VIEW ledger.erasure AS
   ORDER BY subject_digest, log_offset DESC;
 
 -- Every receipt of a system whose delivered offsets hold this one: the first handing over, what a
--- replay or a rebuild handed over again, and receipts that were sent twice. Exact, however many
+-- retry or a rebuild handed over again, and receipts that were sent twice. Exact, however many
 -- chains a lane has: of each class only a stretch as long as the class can reach the offset. One
 -- probe of the index per class that the lane has; a planner that may join would read the table.
 CREATE OR REPLACE FUNCTION ledger.receipts_of(

@@ -421,7 +421,7 @@ def _move(names: Names, only_if: str = "true") -> str:
 
     $1 stream, $2 partition, $3 cluster, $4 topic, $5 end, $6 last event id, $7 receipt, $8 start,
     $9 the view's fingerprint: no row if the table stands under another view.
-    A replay ($5 = $8) leaves the position as it is and changes the receipt.
+    A delivery out of turn ($5 = $8) leaves the position as it is and changes the receipt.
 
     Whoever changes the view locks the table first. A statement that writes rows as well has its
     own lock on the table before it looks, so it sees the view as it is then.

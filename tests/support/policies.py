@@ -114,7 +114,7 @@ def tiled(receipts: Sequence[Mapping[str, Any]], end: int) -> list[str]:
     """The views of one lane's receipts in order, once they are found to tile its log.
 
     Each begins where the one before ended, from 0 to *end*, and names its chain; a receipt that
-    came twice counts once; replays are left out.
+    came twice counts once; retries are left out.
     """
     chain = list({r["chain"]: r for r in receipts}.values())
     at, previous, views = 0, "0" * 64, []

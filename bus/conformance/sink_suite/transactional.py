@@ -98,8 +98,8 @@ class TransactionalSuite:
         async with opened(rig.sink(), view) as sink:
             await sink.apply(batch_of(view, rows))
             once = await rig.stored(view)
-            replayed = [row | {"log_offset": at} for at, row in enumerate(rows)]
-            applied = await sink.apply(batch_of(view, replayed, start=2))
+            again = [row | {"log_offset": at} for at, row in enumerate(rows)]
+            applied = await sink.apply(batch_of(view, again, start=2))
 
         assert applied.rows == 0
         assert await rig.stored(view) == once
@@ -157,7 +157,7 @@ class TransactionalSuite:
             second = await one.apply(batch_of(resident, people, partition=1, end=7))
             third = await two.apply(batch_of(household, people))
             marks = dict(await asking.marks())
-            replayed = await one.apply(batch_of(resident, [person("x")], start=10, end=10))
+            retried = await one.apply(batch_of(resident, [person("x")], start=10, end=10))
             again = dict(await asking.marks())
             async with rig.cut():
                 with pytest.raises(SinkUnavailable):
@@ -170,8 +170,8 @@ class TransactionalSuite:
             ("resident", 1): Mark(7, second.applied_at),
             ("household", 0): Mark(rows, third.applied_at),
         }
-        assert again == marks | {("resident", 0): Mark(10, replayed.applied_at)}
-        assert replayed.applied_at > first.applied_at
+        assert again == marks | {("resident", 0): Mark(10, retried.applied_at)}
+        assert retried.applied_at > first.applied_at
 
     @pytest.mark.parametrize("start", [1, 7])
     async def test_a_new_lane_starts_at_nought(self, rig: TransactionalRig, start: int) -> None:
@@ -238,23 +238,23 @@ class TransactionalSuite:
 
         assert [row["subject_id"] for row in await rig.stored(view)] == ["2"]
 
-    async def test_a_replay_writes_and_stays_where_it_is(self, rig: TransactionalRig) -> None:
+    async def test_a_retry_writes_and_stays_where_it_is(self, rig: TransactionalRig) -> None:
         """A retry of parked events writes without moving the position, and leaves its receipt."""
         view = view_of()
         async with opened(rig.sink(), view) as sink:
             first = batch_of(view, [person("1"), person("2")], end=10)
             await sink.apply(first)
-            replay = batch_of(view, [person("3")], start=10, end=10, previous=first.receipt.chain)
-            applied = await sink.apply(replay)
+            retry = batch_of(view, [person("3")], start=10, end=10, previous=first.receipt.chain)
+            applied = await sink.apply(retry)
             checkpoint = await sink.checkpoint(0)
 
         assert applied.rows == 1
         assert checkpoint is not None
         assert checkpoint.position == first.end
-        assert checkpoint.receipt == replay.receipt
+        assert checkpoint.receipt == retry.receipt
         assert len(await rig.stored(view)) == 3
 
-    async def test_a_replay_elsewhere_is_turned_away(self, rig: TransactionalRig) -> None:
+    async def test_a_retry_elsewhere_is_turned_away(self, rig: TransactionalRig) -> None:
         """A retry by a process that no longer owns the lane writes nothing."""
         view = view_of()
         async with opened(rig.sink(), view) as sink:

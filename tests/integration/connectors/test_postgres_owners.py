@@ -41,25 +41,25 @@ def values(uri: str, question: str) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.parametrize("rows", [1, SMALL_ROWS + 1])
-async def test_an_erasure_takes_what_a_replay_wrote_while_it_waited(
+async def test_an_erasure_takes_what_a_retry_wrote_while_it_waited(
     database: str, rows: int
 ) -> None:
-    """Both begin where the lane is; the replay goes first, and the erasure behind it is whole."""
+    """Both begin where the lane is; the retry goes first, and the erasure behind it is whole."""
     view = view_of()
     async with opened(sink_at(database), view) as old, opened(sink_at(database), view) as new:
         await old.apply(batch_of(view, [person("0")]))
         execute(database, SLOW)
         people = [person("1", name="slow"), *(person(f"p{at}") for at in range(rows - 1))]
-        replay = asyncio.ensure_future(old.apply(batch_of(view, people, start=1, end=1)))
+        retry = asyncio.ensure_future(old.apply(batch_of(view, people, start=1, end=1)))
         await asyncio.sleep(0.4)
         applied = await new.apply(erasure_of(view, [f"{CITY}/1"], start=1))
-        await replay
+        await retry
 
     assert applied.rows == 1
     assert values(database, "SELECT FROM linkage.resident WHERE subject_id = '1'") == []
 
 
-async def test_replays_against_erasures(database: str) -> None:
+async def test_retries_against_erasures(database: str) -> None:
     """In whatever order two owners come, nobody who was erased is left."""
     view = view_of()
     async with opened(sink_at(database), view) as one, opened(sink_at(database), view) as other:

@@ -63,12 +63,12 @@ async def test_what_was_moved_is_there_for_the_next(make: Callable[[], Keeper]) 
     async with keeper.turn(LANE) as turn:
         at = await turn.move(batch, known_to(3), {"x/1", "x/2"})
     async with keeper.turn(LANE) as turn:
-        replay = batch_of(VIEW, [person("3")], start=2, end=2)
-        later = await turn.move(replay, known_to(4), {"x/2", "x/3"})
+        retry = batch_of(VIEW, [person("3")], start=2, end=2)
+        later = await turn.move(retry, known_to(4), {"x/2", "x/3"})
 
     kept = await make().kept(LANE)
     assert kept.checkpoint is not None
-    assert (kept.checkpoint.position, kept.checkpoint.receipt) == (batch.end, replay.receipt)
+    assert (kept.checkpoint.position, kept.checkpoint.receipt) == (batch.end, retry.receipt)
     assert kept.checkpoint.applied_at == later >= at
     assert kept.standing == STANDING
     assert (kept.masked, dict(kept.reached)) == ({"x/2", "x/3"}, known_to(4))

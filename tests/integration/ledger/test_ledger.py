@@ -228,7 +228,7 @@ async def test_a_hole_is_no_delivery(filled: Filled) -> None:
 
 
 async def test_a_parked_event_and_its_end(filled: Filled) -> None:
-    """Set aside, then applied by a replay, whose receipt has no length."""
+    """Set aside, then applied by a retry, whose receipt has no length."""
     await filled.receipts({"start": 0, "end": 9, "holes": [0]})
     await filled.exceptions({"offset": 0, "state": "PARKED"})
     before = await filled.states()

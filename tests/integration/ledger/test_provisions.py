@@ -47,7 +47,7 @@ def told(provisions: list[Provision]) -> Told:
 async def test_every_handing_over_is_found_and_nothing_else(
     queries: ProvisionQueries, database: str, seed: int
 ) -> None:
-    """Holes, replays, a second chain of a rebuild beside the first, receipts that came twice."""
+    """Holes, retries, a second chain of a rebuild beside the first, receipts that came twice."""
     chance = random.Random(seed)
     events = {
         stream: [

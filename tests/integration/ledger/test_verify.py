@@ -90,7 +90,7 @@ class Fed:
 
 @pytest.fixture
 async def fed(database: str) -> Fed:
-    """Two systems, batches of one, a refused event and its replay, lanes that opened again."""
+    """Two systems, batches of one, a refused event and its retry, lanes that opened again."""
     town = Town()
     await town.build()
     options = PostgresOptions(

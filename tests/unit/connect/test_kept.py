@@ -123,18 +123,18 @@ async def test_a_store_that_is_away_leaves_the_position(taking: Taking, keeper) 
     assert [each.token for each in taking.given] == [batch_of(view, [person("1")]).token]
 
 
-async def test_a_replay_stays_where_it_is(taking: Taking, keeper) -> None:
+async def test_a_retry_stays_where_it_is(taking: Taking, keeper) -> None:
     """Its receipt is kept, its position is the lane's."""
     view = view_of()
     sink = await opened(taking, keeper, view)
     first = batch_of(view, [person("1")], end=9)
     await sink.apply(first)
-    replay = batch_of(view, [person("2")], start=9, end=9, previous=first.receipt.chain)
-    await sink.apply(replay)
+    retry = batch_of(view, [person("2")], start=9, end=9, previous=first.receipt.chain)
+    await sink.apply(retry)
     held = await sink.checkpoint(0)
 
     assert held is not None
-    assert (held.position, held.receipt) == (first.end, replay.receipt)
+    assert (held.position, held.receipt) == (first.end, retry.receipt)
 
 
 async def test_what_moves_only_the_position_is_not_handed_over(taking: Taking, keeper) -> None:

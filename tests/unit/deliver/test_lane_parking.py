@@ -141,7 +141,7 @@ async def test_a_key_that_is_no_key(town: Town, sinks, store) -> None:
 
 
 async def test_retrying_applies_in_order(town: Town, sinks, store) -> None:
-    """The parked event and what waits behind it, in one replay that leaves the position."""
+    """The parked event and what waits behind it, in one retry that leaves the position."""
     store.refused = {ONE}
     for version in (1, 2, 3):
         await town.publish("resident", ONE, version)
@@ -156,9 +156,9 @@ async def test_retrying_applies_in_order(town: Town, sinks, store) -> None:
     assert store.versions() == {ONE: 3}
     assert store.checkpoints["resident", 0].position.offset == 3
     assert ends(town) == {0: "APPLIED", 1: "APPLIED", 2: "APPLIED"}
-    replay = town.read_all("receipt")[-1]
-    assert (replay["is_replay"], replay["start"], replay["end"]) == (True, 3, 3)
-    assert replay["delivered"] == "{[0,3)}"
+    retry = town.read_all("receipt")[-1]
+    assert (retry["is_replay"], retry["start"], retry["end"]) == (True, 3, 3)
+    assert retry["delivered"] == "{[0,3)}"
 
 
 async def asked_elsewhere(town: Town, sinks, act: str) -> None:

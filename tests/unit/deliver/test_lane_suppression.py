@@ -36,7 +36,7 @@ async def restored(bus: Hosted, store: MemoryStore) -> None:
     await bus.until(lambda: not store.taken)
 
 
-def replays(town: Town) -> list[dict[str, Any]]:
+def out_of_turn(town: Town) -> list[dict[str, Any]]:
     """Receipts of what was delivered again."""
     return [row for row in town.read_all("receipt") if row["is_replay"] and row["rows"]]
 
@@ -91,7 +91,7 @@ async def test_an_end_gives_it_back_from_the_log(town: Town, sinks, store) -> No
         await bus.at(1)
 
     assert store.rows("resident") == [before]
-    (receipt,) = replays(town)
+    (receipt,) = out_of_turn(town)
     assert (receipt["start"], receipt["end"], receipt["delivered"]) == (1, 1, "{[0,1)}")
 
 

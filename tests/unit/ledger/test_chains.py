@@ -29,7 +29,7 @@ def lane(log: list[dict[str, Any]]) -> Chain:
     return Chain("school", "resident", 0, log)
 
 
-def test_a_chain_with_replays_and_repeats() -> None:
+def test_a_chain_with_retries_and_repeats() -> None:
     """What a lane does on ordinary days."""
     log: list[dict[str, Any]] = []
     chain = lane(log)
