@@ -1,4 +1,4 @@
-"""The roster of connectors: one line each; nothing is imported until asked."""
+"""The roster of connectors: one line each; a connector is imported when it is first used."""
 
 SINKS = {
     "memory": "connectors.memory.sink:MemorySink",

@@ -1,4 +1,4 @@
-"""How far the load of a file had come, so that it can go on there.
+"""Keep the progress of loading a file, so that an interrupted load can go on.
 
 The journal only saves time: it remembers a digest of what lay before, and if the file has changed
 up to there, the load begins anew.
@@ -18,7 +18,7 @@ _CHUNK = 1024 * 1024
 
 
 class Journal:
-    """How far the load of one file is, in a file of its own that only its owner reads.
+    """The progress of loading one file, kept in a file that only its owner reads.
 
     It holds numbers and a digest, nothing of the content.
     """
@@ -31,7 +31,7 @@ class Journal:
         self._hashed = 0
 
     def resume(self) -> Progress | None:
-        """Where the load may go on; None if nothing is known or the file is another one now."""
+        """The progress to go on from; None if none is known or the file has changed."""
         try:
             kept = json.loads(self._path.read_text(encoding="utf-8"))
             digest = kept.pop("digest")
@@ -61,7 +61,7 @@ class Journal:
         beside.replace(self._path)
 
     def forget(self) -> None:
-        """The load is done."""
+        """Delete the progress, once the load is done."""
         self._path.unlink(missing_ok=True)
 
     def _hash_to(self, offset: int) -> None:

@@ -1,4 +1,4 @@
-"""A source in a file of changes, one JSON object a line.
+"""Take changes from a file, one JSON object a line.
 
 The file is read once, from front to back, and only a batch of it is ever in memory. A refused
 line is told of with all its faults and its number, and does not stop the others; empty lines
@@ -47,26 +47,26 @@ class Line:
 
     @property
     def is_blank(self) -> bool:
-        """Nothing stands in it."""
+        """Whether the line holds nothing but blanks."""
         return self.data is not None and not self.data.strip(_BLANK)
 
 
 @dataclass(frozen=True, slots=True)
 class RefusedLine:
-    """A line that was not published, and every reason."""
+    """A line that was not published, and all its faults."""
 
     number: int
     faults: Sequence[Fault]
 
     @property
     def as_json(self) -> dict[str, object]:
-        """For a report: names and codes, no values."""
+        """The line for a report: names and codes, no values."""
         return {"line": self.number, "faults": documents(self.faults)}
 
 
 @dataclass(slots=True)
 class Progress:
-    """How far a load is; counts include what an earlier, interrupted run did."""
+    """How far a load has come; its counts include earlier, interrupted runs."""
 
     lines: int = 0  # read, empty ones included
     offset: int = 0  # bytes
@@ -94,7 +94,7 @@ class LinesSource:
     by_settings = False
 
     class Options(BaseModel):
-        """See :class:`LinesSource`; whoever has the file open says all of it, settings cannot."""
+        """The open file, and whom to tell of its lines; settings cannot name this source."""
 
         model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -165,7 +165,7 @@ class LinesSource:
         return not self._is_over
 
     def _read(self, limits: Limits) -> list[Line]:
-        """The next lines, empty ones included."""
+        """The next lines, blank ones included."""
         found: list[Line] = []
         held = 0
         before = self.progress
@@ -177,7 +177,7 @@ class LinesSource:
         return found
 
     def _go_on(self, settled: set[int]) -> None:
-        """These lines are settled: the load is behind all that are, from the front."""
+        """Note that these lines are settled, and move the progress past all settled ones."""
         self._settled |= settled
         done = 0
         for line in self._in_hand:
@@ -203,7 +203,7 @@ def _taken(line: Line, most: int) -> Taken:
 def lines(
     file: BinaryIO, number: int = 0, offset: int = 0, *, most: int = MOST_LINE_BYTES
 ) -> Iterator[Line]:
-    """The lines that follow; *number* and *offset* say what came before."""
+    """The lines that follow *offset*; *number* is that of the line before."""
     while data := file.readline(most + 1):
         number += 1
         offset += len(data)

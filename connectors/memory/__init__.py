@@ -1,1 +1,1 @@
-"""A receiving store in memory: for tests, demos and as the shortest example of a sink."""
+"""A store and a source in memory: for tests and demos, and as short examples."""

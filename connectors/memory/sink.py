@@ -1,4 +1,4 @@
-"""Keep what a view delivers in a value of this process: for tests, demos, and as an example.
+"""Keep what a view delivers in memory: for tests and demos, and as an example.
 
 The store is an object of its own, shared by the sinks that are given it. A sink that is closed
 and made anew over the same store therefore finds what was there, as after a restart. Every
@@ -67,7 +67,7 @@ Table = dict[tuple[Any, ...], Row]
 
 @dataclass
 class MemoryStore:
-    """What one system holds. ``is_away`` and ``on_point`` are for tests to make trouble with."""
+    """One system's rows and checkpoints. Tests make trouble with ``is_away`` and ``on_point``."""
 
     tables: dict[str, Table] = field(default_factory=dict)  # by stream
     checkpoints: dict[tuple[str, int], Checkpoint] = field(default_factory=dict)
@@ -94,7 +94,7 @@ class MemoryStore:
         return {p: held for (name, p), held in self.checkpoints.items() if name == stream}
 
     def forget(self, stream: str) -> None:
-        """Drop a stream's rows and checkpoints, and what it stands under."""
+        """Drop a stream's rows and checkpoints, and its applied view."""
         self.tables.pop(stream, None)
         self.standings.pop(stream, None)
         for partition in self.checkpoints_of(stream):
@@ -110,7 +110,7 @@ class MemoryOptions(BaseModel):
 
 
 class MemorySink:
-    """Rows by key in a :class:`MemoryStore`; newest version, or each event once."""
+    """Rows by key in a :class:`MemoryStore`: the newest version, or each event once."""
 
     Options = MemoryOptions
 
@@ -206,14 +206,14 @@ class MemorySink:
 
     @property
     def _key(self) -> str:
-        """What the store calls the table."""
+        """The name of the stream's table in the store."""
         return "" if self._view is None else self._table_of(self._view)
 
     def _table_of(self, view: View) -> str:
         return view.stream
 
     def _stand(self, view: View) -> None:
-        """Make the table stand under *view*, and give up what that does not show."""
+        """Note *view* as the table's applied view, and give up what it does not show."""
         store, stream = self._store, view.stream
         before = store.standings.get(stream)
         if not is_behind(before, view):
@@ -236,7 +236,7 @@ class MemorySink:
         insist_on_view(self._store.standings.get(self._key), view)
 
     def _note(self, view: View) -> None:
-        """Let whoever applies a protection know what of this table is withheld."""
+        """Note which columns of this table are withheld, for protections to come."""
         withheld, noted = Withheld.of(view), self._store.withheld.get(self._key)
         if withheld is None:
             self._store.withheld.pop(self._key, None)
@@ -259,7 +259,7 @@ class MemorySink:
             raise SinkUnavailable("the store does not answer")
 
     def _moved(self, delivery: Delivery) -> Checkpoint:
-        """The lane's next checkpoint; out of turn it keeps the position that is there."""
+        """The lane's next checkpoint; a delivery out of turn keeps the position."""
         if self._view is None:
             raise SinkUnavailable("the store is not open", partition=delivery.partition)
         stored = self._store.checkpoints.get((self._key, delivery.partition))
@@ -275,7 +275,7 @@ class MemorySink:
 
 
 class MemoryFresh(MemorySink):
-    """A table beside the one in use."""
+    """A staging table beside the one in use."""
 
     @property
     def capabilities(self) -> Capabilities:
@@ -333,7 +333,7 @@ class MemoryFresh(MemorySink):
 
 
 class _HeldTable:
-    """A table that nobody writes, and how the staging table takes its place."""
+    """The locked table in use, and how the staging table is merged into it."""
 
     def __init__(self, store: MemoryStore, view: View) -> None:
         self._store = store
@@ -394,7 +394,7 @@ def _insist_on_coverage(store: MemoryStore, known: Reached, view: View) -> None:
 
 
 def _insist(store: MemoryStore, view: View) -> None:
-    """The table in use must show what the staging table is filled with."""
+    """Check that the table in use has the same applied view as the staging table."""
     now = store.standings.get(view.stream)
     if now is None or now.fingerprint != view.fingerprint:
         raise ConfigurationError(
@@ -406,7 +406,7 @@ def _insist(store: MemoryStore, view: View) -> None:
 
 
 def _applied(table: Table, content: Upserts | Erasures | Rewrites) -> int:
-    """Have the effect of *content* on *table*; how many rows changed."""
+    """Apply *content* to *table*; how many rows changed."""
     match content:
         case Rewrites():
             return _rewrite(table, content)
@@ -417,7 +417,7 @@ def _applied(table: Table, content: Upserts | Erasures | Rewrites) -> int:
 
 
 def _rewrite(table: Table, rewrites: Rewrites) -> int:
-    """Put rows in the place of those of the same version."""
+    """Replace rows by those of the same version."""
     changed = 0
     for row in rewrites.records.to_pylist():
         key = tuple(row[name] for name in rewrites.view.key)
@@ -432,7 +432,7 @@ def _key_of(key: str) -> tuple[str, ...]:
 
 
 def _write(table: Table, upserts: Upserts) -> int:
-    """Put rows into *table*; how many changed it."""
+    """Put rows into *table*; how many rows changed."""
     changed = 0
     for row in upserts.records.to_pylist():
         if any("\x00" in text for text in _texts(row)):
@@ -449,7 +449,7 @@ def _write(table: Table, upserts: Upserts) -> int:
 
 
 def _erase(table: Table, erasures: Erasures) -> int:
-    """Take erased subjects out of a state table; a history stays what it was."""
+    """Take erased subjects out of a state table; a history is not changed."""
     if erasures.view.keeping is Keeping.HISTORY:
         return 0
     keys = {_key_of(key) for key in erasures.keys}

@@ -22,7 +22,7 @@ from bus.model import Fault
 
 @dataclass
 class MemoryBox:
-    """Where changes wait; share it to outlive a source."""
+    """The changes that wait; share it to let them outlive a source."""
 
     waiting: dict[int, bytes] = field(default_factory=dict)
     refused: list[Refusal] = field(default_factory=list)
@@ -33,14 +33,14 @@ class MemoryBox:
     _last: int = 0
 
     def put(self, text: bytes) -> int:
-        """Have one more change wait; its place."""
+        """Add a change; its place."""
         self._last += 1
         self.waiting[self._last] = text
         self.news.set()
         return self._last
 
     def answer(self) -> None:
-        """As a store that is asked.
+        """Answer as a store does: raise if it is away.
 
         Raises:
             SourceUnavailable: It is away.
@@ -83,7 +83,7 @@ class MemorySource:
     by_settings = True
 
     class Options(BaseModel):
-        """Where its changes wait."""
+        """The box with its changes."""
 
         model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -13,7 +13,7 @@ Table = dict[tuple[Any, ...], Row]
 
 
 def suppress(table: Table, withheld: Withheld, protected: Protected) -> Table:
-    """*table* with nothing in it that says where somebody in *protected* is."""
+    """*table* without anything that says where somebody in *protected* is."""
     protected = comparable(protected)
     return {
         key: row | dict.fromkeys(withheld.locations) | {withheld.flag: True}

@@ -1,4 +1,4 @@
-"""What must not lie about in an outbox as it is: 個人番号, once it was sent or refused.
+"""Hide 個人番号 in an outbox once a change was sent or refused.
 
 A change that was sent has left, and nobody needs its content any more: where a record of it is of a
 stream that is sealed, its records are taken out when it is marked. What stays is the journal: that
@@ -39,7 +39,7 @@ TAKEN_OUT = Fault(
 
 
 class Kept(StrEnum):
-    """How the content of a refused change is kept."""
+    """The ways to keep the content of a refused change."""
 
     PLAIN = "plain"  # as it is: nothing in it need be sealed
     SEALED = "sealed"
@@ -49,14 +49,14 @@ class Kept(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What stays of a refused change."""
+    """What is kept of a refused change."""
 
     kept: Kept
     sealed: str | None = None
 
 
 class Concealer:
-    """Knows what is restricted, and how it is sealed. One for all outboxes of a process.
+    """Knows which items are restricted, and seals them. One for all outboxes of a process.
 
     Args:
         sealed: The streams that have an item which is sealed.
@@ -74,11 +74,11 @@ class Concealer:
         self._known = frozenset(known)
 
     def is_restricted(self, change: Change) -> bool:
-        """Whether a change that was sent has what must not stay."""
+        """Whether a change that was sent has items that may not stay in the outbox."""
         return any(record.stream in self._sealed for record in change.records)
 
     def must_hide(self, text: str) -> bool:
-        """Whether a change that was refused may hold a number; what cannot be read may."""
+        """Whether a refused change may hold a 個人番号; one that cannot be read may."""
         try:
             value = json.loads(text)
         except (ValueError, RecursionError):
@@ -86,7 +86,7 @@ class Concealer:
         return self._is_of_a_sealed_stream(value) or any(map(_is_number, _words(value)))
 
     async def content(self, text: str, change_id: str) -> Content:
-        """What is to stay of a refused change.
+        """What is kept of a refused change.
 
         Raises:
             KeysUnusable, KeysUnavailable: There should be keys, and they cannot be had.
@@ -99,7 +99,7 @@ class Concealer:
         return Content(Kept.SEALED, seal([text], _belongs(change_id), ring.current)[0])
 
     async def opened(self, sealed: str, change_id: str) -> str:
-        """The change that was sealed.
+        """The text of a change that was sealed.
 
         Raises:
             SealKeyUnknown, SealBroken: It does not open.

@@ -86,7 +86,7 @@ async def connect(
 
 @contextmanager
 def translated(system: str) -> Iterator[None]:
-    """Turn what the driver can raise into the bus's errors, keeping the cause."""
+    """Turn the driver's errors into the bus's, keeping the cause."""
     try:
         yield
     except errors.InsufficientPrivilege as error:
@@ -116,13 +116,13 @@ def translated(system: str) -> Iterator[None]:
 
 
 def _sentence(error: psycopg.Error, known: Mapping[str, str], otherwise: str) -> str:
-    """What it is and what to do, by the SQLSTATE or, failing that, its class."""
+    """The message of an error, by its SQLSTATE or else by that one's class."""
     state = error.sqlstate or ""
     return known.get(state) or known.get(state[:2]) or otherwise
 
 
 def _where(system: str, error: psycopg.Error) -> dict[str, object]:
-    """The object that the server names; its message may hold values and is not shown."""
+    """The object that the server names; the server's message may hold values and is not used."""
     said = error.diag
     table = ".".join(name for name in (said.schema_name, said.table_name) if name)
     names = {"table": table, "column": said.column_name, "constraint": said.constraint_name}

@@ -1,4 +1,4 @@
-"""What a schema of a PostgreSQL database holds, as lines that can be compared with another's.
+"""Describe a schema of a PostgreSQL database as lines, to compare it with another.
 
 Everything that could make its objects do something else than they should is a line: each object
 of whatever kind that is in the schema, tables with their columns, defaults, constraints, indexes,
@@ -118,7 +118,7 @@ WHERE a.grantee <> held.owner
 
 
 async def lines(connection: Connection, schema: str) -> set[str]:
-    """What *schema* holds, with its name taken out."""
+    """The description of *schema*, without its name."""
     cursor = await connection.execute(LINES, {"schema": schema})
     own = re.compile(rf"\b{re.escape(schema)}(?=\.)")
     return {own.sub("…", row[0]) for row in await cursor.fetchall()}
@@ -133,5 +133,5 @@ async def owners(connection: Connection, schema: str) -> dict[str, set[str]]:
 
 
 async def rights(connection: Connection, schema: str) -> Sequence[tuple[str, str, str, str, bool]]:
-    """What others than the owners may: kind and name of the object, role, right, may hand it on."""
+    """Rights of others than the owners: kind and name of the object, role, right, grant option."""
     return await (await connection.execute(RIGHTS, {"schema": schema})).fetchall()

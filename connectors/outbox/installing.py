@@ -1,4 +1,4 @@
-"""An outbox made, or brought up to date, in a database that others may have been in before.
+"""Make an outbox, or bring it up to date, in a database that others may have been in before.
 
 A core system's database has logins of its own, and any of them that may make a schema can make
 ``renkei`` first: with a trigger on its outbox that would run with the rights of whoever installs.
@@ -50,7 +50,7 @@ _MAKES = re.compile(r"CREATE (?:TABLE|INDEX) (?:renkei\.)?(\w+)")
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """A role of the core system, and as which sources it may publish; none: whatever is taken."""
+    """A role of the core system, and the sources it may publish as (none: any)."""
 
     role: str
     sources: tuple[str, ...] = ()
@@ -67,7 +67,7 @@ class Speaker:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What an outbox is to be: its owner, who gets what, and how large a change may be."""
+    """What an outbox should be: its owner, the rights of roles, and the largest change."""
 
     owner: str = OWNER
     core: tuple[Speaker, ...] = ()
@@ -75,7 +75,7 @@ class Plan:
     change_bytes: int | None = None  # none: as it is, or as the schema has it
 
     def settling(self) -> list[str]:
-        """The statements that grant and bound; may be run again."""
+        """The SQL that sets rights and bounds; may be run again."""
         said = [
             sql.SQL(grant).format(role=sql.Identifier(role)).as_string()
             for grants, roles in (
@@ -103,7 +103,7 @@ class Plan:
 
 
 def script(plan: Plan) -> str:
-    """The SQL that makes an outbox where none is, for whoever must run it by hand."""
+    """The SQL that makes an outbox where there is none, to be run by hand."""
     owner = sql.Identifier(plan.owner).as_string()
     head = (
         "-- Run as an administrator, in one transaction (psql -1), where there is no outbox yet.\n"
@@ -169,7 +169,7 @@ async def _install(connection: Connection, system: str, plan: Plan) -> None:
 
 
 async def _insist_on_roles(connection: Connection, system: str, plan: Plan) -> None:
-    """See to it that the roles are there that are to get rights.
+    """Check that the roles exist that should get rights.
 
     Raises:
         ConfigurationError: One is not.
@@ -191,7 +191,7 @@ async def _insist_on_roles(connection: Connection, system: str, plan: Plan) -> N
 
 
 async def _ready_owner(connection: Connection, system: str, owner: str) -> None:
-    """See to it that the role that is to own an outbox is there, and is nobody."""
+    """Make or check the role that owns an outbox: it may not log in."""
     found = await (await connection.execute(statements.OWNER_ROLE, {"owner": owner})).fetchone()
     if found is None:
         try:
@@ -227,7 +227,7 @@ async def _ready_owner(connection: Connection, system: str, owner: str) -> None:
 
 
 async def _look(connection: Connection, system: str, owner: str, installer: str) -> int:
-    """Which form the outbox has that is there; 0 if there is none.
+    """The form of the outbox that is there; 0 if there is none.
 
     Raises:
         ConfigurationError: It has none that this program makes, or is a stranger's.
@@ -276,7 +276,7 @@ def _without_bodies(lines: set[str]) -> set[str]:
 
 
 async def _hold_still(connection: Connection) -> None:
-    """Keep others from altering the tables until the transaction ends."""
+    """Lock the tables against changes until the transaction ends."""
     cursor = await connection.execute(
         "SELECT relname::text FROM pg_class WHERE relkind IN ('r', 'p')"
         " AND relnamespace = to_regnamespace(%s) ORDER BY 1",
@@ -288,7 +288,7 @@ async def _hold_still(connection: Connection) -> None:
 
 
 async def _described(connection: Connection, form: int, owner: str) -> set[str]:
-    """What this program makes as that form, made beside what is there and undone."""
+    """The description of that form, made beside what is there and rolled back."""
     beside = f"renkei_{secrets.token_hex(8)}"
     text = re.sub(rf"\b{SCHEMA}\b(?=\.)", beside, _form(form))
     text = text.replace(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA};", "")
@@ -303,7 +303,7 @@ async def _described(connection: Connection, form: int, owner: str) -> set[str]:
 
 
 async def _no_strange_rights(connection: Connection, system: str) -> None:
-    """See to it that nobody has a right that no installation gives."""
+    """Check that nobody has a right that no installation gives."""
     for kind, name, role, right, may_hand_on in await describing.rights(connection, SCHEMA):
         is_ours = role and not may_hand_on and right in statements.GIVEN.get((kind, name), ())
         if not is_ours:
@@ -324,7 +324,7 @@ async def _hand_over(connection: Connection, owner: str) -> None:
 
 
 def _migration(form: int) -> list[str]:
-    """What is run on a form (0: an empty schema) to make it the present one."""
+    """The SQL that brings a form (0: an empty schema) to the present one."""
     if form == 0:
         return [_form(PRESENT)]
     there = set(_MAKES.findall(_form(form).replace("IF NOT EXISTS ", "")))

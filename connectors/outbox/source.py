@@ -1,4 +1,4 @@
-"""A source in a core system's database: rows that its own transactions committed.
+"""Take changes from a table in a core system's database, which its own transactions fill.
 
 It is woken by NOTIFY; a slow poll stands behind that, because a notification may be lost with a
 connection. Pending rows are taken in sequence order, and marked once they were published. Within
@@ -59,7 +59,7 @@ _UNREAD = Content(Kept.UNREAD)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Keeping:
-    """How long what is kept and waited for."""
+    """For how long sent and refused changes are kept, and leases and sends last."""
 
     lease: timedelta = timedelta(seconds=12)  # how long a killed leader keeps others waiting
     send_within: timedelta = timedelta(seconds=8)  # acknowledged or given up; the producer's bound
@@ -73,7 +73,7 @@ class Keeping:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One change that waits in an outbox, as text; *sealed* if it was put back so."""
+    """One change that waits in an outbox, as text; *sealed* if it was refused and put back."""
 
     seq: int
     change_id: str
@@ -94,7 +94,7 @@ class OutboxSource:
     by_settings = True
 
     class Options(BaseModel):
-        """How an outbox is reached."""
+        """The database and bounds of an outbox."""
 
         model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -233,7 +233,7 @@ class OutboxSource:
         return [await self._taken(row, too_large) for row in self._in_hand.values()]
 
     async def _take_fewer(self, connection: Connection, asked: int) -> Sequence[Taken]:
-        """Nothing, but fewer rows the next time; or the one row that cannot be had."""
+        """Take fewer rows the next time; if it was one row already, that row as a fault."""
         self._is_more = True
         if asked > 1:
             self._rows = max(asked // 8, 1)
@@ -243,7 +243,7 @@ class OutboxSource:
         return [Taken(first[0], None, fault)] if first is not None else []
 
     async def _taken(self, row: Row, too_large: Fault) -> Taken:
-        """What is handed over of a row; opened, if it was sealed."""
+        """A row as it is handed over; opened if it is sealed."""
         text = row.text
         if text is None and row.sealed is not None:
             try:
@@ -278,7 +278,7 @@ class OutboxSource:
                 await connection.execute(statements.REFUSE, told)
 
     async def _content(self, refusal: Refusal) -> Content:
-        """What is to stay of a change that is refused."""
+        """What is kept of a change that is refused."""
         row = self._in_hand.get(refusal.place)
         if row is None:
             return _UNREAD
@@ -307,7 +307,7 @@ class OutboxSource:
     # -- upkeep ---------------------------------------------------------------------------------
 
     async def _look_into_refused(self, connection: Connection, limits: Limits) -> None:
-        """Seal what was refused, and lies about, since before anybody looked; once a term."""
+        """Seal refused changes from before that was done; once a term."""
         while not self._are_refused_seen:
             with translated(self.name):
                 bounds = {"most": limits.change_bytes}
@@ -330,7 +330,7 @@ class OutboxSource:
             self._are_refused_seen = not found
 
     async def _prune(self, connection: Connection) -> None:
-        """Delete a batch of rows that were sent, or refused, too long ago, now and then."""
+        """Delete a batch of rows that were sent or refused too long ago, now and then."""
         keeping = self._keeping
         if monotonic() < self._prune_at:
             return
@@ -353,12 +353,12 @@ class OutboxSource:
 
 
 def _shut(error: BusError) -> Fault:
-    """Why a change that was sealed cannot be had."""
+    """The fault of a sealed change that cannot be opened."""
     return Fault(code=error.code, expected="a change that can be published")
 
 
 def _reasons(refusal: Refusal, content: Content) -> str:
-    """The reasons, with a word that what was in the change is no longer there."""
+    """The reasons, and a note if the change's content is no longer there."""
     is_lacking = content.kept is Kept.LACKING
     reasons = [TAKEN_OUT, *refusal.reasons] if is_lacking else refusal.reasons
     return Refusal(refusal.place, reasons).as_json

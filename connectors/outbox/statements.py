@@ -1,4 +1,4 @@
-"""The SQL that relays and operators send to an outbox; what it stands on is in ``schema.sql``."""
+"""The SQL that relays and operators send to an outbox; its tables are in ``schema.sql``."""
 
 from __future__ import annotations
 

@@ -17,12 +17,12 @@ from connectors.outbox.database import Connection, translated
 
 
 def lease_row(connection: Connection) -> LeaseRow:
-    """The row that says who leads."""
+    """The lease's row in the outbox's database."""
     return LeaseRow(connection, statements.LEASE)
 
 
 class OutboxTerm(LeaseTerm):
-    """A lease that is kept, and commits that are heard of, together.
+    """A term by a lease that is renewed, and that hears of commits.
 
     Args:
         listening: A connection that hears of commits.
@@ -46,7 +46,7 @@ class OutboxTerm(LeaseTerm):
         await until_one_ends(super().keep(), self._listen())
 
     async def let_go(self) -> None:
-        """Give the lease back; if that is not possible, it runs out."""
+        """Release the lease; if the database does not answer, it runs out."""
         with suppress(Unavailable, TimeoutError), self._translated():
             async with asyncio.timeout(LET_GO_WITHIN_S):
                 await self._lease.release(self._row)

@@ -1,4 +1,4 @@
-"""What operators do with an outbox: install it, see how it is, settle what was refused."""
+"""What operators do with an outbox: install it, look at it, settle what was refused."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _KEY = re.compile(r"[0-9]{6}/[!-~]{1,15}")  # <municipality_code>/<subject_id>
 
 @dataclass(frozen=True, slots=True)
 class RefusedChange:
-    """A change that was set aside, and why. Its content stays in the core system's database."""
+    """A refused change and its reasons. Its content stays in the core system's database."""
 
     seq: int
     change_id: str
@@ -65,7 +65,7 @@ async def look(connection: Connection, system: str) -> None:
 
 
 async def backlog(connection: Connection) -> Backlog:
-    """What waits in the outbox that *connection* reaches."""
+    """The backlog of the outbox that *connection* reaches."""
     cursor = await connection.execute(statements.BACKLOG, {"most": COUNT_MOST})
     row = await cursor.fetchone()
     pending, oldest_s, refused, refused_s = row if row is not None else (0, None, 0, None)
@@ -73,13 +73,13 @@ async def backlog(connection: Connection) -> Backlog:
 
 
 async def status(system: str, uri: str) -> SourceStatus:
-    """How one outbox is."""
+    """The status of one outbox."""
     async with _opened(system, uri) as connection:
         return await look_at(connection, system)
 
 
 async def look_at(connection: Connection, system: str) -> SourceStatus:
-    """How the outbox is that *connection* reaches."""
+    """The status of the outbox that *connection* reaches."""
     waiting = await backlog(connection)
     leader = await (await connection.execute(statements.LEADER)).fetchone()
     holder, left_s = leader if leader is not None else (None, None)
@@ -87,7 +87,7 @@ async def look_at(connection: Connection, system: str) -> SourceStatus:
 
 
 class OutboxWatch:
-    """Looks at one outbox, by a connection of its own."""
+    """Looks at one outbox over a connection of its own."""
 
     def __init__(self, system: str, uri: str) -> None:
         self._system = system
@@ -95,7 +95,7 @@ class OutboxWatch:
         self._connection: Connection | None = None
 
     async def look(self) -> SourceStatus:
-        """How the outbox is now.
+        """The outbox's status now.
 
         Raises:
             BusError: It cannot be looked into.
@@ -112,7 +112,7 @@ class OutboxWatch:
             raise
 
     async def close(self) -> None:
-        """Let go of the connection; safe to call twice."""
+        """Close the connection; safe to call twice."""
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
@@ -145,7 +145,7 @@ async def drop(system: str, uri: str, seqs: Sequence[int]) -> list[int]:
 
 
 def _shown(subject: str) -> str:
-    """Whom a change is about, or a digest if that is no key: what was handed in is unchecked."""
+    """The subject of a change, or a digest if it is no key: changes are not checked yet."""
     if _KEY.fullmatch(subject):
         return subject
     return "sha256:" + hashlib.sha256(subject.encode()).hexdigest()[:32]
@@ -153,7 +153,7 @@ def _shown(subject: str) -> str:
 
 @asynccontextmanager
 async def _opened(system: str, uri: str) -> AsyncIterator[Connection]:
-    """A connection for one task, closed after it; its errors in the bus's words."""
+    """A connection for one task, closed after it; its errors are the bus's."""
     connection = await connect(uri, system, purpose="upkeep")
     try:
         with translated(system):

@@ -1,4 +1,4 @@
-"""The view that a table stands under (``renkei_view``), and what it gives up with another.
+"""A table's applied view (``renkei_view``), and what the table gives up when that changes.
 
 A view is changed in one transaction: the table is locked against writers, what the new view does
 not show is taken away, and the new view is noted. A crash leaves the old values with the old
@@ -22,7 +22,7 @@ Connection = psycopg.Connection[Any]
 
 
 def of(connection: Connection, names: Names) -> AppliedView | None:
-    """The view that the table stands under; None if it was never said.
+    """The table's applied view; None if none was noted.
 
     Raises:
         ConfigurationError: Somebody else said it: what is compared with is another.
@@ -43,7 +43,7 @@ def of(connection: Connection, names: Names) -> AppliedView | None:
 
 
 def stand(connection: Connection, names: Names, view: View, shape: TableShape) -> None:
-    """Make the table of *shape* stand under *view*; inside the caller's transaction.
+    """Note *view* as the applied view of the table of *shape*; inside the caller's transaction.
 
     Raises:
         EditionOutdated: The table stands under a newer edition.
@@ -63,12 +63,12 @@ def stand(connection: Connection, names: Names, view: View, shape: TableShape) -
 
 
 def lock(connection: Connection, names: Names) -> None:
-    """Keep writers out until the transaction ends, and let readers in."""
+    """Lock the table against writers until the transaction ends; readers are let in."""
     connection.execute(f"LOCK TABLE {names.table} IN SHARE ROW EXCLUSIVE MODE")
 
 
 def note(connection: Connection, names: Names, standing: AppliedView) -> None:
-    """Say under which view the table stands from now on."""
+    """Note the table's applied view."""
     connection.execute(
         f"""\
 INSERT INTO {names.views} AS stored (stream, fingerprint, edition, stands, since)
@@ -82,7 +82,7 @@ ON CONFLICT (stream) DO UPDATE SET fingerprint = excluded.fingerprint,
 def withdraw(
     connection: Connection, schema: str, prefix: str, granted: Collection[str], edition: int
 ) -> list[str]:
-    """Take away all that the schema holds of streams that are not *granted*; which they were.
+    """Remove what the schema holds of streams that are not *granted*; the names of those.
 
     A stream that somebody granted in a newer edition is left alone.
     """
@@ -103,7 +103,7 @@ def withdraw(
 
 
 def forget_staging(connection: Connection, names: Names) -> None:
-    """Drop what a rebuild has filled so far beside the table."""
+    """Drop the staging table."""
     beside = names.beside
     connection.execute(f"DROP TABLE IF EXISTS {beside.table}")
     for table in (names.position, names.views):
@@ -126,7 +126,7 @@ def _withdrawn(connection: Connection, names: Names, edition: int) -> bool:
 
 
 def _unsaid(view: View, shape: TableShape) -> Taken:
-    """A table from before its view was noted: columns that the sink made and the view lacks."""
+    """The columns that the sink made and the view lacks, of a table without an applied view."""
     names = set(view.schema.names)
     return Taken(tuple(n for n, column in shape.items() if column.is_ours and n not in names))
 
@@ -156,7 +156,7 @@ def _retype(
     emptied: Collection[str],
     shape: TableShape,
 ) -> None:
-    """Give columns of the sink's own that were emptied the type of their new mask."""
+    """Give the sink's own columns, once emptied, the type of their new mask."""
     unfit = set(misfits(view, shape))
     for column in view.columns:
         if column.name in unfit and column.name in emptied and shape[column.name].is_ours:

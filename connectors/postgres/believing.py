@@ -1,4 +1,4 @@
-"""Read the bus's own tables in a store, and no more than the bus could have written there.
+"""Read the bus's own tables in a store, and accept only what the bus can have written there.
 
 They are its owner's, who can put into them whatever there is room for. So each is asked for so many
 rows and bytes and no more: what is beyond that is not sent, and the answer says so.
@@ -22,7 +22,7 @@ LONGEST = 500  # characters of a name or an id: what is longer is cut off, and f
 
 
 def question(columns: Sequence[str], source: str, order: str, most: int = MOST_ROWS) -> str:
-    """Ask *source* (a table, with a condition) for *columns*, for :func:`rows` to look at.
+    """The SQL that reads *columns* of *source* (a table, with a condition), for :func:`rows`.
 
     Args:
         order: The columns by which rows are counted.
@@ -46,7 +46,7 @@ def rows(
     table: str,
     most: int = MOST_ROWS,
 ) -> list[tuple[Any, ...]]:
-    """The answer to a :func:`question` of *most* rows about *table*.
+    """The answer to a :func:`question`, of at most *most* rows about *table*.
 
     Raises:
         StoreForged: There is more, or what cannot be read.
@@ -67,5 +67,5 @@ def rows(
 
 
 def cut(column: str) -> str:
-    """A text column, no longer than the bus has any."""
+    """A text column, cut to the greatest length that the bus writes."""
     return f"left({column}, {LONGEST})"

@@ -87,7 +87,7 @@ def translated(**where: object) -> Iterator[None]:
 
 
 def _raise_refusal(error: psycopg.Error | adbc.Error, where: Mapping[str, object]) -> None:
-    """If a connection failed in a way that will not mend itself, say so."""
+    """Raise the refusal if a connection failed in a way that trying again will not mend."""
     if error.sqlstate is None and isinstance(
         error, psycopg.OperationalError | adbc.OperationalError
     ):
@@ -97,7 +97,7 @@ def _raise_refusal(error: psycopg.Error | adbc.Error, where: Mapping[str, object
 
 
 def _meaning(sqlstate: str | None, *, is_refusal: bool, is_misuse: bool) -> type[BusError]:
-    """The class of error; without an SQLSTATE it was the driver or the line that failed."""
+    """The class of the bus's error; without an SQLSTATE the driver or the connection failed."""
     if sqlstate is None:
         if is_refusal:
             return EventRefused

@@ -58,7 +58,7 @@ the statistics say."""
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """A table, as it is, and what of it is withheld."""
+    """A table as it is, and which columns of it are withheld."""
 
     relation: str
     withheld: Withheld
@@ -71,34 +71,34 @@ class Table:
 
     @property
     def locations(self) -> list[str]:
-        """Columns that are emptied, quoted."""
+        """The columns that are emptied, quoted."""
         return [identifier(n) for n in sorted(self.withheld.locations) if n in self.shape]
 
     @property
     def is_unfinished(self) -> str:
-        """Whether a row of somebody who is covered has still to be changed."""
+        """An SQL condition: a row of somebody covered still has to be changed."""
         tests = [f"{self.flag} IS NOT TRUE", *(f"{name} IS NOT NULL" for name in self.locations)]
         return f"({' OR '.join(tests)})"
 
     @property
     def is_odd(self) -> str:
-        """Whether a row has a number that ranges do not find; empty if it can have none."""
+        """An SQL condition: a row has a number that ranges do not find; empty if none can."""
         return is_odd({*self.located, *self.households}, self.shape)
 
     @property
     def located(self) -> list[str]:
-        """Columns with the ids of persons."""
+        """The columns with ids of persons."""
         return sorted(name for name in self.withheld.located if name in self.shape)
 
     @property
     def households(self) -> list[str]:
-        """Columns with the numbers of households."""
+        """The columns with numbers of households."""
         return sorted(name for name in self.withheld.households if name in self.shape)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Kind:
-    """Persons or households that are looked for, all of them comparable, and where they may be."""
+    """Persons or households to look for, as comparable keys, and the columns they may be in."""
 
     columns: Sequence[tuple[Table, str]]
     keys: Set[str]
@@ -180,7 +180,7 @@ def _ranges(keys: Iterable[str]) -> list[tuple[str, str, str]] | None:
 
 
 def _nearby(connection: Connection, kinds: Sequence[_Kind]) -> Iterator[tuple[Table, Key]]:
-    """Rows that have one of the keys in one of the columns: one question for all."""
+    """The rows with one of the keys in one of the columns, found by one question."""
     columns = [(*column, kind) for kind in kinds for column in kind.columns]
     question = " UNION ALL ".join(
         _near(index, table.relation, name, table.shape[name], kinds.index(kind) * 3)
@@ -261,7 +261,7 @@ def _among_all(connection: Connection, table: Table, name: str, keys: Set[str]) 
 
 
 def listed_anybody(name: str) -> str:
-    """Whether there is anybody in the list of this name; as its index has it."""
+    """The SQL condition that the list of this name has anybody; asked of its index."""
     return f"cardinality({identifier(name)}) > 0"
 
 

@@ -1,4 +1,4 @@
-"""Indexes by which a table's rows of protected persons are found, where the bus made the table.
+"""The indexes by which rows of protected persons are found, in tables that the bus made.
 
 A table that the system made itself is left as it is, and searched without. They are made when the
 table is opened: in a table that has rows already, writers of it wait so long, and readers do not.
@@ -26,7 +26,7 @@ WHERE to_regclass($2 || '.' || quote_ident(name)) IS NULL"""
 
 
 def make(connection: Connection, names: Names, view: View, shape: TableShape) -> None:
-    """Make those that are missing, if the bus made the table and owns it."""
+    """Make the missing indexes, if the bus made the table and owns it."""
     wanted = _wanted(names, view, shape)
     for name in missing(connection, names, view, shape):
         connection.execute(
@@ -35,7 +35,7 @@ def make(connection: Connection, names: Names, view: View, shape: TableShape) ->
 
 
 def missing(connection: Connection, names: Names, view: View, shape: TableShape) -> list[str]:
-    """Names of those that are to be made."""
+    """Names of the indexes that have to be made."""
     key = shape.get("subject_id")
     if key is None or not key.is_ours:
         return []
@@ -47,7 +47,7 @@ def missing(connection: Connection, names: Names, view: View, shape: TableShape)
 
 
 def _wanted(names: Names, view: View, shape: TableShape) -> dict[str, str]:
-    """Name of an index, and what of the table it has. The key of the table needs none."""
+    """Name and columns of each index. The table's key needs none."""
     withheld = Withheld.of(view)
     if withheld is None:
         return {}

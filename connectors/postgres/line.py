@@ -1,4 +1,4 @@
-"""Whether what goes over a session's line could be read along.
+"""Whether a session's connection could be read along.
 
 The URI alone does not say it: behind this machine's end of a tunnel the database may be anywhere.
 So before a view is opened that shows what is restricted the session itself is asked.

@@ -1,4 +1,4 @@
-"""Whether the server's own log could show what a statement carries.
+"""Whether the server's log could show what a statement carries.
 
 No statement of the sink holds a value; they go as parameters. What the server does with parameters
 and with rows that it refuses is its administrator's choice, and an ordinary role cannot change it
@@ -46,7 +46,7 @@ def insist_on_silence(connection: psycopg.Connection[Any], view: View) -> None:
 
 
 def loud(settings: Mapping[str, str]) -> Iterator[str]:
-    """What would have to be set otherwise, for the log to hold no row and no parameter."""
+    """The server's settings to be changed, so that its log holds no row and no parameter."""
     is_terse = settings.get("log_error_verbosity") == "terse"  # no DETAIL, no CONTEXT
     if settings.get("log_min_messages") in _SHOWS_ERRORS and not is_terse:
         yield "log_error_verbosity = terse"

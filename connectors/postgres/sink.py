@@ -1,4 +1,4 @@
-"""Keep what a view delivers in PostgreSQL tables of the receiving system.
+"""Write what a view delivers into PostgreSQL tables of the receiving system.
 
 One table per stream. A view that keeps state has one row per subject, newest version wins; one
 that keeps history has one row per event. Rows, position and receipt are written in one
@@ -94,7 +94,7 @@ class PostgresOptions(BaseModel):
 
 @dataclass(frozen=True)
 class _Opened:
-    """What a sink knows of the table it opened."""
+    """What a sink knows of the table that it has opened."""
 
     view: View
     names: statements.Names
@@ -103,12 +103,12 @@ class _Opened:
 
 
 def line_name(system: str, stream: str) -> str:
-    """How PostgreSQL knows a line; a longer name it would cut, and tell our log so."""
+    """The name of a connection in PostgreSQL, cut to the length that the server takes."""
     return f"renkei {system} {stream}".strip()[: statements.NAME_BYTES]
 
 
 class PostgresSink:
-    """One table per stream and one row per lane's position, in one transaction."""
+    """One table per stream and one row per lane's position, changed in one transaction."""
 
     Options = PostgresOptions
 
@@ -326,14 +326,14 @@ class PostgresSink:
         self._opened = None
 
     def _interrupt(self) -> None:
-        """Ask the server to give up what the sink's thread waits for; from another thread."""
+        """Ask the server to cancel what the sink's thread waits for; from another thread."""
         for writer in (self._small, self._bulk):
             if writer is not None:
                 with suppress(psycopg.Error, adbc_driver_manager.Error):
                     writer.interrupt()
 
     def _insist_on_shape(self) -> None:
-        """A table that was altered under us refuses good rows: that is nobody's bad event."""
+        """Raise if the table was altered: it then refuses good rows, which is no event's fault."""
         opened = self._need_open()
         with translated(stream=opened.view.stream):
             now = tables.shape(self._session().connection, opened.names)
@@ -345,7 +345,7 @@ class PostgresSink:
             )
 
     def _insist_on_view(self, view: View) -> None:
-        """A delivery was turned away: somebody may have opened the table under another view."""
+        """Raise if the table was opened under another view: the delivery was refused for it."""
         opened = self._need_open()
         now = applied_view.of(self._session().connection, opened.names)
         if now is not None and now.fingerprint == view.fingerprint:
@@ -381,7 +381,7 @@ class PostgresSink:
     def _conninfo(
         self, system: str, stream: str, line: Mapping[str, int] = MappingProxyType({})
     ) -> str:
-        """The URI with what it does not say itself about the line."""
+        """The URI, with defaults for the connection where it says nothing."""
         uri = self._options.uri.get_secret_value()
         insist_on_safety(uri, "the system's database")
         own = conninfo_to_dict(uri)
@@ -397,7 +397,7 @@ class PostgresSink:
         return self._opened
 
     def _session(self) -> SmallWriter:
-        """The connection for small things, made anew if it broke."""
+        """The connection for small deliveries, opened anew if it broke."""
         opened = self._need_open()
         if self._small is not None and self._small.connection.closed:
             self._small = None
@@ -431,7 +431,7 @@ class PostgresSink:
 
 
 def checkpoints_of(rows: Iterable[tuple[Any, ...]]) -> dict[int, Checkpoint]:
-    """By partition; a row that is of none is nobody's."""
+    """Checkpoints by partition; rows of no partition of the stream are left out."""
     return {row[0]: checkpoint_of(row) for row in rows if type(row[0]) is int}
 
 
@@ -470,7 +470,7 @@ _RECEIPT = {name: int if kind is int else str for name, kind in get_type_hints(R
 
 
 def _unbelievable(partition: Any) -> Checkpoint:
-    """Of no system, of no stream."""
+    """A checkpoint of no system and no stream, for a row that the bus cannot have written."""
     partition = partition if type(partition) is int else -1
     return Checkpoint(
         position=Position(cluster_id="", topic="", partition=partition, offset=0),

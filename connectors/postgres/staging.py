@@ -1,4 +1,4 @@
-"""A staging table beside the one in use, and how it takes its place (``renkei rebuild``).
+"""The staging table beside the one in use, and how it is merged (``renkei rebuild``).
 
 The staging table is filled as any other, by the same statements, with positions of its own in
 ``renkei_position``. It is made like the table in use, constraints and indexes included, so that a
@@ -50,7 +50,7 @@ WHERE c.oid = to_regclass($1) AND a.grantee <> c.relowner"""
 
 
 class StagingTable(PostgresSink):
-    """A sink whose table nobody reads yet."""
+    """A sink that fills a table which nobody reads yet."""
 
     @property
     def capabilities(self) -> Capabilities:
@@ -60,7 +60,7 @@ class StagingTable(PostgresSink):
         return super()._names(view).beside
 
     def _insist_on_table(self, connection: tables.Connection, names: Names, view: View) -> None:
-        """Nobody but a rebuild makes it or takes it away."""
+        """Check that the staging table is there: only a rebuild makes or drops it."""
 
     def _prepare(
         self, connection: tables.Connection, names: Names, view: View
@@ -80,7 +80,7 @@ class StagingTable(PostgresSink):
         return tables.fit(connection, names, view)
 
     def _session(self) -> SmallWriter:
-        """A session of its own has the lock: with another one, it must be had anew."""
+        """The session that has the lock; a new one has to take it again."""
         if self._small is None or self._small.connection.closed:
             raise SinkUnavailable("the staging table is to be opened anew")
         return super()._session()
@@ -130,7 +130,7 @@ class StagingTable(PostgresSink):
 
 
 class _HeldTable:
-    """A session that keeps writers from the table in use."""
+    """A session that locks the table in use against writers."""
 
     def __init__(self, connection: tables.Connection, live: Names, view: View) -> None:
         self._connection = connection
@@ -139,7 +139,7 @@ class _HeldTable:
         self.checkpoints: Mapping[int, Checkpoint] = self._positions()
 
     def _positions(self) -> dict[int, Checkpoint]:
-        """Where the lanes of the table in use stand; nobody moves them."""
+        """The positions of the lanes of the table in use."""
         live, own = self._live, (self._live.stream,)
         self._connection.execute(
             f"SELECT count(*) FROM (SELECT FROM {live.position} WHERE stream = $1"
@@ -184,7 +184,7 @@ class _HeldTable:
         return swapped
 
     def _merged(self, settled: Collection[str]) -> Merged:
-        """Put rows and positions in the place of those in use."""
+        """Put rows and positions in place of those in use."""
         connection, live = self._connection, self._live
         merge = _Merge(live, self._view, tables.shape(connection, live))
         keys = [key.split("/", 1) for key in settled if "/" in key and "\x00" not in key]
@@ -199,12 +199,12 @@ class _HeldTable:
         return Merged(changed=changed, added=added, removed=removed, kept=kept)
 
     def let_go(self) -> None:
-        """End the session; what was not committed is undone."""
+        """End the session; what was not committed is rolled back."""
         self._connection.close()
 
 
 class _Merge:
-    """The statements that put the staging table in the place of the table in use."""
+    """The SQL that puts the staging table's rows in place of those in use."""
 
     def __init__(self, live: Names, view: View, shape: TableShape) -> None:
         table, fresh = live.table, live.beside.table
@@ -249,7 +249,7 @@ DELETE FROM {table} l WHERE {lacked} AND NOT EXISTS (
 
 
 def _make(connection: tables.Connection, live: Names, view: View) -> None:
-    """Make the staging table, for the bus's eyes alone."""
+    """Make the staging table, which only the bus's role can read."""
     beside = live.beside
     connection.execute(f"CREATE TABLE {beside.table} (LIKE {live.table} INCLUDING ALL)")
     for (stranger,) in connection.execute(STRANGERS, (beside.table,)).fetchall():
@@ -258,14 +258,14 @@ def _make(connection: tables.Connection, live: Names, view: View) -> None:
 
 
 def _be_alone(connection: tables.Connection, live: Names, view: View) -> None:
-    """Have the table's rebuild for oneself, until the session ends."""
+    """Lock the table's rebuild until the session ends."""
     alone = connection.execute(ALONE, (live.table,)).fetchone()
     if alone != (True,):
         raise RebuildBusy("another process rebuilds this table now", **_where(view))
 
 
 def _left(connection: tables.Connection, live: Names) -> Left | None:
-    """What is there of a staging table, half filled or not."""
+    """The staging table that is there, complete or not; None if there is none."""
     beside = live.beside
     is_noted, has_table = connection.execute(
         "SELECT to_regclass($1) IS NOT NULL AND to_regclass($2) IS NOT NULL,"
@@ -285,7 +285,7 @@ def _left(connection: tables.Connection, live: Names) -> Left | None:
 
 
 def _insist(connection: tables.Connection, live: Names, view: View) -> None:
-    """The table in use must show what the staging table is filled with."""
+    """Check that the table in use has the same applied view as the staging table."""
     now = applied_view.of(connection, live)
     if now is None or now.fingerprint != view.fingerprint:
         raise ConfigurationError(

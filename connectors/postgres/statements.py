@@ -88,7 +88,7 @@ TableShape = Mapping[str, TableColumn]
 
 @dataclass(frozen=True)
 class Names:
-    """What a sink works on: names, quoted, and what it calls itself in the bus's own tables."""
+    """Quoted names of the tables that a sink works on, and the stream as the bus's tables have it."""
 
     schema: str
     table: str
@@ -102,7 +102,7 @@ class Names:
 
     @classmethod
     def of(cls, stream: str, schema: str, prefix: str) -> Names:
-        """The names for *stream*; refuses those that PostgreSQL would cut off."""
+        """The names for *stream*; refuses those that PostgreSQL would cut."""
         quoted = identifier(schema)
 
         def named(name: str) -> str:
@@ -122,7 +122,7 @@ class Names:
 
     @property
     def beside(self) -> Names:
-        """The names of the staging table that a rebuild fills."""
+        """The names of the staging table."""
         return replace(self, table=self.beside_table, stream=self.stream + STAGING)
 
 
@@ -177,7 +177,7 @@ CREATE TABLE IF NOT EXISTS {names.views} (
 
 
 def make_table(names: Names, view: View) -> list[str]:
-    """The table of *view*: only its key and version must be there, so that a view can change."""
+    """The SQL of the table of *view*: only key and version are fixed, so that views can change."""
     demanded = {*view.key, *(["version"] if view.keeping is Keeping.STATE else [])}
     columns = [
         f"{identifier(c.name)} {type_of(c)}{' NOT NULL' if c.name in demanded else ''}"
@@ -192,7 +192,7 @@ def make_table(names: Names, view: View) -> list[str]:
 
 
 def add_columns(names: Names, view: View, shape: TableShape) -> list[str]:
-    """What an existing table lacks."""
+    """The SQL that adds columns which an existing table lacks."""
     missing = [c for c in view.columns if c.name not in shape]
     statements = [
         f"ALTER TABLE {names.table} ADD COLUMN IF NOT EXISTS {identifier(c.name)} {type_of(c)}"
@@ -209,7 +209,7 @@ def add_columns(names: Names, view: View, shape: TableShape) -> list[str]:
 
 
 def own_columns(view: View) -> frozenset[str]:
-    """Columns of the table that are the bus's and not the view's."""
+    """The columns of the table that are the bus's and not the view's."""
     return frozenset({APPLIED_AT, *([CONFIRMED] if view.mode is Mode.WORK_LIST else [])})
 
 
@@ -243,7 +243,7 @@ def _holds(wanted: str, found: str, is_exact: bool) -> bool:
 
 
 def marks(names: Names) -> str:
-    """Where all lanes of the store stand."""
+    """The SQL that reads where all lanes of the store are."""
     return question(
         [cut("stream"), "partition", '"offset"', "applied_at"], names.position, "stream, partition"
     )
@@ -256,7 +256,7 @@ _POSITION = (
 
 
 def positions(names: Names, condition: str) -> str:
-    """Where lanes of the table stand, and their last receipts; $1 is the stream."""
+    """The SQL that reads positions and last receipts of a table's lanes; $1 is the stream."""
     return question(_POSITION, f"{names.position} WHERE stream = $1{condition}", "partition")
 
 
@@ -265,7 +265,7 @@ def positions(names: Names, condition: str) -> str:
 
 @dataclass(frozen=True)
 class Statements:
-    """What one open sink says to the server."""
+    """The SQL of one open sink."""
 
     stream: str  # what the table is called in the bus's own tables
     positions: str  # $1 stream
@@ -298,7 +298,7 @@ MAKE_SAID = "CREATE TEMPORARY TABLE IF NOT EXISTS renkei_said (rows text) ON COM
 
 
 def for_view(names: Names, view: View, shape: TableShape) -> Statements:
-    """All statements for *view* on a table of *shape* in which :func:`misfits` found no fault."""
+    """The SQL for *view* on a table of *shape*, in which :func:`misfits` found nothing."""
     columns = view.schema.names
     upsert = _on_conflict(view)
     insert = f"INSERT INTO {names.table} AS stored ({_list([*columns, APPLIED_AT])})\nSELECT "
@@ -368,7 +368,7 @@ SELECT (SELECT renkei_moved_at FROM moved), (SELECT count(*) FROM written),
 
 
 def _guard(names: Names, cluster: str, masked_under: str) -> str:
-    """A row, locked against protections, if rows were masked under all that is applied here.
+    """The SQL that locks the fence's row if the rows were masked under all that is applied here.
 
     Who waits for a protection sees the row as that leaves it, and asks again of that.
     """
@@ -397,7 +397,7 @@ def is_known(cluster: str, known: str) -> str:
 
 
 def _rewrite(names: Names, view: View) -> str:
-    """Rows as they are seen now in the place of the same versions as they were seen before."""
+    """The SQL that replaces rows by those of the same version, seen anew."""
     values = [identifier(n) for n in view.schema.names if n not in view.key]
     same = [identifier(n) for n in (*view.key, "version") if n in view.schema.names]
     sets = [f"{name} = anew.{name}" for name in values]

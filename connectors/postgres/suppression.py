@@ -1,4 +1,4 @@
-"""Protection inside a store: the fence's row, locations taken out, and what may come back.
+"""Protection inside a store: the fence's row, locations taken out, and rows to restore.
 
 One row, ``renkei_fence``, says as of what the coverage was known that this system's protection
 lanes applied last: of each log that it rests on an offset, by ``<stream>/<partition>``. Whoever
@@ -97,7 +97,7 @@ CREATE TABLE IF NOT EXISTS {names.restore} (
 
 
 def note(connection: Connection, names: Names, view: View) -> None:
-    """Let whoever applies a protection know what of the table of *view* it changes."""
+    """Note which columns of the table of *view* are withheld, for protections to come."""
     if not tables_of(names, view):
         return
     made = connection.execute(f"INSERT INTO {names.fence} DEFAULT VALUES ON CONFLICT DO NOTHING")
@@ -206,7 +206,7 @@ def _move_fence(
 
 
 def done(connection: Connection, names: Names, keys: Iterable[str]) -> None:
-    """These rows have their locations back."""
+    """Note that these rows have their locations back."""
     parts = [key.split("/", 1) for key in keys]
     finding.note(connection, {names.table: [(part[0], part[1]) for part in parts]})
     connection.execute(
@@ -218,7 +218,7 @@ def done(connection: Connection, names: Names, keys: Iterable[str]) -> None:
 
 
 def to_restore(connection: Connection, names: Names) -> ToRestore:
-    """How far the protection lanes are, and which rows may have their locations back by then.
+    """How far the protection lanes are, and the rows that may have their locations back.
 
     What was written down of a staging table that has taken this one's place is this one's.
     """
@@ -247,7 +247,7 @@ def to_restore(connection: Connection, names: Names) -> ToRestore:
 
 
 def _reached(said: object, names: Names) -> Reached:
-    """What the fence's row says, if a fence can say it."""
+    """The offsets in the fence's row; an error if the bus cannot have written it."""
     if isinstance(said, dict) and all(type(upto) is int and upto >= 0 for upto in said.values()):
         return said
     raise StoreForged("the fence in the store is none that the bus wrote", table=names.fence)
@@ -275,7 +275,7 @@ def _tables(connection: Connection, names: Names) -> dict[Table, str]:
 
 
 def _noted(connection: Connection, names: Names) -> dict[str, tuple[Withheld, str]]:
-    """What is noted of each table, and what it was told."""
+    """What is noted of each table, and as of which offsets it was told."""
     columns = ["relation", "locations", "flag", "located", "households", "told::text"]
     rows = believed(connection, question(columns, names.withheld, "relation"), table=names.withheld)
     return {
@@ -288,7 +288,7 @@ def _noted(connection: Connection, names: Names) -> dict[str, tuple[Withheld, st
 
 
 def _known(told: str, protected: Protected) -> Reached | None:
-    """As of what a table was told; None if nothing is known."""
+    """As of which offsets a table was told; None if nothing is known."""
     if told == UNTOLD:
         return None
     word = json.loads(told)
@@ -296,7 +296,7 @@ def _known(told: str, protected: Protected) -> Reached | None:
 
 
 def _shapes(connection: Connection, relations: Iterable[str]) -> dict[str, TableShape]:
-    """The columns of those of *relations* that are there."""
+    """The columns of those *relations* that exist."""
     shapes = defaultdict[str, dict[str, TableColumn]](dict)
     for relation, name, *rest in connection.execute(_COLUMNS, (list(relations),)).fetchall():
         shapes[relation][name] = TableColumn(*rest)

@@ -1,4 +1,4 @@
-"""The receiving table as it is: read it, make what is missing, refuse what does not fit.
+"""The receiving table: read its shape, make what is missing, refuse what does not fit.
 
 A table that the system made itself is used as it is, if it can hold the view. Only what is missing
 is made, and only then are the rights to make it needed.
@@ -42,7 +42,7 @@ def prepare(connection: Connection, names: Names, view: View) -> tuple[TableShap
 
 
 def fit(connection: Connection, names: Names, view: View) -> tuple[TableShape, Statements]:
-    """The shape of a table that is there, and what is said to it, tried out.
+    """The shape of a table that is there; its statements are tried out.
 
     Raises as :func:`prepare`.
     """
@@ -66,14 +66,14 @@ def shape(connection: Connection, names: Names) -> TableShape:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """A table that is not there."""
+    """A table that does not exist."""
 
     table: str
     has_positions: bool  # whether the store says nevertheless that its lanes were delivered to
 
 
 def gone(connection: Connection, names: Names) -> Gone | None:
-    """What is missing of the stream's own table and the positions'; None if both are there."""
+    """Which of the stream's table and the positions' table is missing; None if neither."""
     if not _columns(connection, names.position):
         return Gone(names.position, has_positions=False)
     if _columns(connection, names.table):
@@ -85,7 +85,7 @@ def gone(connection: Connection, names: Names) -> Gone | None:
 
 
 def differs(view: View, before: TableShape, now: TableShape) -> bool:
-    """Whether the table changed in what the view writes, or demands more than it did."""
+    """Whether the table changed in columns that the view writes, or has new constraints."""
     return any(before.get(name) != now.get(name) for name in view.schema.names) or any(
         column.is_demanded and name not in before for name, column in now.items()
     )
@@ -107,7 +107,7 @@ def _is_complete(connection: Connection, names: Names, view: View) -> bool:
 
 
 def _lacking(connection: Connection, names: Names, view: View) -> list[str]:
-    """What makes the tables for protections complete."""
+    """The SQL that completes the tables for protections."""
     statements = []
     for table, ways in suppression.tables_of(names, view).items():
         columns = _columns(connection, table)
@@ -117,7 +117,7 @@ def _lacking(connection: Connection, names: Names, view: View) -> list[str]:
 
 
 def _make(connection: Connection, names: Names, view: View) -> None:
-    """Make what is missing. Whoever waited for the lock finds it made."""
+    """Make what is missing, under a lock; whoever waited for it finds it made."""
     has_schema = connection.execute(statements.HAS_SCHEMA, (names.schema,)).fetchone()
     if has_schema != (True,):
         connection.execute(statements.make_schema(names))

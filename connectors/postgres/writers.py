@@ -1,4 +1,4 @@
-"""The two ways of a delivery into its table: a few rows as JSON, many as columns.
+"""The two ways to write a delivery: a few rows as JSON, many as columns.
 
 Both do the same at once: move the position if it is where the delivery starts, and write the rows.
 Below some fifty rows one prepared statement with a JSON parameter costs least; above, COPY into a
@@ -55,7 +55,7 @@ _RECEIPT = tuple(entry.name for entry in fields(Receipt))
 
 
 class SmallWriter:
-    """A few rows or none, in one prepared statement, or an erasure: psycopg."""
+    """Writes a few rows, none, or an erasure in one prepared statement, with psycopg."""
 
     def __init__(
         self, connection: psycopg.Connection[Any], names: Names, statements: Statements
@@ -125,7 +125,7 @@ class SmallWriter:
         return rows
 
     def _said(self, content: Upserts | Erasures, moved_at: datetime) -> int:
-        """Rows or erasures of the protection stream, of which no log shall have anything."""
+        """Write rows or erasures of the protection stream in a way that no log shows."""
         connection, names = self.connection, self._names
         if isinstance(content, Erasures):
             keys = zip(*_keys_of(content), strict=True)
@@ -143,7 +143,7 @@ class SmallWriter:
         return _true(moved[0], delivery) if moved else None
 
     def _move_of(self, delivery: Delivery) -> tuple[object, ...]:
-        """The parameters of the move."""
+        """The parameters of the statement that moves the position."""
         end = delivery.end
         return (
             self._sql.stream, Int4(delivery.partition), end.cluster_id, end.topic,
@@ -155,16 +155,16 @@ class SmallWriter:
         return self.connection.execute(statement, parameters, prepare=True).fetchone()
 
     def interrupt(self) -> None:
-        """Make the server give up the statement in hand; called from another thread."""
+        """Have the server cancel the statement in hand; called from another thread."""
         self.connection.cancel_safe(timeout=CANCEL_S)
 
     def close(self) -> None:
-        """Let go of the connection; safe on a broken one."""
+        """Close the connection; safe on a broken one."""
         self.connection.close()
 
 
 class BulkWriter:
-    """Many rows: ADBC, COPY of the batch's columns into a temporary table, one upsert."""
+    """Writes many rows with ADBC: COPY of columns into a temporary table, and one upsert."""
 
     def __init__(self, conninfo: str, statements: Statements) -> None:
         self._sql = statements
@@ -236,7 +236,7 @@ class BulkWriter:
         self._cursor.adbc_cancel()
 
     def close(self) -> None:
-        """Let go of the connection; safe on a broken one."""
+        """Close the connection; safe on a broken one."""
         with suppress(adbc_driver_manager.Error):
             self._open.close()
 
@@ -253,7 +253,7 @@ def connect(conninfo: str) -> psycopg.Connection[Any]:
 
 
 def _true(moved_at: datetime, delivery: Delivery) -> datetime:
-    """The time of applying, if the table has kept it."""
+    """The time of applying, if the table has stored it."""
     if moved_at == UNTRUE:
         raise StoreForged(
             "the bus's own table in the store says another time than was written; see its triggers",
@@ -265,19 +265,19 @@ def _true(moved_at: datetime, delivery: Delivery) -> datetime:
 
 
 def _keys_of(erasures: Erasures) -> tuple[list[str], list[str]]:
-    """Municipalities and numbers of the erased subjects, side by side."""
+    """The municipalities and the numbers of the erased subjects, as two lists."""
     keys = [key.split("/", 1) for key in erasures.keys if "/" in key]
     keys = [key for key in keys if "\x00" not in "".join(key)]  # in no table
     return [key[0] for key in keys], [key[1] for key in keys]
 
 
 def masked_json(content: Upserts | Rewrites) -> str:
-    """How far the logs were known that rows were masked under; without any they know of none."""
+    """The offsets as of which rows were masked, as JSON; empty for rows that were not."""
     return json.dumps(dict(content.masked_under or {}))
 
 
 def behind(delivery: Delivery) -> FenceBehind:
-    """What is said of rows that were masked under too little."""
+    """The error for rows that were masked under older coverage."""
     return FenceBehind(
         "the store knows of a newer protection than the rows were masked under",
         system=delivery.view.system,
@@ -287,7 +287,7 @@ def behind(delivery: Delivery) -> FenceBehind:
 
 
 def receipt_json(delivery: Delivery) -> str:
-    """The receipt as the position's row keeps it, and its proof beside it."""
+    """The receipt as the row of the position keeps it, with its proof."""
     step = delivery.step
     receipt = {name: getattr(step.receipt, name) for name in _RECEIPT}
     return json.dumps(receipt if step.proof is None else {**receipt, PROOF: step.proof})
