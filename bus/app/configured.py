@@ -100,7 +100,9 @@ def granted(
     streams = catalog(settings)
     files = read_subscriptions(streams)
     systems = sorted(files.subscriptions.keys() | editions.keys())
-    found = {s: effective_subscription(s, files, editions.get(s), streams).subscription for s in systems}
+    found = {
+        s: effective_subscription(s, files, editions.get(s), streams).subscription for s in systems
+    }
     return {
         system: {
             stream: frozenset() if grant.where else frozenset(grant.event_types)

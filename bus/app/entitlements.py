@@ -16,7 +16,12 @@ from bus.errors import BusError, ConfigurationError, PolicyError
 from bus.hosting.feeds import Feed, Withdraw
 from bus.hosting.system_delivery import SystemDelivery
 from bus.model import MaskKey
-from bus.policy import EffectiveSubscription, SubscriptionReport, feed_policy, effective_subscription
+from bus.policy import (
+    EffectiveSubscription,
+    SubscriptionReport,
+    effective_subscription,
+    feed_policy,
+)
 from bus.settings import SystemConnection
 
 

@@ -332,7 +332,7 @@ class Monitor:
 
 
 def _credentials(security: Security) -> Any:
-    """The login for Faust's own clients, the same as ours; None if there is neither TLS nor login."""
+    """The login for Faust's own clients, the same as ours; None without TLS and without login."""
     login = security.login
     if login is None:
         return None if security.context is None else faust.SSLCredentials(security.context)

@@ -5,9 +5,9 @@ Pure functions over values and columns. What a system may see is decided here an
 
 from bus.policy.closure import Closure, Reason, Relation
 from bus.policy.diff import Difference, diff
+from bus.policy.effective import EffectiveSubscription, effective_subscription
 from bus.policy.feed_policy import OWN_FEEDS, FeedPolicy, feed_policy
 from bus.policy.grants import Grant, Subscription
-from bus.policy.effective import EffectiveSubscription, effective_subscription
 from bus.policy.projection import Projected, project
 from bus.policy.protection import Search
 from bus.policy.subscriptions import (
@@ -26,9 +26,9 @@ __all__ = [
     "OWN_FEEDS",
     "Closure",
     "Difference",
+    "EffectiveSubscription",
     "FeedPolicy",
     "Grant",
-    "EffectiveSubscription",
     "Projected",
     "Reason",
     "Refusal",
@@ -40,8 +40,8 @@ __all__ = [
     "columns_of",
     "compile_view",
     "diff",
-    "feed_policy",
     "effective_subscription",
+    "feed_policy",
     "last_day",
     "ledger_view",
     "load_subscriptions",

@@ -3,9 +3,10 @@
 A family that moves may leave its old household some days before the new one lists it. Until then
 none of them is in a household, and no record says whether they still live together. So those who
 left the same household count as living together until a household has them again, for as long as
-a move may be notified: fourteen days (住民基本台帳法 22 to 24) by the log's own time, from the record
-by which the last of them left. Whoever left by another record up to fourteen days before is one of
-them. Who leaves while the others stay has left alone; so has whoever comes back and leaves again.
+a move may be notified: fourteen days (住民基本台帳法 22 to 24) by the log's own time, from the
+record by which the last of them left. Whoever left by another record up to fourteen days before is
+one of them. Who leaves while the others stay has left alone; so has whoever comes back and leaves
+again.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ TableShape = Mapping[str, TableColumn]
 
 @dataclass(frozen=True)
 class Names:
-    """Quoted names of the tables that a sink works on, and the stream as the bus's tables have it."""
+    """Quoted names of the tables that a sink works on, and the stream as those tables have it."""
 
     schema: str
     table: str

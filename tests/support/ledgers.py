@@ -103,7 +103,7 @@ class Chain:
     def give(
         self, offsets: Sequence[int], end: int | None = None, values: Sequence[bytes] = ()
     ) -> dict[str, Any]:
-        """Hand over *offsets* and move to *end*; without one it is out of turn. The receipt's row."""
+        """Hand over *offsets* and move to *end*; without one, out of turn. The receipt's row."""
         self.at += timedelta(milliseconds=1)
         receipt = Receipt(
             system=self.system,

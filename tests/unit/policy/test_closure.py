@@ -196,7 +196,9 @@ def hold_against_oracle(seeds: Iterable[int]) -> None:
 def _hold(dice: Random) -> None:
     closure, oracle = Closure(recompute_from=dice.choice([1, 2, 500])), Oracle()
     if dice.random() < 0.5:  # merged at every turn, as what was said long ago is
-        closure._households, closure._links = (Adjacency(merge_at=0, bulk_merge_at=1) for _ in range(2))
+        closure._households, closure._links = (
+            Adjacency(merge_at=0, bulk_merge_at=1) for _ in range(2)
+        )
     persons: set[str] = set()
     homes: set[str] = set()
     for piece in pieces(dice):
