@@ -57,7 +57,7 @@ AS_SHIPPED = NumberForm()
 
 
 def bare(number: str) -> str:
-    """The part of *number* that is the same in every spelling: from the first character that is no 0.
+    """The part of *number* that all its spellings share: from the first character that is not 0.
 
     Two numbers of one municipality are the same person's if this is the same.
     """
