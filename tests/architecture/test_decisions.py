@@ -26,5 +26,14 @@ def test_each_record_says_its_number_and_its_state() -> None:
         assert state.startswith("Status: "), file.name
 
 
+def test_a_number_that_no_record_has_is_said_to_be_free() -> None:
+    """So that nobody looks for a record that was lost."""
+    there = {int(file.name[:4]) for file in FOLDER.glob("[0-9]*.md")}
+    (said,) = re.findall(
+        r"^Numbers that were given out and not needed: (.+)\.$", _text("README.md"), re.M
+    )
+    assert {int(number) for number in said.split(", ")} == {*range(1, max(there))} - there
+
+
 def _text(name: str) -> str:
     return (FOLDER / name).read_text(encoding="utf-8")

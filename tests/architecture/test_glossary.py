@@ -34,6 +34,14 @@ def test_each_word_is_defined_once() -> None:
     assert sorted({word for word in found if found.count(word) > 1}) == []
 
 
+def test_no_two_words_are_one_in_japanese() -> None:
+    words, _, _ = _text().partition("## ")
+    found = re.findall(r"^\| [^|`]+ \| ([^|]+) \|", words, re.M)[2:]
+
+    assert len(found) > 80
+    assert sorted({word for word in found if found.count(word) > 1}) == []
+
+
 def test_no_name_that_went_is_given_again() -> None:
     """To a class, a function, a constant or a module."""
     names, modules, _ = _gone()

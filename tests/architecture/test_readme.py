@@ -33,6 +33,14 @@ def test_each_command_is_in_the_table() -> None:
     assert shown == there
 
 
+def test_each_page_for_readers_is_linked() -> None:
+    """Whoever begins at the README finds every howto and every page beside them."""
+    linked = set(re.findall(r"\]\((docs/[a-z/-]+\.md)", README.read_text(encoding="utf-8")))
+    docs = README.parent / "docs"
+    pages = [*docs.glob("*.md"), *docs.glob("howto/*.md")]
+    assert {str(page.relative_to(README.parent)) for page in pages} <= linked
+
+
 def test_the_seventeen_are_counted_the_same_everywhere() -> None:
     """Business systems are those of the list; nobody counts neighbours or the ledger among them."""
     contracts = README.parent / "schemas"
