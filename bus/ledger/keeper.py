@@ -16,7 +16,6 @@ from collections.abc import (
     Awaitable,
     Callable,
     Collection,
-    Iterator,
     Mapping,
     Sequence,
 )
@@ -24,10 +23,9 @@ from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
     asynccontextmanager,
-    contextmanager,
     suppress,
 )
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -36,9 +34,10 @@ import psycopg
 from bus.connect import AppliedView, Kept, Taken, Turn
 from bus.connect.lease import LET_GO_WITHIN_S, Lease, LeaseRow, LeaseStatements, until_taken
 from bus.connect.libpq import insist_on_safety
+from bus.connect.sqlstates import translated
 from bus.connect.together import until_one_ends
-from bus.errors import ConfigurationError, LeaseLost, SinkUnavailable, StoreUnavailable
-from bus.ledger.store import translated
+from bus.errors import ConfigurationError, LeaseLost, SinkUnavailable
+from bus.ledger.store import LEDGER
 from bus.model import Applied, Checkpoint, Delivery, LaneName, Mark, Position, Reached, Receipt
 from bus.observe.runner import this_process
 
@@ -113,6 +112,8 @@ _LEASE = timedelta(seconds=6)
 _PATIENCE = 30.0  # seconds that another process's lane is waited for
 
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
+KEPT = replace(LEDGER, database="the bus's own database", away=SinkUnavailable)
+"""As lanes know it: in their store's place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,14 +242,14 @@ class LedgerKeeper:
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[Connection]:
         async with self._alone:
-            with _in_our_words():
+            with translated(KEPT):
                 connection = await self._connected()
             async with _whole(connection):
                 yield connection
 
     async def _connected(self) -> Connection:
         if self._connection is None or self._connection.closed:
-            insist_on_safety(self._uri, "the ledger's database")
+            insist_on_safety(self._uri, KEPT.database)
             connection: Connection = await psycopg.AsyncConnection.connect(
                 self._uri, autocommit=True, connect_timeout=_CONNECT_TIMEOUT
             )
@@ -312,7 +313,7 @@ class _Turn:
             json.dumps(asdict(delivery.receipt)), delivery.proof, json.dumps(dict(reached)),
         )  # fmt: skip
         connection = await self._begun()
-        with _in_our_words():
+        with translated(KEPT):
             moved = await (await connection.execute(_MOVE, values)).fetchone()
             for statement, keys in (
                 (f"DELETE FROM {SCHEMA}.masked WHERE {_LANE} AND key = ANY(%s)",
@@ -332,7 +333,7 @@ class _Turn:
         """Begin the transaction that moves the position; fails if another process has the lane."""
         connection = await self.moving.enter_async_context(self._transaction())
         which = {**self.lane._asdict(), "holder": self._lease.holder}
-        with _in_our_words():
+        with translated(KEPT):
             found = await connection.execute(_TURN.release.encode(), which)
         if found.rowcount != 1:
             raise SinkUnavailable("another process has the lane by now", **self.lane._asdict())
@@ -363,12 +364,12 @@ class _Turn:
     @asynccontextmanager
     async def _row(self) -> AsyncIterator[LeaseRow]:
         async with self._transaction() as connection:
-            with _in_our_words():
+            with translated(KEPT):
                 yield LeaseRow(connection, _TURN, self.lane._asdict())
 
 
 async def _kept(connection: Connection, lane: LaneName) -> Kept:
-    with _in_our_words():
+    with translated(KEPT):
         held = await (await connection.execute(_POSITION, lane)).fetchone()
         masked = await (await connection.execute(_MASKED, lane)).fetchall()
         stood = await (await connection.execute(_STANDING, lane[:2])).fetchone()
@@ -417,14 +418,14 @@ def _taken(lost: Mapping[str, Any]) -> Taken:
 @asynccontextmanager
 async def _whole(connection: Connection) -> AsyncIterator[None]:
     """A transaction that is committed if the block ends well; the block's errors pass unchanged."""
-    with _in_our_words():
+    with translated(KEPT):
         await connection.execute("BEGIN")
     try:
         yield
     except BaseException:
         await _undo(connection)
         raise
-    with _in_our_words():
+    with translated(KEPT):
         await connection.execute("COMMIT")
 
 
@@ -433,12 +434,3 @@ async def _undo(connection: Connection) -> None:
         await connection.execute("ROLLBACK")
     except psycopg.Error:
         await connection.close()  # what cannot be undone is undone by the session's end
-
-
-@contextmanager
-def _in_our_words() -> Iterator[None]:
-    try:
-        with translated():
-            yield
-    except StoreUnavailable as error:
-        raise SinkUnavailable("the bus's own database does not answer", **error.where) from error

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+)
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
@@ -11,8 +15,10 @@ from typing import Any, TypeAlias
 import psycopg
 from psycopg import sql
 
-from bus.connect.libpq import address_of, insist_on_safety, refusal
-from bus.errors import ConfigurationError, StoreUnavailable, Unready
+from bus.connect.libpq import address_of, insist_on_safety
+from bus.connect.sqlstates import Database, Means, Row
+from bus.connect.sqlstates import translated as translated_by
+from bus.errors import StoreUnavailable
 from bus.ledger import statements
 from bus.ledger.reach import Entitlements, EventStanding, Reach, reach_of
 from bus.model import Edition, Operation, OperationState
@@ -25,7 +31,20 @@ Lent: TypeAlias = AbstractAsyncContextManager[psycopg.AsyncConnection[tuple[Any,
 """A connection for one piece of work: one of its own (:func:`connected`), or the one by which
 questions are asked (:meth:`Ledger.lent`). What is done is committed at the end."""
 
-_WHOSE = "the ledger's database"
+_NONE = "there is no ledger in this database yet: renkei deliver makes it"
+LEDGER = Database(
+    database="the ledger's database",
+    relation="the ledger",
+    setting="RENKEI_DATABASE",
+    misfit="the ledger's tables are not as they should be",
+    away=StoreUnavailable,
+    rows=(
+        Row("3F000", Means.UNFIT, _NONE),
+        Row("42883", Means.UNFIT, _NONE),
+        Row("42P01", Means.UNFIT, _NONE),
+        Row("42P10", Means.UNFIT),
+    ),
+)
 _CONNECT_TIMEOUT = 10
 
 
@@ -222,7 +241,7 @@ class Ledger:
 
     async def _opened(self) -> psycopg.AsyncConnection[tuple[Any, ...]]:
         if self._connection is None or self._connection.closed:
-            insist_on_safety(self._uri, _WHOSE)
+            insist_on_safety(self._uri, LEDGER.database)
             self._connection = await psycopg.AsyncConnection.connect(
                 self._uri, autocommit=True, connect_timeout=_CONNECT_TIMEOUT
             )
@@ -247,7 +266,7 @@ def _operation(row: Sequence[Any]) -> Operation:
 @asynccontextmanager
 async def connected(uri: str) -> AsyncIterator[psycopg.AsyncConnection[tuple[Any, ...]]]:
     """A connection for one task; its errors are the bus's."""
-    insist_on_safety(uri, _WHOSE)
+    insist_on_safety(uri, LEDGER.database)
     with translated(uri):
         async with await psycopg.AsyncConnection.connect(
             uri, connect_timeout=_CONNECT_TIMEOUT
@@ -255,26 +274,10 @@ async def connected(uri: str) -> AsyncIterator[psycopg.AsyncConnection[tuple[Any
             yield connection
 
 
-@contextmanager
-def translated(uri: str | None = None) -> Iterator[None]:
-    """What psycopg can raise, as the bus's errors. Its messages may quote values: not repeated.
+def translated(uri: str | None = None) -> AbstractContextManager[None]:
+    """What psycopg can raise, as the bus's errors.
 
     Args:
         uri: Of the database, whose address is named if it does not answer.
     """
-    try:
-        yield
-    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction) as error:
-        raise ConfigurationError(
-            "there is no ledger in this database yet: renkei deliver makes it"
-        ) from error
-    except psycopg.errors.InsufficientPrivilege as error:
-        raise Unready("the ledger's database refuses the right to do this") from error
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        address = address_of(uri) if uri is not None else None
-        refused = refusal(str(error), _WHOSE, address=address)
-        if error.sqlstate is None and refused is not None:
-            raise refused from error
-        raise StoreUnavailable("the ledger's database does not answer", address=address) from error
-    except psycopg.ProgrammingError as error:
-        raise ConfigurationError("the ledger's tables are not as they should be") from error
+    return translated_by(LEDGER, address=None if uri is None else address_of(uri))

@@ -30,6 +30,7 @@ from bus.broker.kafka import KafkaBroker
 from bus.catalog import load
 from bus.catalog.registry import Registry
 from bus.connect.libpq import Way, way
+from bus.connect.sqlstates import Database
 from bus.credentials import kafka_security, receipt_keys, registry_security, seal_keys
 from bus.errors import BusError, ConfigurationError, SettingsRefused, Unavailable
 from bus.files import objection
@@ -52,6 +53,13 @@ ANSWER_SECONDS = 3.0
 NO_KEYS = "none are named"
 START = "renkei local up, or start it where it is"
 _LEDGER = "the ledger"
+_ASKED = Database(
+    database="the database",
+    relation="a table",
+    setting="its URI",
+    misfit="it does not know what it is asked",
+    away=Unavailable,
+)
 LIBRARIES = ("aiokafka", "pyarrow", "pyruhvro", "psycopg", "pydantic")
 
 
@@ -336,7 +344,7 @@ def _way(uri: str) -> Way:
 
 async def _answers(settings: Settings) -> Answers:
     """What each database says: how far its clock is before this machine's, or, where it does not
-    answer, whose it is, and by which SQLSTATE, where it gave one."""
+    answer, whose it is, and why, where it said so."""
 
     async def ask(name: str, uri: str) -> timedelta | str:
         if _way(uri) is Way.UNSAFE:
@@ -349,7 +357,8 @@ async def _answers(settings: Settings) -> Answers:
         except TimeoutError:
             return name
         except psycopg.Error as error:
-            return f"{name} ({error.sqlstate})" if error.sqlstate else name
+            said = _ASKED.error_of(error)
+            return name if said is None or error.sqlstate is None else f"{name} ({said.message})"
         assert row is not None  # a SELECT without a table has one
         told: datetime = row[0]
         return told - datetime.now(UTC)

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -25,8 +25,10 @@ from bus.connect.lease import (
     LeaseTerm,
     until_taken,
 )
-from bus.connect.libpq import address_of, insist_on_safety, refusal
-from bus.errors import LeaseLost, StoreUnavailable, Unready
+from bus.connect.libpq import address_of, insist_on_safety
+from bus.connect.sqlstates import Database
+from bus.connect.sqlstates import translated as translated_by
+from bus.errors import LeaseLost, StoreUnavailable
 
 MAKE = """
 SELECT pg_advisory_xact_lock(hashtextextended('renkei publishing', 0));
@@ -55,7 +57,13 @@ WHERE system = %(system)s AND holder = %(holder)s
 """
 LEASE = LeaseStatements(TAKE, RENEW, RELEASE)
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
-_WHOSE = "the bus's database"
+TERMS = Database(
+    database="the bus's database",
+    relation="the table of terms",
+    setting="RENKEI_DATABASE",
+    misfit="the table of terms is not as this release made it",
+    away=StoreUnavailable,
+)
 
 
 class DatabaseTerms:
@@ -121,7 +129,7 @@ class DatabaseTerms:
             raise LeaseLost("another process publishes for this system", **row.which)
 
     async def _connect(self) -> Connection:
-        insist_on_safety(self._uri, _WHOSE)
+        insist_on_safety(self._uri, TERMS.database)
         connection = await psycopg.AsyncConnection.connect(
             self._uri,
             autocommit=True,
@@ -140,16 +148,6 @@ class DatabaseTerms:
         return connection
 
 
-@contextmanager
-def translated(uri: str | None = None) -> Iterator[None]:
-    """Turn psycopg's errors into the bus's."""
-    try:
-        yield
-    except psycopg.errors.InsufficientPrivilege as error:
-        raise Unready(f"{_WHOSE} refuses the right to do this") from error
-    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        address = address_of(uri) if uri is not None else None
-        refused = refusal(str(error), _WHOSE, address=address)
-        if error.sqlstate is None and refused is not None:
-            raise refused from error
-        raise StoreUnavailable(f"{_WHOSE} does not answer", address=address) from error
+def translated(uri: str | None = None) -> AbstractContextManager[None]:
+    """What psycopg can raise, as the bus's errors."""
+    return translated_by(TERMS, address=None if uri is None else address_of(uri))

@@ -29,11 +29,18 @@ from typing import Any
 import psycopg
 
 from bus.connect import Withheld
-from bus.errors import ConfigurationError, FenceBehind, SinkUnavailable, StoreForged
+from bus.errors import (
+    ConfigurationError,
+    EventRefused,
+    FenceBehind,
+    SinkUnavailable,
+    StoreForged,
+)
 from bus.model import Protected, Reached, ToRestore, View
 from connectors.postgres import finding
 from connectors.postgres.believing import MOST_RESTORED, cut, question
 from connectors.postgres.believing import rows as believed
+from connectors.postgres.faults import translated
 from connectors.postgres.finding import Table
 from connectors.postgres.statements import (
     APPLIED_AT,
@@ -307,19 +314,17 @@ def _suppress(connection: Connection, table: Table) -> None:
     sets = [f"{name} = NULL" for name in table.locations]
     sets += [f"{table.flag} = true", f"{APPLIED_AT} = clock_timestamp()"]
     try:
-        connection.execute(
-            f"UPDATE {table.relation} AS stored SET {', '.join(sets)} FROM {FOUND} AS found"
-            " WHERE found.relation = $1 AND stored.subject_id = found.subject_id"
-            " AND stored.municipality_code = found.municipality_code"
-            f" AND {table.is_unfinished}",
-            (table.relation,),
-        )
-    except psycopg.IntegrityError as error:
+        with translated(table=table.relation):
+            connection.execute(
+                f"UPDATE {table.relation} AS stored SET {', '.join(sets)} FROM {FOUND} AS found"
+                " WHERE found.relation = $1 AND stored.subject_id = found.subject_id"
+                " AND stored.municipality_code = found.municipality_code"
+                f" AND {table.is_unfinished}",
+                (table.relation,),
+            )
+    except EventRefused as error:  # no event is at fault
         raise ConfigurationError(
-            "a table does not let the location of a protected person go",
-            table=table.relation,
-            column=error.diag.column_name,
-            sqlstate=error.sqlstate,
+            "a table does not let the location of a protected person go", **error.where
         ) from None
 
 
