@@ -92,9 +92,9 @@ MUTANTS = (
         name="the-middle-of-a-restore-is-waited-for",
         promise="What may be the middle of a restore is tried again.",
         where="docs/delivery.md What is parked, and how it ends",
-        file="connectors/postgres/faults.py",
-        old='_UNREADY = ("28000", "3D000", "3F000", "42P01", "42P10", "42501")',
-        new='_UNREADY = ("28000",)',
+        file="bus/connect/sqlstates.py",
+        old="Means.UNREADY: Unready,",
+        new="Means.UNREADY: ConfigurationError,",
         tests=(
             "tests/unit/connectors/test_postgres_faults.py::test_what_may_be_the_middle_of_a_restore_is_tried_again",
         ),
