@@ -20,6 +20,7 @@ Source: 基本データリスト, legend (桁数 counts characters); Unicode 16.
 from __future__ import annotations
 
 import re
+from unicodedata import category
 
 import pyarrow as pa
 
@@ -34,8 +35,11 @@ _PRIVATE_3 = re.compile(rb"\xef[\x80-\xa3]")  # U+F000 to U+F8FF
 _PRIVATE_15 = re.compile(rb"\xf3[\xb0-\xbf]")  # plane 15; other bytes after F3: selectors
 _LETTER = r"\pL"
 _DIGIT = r"\pN"
+_DIGITS_PERHAPS = {"Nd", "Nl", "No", "Cn"}
 _KANA = r"[\p{Hiragana}\p{Katakana}\x{ff66}-\x{ff9d}]"
+_SOME_KANA = re.compile("[\u3041-\u3096\u30a1-\u30fa\uff66-\uff9d]")  # not all of it
 _BLANK_AT_AN_END = r"^[\s\x{3000}]|[\s\x{3000}]$"
+_BLANKS = tuple(each.encode() for each in " \t\n\f\r\u3000")  # all that the pattern has
 _SELECTORS = r"[\x{fe00}-\x{fe0f}\x{e0100}-\x{e01ef}]"
 
 
@@ -79,18 +83,28 @@ def longer_than(values: Column, most: int) -> Mask | None:
 
 def of_numbers_alone(values: Column) -> Mask | None:
     """Which values have digits and no letter; None if none does."""
+    if _is_short(values) and not any(_may_hold_digits(value) for value in _texts(values)):
+        return None
+    with_digits = _found(values, _DIGIT)
+    if with_digits is None:
+        return None
     without = pc.invert(pc.match_substring_regex(values, _LETTER))
-    return _some(pc.and_(without, pc.match_substring_regex(values, _DIGIT)))
+    return _some(pc.and_(without, with_digits))
 
 
 def without_kana(values: Column) -> Mask | None:
     """Which values are not empty and have no kana; None if there are none."""
+    if _is_short(values) and all(_SOME_KANA.search(value) for value in _texts(values)):
+        return None
     without = pc.invert(pc.match_substring_regex(values, _KANA))
     return _some(pc.and_(without, pc.greater(pc.binary_length(values), 0)))
 
 
 def blank_at_an_end(values: Column) -> Mask | None:
     """Which values begin or end with a blank; None if none does."""
+    data = _bytes(values)
+    if not any(blank in data for blank in _BLANKS):
+        return None
     return _found(values, _BLANK_AT_AN_END)
 
 
@@ -110,6 +124,22 @@ def _bytes(values: Column) -> bytes:
         return b""
     found: bytes = values.buffers()[2].slice(start, end - start).to_pybytes()
     return found
+
+
+def _is_short(values: Column) -> bool:
+    """Whether a look at each value is quicker than making a pattern of Unicode's classes ready."""
+    start, end = _ends(values)
+    return end - start <= _SHORT
+
+
+def _texts(values: Column) -> list[str]:
+    """The values that are there and not empty."""
+    return [value for value in values.to_pylist() if value]
+
+
+def _may_hold_digits(value: str) -> bool:
+    """Whether a character is a digit, or one that this Python's table of Unicode has not."""
+    return any(category(character) in _DIGITS_PERHAPS for character in value)
 
 
 def _found(values: Column, pattern: str) -> Mask | None:

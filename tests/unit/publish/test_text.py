@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable
 
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bus.publish.text import longer_than, with_control, with_private_use
+from bus.publish.kernels import kernels
+from bus.publish.text import (
+    blank_at_an_end,
+    longer_than,
+    of_numbers_alone,
+    with_control,
+    with_private_use,
+    without_kana,
+)
 
 TEXTS = st.lists(st.none() | st.text(st.characters(exclude_categories=["Cs"])), max_size=20)
 AWKWARD = TEXTS | st.lists(
@@ -79,3 +88,49 @@ def test_ordinary_names_pass(text: str) -> None:
 
     assert with_control(column) is None
     assert with_private_use(column) is None
+
+
+NUMBERS_AND_BLANKS = st.lists(
+    st.none()
+    | st.text(st.sampled_from("1９Ⅱ〇①一山ｱァん゙ーA \t\u3000\u00a0\v辻\U000e0100\U0002ebf0")),
+    max_size=20,
+)
+
+
+@settings(deadline=None)
+@given(TEXTS | NUMBERS_AND_BLANKS)
+@pytest.mark.parametrize("test", [of_numbers_alone, without_kana, blank_at_an_end])
+def test_few_rows_are_judged_as_many(
+    test: Callable[[pa.StringArray], pa.BooleanArray | None], texts: list[str | None]
+) -> None:
+    """Short columns are looked at in another way; the answer is the same."""
+    many = [*texts, "x" * 2_000]  # and so no short column
+
+    found = plain(test(pa.array(texts, pa.string())), len(texts))
+
+    assert found == plain(test(pa.array(many, pa.string())), len(many))[:-1]
+
+
+def test_one_record_needs_no_table_of_unicode() -> None:
+    """A pattern of Unicode's classes takes a millisecond to make ready: too much for each name."""
+    names = pa.array(["山田　太郎", None, "ヤマダ　タロウ"], pa.string())
+
+    assert _kernels_asked(of_numbers_alone, names) == []
+    assert _kernels_asked(without_kana, names[2:]) == []
+    assert _kernels_asked(blank_at_an_end, pa.array(["山田"], pa.string())) == []
+
+
+def _kernels_asked(
+    test: Callable[[pa.StringArray], pa.BooleanArray | None], column: pa.StringArray
+) -> list[str]:
+    asked = []
+
+    class Kernels:
+        def __getattr__(self, name: str) -> Callable[..., object]:
+            asked.append(name)
+            return getattr(kernels, name)  # type: ignore[no-any-return]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bus.publish.text.pc", Kernels())
+        test(column)
+    return asked
