@@ -14,7 +14,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 _OTHER_NAME = (62, 64)  # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and …_IP_ADDRESS_MISMATCH
 
@@ -85,7 +85,7 @@ class FilesRefused(ConfigurationError):
 
     code = "RK-101"
 
-    def __init__(self, message: str, faults: Iterable[object] = (), **where: object) -> None:
+    def __init__(self, message: str, faults: Iterable[Any] = (), **where: object) -> None:
         super().__init__(message, **where)
         self.faults = tuple(faults)
 
@@ -101,7 +101,7 @@ class SettingsRefused(ConfigurationError):
 
     code = "RK-102"
 
-    def __init__(self, message: str, faults: Iterable[object] = (), **where: object) -> None:
+    def __init__(self, message: str, faults: Iterable[Any] = (), **where: object) -> None:
         super().__init__(message, **where)
         self.faults = tuple(faults)
 

@@ -222,6 +222,7 @@ def read_topic(kafka: str, name: str) -> Topic:
         while left:
             if time.monotonic() > until:
                 raise TimeoutError(f"the log of {name} does not answer")
+            message: Any  # whose fields are there, where it has no error
             for message in consumer.consume(1_000, 0.1):
                 if message.error():
                     raise RuntimeError(str(message.error()))

@@ -22,7 +22,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import psycopg
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from bus.local.ports import free_port
@@ -33,7 +33,7 @@ from bus.sample.municipality import Municipality, events
 from bus.sample.processes import Process
 from bus.sample.register import Register
 from tests.acceptance import checker, evidence
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_until as wait_until
 
 ROOT = Path(__file__).parents[2]
 SUBSCRIPTIONS = ROOT / "schemas" / "subscriptions"
@@ -208,9 +208,7 @@ class Installation:
         for change in self.people.changes():
             self.register.enter(change)
 
-    def enter(
-        self, make: Callable[[Municipality, datetime], Change] = events.anything, **given: Any
-    ) -> Change:
+    def enter(self, make: Callable[..., Change] = events.anything, **given: Any) -> Change:
         """Something happens and a clerk enters it; again if the database was away meanwhile."""
         change = make(self.people, datetime.now(UTC), **given)
         until = time.monotonic() + 60.0
@@ -264,10 +262,10 @@ class Installation:
                 return {}
             return dict(rows.fetchall())
 
-    def log(self, topic: str) -> list[Message]:
+    def log(self, topic: str) -> list[Any]:
         """Every record of a topic, partition by partition."""
         consumer = Consumer({"bootstrap.servers": self.engines.kafka, "group.id": "acceptance"})
-        found: list[Message] = []
+        found: list[Any] = []
         try:
             for number in consumer.list_topics(topic, 20).topics[topic].partitions:
                 place = TopicPartition(topic, number, 0)

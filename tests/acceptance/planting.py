@@ -172,7 +172,7 @@ class _Planting:
         return self._text(entry, path, sensitivity, held) if kind == "string" else held
 
     def _made_of(
-        self, entry: dict[str, Any], kind: dict[str, Any], path: str, sensitivity: str, held: Any
+        self, entry: dict[str, Any], kind: dict[str, Any], path: str, sensitivity: Any, held: Any
     ) -> Any:
         if kind["type"] == "record" and kind["name"] == "PartialDate":
             return {"date": self._day(path, sensitivity), "unknown": False, "text": None}

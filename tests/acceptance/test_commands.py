@@ -74,7 +74,7 @@ ASKED = {  # what has --json and changes nothing -> its exit status
 
 
 def renkei(
-    *arguments: str, home: Path, within: float = 60.0, **environment: str
+    *arguments: str, home: Path, within: float = 60.0, **environment: Any
 ) -> subprocess.CompletedProcess[str]:
     """Run the installed command to its end, piped."""
     return run_command(
@@ -162,7 +162,7 @@ def test_exit_status_without_engines(arguments: str, status: int, tmp_path: Path
 )
 def test_exit_status_when_nobody_answers(arguments: str, tmp_path: Path) -> None:
     """75: something did not answer; the same command may work later."""
-    away = {
+    away: dict[str, Any] = {
         "RENKEI_KAFKA": NOWHERE,
         "RENKEI_REGISTRY": f"http://{NOWHERE}",
         "RENKEI_DATABASE": f"postgresql://nobody:secret@{NOWHERE}/none",
@@ -219,7 +219,7 @@ class TestOnEngines:
 
         def doctor() -> dict[str, dict[str, str]]:
             found = json.loads(
-                place.renkei("doctor", "--json", expect=None, **{"environment": watched}).stdout
+                place.renkei("doctor", "--json", expect=None, environment=watched).stdout
             )
             return {finding["name"]: finding for finding in found}
 

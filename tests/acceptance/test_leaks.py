@@ -180,7 +180,7 @@ def faulty_changes(run: Run, person: Person) -> None:
     """What is refused by the outbox and by the command, with words where they do not belong."""
     good = json.loads(next_change(run, person).model_dump_json())
     body = good["records"][0]["body"]
-    wrong = [
+    wrong: list[dict[str, Any]] = [
         {"sex": run.plant("a code")},
         {"birth_date": run.plant("a date that is a text")},
         {"birth_date": {"date": run.plant("an impossible date"), "unknown": False, "text": None}},

@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
+from psycopg.types.json import Jsonb
 
 from bus.connect.source import Source
 from connectors.jsonlines.source import LinesSource, Progress, RefusedLine
@@ -105,9 +106,7 @@ class OutboxRig:
     async def put(self, changes: Sequence[dict[str, Any]]) -> None:
         async with await psycopg.AsyncConnection.connect(self.uri) as session:
             for change in changes:
-                await session.execute(
-                    "SELECT renkei.publish_change(%s)", [psycopg.types.json.Jsonb(change)]
-                )
+                await session.execute("SELECT renkei.publish_change(%s)", [Jsonb(change)])
 
     async def waiting(self) -> int:
         async with await psycopg.AsyncConnection.connect(self.uri) as session:

@@ -110,7 +110,13 @@ def write_down(town: Town, database: str, folder: Path) -> None:
     (folder / "log.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     texts = json.dumps(town.registry.texts, ensure_ascii=False, indent=0)
     (folder / "schemas.json").write_text(texts + "\n", encoding="utf-8")
-    dump = [programs() / "pg_dump", "--no-owner", "--no-privileges", "--inserts", database]
+    dump: list[str | Path] = [
+        programs() / "pg_dump",
+        "--no-owner",
+        "--no-privileges",
+        "--inserts",
+        database,
+    ]
     said = subprocess.run(dump, capture_output=True, text=True, check=True, timeout=120)
     (folder / "database.sql").write_text(said.stdout, encoding="utf-8")
 
@@ -130,7 +136,13 @@ async def read_back(folder: Path, database: str) -> Town:
 
 
 def _restore(dump: Path, database: str) -> None:
-    restore = [programs() / "psql", "--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", database]
+    restore: list[str | Path] = [
+        programs() / "psql",
+        "--quiet",
+        "--no-psqlrc",
+        "--set=ON_ERROR_STOP=1",
+        database,
+    ]
     subprocess.run([*restore, "--file", dump], capture_output=True, check=True, timeout=120)
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its __all__ lacks three
+from confluent_kafka.admin import (  # its __all__ lacks three
     AclBinding,
     AclOperation,
     AclPermissionType,

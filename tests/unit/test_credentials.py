@@ -10,8 +10,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from bus.broker.security import Login, Mechanism, Protocol, Security
-from bus.credentials import kafka_security, registry_security, stays_here
+from bus.credentials import kafka_security, registry_security
 from bus.errors import SettingsRefused
+from bus.hosts import stays_here
 from bus.settings import load
 from tests.support.certificates import Authority
 

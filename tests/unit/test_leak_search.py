@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -69,7 +70,7 @@ def test_a_folder_in_which_something_always_moves_is_no_clean_one(
         onerror(FileNotFoundError(folder))  # type: ignore[operator]
         return iter(())
 
-    monkeypatch.setattr(leaks.os, "walk", moves)
+    monkeypatch.setattr(os, "walk", moves)
     monkeypatch.setattr(leaks, "seen", gone)
     with pytest.raises(AssertionError, match="moved at each"):
         leaks.in_files(tmp_path, [planted])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from random import Random
+from typing import Any
 
 import psycopg
 import pytest
@@ -34,7 +35,7 @@ def execute(uri: str, statement: str) -> None:
         connection.execute(statement.encode())
 
 
-def values(uri: str, question: str) -> list[tuple[object, ...]]:
+def values(uri: str, question: str) -> list[tuple[Any, ...]]:
     """What the database answers."""
     with psycopg.connect(uri) as connection:
         return connection.execute(question.encode()).fetchall()
@@ -112,7 +113,7 @@ async def test_two_owners_race(database: str) -> None:
         else:
             expected.pop(str(erased), None)
         at = end
-    stored = dict(values(database, "SELECT subject_id, name FROM linkage.resident"))
+    stored: dict[str, Any] = dict(values(database, "SELECT subject_id, name FROM linkage.resident"))
     assert stored == expected
     assert values(database, 'SELECT "offset" FROM linkage.renkei_position') == [(at,)]
 

@@ -126,7 +126,7 @@ async def test_the_race_is_lost_without(database: str, removed: str) -> None:
     def guard(_names: object, cluster: str, masked_under: str) -> str:
         return f"SELECT 1 WHERE {cluster}::text IS NOT NULL OR {masked_under}::text IS NULL"
 
-    mechanisms = {
+    mechanisms: dict[str, tuple[str, Any, Callable[..., Any]]] = {
         "the guard": ("_guard", statements, guard),
         "the removal": ("_suppress", suppression, nothing),
     }
@@ -179,12 +179,12 @@ async def test_a_writer_that_waited_for_a_start_is_refused(database: str, rows: 
     ):
         execute(database, SLOW.replace("nonresident", "protection"))
         start = protection_of("a")
-        rows = start.brought_by
-        assert isinstance(rows, Upserts)
-        slow = rows.records.set_column(
-            rows.records.schema.get_field_index("name"), "name", [["slow"]]
+        brought = start.brought_by
+        assert isinstance(brought, Upserts)
+        slow = brought.records.set_column(
+            brought.records.schema.get_field_index("name"), "name", [["slow"]]
         )
-        start = replace(start, brought_by=replace(rows, records=slow))
+        start = replace(start, brought_by=replace(brought, records=slow))
         protecting = asyncio.ensure_future(protection.apply(start))
         await asyncio.sleep(0.3)
         with pytest.raises(FenceBehind):

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from random import Random
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -61,7 +62,7 @@ def execute(uri: str, *statements: str) -> None:
             connection.execute(statement.encode())
 
 
-def values(uri: str, query: str) -> list[tuple[object, ...]]:
+def values(uri: str, query: str) -> list[tuple[Any, ...]]:
     with psycopg.connect(uri) as connection:
         return connection.execute(query.encode()).fetchall()
 
@@ -461,7 +462,11 @@ class TestATableOfTheSystemsOwn:
             " USING delivered::int8multirange, ALTER name TYPE varchar(3),"
             " ALTER income TYPE numeric, ALTER members_subject_id TYPE varchar(20)[]",
         )
-        row = {"delivered": "{[0,5),[7,9)}", "name": "髙田𠮷", "members_subject_id": ["1", "2"]}
+        row: dict[str, Any] = {
+            "delivered": "{[0,5),[7,9)}",
+            "name": "髙田𠮷",
+            "members_subject_id": ["1", "2"],
+        }
         async with opened(sink_at(database), view) as sink:
             await sink.apply(batch_of(view, people(rows, income=2**60, **row)))
             for wrong in ({"delivered": SECRET}, {"name": SECRET}):

@@ -8,6 +8,7 @@ statistics among them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import psycopg
 import pytest
@@ -126,7 +127,7 @@ async def test_nobody_is_named_whom_the_store_does_not_hold(
             " ADD UNIQUE (municipality_code, subject_id)"
         )
     rows = [
-        vehicle(f"{at}", **{place: [number] if place == "co_owners_id" else number})
+        vehicle(f"{at}", **dict[str, Any]({place: [number] if place == "co_owners_id" else number}))
         for at, number in enumerate([*held, "000000000000015"])
     ]
     async with opened(site.sink(), view) as sink:

@@ -64,7 +64,7 @@ async def test_a_change_goes_all_the_way(
     assert (subject,) in rows
     async with app.ledger(settings) as ledger:
         granted = {SYSTEM: app.granted(settings, app.this_day())[SYSTEM]}
-        found = await ledger.reach(outcome.change_id, granted)
+        found = await ledger.reach(outcome.change_id or "", granted)
         async with Session(settings) as session:
             reach = await LogTimes(session).with_times(found)
     assert [(one.system, one.state) for one in reach.systems] == [(SYSTEM, ReachState.APPLIED)]

@@ -122,7 +122,7 @@ async def test_a_refused_row_is_parked_and_tried_again(
             connection.execute("ALTER TABLE linkage.resident DROP CONSTRAINT odd")
 
         await bus.process.control.parked.ask_retry([event])
-        bus.process.control.parked.lane((SYSTEM, "resident", 0)).on_news()
+        bus.process.control.parked.lane(LaneName(SYSTEM, "resident", 0)).on_news()
         await bus.until(lambda: not bus.parked(), SOON)
 
     assert len(held(database)) == 802

@@ -7,7 +7,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, LiteralString, cast
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -69,7 +69,7 @@ class Site:
         for name in ROLES:
             statements = re.sub(rf"\b{name}\b", self.role(name), statements)
         with psycopg.connect(self.database, autocommit=True) as connection:
-            connection.execute(cast(LiteralString, statements))
+            connection.execute(statements)
             for role in self._made(connection):
                 connection.execute(
                     sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), PASSWORD)
@@ -138,7 +138,7 @@ async def test_the_core_systems_page_holds(
     behind["records"][0]["event_type"] = "resident.address_changed"
     with psycopg.connect(site.uri("register_app")) as core:
         for change in (wrong, behind):
-            core.execute(cast(LiteralString, call), [json.dumps(change)])
+            core.execute(call, [json.dumps(change)])
 
     async with Registry(engines.registry) as registry:
         await registry.push(CATALOG)
@@ -153,7 +153,7 @@ async def test_the_core_systems_page_holds(
             await until(lambda: outbox.pending() == 0, within=30)
             first, second = await upkeep.refused("resident_registry", site.database)
             with psycopg.connect(site.uri("register_app")) as core:
-                core.execute(cast(LiteralString, call), [json.dumps(example())])
+                core.execute(call, [json.dumps(example())])
             await until(lambda: outbox.pending() == 0, within=30)
             await upkeep.retry("resident_registry", site.database, [second.seq])
             await until(lambda: outbox.pending() == 0, within=30)
@@ -216,7 +216,7 @@ async def test_the_receiving_systems_page_holds(site: Site, broker: OwnTopics) -
 
     def read() -> list[tuple[Any, ...]]:
         with psycopg.connect(site.uri("child_allowance_app")) as system:
-            return system.execute(cast(LiteralString, question)).fetchall()
+            return system.execute(question).fetchall()
 
     make = {"child_allowance": lambda _view: PostgresSink(sink)}
     async with hosted(town, make) as bus:

@@ -26,7 +26,8 @@ from bus.operate.provisions import provisions_of, provisions_page
 from bus.sealing import Proofs, Statement
 from bus.settings import Settings
 from tests.integration.ledger.test_custody import SUBJECTS, SYSTEM, Place, place
-from tests.support.lanes import CATALOG, MUNICIPALITY
+from tests.support.changes import MUNICIPALITY
+from tests.support.lanes import CATALOG
 from tests.support.operating import Desk
 
 __all__ = ["place"]
@@ -141,7 +142,7 @@ async def test_an_anchor_is_a_deed(place: Place) -> None:
     custody: list[str] = []
 
     class Town(Desk):
-        proofs = place.town.proofs  # type: ignore[assignment]
+        proofs = place.town.proofs
 
         async def broker(self) -> Any:
             return place.town.broker

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import psycopg
 import pytest
@@ -53,7 +54,9 @@ async def test_a_change_is_followed_to_the_last_system(
     )
     feed = LedgerFeed(lambda: PostgresSink(options), database, PUBLISHED)
     stores = {system: MemoryStore() for system in SYSTEMS}
-    sinks = {s: lambda _, s=s: MemorySink(MemoryOptions(store=stores[s])) for s in SYSTEMS}
+    sinks: dict[str, Any] = {
+        s: lambda _, s=s: MemorySink(MemoryOptions(store=stores[s])) for s in SYSTEMS
+    }
     granted = {
         system: {n: frozenset(g.event_types) for n, g in SUBSCRIPTIONS[system].streams.items()}
         for system in SYSTEMS

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -465,11 +464,11 @@ def test_an_anchor_that_was_changed_is_no_anchor() -> None:
             read(other)
 
 
-def named(finding: Any) -> Sequence[Any]:
+def named(finding: Any) -> tuple[Any, ...]:
     f = finding
     return (f.system, f.stream, f.partition, f.start, f.end, *f.place)
 
 
-def named_of(row: dict[str, Any]) -> Sequence[Any]:
+def named_of(row: dict[str, Any]) -> tuple[Any, ...]:
     names = ("system", "stream", "partition", "start", "end", "log_partition", "log_offset")
     return tuple(row[name] for name in names)

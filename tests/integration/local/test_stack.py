@@ -95,7 +95,7 @@ class Kept:
     async def write(self, at: Endpoints) -> None:
         """Write all three and wait for each acknowledgement."""
         with psycopg.connect(at.database) as connection:
-            connection.execute(f"CREATE TABLE {self.topic} AS SELECT 1 AS one")  # type: ignore[call-overload]
+            connection.execute(f"CREATE TABLE {self.topic} AS SELECT 1 AS one")
         async with httpx.AsyncClient(base_url=at.registry) as registry:
             answer = await registry.post(f"/subjects/{self.topic}/versions", json=self.schema)
             answer.raise_for_status()
@@ -113,7 +113,7 @@ class Kept:
     async def assert_there(self, at: Endpoints) -> None:
         """All three are still there, once."""
         with psycopg.connect(at.database) as connection:
-            rows = connection.execute(f"SELECT one FROM {self.topic}").fetchall()  # type: ignore[call-overload]
+            rows = connection.execute(f"SELECT one FROM {self.topic}").fetchall()
         assert rows == [(1,)]
         async with httpx.AsyncClient(base_url=at.registry) as registry:
             answer = await registry.get(f"/subjects/{self.topic}/versions")

@@ -268,7 +268,7 @@ async def test_a_part_that_is_killed_is_seen_and_begun_again(
         "agent": (Monitor, "_take"),
         "lookout": (monitoring, "_stopped_within"),
     }[part]
-    real, armed = getattr(owner, name), []
+    real, armed = getattr(owner, name), list[Any]()
 
     def at_once(*args: Any) -> Any:
         if armed:

@@ -6,9 +6,9 @@ import asyncio
 from dataclasses import replace
 from typing import Any
 
-import psycopg
 import pytest
 import structlog
+from psycopg.types.json import Jsonb
 
 from bus.local.endpoints import Endpoints
 from bus.observe.metrics import Metrics
@@ -111,7 +111,7 @@ async def test_a_flood_in_one_outbox_holds_up_no_other(
             for number in range(3_000):
                 session.execute(
                     "SELECT renkei.publish_change(%s)",
-                    [psycopg.types.json.Jsonb(change(str(number), 1))],
+                    [Jsonb(change(str(number), 1))],
                 )
             session.commit()
         turns: list[str] = []
@@ -142,9 +142,12 @@ async def test_a_backlog_shows_though_no_relay_leads(outbox: Outbox) -> None:
     """It is read from the outbox; so is that nobody leads, and when somebody does again."""
     outbox.publish(*(change(str(n), 1) for n in range(5)))
     metrics, now = Metrics(), [0.0]
-    watch = upkeep.OutboxWatch(SYSTEM, outbox.uri)
     watch = SourceWatch(
-        SYSTEM, watch, metrics=metrics, every=KEEPING.stand_by / 4, clock=lambda: now[0]
+        SYSTEM,
+        upkeep.OutboxWatch(SYSTEM, outbox.uri),
+        metrics=metrics,
+        every=KEEPING.stand_by / 4,
+        clock=lambda: now[0],
     )
     looking = asyncio.create_task(watch.run())
 

@@ -68,7 +68,8 @@ class Way:
             while len(found) < sum(ends.values()):
                 for piece in await consumer.fetch(10_000, timedelta(seconds=5)):
                     batch = await reader.read([value for value in piece.values if value])
-                    found += batch.column("header").to_pylist()
+                    headers: list[Any] = batch.column("header").to_pylist()
+                    found += headers
             return found
         finally:
             await consumer.close()

@@ -127,12 +127,12 @@ def over_cluster(monkeypatch: pytest.MonkeyPatch, cluster: Cluster) -> None:
     """Have commands ask and publish over the test's own topics."""
 
     @asynccontextmanager
-    async def broker(_settings: Settings, *, patience: timedelta) -> AsyncIterator[Any]:
+    async def broker(settings: Settings, *, patience: timedelta) -> AsyncIterator[Any]:
         async with cluster.open() as (found, _):
             yield found
 
     @asynccontextmanager
-    async def registry(_settings: Settings) -> AsyncIterator[Registry]:
+    async def registry(settings: Settings) -> AsyncIterator[Registry]:
         async with cluster.open() as (_, found):
             yield found
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pyarrow as pa
 import pytest
 
@@ -38,7 +40,11 @@ def test_percentiles_are_values_that_were_there(part: float, value: float) -> No
 
 def test_rows_one_version_later_keep_their_schema() -> None:
     """Only the version changes, in its own type."""
-    schema = pa.schema([pa.field("version", pa.int32(), nullable=False), ("name", pa.string())])
+    fields: list[pa.Field[Any]] = [
+        pa.field("version", pa.int32(), nullable=False),
+        pa.field("name", pa.string()),
+    ]
+    schema = pa.schema(fields)
     rows = pa.RecordBatch.from_pydict({"version": [1, 7], "name": ["a", "b"]}, schema=schema)
 
     newer = _raised(rows)

@@ -14,6 +14,7 @@ from collections import OrderedDict
 from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -59,7 +60,7 @@ async def fetcher(monkeypatch: pytest.MonkeyPatch):
     await made.close()
 
 
-async def fetched(made: library.Fetcher, assignment: object) -> list[object]:
+async def fetched(made: library.Fetcher, assignment: object) -> list[Any]:
     made._records[PLACE] = library.FetchResult(
         PLACE, assignment=assignment, partition_records=decoded(), backoff=0
     )

@@ -52,14 +52,14 @@ def broker(monkeypatch: pytest.MonkeyPatch) -> KafkaBroker:
 
 async def test_members_are_told_once_it_is_there(broker: KafkaBroker) -> None:
     """Whoever asks has no false alarm."""
-    broker._admin = Young(iter(_AT_FIRST))  # type: ignore[assignment]
+    broker._admin = Young(iter(_AT_FIRST))
 
     assert await broker.members(["g"]) == {"g": ["renkei-tax@host:7:1"]}
 
 
 async def test_offsets_are_told_once_it_is_there(broker: KafkaBroker) -> None:
     """As its members are."""
-    broker._admin = Young(iter(_AT_FIRST))  # type: ignore[assignment]
+    broker._admin = Young(iter(_AT_FIRST))
 
     assert await broker.committed("g") == {("t", 0): 7}
 
@@ -67,7 +67,7 @@ async def test_offsets_are_told_once_it_is_there(broker: KafkaBroker) -> None:
 @pytest.mark.parametrize("error", _AT_FIRST)
 async def test_it_is_not_asked_for_ever(broker: KafkaBroker, error: Any) -> None:
     """One that never takes office is a broker that does not answer."""
-    broker._admin = Young(iter(lambda: error, None))  # type: ignore[assignment]
+    broker._admin = Young(iter(lambda: error, None))
 
     with pytest.raises(BrokerUnavailable):
         await broker.members(["g"])
@@ -76,7 +76,7 @@ async def test_it_is_not_asked_for_ever(broker: KafkaBroker, error: Any) -> None
 async def test_a_refusal_is_not_asked_again(broker: KafkaBroker) -> None:
     """It will not go away."""
     errors = iter([kafka.InvalidGroupIdError, kafka.NotCoordinatorForGroupError])
-    broker._admin = Young(errors)  # type: ignore[assignment]
+    broker._admin = Young(errors)
 
     with pytest.raises(Exception, match="refuses"):
         await broker.members(["g"])

@@ -52,15 +52,15 @@ class FakeRegistry(httpx.AsyncBaseTransport):
             case "POST", "compatibility", "subjects", subject, "versions":
                 return _found({"is_compatible": True})
             case "POST", "subjects", subject:
-                for schema_id in self.subjects.get(subject, ()):
-                    if self.texts[schema_id] == body["schema"]:
-                        return _found({"id": schema_id})
+                for number in self.subjects.get(subject, ()):
+                    if self.texts[number] == body["schema"]:
+                        return _found({"id": number})
                 return _missing(40403)
             case "POST", "subjects", subject, "versions":
-                schema_id = max(self.texts, default=0) + 1
-                self.texts[schema_id] = body["schema"]
-                self.subjects.setdefault(subject, []).append(schema_id)
-                return _found({"id": schema_id})
+                number = max(self.texts, default=0) + 1
+                self.texts[number] = body["schema"]
+                self.subjects.setdefault(subject, []).append(number)
+                return _found({"id": number})
         raise AssertionError(f"nobody asks {method} {parts}")
 
 

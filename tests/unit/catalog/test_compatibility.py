@@ -191,7 +191,9 @@ def written(schema: dict[str, Any], value: dict[str, Any]) -> bytes:
 
 
 def by_fastavro(reader: Any, writer: Any, payload: bytes) -> dict[str, Any]:
-    parsed = [fastavro.parse_schema(copy.deepcopy(schema)) for schema in (writer, reader)]
+    parsed: list[Any] = [
+        fastavro.parse_schema(copy.deepcopy(schema)) for schema in (writer, reader)
+    ]
     found = fastavro.schemaless_reader(io.BytesIO(payload), *parsed)
     assert isinstance(found, dict)
     return found

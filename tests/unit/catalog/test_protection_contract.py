@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from bus.catalog import load
@@ -36,7 +38,7 @@ def test_there_is_no_word_for_a_temporary_lift() -> None:
 
 def test_versions_read_each_other() -> None:
     """What the second version adds has a default: nobody is released for want of it."""
-    added = {"household_number": None, "shared_with": []}
+    added: dict[str, Any] = {"household_number": None, "shared_with": []}
     fields = {f["name"]: f for f in CATALOG.stream("protection").latest.schema["fields"]}
 
     assert {name: fields[name]["default"] for name in added} == added

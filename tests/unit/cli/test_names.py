@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
 from typer.testing import CliRunner, Result
 
 from bus import app as composition
@@ -36,7 +37,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """One receiving and one publishing system, and nothing that could be asked."""
     made = Settings(
         systems={"child_allowance": SystemConnection(options={})},
-        outboxes={"resident_registry": OutboxConnection(uri="postgresql://localhost/x")},
+        outboxes={"resident_registry": OutboxConnection(uri=SecretStr("postgresql://localhost/x"))},
     )
     monkeypatch.setattr(composition, "settings", lambda: made)
 

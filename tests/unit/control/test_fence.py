@@ -29,7 +29,7 @@ async def is_protected(town: Town, fence: Fence, *subjects: str) -> list[bool]:
     values = [town.value("resident", subject, 1) for subject in subjects]
     records = await town.reader("resident").read(values)
     await fence.catch_up()
-    return fence.protected(records, SUBJECT).to_pylist()
+    return [bool(each) for each in fence.protected(records, SUBJECT).to_pylist()]
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ async def test_what_releases_somebody_is_noted(
     town: Town, fence: Fence, items: dict[str, Any], is_release: bool
 ) -> None:
     """Whoever is covered no longer may be shown again: by an end, or by being left out."""
-    before = {"shared_with": [TWO], "household_number": THREE}
+    before: dict[str, Any] = {"shared_with": [TWO], "household_number": THREE}
     await town.publish("protection", ONE, 1, **before)
     await fence.catch_up()
     assert fence.released == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -106,7 +107,9 @@ async def test_a_receipt_that_is_owed_is_sent_only_if_it_is_proved(
 async def test_a_row_of_another_lane_is_not_believed(town: Town) -> None:
     """Each of two systems' rows is genuine, and neither is in the other's place."""
     stores = {system: MemoryStore() for system in ("child_allowance", "individual_resident_tax")}
-    sinks = {s: lambda _, s=s: MemorySink(MemoryOptions(store=stores[s])) for s in stores}
+    sinks: dict[str, Any] = {
+        s: lambda _, s=s: MemorySink(MemoryOptions(store=stores[s])) for s in stores
+    }
     async with hosted(town, sinks) as bus:
         end = await town.publish("resident", ONE, 1) + 1
         await bus.until(lambda: [lane.offset for lane in bus.lanes_of("resident")] == [end, end])

@@ -8,7 +8,7 @@ import pytest
 from bus.errors import EventRefused, LaneError
 from bus.model import ProtectionChange, Upserts
 from bus.model.receipt import NO_PREVIOUS
-from tests.support.lanes import MUNICIPALITY
+from tests.support.changes import MUNICIPALITY
 from tests.unit.deliver.test_pipeline import ONE, THREE, TWO, made, process, run_of
 
 __all__ = ["made", "process"]  # fixtures

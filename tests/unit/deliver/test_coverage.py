@@ -100,13 +100,13 @@ def shown(store: MemoryStore) -> dict[tuple[str, str], list[bool]]:
     return found
 
 
-def expected(case: Case, rows: Sequence[Said]) -> dict[tuple[str, str], list[bool]]:
+def expected(case: Case, rows: Sequence[tuple[str, str, Any]]) -> dict[tuple[str, str], list[bool]]:
     return {
         (stream, subject): [case.is_covered, not case.is_covered] for stream, subject, _ in rows
     }
 
 
-def rows_of(case: Case) -> list[Said]:
+def rows_of(case: Case) -> list[tuple[str, str, dict[str, Any]]]:
     """Records about whoever the case is about; what a case says itself of a number stays."""
     said = {(stream, subject) for stream, subject, _ in case.said}
     return [row for row in records_about(case.who, "000000000000109") if row[:2] not in said]

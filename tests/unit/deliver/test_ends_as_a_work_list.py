@@ -65,7 +65,7 @@ async def test_a_person_is_on_the_list_while_no_case_is_open(town: Town, sinks, 
         event_type = f"protection.{what}"
         return await town.publish("protection", subject, version, event_type=event_type, **made)
 
-    views = {"streams": ("protection",), "views": lambda _system, _stream: view}
+    views: dict[str, Any] = {"streams": ("protection",), "views": lambda _system, _stream: view}
     async with hosted(town, sinks, **views) as bus:
         await say(ONE, 1, "started", SPRING, of(SPRING))
         await say(ONE, 2, "started", SUMMER, of(SPRING), of(SUMMER))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import date, timedelta
+from typing import Any
 
 from tests.support.lanes import Town, hosted
 
@@ -18,7 +19,7 @@ async def test_a_value_is_not_found_by_guessing(town: Town, sinks) -> None:
     it they have from a letter.
     """
 
-    def birth(day: date) -> dict[str, object]:
+    def birth(day: date) -> dict[str, Any]:
         return {"birth_date": {"date": day, "unknown": False, "text": None}}
 
     async with hosted(town, sinks) as bus:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bus.errors import EventInvalid, EventRefused, SchemaUnknown, SubjectWaiting
-from bus.model import ExceptionState, ParkedEvent, rows_in
+from bus.model import ExceptionState, LaneName, ParkedEvent, rows_in
 from tests.support.lanes import Hosted, Town, hosted
 
 SUBJECTS = [f"{number:015d}" for number in range(1, 11)]
@@ -150,7 +150,7 @@ async def test_retrying_applies_in_order(town: Town, sinks, store) -> None:
         store.refused = set()
 
         await bus.process.control.parked.ask_retry([bus.parked()[0]])
-        bus.process.control.parked.lane(("child_allowance", "resident", 0)).on_news()
+        bus.process.control.parked.lane(LaneName("child_allowance", "resident", 0)).on_news()
         await closed(bus)
 
     assert store.versions() == {ONE: 3}

@@ -97,7 +97,7 @@ async def test_an_end_gives_it_back_from_the_log(town: Town, sinks, store) -> No
 
 async def test_what_came_masked_is_given_back_too(town: Town, sinks, store) -> None:
     """An event that was published during the protection, of the subject or of one who shares."""
-    protection = {"shared_with": [TWO], "household_number": HOME}
+    protection: dict[str, Any] = {"shared_with": [TWO], "household_number": HOME}
     async with hosted(town, sinks, streams=BOTH) as bus:
         await town.publish("protection", ONE, 1, **protection)
         await town.publish("resident", ONE, 1)

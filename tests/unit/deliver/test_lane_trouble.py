@@ -11,7 +11,7 @@ import pytest
 from bus.broker.memory import MemoryConsumer
 from bus.deliver.state import LaneStatus
 from bus.errors import ConfigurationError, LaneTooOld, PositionForeign, SchemaMismatch, Unready
-from bus.model import Applied, Delivery
+from bus.model import Applied, Delivery, LaneName
 from connectors.memory.sink import MemoryOptions, MemorySink
 from tests.support.changes import body
 from tests.support.lanes import CATALOG, Town, hosted
@@ -132,7 +132,7 @@ async def test_a_lane_stops_and_its_position_stays(
         states = bus.process.lanes.all
         await bus.until(lambda: other.checkpoints)
         await bus.until(bus.process.lanes.stopped)
-        assert states[("child_allowance", "resident", 0)].code == code
+        assert states[LaneName("child_allowance", "resident", 0)].code == code
         assert bus.parked() == []
 
     assert store.checkpoints == {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bus.errors import EventInvalid, EventRefused
 from bus.model import ExceptionState
-from tests.support.lanes import MUNICIPALITY
+from tests.support.changes import MUNICIPALITY
 from tests.unit.deliver.test_pipeline import ONE, THREE, TWO, made, process, run_of
 
 __all__ = ["made", "process"]  # fixtures

@@ -14,7 +14,8 @@ from bus.deliver.shared_sink import SharedSink
 from bus.errors import EventInvalid, EventRefused, LaneLost, SchemaMismatch
 from bus.log.run import Run
 from bus.model import ExceptionState
-from tests.support.lanes import CATALOG, MUNICIPALITY, Town, hosted, view_of
+from tests.support.changes import MUNICIPALITY
+from tests.support.lanes import CATALOG, Town, hosted, view_of
 from tests.unit.deliver.conftest import SYSTEM, WatchedSink, WatchedStore
 
 ONE, TWO, THREE = "000000000000001", "000000000000002", "000000000000003"
@@ -77,13 +78,11 @@ async def made(town: Town, process: ProcessContext, store: WatchedStore) -> tupl
 
 def run_of(town: Town, *events: tuple[str, int] | bytes | None, first: int = 0) -> Run:
     """Events of (subject, version), of other bytes, or erasures of ONE."""
-    keys, values = [], []
+    keys, values = list[bytes](), list[bytes | None]()
     for event in events:
-        subject, value = ONE, event
-        if isinstance(event, tuple):
-            subject, value = event[0], town.value("resident", *event)
+        subject = event[0] if isinstance(event, tuple) else ONE
         keys.append(f"{MUNICIPALITY}/{subject}".encode())
-        values.append(value)
+        values.append(town.value("resident", *event) if isinstance(event, tuple) else event)
     return Run(list(range(first, first + len(events))), keys, values)
 
 

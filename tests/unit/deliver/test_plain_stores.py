@@ -14,6 +14,7 @@ from bus.connect import BusKept
 from bus.deliver import masking
 from bus.deliver.masking import Masking
 from bus.failpoints import Point
+from bus.log import partition
 from bus.log.run import Run, subject_of
 from bus.model import LaneName, View
 from tests.conformance.plain_rigs import FolderRig, ReceiverRig
@@ -157,7 +158,7 @@ async def test_a_protection_that_comes_later_is_a_masked_rewrite(
 ) -> None:
     """The newest event of everybody who is covered, once more and without a location; and with it
     again when the last protection has ended. Nobody else's."""
-    keeper, process = MemoryKeeper(), {"shared_with": [TWO]}
+    keeper, process = MemoryKeeper(), dict[str, Any](shared_with=[TWO])
     async with hosted(town, into(receiver, keeper), streams=BOTH) as bus:
         for subject in (ONE, TWO, THREE):
             await town.publish("resident", subject, 1)
@@ -193,7 +194,7 @@ async def test_what_ends_is_looked_for_among_what_is_masked(
     """Whoever is new may be anywhere in the log; whoever was covered is known, and read alone. Of
     somebody whom the store never had nothing is read then."""
     keeper, opened, looked = MemoryKeeper(), list[str](), list[str]()
-    look, open_ = Masking._look, masking.opened
+    look, open_ = Masking._look, partition.opened
 
     async def looking(self: Masking, run: Run, *rest: Any) -> None:
         looked.extend(subject_of(key).rpartition("/")[2] for key in run.keys)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from bus.deliver.state import LaneStatus
@@ -60,7 +62,7 @@ async def test_nobody_has_to_publish_for_it_to_be_seen(
 
 async def test_a_log_that_says_its_end_late_is_waited_for(town: Town, store: MemoryStore) -> None:
     """A broker that has just taken over may say less for a moment than was there."""
-    tries = []
+    tries: list[Any] = []
 
     class Ahead(MemorySink):
         async def apply(self, batch):

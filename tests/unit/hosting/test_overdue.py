@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from bus.hosting.host import ill, observe
 from bus.hosting.overdue import Overdue
+from bus.model import LaneName
 from tests.support.lanes import Hosted, Town, hosted
 
 SYSTEM = "child_allowance"
@@ -86,7 +87,7 @@ async def test_the_metrics_say_how_long(town: Town, bus: Hosted, store) -> None:
 
     store.refused = set()
     await bus.process.control.parked.ask_retry([bus.parked()[0]])
-    bus.process.control.parked.lane((SYSTEM, "resident", 0)).on_news()
+    bus.process.control.parked.lane(LaneName(SYSTEM, "resident", 0)).on_news()
     await bus.until(lambda: not bus.parked())
     await metrics.render()
     assert metrics.value("renkei_exceptions_oldest_seconds", **LANE) is None

@@ -32,6 +32,7 @@ from bus.observe import http
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 from tests.support.lanes import Town, view_of
 from tests.support.waiting import until
+from tests.unit.deliver.conftest import WatchedStore
 from tests.unit.hosting.test_host import feed, opened
 
 SYSTEM = "child_allowance"
@@ -89,7 +90,7 @@ def fallen(process: ProcessContext) -> list[str]:
 
 @pytest.mark.parametrize("kind", KILLS)
 async def test_what_is_killed_is_seen_and_begun_again(
-    town: Town, store: MemoryStore, kind: str
+    town: Town, store: WatchedStore, kind: str
 ) -> None:
     """Not ready while it is down, ready after; what was published before and after is there, with
     a receipt for each, and a stop that was to be told is told."""
@@ -126,7 +127,7 @@ async def test_what_is_killed_is_seen_and_begun_again(
 
 @pytest.mark.parametrize("name", ["exceptions", "operations", "subscriptions", "protection"])
 async def test_a_follower_that_is_killed_keeps_no_other(
-    town: Town, store: MemoryStore, name: str, monkeypatch: pytest.MonkeyPatch
+    town: Town, store: WatchedStore, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each follows on its own; it is begun again as well."""
     async with opened(town) as process:
@@ -153,7 +154,7 @@ async def test_a_follower_that_is_killed_keeps_no_other(
 
 
 async def test_a_switch_that_is_killed_is_done_all_the_same(
-    town: Town, store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+    town: Town, store: WatchedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else the stream's lanes would never open again."""
     await town.publish("resident", ONE, 1)
@@ -189,7 +190,7 @@ async def test_a_switch_that_is_killed_is_done_all_the_same(
 
 
 async def test_a_withdrawal_that_is_killed_is_done_all_the_same(
-    town: Town, store: MemoryStore
+    town: Town, store: WatchedStore
 ) -> None:
     """What a system may no longer have goes."""
     turns, gone = iter([True]), asyncio.Event()
@@ -215,7 +216,7 @@ async def test_a_withdrawal_that_is_killed_is_done_all_the_same(
     [("pause", Kill(Lane, "leave")), ("release", Kill(SharedSink, "close"))],
 )
 async def test_a_pause_that_is_killed_is_kept_all_the_same(
-    town: Town, store: MemoryStore, kind: str, kill: Kill
+    town: Town, store: WatchedStore, kind: str, kill: Kill
 ) -> None:
     """The lane stands and its store is let go of; then it goes on."""
 
@@ -243,7 +244,7 @@ async def test_a_pause_that_is_killed_is_kept_all_the_same(
 
 
 async def test_a_lane_that_cannot_be_opened_again_is_opened_later(
-    town: Town, store: MemoryStore
+    town: Town, store: WatchedStore
 ) -> None:
     """What sees to it that a lane goes on is killed as well."""
     stop, lane, again = asyncio.Event(), Kill(Pipeline, "carry"), Kill(Fleet, "_begin")
@@ -263,7 +264,7 @@ async def test_a_lane_that_cannot_be_opened_again_is_opened_later(
 
 
 async def test_a_system_that_cannot_run_is_seen_and_tried_again(
-    town: Town, store: MemoryStore
+    town: Town, store: WatchedStore
 ) -> None:
     """Its topic is made later: nobody has to start the process anew."""
     await town.publish("resident", ONE, 1)

@@ -218,9 +218,9 @@ def test_a_database_that_is_away_is_a_failure() -> None:
         finding = only(
             checkup.databases(
                 Settings(
-                    database=uri,
-                    systems={"tax": {"options": {"uri": uri}}},
-                    outboxes={"resident_registry": uri},
+                    database=SecretStr(uri),
+                    systems={"tax": SystemConnection(options={"uri": uri})},
+                    outboxes={"resident_registry": OutboxConnection(uri=SecretStr(uri))},
                 )
             )
         )

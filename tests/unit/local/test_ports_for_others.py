@@ -5,7 +5,7 @@ from __future__ import annotations
 import psutil
 import pytest
 
-from bus.local import stack
+from bus.local import folder, stack
 from bus.local.ports import HIGHEST, LOWEST, free_port
 from bus.local.state import EngineState, Phase
 
@@ -22,7 +22,7 @@ def test_an_engine_that_ends_meanwhile_is_down(monkeypatch: pytest.MonkeyPatch) 
         raise psutil.NoSuchProcess(process.pid)
 
     monkeypatch.setattr(stack, "memory", gone)
-    monkeypatch.setattr(stack.folder, "process", lambda *_: psutil.Process())
+    monkeypatch.setattr(folder, "process", lambda *_: psutil.Process())
     note = EngineState("kafka", 9_092, Phase.UP, pid=1, created=1.0)
 
     assert stack._engine_status(note).phase is Phase.DOWN

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import timedelta
 from itertools import chain
+from typing import Any
 
 import pytest
 
@@ -122,7 +123,11 @@ async def test_silence_has_an_end(broker: MemoryBroker, gives: int) -> None:
     """Counted anew from the last piece that came."""
     await append(broker, 0, *[A] * 9)
     consumer = await silent(broker, gives)
-    how = {"at_once": 1, "step": timedelta(seconds=2), "silence": timedelta(seconds=8)}
+    how: dict[str, Any] = {
+        "at_once": 1,
+        "step": timedelta(seconds=2),
+        "silence": timedelta(seconds=8),
+    }
 
     with pytest.raises(BrokerUnavailable) as raised:
         _ = [p async for p in read_to(consumer, {ONE: 9}, **how)]

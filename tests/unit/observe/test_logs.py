@@ -64,7 +64,7 @@ def test_a_defect_that_nobody_caught_shows_no_value(written: io.StringIO, canary
     try:
         fail(canary)
     except ValueError:
-        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        sys.excepthook(*sys.exc_info())
 
     assert canary not in written.getvalue()
     assert "ValueError" in written.getvalue()

@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
+from pydantic import SecretStr
 
+from bus.app import sources
 from bus.broker import group_of
 from bus.connect.source import Backlog, SourceStatus
 from bus.errors import BrokerUnavailable, SourceUnavailable
@@ -52,7 +54,7 @@ class Opened:
 
     def __init__(self, broker: Broker, *outboxes: str) -> None:
         self._broker = broker
-        uri = "postgresql://localhost/x"
+        uri = SecretStr("postgresql://localhost/x")
         self.settings = Settings(outboxes={each: OutboxConnection(uri=uri) for each in outboxes})
 
     async def broker(self) -> Broker:
@@ -77,7 +79,7 @@ def leaders(monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
         leader = found[system]
         return SourceStatus(system, Backlog(0, 0.0, 0, 0.0), leader, None if leader is None else 9)
 
-    monkeypatch.setattr(running.sources, "status", status)
+    monkeypatch.setattr(sources, "status", status)
     return found
 
 

@@ -36,8 +36,10 @@ HOMES = [f"0000000000020{n:02d}" for n in range(3)]
 _TEXT = pa.string()
 _HEADER = pa.field("header", pa.struct([("municipality_code", _TEXT), ("subject_id", _TEXT)]))
 SCHEMAS = {
-    "household": pa.schema([_HEADER, ("members", pa.list_(pa.struct([("subject_id", _TEXT)])))]),
-    "nonresident": pa.schema([_HEADER, ("linked_to", _TEXT)]),
+    "household": pa.schema(
+        [_HEADER, pa.field("members", pa.list_(pa.struct([("subject_id", _TEXT)])))]
+    ),
+    "nonresident": pa.schema([_HEADER, pa.field("linked_to", _TEXT)]),
 }
 
 
@@ -45,7 +47,7 @@ CASE = {
     "kind": None, "ends_on": None, "from_other_municipality": False, "current_address": True,
     "previous_address": True, "registered_domicile": True,
 }  # fmt: skip
-PROTECTION = {
+PROTECTION: dict[str, Any] = {
     "kind": None, "ends_on": None, "from_other_municipality": False, "suppresses": [],
     "decided_on": None, "cases": [], "sharers": [],
 }  # fmt: skip

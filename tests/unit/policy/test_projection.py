@@ -356,7 +356,8 @@ def test_types_are_made_the_views_own() -> None:
 def test_nothing_is_copied_that_need_not_be() -> None:
     """With no row dropped or hidden, a view's columns are the batch's own buffers."""
     batch = batch_of(("1", False, "town"), ("2", False, "town"))
-    own = batch.column("address").field(0).buffers()[2].address
+    address: Any = batch.column("address")
+    own = address.field(0).buffers()[2].address
 
     projected = project(
         view_of(FLAG, TOWN),

@@ -73,7 +73,7 @@ def test_lines() -> None:
     assert read_ends(b"\xff", FORM, is_csv=False)[1][0].code == "encoding"
 
 
-def entries(*rows: tuple[date, str]) -> list:  # type: ignore[type-arg]
+def entries(*rows: tuple[date, str]) -> list:
     """Entries of one person."""
     lines = [f"131016,12345674,{day},{decided}" for day, decided in rows]
     ends, faults = read_ends("\n".join([HEADING, *lines]).encode(), FORM, is_csv=True)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import structlog
 
+from bus.catalog.single import encode_one
 from bus.connect.source import MOST_REASONS, Refusal, Taken
 from bus.errors import BrokerUnavailable, BusError, EventInvalid, is_defect
 from bus.model import Change, Fault
@@ -17,6 +18,8 @@ from bus.publish import admission
 from bus.publish import publisher as publishing
 from bus.publish.body import Fitter
 from bus.publish.fault_search import narrowed
+from bus.publish.parse import parse
+from bus.publish.whole import check_whole
 from tests.support.changes import body, change, record
 from tests.support.loads import load
 
@@ -94,7 +97,7 @@ async def test_a_change_that_breaks_a_step_is_refused_and_told(
 ) -> None:
     """By RK-000; the log has the class and the place, and no value."""
     publisher = await house.publisher()
-    whole, fit, encode_one = publishing.check_whole, Fitter.fit, publishing.encode_one
+    whole, fit = check_whole, Fitter.fit
 
     def broken(step: Any) -> Callable[..., Any]:
         def act(*arguments: Any) -> Any:
@@ -126,7 +129,7 @@ async def test_a_line_that_breaks_its_reading_is_refused(
     house: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A load goes on behind it."""
-    publisher, parse = await house.publisher(), admission.parse
+    publisher = await house.publisher()
 
     def breaking(data: bytes, **options: Any) -> Any:
         if SECRET.encode() in data:

@@ -276,7 +276,7 @@ async def test_what_is_set_aside_stays_so(town: Town, sinks, store) -> None:
         store.refused.clear()
         (parked, _) = bus.parked()
         await bus.process.control.parked.ask_retry([parked])
-        bus.process.control.parked.lane((SYSTEM, "resident", 0)).on_news()
+        bus.process.control.parked.lane(LaneName(SYSTEM, "resident", 0)).on_news()
         await bus.until(lambda: not bus.parked())
 
     assert store.versions() == {ONE: 3, TWO: 1}
@@ -403,7 +403,7 @@ async def test_what_is_tried_again_meanwhile_is_kept(
             async def then_try_again(held: Any) -> None:
                 await catch_up(held)
                 await bus.process.control.parked.ask_retry(bus.parked())
-                bus.process.control.parked.lane((SYSTEM, "resident", 0)).on_news()
+                bus.process.control.parked.lane(LaneName(SYSTEM, "resident", 0)).on_news()
                 await bus.until(lambda: not bus.parked())
 
             rebuild._catch_up = then_try_again  # type: ignore[method-assign]

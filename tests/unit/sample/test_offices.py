@@ -284,7 +284,7 @@ def test_who_left_has_lost_what_they_had(rows: Rows, people: dict[str, Row]) -> 
 @pytest.fixture(scope="module")
 def households(rows: Rows) -> dict[str, set[str]]:
     """Who lives with whom: by member, the members."""
-    found = {}
+    found: dict[str, set[str]] = {}
     for row in rows["household"]:
         members = {member["subject_id"] for member in row["members"]}
         found |= dict.fromkeys(members, members)
