@@ -1,4 +1,4 @@
-"""How a command asks: everything over one session, in one loop, closed when the command ends.
+"""How a command asks its questions: over one session, in one event loop, closed at the end.
 
 Also what the parsers of its names ask, so that no command opens Kafka twice.
 """
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class Asking:
-    """A loop, and a session in it."""
+    """An event loop with a session."""
 
     def __init__(self) -> None:
         self._runner = asyncio.Runner()
@@ -60,7 +60,7 @@ _CURRENT: ContextVar[Asking | None] = ContextVar("asking", default=None)
 
 @contextmanager
 def asking() -> Iterator[Asking]:
-    """Have everything that is asked within the block asked over one session."""
+    """Ask everything inside the block over one session."""
     with Asking() as made:
         token = _CURRENT.set(made)
         try:

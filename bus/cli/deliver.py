@@ -90,7 +90,7 @@ async def _every(
 
 
 def _leave_within(limit: timedelta) -> None:
-    """End the process then, whoever does not answer: a dead broker, a thread in a dead store.
+    """End the process after so long, even if a broker or a store's thread does not answer.
 
     Nothing is lost by it. What is in hand was given up by then, and whoever opens its lane asks
     the store what became of it.

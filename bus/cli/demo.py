@@ -141,7 +141,7 @@ def _say_gone(command: str, log: Path) -> None:
 
 
 class _Quiet:
-    """Says nothing: the JSON object comes at the end."""
+    """Shows nothing: the JSON object comes at the end."""
 
     def step(self, what: str) -> None: ...
 

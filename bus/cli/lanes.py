@@ -95,7 +95,7 @@ async def _said(
 
 
 def sentence(operation: Operation) -> str:
-    """What stands, since when, and who wants it or where it cannot get on."""
+    """One pause or stop as a sentence: since when, by whom or by which error."""
     since = shown(operation.at, "%m-%d %H:%M")
     if operation.has_gone_back:
         return f"its store went back to offset {operation.offset} at {since}; it catches up"
@@ -105,7 +105,7 @@ def sentence(operation: Operation) -> str:
 
 
 def brief(operation: Operation) -> str:
-    """One line for an overview, without anybody's own words."""
+    """One pause or stop in a few words, without what anybody wrote."""
     state = operation.state.value.lower()
     state = "gone back" if operation.has_gone_back else state
     code = f" {operation.code}" if operation.code else ""

@@ -128,7 +128,7 @@ def _print(verdict: Verdict, anchor: Anchor | None, *, with_log: bool) -> None:
 
 
 def _counts(verdict: Verdict, anchor: Anchor | None, *, with_log: bool) -> Table:
-    """What was looked at, a line each."""
+    """What was verified, one line each."""
     counted: list[tuple[int, str]] = [
         (verdict.receipts, f"receipts of {verdict.lanes:,} lanes in {verdict.chains:,} chains"),
         (verdict.repeats, "of them sent twice"),
@@ -187,7 +187,7 @@ def _told(done: Pruned, what: str) -> str:
 
 @contextmanager
 def _progress() -> Iterator[jobs.Told]:
-    """How far it is, on a terminal; nothing where stderr is none."""
+    """Show how far it is, if stderr is a terminal."""
     console = err()
     if not console.is_terminal:
         yield lambda _: None

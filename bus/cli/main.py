@@ -91,7 +91,7 @@ class Commands(TyperGroup):
 
 
 def chosen(name: str) -> Any:
-    """The command or group that the module of this name registers."""
+    """The command or group that the module with this name registers."""
     app = typer.Typer(rich_markup_mode=None)
     importlib.import_module(f"bus.cli.{name}").register(app)
     return get_group(app).commands[name]
@@ -134,7 +134,7 @@ def _whole(
 
 
 def _log_as_text() -> None:
-    """For what ends by itself; what runs on configures its own."""
+    """Log as text, for commands that end; long-running ones configure their own logs."""
     from bus.observe import logs
 
     logs.configure("text", libraries=logging.CRITICAL)

@@ -1,4 +1,4 @@
-"""Names, numbers and words that commands take: each is looked at before anything else is done.
+"""Parsers of names, numbers and words that commands take, each looked up before anything else.
 
 Every parameter that is a text has one of these as its parser, so that no command can take a name
 and find nothing under it: what is unknown is said, with what is near it (exit 64). A test walks
@@ -26,7 +26,7 @@ SUBJECT = re.compile(r"\d{6}/\S{1,64}|sha256:[0-9a-f]{32}")
 
 
 def unknown(kind: str, text: str, known: Iterable[str] = (), note: str = "") -> UnknownName:
-    """The error that says so, with what is near."""
+    """The error for an unknown name, with the names that are near it."""
     near = get_close_matches(text, list(known), NEAR, 0.5)
     said = f"there is no such {kind}{note}"
     if near:
@@ -37,7 +37,7 @@ def unknown(kind: str, text: str, known: Iterable[str] = (), note: str = "") -> 
 
 
 def system(text: str) -> str:
-    """A system that anybody knows: the files, the settings, an edition, or the ledger.
+    """A system that the files, the settings, an edition or the ledger know.
 
     Raises:
         UnknownName: Nobody does.
@@ -58,7 +58,7 @@ def system(text: str) -> str:
 
 
 def connected(text: str) -> str:
-    """A receiving system that the settings say how to reach.
+    """A receiving system that the settings have a connection for.
 
     Raises:
         UnknownName: There is none of this name in the settings.
@@ -68,7 +68,7 @@ def connected(text: str) -> str:
 
 
 def outbox(text: str) -> str:
-    """A publishing system whose outbox the settings know.
+    """A publishing system that the settings have an outbox for.
 
     Raises:
         UnknownName: There is none of this name in the settings.
@@ -79,7 +79,7 @@ def outbox(text: str) -> str:
 
 
 def source(text: str) -> str:
-    """A publishing system whose source the settings know.
+    """A publishing system that the settings have a source for.
 
     Raises:
         UnknownName: There is none of this name in the settings.
@@ -101,7 +101,7 @@ def stream(text: str) -> str:
 
 
 def subject(text: str) -> str:
-    """A subject as lists show it: a municipality and a number, or the digest of a key.
+    """A subject as lists show it: municipality and number, or the digest of a key.
 
     Raises:
         UnknownName: It is neither; the text is not said again, it may be somebody's number.
@@ -115,7 +115,7 @@ def subject(text: str) -> str:
 
 
 def person(text: str) -> str:
-    """A number, with or without its municipality; the ledger is asked what is known of it."""
+    """A number, with or without its municipality; the ledger is asked whether it knows it."""
     return text
 
 
@@ -134,7 +134,7 @@ def change(text: str) -> str:
 
 
 def one_of(kind: str, known: Sequence[str]) -> Callable[[str], str]:
-    """Takes one of a few names that the program has."""
+    """A parser of a few names that the program has."""
 
     def chosen(text: str) -> str:
         return _of(text, known, kind)
@@ -143,12 +143,12 @@ def one_of(kind: str, known: Sequence[str]) -> Callable[[str], str]:
 
 
 def words(text: str) -> str:
-    """Free words: why, who. What they may be is looked at where they are kept."""
+    """Free text, such as a reason; it is checked where it is kept."""
     return text
 
 
 def made(text: str) -> str:
-    """The name of something that the command makes, or finds by itself: there is no list of it."""
+    """A name of something that the command makes: there is no list of it."""
     return text
 
 

@@ -1,4 +1,4 @@
-"""Options and arguments that several commands take, said once."""
+"""Options and arguments that several commands share."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ Last = Annotated[
 
 
 def order_of(by: str | None, reason: str | None) -> Order:
-    """Whose command it is, and why.
+    """The actor and the reason of a command.
 
     Raises:
         ConfigurationError: A name or a reason is blank, too long, or no single line of text.
@@ -89,7 +89,7 @@ def order_of(by: str | None, reason: str | None) -> Order:
 
 
 def insist_on_an_answer(*, as_json: bool, dry_run: bool, is_sure: bool) -> None:
-    """Where a document is wanted nobody can be asked.
+    """Refuse to ask for confirmation where JSON is wanted: ``--yes`` must be given.
 
     Raises:
         ConfigurationError: Nobody said whether to do it.
@@ -99,5 +99,5 @@ def insist_on_an_answer(*, as_json: bool, dry_run: bool, is_sure: bool) -> None:
 
 
 def day_of(moment: datetime | None) -> date | None:
-    """The day that somebody named."""
+    """The day in an option's text."""
     return None if moment is None else moment.date()

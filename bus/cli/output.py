@@ -1,4 +1,4 @@
-"""How commands speak: results on stdout, progress and errors on stderr, JSON on demand.
+"""How commands write: results to stdout, progress and errors to stderr, JSON on demand.
 
 Colours and live displays turn off by themselves where the stream is no terminal or ``NO_COLOR``
 is set; nothing is drawn wider than 80 columns unless the terminal is.
@@ -25,12 +25,12 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done;
 
 
 def out() -> Console:
-    """Where results go."""
+    """The console of results."""
     return Console(file=sys.stdout, highlight=False, soft_wrap=not sys.stdout.isatty())
 
 
 def err() -> Console:
-    """Where progress, warnings and errors go."""
+    """The console of progress, warnings and errors."""
     return Console(file=sys.stderr, highlight=False, soft_wrap=not sys.stderr.isatty())
 
 
@@ -42,7 +42,7 @@ def show_json(value: Any) -> None:
 
 @contextmanager
 def bars() -> Iterator[Told]:
-    """A bar for each thing that a job works on, on stderr, gone at its end."""
+    """A progress bar for each thing that a job works on, on stderr, removed at the end."""
     tasks: dict[str, TaskID] = {}
     with Progress(console=err(), transient=True) as shown:
 

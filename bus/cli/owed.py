@@ -76,7 +76,7 @@ def settle(
 
 
 def _what(lost: Any) -> str:
-    """What has to go, in words."""
+    """What has to be removed, in words."""
     if lost.everything:
         return "everything that is there"
     parts = []

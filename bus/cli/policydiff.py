@@ -42,7 +42,7 @@ def diff(old: Old, new: New, as_json: Json = False) -> None:
 
 
 def words(difference: Difference) -> Iterator[str]:
-    """A difference as an approver reads it, line by line."""
+    """A difference in lines of words, for whoever approves it."""
     system = f"{difference.system} ({difference.system_ja})"
     stream = f"{difference.stream} ({difference.stream_ja})"
     yield f"{system} {_KIND[difference.kind]} {stream}"

@@ -35,7 +35,7 @@ def simulate(files: Files = None, as_json: Json = False) -> None:
 
 
 def lines_of(simulated: Simulated) -> Iterator[str]:
-    """In words and numbers."""
+    """A simulated difference in lines of words and numbers."""
     difference, touched = simulated.difference, simulated.touched
     yield from words(difference)
     yield from consequences(difference)

@@ -132,7 +132,7 @@ def by_system(
 
 
 def draw(found: ProvisionsShown) -> RenderableType:
-    """The answer for a terminal: who was given what how often, then each ground with its items."""
+    """The provisions of a subject for a terminal: who was given what how often, and each ground."""
     answer = found.answer
     if not answer.provisions:
         return "nothing was given, as far as the ledger knows"
@@ -151,7 +151,7 @@ def draw(found: ProvisionsShown) -> RenderableType:
 
 
 def draw_days(answer: SystemProvisions) -> RenderableType:
-    """What a system was given, by day; and the grounds."""
+    """The provisions to a system for a terminal, by day; and the grounds."""
     if not answer.days:
         return "nothing was given, as far as the ledger knows"
     first = dict.fromkeys(day.view for day in answer.days)
@@ -176,7 +176,7 @@ def _events(page: Sequence[Provision]) -> Table:
 
 
 def _grounds(marks: Mapping[str, str], views: Mapping[str, RecordedView]) -> Table:
-    """What each mark stands for."""
+    """Each ground's mark, with its ground and items."""
     return _wrapped([(mark, _told(views.get(view))) for view, mark in marks.items()])
 
 
@@ -189,7 +189,7 @@ def _told(view: RecordedView | None) -> str:
 
 
 def _wrapped(lines: Sequence[tuple[str, str]]) -> Table:
-    """Marks and sentences; somebody's own words are no markup."""
+    """Lines of marks and sentences, wrapped; text is shown as it is, not as markup."""
     table = Table("", "", box=None, pad_edge=False, show_header=False)
     for mark, said in lines:
         table.add_row(Text(mark), Text(said))
@@ -197,7 +197,7 @@ def _wrapped(lines: Sequence[tuple[str, str]]) -> Table:
 
 
 def _write(file: Path, text: str) -> None:
-    """For its owner's eyes; what is there already is left alone."""
+    """Write a file that only its owner reads; an existing file is left alone."""
     try:
         with create_private(file, is_new=True) as target:
             target.write(text)

@@ -119,7 +119,7 @@ def _cannot_remember() -> None:
 
 
 class _Telling:
-    """What is said of refused lines while the load runs."""
+    """What the command shows of refused lines while a load runs."""
 
     def __init__(self, report: TextIO | None) -> None:
         self._report = report
@@ -128,7 +128,7 @@ class _Telling:
         self.console = err()
 
     def refused(self, line: RefusedLine) -> None:
-        """Show the first ones, report all."""
+        """Show a refused line, if it is one of the first, and write it into the report."""
         if self._report is not None:
             self._report.write(json.dumps(line.as_json, ensure_ascii=False) + "\n")
         if len(self.listed) < LISTED_LINES:

@@ -51,7 +51,7 @@ async def _status(session: Session, *, is_watching: bool, as_json: bool) -> None
 
 
 def _draw(looked: Overview) -> RenderableType:
-    """How everybody stands, and under it who should run and does not."""
+    """The table of systems and streams, and below it the processes that are missing."""
     wrong = [Text(str(duty), style="bold red") for duty in looked.duties if not duty.is_done]
     return Group(draw(looked.standings, limit=looked.limit), *wrong)
 
@@ -85,7 +85,7 @@ def draw(found: Sequence[StreamStatus], *, limit: timedelta) -> RenderableType:
 
 
 def _words(one: StreamStatus, limit: timedelta) -> Iterator[str]:
-    """What stands, and what has been set aside for too long."""
+    """Pauses, stops and overdue events, in words."""
     for operation in one.operations:
         yield brief(operation)
     if _is_overdue(one, limit) and one.parked_for is not None:

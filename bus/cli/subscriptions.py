@@ -91,7 +91,7 @@ def show(system: System, as_json: Json = False) -> None:
 
 
 def _warn(refusals: Sequence[Refusal]) -> None:
-    """What is in a file and not granted, on stderr."""
+    """Show on stderr what a file names and is not granted."""
     for refusal in refusals:
         err().print(f"not granted: {refusal.error}", style="bold red", markup=False)
 

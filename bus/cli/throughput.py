@@ -105,7 +105,7 @@ def bars(counts: Sequence[int]) -> str:
 
 
 def _minutes(said: Mapping[str, Any], last: int) -> list[datetime]:
-    """Every minute from the first to the newest that has something, at most *last*."""
+    """Every minute from the first to the newest with receipts, *last* at most."""
     found = [datetime.fromisoformat(one["minute"]) for one in said["minutes"]]
     if not found:
         return []

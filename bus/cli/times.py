@@ -1,4 +1,4 @@
-"""Times as people are shown them: in the site's zone, which is named. JSON has ISO 8601."""
+"""Times as people are shown them: in the site's zone, with its name. JSON has ISO 8601."""
 
 from __future__ import annotations
 

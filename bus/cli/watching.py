@@ -1,4 +1,4 @@
-"""Show something again and again: redrawn on a terminal, once per change where it is piped."""
+"""Show something repeatedly: redrawn on a terminal, printed once per change in a pipe."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def watch(
     every: float,
     is_done: Callable[[T], bool] = lambda _: False,
 ) -> T:
-    """Look until *is_done* or Ctrl-C; the last thing seen."""
+    """Look until *is_done* or Ctrl-C; what was seen last."""
     console = out()
     seen = await look()
     if not console.is_terminal:

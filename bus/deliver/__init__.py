@@ -1,1 +1,1 @@
-"""Delivery: lanes that carry views into systems' stores, in order, with receipts."""
+"""Delivery: lanes carry views into systems' stores, in order, with receipts."""

@@ -1,4 +1,4 @@
-"""Move a lane on: rows, position and receipt durable at once, then the receipt sent and settled.
+"""Apply a batch and move its lane: rows, position and receipt at once, then send the receipt.
 
 A store remembers one receipt, so at most one can be owed: a batch is not applied before the
 receipt of the one before it is acknowledged.
@@ -41,7 +41,7 @@ _MASKED_AT_ONCE = 10  # times that a batch is masked again before the lane takes
 
 
 class Applier:
-    """Where one lane stands, the chain of its receipts, and the receipt that is owed."""
+    """Knows a lane's position and chain of receipts, and the receipt that is under way."""
 
     def __init__(
         self,
@@ -71,32 +71,32 @@ class Applier:
 
     @property
     def chain(self) -> str:
-        """Of the last receipt."""
+        """The chain value of the last receipt."""
         return self._chain
 
     @property
     def owes(self) -> bool:
-        """Whether a receipt is under way."""
+        """Whether a receipt is not acknowledged yet."""
         return self._unsettled is not None
 
     def stand(self, position: Position, chain: str, applied_at: datetime | None) -> None:
-        """Take up what the store says; nothing is owed."""
+        """Take over the position and receipt that the store has; no receipt is under way."""
         self.position, self._chain, self._unsettled = position, chain, None
         self._context.state.offset, self._applied_at = position.offset, applied_at
 
     @property
     def mark(self) -> Mark | None:
-        """What the store must say of the lane; None while that may be changing."""
+        """The mark that the store must have for this lane; None while that may be changing."""
         if self._is_moving:
             return None
         return Mark(self.position.offset, self._applied_at)
 
     def let_go(self) -> None:
-        """The lane is somebody else's; what was owed is theirs to send."""
+        """Forget the receipt that is under way: the lane's next owner sends it."""
         self._unsettled = None
 
     def begin(self) -> None:
-        """A batch is taken up: from here its time counts."""
+        """Start the time of a batch."""
         self._started = monotonic()
 
     async def move(
@@ -108,7 +108,7 @@ class Applier:
         *,
         protected: Protected | None = None,
     ) -> None:
-        """Make *rows* durable and the position *end*; the receipt is then on its way.
+        """Make *rows* and the position *end* durable; the receipt is then under way.
 
         Args:
             rows: Seen by the view, and, where it withholds, masked. If the store knows of a newer
@@ -141,7 +141,7 @@ class Applier:
         self._say_restricted(step.receipt)
 
     async def erase(self, rows: Rows, end: Position, keys: Sequence[bytes | None]) -> None:
-        """Have the rows of these subjects go, and the position be *end*.
+        """Delete the rows of these subjects, and move to *end*.
 
         Args:
             rows: What the receipt says of it; no row of it is written.
@@ -159,7 +159,7 @@ class Applier:
             raise
 
     async def settle(self) -> None:
-        """Wait for the receipt that is under way; then the group may know."""
+        """Wait until the receipt under way is acknowledged; then the group may be told."""
         if self._unsettled is None:
             return
         sent, offset = self._unsettled
@@ -221,7 +221,7 @@ class Applier:
         context.metrics.applied(*context.labels, rows, seconds, applied.applied_at)
 
     def _say_restricted(self, receipt: Receipt) -> None:
-        """Each delivery of what is restricted is counted and said; the receipt is its record."""
+        """Count and log a delivery with restricted items; the receipt is its record."""
         context = self._context
         if not receipt.rows or not context.view.is_restricted:
             return
@@ -242,7 +242,7 @@ def _delivery(
     restored: tuple[str, ...],
     protected: Protected | None,
 ) -> Delivery:
-    """What the store is given."""
+    """The delivery that the store is given."""
     if restored:
         return Rewrites(
             step=step, keys=restored, records=rows.records, masked_under=rows.masked_under
@@ -258,7 +258,7 @@ def _delivery(
 
 
 def _seen_anew(delivery: Delivery, rows: Rows) -> Delivery:
-    """The same, with its rows as they are now."""
+    """The same delivery, with its rows masked as of now."""
     match delivery:
         case Upserts() | Rewrites():
             return replace(delivery, records=rows.records, masked_under=rows.masked_under)

@@ -1,4 +1,4 @@
-"""Which lane it is, and where what happens to it is written down; one for all parts of a lane."""
+"""The identity of a lane, with its state, metrics, log and clock; shared by all parts of a lane."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ LARGE = 1_000
 
 
 class PartitionConsumer(Protocol):
-    """What a lane asks of the consumer that feeds it."""
+    """The part of a consumer that a lane uses for its partition."""
 
     async def ends(self) -> tuple[int, int]:
-        """The first offset that is still in the log, and the one after the last."""
+        """The first offset in the log, and the one after the last."""
 
     def seek(self, offset: int) -> None: ...
 
@@ -33,14 +33,14 @@ class PartitionConsumer(Protocol):
     def resume(self) -> None: ...
 
     def done(self, offset: int) -> None:
-        """Everything before *offset* is applied and its receipt acknowledged."""
+        """Note that everything before *offset* is applied and its receipt acknowledged."""
 
     def has_room(self) -> None:
-        """The lane took what waited for it."""
+        """Note that the lane has taken what was waiting for it."""
 
 
 class LaneContext:
-    """A view of one partition of a cluster's log, and the lane's state, metrics, log and clock."""
+    """One lane: its view and partition, and its state, metrics, log and clock."""
 
     def __init__(
         self,
@@ -63,17 +63,17 @@ class LaneContext:
 
     @property
     def name(self) -> LaneName:
-        """Which lane it is."""
+        """The name of the lane."""
         return LaneName(self.view.system, self.view.stream, self.place[1])
 
     @property
     def labels(self) -> tuple[str, str]:
-        """The lane's labels in the metrics."""
+        """The labels of the lane in metrics."""
         return self.view.system, self.view.stream
 
     @property
     def where(self) -> dict[str, object]:
-        """The lane, as errors name it."""
+        """The lane's name as errors have it."""
         return {
             "system": self.view.system,
             "stream": self.view.stream,
@@ -85,7 +85,7 @@ class LaneContext:
         return self.clock.now()
 
     def at(self, offset: int, last_event_id: str | None = None) -> Position:
-        """A position in this lane's log."""
+        """A position at this offset of the lane's log."""
         return Position(
             cluster_id=self.cluster_id,
             topic=self.place[0],

@@ -1,4 +1,4 @@
-"""Who is covered, as one lane's store is told it, and whether the store says more of it than is so.
+"""What one lane tells its store of who is covered, and whether the store claims to know more.
 
 A store refuses rows that were masked under less than it was told (RK-408), and they are masked
 anew. Where it says more than there is to know, that would go on for ever, and whoever asks
@@ -24,7 +24,7 @@ WAIT = timedelta(seconds=30)
 
 
 class Coverage:
-    """One lane's word to its store of who is covered; *goes_along*: with whatever it delivers."""
+    """What one lane tells its store of who is covered; *goes_along*: with every delivery."""
 
     def __init__(
         self,
@@ -42,21 +42,21 @@ class Coverage:
         self._goes_along = goes_along
 
     async def by_now(self) -> Protected:
-        """Who is covered by now, as a store is told it."""
+        """Who is covered now, sealed for a store."""
         key = (await self._retrier.persist(self._proofs.ring)).current
         return await self._retrier.persist(lambda: self._fence.sealed_by_now(key))
 
     async def along(self) -> Protected | None:
-        """What goes with every delivery; None but for lanes of the protection stream."""
+        """Who is covered, for every delivery; None except for lanes of the protection stream."""
         return await self.by_now() if self._goes_along else None
 
     def ahead(self) -> Ahead:
-        """A look at whether the store is ahead of the logs."""
+        """A new check of whether the store is ahead of the logs."""
         return Ahead(self._context, self._fence)
 
 
 class Ahead:
-    """Since when one lane's store has been ahead."""
+    """Since when one lane's store has claimed to be ahead of the logs."""
 
     def __init__(self, context: LaneContext, fence: Fence) -> None:
         self._context = context
@@ -64,7 +64,7 @@ class Ahead:
         self._since: datetime | None = None
 
     async def insist(self, reached: Reached) -> None:
-        """*reached* is no further than the logs, or has not been for long.
+        """Check that *reached* is not beyond the logs' ends, or has not been for long.
 
         Raises:
             StoreForged: It has been further for too long.

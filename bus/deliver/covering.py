@@ -1,4 +1,4 @@
-"""Take what changed in coverage into the store, where no event of the protection stream says it.
+"""Tell a store of changed coverage where no event of the protection stream brings it.
 
 Somebody joins a household, leaves it, or is linked: whom the protections cover is another then,
 though nothing of ``linkage.protection`` comes. So the lanes of that stream hand their store
@@ -24,7 +24,7 @@ LOOK_AFTER = timedelta(seconds=5)
 
 
 class Covering:
-    """What the store of one lane is still to be told, where *tells* says that the lane tells it."""
+    """Whether one lane has to tell its store who is covered, and when."""
 
     def __init__(self, pipeline: Pipeline, fence: Fence, tells: Callable[[], bool]) -> None:
         self._context = pipeline.context
@@ -41,15 +41,15 @@ class Covering:
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time to ask the store."""
+        """Whether the store is to be asked now."""
         return self._may_look and self._may_tell
 
     def begin_anew(self) -> None:
-        """The store may be another, or as it was before: nothing is believed of it."""
+        """Forget what the store is known to have: it may be another, or restored."""
         self._seen, self._seen_at, self._may_look = None, None, True
 
     def look_again(self) -> bool:
-        """A second has passed: whether there is something to ask the store for."""
+        """Note that a second has passed; whether the store is to be asked."""
         self._may_look = self._is_wanted
         return self._may_look
 

@@ -69,12 +69,12 @@ class Lane:
 
     @property
     def state(self) -> LaneState:
-        """How the lane is doing, for whoever looks."""
+        """The lane's status, for whoever looks."""
         return self._context.state
 
     @property
     def is_open(self) -> bool:
-        """Whether the lane has found its place and takes what is fetched."""
+        """Whether the lane knows its position and takes what is fetched."""
         return self._retrier.is_open
 
     @property
@@ -84,7 +84,7 @@ class Lane:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is in hand, waiting, or owed."""
+        """Whether nothing is in hand or waiting, and no receipt is under way."""
         return (
             self.is_open
             and not self._queue
@@ -97,11 +97,11 @@ class Lane:
 
     @property
     def may_be_abandoned(self) -> bool:
-        """Whether nothing is in hand that is worth waiting for."""
+        """Whether no batch is in hand that is worth waiting for."""
         return self._retrier.is_stalled or not self.is_open
 
     def feed(self, fetched: Fetched) -> None:
-        """Take what was fetched; the lane works on it when it comes to it."""
+        """Queue what was fetched for the lane."""
         self._queue.append(fetched)
         self._queued += len(fetched.offsets)
         self.state.fetched_to = fetched.offsets[-1] + 1
@@ -112,11 +112,11 @@ class Lane:
 
     @property
     def mark(self) -> Mark | None:
-        """What the store must say of the lane; None while that may be changing, or is not known."""
+        """The mark that the store must have for this lane; None while that may be changing."""
         return self._applier.mark if self.is_open and self._told is None else None
 
     def ask_anew(self, error: LaneLost) -> None:
-        """The store stands elsewhere: finish the batch in hand, if that can be done, and ask it."""
+        """Ask the store for the lane's position again, after the batch in hand if possible."""
         self._told = error
         self._wake.set()
 
@@ -126,7 +126,7 @@ class Lane:
         self._wake.set()
 
     async def run(self) -> None:
-        """Deliver until told to leave. Raises what stops the lane."""
+        """Deliver until told to leave; raises the error that stops the lane."""
         self._pipeline.set_aside.on_news = self._on_news
         self._fence.listeners.add(self._look_again)
         try:
@@ -141,7 +141,7 @@ class Lane:
             self._retrier.is_open = False
 
     async def _open(self) -> None:
-        """Find where the store stands, check that the log is the one it knows, go there."""
+        """Ask the store for its position, check it against the log, and seek there."""
         context, persist = self._context, self._retrier.persist
         context.state.opens()
         self._told = None
@@ -171,7 +171,7 @@ class Lane:
         context.log.info("lane-open", offset=self._applier.position.offset)
 
     def _notice(self, offset: int) -> None:
-        """Say that the store went back, if it stands before what it said the last time."""
+        """Log it if the store is before where it was the last time."""
         state = self.state
         if state.has_stood and offset < state.offset:
             state.catches_up_to = max(state.offset, state.catches_up_to or 0)
@@ -217,12 +217,12 @@ class Lane:
         await self._applier.settle()
 
     async def _gather(self) -> None:
-        """Let more events come first, where nobody waits for them: one batch, not many."""
+        """Wait a moment for more events, for a system that gathers: one batch, not many."""
         if self._gather_for and self.has_room and not self._is_leaving:
             await self._context.clock.sleep(self._gather_for)
 
     async def _step(self) -> None:
-        """Take what waits, and see it through."""
+        """Take what waits, and deliver it."""
         pieces = self._queue
         run = joined(pieces)
         self._drop_queue()

@@ -1,4 +1,4 @@
-"""Subjects that leave a view: the newest event of theirs no longer fits its conditions.
+"""Find the subjects whose newest event no longer fits a view's conditions.
 
 A store must not go on holding whom a view no longer covers, so their rows are erased. Within one
 batch the last event of a subject decides: one that is outside takes the subject out, one that is
@@ -19,7 +19,7 @@ from bus.log.run import Run
 
 @dataclass(frozen=True, slots=True)
 class Parted:
-    """What of a batch is to be written, and whose rows are to go."""
+    """Which events of a batch are written, and which subjects' rows are deleted."""
 
     inside: Sequence[int]  # places in the list of rows that the view shows
     leaving: Run  # of each subject that leaves, its last event
@@ -27,7 +27,7 @@ class Parted:
 
 
 def part(run: Run, shown: Sequence[int], outside: Sequence[int]) -> Parted:
-    """Part the events of *run*, of which the view shows some and some do not fit its conditions.
+    """Separate the events of *run* that the view shows from those that do not fit its conditions.
 
     Args:
         run: Events in log order; none is an erasure.

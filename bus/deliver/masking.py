@@ -1,4 +1,4 @@
-"""Mask what a store holds of somebody who is covered by now, where the store cannot do it itself.
+"""Mask rows again in a store that cannot take locations out itself, when coverage changes.
 
 A store that takes no locations out of what it holds is given the newest event of each covered
 subject once more, masked: rows of the version that it has. So is whoever is covered no longer, as
@@ -27,7 +27,7 @@ Found: TypeAlias = dict[bytes | None, tuple[int, bytes | None]]
 
 
 class Masking(Mending):
-    """What one lane still has to deliver once more."""
+    """The rows that one lane has to deliver once more, masked or shown."""
 
     @property
     def _concerns(self) -> bool:
@@ -37,11 +37,11 @@ class Masking(Mending):
 
     @property
     def _change(self) -> Reached:
-        """Of who is covered."""
+        """The newest change of who is covered."""
         return self._fence.turned
 
     async def _mend(self, change: Reached) -> bool:
-        """Mask, and unmask, what the change is about."""
+        """Deliver again, masked or shown, the rows that *change* is about."""
         context = self._context
         kept = await self._retrier.persist(lambda: self._sink.kept(context.place[1]))
         if self._applier.position.offset and not knows(kept.reached, change):
@@ -49,7 +49,7 @@ class Masking(Mending):
         return True
 
     async def _mask(self, kept: Kept) -> None:
-        """Have the store's rows be as coverage is by now; as *kept* says, they are as it was."""
+        """Bring the store's rows to present coverage; *kept* says how they are."""
         protected = await self._coverage.by_now()  # before the log is read: rows know more
         only = None if protected.newly(kept.reached) else kept.masked
         rows = await self._retrier.persist(lambda: self._rows(kept.masked, only))
@@ -81,7 +81,7 @@ class Masking(Mending):
         )
 
     async def _newest(self, masked: frozenset[str], only: frozenset[str] | None) -> Run:
-        """Of everybody who is covered, or is in *masked*, the event that the store has."""
+        """The events that the store has of everybody who is covered or in *masked*."""
         context, end = self._context, self._applier.position.offset
         found: Found = {}
         if only is not None and not only:
@@ -107,7 +107,7 @@ class Masking(Mending):
         )
 
     async def _look(self, run: Run, found: Found, masked: frozenset[str]) -> None:
-        """Take the events of *run* that are of interest; what came before of them is not."""
+        """Take the wanted events of *run* in place of earlier ones of the same subjects."""
         seen = await self._projector.see(run, refuse=(SchemaMismatch,))
         rows = seen.rows
         flags = self._flags(rows)

@@ -1,4 +1,4 @@
-"""What a lane delivers once more because somebody's coverage has changed."""
+"""Deliver rows again when somebody's coverage has changed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bus.model import Reached
 
 
 class Mending(ABC):
-    """Looks when the lane opens, and when the fence knows of a change that is not done with."""
+    """Looks for such rows when the lane opens and after each change of coverage."""
 
     def __init__(self, pipeline: Pipeline, fence: Fence, broker: Broker) -> None:
         self._context = pipeline.context
@@ -28,15 +28,15 @@ class Mending(ABC):
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time to look."""
+        """Whether to look now."""
         return self._may_look and self._is_wanted
 
     def begin_anew(self) -> None:
-        """The store may be another, or stand elsewhere: nothing is done with."""
+        """Forget which changes are done: the store may be another, or elsewhere in the log."""
         self._seen, self._may_look = None, True
 
     def look_again(self) -> bool:
-        """A second has passed: whether there is still something to do."""
+        """Note that a second has passed; whether there is still something to do."""
         self._may_look = self._is_wanted
         return self._may_look
 
@@ -54,7 +54,7 @@ class Mending(ABC):
     @property
     @abstractmethod
     def _concerns(self) -> bool:
-        """Whether this lane and its store have anything to do with it."""
+        """Whether changes of coverage matter to this lane and its store."""
 
     @property
     @abstractmethod
@@ -63,4 +63,4 @@ class Mending(ABC):
 
     @abstractmethod
     async def _mend(self, change: Reached) -> bool:
-        """Deliver what *change* is about; whether it is done with."""
+        """Deliver the rows that *change* is about; False if it has to be tried again."""

@@ -1,4 +1,4 @@
-"""Try events that were set aside again, between two batches of their lane; the position stays."""
+"""Try events again that were set aside, between two batches of their lane; the position stays."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from bus.model import ParkedEvent
 
 
 class ParkedRetry:
-    """One lane's further tries."""
+    """Retries the events of one lane that were set aside."""
 
     def __init__(self, pipeline: Pipeline, broker: Broker) -> None:
         self._context = pipeline.context
@@ -38,7 +38,7 @@ class ParkedRetry:
         """Whether something is due that the lane has not come to yet."""
 
     async def try_due(self) -> None:
-        """Try again what is due; what the lane has not come to yet becomes due when it has."""
+        """Try what is due again; events that the lane has not come to become due then."""
         set_aside, here = self._set_aside, self._applier.position.offset
         if contradicted := list(set_aside.contradicted.values()):
             await self._parking.record(contradicted)
@@ -86,7 +86,7 @@ class ParkedRetry:
         context.log.info("parked-tried-again", events=len(events), failed=len(attempt.failed))
 
     def _said(self, attempt: RetryAttempt) -> list[ParkedEvent]:
-        """What became of each; not that it failed, of what was closed while it was tried."""
+        """The new state of each event; a failure is left out if the event was closed meanwhile."""
         still = self._set_aside
         return [
             event

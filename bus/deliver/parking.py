@@ -19,7 +19,7 @@ _NAMED = 10  # most events of one batch that get a line of their own
 
 
 class Parking:
-    """What one lane sets aside, and how it says so."""
+    """Sets one lane's events aside, and records it."""
 
     def __init__(self, context: LaneContext, retrier: Retrier, parked: ParkedIndex) -> None:
         self._context = context
@@ -28,7 +28,7 @@ class Parking:
         self.set_aside = parked.lane(context.name)
 
     async def park(self, events: Sequence[ParkedEvent]) -> None:
-        """Set these events aside for good reason; those that are already are left as they are."""
+        """Set these events aside with a reason; those that are set aside already stay so."""
         known = self.set_aside
         fresh = [e for e in events if known.at(e.subject, e.offset) is None]
         if not fresh:
@@ -54,7 +54,7 @@ class Parking:
         return rows.without(found.is_held) if any(found.is_held) else rows
 
     async def supersede(self, erasures: Run) -> None:
-        """Settle what is set aside of these subjects before their erasure."""
+        """Close what is set aside of these subjects, before their erasure."""
         now = self._context.now()
         superseded = [
             replace(event, state=ExceptionState.SUPERSEDED, at=now)
@@ -66,13 +66,13 @@ class Parking:
             await self.record(superseded)
 
     async def record(self, events: Sequence[ParkedEvent]) -> None:
-        """Make the states of *events* durable, whatever does not answer meanwhile."""
+        """Make the states of *events* durable; repeated while broker or registry is away."""
         await self._retrier.persist(lambda: self._parked.record(events))
 
     def refused(
         self, key: bytes | None, offset: int, found: str | None, error: BusError
     ) -> ParkedEvent:
-        """The reference of an event that cannot be applied; *found* is its id, if readable."""
+        """The exception of an event that cannot be applied; *found* is its id, if readable."""
         return self._reference(subject_of(key), offset, found, ExceptionState.PARKED, error.code)
 
     def _reference(

@@ -1,4 +1,4 @@
-"""From bytes into the store: decode, fence, view, set aside, apply. One way, whoever goes it.
+"""The way from bytes into the store: decode, fence, view, set aside, apply.
 
 A lane carries what it is fed, a rebuild what it reads of the log; what is tried again or restored
 goes through the same parts. A pipeline knows where its partition stands in the store, and nothing
@@ -32,7 +32,7 @@ from bus.model.receipt import NO_PREVIOUS
 
 
 class Pipeline:
-    """The parts of one partition's way into one store, and their order."""
+    """The parts of one partition's way into one store, in their order."""
 
     def __init__(
         self,
@@ -83,18 +83,18 @@ class Pipeline:
 
     @property
     def set_aside(self) -> SetAside:
-        """What is set aside of this lane."""
+        """The lane's events that are set aside."""
         return self.parking.set_aside
 
     @property
     def position(self) -> Position:
-        """Where the store stands."""
+        """The position that the store has."""
         return self.applier.position
 
     # -- where it stands
 
     async def ask(self) -> Checkpoint | None:
-        """What the store says of this partition, if the bus has said it before.
+        """The store's checkpoint of this partition, if the bus wrote it.
 
         Raises:
             PositionForged: Somebody else has.
@@ -106,7 +106,7 @@ class Pipeline:
         return found
 
     async def stand(self, held: Checkpoint | None) -> None:
-        """Take up what the store says; its receipt is sent again, for it may never have been."""
+        """Take over the store's checkpoint, and send its receipt again: it may never have been."""
         if held is None:
             self.applier.stand(self.context.at(0), NO_PREVIOUS, None)
             return
@@ -116,13 +116,13 @@ class Pipeline:
     # -- what comes
 
     async def carry(self, run: Run) -> None:
-        """Events in log order, from bytes into the store."""
+        """Carry events, in log order, from bytes into the store."""
         async with self.sink.large if len(run) >= LARGE else nullcontext():
             for is_erasure, part in split_erasures(run):
                 await (self._erase(part) if is_erasure else self._deliver(part))
 
     async def _deliver(self, run: Run) -> None:
-        """Events that say something: through the view into the store.
+        """Carry events that are no erasures through the view into the store.
 
         What is set aside already (by an operator, or before a crash), or was closed for good when
         the log was read before, is passed by unread.
@@ -143,7 +143,7 @@ class Pipeline:
         await self._apply(seen.rows, self.context.at(end, known), seen.returning)
 
     async def _erase(self, run: Run) -> None:
-        """Erasures. What was set aside of these subjects is settled by them."""
+        """Apply erasures, and close what was set aside of their subjects."""
         await self.parking.supersede(run)
         nothing = self.context.no_rows.records
         rows = Rows(nothing, run.offsets, run.keys, [b""] * len(run))
@@ -188,13 +188,13 @@ class Pipeline:
             await self.applier.move(self.context.no_rows, end)
 
     def _after(self, rows: Rows) -> Position:
-        """The position just after the last of *rows*."""
+        """The position after the last of *rows*."""
         last = len(rows) - 1
         return self.context.at(rows.offsets[last] + 1, event_id(rows.records, last))
 
 
 def _last_event_id(readable: DecodedBatch, events: int) -> str | None:
-    """The id of the last of so many events, if that one could be read."""
+    """The event id of the last of so many events; None if it could not be read."""
     if readable.records is None or readable.good[-1] != events - 1:
         return None
     return event_id(readable.records, len(readable.good) - 1)

@@ -1,4 +1,4 @@
-"""What the systems of one process have in common; each part is for whoever needs that part."""
+"""What the systems of one process share, in parts that are handed on separately."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from bus.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """The log."""
+    """The broker, its pulse, and the id of its cluster."""
 
     broker: Broker
     id: str
@@ -32,7 +32,7 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class ControlStreams:
-    """The bus's own streams, as this process knows and writes them."""
+    """The indexes and writers of the bus's own streams."""
 
     parked: ParkedIndex
     operations: Operations
@@ -44,7 +44,7 @@ class ControlStreams:
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """What opens what is sealed, and what proves that the bus said something."""
+    """The keys that open sealed items, and those that prove receipts."""
 
     seals: Seals
     proofs: Proofs
@@ -52,7 +52,7 @@ class Keys:
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """How the process runs."""
+    """The clock, settings, metrics and long-lived tasks of the process."""
 
     clock: Clock
     settings: Settings
@@ -62,7 +62,7 @@ class Runtime:
 
 @dataclass(frozen=True, slots=True)
 class ProcessContext:
-    """One of each per process, whatever number of systems it hosts."""
+    """Everything that the systems of a process share; one per process."""
 
     cluster: Cluster
     control: ControlStreams

@@ -1,4 +1,4 @@
-"""Make rows of events: decoded, masked by what the protection fence says now, seen by the view.
+"""Make rows of events: decoded, masked as the fence says now, shown by the view.
 
 What is sealed in the log is opened last, and only for the rows and columns that the view shows.
 """
@@ -32,7 +32,7 @@ _NOBODY = Run([], [], [])
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a view makes of a run."""
+    """The rows that a view makes of a run."""
 
     readable: DecodedBatch
     rows: Rows
@@ -45,7 +45,7 @@ class Seen:
 
 
 class Projector:
-    """One lane's way from bytes to rows."""
+    """Makes one lane's rows of bytes."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Projector:
         self._unsealing = Unsealing(context.view, seals)
 
     async def read(self, run: Run, *, refuse: tuple[type[BusError], ...] = ()) -> DecodedBatch:
-        """Decode what can be decoded of *run*, which holds no erasures."""
+        """Decode the events of *run* that can be decoded; it holds no erasures."""
         values, reader = cast("Sequence[bytes]", run.values), self._reader
         readable = await self._retrier.persist(
             lambda: read_to_the_stop(reader, values, refuse=refuse)
@@ -105,7 +105,7 @@ class Projector:
         return seen
 
     async def anew(self, rows: Rows) -> Rows:
-        """*rows* again, which were seen before, masked as of now."""
+        """The same *rows*, masked as of now."""
         seen = await self.insist(Run(rows.offsets, rows.keys, rows.values))
         if seen.readable.records is None or seen.readable.refused:
             raise LaneError("an event that was read can be read no longer", **self._context.where)

@@ -1,4 +1,4 @@
-"""Whether somebody outside answers, so that whoever waits for it waits no longer than that lasts.
+"""Whether a store or the broker answers, so that whoever waits for it tries again at once.
 
 A back-off is for what stays away. One that has grown to its most would hold changes back after the
 end of it: so who asks anyway, once a second or so, says what came of it, and wakes the others.
@@ -26,22 +26,22 @@ class Pulse:
         return self._clock.now()
 
     def failed(self) -> None:
-        """It does not answer."""
+        """Note that it does not answer."""
         self._is_away = True
 
     def answered(self) -> None:
-        """It answers; if it did not before, everybody who waits tries now."""
+        """Note that it answers; if it did not before, everybody who waits is woken."""
         if self._is_away:
             self._is_away = False
             self._is_back.set()
             self._is_back = asyncio.Event()
 
     async def sleep(self, length: timedelta) -> None:
-        """Let time pass, or less if what was away answers meanwhile."""
+        """Sleep, or less if what was away answers meanwhile."""
         await self.rest(length)
 
     async def rest(self, length: timedelta) -> bool:
-        """As :meth:`sleep`; whether it was cut short."""
+        """As :meth:`sleep`; True if it was cut short."""
         is_back = self._is_back
         waits = (
             asyncio.ensure_future(self._clock.sleep(length)),
@@ -56,7 +56,7 @@ class Pulse:
 
 
 class StorePulse(Pulse):
-    """One store's, and what the lanes that work on it have to tell each other."""
+    """The pulse of a store, with events that the lanes of the store share."""
 
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock)

@@ -1,4 +1,4 @@
-"""A reader that remembers: the systems of one process get the same few events."""
+"""A reader that caches: the systems of one process decode the same few events once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_BATCHES_REMEMBERED = 64
 
 
 class Remembering:
-    """A reader that knows what it read last: systems of one process get the same few events.
+    """Decodes a batch once for all systems of a process that read it.
 
     A change reaches sixteen systems as sixteen small batches of the same bytes. Decoding one
     costs as much as decoding a hundred events of a large batch, so small ones are remembered.

@@ -1,4 +1,4 @@
-"""Receipts of one lane: made of what is delivered, proved, and sent once it is durable."""
+"""Make, prove and send the receipts of one lane."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bus.sealing.proofs import digest
 
 
 class ReceiptIssuer:
-    """One lane's; one that does not send keeps them in its store alone, as the ledger does."""
+    """Makes one lane's receipts; the ledger's are kept in its store and not sent."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class ReceiptIssuer:
         self._sends = sends
 
     async def step(self, rows: Rows, start: int, end: Position, previous: str) -> Step:
-        """What a store makes durable with *rows*: position and receipt, and their proof."""
+        """Position, receipt and proof, for a store to make durable with *rows*."""
         context, values = self._context, rows.values
         key = (await self._retrier.persist(self._proofs.ring)).current
         is_large = len(rows) >= LARGE
@@ -67,17 +67,17 @@ class ReceiptIssuer:
         )
 
     async def record_view(self) -> None:
-        """Have the view on record before a receipt names it."""
+        """Record the view, before a receipt names it."""
         if self._sends:
             view = self._context.view
             await self._retrier.persist(lambda: self._views.record(view))
 
     def send(self, receipt: Receipt, applied_at: datetime) -> Awaitable[None] | None:
-        """Have it on its way; what to wait for until it is acknowledged."""
+        """Send the receipt of *step*; what to wait for until it is acknowledged."""
         return self._receipts.send(receipt, applied_at) if self._sends else None
 
     async def insist(self, held: Checkpoint) -> None:
-        """What the store says is the bus's own word.
+        """Check that the bus wrote the store's checkpoint.
 
         Raises:
             PositionForged: Somebody else's.
@@ -85,11 +85,11 @@ class ReceiptIssuer:
         await self._testimony.insist(self._context.name, self._context.place, held)
 
     async def take_up(self, held: Checkpoint) -> None:
-        """As :meth:`insist`, of a lane that opens, whatever does not answer meanwhile."""
+        """As :meth:`insist`, repeated while something does not answer."""
         if self._sends:
             await self._retrier.persist(lambda: self.insist(held))
 
     async def send_again(self, held: Checkpoint) -> None:
-        """The receipt that a store keeps: it may never have been sent."""
+        """Send the receipt that a store keeps: it may never have been sent."""
         if (sent := self.send(held.receipt, held.applied_at)) is not None:
             await sent

@@ -1,4 +1,4 @@
-"""Give rows their locations back after a protection has ended, from the log.
+"""Give rows their locations back from the log, after a protection has ended.
 
 What a store took out, or never got, is not kept anywhere but in the log. When a protection ends,
 its system's store writes down which rows may be shown again (:class:`bus.connect.Suppresses`),
@@ -26,7 +26,7 @@ from bus.model import Reached, knows
 
 
 class Restoring(Mending):
-    """What one lane still has to give back."""
+    """The rows of one lane that are to have their locations back."""
 
     @property
     def _concerns(self) -> bool:
@@ -34,18 +34,18 @@ class Restoring(Mending):
 
     @property
     def _change(self) -> Reached:
-        """Of who is covered no longer."""
+        """The newest change by which somebody was released."""
         return self._fence.released
 
     async def _mend(self, change: Reached) -> bool:
-        """Restore what the store says; done when it knows of every release."""
+        """Restore the rows that the store lists; True once it knows of every release."""
         found = await self._retrier.persist(self._sink.to_restore)
         if mine := await self._mine(found.rows):
             await self._restore(mine)
         return knows(found.reached, change)
 
     async def _mine(self, rows: Mapping[str, int]) -> Mapping[str, int]:
-        """Those of *rows* whose events are in this lane's partition."""
+        """The *rows* whose events are in this lane's partition."""
         if not rows:
             return rows
         topic, partition = self._context.place
@@ -63,7 +63,7 @@ class Restoring(Mending):
         self._context.log.info("rows-restored", rows=len(rows) - len(refused))
 
     async def _rows(self, wanted: Mapping[str, int]) -> Rows:
-        """The events that the store's rows hold, seen as of now."""
+        """The events of the store's rows, masked as of now."""
         context, end = self._context, self._applier.position.offset
         run = await self._retrier.persist(
             lambda: read_subjects(self._broker, context.place, wanted, end)
@@ -78,7 +78,7 @@ class Restoring(Mending):
 
 
 def _others(rows: Rows, wanted: Mapping[str, int]) -> Sequence[bool]:
-    """Per row, whether it is not the first of the version that the store has."""
+    """Per row, whether it is another version than the store's, or a repeat of it."""
     seen: set[str] = set()
     others = []
     for key, version in zip(rows.keys, rows.records.column("version").to_pylist(), strict=True):

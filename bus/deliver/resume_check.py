@@ -1,4 +1,4 @@
-"""Whether the log is the one that a store's position speaks of, and whether it is complete.
+"""Check that the log is the one that a store's position is of, and that nothing is missing.
 
 First the position is held against the cluster, the topic and the log's ends; then, when the first
 events come, against the event before it and against their age.
@@ -19,7 +19,7 @@ from bus.model import Checkpoint
 
 
 class ResumeCheck:
-    """What a store said that its lane stands at, until the log has borne it out."""
+    """A store's position, until the log has confirmed it."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class ResumeCheck:
         self._checkpoint = checkpoint
 
     def resume_at(self, begin: int, end: int) -> int:
-        """Where to read on in a log that holds *begin* up to *end*: one event back, to see it.
+        """Where to read on in a log from *begin* to *end*: one event back, to compare it.
 
         Raises:
             PositionForeign: The position is of another log.
@@ -74,7 +74,7 @@ class ResumeCheck:
         return run
 
     def _check_age(self, first: int, pieces: Sequence[Fetched]) -> None:
-        """Compaction may have taken an erasure only if what comes first is old, or is missing."""
+        """Raise if compaction may have taken an erasure since the position."""
         lag, now = self._compaction_lag, self._context.now()
         if now - self._checkpoint.applied_at <= lag:
             return

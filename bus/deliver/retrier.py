@@ -1,4 +1,4 @@
-"""Do again, after a back-off and without end, what needs something outside that does not answer.
+"""Repeat, with a back-off and without end, what needs something outside that does not answer.
 
 What may be the middle of a restore or a deployment (:class:`~bus.errors.Unready`) is tried again in
 the same way, but a lane stops on it when it has lasted for too long.
@@ -24,7 +24,7 @@ ALARM_AFTER = timedelta(minutes=1)  # of waiting for the same store or broker
 
 
 class Retrier:
-    """One lane's; ``is_open`` says whether the lane has found its place."""
+    """Repeats for one lane; ``is_open`` says whether the lane knows its position."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Retrier:
         self._unready_since: datetime | None = None
 
     async def persist(self, act: Callable[[], Awaitable[T]]) -> T:
-        """Do it; again, after a back-off, as long as something outside does not answer.
+        """The result of *act*; repeated with a back-off while something does not answer.
 
         Raises:
             BusError: Anything whose reaction is not to try again; or something is missing for
@@ -71,13 +71,13 @@ class Retrier:
         return result
 
     async def rest(self, length: timedelta) -> None:
-        """Let time pass; the lane may be let go of meanwhile."""
+        """Sleep; ends early if the lane is let go of."""
         self.is_stalled = True
         await self._context.clock.sleep(length)
         self.is_stalled = False
 
     async def _wait_out(self, error: BusError, length: timedelta) -> bool:
-        """Let time pass; less, and True, if what was away answers somebody else meanwhile."""
+        """Sleep; True if it ended early because what was away answers."""
         context, now = self._context, self._context.now()
         self._insist_on_an_end(error, now)
         context.state.retries(error.code, now)
@@ -97,7 +97,7 @@ class Retrier:
         return False
 
     def _insist_on_an_end(self, error: BusError, now: datetime) -> None:
-        """What is missing for too long is nobody's restore: a person has to look."""
+        """Raise if something has been missing for longer than a restore may take."""
         if not isinstance(error, Unready):
             self._unready_since = None
             return

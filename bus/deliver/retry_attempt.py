@@ -1,4 +1,4 @@
-"""One more try of events that were set aside: what is tried, and what becomes of each.
+"""One retry of events that were set aside: what is tried, and the new state of each.
 
 What fails is parked again, and what waits behind it goes on waiting. An event that is gone from
 the log is superseded by its subject's newest one, because a body is the subject's whole state: by
@@ -20,7 +20,7 @@ from bus.model import ExceptionState, ParkedEvent
 
 @dataclass(slots=True)
 class RetryAttempt:
-    """One more try of set-aside events: what is tried, and what became of each."""
+    """One retry of events that were set aside."""
 
     events: Mapping[int, ParkedEvent]
     back: ReadBack
@@ -37,7 +37,7 @@ class RetryAttempt:
                 self._fail(event.subject, offset, gone)
 
     def run(self) -> Run:
-        """What to apply: the events that are still there, and stand-ins already passed by."""
+        """The events to apply: those that are still in the log, and stand-ins for others."""
         records = {o: r for o, r in self.back.found.items() if r[1] is not None}
         for offset, record in self.back.stand_ins.values():
             if offset < self.position and record[1] is not None:
@@ -46,20 +46,20 @@ class RetryAttempt:
         return Run(offsets, [records[o][0] for o in offsets], [records[o][1] for o in offsets])
 
     def fail(self, key: bytes | None, offset: int, error: BusError) -> None:
-        """This event cannot be applied either."""
+        """Note that this event cannot be applied either."""
         self._fail(subject_of(key), offset, error)
 
     def left_out(self, offsets: set[int]) -> None:
-        """These were not shown by the view (or could not be read)."""
+        """Note that the view does not show these, or that they cannot be read."""
         self._outside = offsets
 
     def is_behind_failure(self, key: bytes | None, offset: int) -> bool:
-        """Whether the event, or one of its subject before it, has failed."""
+        """Whether the event, or an earlier one of its subject, has failed."""
         failure = self.failed.get(subject_of(key))
         return failure is not None and failure[0] <= offset
 
     def outcome(self, now: datetime) -> list[ParkedEvent]:
-        """Every event's new state."""
+        """The new state of every event."""
         return [
             replace(self._ended(event), at=now, since=event.set_aside_at)
             for event in self.events.values()

@@ -1,4 +1,4 @@
-"""Have a store put rows of the version that it has in their place; the lane stays where it is."""
+"""Rewrite rows of the version that a store has; the lane's position stays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of a view, with the events that they came from.
+"""Rows of a view, with the events they were made of.
 
 Pure values. On the good path nothing here loops over events in Python, and not even over keys
 where nothing of the lane is set aside.
@@ -18,7 +18,7 @@ from bus.model import Reached
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows of a view and, parallel to them, the events that they came from."""
+    """Rows of a view and, in parallel lists, the events they were made of."""
 
     records: pa.RecordBatch
     offsets: Sequence[int]
@@ -41,7 +41,7 @@ class Rows:
         )
 
     def without(self, dropped: Sequence[bool]) -> Rows:
-        """The rows that *dropped* does not name."""
+        """The rows that are not in *dropped*."""
         return self.picked([index for index, is_dropped in enumerate(dropped) if not is_dropped])
 
     def picked(self, indices: Sequence[int]) -> Rows:
@@ -56,7 +56,7 @@ class Rows:
 
 
 def ranges(offsets: Sequence[int]) -> str:
-    """:func:`bus.model.multirange` of ascending, distinct offsets, without a step for each."""
+    """:func:`bus.model.multirange` of ascending, distinct offsets, computed without a loop."""
     if not offsets:
         return "{}"
     if offsets[-1] - offsets[0] == len(offsets) - 1:

@@ -1,4 +1,4 @@
-"""One sink for all lanes of a stream: one call at a time, opened when first asked."""
+"""One sink that the lanes of a stream use in turn; opened at the first call."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LARGE_AT_ONCE = 2  # one that the store works on and one that is ready: more is 
 
 
 class SharedSink:
-    """One sink, used by the lanes of one stream in turn.
+    """One sink, used by the lanes of one stream, one call at a time.
 
     The store is opened when first asked, and anew after it did not answer. A lane that is let go
     of in the middle of a call leaves the call running: the next one waits until it has ended.
@@ -42,7 +42,7 @@ class SharedSink:
         self._calls: set[asyncio.Task[Any]] = set()
 
     async def checkpoint(self, partition: int) -> Checkpoint | None:
-        """What the store holds of one partition now."""
+        """The store's checkpoint of one partition."""
         return await self._alone(partial(self._checkpoint, partition))
 
     async def apply(self, delivery: Delivery) -> Applied:
@@ -54,16 +54,16 @@ class SharedSink:
         return await self._alone(self._to_restore)
 
     async def kept(self, partition: int) -> Kept:
-        """What the bus keeps for the store of one partition."""
+        """The state that the bus keeps of one partition for the store."""
         return await self._alone(partial(self._kept, partition))
 
     @property
     def fingerprint(self) -> str:
-        """Of the view that the store is opened under."""
+        """The fingerprint of the view that the store is opened under."""
         return self._view.fingerprint
 
     def stand(self, view: View) -> None:
-        """The same view, of another edition: for when the store is opened the next time."""
+        """Use the same view of another edition when the store is opened next."""
         self._view = view
 
     def renew(self) -> None:
@@ -72,11 +72,11 @@ class SharedSink:
         self._is_open, self._is_renewed = False, True
 
     def reopen(self) -> None:
-        """Have the store opened anew before the next call: another may be in its place."""
+        """Open the store again before the next call: another may have taken its place."""
         self._is_open = False
 
     async def close(self) -> None:
-        """Let go of the store once the call under way has ended; a later call opens it anew."""
+        """Close the store after the call under way; a later call opens it again."""
         await self._alone(self._close)
 
     async def _alone(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:

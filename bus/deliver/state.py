@@ -1,4 +1,4 @@
-"""What a delivering process knows of its lanes: for metrics, health and progress lines."""
+"""The status of a process's lanes, for metrics, health and progress lines."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bus.model import LaneName
 
 
 class LaneStatus(StrEnum):
-    """How a lane is doing."""
+    """The status of a lane."""
 
     OPENING = "opening"  # asks its store where it stands
     RUNNING = "running"
@@ -24,7 +24,7 @@ class LaneStatus(StrEnum):
 
 @dataclass(slots=True)
 class LaneState:
-    """One lane, as of now. Identifiers and counts only."""
+    """The state of one lane now. Identifiers and counts only."""
 
     system: str
     stream: str
@@ -43,54 +43,54 @@ class LaneState:
 
     @property
     def name(self) -> LaneName:
-        """Which lane it is."""
+        """The name of the lane."""
         return LaneName(self.system, self.stream, self.partition)
 
     # The one place in which a lane's status changes.
 
     def opens(self) -> None:
-        """It asks its store where it stands; also when what was away then has answered."""
+        """The lane asks its store for its position."""
         self.status = LaneStatus.OPENING
 
     def runs(self) -> None:
-        """It gets on."""
+        """The lane delivers."""
         self.status, self.code, self.since = LaneStatus.RUNNING, None, None
         self.has_stood = True
 
     def retries(self, code: str, now: datetime) -> None:
-        """Something outside does not answer."""
+        """Something outside does not answer the lane."""
         self._waits(LaneStatus.RETRYING, code, now)
 
     def is_lost(self, code: str, now: datetime) -> None:
-        """Somebody else moved it."""
+        """Another process has moved the lane."""
         self._waits(LaneStatus.LOST, code, now)
 
     def stops(self, code: str, now: datetime) -> None:
-        """It waits for a person."""
+        """The lane has stopped and waits for a person."""
         self._waits(LaneStatus.STOPPED, code, now)
 
     def pauses(self, since: datetime) -> None:
-        """An operator wants it to stand."""
+        """An operator has paused the lane."""
         self.status, self.code, self.since, self.oldest_ms = LaneStatus.PAUSED, None, since, None
 
     def leaves(self) -> None:
-        """It is let go of here; what waits for a person goes on to be said."""
+        """The lane has ended here; whether it is stopped or paused stays known."""
         if self.status not in (LaneStatus.STOPPED, LaneStatus.PAUSED):
             self.releases()
 
     def releases(self) -> None:
-        """It is no longer ours to tell of."""
+        """The lane is another process's by now."""
         self.status = LaneStatus.RELEASED
 
     def _waits(self, status: LaneStatus, code: str, now: datetime) -> None:
-        """It does not get on; the first time counts."""
+        """Note since when the lane does not get on."""
         if self.status is not status:
             self.since = now
         self.status, self.code = status, code
 
 
 class Lanes:
-    """All lanes that this process hosts or hosted, by (system, stream, partition)."""
+    """The lanes that this process hosts or hosted, by (system, stream, partition)."""
 
     def __init__(self) -> None:
         self._states: dict[LaneName, LaneState] = {}
@@ -100,31 +100,31 @@ class Lanes:
         """Systems whose store still holds streams that it may no longer have -> code."""
 
     def of(self, system: str, stream: str, partition: int) -> LaneState:
-        """The state of one lane; made where there is none."""
+        """The state of one lane; made if there is none."""
         name = LaneName(system, stream, partition)
         return self._states.setdefault(name, LaneState(*name))
 
     @property
     def all(self) -> Mapping[LaneName, LaneState]:
-        """Every lane's state."""
+        """The states of all lanes."""
         return self._states
 
     @property
     def rows(self) -> int:
-        """Rows handed to stores since the start."""
+        """Rows delivered since the start."""
         return sum(state.rows for state in self._states.values())
 
     def stopped(self) -> list[LaneState]:
-        """Lanes that wait for a person."""
+        """The lanes that have stopped and wait for a person."""
         return self._that_are(LaneStatus.STOPPED)
 
     def paused(self) -> list[LaneState]:
-        """Lanes that an operator paused."""
+        """The lanes that an operator has paused."""
         return self._that_are(LaneStatus.PAUSED)
 
     @property
     def is_ready(self) -> bool:
-        """Whether every lane that is ours has found its place and none has stopped."""
+        """Whether every lane of this process is open and none has stopped."""
         mine = [s for s in self._states.values() if s.status is not LaneStatus.RELEASED]
         well = (LaneStatus.RUNNING, LaneStatus.RETRYING, LaneStatus.PAUSED)
         return all(s.status in well for s in mine)

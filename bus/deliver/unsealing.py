@@ -1,4 +1,4 @@
-"""Open what is sealed in the log, for a view that shows it; every other view never does.
+"""Open sealed items for a view that shows them; other views never open anything.
 
 By then the view has chosen rows and columns. What comes out is handed to the sink and nowhere
 else: what is remembered of a batch (bytes, decoded columns, what is parked) stays sealed.
@@ -21,7 +21,7 @@ Stop = tuple[int, LaneError]
 
 
 class Unsealing:
-    """One lane's: the sealed columns of its view, and the keys of its process."""
+    """The sealed columns of one lane's view, and the process's keys."""
 
     def __init__(self, view: View, seals: Seals) -> None:
         self._stream = view.stream
@@ -33,7 +33,7 @@ class Unsealing:
     async def open(
         self, shown: pa.RecordBatch, records: pa.RecordBatch, kept: pa.Int64Array
     ) -> tuple[pa.RecordBatch, Stop | None]:
-        """*shown* with its sealed columns opened; or the first row that cannot be.
+        """*shown* with its sealed columns opened; or the first row that cannot be opened.
 
         Args:
             shown: What the view shows.

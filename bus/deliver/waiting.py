@@ -1,4 +1,4 @@
-"""Which events wait behind one of their subject that is set aside, and which overtake it.
+"""Find the events that wait behind one that is set aside, and those that overtake it.
 
 Later events of a subject wait, because order per subject is promised. One does not: a whole
 snapshot that says, by its own flag or by the fence's word, that its subject is under protection.
@@ -26,7 +26,7 @@ Reference = Callable[[str, int, str | None, ExceptionState, str], ParkedEvent]
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What a look at some rows found."""
+    """Which rows wait, and which supersede what is set aside."""
 
     is_held: Sequence[bool]  # per row, whether it may not be applied now
     events: Sequence[ParkedEvent]  # new states: WAITING, or SUPERSEDED by a row that overtakes
@@ -36,7 +36,7 @@ class Waiting:
 def look(
     rows: Rows, view: View, set_aside: SetAside, reference: Reference, now: datetime
 ) -> Waiting | None:
-    """What of *rows* waits, and what is superseded; None if *set_aside* has nothing of them."""
+    """Which of *rows* wait, and which supersede; None if no subject has an event set aside."""
     touched = _touched(rows, set_aside)
     if not touched:
         return None
@@ -69,7 +69,7 @@ def look(
 
 
 def _touched(rows: Rows, set_aside: SetAside) -> list[int]:
-    """The rows whose subject has something set aside."""
+    """The rows whose subject has an event set aside."""
     if not set_aside:
         return []
     if set_aside.has_digests:

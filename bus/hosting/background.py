@@ -1,4 +1,4 @@
-"""What a fleet has done beside its lanes, and again should it fail, until it is."""
+"""Work of a fleet besides its lanes, repeated until it succeeds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bus.observe.tasks import Kept, Work
 
 
 class BackgroundTasks:
-    """One system's: work that has an end."""
+    """The background work of one system; each piece ends once it succeeds."""
 
     def __init__(self, system: str, process: ProcessContext, log: Any) -> None:
         self._system = system
@@ -21,7 +21,7 @@ class BackgroundTasks:
         self._kept: set[Kept] = set()
 
     def keep_until_done(self, task: str, work: Work, stream: str | None = None) -> Kept:
-        """Have *work* done."""
+        """Run *work*, and again until it succeeds."""
         keep = partial(
             self._process.runtime.tasks.keep, task, work, until_done=True, system=self._system
         )
@@ -31,13 +31,13 @@ class BackgroundTasks:
         return kept
 
     async def let_go(self, sink: SharedSink) -> None:
-        """Nobody is at work on the store: have no session in it while it is looked after."""
+        """Close *sink*, because no lane works on its store; a failure is only logged."""
         try:
             await sink.close()
         except BusError as error:
             self._log.warning("not-closed", code=error.code)
 
     def cancel(self) -> None:
-        """Leave what is not done."""
+        """Cancel what is not done."""
         for kept in list(self._kept):
             kept.cancel()

@@ -1,4 +1,4 @@
-"""What others may ask of one system's lanes and of the consumer that feeds them."""
+"""The consumer as one lane sees it, and a system's lanes as the watch of their store sees them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bus.model import Mark
 
 
 class ConsumerFacade:
-    """What one lane asks of the consumer that it shares."""
+    """The shared consumer, as one lane uses it."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class ConsumerFacade:
 
 
 class LanesOfStore:
-    """A system's lanes, as who looks at their store needs to know and to tell them."""
+    """A system's lanes, as the watch of their store uses them."""
 
     def __init__(
         self, roster: Roster, process: ProcessContext, consumer: Consumer, withdrawal: Withdrawal

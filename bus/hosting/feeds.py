@@ -1,4 +1,4 @@
-"""What a system may have: streams, each with its view, its reader and its store."""
+"""What a system may have: streams, each with view, reader and store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ JAPAN = timezone(timedelta(hours=9))  # where a subscription's day begins and en
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """One stream for one system: what it may see, where it is, who reads and who writes it."""
+    """One stream for one system: its view, topic, reader and the maker of its sink."""
 
     view: View
     topic: str

@@ -46,7 +46,7 @@ _log = structlog.get_logger("renkei.deliver")
 
 
 class Fleet:
-    """All lanes of one system that this process owns, and such as have ended here."""
+    """All lanes of one system in this process, also those that have ended here."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class Fleet:
 
     @property
     def topics(self) -> list[str]:
-        """What the system's streams are in."""
+        """The topics of the system's streams."""
         return sorted(self.roster.feeds)
 
     @property
@@ -91,7 +91,7 @@ class Fleet:
         return self.roster.at_work
 
     async def lags(self) -> dict[str, tuple[int, float]]:
-        """As :meth:`Roster.lags`, as of now."""
+        """:meth:`Roster.lags` now."""
         known = [place for place, state in self.roster.states.items() if state.has_stood]
         return self.roster.lags(await self._consumer.end_offsets(known)) if known else {}
 
@@ -109,7 +109,7 @@ class Fleet:
         self.room.set()
 
     def feed(self, fetched: Fetched) -> None:
-        """Hand over what was fetched; a lane that has not found its place does not take it."""
+        """Hand over what was fetched; a lane that is not open does not take it."""
         lane, _ = self.roster.lanes.get((fetched.topic, fetched.partition), (None, None))
         if lane is not None and lane.is_open:
             lane.feed(fetched)
@@ -117,7 +117,7 @@ class Fleet:
     # -- partitions come and go --------------------------------------------------------------
 
     def take(self, places: Sequence[TopicPartition]) -> None:
-        """Own these partitions, and begin a lane for each that may be at work."""
+        """Own these partitions, and open a lane for each that may run."""
         self._today = None
         for place in places:
             self.roster.owned.add(place)
@@ -132,7 +132,7 @@ class Fleet:
     # -- what happens, and what is done about it ----------------------------------------------
 
     def _on(self, event: Event, place: TopicPartition) -> None:
-        """Do what the table says."""
+        """Do what the table says for this event."""
         match deed(event, self.roster.situation(place), self.roster.want(place)):
             case Deed.OPEN:
                 self._open(place)
@@ -147,7 +147,7 @@ class Fleet:
                 self._stop(place, NotEntitled(_EXPIRED))
 
     async def release(self, places: Sequence[TopicPartition]) -> None:
-        """Somebody else may have them now, and what has stopped or is paused is theirs to tell."""
+        """Give these partitions up; another process tells of them from now on."""
         await self.leave(places)
         for place in places:
             self.roster.state(place).releases()
@@ -175,7 +175,7 @@ class Fleet:
     # -- lanes begin and end -----------------------------------------------------------------
 
     def _open(self, place: TopicPartition) -> None:
-        """Begin a new lane, which asks its store where it stands."""
+        """Open a new lane, which asks its store for its position."""
         feed = self.roster.feeds[place[0]]
         runtime = self._process.runtime
         sink = self._sink_of(feed)
@@ -209,7 +209,7 @@ class Fleet:
         self._process.runtime.tasks.begun("lane", **self.roster.name(place)._asdict())
 
     def _sink_of(self, feed: Feed) -> SharedSink:
-        """The one that the lanes of a stream share."""
+        """The sink that the lanes of a stream share."""
         if feed.topic not in self.roster.sinks:
             made = SharedSink(feed.sink(), feed.view, self._pulse)
             self.roster.sinks[feed.topic] = made
@@ -241,7 +241,7 @@ class Fleet:
             self.store_watch.hear()
 
     def _stand(self, place: TopicPartition) -> None:
-        """The lane is paused: nothing is read for it, nothing applied."""
+        """Pause a lane: nothing is read for it, and nothing applied."""
         self._consumer.pause(place)
         state, pause = self.roster.state(place), self.roster.pause_of(place)
         state.pauses(self._process.runtime.clock.now() if pause is None else pause.at)
@@ -253,7 +253,7 @@ class Fleet:
             self._background.keep_until_done("release", let_go, self.roster.streams[place[0]])
 
     def _lane_ended(self, place: TopicPartition, lane: Lane, task: asyncio.Task[None]) -> None:
-        """A lane that ended by itself has stopped: say so; the others go on."""
+        """Tell that a lane that ended by itself has stopped; the others go on."""
         if task.cancelled() and not task.cancelling():
             error: BaseException | None = asyncio.CancelledError()  # not by us: from within
         else:
@@ -271,14 +271,14 @@ class Fleet:
         self.room.set()
 
     def _again(self, place: TopicPartition, lane: Lane) -> None:
-        """A while after a defect of *lane*."""
+        """Open another lane a while after a defect of *lane*."""
         if self.roster.is_current(place, lane):
             self._begin(place)
             if self.roster.lanes[place][0] is lane:  # it is paused by now, or has expired
                 self._process.runtime.tasks.forget("lane", **self.roster.name(place)._asdict())
 
     def stop_expired(self) -> None:
-        """A subscription may end while the process runs: nothing is let out after its last day."""
+        """Stop the lanes of grants whose last day is over."""
         today = self._process.runtime.clock.now().astimezone(JAPAN).date()
         if today == self._today:
             return
@@ -292,7 +292,7 @@ class Fleet:
         self._stops.on_error(place, error)
 
     def stop_lane(self, error: BusError) -> bool:
-        """A fetch failed for one partition alone: stop its lane; whether that could be done."""
+        """Stop the lane of the one partition that a fetch failed for; False if there is none."""
         place = (str(error.where.get("topic")), error.where.get("partition"))
         for known, (_, task) in self.roster.lanes.items():
             if known == place and not task.done():
@@ -302,7 +302,7 @@ class Fleet:
         return False
 
     async def close(self) -> None:
-        """Leave the group and let go of the stores; whoever does not answer is left."""
+        """Leave the group and close the stores; those that do not answer in time are left."""
         self._background.cancel()
         within = self._process.runtime.settings.stop_within.total_seconds() * 0.2
         for error in await closed(self._consumer, list(self.roster.sinks.values()), within):

@@ -1,4 +1,4 @@
-"""What a fleet does with a partition when something happens: a table, and nothing else.
+"""The table of what a fleet does with a partition when something happens.
 
 A partition stands in one of a few ways (:class:`Situation`), and of its stream something is wanted
 (:class:`Want`). What is to be done when an event comes (:class:`Event`) is looked up; doing it is
@@ -13,7 +13,7 @@ from enum import Enum
 
 
 class Situation(Enum):
-    """How a partition stands here."""
+    """Whose a partition is, and whether its lane here is at work or has stopped."""
 
     ELSEWHERE = "elsewhere"  # somebody else's
     NONE = "no lane"  # ours, and no lane is at work
@@ -22,7 +22,7 @@ class Situation(Enum):
 
 
 class Want(Enum):
-    """What is wanted of its stream's lanes."""
+    """What should be with a stream's lanes: run, stand, or not at all."""
 
     RUN = "run"
     PAUSE = "paused"  # an operator wants them to stand
@@ -32,7 +32,7 @@ class Want(Enum):
 
 
 class Event(Enum):
-    """What happens."""
+    """What can happen to a partition."""
 
     BEGINS = "may begin"  # it was dealt to us, is given (again), or a while after a defect is over
     PAUSED = "pause"  # an operator says so
@@ -42,7 +42,7 @@ class Event(Enum):
 
 
 class Deed(Enum):
-    """What is done about it."""
+    """What a fleet can do about it."""
 
     NOTHING = "–"
     OPEN = "open"  # a new lane, which asks its store where it stands
@@ -86,12 +86,12 @@ TABLE: Mapping[tuple[Event, Situation], Mapping[Want, Deed]] = {
 
 
 def deed(event: Event, situation: Situation, want: Want) -> Deed:
-    """What is to be done."""
+    """The table's cell: what to do about an event."""
     return TABLE[event, situation][want]
 
 
 def wanted(*, is_paused: bool, is_changing: bool, has_expired: bool) -> Want:
-    """What is wanted of a stream's lanes; what takes longest to be otherwise counts first."""
+    """What should be with a stream's lanes; of several reasons the most lasting counts."""
     if is_paused:
         return Want.CHANGE_PAUSED if is_changing else Want.PAUSE
     if is_changing:

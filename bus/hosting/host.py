@@ -56,7 +56,7 @@ async def opened_process(
     proofs: Proofs,
     seals: Seals | None = None,
 ) -> AsyncIterator[ProcessContext]:
-    """What the systems of one process share, opened; waits for whoever does not answer yet.
+    """The parts that the systems of one process share, opened; waits for what does not answer.
 
     Raises:
         KeysUnusable: There are no keys that prove receipts.
@@ -263,7 +263,7 @@ def _stops(error: BaseException) -> bool:
 
 
 class _Patience:
-    """Waits for what must answer before anything can start."""
+    """Waits, while the process starts, for what must answer."""
 
     def __init__(self, clock: Clock, settings: Settings) -> None:
         self._clock = clock

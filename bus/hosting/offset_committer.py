@@ -1,4 +1,4 @@
-"""Tell a consumer group how far its lanes are: for lag tools, nothing reads it back."""
+"""Commit the lanes' positions to their consumer group: for lag tools, the bus reads none back."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _EVERY = timedelta(seconds=1)
 
 
 class OffsetCommitter:
-    """What is still to be told, and the telling of it, about once a second."""
+    """Collects positions and commits them about once a second."""
 
     def __init__(self, consumer: Consumer, clock: Clock, log: Any) -> None:
         self._consumer = consumer
@@ -25,19 +25,19 @@ class OffsetCommitter:
         self._has_done = asyncio.Event()
 
     def done(self, place: TopicPartition, offset: int) -> None:
-        """Everything before *offset* is applied and its receipt acknowledged."""
+        """Note that everything before *offset* is applied and its receipt acknowledged."""
         self._done[place] = offset
         self._has_done.set()
 
     async def run(self) -> None:
-        """Tell, until cancelled."""
+        """Commit about once a second, until cancelled."""
         while True:
             await self._has_done.wait()
             await self.commit()
             await self._clock.sleep(_EVERY)
 
     async def commit(self) -> None:
-        """Tell what is to be told, now; what fails is told with the next."""
+        """Commit what is not committed yet; what fails is tried with the next."""
         done, self._done = self._done, {}
         self._has_done.clear()
         if not done:

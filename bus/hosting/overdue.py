@@ -1,4 +1,4 @@
-"""Say that an event has been set aside for too long (期限超過), before compaction may take it.
+"""Warn of events that have been set aside for too long (期限超過), before compaction may take them.
 
 An event that compaction took is not lost, its subject's newest one stands in. But somebody's
 record has been wrong for weeks by then, and what exactly was refused can no longer be seen.
@@ -20,13 +20,13 @@ _SAY_EVERY = timedelta(days=1)
 
 
 def overdue_after(settings: Settings) -> timedelta:
-    """How long an event may be set aside before somebody must look."""
+    """How long an event may be set aside before it is overdue."""
     alarm = settings.parked_alarm
     return settings.compaction_lag * 2 / 3 if alarm is None else alarm
 
 
 class Overdue:
-    """One process's word, once a day for each system and stream of which it has lanes."""
+    """Warns once a day for each system and stream of which this process has lanes."""
 
     def __init__(self, process: ProcessContext) -> None:
         self._process = process
@@ -34,7 +34,7 @@ class Overdue:
         self._said: dict[tuple[str, str], datetime] = {}
 
     def look(self) -> None:
-        """Look, if it is time to, and say what has to be said."""
+        """Look if it is time to, and warn."""
         process, now = self._process, self._process.runtime.clock.now()
         if now < self._next_look:
             return

@@ -1,4 +1,4 @@
-"""Which partitions of one system are ours, their lanes, and what the system may have: to be asked.
+"""The partitions and lanes of one system in this process, and what the system may have.
 
 Plain facts; what is done about them is :mod:`bus.hosting.fleet`.
 """
@@ -25,7 +25,7 @@ Running = tuple[Lane, asyncio.Task[None]]
 
 
 class Roster:
-    """One fleet's."""
+    """The partitions, lanes and feeds of one fleet."""
 
     def __init__(self, system: str, feeds: Sequence[Feed], process: ProcessContext) -> None:
         self.system = system
@@ -45,37 +45,37 @@ class Roster:
 
     @property
     def states(self) -> dict[TopicPartition, LaneState]:
-        """How the lanes do that this process owns now."""
+        """The states of the lanes that this process owns now."""
         return {place: self.state(place) for place in sorted(self.owned)}
 
     def of(self, topic: str) -> list[TopicPartition]:
-        """What is ours of one topic."""
+        """The partitions of one topic that this process owns."""
         return sorted(place for place in self.owned if place[0] == topic)
 
     def is_current(self, place: TopicPartition, lane: Lane) -> bool:
-        """Whether the partition is ours, and this is the lane that was opened for it last."""
+        """Whether the partition is owned, and *lane* is the last that was opened for it."""
         return place in self.owned and self.lanes.get(place, (None, None))[0] is lane
 
     def name(self, place: TopicPartition) -> LaneName:
-        """Which lane carries a partition."""
+        """The name of a partition's lane."""
         return LaneName(self.system, self.streams[place[0]], place[1])
 
     def state(self, place: TopicPartition) -> LaneState:
-        """How its lane does, or did."""
+        """The state of a partition's lane, or of its last one."""
         return self._process.lanes.of(*self.name(place))
 
     def pause_of(self, place: TopicPartition) -> Operation | None:
-        """The pause that an operator wants, if there is one."""
+        """The pause of a stream; None if it is not paused."""
         return self._process.control.operations.pause_of(self.system, self.streams[place[0]])
 
     def has_expired(self, place: TopicPartition) -> bool:
-        """Whether the last day of its grant is over."""
+        """Whether the last day of the stream's grant is over."""
         feed, now = self.feeds.get(place[0]), self._process.runtime.clock.now()
         last = None if feed is None else feed.expires_on
         return last is not None and now.astimezone(JAPAN).date() > last
 
     def situation(self, place: TopicPartition) -> Situation:
-        """How a partition stands here."""
+        """The situation of a partition, for the table."""
         if place not in self.owned:
             return Situation.ELSEWHERE
         if place in self.at_work:
@@ -84,7 +84,7 @@ class Roster:
         return Situation.STOPPED if has_stopped else Situation.NONE
 
     def want(self, place: TopicPartition) -> Want:
-        """What is wanted of its stream's lanes."""
+        """What is wanted of a stream's lanes, for the table."""
         return wanted(
             is_paused=self.pause_of(place) is not None,
             is_changing=place[0] in self.switching or place[0] not in self.feeds,
@@ -116,7 +116,7 @@ class Roster:
 
 
 def end(lane: Lane, task: asyncio.Task[None]) -> None:
-    """Have a lane finish the batch in hand, or let go of what is not worth waiting for."""
+    """Have a lane finish the batch in hand, or cancel it if that is not worth waiting for."""
     lane.leave()
     if lane.may_be_abandoned:
         task.cancel()

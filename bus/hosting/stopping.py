@@ -1,4 +1,4 @@
-"""How lanes stop, and that it is said; how everything is let go of in time."""
+"""Stop lanes and tell of it; close everything in time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DEFECT = "RK-000"
 
 
 class Stops:
-    """Says of one system's lanes that they have stopped: in the log, to whoever asks, for good."""
+    """Tells that lanes of one system have stopped: in the log, in their state, to all processes."""
 
     def __init__(
         self, roster: Roster, process: ProcessContext, background: BackgroundTasks, log: Any
@@ -33,7 +33,7 @@ class Stops:
         return self._log.bind(stream=self._roster.streams[place[0]], partition=place[1])
 
     def see_out(self, lane: Lane, task: asyncio.Task[None]) -> None:
-        """End a lane; while its store is away it has nothing in hand that is worth waiting for."""
+        """End a lane; if its store is away, without waiting for the batch in hand."""
 
         async def look() -> None:
             while not task.done():
@@ -43,7 +43,7 @@ class Stops:
         self._background.keep_until_done("pause", look, lane.state.stream)
 
     def on_error(self, place: TopicPartition, error: BusError) -> None:
-        """It waits for a person."""
+        """Tell that a lane has stopped by an error and waits for a person."""
         state = self._roster.state(place)
         where = error.where.get("offset")
         offset = where if isinstance(where, int) else state.offset
@@ -56,7 +56,7 @@ class Stops:
     def on_defect(
         self, place: TopicPartition, error: BaseException, again: Callable[[], None]
     ) -> None:
-        """A defect of ours: a lane that has stopped, and another one after a while."""
+        """Tell that a lane has stopped by a defect, and open another one after a while."""
         state, name = self._roster.state(place), self._roster.name(place)
         state.stops(DEFECT, self._process.runtime.clock.now())
         wait = self._process.runtime.tasks.fell("lane", error, **name._asdict())
@@ -70,7 +70,7 @@ class Stops:
 
 
 class Targets:
-    """What the logs held when somebody first asked whether everything is delivered."""
+    """The logs' ends when it was first asked whether everything is delivered."""
 
     def __init__(self, roster: Roster, consumer: Consumer) -> None:
         self._roster = roster
@@ -78,11 +78,11 @@ class Targets:
         self._ends: Mapping[TopicPartition, int] | None = None
 
     def forget(self) -> None:
-        """There is another lane: it is asked anew."""
+        """Ask for the ends again, because there is another lane."""
         self._ends = None
 
     async def are_passed(self) -> bool:
-        """Whether every lane has passed it."""
+        """Whether every lane has passed its log's end."""
         if self._ends is None:
             self._ends = await self._consumer.end_offsets(list(self._roster.lanes))
         for place, (lane, task) in list(self._roster.lanes.items()):
@@ -95,7 +95,7 @@ class Targets:
 
 
 async def ended(tasks: Collection[asyncio.Task[None]], within: float) -> int:
-    """Wait for *tasks*, and no longer than so many seconds; how many had to be cancelled."""
+    """Wait for *tasks*, for so many seconds at most; how many had to be cancelled."""
     if not tasks:
         return 0
     _, late = await asyncio.wait(tasks, timeout=within)
@@ -107,7 +107,7 @@ async def ended(tasks: Collection[asyncio.Task[None]], within: float) -> int:
 
 
 async def closed(consumer: Consumer, sinks: Sequence[SharedSink], within: float) -> list[BusError]:
-    """Leave the group and let go of the stores; whoever does not answer in time is left."""
+    """Leave the group and close the stores; those that do not answer in time are left."""
     closing = [asyncio.ensure_future(consumer.close())]
     closing += [asyncio.ensure_future(sink.close()) for sink in sinks]
     done, late = await asyncio.wait(closing, timeout=within)

@@ -1,4 +1,4 @@
-"""Look where a store stands, whether events come or not.
+"""Ask a store regularly where its lanes are, whether events come or not.
 
 A lane asks its store where it stands when it opens, and is told of everybody else who moved it
 when it applies. One that has nothing to apply would never hear that its store was restored, or
@@ -38,23 +38,23 @@ Marks = Mapping[LaneOfStore, Mark]
 
 
 class WatchedLanes(Protocol):
-    """The lanes of one store that are at work in this process."""
+    """The lanes of one store, as its watch needs them."""
 
     def marks(self) -> Marks:
-        """Where those stand that stand still, by their own word."""
+        """The marks of the lanes that are idle, by their own knowledge."""
 
     @property
     def is_any_at_work(self) -> bool:
-        """Whether somebody works on the store."""
+        """Whether any lane works on the store."""
 
     def make_sink(self) -> Sink:
-        """A sink of its own to ask with."""
+        """A new sink, to ask the store with."""
 
     def has_moved(self, lane: LaneOfStore) -> None:
-        """The store says that this lane stands elsewhere."""
+        """Tell a lane that the store has another position for it."""
 
     def went_back(self) -> None:
-        """The store stands before what it had: each lane asks it anew."""
+        """Tell every lane that the store went back, so that it asks for its position."""
 
     async def protection_ends(self) -> Marks:
         """Where the lanes of protection have nothing left to do; empty if the system has none, or
@@ -66,7 +66,7 @@ class WatchedLanes(Protocol):
 
 
 class StoreWatch:
-    """Tells the lanes of one store where it stands."""
+    """Asks one store where its lanes are, and tells them."""
 
     def __init__(self, watched: WatchedLanes, pulse: StorePulse, log: Any) -> None:
         self._watched = watched
@@ -80,7 +80,7 @@ class StoreWatch:
         self._first_until = 0.0
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Look again and again, until cancelled."""
         try:
             while True:
                 self._pulse.is_doubted.clear()
@@ -93,7 +93,7 @@ class StoreWatch:
             await self._let_go()
 
     async def look(self) -> float:
-        """Ask once, and have done what follows; in how many seconds to ask again."""
+        """Ask once and act on the answer; seconds until the next look."""
         if not self._watched.is_any_at_work:
             await self._let_go()
             return LOOK_EVERY_S
@@ -115,7 +115,7 @@ class StoreWatch:
         return await self._see_protection_first(found)
 
     def _compare(self, before: Marks, found: Marks) -> None:
-        """Of lanes that stood still all the while, the store's word counts."""
+        """Compare the store's marks with those of lanes that were idle all the while."""
         after = self._watched.marks()
         still = {lane: mark for lane, mark in before.items() if after.get(lane) == mark}
         moved = {
@@ -135,7 +135,7 @@ class StoreWatch:
                 self._watched.has_moved(lane)
 
     def hear(self) -> None:
-        """Another process found that the store went back, and may have mended its own lanes."""
+        """Look now: another process found that the store went back."""
         if monotonic() > self._first_until - _PROTECTION_FIRST_S + _SAME_S:
             self._go_back()
             self._pulse.is_doubted.set()
@@ -146,7 +146,7 @@ class StoreWatch:
         self._watched.went_back()
 
     async def _see_protection_first(self, found: Marks) -> float:
-        """Let the other lanes begin when those of protection are where they have to be."""
+        """Let other lanes open once those of protection have caught up."""
         if self._pulse.is_free.is_set():
             return LOOK_EVERY_S
         with suppress(BusError):
@@ -163,7 +163,7 @@ class StoreWatch:
         return _AGAIN_S
 
     async def _let_go(self) -> None:
-        """Have no session in a store that nobody works on: it may be about to be replaced."""
+        """Close the session if no lane works on the store: it may be about to be replaced."""
         sink, self._sink = self._sink, None
         self._seen = {}
         self._pulse.is_free.set()
@@ -173,7 +173,7 @@ class StoreWatch:
 
 
 def _is_before(one: Mark, other: Mark) -> bool:
-    """Whether *one* is what was there before *other*; a retry changes the time alone."""
+    """Whether *one* may be an earlier mark than *other*; a retry changes only the time."""
     if one.offset != other.offset:
         return one.offset < other.offset
     times = one.applied_at, other.applied_at

@@ -1,4 +1,4 @@
-"""What a system may have becomes another while its lanes run.
+"""Switch a system to other feeds while its lanes run.
 
 The lanes of a stream whose view is another finish the batch in hand and end; when all of them have,
 the store is let go of and new ones open under the new view. Who comes while that is under way does
@@ -21,7 +21,7 @@ from bus.observe.tasks import Kept
 
 
 class Switching:
-    """One fleet's."""
+    """Switches one fleet to other feeds."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Switching:
         self._turns: dict[str, asyncio.Lock] = {}
 
     def to(self, feeds: Sequence[Feed]) -> list[Kept]:
-        """The system may have *feeds* from now on, and nothing else; what is under way for it."""
+        """Switch to *feeds* and no others; the tasks that do so."""
         roster = self._roster
         before, roster.feeds = roster.feeds, {feed.topic: feed for feed in feeds}
         roster.streams |= {feed.topic: feed.view.stream for feed in feeds}
@@ -64,7 +64,7 @@ class Switching:
         return changing
 
     async def _change(self, topic: str, switch: object) -> None:
-        """End the lanes of a stream, then open new ones as its feed is by then."""
+        """End the lanes of a stream, then open new ones for its present feed."""
         roster = self._roster
         async with self._turns.setdefault(topic, asyncio.Lock()):
             sink, feed = roster.sinks.get(topic), roster.feeds.get(topic)
@@ -99,7 +99,7 @@ class Switching:
             await asyncio.wait(left, timeout=LOOK_AGAIN.total_seconds())
 
     def _open_expired(self, topic: str) -> None:
-        """A grant's last day is another: what had stopped for it may go on."""
+        """Open lanes again that had stopped for a last day that has changed."""
         for place in self._roster.of(topic):
             state = self._roster.state(place)
             if (state.status, state.code) == (LaneStatus.STOPPED, NotEntitled.code):

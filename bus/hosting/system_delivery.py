@@ -30,7 +30,7 @@ _ONCE_WAIT = timedelta(milliseconds=200)
 
 
 class SystemDelivery:
-    """Hosts one system in this process."""
+    """Delivers to one system in this process."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class SystemDelivery:
         return list(self.fleet.roster.states.values())
 
     def _join(self, feeds: Sequence[Feed], withdraw: Withdraw | None) -> None:
-        """A new member of the group, which owns nothing yet."""
+        """Join the group as a new member, which owns nothing yet."""
         self._consumer: Consumer = self._process.cluster.broker.consumer(
             group_of(self.system), client_id=f"renkei-{self.system}@{this_process()}"
         )
@@ -106,7 +106,7 @@ class SystemDelivery:
             await self.fleet.close()
 
     def switch(self, feeds: Sequence[Feed], withdraw: Withdraw | None) -> None:
-        """As :meth:`Fleet.switch`; batches in hand are finished before."""
+        """As :meth:`Fleet.switch`, after the batches in hand."""
         self.fleet.switch(feeds, withdraw)
 
     def stop(self) -> None:
@@ -159,7 +159,7 @@ class SystemDelivery:
         self.fleet.take(places)
 
     async def _fetch(self, once: bool) -> bool:
-        """Feed the lanes; whether, *once*, everything is delivered."""
+        """Fetch and feed the lanes; True if everything is delivered, with *once*."""
         self.fleet.stop_expired()
         self.fleet.room.clear()
         places = self._with_room()
@@ -184,7 +184,7 @@ class SystemDelivery:
         return await self.fleet.targets.are_passed()
 
     def _with_room(self) -> list[TopicPartition] | None:
-        """Where more may be fetched from; None for everywhere."""
+        """The partitions whose lanes have room; None if all have."""
         at_work = self.fleet.at_work
         roomy = [place for place, lane in at_work.items() if lane.has_room]
         return roomy if len(roomy) < len(at_work) else None

@@ -1,4 +1,4 @@
-"""Take away what a system's store holds and may no longer; again until it is done."""
+"""Withdraw from a system's store what it may no longer have; repeated until it is done."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bus.retry import retried
 
 
 class Withdrawal:
-    """One system's."""
+    """The withdrawals from one system's store."""
 
     def __init__(
         self, system: str, process: ProcessContext, background: BackgroundTasks, log: Any
@@ -31,7 +31,7 @@ class Withdrawal:
         """None where what the system may have is not known: then nothing is taken away."""
 
     def begin(self, after: Sequence[Kept] = ()) -> None:
-        """Anew, once *after* is done."""
+        """Withdraw again, once *after* is done."""
         if self._under_way is not None:
             self._under_way.cancel()
         self._process.lanes.not_withdrawn.pop(self._system, None)

@@ -1,1 +1,1 @@
-"""The log as everybody reads it: to its end, once or on demand; a range; the bus's own topics."""
+"""Read the log: up to its end, once or on demand; a range; and the bus's own topics."""

@@ -1,4 +1,4 @@
-"""The bus's own streams (receipts, exceptions, operations, views, erasures): append, read back."""
+"""The bus's own streams: append rows, and read them back."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class InternalTopic:
 
 
 async def rows_of(reader: BatchReader, fetched: Fetched) -> list[tuple[int, dict[str, Any]]]:
-    """What the bus said there: (offset, row), oldest first; what cannot be read is passed over.
+    """(offset, row) of each record, oldest first; records that cannot be read are left out.
 
     Raises:
         Unavailable: The registry does not answer.

@@ -1,4 +1,4 @@
-"""Read partitions of the log once: up to given ends, or from one offset up to another.
+"""Read partitions of the log once: up to given ends, or from one offset to another.
 
 Whoever reads says how long the log may stay silent before it has all been given; then the broker
 counts as away, so that nobody waits for ever for what compaction or a fault has taken.
@@ -78,13 +78,13 @@ async def places_of(broker: Broker, *topics: str) -> list[TopicPartition]:
 
 
 class Log:
-    """One consumer, reading one partition after another."""
+    """One consumer that reads one partition after another."""
 
     def __init__(self, consumer: Consumer) -> None:
         self._consumer = consumer
 
     async def bounds(self, place: TopicPartition) -> tuple[int, int]:
-        """The first offset that is still there, and the one after the last."""
+        """The first offset in the log, and the one after the last."""
         begin = await self._consumer.beginning_offsets([place])
         end = await self._consumer.end_offsets([place])
         return begin[place], end[place]
@@ -99,7 +99,7 @@ class Log:
         step: timedelta = STEP,
         silence: timedelta = SILENCE,
     ) -> AsyncIterator[Fetched]:
-        """What there is from *first* to before *end*, in order.
+        """The records from *first* up to, and without, *end*, in order.
 
         Raises:
             BrokerUnavailable: The log does not give what it has.
@@ -117,7 +117,7 @@ class Log:
                     yield kept
 
     async def runs(self, place: TopicPartition, first: int, end: int) -> AsyncIterator[Run]:
-        """As :meth:`read`: the same as runs of events.
+        """As :meth:`read`, as runs of events.
 
         Raises:
             BrokerUnavailable: The log does not give what it has.
@@ -128,7 +128,7 @@ class Log:
 
 @asynccontextmanager
 async def opened(broker: Broker, client_id: str) -> AsyncIterator[Log]:
-    """A log to read; closed on the way out.
+    """A :class:`Log`; closed on the way out.
 
     Raises:
         BrokerUnavailable: The broker does not answer.
@@ -142,7 +142,7 @@ async def opened(broker: Broker, client_id: str) -> AsyncIterator[Log]:
 
 
 def _before(piece: Fetched, end: int) -> Fetched:
-    """What of *piece* lies before *end*."""
+    """The part of *piece* before *end*."""
     if not piece.offsets or piece.offsets[-1] < end:
         return piece
     last = sum(offset < end for offset in piece.offsets)

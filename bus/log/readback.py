@@ -21,7 +21,7 @@ _Record = tuple[bytes | None, bytes | None]  # key, value
 
 @dataclass(frozen=True, slots=True)
 class ReadBack:
-    """What the log still has of the wanted events."""
+    """The wanted events that the log still has."""
 
     found: Mapping[int, _Record]
     stand_ins: Mapping[str, tuple[int, _Record]]
@@ -77,7 +77,7 @@ async def read_subjects(
 async def _read(
     log: Log, place: TopicPartition, offsets: list[int], end: int
 ) -> dict[int, _Record]:
-    """What is far apart is jumped to, what is near is read through."""
+    """Read the offsets, seeking between those that are far apart."""
     found: dict[int, _Record] = {}
     wanted = set(offsets)
     for first, last in _stretches(offsets):
@@ -89,7 +89,7 @@ async def _read(
 
 
 def _stretches(offsets: Sequence[int]) -> list[tuple[int, int]]:
-    """From the first to the last of those of *offsets*, ascending, that are near each other."""
+    """First and last of each group of *offsets* (ascending) that are near each other."""
     stretches: list[tuple[int, int]] = []
     for offset in offsets:
         if stretches and offset - stretches[-1][1] <= AT_ONCE:

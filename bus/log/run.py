@@ -1,4 +1,4 @@
-"""A run: consecutive events of one partition, as the log has them.
+"""A run: consecutive events of one partition, as they are in the log.
 
 Pure values. On the good path nothing here loops over events in Python beyond one comprehension
 over keys.
@@ -29,7 +29,7 @@ class Run:
 
     @property
     def end(self) -> int:
-        """Where this run ends: the offset after its last event."""
+        """The offset after its last event."""
         return self.offsets[-1] + 1
 
     def part(self, first: int, last: int) -> Run:
@@ -45,14 +45,14 @@ class Run:
         )
 
     def from_offset(self, offset: int) -> Run:
-        """What of this run lies at *offset* or later."""
+        """The part of this run at *offset* or later."""
         if not self.offsets or self.offsets[0] >= offset:
             return self
         return self.part(sum(held < offset for held in self.offsets), len(self))
 
 
 def joined(pieces: Sequence[Fetched]) -> Run:
-    """What was fetched of one partition, one piece after the other, as one run."""
+    """Fetched pieces of one partition, one after the other, as one run."""
     if len(pieces) == 1:
         return Run(pieces[0].offsets, pieces[0].keys, pieces[0].values)
     return Run(
@@ -63,7 +63,7 @@ def joined(pieces: Sequence[Fetched]) -> Run:
 
 
 def split_erasures(run: Run) -> Iterator[tuple[bool, Run]]:
-    """*run* in log order as runs of events (False) and runs of erasures (True)."""
+    """*run* in order, as runs of events (False) and runs of erasures (True)."""
     if None not in run.values:
         yield False, run
         return
@@ -76,7 +76,7 @@ def split_erasures(run: Run) -> Iterator[tuple[bool, Run]]:
 
 
 def subject_of(key: bytes | None) -> str:
-    """Whom an event is about, as its key says: the key, or a digest of it if it is no such."""
+    """The subject of an event by its key; a digest of the key if that is no subject's."""
     text = (key or b"").decode("utf-8", "replace")
     if _KEY.fullmatch(text):
         return text

@@ -1,4 +1,4 @@
-"""Read some topics from their beginnings and keep up with them, on demand.
+"""Read topics from their beginnings, and catch up with them on demand.
 
 :meth:`Tail.catch_up` promises that everything appended before the call has been taken in when it
 returns. Callers share round trips: one that comes while an answer is on its way waits for the
@@ -40,7 +40,7 @@ class Tail:
         self._round = asyncio.Lock()
 
     async def start(self) -> None:
-        """Open the topics and take in all that is there.
+        """Read everything that is in the topics.
 
         Raises:
             ConfigurationError: A topic does not exist.
@@ -86,7 +86,7 @@ class Tail:
 
     @property
     def reached(self) -> Mapping[TopicPartition, int]:
-        """By partition: the offset up to which everything has been taken in."""
+        """By partition, the offset up to which everything has been taken in."""
         return dict(self._next)
 
     @property
@@ -94,7 +94,7 @@ class Tail:
         return ", ".join(self._topics)
 
     async def close(self) -> None:
-        """Let go of the topics; safe to call twice."""
+        """Close the consumer; safe to call twice."""
         for task in list(self._rounds):
             task.cancel()
         consumer, self._consumer = self._consumer, None
@@ -126,7 +126,7 @@ class Tail:
             del self._pending[0]
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """Its callers may all be gone; then nobody else would look at what it raised."""
+        """Retrieve the error of a catch-up whose callers may all be gone."""
         self._rounds.discard(task)
         if self._waiting is task:
             self._waiting = None
@@ -135,18 +135,18 @@ class Tail:
 
 
 def _has_failed(asked: Asked) -> bool:
-    """Whether it has ended without an answer."""
+    """Whether a catch-up has ended by an error."""
     return asked.done() and (asked.cancelled() or asked.exception() is not None)
 
 
 class Follower(ABC):
-    """What knows everything that some streams say, as far as they have been read."""
+    """Knows everything that some streams say, as far as they have been read."""
 
     def __init__(self, broker: Broker, *streams: Stream) -> None:
         self._tail = Tail(broker, [stream.topic for stream in streams], self._take)
 
     async def start(self) -> None:
-        """Learn everything that the streams hold.
+        """Read everything that the streams hold.
 
         Raises:
             ConfigurationError: A topic does not exist.
@@ -168,9 +168,9 @@ class Follower(ABC):
         await self._tail.catch_up(asked)
 
     async def close(self) -> None:
-        """Let go of the streams; safe to call twice."""
+        """Close the tail; safe to call twice."""
         await self._tail.close()
 
     @abstractmethod
     async def _take(self, fetched: Fetched) -> None:
-        """Take in what was read; given again if it raised."""
+        """Take in a fetched piece; given again if it raised."""

@@ -1,1 +1,1 @@
-"""Rebuild: a staging table is filled from the log and takes the place of the one in use."""
+"""Rebuild: fill a staging table from the log, and put it in place of the table in use."""

@@ -1,4 +1,4 @@
-"""Fill one partition of a staging table from the log, up to a given offset, without a group.
+"""Fill one partition of a staging table from the log, up to an offset, without a group.
 
 It goes the same way as what a lane is fed (:mod:`bus.deliver.pipeline`), and its receipts are a
 chain of their own, from the log's beginning. What is set aside it leaves out; it tries nothing
@@ -20,7 +20,7 @@ from bus.model import Position
 
 
 class RebuildLane:
-    """Carries one partition into the staging table, for as long as it is told to."""
+    """Fills one partition of the staging table."""
 
     def __init__(
         self,
@@ -38,21 +38,21 @@ class RebuildLane:
 
     @property
     def position(self) -> Position:
-        """Where the staging table stands."""
+        """The staging table's position."""
         return self._pipeline.position
 
     @property
     def chain(self) -> str:
-        """Of the last receipt."""
+        """The chain value of the last receipt."""
         return self._pipeline.applier.chain
 
     async def stand(self) -> None:
-        """Take up what the staging table says."""
+        """Take over the staging table's checkpoint."""
         self._is_placed = False
         await self._pipeline.stand(await self._pipeline.ask())
 
     async def fill(self, end: Position) -> None:
-        """Apply everything before *end*; the staging table then stands there."""
+        """Apply everything before *end*, up to which the staging table then is."""
         pipeline = self._pipeline
         persist = pipeline.retrier.persist
         while self.position.offset < end.offset:
@@ -67,7 +67,7 @@ class RebuildLane:
         await pipeline.applier.settle()
 
     async def _next(self, end: int) -> Run | None:
-        """What comes next before *end*; None if there is nothing left of it."""
+        """The next events before *end*; None if there are none."""
         consumer, place = self.consumer, self._place
         try:
             if not self._is_placed:
@@ -87,7 +87,7 @@ class RebuildLane:
 
 
 class OwnConsumer:
-    """What a lane asks of a consumer that nobody else reads from."""
+    """The consumer of a rebuild, as its lane uses it: nobody else reads from it."""
 
     def __init__(self, consumer: Consumer, place: TopicPartition) -> None:
         self._consumer = consumer
@@ -102,13 +102,13 @@ class OwnConsumer:
         self._consumer.seek(self._place, offset)
 
     def pause(self) -> None:
-        """It reads when it wants to."""
+        """Do nothing: it reads only when the lane wants to."""
 
     def resume(self) -> None:
-        """It reads when it wants to."""
+        """Do nothing: it reads only when the lane wants to."""
 
     def done(self, offset: int) -> None:
-        """There is no group to be told."""
+        """Do nothing: there is no group."""
 
     def has_room(self) -> None:
-        """Nobody feeds it."""
+        """Do nothing: nobody feeds it."""

@@ -1,4 +1,4 @@
-"""Rebuild what a system holds of one stream: a staging table, filled from the log, in its place.
+"""Rebuild what a system holds of one stream: fill a staging table, and put it in place.
 
 The staging table is filled beside the one in use, which goes on serving: it is read and delivered
 to as before. When the staging table has nearly come to where the lanes stand, they are held, it is
@@ -56,14 +56,14 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """What a rebuild did."""
+    """The result of a rebuild."""
 
     events: int  # of the log, that the staging table was filled with
     merged: Merged | None  # None: the store's answer was lost, and it had been done
 
 
 def stages_of(sink: Sink) -> Stages:
-    """What fills the store of *sink* anew.
+    """The capability of *sink* to be filled in a staging table.
 
     Raises:
         ConfigurationError: The store is not filled anew.
@@ -77,7 +77,7 @@ def stages_of(sink: Sink) -> Stages:
 
 
 def kept_with(sink: Sink) -> Transactional:
-    """Who says where the lanes of the table in use stand.
+    """The capability that says where the lanes of the table in use are.
 
     Raises:
         ConfigurationError: The store keeps no positions with what it holds.
@@ -116,7 +116,7 @@ class Rebuild:
         self._total = 0
 
     async def run(self) -> Rebuilt:
-        """Fill, and put in place.
+        """Fill the staging table, and put it in place.
 
         Raises:
             RebuildBusy: Another process rebuilds this table.
@@ -172,7 +172,7 @@ class Rebuild:
             self._fillings[partition] = RebuildLane(pipeline, parked, consumer, self._count)
 
     async def _take_up(self) -> None:
-        """Stand where the staging table was left, or drop it and begin anew.
+        """Go on with the staging table that was left, or drop it and begin anew.
 
         What was set aside when the staging table passed it matters until the swap. What another
         process filled was filled when nobody knows what was; then whatever ever was counts.
@@ -204,7 +204,7 @@ class Rebuild:
         return not is_old and begin <= position.offset <= end and await self._is_ours(found)
 
     async def _is_ours(self, found: Checkpoint) -> bool:
-        """Whether the bus wrote what a store says of one of its lanes."""
+        """Whether the bus wrote the checkpoint that a store has of one of its lanes."""
         name = LaneName(self._view.system, self._view.stream, found.position.partition)
         place: TopicPartition = (self._topic, found.position.partition)
         return await self._persist(
@@ -212,7 +212,7 @@ class Rebuild:
         )
 
     async def _catch_up(self, held: Mapping[int, Checkpoint]) -> None:
-        """Fill up to where the lanes stand, again while they go on, until little is left."""
+        """Fill up to the lanes' positions, again and again until little is left."""
         for _ in range(_ROUNDS):
             ends = {p: await self._end_of(p, held.get(p)) for p in self._fillings}
             left = {
@@ -231,7 +231,7 @@ class Rebuild:
             }
 
     async def _end_of(self, partition: int, held: Checkpoint | None) -> Position:
-        """Where the staging table must stand: where the lane does, if that one can go on."""
+        """How far the staging table must be filled: up to the lane, if that can go on."""
         if held is not None and await self._can_go_on(held):
             return held.position
         _, end = await self._ends(partition)
@@ -296,7 +296,7 @@ class Rebuild:
         return await retried(act, self._back_off, self._wait)
 
     async def _wait(self, error: BusError, length: timedelta) -> None:
-        """Before another try, where one can help; otherwise *error* it is."""
+        """Wait before another try; raise *error* if trying again cannot help."""
         if error.reaction is not Reaction.RETRY or isinstance(error, EditionOutdated | Unready):
             raise error
         _log.warning("rebuild-waits", code=error.code, **self._where)
