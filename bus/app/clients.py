@@ -12,8 +12,9 @@ import structlog
 from bus.broker.kafka import KafkaBroker
 from bus.catalog.registry import Registry
 from bus.credentials import kafka_security, registry_security
-from bus.errors import Unavailable
+from bus.errors import BusError
 from bus.ledger import Ledger
+from bus.retry import retried
 from bus.settings import Settings
 
 PATIENCE = timedelta(seconds=20)
@@ -81,13 +82,16 @@ async def connect(
     Raises:
         ConfigurationError: Asking again would not help.
     """
-    back_off = settings.back_off()
-    while not stop.is_set():
-        try:
-            return await stack.enter_async_context(broker(settings, patience=patience))
-        except Unavailable as error:
-            log.warning("start-waits", code=error.code, reason=error.message, wants="kafka")
+
+    async def act() -> KafkaBroker | None:
+        if stop.is_set():
+            return None
+        return await stack.enter_async_context(broker(settings, patience=patience))
+
+    async def wait(error: BusError, length: timedelta) -> None:
+        log.warning("start-waits", code=error.code, reason=error.message, wants="kafka")
         with suppress(TimeoutError):
-            async with asyncio.timeout(back_off.next().total_seconds()):
+            async with asyncio.timeout(length.total_seconds()):
                 await stop.wait()
-    return None
+
+    return await retried(act, settings.back_off(), wait)

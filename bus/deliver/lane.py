@@ -30,10 +30,11 @@ from bus.deliver.process import ProcessContext
 from bus.deliver.restoring import Restoring
 from bus.deliver.resume_check import ResumeCheck
 from bus.deliver.state import LaneState
-from bus.errors import LaneLost, StoreWentBack
+from bus.errors import BusError, LaneLost, StoreWentBack
 from bus.failpoints import Point, passed
 from bus.log.run import joined
 from bus.model import Mark
+from bus.retry import retried
 
 
 class Lane:
@@ -130,15 +131,21 @@ class Lane:
         self._pipeline.set_aside.on_news = self._on_news
         self._fence.listeners.add(self._look_again)
         try:
-            while not self._is_leaving:
-                try:
-                    await self._open()
-                    await self._work()
-                except LaneLost as error:
-                    await self._let_go(error)
+            await retried(self._deliver, self._lost_back_off, self._rest, again=_is_lost)
         finally:
             self._fence.listeners.discard(self._look_again)
             self._retrier.is_open = False
+
+    async def _deliver(self) -> None:
+        """Find the place and work, until told to leave, or until somebody else moves the lane."""
+        while not self._is_leaving:
+            try:
+                await self._open()
+                await self._work()
+            except LaneLost as error:
+                self._let_go(error)
+                if error is not self._told:  # the store's own word is no quarrel
+                    raise
 
     async def _open(self) -> None:
         """Ask the store for its position, check it against the log, and seek there."""
@@ -184,7 +191,7 @@ class Lane:
             self.state.catches_up_to = None
             self._operations.opened(self._context.name)
 
-    async def _let_go(self, error: LaneLost) -> None:
+    def _let_go(self, error: LaneLost) -> None:
         context = self._context
         self._retrier.is_open = False
         self._consumer.pause()
@@ -192,8 +199,11 @@ class Lane:
         self._applier.let_go()
         context.state.is_lost(error.code, context.now())
         context.log.warning("lane-lost", code=error.code, offset=self._applier.position.offset)
-        if not self._is_leaving and error is not self._told:  # the store's own word is no quarrel
-            await self._retrier.rest(self._lost_back_off.next())
+
+    async def _rest(self, _: BusError, length: timedelta) -> None:
+        """Leave the lane to whoever moved it for a while."""
+        if not self._is_leaving:
+            await self._retrier.rest(length)
 
     async def _work(self) -> None:
         while not self._is_leaving:
@@ -255,3 +265,7 @@ class Lane:
 
     def _drop_queue(self) -> None:
         self._queue, self._queued, self.state.oldest_ms = [], 0, None
+
+
+def _is_lost(error: BusError) -> bool:
+    return isinstance(error, LaneLost)

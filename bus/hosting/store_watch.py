@@ -26,6 +26,7 @@ from bus.connect import Sink
 from bus.deliver.pulse import StorePulse
 from bus.errors import BusError
 from bus.model import AT_THE_BEGINNING, Mark
+from bus.retry import retried
 
 LOOK_EVERY_S = 2.0
 _AGAIN_S = 0.2  # at the soonest, whoever doubts it
@@ -83,36 +84,44 @@ class StoreWatch:
         """Look again and again, until cancelled."""
         try:
             while True:
-                self._pulse.is_doubted.clear()
-                wait = await self.look()
-                await asyncio.sleep(min(wait, _AGAIN_S))
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(max(wait - _AGAIN_S, 0)):
-                        await self._pulse.is_doubted.wait()
+                await self._rest(
+                    await retried(self.look, self._back_off, self._wait_out, again=_any)
+                )
         finally:
             await self._let_go()
 
     async def look(self) -> float:
-        """Ask once and act on the answer; seconds until the next look."""
+        """Ask once and act on the answer; seconds until the next look.
+
+        Raises:
+            BusError: The store cannot be asked.
+        """
+        self._pulse.is_doubted.clear()
         if not self._watched.is_any_at_work:
             await self._let_go()
             return LOOK_EVERY_S
         if self._sink is None:
             self._sink = self._watched.make_sink()
         before = self._watched.marks()
-        try:
-            found = await self._sink.capabilities.positions.marks()
-        except BusError as error:
-            if error.code != self._code:
-                self._log.warning("store-unasked", code=error.code, reason=error.message)
-            self._code = error.code
-            self._pulse.failed()
-            return self._back_off.next().total_seconds()
-        self._back_off.reset()
+        found = await self._sink.capabilities.positions.marks()
         self._code = None
         self._compare(before, found)
         self._pulse.answered()
         return await self._see_protection_first(found)
+
+    async def _wait_out(self, error: BusError, length: timedelta) -> None:
+        if error.code != self._code:
+            self._log.warning("store-unasked", code=error.code, reason=error.message)
+        self._code = error.code
+        self._pulse.failed()
+        await self._rest(length.total_seconds())
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait; less, if somebody doubts the store meanwhile."""
+        await asyncio.sleep(min(seconds, _AGAIN_S))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(seconds - _AGAIN_S, 0)):
+                await self._pulse.is_doubted.wait()
 
     def _compare(self, before: Marks, found: Marks) -> None:
         """Compare the store's marks with those of lanes that were idle all the while."""
@@ -178,3 +187,8 @@ def _is_before(one: Mark, other: Mark) -> bool:
         return one.offset < other.offset
     times = one.applied_at, other.applied_at
     return times[0] is not None and times[1] is not None and times[0] < times[1]
+
+
+def _any(_: BusError) -> bool:
+    """Whatever it is: no lane hangs on it, and each says itself what its store refuses."""
+    return True

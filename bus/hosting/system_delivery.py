@@ -12,17 +12,19 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
 from bus.broker import Consumer, TopicPartition, group_of
 from bus.deliver.process import ProcessContext
 from bus.deliver.state import LaneState
-from bus.errors import BusError, Reaction
+from bus.errors import BusError
 from bus.hosting.feeds import Feed, Withdraw
 from bus.hosting.fleet import Fleet
 from bus.hosting.roster import Roster
 from bus.observe.runner import this_process
+from bus.retry import is_temporary, retried
 
 _log = structlog.get_logger("renkei.deliver")
 _SOME_ARE_FULL = timedelta(milliseconds=50)  # how often the others are looked at meanwhile
@@ -69,7 +71,7 @@ class SystemDelivery:
             gather=self._gather,
             withdraw=withdraw,
         )
-        self._was_assigned = False
+        self._has_started = self._was_assigned = False
         self._subscribed: list[str] = []
 
     async def run(self, *, once: bool = False) -> None:
@@ -116,31 +118,30 @@ class SystemDelivery:
             self._fetching.cancel()
 
     async def _join_and_fetch(self, once: bool) -> None:
-        settings = self._process.runtime.settings
-        back_off = settings.back_off()
-        has_started = False
-        while True:
-            try:
-                if not has_started:
-                    await self._consumer.start()
-                    has_started = True
-                if not await self._is_subscribed():
-                    if once:
-                        return  # there is nothing that it may have
-                    self.fleet.room.clear()
-                    await self.fleet.room.wait()
-                    continue
-                if await self._fetch(once):
-                    return
-            except BusError as error:
-                if error.reaction is Reaction.RETRY:
-                    self._log.warning("delivery-waits", code=error.code)
-                    if await self._process.cluster.pulse.rest(back_off.next()):
-                        back_off.reset()
-                elif not self.fleet.stop_lane(error):
-                    raise
-            else:
-                back_off.reset()
+        turn, back_off = partial(self._turn, once), self._process.runtime.settings.back_off()
+        while not await retried(turn, back_off, self._wait_out):
+            pass
+
+    async def _turn(self, once: bool) -> bool:
+        """Join, if that is to be done, and fetch; whether, *once*, there is nothing left to do."""
+        try:
+            if not self._has_started:
+                await self._consumer.start()
+                self._has_started = True
+            if await self._is_subscribed():
+                return await self._fetch(once)
+        except BusError as error:
+            if is_temporary(error) or not self.fleet.stop_lane(error):
+                raise
+            return False
+        if not once:  # there is nothing that it may have, yet
+            self.fleet.room.clear()
+            await self.fleet.room.wait()
+        return once
+
+    async def _wait_out(self, error: BusError, length: timedelta) -> bool:
+        self._log.warning("delivery-waits", code=error.code)
+        return await self._process.cluster.pulse.rest(length)
 
     async def _is_subscribed(self) -> bool:
         """Whether anything is read; subscribes to what the system may have by now.

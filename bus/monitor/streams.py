@@ -6,9 +6,10 @@ Headers only are looked at, in columns, and nothing of a record is kept but its 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
+from typing import TypeVar
 
 import pyarrow.compute as pc
 import structlog
@@ -24,6 +25,7 @@ from bus.monitor.open_changes import MOST_TAIL, OpenChanges
 from bus.retry import retried
 
 MOST_RECORDS = 5_000
+T = TypeVar("T")
 _WAIT = timedelta(seconds=2)
 
 log = structlog.get_logger()
@@ -93,17 +95,19 @@ async def _take(stream: Stream, reader: Reader, piece: Fetched, changes: OpenCha
     changes.appended(stream.name, piece.partition, events, piece.offsets[-1] + 1)
 
 
-async def _change_ids(reader: Reader, values: Sequence[bytes]) -> list[str | None]:
-    async def wait(error: BusError, _: timedelta) -> None:
-        log.warning("monitor-waits", code=error.code)
-        await asyncio.sleep(_WAIT.total_seconds())
+async def until_read(read: Callable[[], Awaitable[T]]) -> T:
+    """What *read* gives, once the registry answers."""
 
+    async def wait(error: BusError, length: timedelta) -> None:
+        log.warning("monitor-waits", code=error.code)
+        await asyncio.sleep(length.total_seconds())
+
+    return await retried(read, BackOff(_WAIT, _WAIT), wait)
+
+
+async def _change_ids(reader: Reader, values: Sequence[bytes]) -> list[str | None]:
     found: list[str | None] = [None] * len(values)
-    readable = await retried(
-        partial(read_what_can_be, reader, values, refuse=(SchemaMismatch,)),
-        BackOff(_WAIT, _WAIT),
-        wait,
-    )
+    readable = await until_read(partial(read_what_can_be, reader, values, refuse=(SchemaMismatch,)))
     for _, error in readable.refused:
         log.warning("monitor-passes", code=error.code)
     if readable.records is not None:

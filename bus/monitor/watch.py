@@ -24,34 +24,37 @@ import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import faust
 import structlog
 
+from bus.backoff import BackOff
 from bus.broker.port import Broker, TopicPartition, group_of
 from bus.broker.security import Security
 from bus.catalog import Catalog
 from bus.catalog.wire import Reader
-from bus.errors import BrokerUnavailable, ConfigurationError, Unavailable
+from bus.errors import BrokerUnavailable, BusError, ConfigurationError
 from bus.model import Stream
 from bus.monitor.open_changes import OpenChanges
 from bus.monitor.receipts import read_receipts
 from bus.monitor.recent import recent_past
 from bus.monitor.report import report
-from bus.monitor.streams import follow
+from bus.monitor.streams import follow, until_read
 from bus.monitor.windows import MINUTE, Windows, minute_of
 from bus.observe.metrics import Metrics
 from bus.observe.runner import this_process
 from bus.observe.tasks import CameBack, Tasks, errors_of, until_over
+from bus.retry import retried
 
 GROUP = group_of("monitor")
 SESSION_SECONDS = 10  # how long a dead monitor holds its partitions
 GIVE_UP_SECONDS = 2.0 * SESSION_SECONDS  # after which it is not a dead one that holds them
 GATHER_SECONDS = 0.5  # receipts of this long are decoded together
 MOST_WAITING = 20_000  # receipts read and not yet decoded
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(seconds=30)
 
 
 log = structlog.get_logger()
@@ -131,17 +134,23 @@ class Monitor:
 
     async def _go_on(self, stop: asyncio.Event) -> None:
         """Watch, and start again when the broker was away."""
-        pause = FIRST_PAUSE
-        while not stop.is_set():
+        back_off = BackOff(FIRST_PAUSE, LONGEST_PAUSE)
+
+        async def act() -> None:
+            if stop.is_set():
+                return
             began = self._clock()
             try:
                 await self._watch(stop)
-            except Unavailable as error:
-                log.warning("monitor-interrupted", code=error.code, reason=error.message)
-            if self._clock() - began > LONGEST_PAUSE:
-                pause = FIRST_PAUSE
-            await _stopped_within(stop, pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
+            finally:
+                if self._clock() - began > LONGEST_PAUSE.total_seconds():
+                    back_off.reset()
+
+        async def wait(error: BusError, length: timedelta) -> None:
+            log.warning("monitor-interrupted", code=error.code, reason=error.message)
+            await _stopped_within(stop, length.total_seconds())
+
+        await retried(act, back_off, wait)
 
     async def _watch(self, stop: asyncio.Event) -> None:
         self._forget()
@@ -236,13 +245,7 @@ class Monitor:
 
     async def _learn(self, reader: Reader, told: Sequence[_Told], *, is_news: bool) -> None:
         values, when = [one[0] for one in told], [one[1] for one in told]
-        while True:
-            try:
-                receipts, unreadable = await read_receipts(reader, values, when)
-                break
-            except Unavailable as error:
-                log.warning("monitor-waits", code=error.code)
-                await asyncio.sleep(FIRST_PAUSE)
+        receipts, unreadable = await until_read(partial(read_receipts, reader, values, when))
         counted = 0
         for seen in receipts:
             counted += self.windows.add(seen)

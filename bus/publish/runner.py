@@ -143,15 +143,13 @@ class Runner:
 
     async def _run(self) -> None:
         back_off = self._back_off()
+        lead = partial(self._lead, back_off)
         with suppress(_Over):
-            while True:
-                try:
-                    await self._lead(back_off)
-                except Unavailable as error:
-                    if back_off is None:
-                        raise
-                    self._report.interrupted(error)
-                    await self._sleep(back_off.next())
+            await (lead() if back_off is None else retried(lead, back_off, self._wait_for_term))
+
+    async def _wait_for_term(self, error: BusError, time: timedelta) -> None:
+        self._report.interrupted(error)
+        await self._sleep(time)
 
     async def _lead(self, back_off: BackOff | None) -> None:
         """Wait for a term and publish in it; until it is lost, or the runner is stopped."""

@@ -38,7 +38,6 @@ from bus.errors import (
     ConfigurationError,
     EditionOutdated,
     FenceBehind,
-    Reaction,
     Unready,
 )
 from bus.failpoints import Point, passed
@@ -242,14 +241,18 @@ class Rebuild:
     # -- taking its place
 
     async def _put_in_place(self) -> Merged | None:
-        while True:
-            try:
-                async with self._staging.lock() as held:
-                    return await self._merge(held)
-            except BusError as error:
-                await self._wait(error, self._back_off.next())
-            if await self._is_done():
+        """Once; None if that had been done, and the answer was lost."""
+        has_tried = False
+
+        async def act() -> Merged | None:
+            nonlocal has_tried
+            if has_tried and await self._is_done():
                 return None
+            has_tried = True
+            async with self._staging.lock() as held:
+                return await self._merge(held)
+
+        return await self._persist(act)
 
     async def _merge(self, held: LockedTarget) -> Merged:
         for partition, filling in self._fillings.items():
@@ -297,7 +300,7 @@ class Rebuild:
 
     async def _wait(self, error: BusError, length: timedelta) -> None:
         """Wait before another try; raise *error* if trying again cannot help."""
-        if error.reaction is not Reaction.RETRY or isinstance(error, EditionOutdated | Unready):
+        if isinstance(error, EditionOutdated | Unready):
             raise error
         _log.warning("rebuild-waits", code=error.code, **self._where)
         await self._process.runtime.clock.sleep(length)

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from bus.backoff import BackOff
-from bus.errors import BusError, ConfigurationError, SinkUnavailable
+from bus.errors import BusError, ConfigurationError, LaneLost, SinkUnavailable
 from bus.retry import retried
 
 FIRST, MOST = timedelta(seconds=1), timedelta(seconds=64)
@@ -88,3 +88,37 @@ async def test_whoever_waits_may_have_enough() -> None:
             BackOff(FIRST, MOST),
             Waiting(None, ConfigurationError("too long")),
         )
+
+
+async def test_what_is_tried_again_is_the_callers() -> None:
+    """A lane that somebody else moved is asked about again, and nothing else is."""
+    act, wait = failing(2, LaneLost("moved")), Waiting()
+
+    assert await retried(act, BackOff(FIRST, MOST), wait, again=is_lost) == "done"
+    away = failing(1, SinkUnavailable("away"))
+    with pytest.raises(SinkUnavailable):
+        await retried(away, BackOff(FIRST, MOST), wait, again=is_lost)
+
+    assert [code for code, _ in wait.waits] == [LaneLost.code] * 2
+
+
+async def test_who_does_well_without_an_end_says_so() -> None:
+    """A term that is led: the next wait is the first again, though nothing was given back."""
+    back_off, wait, left = BackOff(FIRST, MOST), Waiting(), 6
+
+    async def act() -> None:
+        nonlocal left
+        left -= 1
+        if left == 2:
+            back_off.reset()
+        if left:
+            raise SinkUnavailable("away")
+
+    await retried(act, back_off, wait)
+
+    fulls = [FIRST, FIRST * 2, FIRST * 4, FIRST, FIRST * 2]
+    assert all(is_about(w, full) for w, full in zip(wait.waits, fulls, strict=True))
+
+
+def is_lost(error: BusError) -> bool:
+    return isinstance(error, LaneLost)

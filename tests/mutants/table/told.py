@@ -143,8 +143,8 @@ MUTANTS = (
         promise="The monitor passes an event of a foreign schema.",
         where="docs/delivery.md Not promised",
         file="bus/monitor/streams.py",
-        old="partial(read_what_can_be, reader, values, refuse=(SchemaMismatch,)),",
-        new="partial(read_what_can_be, reader, values, refuse=()),",
+        old="partial(read_what_can_be, reader, values, refuse=(SchemaMismatch,))",
+        new="partial(read_what_can_be, reader, values, refuse=())",
         tests=(
             "tests/integration/monitor/test_monitor.py::test_an_event_of_a_foreign_schema_is_passed",
         ),
