@@ -22,17 +22,15 @@ from functools import partial
 import structlog
 
 from bus.broker import Consumer, Fetched, TopicPartition
-from bus.deliver.context import LaneContext
 from bus.deliver.lane import Lane
-from bus.deliver.pipeline import Pipeline
 from bus.deliver.process import ProcessContext
 from bus.deliver.pulse import StorePulse
-from bus.deliver.shared_sink import SharedSink
 from bus.errors import BusError, NotEntitled
 from bus.hosting.background import BackgroundTasks
 from bus.hosting.facade import ConsumerFacade, LanesOfStore
 from bus.hosting.feeds import JAPAN, Feed, Withdraw
 from bus.hosting.fleet_table import Deed, Event, deed
+from bus.hosting.lane_maker import LaneMaker
 from bus.hosting.offset_committer import OffsetCommitter
 from bus.hosting.roster import Roster, end
 from bus.hosting.stopping import Stops, Targets, closed, ended
@@ -66,8 +64,6 @@ class Fleet:
         self.committer = OffsetCommitter(consumer, process.runtime.clock, self._log)
         self._process = process
         self._consumer = consumer
-        self._sends_receipts = sends_receipts
-        self._gather = gather
         self._background = BackgroundTasks(roster.system, process, self._log)
         self.withdrawal = Withdrawal(roster.system, process, self._background, self._log)
         self.withdrawal.withdraw = withdraw
@@ -76,6 +72,14 @@ class Fleet:
         self.targets = Targets(roster, consumer)
         self._today: date | None = None
         self._pulse = StorePulse(process.runtime.clock)
+        self._maker = LaneMaker(
+            roster,
+            process,
+            self._pulse,
+            self._consumer_for,
+            sends_receipts=sends_receipts,
+            gather=gather,
+        )
         self.store_watch = StoreWatch(
             LanesOfStore(roster, process, consumer, self.withdrawal), self._pulse, self._log
         )
@@ -176,44 +180,15 @@ class Fleet:
 
     def _open(self, place: TopicPartition) -> None:
         """Open a new lane, which asks its store for its position."""
-        feed = self.roster.feeds[place[0]]
-        runtime = self._process.runtime
-        sink = self._sink_of(feed)
-        context = LaneContext(
-            feed.view,
-            place,
-            self._process.cluster.id,
-            lanes=self._process.lanes,
-            metrics=runtime.metrics,
-            clock=runtime.clock,
-        )
-        pipeline = Pipeline(
-            context,
-            sink,
-            feed.reader,
-            ConsumerFacade(place, self.roster, self._consumer, self.committer, self.room),
-            self._process,
-            sends_receipts=self._sends_receipts,
-            protects=feed.view.protects and sink.suppresses is not None,
-        )
-        lane = Lane(
-            pipeline,
-            self._process,
-            gather=self._gather,
-            tells=partial(self.roster.tells, feed.view),
-        )
+        lane = self._maker.lane(place)
         task = asyncio.create_task(lane.run())
         self.roster.lanes[place] = lane, task
         self.targets.forget()
         task.add_done_callback(partial(self._lane_ended, place, lane))
         self._process.runtime.tasks.begun("lane", **self.roster.name(place)._asdict())
 
-    def _sink_of(self, feed: Feed) -> SharedSink:
-        """The sink that the lanes of a stream share."""
-        if feed.topic not in self.roster.sinks:
-            made = SharedSink(feed.sink(), feed.view, self._pulse)
-            self.roster.sinks[feed.topic] = made
-        return self.roster.sinks[feed.topic]
+    def _consumer_for(self, place: TopicPartition) -> ConsumerFacade:
+        return ConsumerFacade(place, self.roster, self._consumer, self.committer, self.room)
 
     def instruct(self, operation: Operation) -> None:
         """An operator has spoken: pause the lanes of a stream, or have them all go on.
