@@ -356,6 +356,13 @@ class Unready(Unavailable):
     code = "RK-410"
 
 
+class IntakeDiffers(Unavailable):
+    """Another living process that publishes has another ``RENKEI_INTAKE``: one of them would take
+    no turns."""
+
+    code = "RK-411"
+
+
 class LaneError(BusError):
     """A lane must not go on; let go of it, never merge."""
 

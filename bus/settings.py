@@ -201,8 +201,8 @@ class Settings(BaseModel):
     sources: dict[str, SourceConnection] = Field(default_factory=dict)
     """System -> where else its changes wait: connector, options, sources and municipalities."""
     intake: tuple[str, ...] = ()
-    """Publishing systems that may hand changes in as well; the same in every process that
-    publishes."""
+    """Publishing systems that may hand changes in as well; who has another list than a living
+    process that publishes does not publish."""
     systems: dict[str, SystemConnection] = Field(default_factory=dict)
     """Receiving systems and how their stores are reached."""
 

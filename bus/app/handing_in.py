@@ -7,12 +7,13 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from bus.app.clients import broker, registry
-from bus.app.publishing import Rules, turns
+from bus.app.publishing import Rules, agreement, turns
 from bus.broker import Broker
 from bus.catalog.memory import keep_freed
 from bus.catalog.registry import Registry
 from bus.errors import ConfigurationError
 from bus.publish.admission import Bounds
+from bus.publish.agreement import Agreed
 from bus.publish.intake import Intake
 from bus.settings import Settings
 
@@ -26,8 +27,9 @@ def taking_in(rules: Rules, known: Registry, cluster: Broker) -> Intake:
     settings = rules.settings
     if not settings.intake:
         raise ConfigurationError("set RENKEI_INTAKE: the systems that may hand changes in")
+    make = partial(rules.publisher, known, cluster)
     return Intake(
-        partial(rules.publisher, known, cluster),
+        partial(Agreed, make, agreement=agreement(rules, cluster)),
         turns(settings),
         here=Bounds(frozenset(settings.intake)),
         close_within=settings.relay_lease * 4 / 3,

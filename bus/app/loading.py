@@ -10,8 +10,8 @@ from bus.app.sources import source
 from bus.connect.source import Guard
 from bus.connect.source_kind import SourceContext
 from bus.publish.admission import Naming
-from bus.publish.publisher import Publisher
 from bus.publish.runner import BULK, Runner
+from bus.publish.sender import Publishes
 from bus.settings import Settings
 from connectors.jsonlines.journal import Journal
 from connectors.jsonlines.source import Progress, RefusedLine
@@ -24,7 +24,7 @@ async def load(
     file: BinaryIO,
     progress: Progress | None = None,
     *,
-    make: Callable[[Guard | None], Publisher],
+    make: Callable[[Guard], Publishes],
     refused: Callable[[RefusedLine], None],
     advanced: Callable[[Progress], None],
 ) -> Progress:

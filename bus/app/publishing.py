@@ -23,11 +23,12 @@ from bus.catalog.registry import Registry
 from bus.connect.source import Guard, Source
 from bus.connect.source_kind import SourceContext, Times
 from bus.credentials import number_form
-from bus.model import Fault, Stream
+from bus.model import PROTECTION, Fault, Stream
 from bus.observe import http
 from bus.observe.metrics import Metrics
 from bus.observe.runner import this_process
 from bus.observe.tasks import Tasks
+from bus.publish.agreement import Agreed, Agreement
 from bus.publish.check import check_columns
 from bus.publish.held_changes import KeyGate
 from bus.publish.publisher import Publisher, PublisherSettings
@@ -36,7 +37,7 @@ from bus.publish.runners import run_together
 from bus.publish.sender import Publishes
 from bus.publish.source_reports import RelayReport
 from bus.publish.source_watch import SourceWatch
-from bus.publish.taking_turns import TakingTurns
+from bus.publish.taking_turns import HeldTerms, TakingTurns
 from bus.publish.terms import DatabaseTerms
 from bus.sealing import Seals
 from bus.settings import Settings, SourceConnection
@@ -148,6 +149,7 @@ class Relays:
         settings = self.rules.settings
         gate = KeyGate(self.rules.keys, self.rules.sealed)
         terms = turns(settings) if settings.intake else None
+        agreed = agreement(self.rules, cluster)
         pace = Pace(
             send_within=_send_within(settings),
             change_bytes=settings.change_bytes,
@@ -168,9 +170,10 @@ class Relays:
                 metrics=self.metrics,
             )
             report = self.reports[system]
-            made: Callable[[Guard], Publishes] = make
+            made: Callable[[Guard], Publishes] = partial(Agreed, make, agreement=agreed)
             if terms is not None and not bounds.sources.isdisjoint(settings.intake):
-                made = partial(_taking_turns, make, terms=terms)
+                held = HeldTerms(terms, settings.intake)
+                made = partial(TakingTurns, made, held=held)
             return Runner(
                 source, made, admit=bounds, gate=gate if holds else None, pace=pace, report=report
             )
@@ -210,10 +213,20 @@ def turns(settings: Settings) -> DatabaseTerms:
     )
 
 
-def _taking_turns(
-    make: Callable[[Guard], Publishes], guard: Guard, *, terms: DatabaseTerms
-) -> Publishes:
-    return TakingTurns(make, guard, terms)
+def held_terms(settings: Settings) -> HeldTerms:
+    """The turns of a process that publishes for any system: of those with several ways in.
+
+    Raises:
+        ConfigurationError: There are such systems, and no database to take turns by.
+    """
+    return HeldTerms(turns(settings) if settings.intake else None, settings.intake)
+
+
+def agreement(rules: Rules, cluster: Broker) -> Agreement:
+    """What holds this process to the ``RENKEI_INTAKE`` that the others have."""
+    settings = rules.settings
+    topic = rules.streams.stream(PROTECTION).topic  # there wherever anything is published
+    return Agreement(cluster, topic, settings.intake, fresh=settings.relay_lease)
 
 
 async def run_relays(settings: Settings, systems: Sequence[str] = ()) -> None:

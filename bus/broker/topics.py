@@ -16,6 +16,8 @@ from bus.model import Stream
 
 ERASURES_STAY = timedelta(days=35)  # longer than the compaction lag, so that no lane misses one
 RECEIPTS_STAY = timedelta(days=3650)  # 提供記録: what was given to whom stays provable
+LAG = "min.compaction.lag.ms"
+"""Kafka's word for how long what is compacted stays whole."""
 KEPT = frozenset({"receipt", "deed"})  # no states: what was given, and what operators did
 CUSTODY = "custody"  # nor are deeds upon the ledger, and they are kept for ever
 DEEDS = frozenset({"operation", "subscription", "erasure", "view"})
@@ -98,7 +100,7 @@ def _spec(stream: Stream, shape: Shape) -> TopicSpec:
         lag = RECEIPTS_STAY if stream.name in DEEDS else shape.compaction_lag
         config |= {
             "cleanup.policy": "compact",
-            "min.compaction.lag.ms": _ms(lag),
+            LAG: _ms(lag),
             "delete.retention.ms": _ms(ERASURES_STAY),
         }
     return TopicSpec(stream.topic, shape.partitions, shape.replication, config)

@@ -248,13 +248,23 @@ class ErasePreview:
         known = sum(self.plan.known.values())
         return Planned(act=Act.ERASURE_OF, count=known, subject_digest=self.plan.digest)
 
-    async def perform(self, _: Session, order: Order) -> Erasure:
-        """Erase.
+    async def perform(self, session: Session, order: Order) -> Erasure:
+        """Do it, in the turn of everybody who publishes what is erased.
 
         Raises:
+            ConfigurationError: There are turns to be taken, and no database to take them by.
+            IntakeDiffers: A living process has another ``RENKEI_INTAKE``.
             Unavailable: Something does not answer; erasing again finishes it.
         """
-        return await self.erasing.erase(self.plan, operator=order.actor.name, reason=order.note)
+        agreed = await session.agreement()
+
+        async def erase() -> Erasure:
+            agreed.guard()
+            session.turns.guard()
+            return await self.erasing.erase(self.plan, operator=order.actor.name, reason=order.note)
+
+        speaking = {provider for stream, _ in self.plan.keys for provider in stream.providers}
+        return await session.turns.during(speaking, erase)
 
 
 def not_reached(plan: ErasurePlan) -> list[tuple[str, list[str]]]:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import bus
+from bus.app.configured import topic_specs
+from bus.broker.topics import LAG
+from bus.errors import BusError
 from bus.local.checkup import Finding, Outside, Verdict, examine, kafka_entered
 from bus.local.stack import LocalStack
+from bus.operate.owed import owed
 from bus.operate.running import Duty, all_duties
 from bus.operate.session import Session
+from bus.publish.agreement import living, written
+from bus.settings import LEAST_LAG
 
 __all__ = ["Finding", "Verdict"]
 
@@ -28,7 +36,63 @@ async def examined(session: Session, stack: LocalStack) -> list[Finding]:
     if settings.kafka is None or not (settings.systems or settings.outboxes or settings.sources):
         return found
     zone = ZoneInfo(settings.time_zone)
-    return [*found, *at_work(await all_duties(session), zone)]
+    return [
+        *found,
+        *at_work(await all_duties(session), zone),
+        *await publishing(session),
+        *await logs(session),
+        *await debts(session),
+    ]
+
+
+async def publishing(session: Session) -> list[Finding]:
+    """Whether all who publish, and these settings, have the same ``RENKEI_INTAKE``; nothing where
+    nobody can be asked, which is a finding by itself."""
+    try:
+        found = await living(await session.broker())
+    except BusError:
+        return []
+    here = written(session.settings.intake)
+    says = [f"{each.place} has {each.intake}" for each in found]
+    if any(each.intake != here for each in found):
+        told = _brief([f"here it is {here}", *says])
+        mend = "give every process that publishes the same RENKEI_INTAKE, and restart it"
+        return [Finding("intake", Verdict.FAIL, told, mend)]
+    told = f"{here}; {len(found)} that publish have the same" if found else here
+    return [Finding("intake", Verdict.OK, told)]
+
+
+async def logs(session: Session) -> list[Finding]:
+    """Whether Kafka keeps every state that is compacted for as long as it may be needed; nothing
+    where nobody can be asked."""
+    wanted = [spec for spec in topic_specs(session.settings) if LAG in spec.config]
+    try:
+        broker = await session.broker()
+        there = await broker.partitions([spec.name for spec in wanted])
+        lags = {name: int((await broker.topic_config(name)).get(LAG, "0")) for name in there}
+    except BusError:
+        return []
+    short = [name for name, lag in sorted(lags.items()) if timedelta(milliseconds=lag) < LEAST_LAG]
+    if not short:
+        return [Finding("logs", Verdict.OK, f"{len(there)}, compacted after {LEAST_LAG.days} days")]
+    told = [f"{name} after {timedelta(milliseconds=lags[name]).days} days" for name in short]
+    says = f"compacted before {LEAST_LAG.days} days: {_brief(told)}"
+    return [Finding("logs", Verdict.FAIL, says, "renkei topics apply")]
+
+
+async def debts(session: Session) -> list[Finding]:
+    """Whether somebody has to take something out of a store by hand; nothing where there is no
+    database, or it does not answer, which is a finding by itself."""
+    if session.settings.database is None:
+        return []
+    try:
+        found = Counter(each.system for each in await owed(session))
+    except BusError:
+        return []
+    if not found:
+        return [Finding("owed", Verdict.OK, "nothing")]
+    says = ", ".join(f"{count} by {system}" for system, count in sorted(found.items()))
+    return [Finding("owed", Verdict.WARN, f"to be taken out by hand: {says}", "renkei owed list")]
 
 
 def at_work(duties: Sequence[Duty], zone: ZoneInfo) -> Iterator[Finding]:

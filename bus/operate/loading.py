@@ -75,7 +75,7 @@ class Publish:
     async def plan(self, _: Session) -> PublishPreview:
         """Nothing is read for it: how many lines there are is known at their end, and
         :meth:`PublishPreview.check` is the whole load without its effect."""
-        return PublishPreview(self)
+        return PublishPreview(self, Progress() if self.progress is None else self.progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,8 @@ class PublishPreview:
     """A file to be published, not yet read."""
 
     wanted: Publish
+    progress: Progress
+    """How far it is; counts go on in it."""
 
     @property
     def planned(self) -> Planned:
@@ -100,6 +102,10 @@ class PublishPreview:
     def counted(self, done: Progress) -> int:
         """How many changes were published, by this run and interrupted ones before it."""
         return done.published
+
+    def so_far(self) -> int:
+        """Those that were acknowledged and counted; what was under way may be in the log too."""
+        return self.progress.published
 
     async def perform(self, session: Session, _: Order) -> Progress:
         """Publish every line; the result of the load.
@@ -119,8 +125,8 @@ class PublishPreview:
         return await load(
             session.settings,
             wanted.file,
-            wanted.progress,
-            make=await session.publishers(is_dry=is_dry),
+            self.progress,
+            make=await (session.trial() if is_dry else session.publishers()),
             refused=wanted.refused,
             advanced=advanced,
         )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from bus.broker import Broker
 from bus.broker.partitioner import partition_of
@@ -25,13 +26,17 @@ from bus.operate.session import Session
 from bus.policy import Reason
 from bus.policy.cases import PersonCases, covered
 from bus.publish.case_ends import Judged, change_of, judged, read_ends
+from bus.publish.cases import Refused
 from bus.publish.digits import is_municipality
 from bus.publish.identity import new_change_id
-from bus.publish.publisher import Outcome
+from bus.publish.publisher import Outcome, Publisher
 
 __all__ = ["Outcome"]  # of one change that was sent
 
 _SNAPSHOTS = {"resident": "resident.corrected", "nonresident": "nonresident.changed"}
+_SPOKEN_OF = (PROTECTION, *_SNAPSHOTS)
+IN_ONE_TURN = 500
+"""Ends that are sent in one turn: other ways in wait for so long."""
 _LIVING = "resident"
 """The stream of which everybody's address is."""
 
@@ -102,10 +107,44 @@ class Protecting:
         covered = set(map(comparable_key, self._fence.everybody.persons))
         return sorted(each for each in found if comparable_key(each) not in covered)
 
-    def plan(self, data: bytes, *, is_csv: bool) -> Plan:
-        """What the list *data* would do; each entry comes after those before it."""
+    async def plan(self, data: bytes, *, is_csv: bool) -> Plan:
+        """What the list *data* would do, each entry behind those before it: by a publisher that
+        checks what it would send, and appends nothing.
+
+        Raises:
+            Unavailable: Something does not answer.
+        """
         ends, faults = read_ends(data, self._form, is_csv=is_csv)
-        return Plan(entries=judged(ends, self._fence.cases.of), faults=faults)
+        refused: dict[int, Sequence[Refused]] = {}
+        while True:  # what is refused may change what those behind it may do
+            entries = judged(ends, self._fence.cases.of, refused)
+            more = await self._tried(entries)
+            if not more:
+                return Plan(entries=entries, faults=faults)
+            refused |= more
+
+    async def _tried(self, entries: Sequence[Judged]) -> dict[int, Sequence[Refused]]:
+        """What a publisher would refuse of what is not refused yet, by place: of each person the
+        first."""
+        places = [place for place, one in enumerate(entries) if not one.refused]
+        if not places:
+            return {}
+        trial = (await self._session.trial())(None)
+        try:
+            await trial.start()
+            outcomes = await self._send(
+                trial, [entries[place] for place in places], self._under(entries)
+            )
+        finally:
+            await trial.close()
+        found: dict[int, Sequence[Refused]] = {}
+        persons: set[str] = set()  # what follows of the same person may be refused for that alone
+        for place, outcome in zip(places, outcomes, strict=True):
+            key = entries[place].end.key
+            if not outcome.is_published and key not in persons:
+                found[place] = [Refused.of(fault) for fault in outcome.faults if fault.is_error]
+                persons.add(key)
+        return found
 
     async def end(self, plan: Plan) -> list[Outcome]:
         """Publish the entries that *plan* takes, one change each, in the list's order.
@@ -113,16 +152,31 @@ class Protecting:
         Raises:
             Unavailable: Something does not answer; with the same list, go on.
         """
-        taken, now = plan.taken, datetime.now(UTC)
-        for one in taken:
+        under = self._under(plan.entries)
+        publishing = await self._session.publisher()
+        speaking = {p for name in _SPOKEN_OF for p in self._streams.stream(name).providers}
+        outcomes: list[Outcome] = []
+        for some in _sliced(plan.taken):
+            send = partial(self._send, publishing, some, under)
+            outcomes += await self._session.turns.during(speaking, send)
+        return outcomes
+
+    def _under(self, entries: Sequence[Judged]) -> set[str]:
+        """Who is covered once the list has taken effect."""
+        for one in entries:
             key = one.end.key
             self._fence.closure.protection(key, covered(key, one.after, self._form))
         self._fence.closure.settle()
-        under = {comparable_key(key) for key in self._fence.closure.everybody.persons}
+        return {comparable_key(key) for key in self._fence.closure.everybody.persons}
+
+    async def _send(
+        self, publishing: Publisher, taken: Sequence[Judged], under: Collection[str]
+    ) -> list[Outcome]:
+        """Publish some ends, as the log is now: nobody else appends for these systems meanwhile."""
+        now = datetime.now(UTC)
         snapshots = await self._snapshots({one.end.key for one in taken}, under)
         (source, *_) = self._streams.stream(PROTECTION).providers
         outcomes: list[Outcome] = []
-        publishing = await self._session.publisher()
         for one in taken:
             known = await publishing.newest(PROTECTION, one.end.key)
             snapshot = snapshots.get(one.end.key)
@@ -178,6 +232,11 @@ class Protecting:
             for key, value in zip(run.keys, run.values, strict=True)
             if key is not None and value is not None
         }
+
+
+def _sliced(taken: Sequence[Judged]) -> Iterator[Sequence[Judged]]:
+    for first in range(0, len(taken), IN_ONE_TURN):
+        yield taken[first : first + IN_ONE_TURN]
 
 
 @asynccontextmanager
@@ -264,7 +323,7 @@ class End:
             Unavailable: Broker or registry does not answer.
         """
         known = await session.enter(protecting(session))
-        return EndPreview(known, known.plan(self.data, is_csv=self.is_csv))
+        return EndPreview(known, await known.plan(self.data, is_csv=self.is_csv))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,12 @@
-"""Which processes run: who delivers to which system, who publishes which outbox, since when.
+"""Which processes run: who delivers to which system, who publishes which source, since when.
 
 Nothing beats for this, and no machine's clock is held against another's. Whoever works holds a
 lease already: a place in its consumer group, which Kafka takes away when its session has run out
-by Kafka's clock, or the lease of an outbox, which runs out by its database's. Both are gone some
+by Kafka's clock, or the lease of a source, which runs out by its database's. Both are gone some
 ten seconds after a process died or was cut off; who stops by itself gives them back at once.
 
 Who *should* run is what the settings name: each system of theirs that may have anything, and the
-ledger; each outbox; the monitor, where it has a port.
+ledger; each source that can be looked at; the monitor, where it has a port.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from bus.app import sources
 from bus.app.configured import granted, this_day
 from bus.app.systems import connections
 from bus.broker import group_of
-from bus.errors import BusError, Unavailable
+from bus.errors import BusError, SourceUnavailable, Unavailable
 from bus.model import Edition
 from bus.observe.runner import Runner, runner_of
 from bus.operate.naming import source_names
@@ -33,7 +33,7 @@ DELIVER, RELAY, MONITOR = "deliver", "relay run", "monitor run"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duty:
-    """Work that some process must do, and the processes that do it."""
+    """A duty: work that some process must do by the settings, and the processes that do it."""
 
     command: str  # that does it, after ``renkei``
     system: str | None  # for which; None: there is one for all
@@ -45,7 +45,7 @@ class Duty:
         """What is wrong, in one line."""
         what = {
             DELIVER: f"delivers to {self.system}",
-            RELAY: f"sends the outbox of {self.system}",
+            RELAY: f"sends what waits in the source of {self.system}",
             MONITOR: "watches the receipts",
         }[self.command]
         if self.unseen is not None:
@@ -120,7 +120,7 @@ async def _sent(settings: Settings, system: str) -> Duty | None:
         async with asyncio.timeout(ANSWER_WITHIN.total_seconds()):
             status = await sources.status(settings, system)
     except TimeoutError:
-        error = Unavailable("the outbox's database does not answer", system=system)
+        error = SourceUnavailable("the source does not answer", system=system)
         return Duty(command=RELAY, system=system, unseen=error)
     except BusError as error:
         return Duty(command=RELAY, system=system, unseen=error)

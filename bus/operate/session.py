@@ -27,7 +27,7 @@ from bus.control.deeds import Journal
 from bus.control.editions import Editions
 from bus.control.operations import Operations
 from bus.control.parked import ParkedIndex
-from bus.errors import BusError, UnknownName
+from bus.errors import BusError, KeysUnusable, UnknownName
 from bus.ledger import Ledger
 from bus.log.internal import InternalTopic
 from bus.log.tail import Follower
@@ -38,7 +38,11 @@ from bus.sealing import Proofs
 from bus.settings import Settings
 
 if TYPE_CHECKING:
+    from bus.app.publishing import Rules
+    from bus.publish.agreement import Agreement
     from bus.publish.publisher import Publisher
+    from bus.publish.sender import Publishes
+    from bus.publish.taking_turns import HeldTerms
 
 ANSWER_WITHIN = timedelta(seconds=5)
 """For a question that has an answer without the log too: how long the log is waited for."""
@@ -87,6 +91,7 @@ class Session:
         self._registry: Registry | None = None
         self._producer: Producer | None = None
         self._ledger: Ledger | None = None
+        self._agreement: Agreement | None = None
         self._followers: dict[type[Follower], Follower] = {}
 
     async def __aenter__(self) -> Self:
@@ -170,31 +175,108 @@ class Session:
         broker, producer = await self.broker(), await self.producer()
         return InternalTopic(broker, producer, await self.registry(), stream)
 
-    async def publishers(self, *, is_dry: bool = False) -> Callable[[Guard | None], Publisher]:
-        """Makes publishers over the same broker, each with a guard of its own.
+    @cached_property
+    def rules(self) -> Rules:
+        """What every publisher has in common.
 
         Raises:
-            BrokerUnavailable: The log does not answer.
+            FilesRefused: The schema files have faults.
         """
         from bus.app.publishing import Rules
 
         keep_freed()
-        rules = Rules.of(self.settings)
-        return partial(rules.publisher, await self.registry(), await self.broker(), is_dry=is_dry)
+        return Rules.of(self.settings)
 
-    async def publisher(self) -> Publisher:
-        """A publisher, started, until the session ends; may be asked for once.
+    @cached_property
+    def turns(self) -> HeldTerms:
+        """When what is appended here may be, where a system has several ways in.
+
+        Raises:
+            ConfigurationError: There are such systems, and no database to take turns by.
+        """
+        from bus.app.publishing import held_terms
+
+        return held_terms(self.settings)
+
+    async def agreement(self) -> Agreement:
+        """What holds this process to the ``RENKEI_INTAKE`` of the others, until the session ends.
+
+        Raises:
+            IntakeDiffers: A living process has another.
+            BrokerUnavailable: The log does not answer.
+        """
+        if self._agreement is None:
+            from bus.app.publishing import agreement
+
+            self._agreement = await self.enter(agreement(self.rules, await self.broker()))
+        return self._agreement
+
+    async def trial(self) -> Callable[[Guard | None], Publisher]:
+        """What makes publishers that check everything and append nothing.
 
         Raises:
             BrokerUnavailable: The log does not answer.
         """
-        made = (await self.publishers())(None)
+        known, cluster = await self.registry(), await self.broker()
+        return partial(self.rules.publisher, known, cluster, is_dry=True)
+
+    async def publishers(self) -> Callable[[Guard], Publishes]:
+        """What makes publishers over the same log, each with a guard of its own; they take turns.
+
+        Raises:
+            ConfigurationError: As :attr:`turns`.
+            IntakeDiffers, BrokerUnavailable: As :meth:`agreement`.
+        """
+        from bus.publish.agreement import Agreed
+        from bus.publish.taking_turns import TakingTurns
+
+        make = partial(self.rules.publisher, await self.registry(), await self.broker())
+        agreed = partial(Agreed, make, agreement=await self.agreement())
+        return partial(TakingTurns, agreed, held=self.turns)
+
+    async def publisher(self) -> Publisher:
+        """One of them, started, for as long as the session; to be asked for once. Whoever has it
+        appends in the turn that they take (:attr:`turns`).
+
+        Raises:
+            ConfigurationError: As :attr:`turns`.
+            IntakeDiffers, BrokerUnavailable: As :meth:`agreement`.
+        """
+        turns, agreed = self.turns, await self.agreement()
+
+        def guard() -> None:
+            turns.guard()
+            agreed.guard()
+
+        made = self.rules.publisher(await self.registry(), await self.broker(), guard)
         self._stack.push_async_callback(made.close)
         await made.start()
         return made
 
+    async def insist_on_proofs(self) -> None:
+        """That what is done here, and who looks whom up, can be proved afterwards. Nothing is
+        opened for it.
+
+        Raises:
+            KeysUnusable: There are no keys for it, or they cannot be used.
+            KeysUnavailable: Whoever has them does not answer.
+        """
+        if not self.proofs.has_source:
+            raise KeysUnusable(
+                "what is done here is recorded, and could not be proved: set "
+                + " or ".join(f"RENKEI_{name.upper()}" for name in self.proofs.settings),
+                how="docs/howto/keys-for-receipts.md",
+            )
+        await self.proofs.ring()
+
     async def journal(self) -> Journal:
-        """The journal of deeds."""
+        """Where deeds are recorded.
+
+        Raises:
+            KeysUnusable, KeysUnavailable: As :meth:`insist_on_proofs`.
+            BrokerUnavailable: The log does not answer.
+        """
+        await self.insist_on_proofs()
         return Journal(await self.topic("deed"), self.proofs)
 
     async def parked(self) -> ParkedIndex:

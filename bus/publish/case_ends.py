@@ -1,8 +1,9 @@
 """Read a list of ended protections, judge all of it, and make a change of each entry.
 
 Pure. A list is CSV or JSON lines; each entry names a case (申出): municipality, number, the day it
-began, and the day on which its end was decided. An entry is judged as the publisher will judge
-it, each behind those before it, so that what is shown first is what happens.
+began, and the day on which its end was decided. An entry is judged by its cases as the publisher
+will judge them, each behind those before it; what else a publisher would refuse is told by one
+(:mod:`bus.operate.protections`). So what is shown first is what happens.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from types import MappingProxyType
 from typing import Any
 
 from bus.model import ENDED, Case, Change, ChangeRecord, Fault, Nature, NumberForm, PartialDate
@@ -75,21 +77,27 @@ def read_ends(data: bytes, form: NumberForm, *, is_csv: bool) -> tuple[list[End]
     return ends, faults
 
 
-def judged(ends: Sequence[End], standing: Callable[[str], PersonCases]) -> list[Judged]:
-    """The verdict on each entry, after those before it.
+def judged(
+    ends: Sequence[End],
+    standing: Callable[[str], PersonCases],
+    refused_at: Mapping[int, Sequence[Refused]] = MappingProxyType({}),
+) -> list[Judged]:
+    """What is to become of each entry, behind those before it.
 
     Args:
         ends: The list.
         standing: How the subject with a key stands, as far as the log says.
+        refused_at: What a publisher says beyond that, by the entry's place in the list.
     """
     now: dict[str, PersonCases] = {}
     found = []
-    for end in ends:
+    for place, end in enumerate(ends):
         before = now.get(end.key) or standing(end.key)
         said = _said(before, end)
         refused = list(judge(before, said, opens=False))
         if end.decided < end.began:
             refused.append(_EARLY)
+        refused += refused_at.get(place, ())
         behind = before if refused else after(before, said)
         now[end.key] = behind
         found.append(Judged(end, tuple(refused), behind))

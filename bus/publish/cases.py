@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self
 
 from bus.model import Case, Fault
 from bus.policy.cases import NOTHING, PersonCases, PersonsCases, Said, after
@@ -25,6 +26,11 @@ class Refused:
     expected: str
     field: str
     item: str
+
+    @classmethod
+    def of(cls, fault: Fault) -> Self:
+        """What a publisher said of a change."""
+        return cls(fault.code, fault.expected, fault.field or "", fault.item or "")
 
     def fault(self, record: int) -> Fault:
         """The refusal as a fault of one record."""

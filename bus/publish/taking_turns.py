@@ -11,15 +11,25 @@ this process waits for that like the others.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from bus.connect.source import Guard, Term
 from bus.connect.together import until_one_ends
 from bus.model import Change
 from bus.publish.fault_search import is_of_data
 from bus.publish.sender import Outcome, Publishes
+
+T = TypeVar("T")
 
 
 class Terms(Protocol):
@@ -35,10 +45,16 @@ class Terms(Protocol):
 
 
 class HeldTerms:
-    """The terms of all systems that a call is about; for one call after the other."""
+    """The terms of all systems that one call is about; of one call after the other.
 
-    def __init__(self, terms: Terms) -> None:
+    Args:
+        terms: Who may publish for which system; None: nobody takes turns here.
+        systems: That have several ways in; the others take no turns. None: all.
+    """
+
+    def __init__(self, terms: Terms | None, systems: Collection[str] | None = None) -> None:
         self._terms = terms
+        self._systems = systems
         self._held: Sequence[Term] = ()
 
     @asynccontextmanager
@@ -49,12 +65,37 @@ class HeldTerms:
             LeaseLost, StoreUnavailable: As :meth:`Terms.of`.
         """
         async with AsyncExitStack() as stack:
-            each = sorted(set(systems))  # nobody waits crosswise
-            self._held = [await stack.enter_async_context(self._terms.of(one)) for one in each]
+            self._held = [
+                await stack.enter_async_context(terms.of(one))
+                for terms, one in self._wanted(systems)
+            ]
             try:
                 yield self._held
             finally:
                 self._held = ()
+
+    async def during(self, systems: Iterable[str], act: Callable[[], Awaitable[T]]) -> T:
+        """What *act* comes to, in the turn of *systems*. Where it fails and something may be under
+        way the turn is left to run out.
+
+        Raises:
+            LeaseLost: Another process has had the turn for too long, or has it by now.
+            StoreUnavailable: Whoever says whose turn it is does not answer.
+        """
+        found: list[T] = []
+
+        async def acting() -> None:
+            found.append(await act())
+
+        async with self.of(systems) as terms:
+            try:
+                await until_one_ends(acting(), *(term.keep() for term in terms))
+            except BaseException as error:
+                if not is_of_data(error):
+                    for term in terms:
+                        term.abandon()
+                raise
+        return found[0]
 
     def guard(self) -> None:
         """Return if a send that begins now surely ends within every term.
@@ -65,6 +106,14 @@ class HeldTerms:
         for term in self._held:
             term.guard()
 
+    def _wanted(self, systems: Iterable[str]) -> Iterator[tuple[Terms, str]]:
+        """In order, so that nobody waits crosswise."""
+        if self._terms is None:
+            return
+        for system in sorted(set(systems)):
+            if self._systems is None or system in self._systems:
+                yield self._terms, system
+
 
 class TakingTurns:
     """See :class:`bus.publish.sender.Publishes`.
@@ -72,13 +121,13 @@ class TakingTurns:
     Args:
         make: Makes the publisher, which calls the guard before each append.
         guard: What else must hold before each append.
-        terms: Who may publish for which system.
+        held: Who may publish for which system, for one call after the other.
     """
 
-    def __init__(self, make: Callable[[Guard], Publishes], guard: Guard, terms: Terms) -> None:
-        self._inner = make(self._guard)
+    def __init__(self, make: Callable[[Guard], Publishes], guard: Guard, held: HeldTerms) -> None:
         self._outer_guard = guard
-        self._held = HeldTerms(terms)
+        self._held = held
+        self._inner = make(self._guard)
 
     async def start(self) -> None:
         """Start the publisher."""
@@ -91,20 +140,8 @@ class TakingTurns:
             LeaseLost: Another process has had the turn for too long, or has it by now.
             StoreUnavailable: Whoever says whose turn it is does not answer.
         """
-        found: list[Sequence[Outcome]] = []
-
-        async def send() -> None:
-            found.append(await self._inner.publish(changes))
-
-        async with self._held.of(change.source for change in changes) as terms:
-            try:
-                await until_one_ends(send(), *(term.keep() for term in terms))
-            except BaseException as error:
-                if not is_of_data(error):
-                    for term in terms:
-                        term.abandon()
-                raise
-        return found[0]
+        systems = [change.source for change in changes]
+        return await self._held.during(systems, lambda: self._inner.publish(changes))
 
     async def close(self) -> None:
         """Close the publisher."""

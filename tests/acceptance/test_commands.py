@@ -246,7 +246,9 @@ class TestOnEngines:
 
         assert shown["doctor"].returncode == 1
         assert f"nobody delivers to {SYSTEM}" in shown["status"].stdout
-        assert "nobody sends the outbox of resident_registry" in shown["status"].stdout
+        assert (
+            "nobody sends what waits in the source of resident_registry" in shown["status"].stdout
+        )
         assert f"nobody delivers to {SYSTEM}" in shown["lanes show"].stdout
         assert "nobody delivers to ledger" in shown["lanes show"].stdout
         assert {"system": SYSTEM, "state": "unhosted"}.items() <= next(

@@ -47,9 +47,9 @@ SHORT_LIVED = {
 """By file and function: why no keeper is needed."""
 
 KINDS = {
-    "again", "delivery", "follower", "lane", "lookout", "monitor", "offsets", "overdue",
-    "pages", "pause", "progress", "receipts", "relay", "release", "store-watch", "switch",
-    "withdrawal", "words",
+    "again", "agreement", "delivery", "follower", "lane", "lookout", "monitor", "offsets",
+    "overdue", "pages", "pause", "progress", "receipts", "relay", "release", "store-watch",
+    "switch", "withdrawal", "words",
 }  # fmt: skip
 """Every kind of task: the values of the metrics' label, and what the tests kill."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from bus.files import write_private
 from bus.model import Change
 from bus.observe import logs
 from bus.operate.actor import account
+from bus.publish.case_ends import COLUMNS
+from bus.sealing import file as keyfile
+from bus.sealing.ring import new_key
 from tests.integration.publish.conftest import over_cluster
 from tests.support.changes import body, by_cases, case, change, record
 
@@ -43,6 +47,8 @@ def run(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("RENKEI_HOME", str(tmp_path / "home"))
     write_private(tmp_path / "erasure-key", "0123456789abcdef" * 2)
     monkeypatch.setenv("RENKEI_ERASURE_KEY_FILE", str(tmp_path / "erasure-key"))
+    keyfile.add(tmp_path / "receipt-keys", new_key(None, datetime.now(UTC)))
+    monkeypatch.setenv("RENKEI_RECEIPT_KEYS_FILE", str(tmp_path / "receipt-keys"))
 
     logs.configure("text")  # to stderr, as the installed command does
     over_cluster(monkeypatch, cluster)
@@ -113,6 +119,32 @@ def test_a_list_of_ends(run: Run, cluster: Any, tmp_path: Path) -> None:
     assert codes == {
         "case-ended", "case-decided", "case-unknown", "date-order", "check-digit",
     }  # fmt: skip
+
+
+def test_what_is_shown_is_what_happens(run: Run, cluster: Any) -> None:
+    """Also where only a publisher knows: an end that is decided tomorrow is none. What stands
+    behind it in the list is judged without it."""
+    tomorrow = str(datetime.now(UTC).date() + timedelta(days=2))
+    listed = "".join(
+        json.dumps(dict(zip(COLUMNS, ("131016", subject, began, decided), strict=True))) + "\n"
+        for subject, began, decided in (
+            (TWO_CASES, SPRING, tomorrow),
+            (TWO_CASES, SUMMER, "2025-12-01"),
+            (ONE_CASE, SPRING, tomorrow),
+        )
+    )
+
+    dry = run("end", "-", "--dry-run", stdin=listed)
+    done = run("end", "-", "--yes", "--json", stdin=listed)
+
+    assert dry.exit_code == done.exit_code == 65
+    assert "1 cases of 1 persons would end" in dry.stderr
+    assert "1 persons stay under protection by another case" in dry.stderr
+    assert "2 entries are refused" in dry.stderr
+    assert "line 1 decided_on (支援措置終了決定日): date-order" in dry.stderr
+    said = json.loads(done.stdout)
+    assert (said["ended"], said["stay_by_another_case"]) == (1, [f"131016/{TWO_CASES}"])
+    assert len(asyncio.run(cluster.events("protection"))) == 4
 
 
 def test_lines_and_what_is_shown(run: Run, cluster: Any) -> None:

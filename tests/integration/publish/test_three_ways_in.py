@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -14,13 +14,15 @@ from typing import Any
 import psycopg
 import pytest
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from bus.app.handing_in import taking_in
 from bus.app.publishing import Relays, Rules
-from bus.errors import ConfigurationError
+from bus.errors import ConfigurationError, IntakeDiffers
 from bus.observe.metrics import Metrics
 from bus.observe.tasks import Tasks
 from bus.publish.admission import Bounds
+from bus.publish.agreement import Agreed
 from bus.publish.intake import Fate, Intake, Principal
 from bus.publish.publisher import Publisher
 from bus.publish.runners import run_together
@@ -28,6 +30,7 @@ from bus.settings import OutboxConnection, Settings
 from connectors.outbox.upkeep import install
 from tests.integration.publish.conftest import MOST_BYTES
 from tests.support.changes import MUNICIPALITY, change, record
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.service
 
@@ -146,7 +149,9 @@ async def test_whose_turn_it_is_not_waits(
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(here.relay())
         intake = await stack.enter_async_context(here.intake())
-        publisher = await intake._started()
+        agreed = await intake._started()
+        assert isinstance(agreed, Agreed)
+        publisher = agreed._inner
         assert isinstance(publisher, Publisher)
         busy, wake, deliver = asyncio.Event(), asyncio.Event(), publisher._deliver
 
@@ -184,3 +189,27 @@ async def test_without_the_setting_nobody_hands_in(site: Callable[..., Site]) ->
     with pytest.raises(ConfigurationError, match="RENKEI_INTAKE"):
         async with site().intake():
             raise AssertionError("unreachable")
+
+
+async def test_who_takes_no_turns_does_not_publish(site: Callable[..., Site], cluster: Any) -> None:
+    """A relay without the setting that the living intake has sends nothing, and says with whom it
+    does not agree; once that one has gone, it goes on by itself."""
+    there, here = site(intake=(SYSTEM,)), site()
+    with capture_logs() as lines:
+        async with AsyncExitStack() as stack:
+            async with there.intake() as intake:
+                (answer,) = await intake.accept(CLERK, [json.dumps(of(1, 1)).encode()])
+                assert answer.fate is Fate.ACCEPTED
+                await stack.enter_async_context(here.relay())
+                sending = asyncio.create_task(here.by_outbox(of(2, 1)))
+                await until(lambda: bool(disagreed(lines)), 30)
+                assert "RENKEI_INTAKE" in disagreed(lines)[0]["reason"]
+                assert len(await cluster.events("resident")) == 1
+                assert not sending.done()
+            assert await sending == "sent"
+    assert len(await cluster.events("resident")) == 2
+
+
+def disagreed(lines: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """What the log says of others who have another setting."""
+    return [line for line in lines if line.get("code") == IntakeDiffers.code]

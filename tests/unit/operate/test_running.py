@@ -92,7 +92,9 @@ async def test_who_should_run_and_does_not_is_named(leaders: dict[str, str | Non
 
     assert {name for name, duty in found.items() if duty.is_done} == {OURS, "resident_registry"}
     assert str(found[THEIRS]) == f"nobody delivers to {THEIRS}; start: renkei deliver"
-    assert "nobody sends the outbox of fixed_asset_tax" in str(found["fixed_asset_tax"])
+    assert "nobody sends what waits in the source of fixed_asset_tax" in str(
+        found["fixed_asset_tax"]
+    )
     (runner,) = found[OURS].runners
     assert (datetime.now(UTC) - runner.since).total_seconds() < 3_600
     assert str(runner) == str(found["resident_registry"].runners[0])
@@ -106,7 +108,9 @@ async def test_where_nobody_can_be_asked_that_is_said() -> None:
 
     assert [duty.is_done for duty in found] == [False, False]
     assert "who delivers to child_allowance cannot be seen: RK-" in str(found[0])
-    assert "who sends the outbox of resident_registry cannot be seen: RK-" in str(found[1])
+    assert "who sends what waits in the source of resident_registry cannot be seen: RK-" in str(
+        found[1]
+    )
 
 
 async def test_reach_names_whom_nobody_delivers_to(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,113 @@
+"""``renkei doctor``, beyond this machine: settings that differ, logs that forget, what is owed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+
+from bus.app.configured import topic_specs
+from bus.broker import TopicSpec
+from bus.broker.memory import MemoryBroker
+from bus.connect import Taken
+from bus.errors import BrokerUnavailable, SinkUnavailable
+from bus.ledger.keeper import Owed
+from bus.local.checkup import Verdict
+from bus.model import PROTECTION
+from bus.operate import examining
+from bus.operate.session import Session
+from bus.publish.agreement import Agreement
+from bus.settings import Settings
+
+AT = datetime(2026, 11, 30, tzinfo=UTC)
+
+
+class Opened:
+    """The part of a session that is needed."""
+
+    def __init__(self, broker: MemoryBroker | None = None, **said: Any) -> None:
+        self._broker = broker
+        self.settings = Settings(**said)
+
+    async def broker(self) -> MemoryBroker:
+        if self._broker is None:
+            raise BrokerUnavailable("Kafka does not answer")
+        return self._broker
+
+
+def session(broker: MemoryBroker | None = None, **said: Any) -> Session:
+    return cast("Session", Opened(broker, **said))
+
+
+async def cluster(**changed: Mapping[str, str]) -> MemoryBroker:
+    """Every topic as it should be, but for what is *changed* of some streams'."""
+    made = MemoryBroker()
+    specs = topic_specs(Settings())
+    await made.create_topics(
+        TopicSpec(s.name, 1, 1, {**s.config, **changed.get(s.name.rpartition(".")[2], {})})
+        for s in specs
+    )
+    return made
+
+
+async def test_a_setting_that_differs_is_a_failure() -> None:
+    """Between two who publish, or between who publishes and these settings."""
+    broker = await cluster()
+    (none,) = await examining.publishing(session(broker))
+    assert (none.verdict, none.says) == (Verdict.OK, "none")
+    one = Agreement(broker, f"linkage.{PROTECTION}", ["tax"], process="hall:7:1795999349")
+    async with one:
+        (same,) = await examining.publishing(session(broker, intake=("tax",)))
+        assert (same.verdict, same.says) == (Verdict.OK, "tax; 1 that publish have the same")
+        (other,) = await examining.publishing(session(broker))
+    assert other.verdict is Verdict.FAIL
+    assert other.says == "here it is none; hall:7 has tax"
+    assert "RENKEI_INTAKE" in str(other.mend)
+
+
+async def test_a_log_that_forgets_too_soon_is_a_failure() -> None:
+    """As Kafka has it, whatever the settings say."""
+    lag = str(timedelta(days=28) // timedelta(milliseconds=1))
+    (well,) = await examining.logs(session(await cluster()))
+    (short,) = await examining.logs(
+        session(await cluster(household={"min.compaction.lag.ms": lag}))
+    )
+
+    assert well.verdict is Verdict.OK
+    assert short.verdict is Verdict.FAIL
+    assert short.says == "compacted before 29 days: linkage.household after 28 days"
+    assert short.mend == "renkei topics apply"
+
+
+async def test_what_is_owed_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many by each system; where nobody can say, another finding does."""
+    found: list[Owed] | None = []
+
+    async def owed(_: Session) -> list[Owed]:
+        if found is None:
+            raise SinkUnavailable("the database does not answer")
+        return found
+
+    monkeypatch.setattr(examining, "owed", owed)
+    asked = session(database="postgresql://localhost/x")
+
+    assert [(f.verdict, f.says) for f in await examining.debts(asked)] == [(Verdict.OK, "nothing")]
+    found = [
+        Owed(number, system, "resident", 1, Taken(everything=True), AT)
+        for number, system in enumerate(("school", "tax", "school"))
+    ]
+    (finding,) = await examining.debts(asked)
+    assert finding.verdict is Verdict.WARN
+    assert finding.says == "to be taken out by hand: 2 by school, 1 by tax"
+    assert finding.mend == "renkei owed list"
+    found = None
+    assert await examining.debts(asked) == []
+    assert await examining.debts(session()) == []
+
+
+async def test_where_nobody_can_be_asked_nothing_is_said() -> None:
+    """That Kafka is away is a finding by itself."""
+    assert await examining.publishing(session()) == []
+    assert await examining.logs(session()) == []
