@@ -13,7 +13,7 @@ from bus.cli.asking import ask
 from bus.cli.options import First, Last, OnlySystem, day_of
 from bus.cli.output import Json, err, out, show_json
 from bus.cli.times import TO_THE_SECOND, shown
-from bus.model.deed import ENDS, Act
+from bus.model.deed import CUT_OFF, ENDS, Act, Deed
 from bus.operate import documents
 from bus.operate.provisions import period
 from bus.operate.recorded import DeedPage, DeedsWanted, recorded
@@ -113,7 +113,15 @@ def _table(page: DeedPage) -> Table:
             deed.act,
             Text(who),  # somebody's own words are no markup
             about,
-            "begun" if deed.act in ENDS else f"{deed.count:,}",
+            _count(deed),
             Text(deed.reason or ""),
         )
     return table
+
+
+def _count(deed: Deed) -> str:
+    """Of how many, as far as is known."""
+    if deed.act in ENDS:
+        return "begun"
+    least = "at least " if deed.act in CUT_OFF.values() else ""
+    return f"{least}{deed.count:,}"

@@ -14,7 +14,7 @@ from bus.cli import names
 from bus.cli.asking import ask
 from bus.cli.options import By, OnlySystem, WhyDone, order_of
 from bus.cli.output import DryRun, Json, err, out, show_json
-from bus.cli.times import shown
+from bus.cli.times import TO_THE_SECOND, shown
 from bus.operate import auditing, deeds, documents, jobs
 from bus.operate.auditing import Anchor, Finding, Pruned, Verdict
 from bus.operate.deeds import Order
@@ -120,6 +120,11 @@ def _print(verdict: Verdict, anchor: Anchor | None, *, with_log: bool) -> None:
         say(f"retention: {what}", style="bold red", markup=False)
     for view, what in verdict.false_views.items():
         say(f"view {view}: {what}", style="bold red", markup=False)
+    for begun in verdict.deeds_without_end[:_SHOWN]:
+        deed = begun.deed
+        at = shown(deed.at, TO_THE_SECOND)
+        said = f"no end is recorded of {deed.act} at {at} by {deed.actor}: cut off, or at work"
+        say(said, style="yellow", markup=False)
     for finding in verdict.findings[:_SHOWN]:
         say(_line(finding), style="bold red", markup=False)
     if len(verdict.findings) > _SHOWN:

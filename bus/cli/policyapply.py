@@ -46,7 +46,8 @@ def apply(
 async def _apply(
     session: Session, paths: Sequence[Path], sure: bool, actor: Actor, dry: bool, as_json: bool
 ) -> None:
-    preview = await deeds.plan(session, Apply(paths))
+    action = Apply(paths)
+    preview = await (action.plan(session) if dry else deeds.plan(session, action))
     found = preview.plan
     if not as_json:
         _print(found)

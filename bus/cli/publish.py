@@ -101,9 +101,10 @@ async def _run(
         action = Publish(file=content, progress=progress, refused=told.refused, advanced=advanced)
 
         async def work(step: jobs.Told) -> Progress:
-            preview = await deeds.plan(session, replace(action, told=step))
-            if dry_run:
-                return await preview.check(session)
+            wanted = replace(action, told=step)
+            if dry_run:  # which is no deed
+                return await (await wanted.plan(session)).check(session)
+            preview = await deeds.plan(session, wanted)
             return await deeds.perform(session, preview, order.actor, order.reason)
 
         progress = await jobs.start(work).result()

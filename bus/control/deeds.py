@@ -1,7 +1,8 @@
 """What operators did, and whom they looked up (操作記録): recorded before it takes effect.
 
 The stream *deed* is not compacted and is kept as long as receipts are. All of it lies in one
-partition, in order. A record is proved by the bus's key where this process has it.
+partition, in order. A record is proved by the bus's key; a process without it records nothing, and
+so does nothing that is recorded.
 """
 
 from __future__ import annotations
@@ -28,11 +29,9 @@ class Journal:
 
         Raises:
             ConfigurationError: The topic does not exist.
-            KeysUnusable: The keys that prove it cannot be used.
+            KeysUnusable: There are no keys that prove it, or they cannot be used.
             Unavailable: Broker or registry does not answer.
         """
-        proof = None
-        if self._proofs.has_source:
-            proof = await self._proofs.prove(Statement.DEED, deed.proved)
+        proof = await self._proofs.prove(Statement.DEED, deed.proved)
         (place,) = await self._topic.append([KEY], [asdict(replace(deed, proof=proof))])
         return place

@@ -22,7 +22,7 @@ from bus.errors import SchemaMismatch
 from bus.ledger.anchor import Anchor, Head
 from bus.ledger.chains import Finding, FindingKind, ReceiptRow, check_lane, settle
 from bus.ledger.custody import Marks, deeds, marks, wrong_marks
-from bus.ledger.deeds import all_deeds, unproved
+from bus.ledger.deeds import RecordedDeed, Unended, all_deeds, unproved
 from bus.ledger.digest_check import DigestCheck
 from bus.ledger.event_rows import EventRows
 from bus.ledger.log_comparison import LogComparison
@@ -149,6 +149,7 @@ class Verdict:
     pruned_before: datetime | None = None
     deeds: int = 0  # prunings and anchors in the log of custody
     deeds_proved: int = 0  # of operators, and look-ups: the bus's own word by its key
+    deeds_without_end: Sequence[RecordedDeed] = ()  # begun: cut off, or at work; no fault of it
     wrong_marks: tuple[str, ...] = ()  # what of them cannot be so
     ahead: int = 0  # records in the log that the ledger has not come to
     lost_heads: tuple[Head, ...] = ()  # of the anchor, and not in the ledger
@@ -301,11 +302,14 @@ class Audit:
 
     async def _check_deeds(self, connection: _Connection) -> None:
         self._step("deeds")
+        unended = Unended()
         async for recorded in all_deeds(connection, self._ring):
+            unended.take(recorded)
             if recorded.is_proved:
                 self._verdict.deeds_proved += 1
             elif len(self._in_deeds) < MOST_FINDINGS:
                 self._in_deeds.append(unproved(recorded))
+        self._verdict.deeds_without_end = unended.found[:MOST_FINDINGS]
 
     async def _check_anchor(
         self, connection: _Connection, anchor: Anchor, pruned: Mapping[int, tuple[int, datetime]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ import psycopg
 
 from bus.ledger.chains import Finding, FindingKind
 from bus.ledger.store import Ledger
-from bus.model.deed import Deed
+from bus.model.deed import CUT_OFF, ENDS, Deed
 from bus.sealing import KeyRing, Statement
 from bus.sealing.proofs import proves
 
@@ -30,6 +30,9 @@ WHERE at >= %(first)s AND at < %(after)s
 ORDER BY log_offset DESC
 LIMIT %(most)s
 """
+
+
+_BEGINNING: Mapping[str, str] = {end: act for ends in (ENDS, CUT_OFF) for act, end in ends.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +103,28 @@ async def all_deeds(
         await cursor.execute(_ALL)
         async for row in cursor:
             yield _recorded(row, ring)
+
+
+class Unended:
+    """Deeds that were begun and have no end: cut off where nobody could record it, or at work."""
+
+    def __init__(self) -> None:
+        self._begun: dict[tuple[object, ...], list[RecordedDeed]] = {}
+
+    def take(self, recorded: RecordedDeed) -> None:
+        """The next deed of the journal. An end is that of the newest beginning by the same."""
+        deed = recorded.deed
+        by = (deed.actor, deed.account, deed.reason, deed.system, deed.stream)
+        if deed.act in ENDS:
+            self._begun.setdefault((deed.act, *by), []).append(recorded)
+        elif deed.act in _BEGINNING and (begun := self._begun.get((_BEGINNING[deed.act], *by))):
+            begun.pop()
+
+    @property
+    def found(self) -> list[RecordedDeed]:
+        """They, in the journal's order."""
+        left = [each for begun in self._begun.values() for each in begun]
+        return sorted(left, key=lambda each: (each.partition, each.offset))
 
 
 def unproved(recorded: RecordedDeed) -> Finding:

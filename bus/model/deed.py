@@ -22,8 +22,10 @@ class Act(StrEnum):
     REBUILD_DISCARD = "rebuild-discard"
     PRUNE = "prune"  # begun: how many there are is known at the end
     PRUNED = "pruned"
+    PRUNE_CUT_OFF = "prune-cut-off"  # ended before its end
     PUBLISH = "publish"  # begun
     PUBLISHED = "published"
+    PUBLISH_CUT_OFF = "publish-cut-off"  # so many at least
     ERASE = "erase"
     APPLY = "subscriptions-apply"
     PROTECTIONS_END = "protections-end"
@@ -54,6 +56,8 @@ LOOK_UPS = frozenset(
 
 ENDS = {Act.PRUNE: Act.PRUNED, Act.PUBLISH: Act.PUBLISHED}
 """Acts that are recorded twice: before, when nobody knows of how many, and with that at the end."""
+CUT_OFF = {Act.PRUNE: Act.PRUNE_CUT_OFF, Act.PUBLISH: Act.PUBLISH_CUT_OFF}
+"""What their end is where they fail, or somebody stops them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -172,6 +172,10 @@ class PrunePreview:
         """How many rows were deleted."""
         return done.rows
 
+    def so_far(self) -> int:
+        """None: it takes effect at once, or not at all."""
+        return 0
+
     @property
     def planned(self) -> Planned:
         """The deed as the journal records it; deleting nothing is a prune too."""

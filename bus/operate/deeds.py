@@ -7,18 +7,22 @@ somebody looks up is recorded in the same place before the answer is given.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol, TypeVar, runtime_checkable
 
 from bus.credentials import erasure_key
-from bus.errors import NothingChanged
-from bus.model.deed import ENDS, Act, Deed
+from bus.errors import BusError, NothingChanged
+from bus.model.deed import CUT_OFF, ENDS, Act, Deed
 from bus.model.erasure import subject_digest
 from bus.operate.actor import Actor
 from bus.operate.session import Session
 
+CUT_OFF_WITHIN_S = 10.0
+"""For the record of an end that nobody wanted; whoever stopped it waits for that."""
 P = TypeVar("P", bound="Preview[object]", covariant=True)
 D = TypeVar("D", covariant=True)
 D_contra = TypeVar("D_contra", contravariant=True)
@@ -73,6 +77,10 @@ class Counts(Protocol[D_contra]):
         """How many things *done* changed."""
         ...
 
+    def so_far(self) -> int:
+        """Of how many it is by now, at least."""
+        ...
+
 
 class Action(Protocol[P]):
     """Something that an operator wants to do."""
@@ -83,19 +91,21 @@ class Action(Protocol[P]):
 
 
 async def plan(session: Session, action: Action[P]) -> P:
-    """The preview of *action*.
+    """What *action* would do. Who cannot record a deed is refused before anything is opened.
 
     Raises:
+        KeysUnusable, KeysUnavailable: There are no keys that prove a deed.
         UnknownName: What it names is not there.
         ConfigurationError: It cannot be done.
         Unavailable: Something does not answer.
     """
+    await session.insist_on_proofs()
     return await action.plan(session)
 
 
 async def perform(session: Session, preview: Preview[T], actor: Actor, reason: str | None) -> T:
     """Do what *preview* says, recorded as *actor*'s. Where of how many things was not known before
-    (:data:`~bus.model.deed.ENDS`), that is recorded too, once all is done.
+    (:data:`~bus.model.deed.ENDS`), that is recorded too, once it has ended, however it did.
 
     Raises:
         NothingChanged: There is nothing to do.
@@ -104,10 +114,19 @@ async def perform(session: Session, preview: Preview[T], actor: Actor, reason: s
     planned, order = preview.planned, Order(actor, reason)
     insist(planned)
     await record(session, planned, order)
-    done = await preview.perform(session, order)
-    if isinstance(preview, Counts):
-        ended = replace(planned, act=ENDS[planned.act], count=preview.counted(done))
-        await record(session, ended, order)
+    if not isinstance(preview, Counts):
+        return await preview.perform(session, order)
+    try:
+        done = await preview.perform(session, order)
+    except BaseException:
+        cut_off = replace(planned, act=CUT_OFF[planned.act], count=preview.so_far())
+        with suppress(BusError, TimeoutError):  # then `ledger verify` says that there is no end
+            async with asyncio.timeout(CUT_OFF_WITHIN_S):
+                await record(session, cut_off, order)
+        raise
+    await record(
+        session, replace(planned, act=ENDS[planned.act], count=preview.counted(done)), order
+    )
     return done
 
 

@@ -44,6 +44,7 @@ def verified(value: Verified) -> Document:
         "ahead": verdict.ahead,
         "deeds": verdict.deeds,
         "deeds_proved": verdict.deeds_proved,
+        "deeds_without_end": [of(each) for each in verdict.deeds_without_end],
         "wrong_marks": list(verdict.wrong_marks),
         "pruned_before": verdict.pruned_before and verdict.pruned_before.isoformat(),
         "anchor": None

@@ -48,6 +48,13 @@ class Forged(Proofs):
         return "k1.AAAA"
 
 
+class Unproved(Forged):
+    """Proves nothing, as a process of an earlier release did that had no keys."""
+
+    async def prove(self, _: Statement, __: Any) -> Any:
+        return None
+
+
 async def recorded(place: Place, *said: Deed, keys: Proofs | None = None) -> None:
     """These deeds in the journal, and in the ledger."""
     town, stream = place.town, CATALOG.stream("deed")
@@ -117,7 +124,7 @@ async def test_a_deed_without_a_proof_is_named(place: Place) -> None:
     """Whoever wrote it into the journal: verify says where it lies, and that not all is well."""
     await recorded(place, deed(Act.PUBLISH, "ops"))
     good = await place.verify()
-    await recorded(place, deed(Act.ERASE, "nobody"), keys=Proofs(None))
+    await recorded(place, deed(Act.ERASE, "nobody"), keys=Unproved())
     await recorded(place, deed(Act.PROVISIONS_OF, "clerk"), keys=Forged())
 
     verdict = await place.verify()
@@ -134,6 +141,25 @@ async def test_a_deed_without_a_proof_is_named(place: Place) -> None:
         first, second = (each.what for each in found.findings)
         assert first == "erase at 2026-11-30 01:00Z: it has no proof"
         assert second.endswith("its proof is not of what it says")
+
+
+async def test_what_was_begun_and_never_ended_is_named(place: Place) -> None:
+    """The newest beginning that no end of the same person, act and reason follows. It may be at
+    work, so nothing is wrong with the ledger."""
+    await recorded(
+        place,
+        deed(Act.PUBLISH, "ops", reason="T-1"),
+        deed(Act.PUBLISH, "ops", minutes=1, reason="T-2"),
+        deed(Act.PUBLISH_CUT_OFF, "ops", minutes=2, reason="T-2"),
+        deed(Act.PUBLISH, "ops", minutes=3, reason="T-2"),
+        deed(Act.PRUNE, "clerk", minutes=4),
+        deed(Act.PRUNED, "ops", minutes=5),
+        deed(Act.PUBLISHED, "ops", minutes=6, reason="T-2"),
+    )
+
+    for verdict in (await place.verify(), await place.verify(with_log=False)):
+        assert verdict.is_good
+        assert [each.offset for each in verdict.deeds_without_end] == [0, 4]
 
 
 async def test_an_anchor_is_a_deed(place: Place) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pwd
 from dataclasses import dataclass, field
@@ -12,9 +13,15 @@ from typing import Any
 import pytest
 
 from bus.control.deeds import KEY, Journal
-from bus.errors import BrokerUnavailable, ConfigurationError, NothingChanged
+from bus.errors import (
+    BrokerUnavailable,
+    ConfigurationError,
+    KeysUnusable,
+    NothingChanged,
+    SourceUnavailable,
+)
 from bus.ledger.deeds import RecordedDeed
-from bus.model.deed import ENDS, LOOK_UPS, Act, Deed
+from bus.model.deed import CUT_OFF, ENDS, LOOK_UPS, Act, Deed
 from bus.operate import deeds, documents
 from bus.operate.actor import LONGEST_REASON, Actor, account, checked_reason
 from bus.operate.deeds import Order, Planned
@@ -48,6 +55,9 @@ class Desk(Session):
     def __post_init__(self) -> None:
         super().__init__(Settings())
 
+    async def insist_on_proofs(self) -> None:
+        """What is recorded here is in a list."""
+
     async def journal(self) -> Any:
         async def record(deed: Deed) -> None:
             if self.is_away:
@@ -73,8 +83,18 @@ async def test_it_is_recorded_first() -> None:
 class Load(Preview):
     """What is counted while it is done."""
 
+    error: BaseException | None = None
+
     def counted(self, done: str) -> int:
         return len(done)
+
+    def so_far(self) -> int:
+        return 2
+
+    async def perform(self, session: Session, order: Order) -> str:
+        if self.error is not None:
+            raise self.error
+        return await super().perform(session, order)
 
 
 async def test_of_how_many_is_recorded_at_the_end() -> None:
@@ -90,6 +110,39 @@ async def test_of_how_many_is_recorded_at_the_end() -> None:
         "published of 4 by clerk (ops)",
     ]
     assert set(ENDS) == {Act.PUBLISH, Act.PRUNE}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [BrokerUnavailable("away"), asyncio.CancelledError(), KeyboardInterrupt(), ValueError()],
+)
+async def test_what_ends_before_its_end_is_recorded(error: BaseException) -> None:
+    """Whatever ended it: of how many it was at least; what was raised is raised."""
+    desk = Desk()
+    load = Load(Planned(act=Act.PUBLISH, count=0, may_be_empty=True), desk.happened, error)
+
+    with pytest.raises(type(error)):
+        await deeds.perform(desk, load, ME, "T-1")
+    assert desk.happened == [
+        "publish of 0 by clerk (ops)",
+        "publish-cut-off of 2 by clerk (ops)",
+    ]
+    assert set(CUT_OFF) == set(ENDS)
+
+
+async def test_an_end_that_cannot_be_recorded_hides_no_error() -> None:
+    """The log went away in the middle: that is what is told."""
+    desk = Desk()
+
+    class Falls(Load):
+        async def perform(self, *_: object) -> str:
+            desk.is_away = True
+            raise SourceUnavailable("the file cannot be read")
+
+    load = Falls(Planned(act=Act.PUBLISH, count=0, may_be_empty=True), desk.happened)
+    with pytest.raises(SourceUnavailable):
+        await deeds.perform(desk, load, ME, "T-1")
+    assert desk.happened == ["publish of 0 by clerk (ops)"]
 
 
 async def test_what_cannot_be_recorded_is_not_done() -> None:
@@ -148,28 +201,55 @@ async def test_persons_are_recorded_by_a_keyed_digest(tmp_path: Any) -> None:
         deeds.digest_of(Session(Settings()), "131016", "000000012345674")
 
 
-@pytest.mark.parametrize("has_key", [True, False])
-async def test_the_journal_proves_where_it_can(has_key: bool) -> None:
-    """Over all that the deed says; a process without keys leaves a record without a proof."""
-    sent: list[Any] = []
+class Topic:
+    """A topic that keeps what it is given."""
 
-    class Topic:
-        async def append(self, keys: list[str], rows: list[dict[str, Any]]) -> Any:
-            sent.append((keys, rows))
-            return [(0, 7)]
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+
+    async def append(self, keys: list[str], rows: list[dict[str, Any]]) -> Any:
+        self.sent.append((keys, rows))
+        return [(0, 7)]
+
+
+async def test_the_journal_proves_all() -> None:
+    """Over all that the deed says; without keys nothing is recorded."""
 
     class Known(Proofs):
-        has_source = has_key
-
         async def prove(self, kind: Statement, said: Any) -> str:
             return f"{kind.value} {len(said)}"
 
-    deed = Deed(act=Act.PUBLISH, at=AT, actor="a", account="b", count=2, reason="T-1")
-    assert await Journal(Topic(), Known(None)).record(deed) == (0, 7)  # type: ignore[arg-type]
-    ((keys, (row,)),) = sent
+    deed, topic = Deed(act=Act.PUBLISH, at=AT, actor="a", account="b", count=2), Topic()
+    assert await Journal(topic, Known(None)).record(deed) == (0, 7)  # type: ignore[arg-type]
+    ((keys, (row,)),) = topic.sent
     assert keys == [KEY]
-    assert row["proof"] == ("deed 9" if has_key else None)
+    assert row["proof"] == "deed 9"
     assert row["act"] == "publish"
+    with pytest.raises(KeysUnusable):
+        await Journal(topic, Proofs(None)).record(deed)  # type: ignore[arg-type]
+    assert len(topic.sent) == 1
+
+
+async def test_who_could_not_prove_it_does_nothing() -> None:
+    """It is refused before anything is opened: by the setting, and how to set it."""
+    opened: list[str] = []
+
+    class Action:
+        async def plan(self, _: Session) -> Preview:
+            opened.append("plan")
+            return Preview(Planned(act=Act.REBUILD, count=1), opened)
+
+    without = Session(Settings(kafka="127.0.0.1:1"))
+    looked_up = Planned(act=Act.PARKED_LIST, count=1)
+    for asked in (
+        deeds.plan(without, Action()),
+        deeds.perform(without, await Action().plan(without), ME, None),
+        deeds.record(without, looked_up, Order(ME)),
+    ):
+        with pytest.raises(KeysUnusable, match="RENKEI_RECEIPT_KEYS_FILE") as refused:
+            await asked
+        assert refused.value.where["how"] == "docs/howto/keys-for-receipts.md"
+    assert opened == ["plan"]  # the test's own
 
 
 def test_every_field_is_proved() -> None:

@@ -100,7 +100,8 @@ KEYS = {
     ("topic-applied", 1): "action",
     ("unhosted", 1): "reason state system",
     ("verdict", 1): (
-        "ahead anchor chains compacted deeds deeds_proved digests events events_compacted"
+        "ahead anchor chains compacted deeds deeds_proved deeds_without_end digests events"
+        " events_compacted"
         " false_views findings forks good in_log lanes no_longer_in_log proved pruned_before"
         " receipts repeats unproved unreadable_in_log unrecorded_views views wrong_marks"
     ),

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from bus.operate.loading import STDIN, Progress, Remembered
+from bus.operate.deeds import Counts
+from bus.operate.loading import STDIN, Progress, Publish, Remembered
+from bus.operate.session import Session
 from bus.settings import Settings
 
 
@@ -37,6 +41,21 @@ def test_an_interrupted_load_is_gone_on_with(tmp_path: Path, file: Path) -> None
     told(tmp_path, str(file), said).forget()
     assert told(tmp_path, str(file), said).resume() is None
     assert said == []
+
+
+async def test_of_how_many_it_was_is_known_at_any_time() -> None:
+    """Should it fail: with those of the runs before it."""
+    told: list[object] = []
+    action = Publish(
+        file=BytesIO(), progress=Progress(published=3), refused=told.append, advanced=told.append
+    )
+    preview = await action.plan(cast("Session", None))
+
+    assert preview.so_far() == 3
+    preview.progress.published += 2
+    assert preview.so_far() == 5
+    assert preview.counted(preview.progress) == 5
+    assert isinstance(preview, Counts)
 
 
 def test_what_cannot_be_kept_is_said_once(tmp_path: Path, file: Path) -> None:
