@@ -208,16 +208,8 @@ class LedgerKeeper:
 
     async def owed(self) -> list[Owed]:
         """What nobody has said to be removed yet, oldest first."""
-        asked = f"SELECT number, system, stream, edition, lost, since FROM {SCHEMA}.owed"
         async with self._transaction() as connection:
-            if not await self._is_there(connection):
-                return []
-            found = await connection.execute(f"{asked} WHERE done_at IS NULL ORDER BY number")
-            rows = await found.fetchall()
-        return [
-            Owed(number, system, stream, edition, _taken(lost), since)
-            for number, system, stream, edition, lost, since in rows
-        ]
+            return await owed_in(connection)
 
     async def settle(self, number: int, by: str, reason: str) -> bool:
         """Mark that it was removed; False if it was not open."""
@@ -227,12 +219,6 @@ class LedgerKeeper:
         )
         async with self._transaction() as connection:
             return (await connection.execute(said, (by, reason, number))).rowcount == 1
-
-    async def _is_there(self, connection: Connection) -> bool:
-        """Whether the tables exist: whether anything was ever kept here."""
-        asked = await connection.execute("SELECT to_regclass(%s)", (f"{SCHEMA}.owed",))
-        found = await asked.fetchone()
-        return found is not None and found[0] is not None
 
     async def close(self) -> None:
         connection, self._connection = self._connection, None
@@ -263,6 +249,26 @@ class LedgerKeeper:
                 raise
             self._connection = connection
         return self._connection
+
+
+async def owed_in(connection: Connection) -> list[Owed]:
+    """What persons have not said to be done, oldest first, as a database has it.
+
+    Raises:
+        SinkUnavailable: The database does not answer.
+        Unready: It refuses the right to look.
+    """
+    asked = f"SELECT number, system, stream, edition, lost, since FROM {SCHEMA}.owed"
+    with _in_our_words():
+        there = await connection.execute("SELECT to_regclass(%s)", (f"{SCHEMA}.owed",))
+        if await there.fetchone() in (None, (None,)):
+            return []  # nothing was ever kept here
+        found = await connection.execute(f"{asked} WHERE done_at IS NULL ORDER BY number")
+        rows = await found.fetchall()
+    return [
+        Owed(number, system, stream, edition, _taken(lost), since)
+        for number, system, stream, edition, lost, since in rows
+    ]
 
 
 class _Turn:

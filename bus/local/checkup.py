@@ -96,12 +96,14 @@ class Outside:
     """The time, if not this machine's clock."""
     kafka: Finding | None = None
     """How Kafka was entered by whoever asks it more; None: it is entered here."""
+    asks_ledger: Callable[[psycopg.AsyncConnection[Any]], Awaitable[None]] | None = None
+    """Asks the ledger's database more, over the connection that is opened here."""
 
 
 def examine(stack: LocalStack, outside: Outside) -> list[Finding]:
     """Make every check."""
     status = stack.status()
-    answers = asyncio.run(_answers(outside.settings))
+    answers = asyncio.run(_answers(outside.settings, outside.asks_ledger))
     return [
         *python(),
         *packages(outside.lock),
@@ -342,7 +344,10 @@ def _way(uri: str) -> Way:
         return Way.UNSAFE
 
 
-async def _answers(settings: Settings) -> Answers:
+async def _answers(
+    settings: Settings,
+    asks_ledger: Callable[[psycopg.AsyncConnection[Any]], Awaitable[None]] | None = None,
+) -> Answers:
     """What each database says: how far its clock is before this machine's, or, where it does not
     answer, whose it is, and why, where it said so."""
 
@@ -354,6 +359,8 @@ async def _answers(settings: Settings) -> Answers:
                 connection = await psycopg.AsyncConnection.connect(uri)
                 async with connection:
                     row = await (await connection.execute("SELECT clock_timestamp()")).fetchone()
+                    if name == _LEDGER and asks_ledger is not None:
+                        await asks_ledger(connection)
         except TimeoutError:
             return name
         except psycopg.Error as error:

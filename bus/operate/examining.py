@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import bus
 from bus.app.configured import topic_specs
 from bus.broker.topics import LAG
 from bus.errors import BusError
+from bus.ledger.keeper import Owed, owed_in
 from bus.local.checkup import Finding, Outside, Verdict, examine, kafka_entered
 from bus.local.stack import LocalStack
-from bus.operate.owed import owed
 from bus.operate.running import Duty, all_duties
 from bus.operate.session import Session
 from bus.publish.agreement import living, written
@@ -31,7 +33,14 @@ async def examined(session: Session, stack: LocalStack) -> list[Finding]:
     """Everything that can be examined, each with the command that mends it; nothing is changed."""
     settings = session.settings
     entered = await kafka_entered(settings, session.broker)
-    outside = Outside(lock=_LOCK, settings=settings, kafka=entered)
+    owing: list[Owed] | None = None
+
+    async def ask(ledger: Any) -> None:
+        nonlocal owing
+        with suppress(BusError):
+            owing = await owed_in(ledger)
+
+    outside = Outside(lock=_LOCK, settings=settings, kafka=entered, asks_ledger=ask)
     found = await asyncio.to_thread(examine, stack, outside)
     if settings.kafka is None or not (settings.systems or settings.outboxes or settings.sources):
         return found
@@ -41,7 +50,7 @@ async def examined(session: Session, stack: LocalStack) -> list[Finding]:
         *at_work(await all_duties(session), zone),
         *await publishing(session),
         *await logs(session),
-        *await debts(session),
+        *debts(owing),
     ]
 
 
@@ -80,19 +89,17 @@ async def logs(session: Session) -> list[Finding]:
     return [Finding("logs", Verdict.FAIL, says, "renkei topics apply")]
 
 
-async def debts(session: Session) -> list[Finding]:
-    """Whether somebody has to take something out of a store by hand; nothing where there is no
-    database, or it does not answer, which is a finding by itself."""
-    if session.settings.database is None:
-        return []
-    try:
-        found = Counter(each.system for each in await owed(session))
-    except BusError:
-        return []
-    if not found:
-        return [Finding("owed", Verdict.OK, "nothing")]
-    says = ", ".join(f"{count} by {system}" for system, count in sorted(found.items()))
-    return [Finding("owed", Verdict.WARN, f"to be taken out by hand: {says}", "renkei owed list")]
+def debts(found: Sequence[Owed] | None) -> Iterator[Finding]:
+    """Whether somebody has to take something out of a store by hand; nothing where nobody can say,
+    because there is no database or it does not answer, which is a finding by itself."""
+    if found is None:
+        return
+    by_system = sorted(Counter(each.system for each in found).items())
+    if by_system:
+        says = ", ".join(f"{count} by {system}" for system, count in by_system)
+        yield Finding("owed", Verdict.WARN, f"to be taken out by hand: {says}", "renkei owed list")
+    else:
+        yield Finding("owed", Verdict.OK, "nothing")
 
 
 def at_work(duties: Sequence[Duty], zone: ZoneInfo) -> Iterator[Finding]:

@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-import pytest
-
 from bus.app.configured import topic_specs
 from bus.broker import TopicSpec
 from bus.broker.memory import MemoryBroker
 from bus.connect import Taken
-from bus.errors import BrokerUnavailable, SinkUnavailable
+from bus.errors import BrokerUnavailable
 from bus.ledger.keeper import Owed
 from bus.local.checkup import Verdict
 from bus.model import PROTECTION
@@ -81,30 +79,21 @@ async def test_a_log_that_forgets_too_soon_is_a_failure() -> None:
     assert short.mend == "renkei topics apply"
 
 
-async def test_what_is_owed_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_owed_is_a_warning() -> None:
     """So many by each system; where nobody can say, another finding does."""
-    found: list[Owed] | None = []
-
-    async def owed(_: Session) -> list[Owed]:
-        if found is None:
-            raise SinkUnavailable("the database does not answer")
-        return found
-
-    monkeypatch.setattr(examining, "owed", owed)
-    asked = session(database="postgresql://localhost/x")
-
-    assert [(f.verdict, f.says) for f in await examining.debts(asked)] == [(Verdict.OK, "nothing")]
-    found = [
+    owed = [
         Owed(number, system, "resident", 1, Taken(everything=True), AT)
         for number, system in enumerate(("school", "tax", "school"))
     ]
-    (finding,) = await examining.debts(asked)
+
+    (nothing,) = examining.debts([])
+    (finding,) = examining.debts(owed)
+
+    assert (nothing.verdict, nothing.says) == (Verdict.OK, "nothing")
     assert finding.verdict is Verdict.WARN
     assert finding.says == "to be taken out by hand: 2 by school, 1 by tax"
     assert finding.mend == "renkei owed list"
-    found = None
-    assert await examining.debts(asked) == []
-    assert await examining.debts(session()) == []
+    assert list(examining.debts(None)) == []
 
 
 async def test_where_nobody_can_be_asked_nothing_is_said() -> None:

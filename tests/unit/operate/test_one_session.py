@@ -55,9 +55,13 @@ def test_a_command_opens_kafka_once(counted: Counted, arguments: tuple[str, ...]
     assert (counted.opened, counted.closed) == (1, 1), done.output
 
 
-async def test_each_is_opened_once(counted: Counted) -> None:
+async def test_each_is_opened_once(counted: Counted, tmp_path: Path) -> None:
     """And all that was opened is closed with the session; nothing before it is asked for."""
-    settings = Settings(kafka="127.0.0.1:1", registry="http://127.0.0.1:1")
+    settings = Settings(
+        kafka="127.0.0.1:1",
+        registry="http://127.0.0.1:1",
+        receipt_keys_file=tmp_path / "receipt-keys",
+    )
     async with Session(settings) as session:
         assert (counted.opened, counted.registries) == (0, 0)
         first = await session.broker()
