@@ -259,7 +259,7 @@ async def owed_in(connection: Connection) -> list[Owed]:
         Unready: It refuses the right to look.
     """
     asked = f"SELECT number, system, stream, edition, lost, since FROM {SCHEMA}.owed"
-    with _in_our_words():
+    with translated(KEPT):
         there = await connection.execute("SELECT to_regclass(%s)", (f"{SCHEMA}.owed",))
         if await there.fetchone() in (None, (None,)):
             return []  # nothing was ever kept here

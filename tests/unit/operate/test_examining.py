@@ -44,8 +44,10 @@ async def cluster(**changed: Mapping[str, str]) -> MemoryBroker:
     made = MemoryBroker()
     specs = topic_specs(Settings())
     await made.create_topics(
-        TopicSpec(s.name, 1, 1, {**s.config, **changed.get(s.name.rpartition(".")[2], {})})
-        for s in specs
+        [
+            TopicSpec(s.name, 1, 1, {**s.config, **changed.get(s.name.rpartition(".")[2], {})})
+            for s in specs
+        ]
     )
     return made
 
