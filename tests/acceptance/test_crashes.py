@@ -24,9 +24,10 @@ from psycopg import sql
 from bus.failpoints import Point
 from bus.local.postgres import programs
 from bus.sample.municipality import events
-from tests.acceptance import checker, evidence
+from tests.acceptance import checker, confined, evidence
 from tests.acceptance.installation import (
     DELIVER,
+    MONITOR,
     RELAY,
     Installation,
     kill_quietly,
@@ -302,6 +303,29 @@ def test_the_checker_finds_what_is_planted(town: Installation) -> None:
         ("doubled", PARKING),
         ("unmasked", PARKING),
     }
+    assert town.findings() == []
+
+
+@pytest.mark.skipif(
+    not confined.IS_KNOWN_HERE, reason="systemd-analyze, which knows the sets of calls, is not here"
+)
+def test_with_what_the_units_leave_them(
+    town: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under the system calls and sockets of the shipped units all three do their work, and end
+    well when they are told to."""
+    town.stop(RELAY, DELIVER)
+    monkeypatch.setattr(sys, "executable", str(confined.python(tmp_path)))
+    town.ensure(RELAY, DELIVER, MONITOR)
+    for _ in range(20):
+        town.enter()
+    town.quiet()
+
+    started = [town.processes[name] for name in (RELAY, DELIVER, MONITOR)]
+    assert [confined.is_confined(process.pid) for process in started] == [True] * 3
+    assert [process.stop() for process in started] == [0, 0, 0]
+    monkeypatch.undo()
+    town.stop(RELAY, DELIVER, MONITOR)
     assert town.findings() == []
 
 

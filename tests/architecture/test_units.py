@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from bus.cli.main import build
 from bus.observe import metrics
 from bus.settings import Settings
+from tests.acceptance import confined
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "systemd"
 HOWTO = Path(__file__).parents[2] / "docs" / "howto" / "run-in-production.md"
@@ -74,3 +75,22 @@ def test_little_is_open_to_it(unit: Path, tmp_path: Path) -> None:
     arguments = ["systemd-analyze", "security", "--offline=true", f"--threshold={EXPOSED_AT_MOST}"]
     found = subprocess.run([*arguments, str(copy)], capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stdout.splitlines()[-1] if found.stdout else found.stderr
+
+
+@pytest.mark.skipif(not confined.IS_KNOWN_HERE, reason="there is no libseccomp, or no systemd here")
+def test_what_the_units_take_is_refused(tmp_path: Path) -> None:
+    """By the filter under which ``test_crashes.py`` has the processes at work: it bites."""
+    tries = """
+import os, socket
+acts = (lambda: os.nice(1), lambda: os.chown(".", 0, 0), lambda: socket.socket(socket.AF_NETLINK))
+for act in acts:
+    try:
+        act()
+    except PermissionError:
+        print("refused")
+print(open("/proc/self/status").read().count("NoNewPrivs:\\t1"), len(os.listdir("/")) > 0)
+"""
+    found = subprocess.run(
+        [confined.python(tmp_path), "-c", tries], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.split() == ["refused"] * 3 + ["1", "True"]
