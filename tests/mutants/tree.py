@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,9 @@ from pathlib import Path
 
 from tests.mutants.mutant import Mutant
 from tests.mutants.outcomes import VARIABLE, without_case
+
+_PASSWORD = re.compile(r"(?<=://)([^\s:/@]*):[^\s@]+@")
+"""Of an address with a user, such as that of the engines' database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,7 @@ class Tree:
             os.utime(file, ns=(stamped, stamped))
 
     def run(self, tests: Sequence[str], seconds: float) -> tuple[list[Outcome], str]:
-        """Run tests; how each case ended, and what pytest printed.
+        """Run tests; how each case ended, and what pytest printed, without passwords.
 
         Raises:
             TooLong: They did not end in time; they were killed.
@@ -82,7 +86,8 @@ class Tree:
             raise TooLong from None
         finally:
             self.stop()
-        return [Outcome(**json.loads(line)) for line in lines.read_text().splitlines()], printed
+        ended = _PASSWORD.sub(r"\1:…@", lines.read_text()).splitlines()
+        return [Outcome(**json.loads(line)) for line in ended], _PASSWORD.sub(r"\1:…@", printed)
 
     def stop(self) -> None:
         """End what runs in it, whoever waits for that."""

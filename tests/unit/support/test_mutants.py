@@ -32,10 +32,13 @@ def test_end():
 
 def test_red():
     assert add(1, 1) == 3
+
+def test_told():
+    assert "postgresql://renkei:tr0ub4dor@127.0.0.1:5432/renkei" == add("", "")
 """
 ADDING = "def add(one, two):\n    return one + two\n\ndef wait():\n    return\n"
-SUM, NOTHING, END, RED = (
-    f"tests/test_adding.py::test_{name}" for name in ("sum", "nothing", "end", "red")
+SUM, NOTHING, END, RED, TOLD = (
+    f"tests/test_adding.py::test_{name}" for name in ("sum", "nothing", "end", "red", "told")
 )
 TAKEN = Mutant(
     name="sum", promise="", where="", file="bus/adding.py", old="one + two", new="one - two",
@@ -70,6 +73,14 @@ def test_it_is_the_copy_that_is_tried(tree: Tree, green: set[str]) -> None:
     """And the tests pass on it before anything is taken out."""
     assert tree.imports_itself()
     assert green == {SUM, NOTHING, END}
+
+
+def test_no_password_is_told(tree: Tree) -> None:
+    """Of the engines' address, neither by what a failing test prints nor by the line about it."""
+    outcomes, printed = tree.run([TOLD], 60)
+
+    assert "postgresql://renkei:…@127.0.0.1" in printed
+    assert "tr0ub4dor" not in printed + "".join(each.said for each in outcomes)
 
 
 @pytest.mark.parametrize(
