@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from typing import Any, Protocol
@@ -449,26 +449,18 @@ class WatchedSuite:
         await watch.close()
 
 
-PARTS: tuple[type, ...] = (
-    SourceSuite,
-    FiniteSuite,
-    EndlessSuite,
-    ExclusiveSuite,
-    HoldsSuite,
-    RemoteSuite,
-    WatchedSuite,
-)
+PARTS: Mapping[type, Callable[[SourceCapabilities], bool]] = {
+    SourceSuite: lambda _: True,
+    FiniteSuite: lambda declared: not declared.endless,
+    EndlessSuite: lambda declared: declared.endless,
+    ExclusiveSuite: lambda declared: declared.exclusive,
+    HoldsSuite: lambda declared: declared.holds is not None,
+    RemoteSuite: lambda declared: declared.remote,
+    WatchedSuite: lambda declared: declared.watched is not None,
+}
+"""The parts of the suite, and who has to pass each."""
 
 
 def parts_of(declared: SourceCapabilities) -> frozenset[type]:
     """The parts of the suite that a connector has to pass."""
-    asked = {
-        SourceSuite: True,
-        FiniteSuite: not declared.endless,
-        EndlessSuite: declared.endless,
-        ExclusiveSuite: declared.exclusive,
-        HoldsSuite: declared.holds is not None,
-        RemoteSuite: declared.remote,
-        WatchedSuite: declared.watched is not None,
-    }
-    return frozenset(part for part, is_asked in asked.items() if is_asked)
+    return frozenset(part for part, is_asked in PARTS.items() if is_asked(declared))
