@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from bus.local.folder import Folder
 from bus.local.kafka import Kafka, escaped
 from bus.local.ports import free_port
 from tests.support.certificates import Authority, Certified
+from tests.support.waiting import wait_until
 
 USER = "renkei"
 RIGHTS = {
@@ -138,11 +138,13 @@ def secured_kafka(home: Path, engines: Path) -> Iterator[Secured]:
     broker.prepare()
     process = broker.command().start(folder.log(broker.name))
     try:
-        give_up = time.monotonic() + _START_SECONDS
-        while not broker.is_ready():
-            if process.poll() is not None or time.monotonic() > give_up:
-                raise RuntimeError(folder.log(broker.name).read_text(encoding="utf-8")[-2000:])
-            time.sleep(0.1)
+        log = folder.log(broker.name)
+
+        def is_ready() -> bool:
+            assert process.poll() is None, log.read_text(encoding="utf-8")[-2000:]
+            return broker.is_ready()
+
+        wait_until(is_ready, _START_SECONDS)
         _know(f"{LOOPBACK}:{broker.port}", password)
         yield Secured(
             plain=f"{LOOPBACK}:{broker.port}",

@@ -9,19 +9,27 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from inspect import isawaitable
+from typing import Any
 
 
-async def until(is_so: Callable[[], object], within: float = 30.0, *, every: float = 0.002) -> None:
-    """Look again and again, in the loop; fail if it is not so in time.
+async def until(is_so: Callable[[], Any], within: float = 30.0, *, every: float = 0.002) -> Any:
+    """Look again and again, in the loop, and return what it is; fail if it is not so in time.
 
     Args:
-        is_so: Looked at in the loop, so it answers at once.
+        is_so: Looked at in the loop, so it answers at once, or is awaited.
         within: Seconds; generous, for what it costs only a failing test pays.
         every: Seconds between two looks.
     """
     async with asyncio.timeout(within):
-        while not is_so():  # noqa: ASYNC110 - it tells nobody
+        while not (found := await _said(is_so)):  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(every)
+    return found
+
+
+async def _said(is_so: Callable[[], Any]) -> Any:
+    said = is_so()
+    return await said if isawaitable(said) else said
 
 
 async def until_elsewhere(

@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from bus import app
 from bus.errors import SettingsRefused
 from bus.settings import Settings
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -32,9 +33,8 @@ async def test_asks_again_until_it_is_told_to_stop(nowhere: str) -> None:
     with capture_logs() as said:  # wherever the tests before have sent what is said
         async with AsyncExitStack() as stack:
             connecting = asyncio.create_task(app.connect(stack, settings, stop))
-            async with asyncio.timeout(20):
-                while len(waits := _waits(said)) < 2:  # noqa: ASYNC110 - a log tells nobody
-                    await asyncio.sleep(0.05)
+            await until(lambda: len(_waits(said)) >= 2, 20)
+            waits = _waits(said)
             stop.set()
 
             assert await connecting is None

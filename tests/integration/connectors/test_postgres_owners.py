@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from bus.conformance.sink_suite import CITY, batch_of, erasure_of, opened, person, view_of
 from bus.errors import LaneLost
 from connectors.postgres.sink import SMALL_ROWS, PostgresOptions, PostgresSink
+from tests.support.waiting import until_elsewhere
 
 pytestmark = pytest.mark.service
 
@@ -35,6 +36,14 @@ def execute(uri: str, statement: str) -> None:
         connection.execute(statement.encode())
 
 
+async def is_slow(uri: str) -> None:
+    """Wait until what :data:`SLOW` holds up is in the middle of its statement."""
+    asked = (
+        "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
+    )
+    await until_elsewhere(lambda: values(uri, asked))
+
+
 def values(uri: str, question: str) -> list[tuple[Any, ...]]:
     """What the database answers."""
     with psycopg.connect(uri) as connection:
@@ -52,7 +61,7 @@ async def test_an_erasure_takes_what_a_retry_wrote_while_it_waited(
         execute(database, SLOW)
         people = [person("1", name="slow"), *(person(f"p{at}") for at in range(rows - 1))]
         retry = asyncio.ensure_future(old.apply(batch_of(view, people, start=1, end=1)))
-        await asyncio.sleep(0.4)
+        await is_slow(database)
         applied = await new.apply(erasure_of(view, [f"{CITY}/1"], start=1))
         await retry
 

@@ -32,6 +32,7 @@ from bus.errors import ConfigurationError, FenceBehind
 from bus.model import History, Protected, Turn, Upserts
 from connectors.postgres import finding, statements, suppression
 from connectors.postgres.sink import SMALL_ROWS, PostgresOptions, PostgresSink
+from tests.integration.connectors.test_postgres_owners import is_slow
 
 pytestmark = pytest.mark.service
 
@@ -156,7 +157,7 @@ async def test_a_start_takes_what_was_written_while_it_waited(database: str, row
         execute(database, SLOW)
         people = [vehicle(f"{n}", owner_id="a", name="slow" if not n else "") for n in range(rows)]
         writing = asyncio.ensure_future(writer.apply(batch_of(view, people)))
-        await asyncio.sleep(0.3)
+        await is_slow(database)
         async with opened(sink_at(database), view_of("protection")) as protection:
             await protection.apply(protection_of("a"))
         await writing

@@ -43,7 +43,7 @@ from bus.failpoints import Point
 from bus.model import Keeping, View
 from connectors.postgres import sink as sink_module
 from connectors.postgres.sink import SMALL_ROWS, PostgresOptions, PostgresSink
-from tests.support.waiting import until
+from tests.support.waiting import until, wait_until
 
 pytestmark = pytest.mark.service
 
@@ -675,8 +675,8 @@ def test_a_few_rows_are_there_with_their_position_or_not_at_all(database: str) -
     for number in range(4):
         with subprocess.Popen(victim(database, 1, 1_000_000)) as process:
             try:
-                while held == (held := _rows_at(database, held)):
-                    time.sleep(0.01)
+                wait_until(lambda before=held: _rows_at(database, before) != before)  # type: ignore[misc]
+                held = _rows_at(database, held)
                 time.sleep(0.05 * Random(number).random())
             finally:
                 process.kill()

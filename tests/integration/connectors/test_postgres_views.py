@@ -14,7 +14,13 @@ from bus.conformance.sink_suite import batch_of, opened, person, view_of
 from bus.errors import ConfigurationError, EditionOutdated
 from bus.failpoints import Point
 from connectors.postgres.sink import SMALL_ROWS
-from tests.integration.connectors.test_postgres_owners import SLOW, execute, sink_at, values
+from tests.integration.connectors.test_postgres_owners import (
+    SLOW,
+    execute,
+    is_slow,
+    sink_at,
+    values,
+)
 
 pytestmark = pytest.mark.service
 OLD = view_of(extra=[("former_name", pa.string())])
@@ -31,7 +37,7 @@ async def test_a_batch_under_way_leaves_nothing_behind(database: str, rows: int)
         people = [person("1", name="slow", former_name="a")]
         people += [person(f"p{at}", former_name="a") for at in range(rows - 1)]
         writing = asyncio.ensure_future(old.apply(batch_of(OLD, people, start=1)))
-        await asyncio.sleep(0.4)
+        await is_slow(database)
         async with opened(sink_at(database), NEW):
             found = values(database, HELD)
         await writing

@@ -29,6 +29,7 @@ from bus.settings import Settings, load
 from tests.support.certificates import Authority
 from tests.support.changes import change, record
 from tests.support.secured import USER, Secured
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.service
 SYSTEM = "child_allowance"
@@ -244,9 +245,7 @@ async def _counted_by_the_monitor(settings: Settings) -> int:
         monitor = Monitor(watched)
         watching = asyncio.create_task(monitor.run(stop))
         try:
-            async with asyncio.timeout(20):
-                while not monitor.report()["minutes"]:  # noqa: ASYNC110 - nobody tells
-                    await asyncio.sleep(0.1)
+            await until(lambda: monitor.report()["minutes"], 20)
         finally:
             stop.set()
             await watching

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -15,7 +14,7 @@ from bus.local.endpoints import Endpoints
 from bus.model import LaneName
 from tests.conformance.plain_rigs import ReceiverRig
 from tests.support.engines import fresh_database
-from tests.support.lanes import Town, hosted, view_of
+from tests.support.lanes import Town, hosted, until, view_of
 
 SYSTEM, ONE, TWO = "child_allowance", "000000000000018", "000000000000026"
 LANE = LaneName(SYSTEM, "resident", 0)
@@ -58,10 +57,12 @@ async def test_a_lane_dies_goes_on_and_masks(
     before, keeper = len(receiver.taken), LedgerKeeper(database)
     await town.publish("protection", ONE, 1)
     async with hosted(town, sinks, streams=("protection", "resident")) as bus:
-        async with asyncio.timeout(30):
-            while not (await keeper.kept(LANE)).masked:
-                await bus.news()
-                await asyncio.sleep(0.01)
+
+        async def is_masked() -> bool:
+            await bus.news()
+            return bool((await keeper.kept(LANE)).masked)
+
+        await until(is_masked, 30)
     await keeper.close()
 
     view = view_of(SYSTEM, "resident")

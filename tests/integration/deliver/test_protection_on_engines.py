@@ -21,6 +21,7 @@ from pydantic import SecretStr
 import bus.hosting.system_delivery as delivery
 from connectors.postgres.sink import PostgresOptions, PostgresSink
 from tests.support.lanes import Hosted, Town, hosted
+from tests.support.waiting import until
 from tests.unit.deliver.protection_race import (
     PLACES,
     STREAMS,
@@ -131,14 +132,14 @@ async def test_the_address_is_never_seen_again(
         await asyncio.gather(*troubles)
         for stream in ALL:
             await bus.resume(SYSTEM, stream)
-        async with asyncio.timeout(SOON):
+
+        async def is_settled() -> bool:
+            await bus.news()
             await look()
-            while wrong := judge.is_settled(store.rows):
-                assert judge.failures == []
-                assert wrong
-                await bus.news()
-                await asyncio.sleep(0.3)
-                await look()
+            assert judge.failures == []
+            return not judge.is_settled(store.rows)
+
+        await until(is_settled, SOON, every=0.1)
 
     assert judge.failures == []
     assert judge.looks > 20

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +20,7 @@ from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 from connectors.postgres.sink import PostgresOptions, PostgresSink
 from tests.support.lanes import CATALOG, SUBSCRIPTIONS, Town, hosted
 from tests.support.on_kafka import own_town
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.service
 SYSTEMS = ("child_allowance", "individual_resident_tax")
@@ -109,21 +109,23 @@ async def _reach(
     ledger: Ledger, change_id: str, granted: Entitlements, is_so: Callable[[Reach], bool]
 ) -> Reach:
     """What the ledger says once *is_so*."""
-    async with asyncio.timeout(30):
-        while True:
-            reach = await ledger.reach(change_id, granted)
-            if is_so(reach):
-                return reach
-            await asyncio.sleep(0.1)
+
+    async def reach() -> Reach | None:
+        found = await ledger.reach(change_id, granted)
+        return found if is_so(found) else None
+
+    found: Reach = await until(reach, every=0.05)
+    return found
 
 
 async def _caught_up(
     town: Town, ledger: Ledger, mine: Mapping[str, Sequence[Stream]], now: datetime
 ) -> list[StreamStatus]:
     """How the systems stand once their groups have told that they are at the end."""
-    async with asyncio.timeout(30):
-        while True:
-            stand = await standings(town.broker, ledger, mine, now=now)
-            if not any(one.lag_events for one in stand):
-                return stand
-            await asyncio.sleep(0.2)
+
+    async def at_the_end() -> list[StreamStatus] | None:
+        stand = await standings(town.broker, ledger, mine, now=now)
+        return None if any(one.lag_events for one in stand) else stand
+
+    found: list[StreamStatus] = await until(at_the_end, every=0.05)
+    return found

@@ -15,6 +15,7 @@ import pytest
 
 from bus.local.stack import DOWN_SECONDS
 from tests.support.engines import stack
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.service, pytest.mark.slow]
 
@@ -51,11 +52,12 @@ def test_ctrl_c_stops_everything(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        deadline = time.monotonic() + 120
-        while not shared.status().is_up:
+
+        def is_up() -> bool:
             assert process.poll() is None, process.communicate()
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+            return shared.status().is_up
+
+        wait_until(is_up, 120)
         begun = time.monotonic()
 
         process.send_signal(signal.SIGINT)

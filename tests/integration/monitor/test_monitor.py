@@ -53,6 +53,7 @@ from bus.catalog.wire import Reader
 from bus.monitor.watch import Monitor, WatchedCluster
 from bus.observe import logs
 from tests.support.own_topics import OwnTopics
+from tests.support.waiting import until
 
 async def main(kafka, registry, prefix):
     catalog = load()
@@ -64,10 +65,8 @@ async def main(kafka, registry, prefix):
         {"resident": ["tax"]}, named=broker.there,
     ))
     task = asyncio.create_task(monitor.run(asyncio.Event()))
-    while not task.done():
-        await asyncio.sleep(0.2)
-        if monitor.report()["minutes"]:
-            print("counted", flush=True)
+    await until(lambda: task.done() or monitor.report()["minutes"], 600, every=0.05)
+    print("counted", flush=True)
     await task
 
 logs.configure()

@@ -14,6 +14,7 @@ import pytest
 from connectors.outbox.installing import Plan, Speaker
 from connectors.outbox.upkeep import install
 from tests.support.outbox import SYSTEM, Outbox, change, change_of, hand_over
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.service
 
@@ -92,9 +93,7 @@ def test_a_subject_is_locked_until_its_transaction_ends(outbox: Outbox) -> None:
         SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
         WHERE NOT granted AND datname = current_database()
     """
-    give_up = time.monotonic() + 10
-    while outbox.rows(waiting)[0][0] == 0 and time.monotonic() < give_up:
-        time.sleep(0.01)
+    wait_until(lambda: outbox.rows(waiting)[0][0] > 0, 10, every=0.01)
     order.append("first")
     first.commit()
     clerk.join(10)

@@ -416,17 +416,18 @@ async def test_stops_while_the_broker_is_away(outbox: Outbox) -> None:
 
 async def test_finishes_the_batch_in_hand(outbox: Outbox) -> None:
     """A stop in the middle of a batch lets it be sent and marked."""
-    in_hand = asyncio.Event()
+    in_hand, may_go = asyncio.Event(), asyncio.Event()
 
     async def slow() -> None:
         in_hand.set()
-        await asyncio.sleep(0.5)
+        await may_go.wait()
 
     outbox.publish(change("1", 1))
     relay = outbox.relay(publisher=outbox.publisher(before_append=slow))
     async with outbox.relaying(relay):
         await in_hand.wait()
         relay.stop()
+        may_go.set()
 
     assert outbox.sent() == [("1", 1)]
     assert outbox.pending() == 0

@@ -93,12 +93,12 @@ class Site:
         asked = "SELECT sent_at IS NOT NULL FROM renkei.outbox WHERE change_id = %s"
         async with await psycopg.AsyncConnection.connect(self.uri, autocommit=True) as session:
             await session.execute("SELECT renkei.publish_change(%s)", [json.dumps(made)])
-            async with asyncio.timeout(60):
-                while True:
-                    row = await (await session.execute(asked, [made["change_id"]])).fetchone()
-                    if row is None or row[0]:
-                        return "refused" if row is None else "sent"
-                    await asyncio.sleep(0.01)
+
+            async def fate() -> str:
+                row = await (await session.execute(asked, [made["change_id"]])).fetchone()
+                return "refused" if row is None else "sent" if row[0] else ""
+
+            return str(await until(fate, 60, every=0.01))
 
 
 @pytest.fixture

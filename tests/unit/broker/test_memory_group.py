@@ -10,9 +10,11 @@ import pytest
 
 from bus.broker import TopicPartition, TopicSpec
 from bus.broker.memory import MemoryBroker, MemoryConsumer
+from tests.support.madeup import passes
 
 
 @pytest.mark.parametrize("step", ["joins", "leaves"])
+@pytest.mark.made_up_time
 async def test_a_member_that_does_not_wait_takes_nothing_with_it(step: str) -> None:
     """Cancelled while another one gives up its partitions: that one is dealt all of them anew,
     and not before it has given them up."""
@@ -27,7 +29,7 @@ async def test_a_member_that_does_not_wait_takes_nothing_with_it(step: str) -> N
 
     async def revoked(_: Sequence[TopicPartition]) -> None:
         said.append("giving up")
-        await asyncio.sleep(0.02)
+        await passes(0.02)
         said.append("given up")
 
     async def nothing(_: Sequence[TopicPartition]) -> None:
@@ -49,9 +51,9 @@ async def test_a_member_that_does_not_wait_takes_nothing_with_it(step: str) -> N
     going = asyncio.ensure_future(does if step == "joins" else second.close())
     if step == "leaves":
         does.close()
-    await asyncio.sleep(0.01)
+    await passes(0.01)
     going.cancel()
-    await asyncio.sleep(0.03)
+    await passes(0.03)
     if step == "joins":
         await second.close()
     await first.fetch(1, timedelta())

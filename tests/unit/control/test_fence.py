@@ -13,6 +13,7 @@ import pytest
 from bus.control.fence import RESTS_ON, Fence
 from bus.errors import BrokerUnavailable, ConfigurationError, RegistryUnavailable
 from tests.support.lanes import CATALOG, Town, hosted
+from tests.support.madeup import passes
 
 ONE, TWO, THREE = (f"00000000000000{number}" for number in (1, 2, 3))
 ADDRESS = "address_lot"
@@ -203,6 +204,7 @@ async def test_without_its_topic_nothing_starts(town: Town) -> None:
         await fence_of(town).start()
 
 
+@pytest.mark.made_up_time
 async def test_callers_share_a_round_trip_but_never_an_older_answer(
     town: Town, fence: Fence, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,10 +222,10 @@ async def test_callers_share_a_round_trip_but_never_an_older_answer(
 
     monkeypatch.setattr(consumer, "end_offsets", slow)
     early = [asyncio.create_task(fence.catch_up()) for _ in range(100)]
-    await asyncio.sleep(0.01)
+    await passes(0.01)
     await town.publish("protection", ONE, 1)
     late = asyncio.create_task(fence.catch_up())
-    await asyncio.sleep(0.01)
+    await passes(0.01)
     may_answer.set()
     await asyncio.gather(*early, late)
 

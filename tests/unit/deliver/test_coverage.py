@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import copy
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +13,7 @@ from bus.deliver.covering import LOOK_AFTER
 from bus.model import Applied, Delivery, rows_in
 from connectors.memory.sink import MemorySink, MemoryStore
 from tests.support.changes import body
-from tests.support.lanes import CATALOG, Hosted, Town, hosted
+from tests.support.lanes import CATALOG, Hosted, Town, hosted, until
 from tests.unit.deliver.coverage_cases import (
     CASES,
     HOME,
@@ -74,14 +73,14 @@ class Publishing:
 
     async def settled(self, bus: Hosted, store: MemoryStore) -> None:
         """Wait until the store knows who is covered, and nothing is to be given back."""
-        async with asyncio.timeout(10):
-            while True:
-                await self.delivered(bus)
-                turned = bus.process.fence.turned
-                is_told = all(store.fence.get(log, 0) >= turned[log] for log in turned)
-                if is_told and not store.taken:
-                    return
-                await asyncio.sleep(0.001)
+
+        async def is_so() -> bool:
+            await self.delivered(bus)
+            turned = bus.process.fence.turned
+            is_told = all(store.fence.get(log, 0) >= turned[log] for log in turned)
+            return is_told and not store.taken
+
+        await until(is_so, 10)
 
 
 def held(store: MemoryStore) -> dict[tuple[str, str], dict[str, Any]]:

@@ -16,6 +16,7 @@ from bus.hosting.system_delivery import SystemDelivery
 from bus.model import Applied, Delivery, OperationState, View
 from connectors.memory.sink import MemoryOptions, MemorySink
 from tests.support.lanes import Hosted, Town, hosted, view_of
+from tests.support.madeup import passes
 
 SYSTEM = "child_allowance"
 ONE, TWO, THREE = "000000000000001", "000000000000002", "000000000000003"
@@ -47,6 +48,7 @@ async def paused(bus: Hosted) -> None:
     await bus.paused()
 
 
+@pytest.mark.made_up_time
 async def test_a_paused_lane_applies_nothing_until_it_goes_on(town: Town, sinks, store) -> None:
     """Then everything is there once, in order, with an unbroken chain of receipts."""
     await town.publish("resident", ONE, 1)
@@ -56,7 +58,7 @@ async def test_a_paused_lane_applies_nothing_until_it_goes_on(town: Town, sinks,
         for version in (2, 3, 4):
             await town.publish("resident", ONE, version)
         await town.publish("resident", TWO, 1)
-        await asyncio.sleep(0.2)
+        await passes(0.2)
         assert store.versions() == {ONE: 1}
         assert len(bus.lanes) == 1  # the partition stays here
 
@@ -70,6 +72,7 @@ async def test_a_paused_lane_applies_nothing_until_it_goes_on(town: Town, sinks,
     assert [r["previous"] for r in chain[1:]] == [r["chain"] for r in chain[:-1]]
 
 
+@pytest.mark.made_up_time
 async def test_a_process_that_starts_finds_it_paused(town: Town, sinks, store) -> None:
     """Nobody need be told again; its store is not even asked."""
     await town.publish("resident", ONE, 1)
@@ -81,7 +84,7 @@ async def test_a_process_that_starts_finds_it_paused(town: Town, sinks, store) -
 
     async with hosted(town, sinks) as bus:
         await bus.until(lambda: bus.lanes)
-        await asyncio.sleep(0.2)
+        await passes(0.2)
         assert [lane.status for lane in bus.lanes] == [LaneStatus.PAUSED]
         store.is_away = False
         await bus.resume(SYSTEM)
@@ -137,6 +140,7 @@ async def test_told_to_go_on_before_it_stands(town: Town, store) -> None:
     assert store.versions() == {ONE: 2}
 
 
+@pytest.mark.made_up_time
 async def test_a_store_that_is_away_can_be_paused(town: Town, sinks, store) -> None:
     """What is in hand is let go of: a store that comes back is not written to."""
     async with hosted(town, sinks) as bus:
@@ -146,7 +150,7 @@ async def test_a_store_that_is_away_can_be_paused(town: Town, sinks, store) -> N
         await bus.until(lambda: bus.lane().status is LaneStatus.RETRYING)
         await paused(bus)
         store.is_away = False
-        await asyncio.sleep(0.2)
+        await passes(0.2)
         assert store.versions() == {}
 
         await bus.resume(SYSTEM)
@@ -197,6 +201,7 @@ async def test_a_pause_makes_no_address_visible(town: Town, sinks, store) -> Non
     assert held[THREE]["address_lot"] is not None
 
 
+@pytest.mark.made_up_time
 async def test_what_a_paused_lane_costs(town: Town, sinks, store) -> None:
     """Nothing is fetched for it, however much comes: no memory, and no work."""
     async with hosted(town, sinks) as bus:
@@ -205,7 +210,7 @@ async def test_what_a_paused_lane_costs(town: Town, sinks, store) -> None:
         for version in range(1, 200):
             await town.publish("resident", ONE, version)
         fetched = bus.lane().fetched_to
-        await asyncio.sleep(0.2)
+        await passes(0.2)
 
         assert bus.lane().fetched_to == fetched == 0
         assert store.applies == []

@@ -13,6 +13,7 @@ import pytest
 from bus.deliver.state import LaneStatus
 from bus.hosting.host import ill
 from tests.support.lanes import Town, hosted
+from tests.support.madeup import passes
 from tests.support.policies import Policies, fields_are, text_of, tiled
 from tests.unit.deliver.test_lane_paused import Slow
 
@@ -62,6 +63,7 @@ async def test_a_gained_column_is_there_from_the_next_event_on(town: Town, sinks
     assert towns[TWO] is not None
 
 
+@pytest.mark.made_up_time
 async def test_the_batch_in_hand_is_finished_under_the_view_it_was_seen_by(
     town: Town, store
 ) -> None:
@@ -74,7 +76,7 @@ async def test_the_batch_in_hand_is_finished_under_the_view_it_was_seen_by(
         await begun.wait()
         await policies.apply(SYSTEM, NARROW)
         await town.publish("resident", TWO, 1)
-        await asyncio.sleep(0.05)
+        await passes(0.05)
         assert store.standings["resident"].edition == 0
         go.set()
         await bus.at(2)
@@ -210,6 +212,7 @@ async def test_a_store_that_is_away_gives_up_what_it_holds_when_it_is_back(
 @pytest.mark.parametrize(
     "text", ["no: yaml: at all", "system: somebody_else\n", text_of("school_enrollment")]
 )
+@pytest.mark.made_up_time
 async def test_a_text_that_is_refused_takes_its_system_out(
     town: Town, sinks, store, text: str
 ) -> None:
@@ -224,7 +227,7 @@ async def test_a_text_that_is_refused_takes_its_system_out(
         await bus.until(lambda: policies.refused)
         await town.publish("resident", ONE, 2)
         await bus.until(lambda: other.versions() == {ONE: 2})
-        await asyncio.sleep(0.05)
+        await passes(0.05)
         assert store.versions() == {ONE: 1}
         assert (SYSTEM, None, "RK-101") in policies.refused
 
@@ -251,6 +254,7 @@ async def test_a_renewed_grant_goes_on(town: Town, sinks, store) -> None:
     assert store.versions() == {ONE: 1}
 
 
+@pytest.mark.made_up_time
 async def test_a_paused_stream_switches_and_stays_paused(town: Town, sinks, store) -> None:
     """It opens under the new view when it is told to go on."""
     await town.publish("resident", ONE, 1)
@@ -260,7 +264,7 @@ async def test_a_paused_stream_switches_and_stays_paused(town: Town, sinks, stor
         await bus.pause(SYSTEM)
         await bus.paused()
         await policies.apply(SYSTEM, NARROW)
-        await asyncio.sleep(0.05)
+        await passes(0.05)
         await bus.paused()
         assert bus.lane().status is LaneStatus.PAUSED
         await bus.resume(SYSTEM)
@@ -268,6 +272,7 @@ async def test_a_paused_stream_switches_and_stays_paused(town: Town, sinks, stor
         await bus.at(1)
 
 
+@pytest.mark.made_up_time
 async def test_told_twice_before_the_lane_has_ended(town: Town, store) -> None:
     """The last edition counts, and the one between is never opened."""
     go, begun = asyncio.Event(), asyncio.Event()
@@ -277,7 +282,7 @@ async def test_told_twice_before_the_lane_has_ended(town: Town, store) -> None:
         policies = Policies(town, bus, sinks, ["resident"])
         await begun.wait()
         await policies.apply(SYSTEM, NARROW)
-        await asyncio.sleep(0.02)
+        await passes(0.02)
         await policies.apply(SYSTEM, WIDE)
         go.set()
         await bus.until(lambda: store.standings["resident"].edition == 2)

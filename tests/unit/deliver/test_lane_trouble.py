@@ -15,6 +15,7 @@ from bus.model import Applied, Delivery, LaneName
 from connectors.memory.sink import MemoryOptions, MemorySink
 from tests.support.changes import body
 from tests.support.lanes import CATALOG, Town, hosted
+from tests.support.madeup import passes
 
 ONE, TWO, THREE = "000000000000001", "000000000000002", "000000000000003"
 
@@ -284,6 +285,7 @@ async def test_two_processes_share_and_one_takes_over(sinks, store) -> None:
         assert [r["start"] for r in distinct[1:]] == [r["end"] for r in distinct[:-1]]
 
 
+@pytest.mark.made_up_time
 async def test_stopping_finishes_the_batch_in_hand(town: Town, store) -> None:
     """SIGTERM comes while the store works: the batch is applied and its receipt sent."""
     working, may_go = asyncio.Event(), asyncio.Event()
@@ -299,7 +301,7 @@ async def test_stopping_finishes_the_batch_in_hand(town: Town, store) -> None:
         await working.wait()
         for delivery in bus.deliveries:
             delivery.stop()
-        await asyncio.sleep(0.01)
+        await passes(0.01)
         may_go.set()
 
     assert store.versions() == {ONE: 1}
@@ -384,6 +386,7 @@ def test_every_shipped_stream_can_be_hosted() -> None:
     assert {"resident", "household", "protection", "receipt", "exception"} <= set(CATALOG.streams)
 
 
+@pytest.mark.made_up_time
 async def test_one_receipt_at_most_is_owed(
     town: Town, store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -411,7 +414,7 @@ async def test_one_receipt_at_most_is_owed(
             )
         apply_may_go.set()
         await bus.until(store.versions)
-        await asyncio.sleep(0.1)
+        await passes(0.1)
         assert store.versions() == {ONE: 1}
         receipt_may_go.set()
         await bus.at(2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +17,7 @@ from bus.log import partition
 from bus.log.run import Run, subject_of
 from bus.model import LaneName, View
 from tests.conformance.plain_rigs import FolderRig, ReceiverRig
-from tests.support.lanes import Hosted, Town, hosted, view_of
+from tests.support.lanes import Hosted, Town, hosted, until, view_of
 from tests.support.stores.keeper import MemoryKeeper
 
 SYSTEM = "child_allowance"
@@ -64,14 +63,14 @@ async def shown(rig: FolderRig | ReceiverRig, view: View | None = None) -> dict[
 
 async def told(bus: Hosted, keeper: MemoryKeeper) -> None:
     """Wait until the lane has done what its coverage asks."""
-    async with asyncio.timeout(10):
-        while True:
-            await bus.news()
-            reached = (await keeper.kept(LANE)).reached
-            fence = bus.process.fence
-            if all(reached.get(log, 0) >= offset for log, offset in fence.turned.items()):
-                return
-            await asyncio.sleep(0.002)
+
+    async def is_done() -> bool:
+        await bus.news()
+        reached = (await keeper.kept(LANE)).reached
+        turned = bus.process.fence.turned
+        return all(reached.get(log, 0) >= offset for log, offset in turned.items())
+
+    await until(is_done, 10)
 
 
 async def test_a_receiver_gets_what_there_is(town: Town, receiver: ReceiverRig) -> None:

@@ -1,14 +1,12 @@
 """Thousands of orders: once a protection is applied in a store, the address is not in it.
 
-Time is made up (:class:`Passing`): nobody waits for a clock, and neither the machine's speed nor
-what else it does has a say in the order.
+Time is made up (:mod:`tests.support.madeup`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import selectors
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -32,6 +30,7 @@ from bus.policy import Closure
 from bus.rebuild.rebuild import Rebuild
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 from tests.support.lanes import CATALOG, Hosted, Town, hosted
+from tests.support.madeup import passes, run
 from tests.unit.deliver.protection_race import STREAMS, SYSTEM, Family, Judge, view_of
 
 ALL = (*STREAMS, "protection")
@@ -39,36 +38,6 @@ FAMILIES = 50
 FEW = 25
 SOON = 5  # seconds, made up, in which everything has settled
 LONGEST = 30  # in which everything has happened
-_A_PASS = 0.0001  # what one pass of the loop takes
-
-
-class Passing(selectors.DefaultSelector):
-    """A selector that waits for nobody: time passes by itself, and all the faster if all wait."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 0.0
-
-    def select(self, timeout: float | None = None) -> Any:
-        self.now += timeout or _A_PASS
-        return super().select(None if timeout is None else 0)
-
-
-class MadeUp(asyncio.SelectorEventLoop):
-    """A loop whose time its selector makes up."""
-
-    def __init__(self) -> None:
-        self._passing = Passing()
-        super().__init__(self._passing)
-
-    def time(self) -> float:
-        return self._passing.now
-
-
-def run(race: Coroutine[Any, Any, None]) -> None:
-    """Run to its end, in made-up time."""
-    with asyncio.Runner(loop_factory=MadeUp) as runner:
-        runner.run(race)
 
 
 class Race:
@@ -118,7 +87,7 @@ class Race:
                 running.create_task(self._until_over(trouble))
             await asyncio.gather(*(family.live() for family in lives))
             for _ in range(self.dice.randint(1, 20)):
-                await asyncio.sleep(0.001)
+                await passes(0.001)
             self._is_over = True
 
     def _judge(self) -> None:
@@ -131,7 +100,7 @@ class Race:
                 while wrong := self.judge.is_settled(self._rows):
                     self._judge()
                     await bus.news()
-                    await asyncio.sleep(0.05)
+                    await passes(0.05)
         except TimeoutError:
             lanes = [f"{s.stream}/{s.partition} {s.status} {s.offset} {s.code}" for s in bus.lanes]
             taken = len(self.store.taken)
@@ -161,7 +130,7 @@ class Race:
         async def pause() -> None:
             stream = self.dice.choice(ALL)
             await bus.pause(SYSTEM, stream)
-            await asyncio.sleep(self.dice.random() / 100)
+            await passes(self.dice.random() / 100)
             await bus.resume(SYSTEM, stream)
 
         return pause
@@ -180,7 +149,7 @@ class Race:
             await bus.news()
             if parked := bus.parked():
                 await bus.process.control.parked.ask_retry([self.dice.choice(parked)])
-            await asyncio.sleep(0.002)
+            await passes(0.002)
 
         return try_again
 
@@ -189,7 +158,7 @@ class Race:
 
         async def take_over() -> None:
             async with self._process():
-                await asyncio.sleep(self.dice.random() / 20)
+                await passes(self.dice.random() / 20)
 
         return take_over
 
@@ -201,7 +170,7 @@ class Race:
                 patch.setattr(delivery, "group_of", lambda system: f"another.{system}")
                 other = self._process()
                 await other.__aenter__()
-            await asyncio.sleep(self.dice.random() / 20)
+            await passes(self.dice.random() / 20)
             await other.__aexit__(None, None, None)
 
         return own_as_well

@@ -168,10 +168,11 @@ async def test_what_a_protections_end_lets_be_shown_comes_back_once_more(
         restore()
         assert addresses(store)[ONE] is None
 
-        async with asyncio.timeout(15):
-            while addresses(store)[ONE] is None:
-                await bus.news()
-                await asyncio.sleep(0.01)
+        async def is_back() -> bool:
+            await bus.news()
+            return addresses(store)[ONE] is not None
+
+        await until(is_back, 15)
 
 
 async def test_a_lane_that_stands_is_looked_at_as_well(town: Town, sinks, store) -> None:
@@ -213,11 +214,13 @@ async def test_lanes_of_another_process_count(store, sinks) -> None:
         restore()
 
         await until(lambda: store.versions() == {ONE: 1, TWO: 1})
-        async with asyncio.timeout(15):
-            while not all(went_back(bus) for bus in both):
-                for bus in both:
-                    await bus.news()
-                await asyncio.sleep(0.01)
+
+        async def is_seen() -> bool:
+            for bus in both:
+                await bus.news()
+            return all(went_back(bus) for bus in both)
+
+        await until(is_seen, 15)
 
 
 @asynccontextmanager

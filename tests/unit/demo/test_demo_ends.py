@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bus.demo import run
+from tests.support.madeup import passes
 
 
 class Ended:
@@ -33,16 +34,17 @@ class Told:
         self.news.set()
 
 
+@pytest.mark.made_up_time
 async def test_what_ends_is_named_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """And what runs is not."""
     monkeypatch.setattr(run, "LOOK_AT_PROCESSES_S", 0.001)
     deliver, screen = Ended(), Told()
     processes: Any = {"deliver": deliver, "relay": Ended()}
     watching = asyncio.create_task(run._tell_of_ends(processes, screen))  # type: ignore[arg-type]
-    await asyncio.sleep(0.01)
+    await passes(0.01)
     assert screen.told == []
     deliver.status = -9
     await asyncio.wait_for(screen.news.wait(), 5)
-    await asyncio.sleep(0.01)
+    await passes(0.01)
     assert screen.told == ["renkei deliver deliver.log"]
     watching.cancel()

@@ -16,6 +16,7 @@ from bus.model import Applied, Delivery
 from bus.observe.metrics import Metrics
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 from tests.support.lanes import CATALOG, Town, hosted, view_of
+from tests.support.madeup import passes
 from tests.support.waiting import until
 
 ONE, TWO = "000000000000001", "000000000000002"
@@ -107,6 +108,7 @@ async def test_a_start_waits_for_who_is_away(town: Town, store) -> None:
     await asyncio.wait_for(starting, 5)
 
 
+@pytest.mark.made_up_time
 async def test_a_subscription_ends_while_the_process_runs(town: Town, store) -> None:
     """On its last day events flow; from the next day on the lane is stopped and says why."""
     last_day = (town.clock.now() + timedelta(hours=9)).date()
@@ -121,7 +123,7 @@ async def test_a_subscription_ends_while_the_process_runs(town: Town, store) -> 
         town.moved.time += timedelta(days=1)
         await until(process.lanes.stopped, 60)
         await town.publish("resident", TWO, 1)
-        await asyncio.sleep(0.1)
+        await passes(0.1)
         (lane,) = process.lanes.all.values()
         said = ill(process)
         stop.set()

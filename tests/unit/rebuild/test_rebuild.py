@@ -20,6 +20,7 @@ from bus.rebuild.filling import RebuildLane
 from bus.rebuild.rebuild import Rebuild, Rebuilt
 from connectors.memory.sink import MemoryOptions, MemorySink
 from tests.support.lanes import CATALOG, Hosted, Town, hosted, view_of
+from tests.support.madeup import passes
 from tests.support.policies import Policies, fields_are, text_of, tiled
 
 SYSTEM = "child_allowance"
@@ -478,6 +479,7 @@ async def test_a_swap_whose_answer_is_lost(
     assert store.versions() == {ONE: 1}
 
 
+@pytest.mark.made_up_time
 async def test_a_store_that_goes_away_is_waited_for(town: Town, sinks, store) -> None:
     """While it is filled, and while it is put in place."""
     for number in range(5):
@@ -487,7 +489,7 @@ async def test_a_store_that_goes_away_is_waited_for(town: Town, sinks, store) ->
     store.is_away = True
 
     async def back() -> None:
-        await asyncio.sleep(0.1)
+        await passes(0.1)
         store.is_away = False
 
     coming = asyncio.create_task(back())
