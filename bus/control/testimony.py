@@ -6,6 +6,9 @@ it stands then and of its receipt, which the store keeps beside the receipt. Whe
 is taken, the proof is looked at first. A row of another lane, of another system, or one that was
 edited, has none; an older row of the same lane has: that is a store that went back.
 
+When a batch was applied only the store can say, and only once the proof is made. So the proof is of
+when the batch before it was applied, which stands beside it: none is applied before that one.
+
 A row that its own proof does not bear out, because a store lost or never kept it, is believed if
 its receipt lies in the receipts' log with a proof of its own: the bus said it. Without one a
 receipt there shows nothing, for whoever can write to Kafka can put it there.
@@ -16,6 +19,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import structlog
@@ -23,12 +27,16 @@ import structlog
 from bus.broker import Broker, TopicPartition
 from bus.broker.partitioner import partition_of
 from bus.catalog.decoding import BatchReader, read_what_can_be
+from bus.clock import Clock
 from bus.control.receipts import lane_key, said_of
 from bus.errors import ConfigurationError, PositionForged, SchemaMismatch
 from bus.log.partition import opened
 from bus.model import Checkpoint, LaneName, Position, Receipt, Stream
 from bus.sealing import Proofs, Statement
 
+_SINCE = "@"  # between a proof and the time that it is of
+_CLOCK_IS_SET = timedelta(minutes=1)  # by which a store's clock may have been put back
+_CLOCKS_DIFFER = timedelta(days=1)  # by which it may be another than ours
 _FIRST = 10_000  # records that are looked at first, from the log's end; then four times as many
 _log = structlog.get_logger("renkei.deliver")
 
@@ -36,18 +44,25 @@ _log = structlog.get_logger("renkei.deliver")
 class Testimony:
     """Proves checkpoints for stores to keep, and checks those that are read back."""
 
-    def __init__(self, proofs: Proofs, said: SaidReceipts, cluster_id: str) -> None:
+    def __init__(self, proofs: Proofs, said: SaidReceipts, cluster_id: str, clock: Clock) -> None:
         self._proofs = proofs
         self._said = said
         self._cluster_id = cluster_id
+        self._clock = clock
 
-    async def prove(self, lane: LaneName, stands_at: Position, receipt: Receipt) -> str:
+    async def prove(
+        self, lane: LaneName, stands_at: Position, receipt: Receipt, before: datetime | None
+    ) -> str:
         """The proof that the store of *lane* keeps beside *receipt* at this position.
+
+        Args:
+            before: When the batch before it was applied, by the store's clock; None: there is none.
 
         Raises:
             KeysUnusable, KeysUnavailable: There are no keys.
         """
-        return await prove_position(self._proofs, lane, stands_at, receipt)
+        since = before if before is not None else self._clock.now() - _CLOCKS_DIFFER
+        return await prove_position(self._proofs, lane, stands_at, receipt, since)
 
     async def bears_out(self, lane: LaneName, place: TopicPartition, held: Checkpoint) -> bool:
         """Whether the bus wrote the checkpoint that the store of *lane* holds.
@@ -60,12 +75,14 @@ class Testimony:
             return False
         if (position.partition, position.offset) != (lane.partition, receipt.end):
             return False
-        said = _said(lane, position, receipt)
-        if await self._proofs.are_of(held.proof, Statement.POSITION, said):
+        proof, _, since = (held.proof or "").partition(_SINCE)
+        said = (*_said(lane, position, receipt), since)
+        is_proved = await self._proofs.are_of(proof, Statement.POSITION, said)
+        if is_proved and since and held.applied_at >= datetime.fromisoformat(since) - _CLOCK_IS_SET:
             return True
         if (position.cluster_id, position.topic) != (self._cluster_id, place[0]):
             return False
-        if not await self._said.has(lane, receipt, self._cluster_id):
+        if not await self._said.has(lane, held, self._cluster_id):
             return False
         where = {"system": lane.system, "stream": lane.stream, "partition": lane.partition}
         _log.info("position-in-the-log", **where, offset=position.offset)
@@ -88,10 +105,12 @@ class Testimony:
 
 
 async def prove_position(
-    proofs: Proofs, lane: LaneName, stands_at: Position, receipt: Receipt
+    proofs: Proofs, lane: LaneName, stands_at: Position, receipt: Receipt, since: datetime
 ) -> str:
-    """As :meth:`Testimony.prove`."""
-    return await proofs.prove(Statement.POSITION, _said(lane, stands_at, receipt))
+    """As :meth:`Testimony.prove`; it was not applied before *since*."""
+    said = since.astimezone(UTC).isoformat(timespec="microseconds")
+    proof = await proofs.prove(Statement.POSITION, (*_said(lane, stands_at, receipt), said))
+    return f"{proof}{_SINCE}{said}"
 
 
 def _said(lane: LaneName, position: Position, receipt: Receipt) -> tuple[str | int | None, ...]:
@@ -108,12 +127,14 @@ class _Question:
 
     lane: LaneName
     chain: str
+    applied_at: datetime
     cluster_id: str
     answer: bool | None = None
 
     def is_said_by(self, row: Mapping[str, Any]) -> bool:
         lane = (row["system"], row["stream"], row["partition"])
-        return (lane, row["cluster_id"]) == (self.lane, self.cluster_id)
+        said = (lane, row["applied_at"], row["cluster_id"])
+        return said == (self.lane, self.applied_at, self.cluster_id)
 
 
 class SaidReceipts:
@@ -128,13 +149,14 @@ class SaidReceipts:
         self._asked: list[_Question] = []
         self._turn = asyncio.Lock()
 
-    async def has(self, lane: LaneName, receipt: Receipt, cluster_id: str) -> bool:
-        """Whether the log has *receipt* of *lane*, with a proof by a known key.
+    async def has(self, lane: LaneName, held: Checkpoint, cluster_id: str) -> bool:
+        """Whether the log has the receipt that *held* has of *lane*, of the same time of applying,
+        with a proof by a known key.
 
         Raises:
             Unavailable: Broker or registry does not answer.
         """
-        question = _Question(lane, receipt.chain, cluster_id)
+        question = _Question(lane, held.receipt.chain, held.applied_at, cluster_id)
         self._asked.append(question)
         try:
             async with self._turn:

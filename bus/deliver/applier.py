@@ -123,7 +123,9 @@ class Applier:
             EventRefused: The store refuses a row; nothing was written.
             LaneLost: Somebody else moved the lane.
         """
-        step = await self._receipts.step(rows, self.position.offset, end, self._chain)
+        step = await self._receipts.step(
+            rows, self.position.offset, end, self._chain, self._applied_at
+        )
         if protected is None:
             protected = await self._coverage.along()
         delivery = _delivery(step, rows, erased, restored, protected)

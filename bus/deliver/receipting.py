@@ -39,8 +39,15 @@ class ReceiptIssuer:
         self._receipts = receipts
         self._sends = sends
 
-    async def step(self, rows: Rows, start: int, end: Position, previous: str) -> Step:
-        """Position, receipt and proof, for a store to make durable with *rows*."""
+    async def step(
+        self, rows: Rows, start: int, end: Position, previous: str, before: datetime | None
+    ) -> Step:
+        """Position, receipt and proof, for a store to make durable with *rows*.
+
+        Args:
+            previous: The chain value of the batch before it.
+            before: When that was applied, by the store's clock.
+        """
         context, values = self._context, rows.values
         key = (await self._retrier.persist(self._proofs.ring)).current
         is_large = len(rows) >= LARGE
@@ -63,7 +70,7 @@ class ReceiptIssuer:
             start=start,
             end=end,
             receipt=receipt,
-            proof=await self._testimony.prove(context.name, end, receipt),
+            proof=await self._testimony.prove(context.name, end, receipt, before),
         )
 
     async def record_view(self) -> None:

@@ -120,7 +120,7 @@ async def opened_process(
                 editions=editions,
                 views=views,
                 receipts=receipts,
-                testimony=Testimony(proofs, said, cluster_id),
+                testimony=Testimony(proofs, said, cluster_id, clock),
             ),
             fence=fence,
             keys=Keys(seals or Seals(), proofs),

@@ -227,7 +227,7 @@ class Town:
         position = replace(held.position, **changes)
         receipt = replace(held.receipt, end=position.offset)
         lane = LaneName(receipt.system, receipt.stream, receipt.partition)
-        proof = await prove_position(self.proofs, lane, position, receipt)
+        proof = await prove_position(self.proofs, lane, position, receipt, held.applied_at)
         return replace(held, position=position, receipt=receipt, proof=proof)
 
     def reader(self, stream: str) -> Reader:

@@ -187,6 +187,13 @@ TRICKS: Mapping[str, tuple[str, Collection[str]]] = {
         'ALTER TABLE linkage.renkei_position ALTER "offset" TYPE text', {UNFIT, FORGED}),
     "a partition is a text": (
         "ALTER TABLE linkage.renkei_position ALTER partition TYPE text", {UNFIT, FORGED}),
+    "a time is put back": (POSITION + "applied_at = applied_at - interval '1 day'", {FORGED}),
+    "a time is of long ago": (POSITION + "applied_at = '2020-01-01'", {FORGED}),
+    "a time is yet to come": (POSITION + "applied_at = applied_at + interval '9 days'", {FALSE}),
+    "a time is another, and the proof is taken away": (
+        POSITION + "applied_at = applied_at - interval '1 second', receipt = receipt - 'proof'",
+        {FORGED},
+    ),
     "a time is endless": (POSITION + "applied_at = 'infinity'", {FALSE}),
     "a time is a text": (
         "ALTER TABLE linkage.renkei_position ALTER applied_at TYPE text", {UNFIT, FORGED}),

@@ -43,6 +43,41 @@ MUTANTS = (
         tests=("tests/unit/control/test_testimony.py::test_an_edited_position_is_not_believed",),
     ),
     Mutant(
+        name="no-batch-is-applied-before-the-one-before-it",
+        promise="A time of applying that was put back is not believed.",
+        where="docs/delivery.md 8",
+        file="bus/control/testimony.py",
+        old="if is_proved and since and held.applied_at >= datetime.fromisoformat(since) - _CLOCK_IS_SET:",
+        new="if is_proved and since:",
+        tests=(
+            "tests/unit/control/test_testimony.py::test_a_time_before_the_batch_before_is_not_believed",
+            "tests/unit/control/test_testimony.py::test_a_first_batch_was_not_applied_long_before_it_was_made",
+        ),
+    ),
+    Mutant(
+        name="a-receipt-in-the-log-is-of-its-time",
+        promise="The log bears a receipt out with the time that it was said with, and no other.",
+        where="docs/delivery.md 8",
+        file="bus/control/testimony.py",
+        old="return said == (self.lane, self.applied_at, self.cluster_id)",
+        new="return (said[0], said[2]) == (self.lane, self.cluster_id)",
+        tests=(
+            "tests/unit/control/test_testimony.py::test_the_log_bears_a_receipt_out_with_its_own_time",
+        ),
+    ),
+    Mutant(
+        name="no-batch-is-applied-in-days-to-come",
+        promise="A time of applying that is yet to come is not believed.",
+        where="docs/delivery.md 8",
+        file="connectors/postgres/statements.py",
+        old="CASE WHEN applied_at < clock_timestamp() + interval '1 day' THEN",
+        new="CASE WHEN true THEN",
+        tests=(
+            "tests/integration/deliver/test_hostile_store.py::test_a_vendor_gets_nothing[a time is yet to come]",
+        ),
+        on_engines=True,
+    ),
+    Mutant(
         name="a-receipt-in-the-log-must-be-the-buss",
         promise="A receipt that is in the log is believed only if the bus put it there.",
         where="docs/delivery.md 8",

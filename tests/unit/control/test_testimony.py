@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from bus.control.testimony import _said
 from bus.deliver.state import LaneStatus
 from bus.errors import PositionForged, SinkUnavailable
-from bus.model import Applied, Delivery
-from bus.sealing import Proofs
+from bus.model import Applied, Delivery, LaneName
+from bus.sealing import Proofs, Statement
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 from tests.support.keys import Pocket
 from tests.support.lanes import Town, hosted
@@ -153,6 +155,65 @@ async def test_a_store_that_lost_its_proof_is_believed_by_the_log(town: Town, si
     proof = store.checkpoints[LANE].proof
     assert proof is not None
     assert proof.startswith("town:")
+
+
+@pytest.mark.parametrize("back", [timedelta(minutes=2), timedelta(days=3650)], ids=str)
+async def test_a_time_before_the_batch_before_is_not_believed(
+    town: Town, sinks, store, back: timedelta
+) -> None:
+    """It would go out in a receipt, as the bus's own word of when."""
+    await three_events(town, sinks)
+    said = town.read_all("receipt")
+    held = store.checkpoints[LANE]
+    store.checkpoints[LANE] = replace(held, applied_at=held.applied_at - back)
+
+    assert await opened(town, sinks) == PositionForged.code
+    assert town.read_all("receipt") == said
+
+
+async def test_a_first_batch_was_not_applied_long_before_it_was_made(
+    town: Town, sinks, store
+) -> None:
+    """There is none before it: within a day of our own clock, for clocks differ."""
+    async with hosted(town, sinks) as bus:
+        await bus.at(await town.publish("resident", ONE, 1) + 1)
+    held = store.checkpoints[LANE]
+    store.checkpoints[LANE] = replace(held, applied_at=town.clock.now() - timedelta(days=2))
+
+    assert await opened(town, sinks) == PositionForged.code
+
+
+async def test_the_log_bears_a_receipt_out_with_its_own_time(town: Town, sinks, store) -> None:
+    """Whoever takes the proof away can say no other time."""
+    await three_events(town, sinks)
+    held = store.checkpoints[LANE]
+    later = held.applied_at + timedelta(seconds=1)
+    store.checkpoints[LANE] = replace(held, applied_at=later, proof=None)
+
+    assert await opened(town, sinks) == PositionForged.code
+
+
+async def test_a_store_whose_clock_was_put_back_goes_on(town: Town, sinks, store) -> None:
+    """Its last batch says that it came before the one before: the log says so too."""
+    async with hosted(town, sinks) as bus:
+        await bus.at(await town.publish("resident", ONE, 1) + 1)
+        store.clock = lambda: datetime.now(UTC) - timedelta(hours=2)
+        await bus.at(await town.publish("resident", ONE, 2) + 1)
+
+    assert await opened(town, sinks) is None
+
+
+@pytest.mark.parametrize("is_edited", [False, True])
+async def test_a_proof_of_before_says_no_time(town: Town, sinks, store, is_edited: bool) -> None:
+    """As an earlier release wrote it: what it stands beside is believed by the log."""
+    await three_events(town, sinks)
+    held = store.checkpoints[LANE]
+    lane = LaneName(held.receipt.system, *LANE)
+    at = held.applied_at - timedelta(seconds=1) if is_edited else held.applied_at
+    proof = await town.proofs.prove(Statement.POSITION, _said(lane, held.position, held.receipt))
+    store.checkpoints[LANE] = replace(held, proof=proof, applied_at=at)
+
+    assert await opened(town, sinks) == (PositionForged.code if is_edited else None)
 
 
 async def test_without_the_key_that_proved_it_nothing_is_believed(town: Town, sinks, store) -> None:

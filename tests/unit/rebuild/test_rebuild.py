@@ -239,7 +239,7 @@ async def test_a_lane_that_was_away_too_long_goes_on_from_the_logs_end(
         for column in (log.offsets, log.keys, log.values, log.timestamps_ms):
             del column[index]
     store.clock = town.moved.now
-    store.checkpoints["resident", 0] = _aged(store.checkpoints["resident", 0], town)
+    store.checkpoints["resident", 0] = await _aged(store.checkpoints["resident", 0], town)
     log.timestamps_ms[:] = [int(town.moved.time.timestamp() * 1000)]
     town.moved.time += timedelta(days=60)
     await town.publish("resident", THREE, 1)
@@ -256,8 +256,9 @@ async def test_a_lane_that_was_away_too_long_goes_on_from_the_logs_end(
         await bus.until(lambda: store.versions() == {TWO: 2, THREE: 2})
 
 
-def _aged(checkpoint: Any, town: Town) -> Any:
-    return replace(checkpoint, applied_at=town.moved.time - timedelta(days=40))
+async def _aged(checkpoint: Any, town: Town) -> Any:
+    aged = replace(checkpoint, applied_at=town.moved.time - timedelta(days=40))
+    return await town.standing_at(aged)
 
 
 async def test_what_is_set_aside_stays_so(town: Town, sinks, store) -> None:
