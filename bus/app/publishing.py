@@ -266,8 +266,9 @@ async def run_relays(settings: Settings, systems: Sequence[str] = ()) -> None:
 async def publisher(
     settings: Settings, *, is_dry: bool = False, learn: Iterable[str] = ()
 ) -> AsyncIterator[Publisher]:
-    """A publisher of these settings, started; closed on the way out. Streams that it shall *learn*
-    it reads when it starts, as a relay does.
+    """A publisher of these settings, started; closed on the way out.
+
+    The streams to *learn* are read when it starts, as a relay reads its own.
 
     Raises:
         BrokerUnavailable: The broker does not answer.

@@ -85,8 +85,7 @@ def demo(
 
 @contextmanager
 def alone(home: Path) -> Iterator[None]:
-    """One demo at a time, from its first file to the deletion of its last; the lock ends with the
-    process.
+    """Hold a lock, so that one demo runs at a time; the kernel releases it with the process.
 
     Raises:
         DataFolderInUse: Another one is running, or has yet to clear up.

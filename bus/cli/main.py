@@ -141,8 +141,10 @@ def _log_as_text() -> None:
 
 
 def keep_to_ourselves() -> None:
-    """What this process and what it starts write is for its user alone, and no memory is dumped
-    into a file when one of them dies: keys and personal data are in it."""
+    """Have all files be for this user alone, and no process dump its memory when it dies.
+
+    This holds for the processes that it starts, too: keys and personal data are in their memory.
+    """
     os.umask(0o077)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 

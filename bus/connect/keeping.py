@@ -38,8 +38,8 @@ class Turn(Protocol):
         """The lane's state when the turn began."""
 
     async def hand_over(self, send: Callable[[], Awaitable[Applied]]) -> Applied:
-        """Have something sent to the store while the lane is surely this turn's, and cut off before
-        it may be another's.
+        """Call *send* while the lane is surely this turn's; cancel it before the lane may be
+        another's.
 
         Raises:
             SinkUnavailable: It may be another's by now; the effect is unknown, or nothing was sent.

@@ -50,8 +50,11 @@ class LeaseStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LeaseStatements:
-    """How a database's row is asked; each knows ``holder``, the first two ``length`` too, and
-    return a row where it is given."""
+    """The SQL of a lease's row.
+
+    Each statement is given ``holder``, the first two ``length`` too, and returns a row if the lease
+    is the holder's.
+    """
 
     take: str
     renew: str

@@ -107,8 +107,7 @@ def _defaults() -> Mapping[str, str]:
 
 
 def refusal(words: str, whose: str, **where: object) -> BusError | None:
-    """The error for a connection that will not mend itself, or not for long; None if the server
-    is away.
+    """The error for a connection that trying again will not mend soon; None if the server is away.
 
     Args:
         words: What the library said. It may hold values, so nothing of it is repeated.

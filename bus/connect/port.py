@@ -77,12 +77,16 @@ class Positions(Protocol):
     """Says where each lane of a store is."""
 
     async def checkpoint(self, partition: int) -> Checkpoint | None:
-        """What is held of one partition of the open stream now; None if nothing. Asked after an
-        apply whose effect is unknown, and when a lane is taken over."""
+        """The checkpoint of one partition of the open stream; None if there is none.
+
+        Asked after an apply whose effect is unknown, and when a lane is taken over.
+        """
 
     async def marks(self) -> Mapping[tuple[str, int], Mark]:
-        """Where all lanes of the store stand, by stream and partition, of whatever stream and
-        filled by whatever process. One cheap question. Needs no :meth:`Sink.open`.
+        """The marks of all lanes of the store, by stream and partition.
+
+        One cheap question, about all streams and whichever process fills them. Needs no
+        :meth:`Sink.open`.
 
         Raises:
             SinkUnavailable: The store does not answer.
@@ -121,8 +125,9 @@ class Reshapes(Protocol):
     """
 
     async def withdraw(self, granted: Collection[str], edition: int) -> Sequence[str]:
-        """Take away all that the store holds of streams that are not *granted*: rows, positions
-        and what a rebuild has filled so far. The names of those streams.
+        """Remove everything of streams that are not *granted*; the names of those streams.
+
+        Rows, positions and staging tables go.
 
         Needs no :meth:`Sink.open`. A stream that a newer edition than *edition* granted stays.
 
@@ -197,8 +202,10 @@ class Capabilities:
 
     @property
     def follows_protection(self) -> bool:
-        """Whether what the store holds of somebody's location can go once it is protected: the
-        store takes it out, or takes the newest event once more, masked."""
+        """Whether locations that the store holds can be removed once they are protected.
+
+        The store removes them, or takes the newest events again, masked.
+        """
         return self.suppresses is not None or (
             Rewrites in self.accepts and self.transactional is None
         )
@@ -243,8 +250,9 @@ class LockedTarget(Protocol):
         """The checkpoints of its lanes."""
 
     async def merge(self, settled: Collection[str], protected: Protected | None = None) -> Merged:
-        """Put what the staging table holds, and its positions, in the place of what is in use: all
-        at once. The staging table is gone then.
+        """Put the staging table's rows and positions in place of those in use, in one transaction.
+
+        The staging table is gone afterwards.
 
         No row goes down: one that is of a higher version than the staging table's stays as it is. A
         row that the staging table lacks goes, but for those of the subjects *settled* (keys,
@@ -281,8 +289,7 @@ class Staging(Sink, Transactional, Protocol):
         """Drop the staging table; the next :meth:`Sink.open` makes a new one."""
 
     async def left(self, view: View) -> Left | None:
-        """What is there of a staging table beside that of *view*; None if nothing. Needs no
-        :meth:`Sink.open`.
+        """The staging table beside that of *view*, if there is one. Needs no :meth:`Sink.open`.
 
         Raises:
             SinkUnavailable: The store does not answer.

@@ -117,8 +117,10 @@ class Term(Protocol):
         """
 
     def abandon(self) -> None:
-        """Do not give the right back at the end: an append may still be under way. It runs out,
-        and this process too waits for that."""
+        """Do not release the right at the end, because an append may be under way.
+
+        It runs out, and this process waits for that, too.
+        """
 
 
 class SoleTerm:
@@ -192,8 +194,7 @@ class Holds(Protocol):
     """Can pass over changes that have to wait."""
 
     def hold(self, places: Collection[int]) -> None:
-        """Leave exactly these changes where they are, and pass over them: until the next call, or
-        the end of the term."""
+        """Pass over exactly these changes, until the next call or the end of the term."""
 
 
 @dataclass(frozen=True, slots=True)

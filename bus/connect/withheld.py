@@ -37,8 +37,11 @@ class Withheld:
         )
 
     def after(self, noted: Withheld) -> Withheld:
-        """This, where *noted* was said before: both, because a table may be written under two
-        views while processes are renewed. A system that became capable keeps its locations."""
+        """These columns, joined with those *noted* before.
+
+        A table may be written under two views while processes are replaced. A system that became
+        capable keeps its locations.
+        """
         return Withheld(
             self.locations and self.locations | noted.locations,
             self.flag,
@@ -47,8 +50,11 @@ class Withheld:
         )
 
     def covers(self, row: Mapping[str, object], protected: Protected) -> bool:
-        """Whether *row*, which has at least its municipality and the columns by which it is
-        found, may say where somebody in *protected* is, who is :func:`comparable`."""
+        """Whether *row* may say where somebody in *protected* is.
+
+        The row has its municipality and the columns that it is found by; *protected* is
+        :func:`comparable`.
+        """
         code = row["municipality_code"]
         return any(
             compared(code, held) in keys

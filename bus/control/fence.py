@@ -112,8 +112,10 @@ class Fence(Follower):
             self.turned = self.released = reached
 
     async def _insist_on_lag(self) -> None:
-        """What households said before must still be there, or two processes may differ about who
-        moved with whom."""
+        """Check that the topics keep households' records for as long as a move may take.
+
+        Otherwise two processes may differ about who moved with whom.
+        """
         for topic in self._names:
             config = await self._broker.topic_config(topic)
             lag = config.get(_LAG, "0")
@@ -146,8 +148,9 @@ class Fence(Follower):
         return self.everybody
 
     async def sealed_by_now(self, key: Key) -> Protected:
-        """As :meth:`all_by_now`, sealed with *key*: for a store to keep the seal, so that it need
-        not be told anew after a restart if the same are covered.
+        """As :meth:`all_by_now`, with a digest by *key* that a store keeps.
+
+        A store that has the same digest after a restart need not be told again.
 
         Raises:
             Unavailable: Broker or registry does not answer.

@@ -83,8 +83,8 @@ class Operations(Follower):
         return wanted if wanted is not None and wanted.state is OperationState.PAUSED else None
 
     def listen(self, system: str, listener: Listener) -> None:
-        """Have *listener* told of each instruction for *system* from now on, and of its store's
-        having gone back, as a lane of whatever process found it."""
+        """Have *listener* called for each instruction for *system*, and when any process finds its
+        store gone back."""
         self._listeners[system] = listener
 
     async def instruct(self, operations: Sequence[Operation]) -> None:

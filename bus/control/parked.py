@@ -130,8 +130,8 @@ class SetAside:
         self._keys = None
 
     def dismissed_unheard(self, event: ParkedEvent) -> None:
-        """Take in a dismissal that came before our own newest word on the event and was not heard
-        then: a try that failed meanwhile does not undo it."""
+        """Take in a dismissal that came while a retry was under way: the retry's failure does not
+        undo it."""
         if self.at(event.subject, event.offset) is not None:
             self.put(event)
             self.contradicted[event.offset] = event

@@ -138,8 +138,10 @@ class _Question:
 
 
 class SaidReceipts:
-    """The receipts' log, asked whether it has one. It is read from its end, for all who ask at
-    once: a lane's last receipt lies among the last ones, for it is sent again whenever it opens."""
+    """Looks for receipts in their log, from its end backwards, for all who ask at once.
+
+    A lane's last receipt is near the end: it is sent again whenever the lane opens.
+    """
 
     def __init__(self, broker: Broker, stream: Stream, reader: BatchReader, proofs: Proofs) -> None:
         self._broker = broker

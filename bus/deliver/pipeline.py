@@ -161,8 +161,10 @@ class Pipeline:
             await self.applier.erase(self.context.no_rows, self.applier.position, leaving.keys)
 
     def _held_up(self, returning: Run) -> Run:
-        """Of the subjects that leave and come back, those of which something is set aside: what
-        came before they left is settled by it, and what came after may be held up."""
+        """The subjects that leave and come back and have something set aside.
+
+        Events before they left are settled by it; those after it may have to wait.
+        """
         of = self.set_aside.of
         return returning.picked([n for n, key in enumerate(returning.keys) if of(subject_of(key))])
 

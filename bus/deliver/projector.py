@@ -86,8 +86,9 @@ class Projector:
         return seen
 
     async def see(self, run: Run, *, refuse: tuple[type[BusError], ...] = ()) -> Seen:
-        """What the view shows of the readable events of *run*, masked as of this call: *run* was
-        fetched before, so whatever was appended before its events is honoured.
+        """The rows that the view shows of *run*, masked as of this call.
+
+        *run* was fetched before, so everything appended before its events counts.
 
         The fence is asked while the events are decoded; nobody waits for both.
         """

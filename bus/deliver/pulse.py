@@ -13,8 +13,10 @@ from bus.clock import Clock
 
 
 class Pulse:
-    """A store's, or the broker's. It is a clock, too: who sleeps by it is woken when what was
-    away answers again."""
+    """Whether a store or the broker answers; also a clock.
+
+    Whoever sleeps by it is woken when what was away answers again.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

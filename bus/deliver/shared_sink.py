@@ -67,8 +67,7 @@ class SharedSink:
         self._view = view
 
     def renew(self) -> None:
-        """Have the store opened as if for the first time before the next call: somebody may have
-        mended it."""
+        """Open the store as if for the first time before the next call: it may have been mended."""
         self._is_open, self._is_renewed = False, True
 
     def reopen(self) -> None:

@@ -210,8 +210,7 @@ def observe(process: ProcessContext, deliveries: Sequence[SystemDelivery]) -> No
 
 
 def ill(process: ProcessContext) -> list[str]:
-    """Why this process does not do its work: lanes that wait for a person, have no place yet, or
-    may not be."""
+    """Why this process does not do its work: lanes that stopped, are not open, or may not run."""
     refused = [
         f"{system}/{stream or '*'} not delivered {code}"
         for (system, stream), code in process.lanes.undelivered.items()
@@ -225,8 +224,7 @@ def ill(process: ProcessContext) -> list[str]:
 
 
 def follow(process: ProcessContext) -> list[Kept]:
-    """See what operators ask for and whose protection has ended, within about a second; say what
-    is set aside for too long. One task each: what one of them cannot take keeps no other."""
+    """Follow operations and coverage, and warn of what is overdue, each in a task of its own."""
     overdue = Overdue(process)
     follows: Mapping[str, Callable[[], Awaitable[None]]] = {
         "exceptions": process.control.parked.catch_up,

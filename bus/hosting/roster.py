@@ -92,8 +92,11 @@ class Roster:
         )
 
     def tells(self, view: View) -> bool:
-        """Whether lanes of *view* tell the store who is covered: those of the protection stream,
-        and where the system is not given that, those of all streams that have the flag."""
+        """Whether lanes of *view* tell their store who is covered.
+
+        Lanes of the protection stream do; in a system without it, lanes of all streams that have
+        the flag.
+        """
         is_given = any(feed.view.protects for feed in self.feeds.values())
         return view.protects if is_given else view.is_fenced
 

@@ -58,8 +58,8 @@ class WatchedLanes(Protocol):
         """Tell every lane that the store went back, so that it asks for its position."""
 
     async def protection_ends(self) -> Marks:
-        """Where the lanes of protection have nothing left to do; empty if the system has none, or
-        an operator wants them to stand.
+        """The marks at which the protection lanes have caught up; empty if there are none or they
+        are paused.
 
         Raises:
             Unavailable: The broker does not answer.

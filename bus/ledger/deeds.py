@@ -128,8 +128,7 @@ class Unended:
 
 
 def unproved(recorded: RecordedDeed) -> Finding:
-    """That nothing shows that the bus said this deed: somebody else may have written it, or a
-    process that has no keys."""
+    """The finding that a deed has no proof: somebody else, or a process without keys, wrote it."""
     what = "it has no proof" if recorded.deed.proof is None else "its proof is not of what it says"
     return Finding(
         kind=FindingKind.UNPROVED,

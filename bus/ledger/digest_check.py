@@ -86,8 +86,7 @@ class DigestCheck:
         self._open = still
 
     def finish(self) -> None:
-        """The log was read to its end; what a receipt claims beyond it, or of a log that is not
-        there, cannot be so."""
+        """Note the end of the log: a receipt of anything beyond it is wrong."""
         for each in self._open:
             what = "it delivered offsets that the log does not have, and never had"
             self.findings.append(Finding.of(FindingKind.CONTENT, each.row, what))

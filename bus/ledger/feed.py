@@ -35,8 +35,7 @@ class LedgerFeed:
 
     @contextmanager
     def made(self) -> Iterator[None]:
-        """If something is missing inside, another database may have taken the place of the one
-        that was made ready."""
+        """If a table is missing inside the block, have all tables made at the next opening."""
         try:
             yield
         except Unready:

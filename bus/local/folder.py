@@ -99,8 +99,8 @@ class Folder:
             raise EngineError("cannot make the data folder", folder=str(self.home)) from error
 
     def share_engines(self) -> None:
-        """Have the data folder be like any other, also where the engines lie elsewhere: who is
-        given it alone finds them there."""
+        """Link the engines' files into this folder, if they are elsewhere, so that it is complete
+        by itself."""
         self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         own = self.home / "engines"
         if not own.exists():

@@ -22,8 +22,7 @@ Asked: TypeAlias = asyncio.Task[None]
 
 
 class Tail:
-    """Follows *topics*; *take* is given each piece, of a partition in log order, and again if it
-    raised."""
+    """Follows *topics*. *take* is given each fetched piece in log order, and again if it raised."""
 
     def __init__(
         self, broker: Broker, topics: Sequence[str], take: Callable[[Fetched], Awaitable[None]]
@@ -74,8 +73,9 @@ class Tail:
         return self._waiting
 
     async def catch_up(self, asked: Asked | None = None) -> None:
-        """Return once everything that was appended before this call has been taken in; of what
-        was *asked*, and did not fail, before that was.
+        """Return once everything appended before this call is taken in.
+
+        With *asked*, everything appended before that was asked, unless it failed.
 
         Raises:
             BrokerUnavailable: The broker does not answer; ask again.
@@ -159,8 +159,7 @@ class Follower(ABC):
         return self._tail.ask()
 
     async def catch_up(self, asked: Asked | None = None) -> None:
-        """Return once everything that was appended before this call, or what was *asked* before
-        it, is known.
+        """Return once everything appended before this call, or before *asked*, is known.
 
         Raises:
             Unavailable: Broker or registry does not answer; what depends on it has to wait.

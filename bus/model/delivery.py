@@ -118,8 +118,7 @@ class Erasures(_OfALane):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rewrites(_OfALane):
-    """Rows of exactly the version that the store has, seen anew: with locations that may be shown
-    again, or without those that may not.
+    """Rows in place of those of exactly the same version, with other locations masked or shown.
 
     ``keys`` are the rows that this is done with, whether there is still a row of each or not.
     """

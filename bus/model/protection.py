@@ -49,8 +49,10 @@ class Protected:
         return bool(self.persons or self.households)
 
     def newly(self, told: Reached | None) -> Protected:
-        """Whoever a store need look for that was told who is covered as of *told*; everybody if
-        that is not known. More than are new, perhaps; nobody that is new is left out."""
+        """Whom a store has to look for that was told of coverage as of *told*.
+
+        Everybody, if that is not known; perhaps some that are not new, but nobody new is left out.
+        """
         history = self.history
         if told is None or history is None or not knows(told, history.begin):
             return self
@@ -62,8 +64,10 @@ class Protected:
         )
 
     def since(self, told: Reached, seal: str) -> Reached:
-        """As of what a store was told that was told *told*, with *seal*: later than it says, if
-        the same were covered where what is remembered begins."""
+        """As of when a store knows coverage that was told *told*, with *seal*.
+
+        Later than *told*, if the same persons were covered at the beginning of what is remembered.
+        """
         history = self.history
         if history is None or not seal or seal != history.seal or knows(told, history.begin):
             return told

@@ -52,8 +52,7 @@ class Receipt:
 
 
 def proved_of(chain: str, applied_at: datetime, cluster_id: str) -> tuple[str, str, str]:
-    """What a receipt's proof in the log is of: everything that it states is in its chain value,
-    but for when and in which cluster."""
+    """The text that a receipt's proof in the log is made of: its chain value, time and cluster."""
     return chain, applied_at.astimezone(UTC).isoformat(timespec="microseconds"), cluster_id
 
 
@@ -98,8 +97,8 @@ class ParkedEvent:
 
     @property
     def is_passed_by(self) -> bool:
-        """Whether whoever reads the log passes the event by unread: it is set aside, or was closed
-        for good and stays so. Not what a later try applied, nor what the view left out then."""
+        """Whether readers of the log pass over the event: it is set aside, or was dismissed or
+        superseded."""
         if self.is_open or self.state is ExceptionState.SUPERSEDED:
             return True
         return self.state is ExceptionState.DISMISSED and self.code != NotEntitled.code

@@ -85,14 +85,16 @@ class View:
 
     @property
     def is_fenced(self) -> bool:
-        """Whether its rows say, in a store that keeps state, who is under protection: then they
-        follow every protection there, without a new event of theirs."""
+        """Whether its rows carry the flag *protected* in a store that keeps state.
+
+        Such rows follow every protection, without a new event of their own.
+        """
         return self.keeping is Keeping.STATE and self.flag_column is not None
 
     @property
     def protects(self) -> bool:
-        """Whether applying it takes locations out of the store's other tables: it says who is
-        under protection, to a store that keeps state."""
+        """Whether it is the protection stream's, for a store that keeps state: applying it empties
+        other tables."""
         return self.keeping is Keeping.STATE and self.stream == PROTECTION
 
     @property

@@ -79,8 +79,7 @@ async def _begin(
 
 
 async def _take(stream: Stream, reader: Reader, piece: Fetched, changes: OpenChanges) -> None:
-    """Events of one piece; what cannot be read (as an event of another stream's schema cannot), and
-    what erases, belongs to no change."""
+    """Take in a piece of a stream; erasures and unreadable events belong to no change."""
     rows = [
         (value, offset, at / 1e3)
         for value, offset, at in zip(piece.values, piece.offsets, piece.timestamps_ms, strict=True)

@@ -32,8 +32,10 @@ def this_process() -> str:
 
 
 def runner_of(name: str) -> Runner | None:
-    """Who named itself so, with something of its own before an ``@`` or after a ``-`` or without;
-    None if nobody of this version did."""
+    """The process that a name is of, with a prefix before ``@`` or a suffix after ``-`` or neither.
+
+    None if it is no such name.
+    """
     found = _NAME.fullmatch(name.rpartition("@")[2])
     if found is None:
         return None

@@ -221,8 +221,9 @@ def to_rebuild(found: Plan) -> list[tuple[str, str]]:
 
 
 def difference(old: Path, new: Path, catalog: Catalog) -> tuple[Difference, ...]:
-    """What changes from one file, or folder of files, to another. Where one of them is a file, of
-    its system alone: of the others it says nothing.
+    """The difference between two files, or folders of files.
+
+    If either is a file, only its system is compared.
 
     Raises:
         ConfigurationError: There is none.

@@ -104,8 +104,10 @@ async def plan(session: Session, action: Action[P]) -> P:
 
 
 async def perform(session: Session, preview: Preview[T], actor: Actor, reason: str | None) -> T:
-    """Do what *preview* says, recorded as *actor*'s. Where of how many things was not known before
-    (:data:`~bus.model.deed.ENDS`), that is recorded too, once it has ended, however it did.
+    """Record *preview* as a deed of *actor*, then do it.
+
+    A deed whose count is known only afterwards (:data:`~bus.model.deed.ENDS`) is recorded again at
+    its end.
 
     Raises:
         NothingChanged: There is nothing to do.
@@ -162,8 +164,9 @@ async def record(session: Session, planned: Planned, order: Order) -> None:
 
 
 def digest_of(session: Session, municipality: str, number: str) -> str:
-    """By what the journal knows a person. Where no key of erasures is set, nobody is looked up:
-    whom somebody looked up could not be said afterwards.
+    """The digest by which the journal knows a person.
+
+    Without a key of erasures nobody is looked up: the record could not say whom.
 
     Raises:
         ConfigurationError: No key is set.

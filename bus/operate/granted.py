@@ -76,8 +76,8 @@ def read(settings: Settings, today: date | None = None) -> Read:
 
 
 def checked(settings: Settings) -> Read:
-    """The same with what ends soon, and what a connector of the settings could not keep: a location
-    that it could not take back from somebody who is protected later.
+    """As :func:`read`, with warnings of grants that end soon, and errors of locations that a
+    connector could not take back.
 
     Raises:
         FilesRefused: There is no file.

@@ -48,8 +48,7 @@ class Job(Generic[T]):
         return self._task.done()
 
     async def progress(self) -> AsyncIterator[Progress]:
-        """How far it is, each time that this changed, until it ends; what nobody waited for is
-        passed over."""
+        """Each new progress until the job ends; a slow reader misses those in between."""
         seen: Progress | None = None
         while True:
             await self._news.wait()

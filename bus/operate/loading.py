@@ -23,8 +23,10 @@ STDIN = "-"
 
 
 class Remembered:
-    """How far the load of a file is, kept under ``RENKEI_HOME`` until it ends. It only saves time:
-    where it cannot be written the load goes on, and publishing the file again doubles nothing.
+    """The progress of a load, kept under ``RENKEI_HOME`` until it ends.
+
+    It only saves time: if it cannot be written the load goes on, and publishing the file again
+    doubles nothing.
 
     Args:
         journal: Where it is kept; None: of stdin and of a trial nothing is.
@@ -73,8 +75,11 @@ class Publish:
     told: Told = lambda _: None
 
     async def plan(self, _: Session) -> PublishPreview:
-        """Nothing is read for it: how many lines there are is known at their end, and
-        :meth:`PublishPreview.check` is the whole load without its effect."""
+        """The preview; nothing is read for it.
+
+        How many lines there are is known at the end; :meth:`PublishPreview.check` is the load
+        without its effect.
+        """
         return PublishPreview(self, Progress() if self.progress is None else self.progress)
 
 

@@ -38,8 +38,7 @@ def limit(settings: Settings) -> timedelta:
 
 
 async def parked(session: Session, system: str | None, order: Order) -> list[Listed]:
-    """What is set aside: parked events, and what waits behind them; it names subjects, and so
-    who looks is recorded before it is told.
+    """The events that are set aside; recorded as a look-up first, because subjects are named.
 
     Raises:
         UnknownName: The system receives nothing.
@@ -80,8 +79,9 @@ class Chosen:
         return cls(system=system, subjects=subjects or None)
 
     async def events(self, session: Session) -> list[ParkedEvent]:
-        """The parked among them: what waits follows them by itself. Subjects are compared by what
-        no spelling of a number changes.
+        """The chosen parked events; those waiting behind them follow.
+
+        Subjects are compared in every spelling of a number.
 
         Raises:
             UnknownName: Of one of the subjects nothing is set aside.

@@ -126,8 +126,7 @@ async def provisions_page(
     session: Session, system: str, stream: str, when: Period, after: str | None, most: int,
     order: Order,
 ) -> Page:  # fmt: skip
-    """A page of the events of *stream* that *system* was given: it names persons, and so it is
-    recorded who looks.
+    """A page of a system's provisions of a stream; recorded as a look-up first: persons are named.
 
     Raises:
         ConfigurationError: There is no such place to go on after.

@@ -13,8 +13,8 @@ from bus.operate.session import Session
 
 
 async def refused(session: Session, system: str, order: Order) -> Sequence[RefusedChange]:
-    """The refused changes of one outbox, first come first; they name subjects, and so who looks is
-    recorded before they are told.
+    """The refused changes of an outbox, oldest first; recorded as a look-up first: subjects are
+    named.
 
     Raises:
         ConfigurationError: The journal's topic does not exist.

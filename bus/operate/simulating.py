@@ -30,8 +30,7 @@ class Simulated:
 
 
 async def simulate(session: Session, paths: Sequence[Path], told: Told) -> list[Simulated]:
-    """Count whom each difference touches that the files of *paths* would make to a view, by system
-    and stream.
+    """Count how many subjects each difference touches that the files of *paths* would make.
 
     Raises:
         ConfigurationError: There is no file.

@@ -55,8 +55,7 @@ class Batch:
     told: Sequence[Said] | None  # of protections: what each says of its cases
 
     def settle(self, draft: Draft, cases: CaseDraft) -> ColumnsOutcome:
-        """Judge versions against *draft*, what is told of protections against *cases*, and keep
-        only the entries that are to be sent."""
+        """Judge versions and cases against the drafts, and keep the entries that are to be sent."""
         sequencings = self._sequencings(draft, cases)
         published = sequencings.count(Sequencing.NEXT)
         if published < len(sequencings):

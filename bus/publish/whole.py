@@ -84,8 +84,10 @@ def _protection(change: Change) -> Iterator[Fault]:
 
 
 def _flags(change: Change, words: Sequence[ChangeRecord]) -> Iterator[Fault]:
-    """Where a protection stands, the same change's snapshots of whoever it covers say so: also
-    where one of a person's cases ends and another goes on."""
+    """Faults of snapshots whose flag contradicts a protection in the same change.
+
+    Also where one of a person's cases ends and another goes on.
+    """
     protected: set[str] = set()
     for word in words:
         goes_on = word.body.get("cases") and word.body.get("status") != ENDED

@@ -191,8 +191,7 @@ class Rebuild:
                 lane.begin_anew()
 
     async def _can_go_on(self, found: Checkpoint) -> bool:
-        """Whether what stands there is of this log, within it, not away too long, and the bus's
-        own word."""
+        """Whether a checkpoint is of this log, within it, not too old, and written by the bus."""
         position, process = found.position, self._process
         if (position.cluster_id, position.topic) != (process.cluster.id, self._topic):
             return False
@@ -278,8 +277,7 @@ class Rebuild:
         return merged
 
     async def _is_done(self) -> bool:
-        """Whether a swap was done whose answer was lost: the staging table is gone then, and what
-        is found in its place has just been made."""
+        """Whether a merge was done whose answer was lost: its staging table is new then."""
         filled = any(filling.position.offset for filling in self._fillings.values())
         self._table.renew()
         for filling in self._fillings.values():

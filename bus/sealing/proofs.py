@@ -57,8 +57,8 @@ class Proofs(Keys):
         return prove((await self.ring()).current, kind, said)
 
     async def key_of_ids(self) -> bytes:
-        """With which the ids of changes are made that came without one: of the oldest key, so that
-        a newer one does not change them.
+        """The key of ids for changes that came without one: of the oldest key, so that new keys
+        change no id.
 
         Raises:
             KeysUnusable, KeysUnavailable: There are no keys yet.

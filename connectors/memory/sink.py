@@ -244,8 +244,8 @@ class MemorySink:
             self._store.withheld[self._key] = withheld if noted is None else withheld.after(noted)
 
     def _insist_on_fence(self, delivery: Delivery) -> None:
-        """Refuse what was masked under less than the coverage that is applied here, and older
-        coverage than that."""
+        """Refuse rows that were masked under older coverage than is applied here, and older
+        coverage."""
         view, content = delivery.view, content_of(delivery)
         if isinstance(delivery, ProtectionChange):
             _insist_on_coverage(self._store, delivery.protected.as_of, view)

@@ -108,8 +108,10 @@ class _Kind:
 def rows_of(
     connection: Connection, tables: Sequence[Table], protected: Protected
 ) -> dict[Table, set[Key]]:
-    """Keys of the rows that may say where somebody in *protected* is; of those that are as they
-    should be, perhaps."""
+    """Keys of the rows that may say where somebody in *protected* is.
+
+    Rows that are as they should be already may be among them.
+    """
     found: dict[Table, set[Key]] = {table: set() for table in tables}
     asked = " UNION ".join(_CODES.format(table.relation) for table in tables)
     codes = {code for (code,) in connection.execute(asked).fetchall()}
@@ -152,8 +154,7 @@ def let_go(connection: Connection, table: Table, protected: Protected) -> set[Ke
 
 
 def note(connection: Connection, found: Mapping[str, Iterable[Key]]) -> None:
-    """Have :data:`FOUND` hold these rows' keys and no others, by relation, until the transaction
-    ends."""
+    """Fill :data:`FOUND` with exactly these rows' keys, by relation, until the transaction ends."""
     connection.execute(f"{MAKE_FOUND}; DELETE FROM {FOUND}")
     with connection.cursor().copy(f"COPY {FOUND} FROM STDIN") as copy:
         for relation, keys in found.items():
@@ -162,9 +163,10 @@ def note(connection: Connection, found: Mapping[str, Iterable[Key]]) -> None:
 
 
 def _ranges(keys: Iterable[str]) -> list[tuple[str, str, str]] | None:
-    """Neighbourhoods of all *keys*, which are comparable, in whatever width a number is written:
-    municipality, and two texts between which they stand in any order of texts. None if the whole
-    is to be read."""
+    """Ranges of texts in which the comparable *keys* lie in any collation: municipality, from, to.
+
+    Numbers may be written in any width. None if the whole table has to be read.
+    """
     ranges = set()
     for key in keys:
         code, _, number = key.partition("/")
@@ -197,8 +199,10 @@ def _nearby(connection: Connection, kinds: Sequence[_Kind]) -> Iterator[tuple[Ta
 
 
 def _near(index: int, relation: str, name: str, column: TableColumn, given: int) -> str:
-    """What a column has in ranges, which are the parameters behind so many that were *given*:
-    municipalities, from, to. A list is looked through once, for what is odd in it as well."""
+    """The SQL that finds a column's rows in ranges, whose parameters come after so many *given*.
+
+    A list column is searched once, for oddly written numbers as well.
+    """
     row = f"SELECT {index}, stored.municipality_code::text, stored.subject_id::text"
     codes, low, high = (f"${given + n}::text[]" for n in (1, 2, 3))
     near = f"unnest({codes}, {low}, {high}) AS near (code, low, high)"
@@ -219,8 +223,7 @@ def _near(index: int, relation: str, name: str, column: TableColumn, given: int)
 
 
 def _oddly(connection: Connection, kinds: Sequence[_Kind]) -> Iterator[tuple[Table, Key]]:
-    """Rows that have one of the keys in one of the columns, written in a way that no range
-    finds: one question for all."""
+    """The rows with one of the keys in a spelling that no range finds; one question for all."""
     by_table: dict[Table, list[tuple[str, Set[str]]]] = {}
     for kind in kinds:
         for table, name in kind.columns:
@@ -266,8 +269,7 @@ def listed_anybody(name: str) -> str:
 
 
 def is_odd(names: Iterable[str], shape: TableShape) -> str:
-    """Whether one of the numbers in these columns, but for lists, is none that ranges find; as
-    the table's index has it. Empty if there are no such columns."""
+    """The SQL condition of the index over numbers that no range finds; empty without columns."""
     found = ((name, shape[name]) for name in sorted(names) if name in shape)
     return " OR ".join(_is_odd(_as_text(*one)) for one in found if not _is_list(one[1]))
 

@@ -22,8 +22,8 @@ SELECT coalesce((SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()), fals
 
 
 def insist_on_encryption(connection: psycopg.Connection[Any], view: View) -> None:
-    """Refuse *view*, if it shows what is restricted, over a line that is neither encrypted nor
-    inside one machine, as the server sees it.
+    """Refuse a restricted *view* over a connection that the server sees neither encrypted nor
+    local.
 
     Raises:
         Untrusted: It is such a line.

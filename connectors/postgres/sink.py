@@ -176,8 +176,10 @@ class PostgresSink:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="postgres")
 
     async def _run(self, work: Callable[[], T]) -> T:
-        """Do *work* in the sink's thread, behind what is there already. Whoever waits may be
-        cancelled; the work is finished all the same, so that nothing is left in the middle."""
+        """Do *work* in the sink's thread, after what is queued.
+
+        A caller that is cancelled leaves; the work is finished all the same.
+        """
         if self._thread is None:
             raise SinkUnavailable("the store is not open")
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -214,8 +216,7 @@ class PostgresSink:
     def _insist_on_table(
         self, connection: tables.Connection, names: statements.Names, view: View
     ) -> None:
-        """A table that was there and is gone: somebody may be putting it back this very moment,
-        and must not find one of ours in its place.
+        """Raise if a table that was there is gone: it may be being restored, and is not made anew.
 
         One that does not come back is made anew where the store knows nothing of its lanes
         either, as one that was restored from before the stream was granted.
@@ -436,8 +437,11 @@ def checkpoints_of(rows: Iterable[tuple[Any, ...]]) -> dict[int, Checkpoint]:
 
 
 def checkpoint_of(row: tuple[Any, ...]) -> Checkpoint:
-    """What a row of ``renkei_position`` says. Whoever owns the table can write there anything: what
-    the bus could not have written is a checkpoint that nobody believes."""
+    """The checkpoint in a row of ``renkei_position``.
+
+    The table's owner can write anything there; a row that the bus cannot have written gives a
+    checkpoint that is never believed.
+    """
     partition, cluster_id, topic, offset, last_event_id, receipt, applied_at = row
     if isinstance(receipt, dict):
         stored = dict(receipt)

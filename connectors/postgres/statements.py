@@ -233,8 +233,10 @@ def misfits(view: View, shape: TableShape) -> list[str]:
 
 
 def _holds(wanted: str, found: str, is_exact: bool) -> bool:
-    """Whether *found* takes every *wanted* or refuses it aloud. Text may become any type (the
-    ledger's ranges); keys and versions are compared, so they stay what they are."""
+    """Whether a column of type *found* can hold every value of type *wanted*, or refuses it.
+
+    Text may become any type (the ledger's ranges); keys and versions keep theirs.
+    """
     if found == wanted or found in _WIDER.get(wanted, ()):
         return True
     if wanted != "text" or found in _PADDED:
@@ -348,9 +350,10 @@ _MOVED_AT = "moved.renkei_moved_at"
 
 
 def _together(names: Names, writing: str, guard: str | None) -> str:
-    """One statement that moves a lane and, only if it moved, does *writing*, which joins with
-    ``moved``. It gives the time of applying (null: not moved), how many rows were changed, and
-    whether *guard* let it.
+    """A statement that moves a lane and, only if it moved, does *writing*, which joins ``moved``.
+
+    It returns the time of applying (null: not moved), how many rows changed, and whether *guard*
+    let it.
 
     One statement is one transaction: all of it is there or nothing. It costs a third of a
     transaction of several statements, mostly in turns between the client's threads (measured).

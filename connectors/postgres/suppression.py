@@ -66,8 +66,7 @@ UNTOLD = ""
 
 
 def tables_of(names: Names, view: View) -> Mapping[str, Mapping[str, str]]:
-    """The bus's own tables that *view* needs beside its positions, and how each is made: all of
-    it, or columns that one made before lacks."""
+    """The SQL of the bus's own tables that *view* needs besides positions, new or completed."""
     if not (view.is_fenced or view.protects):
         return {}
     return {
@@ -153,14 +152,15 @@ def note(connection: Connection, names: Names, view: View) -> None:
 
 
 def make_ready(connection: Connection) -> None:
-    """Make what a protection needs in a session of its own, before one comes: making it takes a
-    server as long as the search for a person."""
+    """Prepare in the session what a protection needs, before one comes.
+
+    Doing it then would take the server as long as the search for a person.
+    """
     connection.execute(f"{MAKE_FOUND}; {MAKE_SAID}")
 
 
 def apply(connection: Connection, names: Names, cluster_id: str, protected: Protected) -> None:
-    """Take out of every table of this store what says where somebody in *protected* is, and write
-    down whose rows may have theirs back.
+    """Take locations of *protected* out of every table of this store, and note rows to restore.
 
     Raises:
         ConfigurationError: A table does not let a location go.
@@ -196,8 +196,8 @@ def apply(connection: Connection, names: Names, cluster_id: str, protected: Prot
 def _move_fence(
     connection: Connection, names: Names, cluster_id: str, protected: Protected
 ) -> bool:
-    """Say as of what is known who is covered, and have a few rows looked for by indexes from here
-    on; whether it is the log of which that was said."""
+    """Set the offsets of the fence, and plan by indexes from here on; False if it was of another
+    log."""
     before = connection.execute(
         f"SELECT {cut('cluster_id')}, {finding.BY_INDEX} FROM {names.fence} FOR UPDATE"
     ).fetchone()
@@ -261,8 +261,7 @@ def _reached(said: object, names: Names) -> Reached:
 
 
 def _tables(connection: Connection, names: Names) -> dict[Table, str]:
-    """Each table that is there, kept from whoever would put other rows into it, and what it was
-    told."""
+    """Each table that is there, locked against new rows, and as of what it was told of coverage."""
     noted = _noted(connection, names)
     while True:
         shapes = _shapes(connection, noted)

@@ -21,8 +21,7 @@ Connection = psycopg.Connection[Any]
 
 
 def prepare(connection: Connection, names: Names, view: View) -> tuple[TableShape, Statements]:
-    """Make the tables of *view* if they are missing, take away what it no longer shows, and try
-    whether rows could be written.
+    """Make missing tables of *view*, remove what it no longer shows, and try the statements out.
 
     Raises:
         EditionOutdated: The table stands under a newer edition of the subscription.

@@ -90,8 +90,10 @@ class SmallWriter:
         return None if moved_at is None else Applied(rows, _true(moved_at, upserts))
 
     def _step_by_step(self, delivery: ProtectionChange | Rewrites | Erasures) -> Applied | None:
-        """A protection, an erasure, or rows that are rewritten: in several statements, so that
-        each sees what was written while the one before it waited."""
+        """Write a protection, an erasure or rewrites in several statements.
+
+        Each then sees what was written while the one before it waited.
+        """
         connection, names = self.connection, self._names
         with connection.transaction():
             connection.execute(self._sql.lock)
@@ -294,8 +296,11 @@ def receipt_json(delivery: Delivery) -> str:
 
 
 def json_rows(records: pa.RecordBatch) -> str:
-    """The rows as one JSON array. Days and times are written in ISO 8601, floating numbers as
-    text: PostgreSQL reads them without loss, and says itself what it does not take."""
+    """The rows as one JSON array.
+
+    Days and times are ISO 8601 and floating numbers are texts, which PostgreSQL reads without loss
+    and judges itself.
+    """
     try:
         return _JSON.encode(_with_text(records, pa.types.is_floating).to_pylist())
     except (OverflowError, ValueError):  # a day that Python has not; Arrow can write it

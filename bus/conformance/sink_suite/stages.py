@@ -46,8 +46,8 @@ class StagesSuite:
     async def test_a_fresh_table_takes_the_place_of_the_one_in_use(
         self, rig: StagingRig, rows: int
     ) -> None:
-        """Rows that were missing come, others go, positions and receipt with them; until then
-        nobody sees any of it."""
+        """Its rows, positions and receipt replace those in use at one moment; before, nobody sees
+        them."""
         view = view_of()
         old = [person("gone", 9), *(person(f"{at:03d}", name="old") for at in range(rows))]
         new = [person(f"{at:03d}", name="new") for at in range(rows)] + [person("new")]
@@ -208,8 +208,7 @@ class StagesSuite:
             await again.close()
 
     async def test_no_row_goes_down(self, rig: StagingRig) -> None:
-        """An event that was set aside when the staging table passed it, and applied before or
-        since; and whatever else is newer than what the log gave. It is told how many."""
+        """A merge keeps every row that is newer than the staging table's, and says how many."""
         view = view_of()
         async with opened(rig.sink(), view) as sink:
             rows = [person("old", 5), person("1"), person("2"), person("3"), person("4", 9)]
@@ -256,8 +255,8 @@ class SuppressedStagesSuite:
     """For connectors that declare both *stages* and *suppresses*."""
 
     async def test_a_fresh_table_is_no_way_round_a_protection(self, rig: StoreRig) -> None:
-        """What a rebuild has filled before the start is emptied too, and refused after it; what
-        may come back after the swap is known of the table in use."""
+        """A protection empties the staging table too, and refuses older rows; releases are known
+        after it."""
         view = fenced_view()
         sink, protection = rig.sink(), rig.sink()
         async with opened(sink, view), opened(protection, view_of("protection")):

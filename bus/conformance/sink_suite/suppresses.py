@@ -141,8 +141,7 @@ class SuppressesSuite:
     async def test_coverage_changes_without_the_protection_stream(
         self, rig: SuppressingRig
     ) -> None:
-        """Somebody joins a household, or leaves it: the lane stays where it is, the rows follow,
-        and what was masked before is refused."""
+        """Coverage that changes by a household reaches the rows, and the lane's position stays."""
         view, joined = fenced_view(), {"household/3": 7}
         sink, protection = rig.sink(), rig.sink()
         async with opened(sink, view), opened(protection, view_of("protection")):
@@ -169,8 +168,7 @@ class SuppressesSuite:
             assert (await sink.to_restore()).rows == {f"{CITY}/2": 1}
 
     async def test_a_flag_without_a_location_follows_coverage(self, rig: SuppressingRig) -> None:
-        """In the store of a system that is not given the protection stream: a lane of the stream
-        itself tells it, and moves nowhere; what it wrote down comes back as anywhere."""
+        """In a store without the protection stream another stream's lane tells it of coverage."""
         full = fenced_view()
         columns = tuple(c for c in full.columns if c.sensitivity is not Sensitivity.LOCATION)
         view = replace(full, columns=columns)
@@ -204,8 +202,8 @@ class SuppressesSuite:
     async def test_a_number_is_found_in_every_spelling(
         self, rig: SuppressingRig, spelled: str
     ) -> None:
-        """What was stored before a site kept one form is taken out, and given back, all the same;
-        by a person, by one of several and by household."""
+        """Rows whose numbers are in another form than the site's are masked and restored like
+        others."""
         view, number = fenced_view(), "000000012345674"
         sink, protection = rig.sink(), rig.sink()
         async with opened(sink, view), opened(protection, view_of("protection")):

@@ -422,8 +422,7 @@ class TransactionalSuite:
     async def test_a_refused_row_writes_nothing(
         self, rig: TransactionalRig, name: str, others: int
     ) -> None:
-        """One row that the store will never take: nothing of the batch is there, and it says so
-        without the value."""
+        """A batch with one row that the store refuses writes nothing; the error has no value."""
         view = view_of()
         text = REFUSED_TEXT[name]
         rows = [person(f"{at:04d}") for at in range(others)] + [person("bad", name=text)]
