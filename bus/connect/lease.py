@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -59,6 +59,32 @@ class LeaseStatements:
     take: str
     renew: str
     release: str
+
+    @classmethod
+    def of(cls, table: str, key: Sequence[str] = ()) -> LeaseStatements:
+        """For a table that has ``holder`` and ``expires_at``: free, run out, or the holder's own.
+
+        Args:
+            key: The columns by which a row is known; it is made when it is first taken. Without
+                any, the table has one row, which is there.
+        """
+        lasts = "holder = %(holder)s, expires_at = clock_timestamp() + %(length)s"
+        free = "(l.holder IS NULL OR l.holder = %(holder)s OR l.expires_at < clock_timestamp())"
+        take = f"UPDATE {table} AS l SET {lasts} WHERE {free}"
+        if key:
+            names, values = ", ".join(key), ", ".join(f"%({name})s" for name in key)
+            take = (
+                f"INSERT INTO {table} AS l ({names}, holder, expires_at)"
+                f" VALUES ({values}, %(holder)s, clock_timestamp() + %(length)s)"
+                f" ON CONFLICT ({names}) DO UPDATE SET {lasts} WHERE {free}"
+            )
+        own = " AND ".join(f"{name} = %({name})s" for name in (*key, "holder"))
+        return cls(
+            take=f"{take} RETURNING holder",
+            renew=f"UPDATE {table} SET expires_at = clock_timestamp() + %(length)s WHERE {own}"
+            " RETURNING holder",
+            release=f"UPDATE {table} SET holder = NULL, expires_at = '-infinity' WHERE {own}",
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,22 +90,7 @@ _STAND = (
     " ON CONFLICT (system, stream) DO UPDATE SET standing = excluded.standing"
 )
 _OWE = f"INSERT INTO {SCHEMA}.owed (system, stream, edition, lost) VALUES (%s, %s, %s, %s)"
-_HELD = (
-    "system = %(system)s AND stream = %(stream)s AND partition = %(partition)s"
-    " AND holder = %(holder)s"
-)
-_TURN = LeaseStatements(
-    take=f"""\
-INSERT INTO {SCHEMA}.turn AS held (system, stream, partition, holder, expires_at)
-VALUES (%(system)s, %(stream)s, %(partition)s, %(holder)s, clock_timestamp() + %(length)s)
-ON CONFLICT (system, stream, partition) DO UPDATE
-SET holder = excluded.holder, expires_at = clock_timestamp() + %(length)s
-WHERE held.holder IS NULL OR held.expires_at < clock_timestamp()
-RETURNING holder""",
-    renew=f"UPDATE {SCHEMA}.turn SET expires_at = clock_timestamp() + %(length)s WHERE {_HELD}"
-    " RETURNING holder",
-    release=f"UPDATE {SCHEMA}.turn SET holder = NULL WHERE {_HELD}",
-)
+_TURN = LeaseStatements.of(f"{SCHEMA}.turn", LaneName._fields)
 _CONNECT_TIMEOUT = 10
 _LEASE = timedelta(seconds=6)
 """About what Kafka takes to deal out the lanes of a process that died."""

@@ -39,23 +39,7 @@ CREATE TABLE IF NOT EXISTS publishing.term (
     expires_at timestamptz NOT NULL
 );
 """
-TAKE = """
-INSERT INTO publishing.term AS t VALUES (%(system)s, %(holder)s, clock_timestamp() + %(length)s)
-ON CONFLICT (system) DO UPDATE
-SET holder = excluded.holder, expires_at = clock_timestamp() + %(length)s
-WHERE t.holder IS NULL OR t.holder = excluded.holder OR t.expires_at < clock_timestamp()
-RETURNING holder
-"""
-RENEW = """
-UPDATE publishing.term SET expires_at = clock_timestamp() + %(length)s
-WHERE system = %(system)s AND holder = %(holder)s
-RETURNING holder
-"""
-RELEASE = """
-UPDATE publishing.term SET holder = NULL, expires_at = '-infinity'
-WHERE system = %(system)s AND holder = %(holder)s
-"""
-LEASE = LeaseStatements(TAKE, RENEW, RELEASE)
+LEASE = LeaseStatements.of("publishing.term", ["system"])
 Connection = psycopg.AsyncConnection[tuple[Any, ...]]
 TERMS = Database(
     database="the bus's database",

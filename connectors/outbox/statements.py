@@ -107,26 +107,7 @@ DELETE FROM renkei.outbox_refused WHERE seq IN (
 )
 """
 
-# Free, run out, or already ours: a holder's name is used by one process only.
-TAKE_LEASE = """
-UPDATE renkei.relay_lease
-SET holder = %(holder)s, expires_at = clock_timestamp() + %(length)s
-WHERE id = 1 AND (holder IS NULL OR holder = %(holder)s OR expires_at < clock_timestamp())
-RETURNING holder
-"""
-
-RENEW_LEASE = """
-UPDATE renkei.relay_lease SET expires_at = clock_timestamp() + %(length)s
-WHERE id = 1 AND holder = %(holder)s
-RETURNING holder
-"""
-
-RELEASE_LEASE = """
-UPDATE renkei.relay_lease SET holder = NULL, expires_at = '-infinity'
-WHERE id = 1 AND holder = %(holder)s
-"""
-
-LEASE = LeaseStatements(TAKE_LEASE, RENEW_LEASE, RELEASE_LEASE)
+LEASE = LeaseStatements.of("renkei.relay_lease")
 
 # Counting stops at %(most)s: a backlog of millions must not be counted every few seconds.
 BACKLOG = """
