@@ -162,6 +162,10 @@ class MemoryProducer(Producer):
         self._is_open = False
         self.client_id = client_id
 
+    @property
+    def most_bytes(self) -> int:
+        return self._broker._max_message_bytes - ENVELOPE_BYTES
+
     async def start(self) -> None:
         self._broker._answer()
         self._is_open = True
@@ -170,7 +174,7 @@ class MemoryProducer(Producer):
         if not self._is_open:
             raise BrokerUnavailable("this producer is closed")
         for batch in batches:
-            refuse_too_large(batch, self._broker._max_message_bytes - ENVELOPE_BYTES)
+            refuse_too_large(batch, self.most_bytes)
             if batch.partition >= len(self._broker._topic(batch.topic).logs):
                 raise ConfigurationError(
                     "the topic has no such partition",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Protocol, cast
+from typing import Protocol
 
 from bus.errors import EventTooLarge
 
@@ -128,15 +128,19 @@ class Consumer(Protocol):
 class Producer(Protocol):
     """Appends records, acknowledged by all in-sync replicas, in order per partition."""
 
+    @property
+    def most_bytes(self) -> int:
+        """Of key and value of a record together."""
+
     async def start(self) -> None: ...
 
     async def append(self, batches: Sequence[PartitionBatch]) -> Sequence[Sequence[int]]:
         """Append all; the offsets of each batch, once every record is acknowledged.
 
         Raises:
-            EventTooLarge: A record is above the limit, ``index`` says which of its batch;
-                nothing was appended. Without ``index`` the broker itself refused it, by a limit
-                lower than ours, and others may have been appended.
+            EventTooLarge: A record is above the limit, and nothing was appended; which it is
+                :func:`first_too_large` says. Or the broker itself refused it, by a limit lower
+                than ours, and others may have been appended.
             ConfigurationError: A topic or partition does not exist; nothing was appended.
             BrokerUnavailable: Not all were acknowledged in time; some may have been appended.
         """
@@ -144,7 +148,7 @@ class Producer(Protocol):
     async def send(self, messages: Sequence[Message]) -> Sequence[int]:
         """:meth:`append` for a few records of any topics; the offset of each, in order.
 
-        Raises what that raises; ``index`` is then the message's.
+        Raises what that raises.
         """
         indices: dict[TopicPartition, list[int]] = {}
         for index, message in enumerate(messages):
@@ -155,14 +159,7 @@ class Producer(Protocol):
             )
             for place, mine in indices.items()
         ]
-        try:
-            appended = await self.append(batches)
-        except EventTooLarge as error:
-            where = cast("dict[str, Any]", error.where)
-            if "index" not in where:
-                raise
-            mine = indices[where["topic"], where["partition"]]
-            raise EventTooLarge(error.message, **{**where, "index": mine[where["index"]]}) from None
+        appended = await self.append(batches)
         found = [0] * len(messages)
         for mine, offsets in zip(indices.values(), appended, strict=True):
             for index, offset in zip(mine, offsets, strict=True):
@@ -172,19 +169,21 @@ class Producer(Protocol):
     async def close(self) -> None: ...
 
 
+def first_too_large(keys: Sequence[bytes], values: Sequence[bytes | None], most: int) -> int | None:
+    """The first record whose key and value have more than *most* bytes together, if there is one;
+    by its place in these parallel lists."""
+    if max(map(len, keys), default=0) + max(map(len, filter(None, values)), default=0) <= most:
+        return None
+    sizes = (len(key) + len(value or b"") for key, value in zip(keys, values, strict=True))
+    return next((index for index, size in enumerate(sizes) if size > most), None)
+
+
 def refuse_too_large(batch: PartitionBatch, most: int) -> None:
     """Raise if a record's key and value have more than *most* bytes together."""
-    keys, values = batch.keys, batch.values
-    if max(map(len, keys), default=0) + max(map(len, filter(None, values)), default=0) <= most:
-        return
-    for index, (key, value) in enumerate(zip(keys, values, strict=True)):
-        if len(key) + len(value or b"") > most:
-            raise EventTooLarge(
-                "an event is above the broker's limit",
-                topic=batch.topic,
-                partition=batch.partition,
-                index=index,
-            )
+    if first_too_large(batch.keys, batch.values, most) is not None:
+        raise EventTooLarge(
+            "an event is above the broker's limit", topic=batch.topic, partition=batch.partition
+        )
 
 
 class Broker(Protocol):

@@ -15,6 +15,7 @@ from typing import Protocol, TypeVar
 import pytest
 
 from bus.broker import Broker, Consumer, Fetched, Message, Producer, TopicPartition, TopicSpec
+from bus.broker.port import first_too_large
 from bus.errors import BrokerUnavailable, ConfigurationError, EventTooLarge, PositionForeign
 
 MAX_MESSAGE_BYTES = 50_000
@@ -248,7 +249,7 @@ class BrokerSuite:
     async def test_a_message_too_large(
         self, broker: Broker, topic: str, producer: Producer, stack: AsyncExitStack
     ) -> None:
-        """It is refused by its index, nothing after it is appended, and the producer goes on."""
+        """Which it is can be told, nothing after it is appended, and the producer goes on."""
         large = b"x" * (MAX_MESSAGE_BYTES + 1)
         messages = [Message(topic, 0, b"k", v) for v in (b"before", large, b"after")]
 
@@ -256,11 +257,13 @@ class BrokerSuite:
             await producer.send(messages)
         await producer.send([Message(topic, 0, b"k", b"next")])
 
-        assert refused.value.where == {"topic": topic, "partition": 0, "index": 1}
-        elsewhere = [Message(topic, 1, b"k", b"v")] * 3
+        assert refused.value.where == {"topic": topic, "partition": 0}
+        assert too_large(messages, producer.most_bytes) == 1
+        elsewhere = [*[Message(topic, 1, b"k", b"v")] * 3, messages[1]]
         with pytest.raises(EventTooLarge) as refused:
-            await producer.send([*elsewhere, messages[1]])
-        assert refused.value.where["index"] == 3
+            await producer.send(elsewhere)
+        assert refused.value.where == {"topic": topic, "partition": 0}
+        assert too_large(elsewhere, producer.most_bytes) == 3
         consumer = await stack.enter_async_context(opened(broker.consumer()))
         await consumer.assign([(topic, 0)])
         end = (await consumer.end_offsets([(topic, 0)]))[(topic, 0)]
@@ -700,3 +703,8 @@ class BrokerSuite:
             await consumer.close()
 
         await asyncio.gather(*(brief(turns) for turns in range(4)))
+
+
+def too_large(messages: Sequence[Message], most: int) -> int | None:
+    """Which of *messages* is the first that is above the limit."""
+    return first_too_large([each.key for each in messages], [each.value for each in messages], most)

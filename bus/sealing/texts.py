@@ -57,15 +57,13 @@ def unseal(texts: Sequence[str | None], belong: Sequence[bytes], ring: KeyRing) 
     """The values that :func:`seal` was given.
 
     Raises:
-        SealKeyUnknown: A text names a key that the ring has not; ``where`` has the place, as
-            ``index``.
+        SealKeyUnknown: A text names a key that the ring has not. Which text it is
+            :func:`unseal_to_the_stop` says.
         SealBroken: A text is none, was altered or moved, or the key is another one of that name.
     """
     values, stop = unseal_to_the_stop(texts, belong, ring)
     if stop is not None:
-        index, error = stop
-        error.where["index"] = index
-        raise error
+        raise stop[1]
     return values
 
 

@@ -88,6 +88,10 @@ class _Producer(Producer):
         self._inner = inner
         self._names = names
 
+    @property
+    def most_bytes(self) -> int:
+        return self._inner.most_bytes
+
     async def start(self) -> None:
         await self._inner.start()
 

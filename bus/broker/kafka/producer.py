@@ -83,6 +83,10 @@ class KafkaProducer(Producer):
         self._acknowledgements = 0
         self._is_closed = False
 
+    @property
+    def most_bytes(self) -> int:
+        return self._most
+
     async def start(self) -> None:
         await self._ready()
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bus.errors import BusError, Reaction, SealBroken, SealKeyUnknown
 from bus.sealing.ring import Key, KeyRing, new_key
-from bus.sealing.texts import belongings, key_id_of, seal, unseal
+from bus.sealing.texts import belongings, key_id_of, seal, unseal, unseal_to_the_stop
 
 AT = datetime(2026, 11, 24, tzinfo=UTC)
 KEY, OTHER = new_key("2026-11", AT), new_key("2027-01", AT)
@@ -31,6 +31,12 @@ def sealed(value: str = NUMBER, key: Key = KEY) -> str:
     (text,) = seal([value], HERE, key)
     assert text is not None
     return text
+
+
+def stop_of(texts: list[str | None], belong: list[bytes], keys: KeyRing) -> int | None:
+    """Which of *texts* does not open."""
+    _, stop = unseal_to_the_stop(texts, belong, keys)
+    return None if stop is None else stop[0]
 
 
 @settings(max_examples=50)
@@ -132,7 +138,8 @@ def test_another_key_of_that_name_does_not_open() -> None:
     with pytest.raises(SealBroken) as raised:
         unseal([None, sealed()], HERE * 2, ring(imposter))
 
-    assert raised.value.where == {"key": "2026-11", "index": 1}
+    assert raised.value.where == {"key": "2026-11"}
+    assert stop_of([None, sealed()], HERE * 2, ring(imposter)) == 1
     assert raised.value.reaction is Reaction.STOP
 
 
@@ -141,7 +148,8 @@ def test_a_key_that_is_not_there_is_said() -> None:
     with pytest.raises(SealKeyUnknown) as raised:
         unseal([sealed()], HERE, ring(OTHER))
 
-    assert raised.value.where == {"key": "2026-11", "index": 0}
+    assert raised.value.where == {"key": "2026-11"}
+    assert stop_of([sealed()], HERE, ring(OTHER)) == 0
     assert raised.value.reaction is Reaction.STOP
 
 
