@@ -2,6 +2,7 @@
 
 The class of an error decides the reaction, and nothing else does: **retry** the same batch
 after a back-off, **park** the event and carry on, or **stop** this lane and call somebody.
+Where that alone would meet the same error again, the class also names a :class:`Remedy`.
 Anything that is not a :class:`BusError` is a defect: it stops the lane with its traceback, leaves
 the position where it was, and the lane is opened anew after a while (``bus.observe.tasks``).
 
@@ -25,6 +26,22 @@ class Reaction(StrEnum):
     RETRY = "retry"  # the same batch again, after a back-off, without end
     PARK = "park"  # set the event aside with its reason, go on
     STOP = "stop"  # halt this lane (or this command) and say so
+
+
+class Remedy(StrEnum):
+    """What is done besides, where the reaction alone would meet the same error again."""
+
+    REOPEN = "reopen"  # the store is opened anew before it is asked again
+    MASK_AGAIN = "mask again"  # rows are seen anew, under what is known of coverage by now
+    ASK_AGAIN = "ask again"  # the lane asks its store where it stands
+    LEAVE_PARKED = "leave parked"  # an event that is set aside already stays so
+
+
+class Outside(StrEnum):
+    """What does not answer; whoever hears from it tells all who wait for it."""
+
+    BROKER = "broker"
+    STORE = "store"  # a receiving system's
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
@@ -55,6 +72,9 @@ class BusError(Exception):
 
     code: ClassVar[str] = "RK-000"
     reaction: ClassVar[Reaction] = Reaction.STOP
+    remedy: ClassVar[Remedy | None] = None
+    outside: ClassVar[Outside | None] = None
+    has_end: ClassVar[bool] = False  # whether trying again comes to an end, after ``unready_most``
     exit_status: ClassVar[int] = 1
 
     def __init__(self, message: str, **where: object) -> None:
@@ -296,6 +316,7 @@ class BrokerUnavailable(Unavailable):
     """Kafka does not answer."""
 
     code = "RK-401"
+    outside = Outside.BROKER
 
 
 class RegistryUnavailable(Unavailable):
@@ -314,6 +335,8 @@ class SinkUnavailable(Unavailable):
     """A receiving system's store does not answer."""
 
     code = "RK-404"
+    remedy = Remedy.REOPEN
+    outside = Outside.STORE
 
 
 class EditionOutdated(SinkUnavailable):
@@ -344,6 +367,7 @@ class FenceBehind(Unavailable):
     """The store knows of a newer protection than the batch was masked under: mask it again."""
 
     code = "RK-408"
+    remedy = Remedy.MASK_AGAIN
 
 
 class Unready(Unavailable):
@@ -354,6 +378,9 @@ class Unready(Unavailable):
     """
 
     code = "RK-410"
+    remedy = Remedy.REOPEN
+    outside = Outside.STORE
+    has_end = True
 
 
 class IntakeDiffers(Unavailable):
@@ -374,6 +401,7 @@ class LaneLost(LaneError):
     """Somebody else moved this lane's position in the store."""
 
     code = "RK-501"
+    remedy = Remedy.ASK_AGAIN
 
 
 class StoreWentBack(LaneLost):
@@ -416,9 +444,11 @@ class SealKeyUnknown(LaneError):
     """A sealed text names a key that is not among the keys; nothing was written."""
 
     code = "RK-504"
+    remedy = Remedy.LEAVE_PARKED
 
 
 class SealBroken(LaneError):
     """A sealed text does not open: altered, moved, or sealed with another key of that name."""
 
     code = "RK-505"
+    remedy = Remedy.LEAVE_PARKED

@@ -19,7 +19,7 @@ from bus.deliver.receipting import ReceiptIssuer
 from bus.deliver.retrier import Retrier
 from bus.deliver.rows import Rows
 from bus.deliver.shared_sink import SharedSink
-from bus.errors import BusError, FenceBehind, LaneError, Reaction, Unavailable
+from bus.errors import BusError, LaneError, Reaction, Remedy
 from bus.failpoints import Point, passed
 from bus.model import (
     Applied,
@@ -201,13 +201,13 @@ class Applier:
             for tries in itertools.count(1):
                 try:
                     return await sink.apply(delivery)
-                except FenceBehind:
+                except BusError as error:
+                    if error.remedy is not Remedy.MASK_AGAIN:
+                        is_unknown = is_unknown or error.reaction is Reaction.RETRY
+                        raise
                     if tries > _MASKED_AT_ONCE:
                         await self._ahead.insist((await sink.to_restore()).reached)
                         raise
-                except Unavailable:
-                    is_unknown = True
-                    raise
                 await masked_by_now()
             raise AssertionError("unreachable")
 

@@ -30,7 +30,7 @@ from bus.deliver.process import ProcessContext
 from bus.deliver.restoring import Restoring
 from bus.deliver.resume_check import ResumeCheck
 from bus.deliver.state import LaneState
-from bus.errors import BusError, LaneLost, StoreWentBack
+from bus.errors import BusError, LaneLost, Remedy, StoreWentBack
 from bus.failpoints import Point, passed
 from bus.log.run import joined
 from bus.model import Mark
@@ -268,4 +268,4 @@ class Lane:
 
 
 def _is_lost(error: BusError) -> bool:
-    return isinstance(error, LaneLost)
+    return error.remedy is Remedy.ASK_AGAIN

@@ -13,9 +13,8 @@ from bus.errors import (
     BusError,
     PositionForeign,
     Reaction,
+    Remedy,
     SchemaMismatch,
-    SealBroken,
-    SealKeyUnknown,
 )
 from bus.halving import Halves
 from bus.log.readback import read_back
@@ -65,7 +64,7 @@ class ParkedRetry:
             seen = await self._projector.see(run, refuse=(SchemaMismatch,))
             if seen.stop is not None:
                 offset, error = seen.stop
-                if not isinstance(error, SealBroken | SealKeyUnknown):
+                if error.remedy is not Remedy.LEAVE_PARKED:
                     raise error
                 at = run.offsets.index(offset)  # of one that was set aside already
                 attempt.fail(run.keys[at], offset, error)

@@ -16,7 +16,7 @@ from typing import TypeVar
 from bus.backoff import BackOff
 from bus.deliver.context import LaneContext, PartitionConsumer
 from bus.deliver.pulse import Pulse
-from bus.errors import BrokerUnavailable, BusError, Reaction, SinkUnavailable, Unready
+from bus.errors import BusError, Outside, Reaction
 from bus.retry import retried
 
 T = TypeVar("T")
@@ -89,16 +89,16 @@ class Retrier:
         say = context.log.warning if age < ALARM_AFTER else context.log.error
         seconds = round(age.total_seconds(), 1)
         say("lane-retries", code=error.code, reason=error.message, seconds=seconds)
-        if isinstance(error, BrokerUnavailable):
+        if error.outside is Outside.BROKER:
             return await self._kafka.rest(length)
-        if isinstance(error, SinkUnavailable | Unready):
+        if error.outside is Outside.STORE:
             return await self._store.rest(length)
         await context.clock.sleep(length)
         return False
 
     def _insist_on_an_end(self, error: BusError, now: datetime) -> None:
         """Raise if something has been missing for longer than a restore may take."""
-        if not isinstance(error, Unready):
+        if not error.has_end:
             self._unready_since = None
             return
         self._unready_since = self._unready_since or now

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from bus.connect import Kept, KeptByBus, Sink, Suppresses
 from bus.deliver.pulse import StorePulse
-from bus.errors import ConfigurationError, SinkUnavailable, Unready
+from bus.errors import BusError, ConfigurationError, Remedy
 from bus.model import Applied, Checkpoint, Delivery, ToRestore, View
 
 T = TypeVar("T")
@@ -88,9 +88,10 @@ class SharedSink:
         try:
             async with self._turn:
                 return await call()
-        except (SinkUnavailable, Unready):
-            self._is_open = False
-            self.pulse.is_doubted.set()
+        except BusError as error:
+            if error.remedy is Remedy.REOPEN:
+                self._is_open = False
+                self.pulse.is_doubted.set()
             raise
 
     async def _checkpoint(self, partition: int) -> Checkpoint | None:

@@ -27,7 +27,7 @@ from bus.credentials import number_form
 from bus.deliver.process import Cluster, ControlStreams, Keys, ProcessContext, Runtime
 from bus.deliver.pulse import Pulse
 from bus.deliver.state import Lanes, LaneStatus
-from bus.errors import BrokerUnavailable, BusError, Reaction
+from bus.errors import BusError, Outside, Reaction
 from bus.hosting.overdue import Overdue
 from bus.hosting.system_delivery import SystemDelivery
 from bus.log.internal import InternalTopic
@@ -242,7 +242,7 @@ def follow(process: ProcessContext) -> list[Kept]:
             except BusError as error:
                 if error.reaction is not Reaction.RETRY:
                     raise
-                if isinstance(error, BrokerUnavailable):
+                if error.outside is Outside.BROKER:
                     process.cluster.pulse.failed()
                 _log.warning("operators-unheard", code=error.code, wants=name)
 

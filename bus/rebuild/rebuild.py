@@ -37,7 +37,7 @@ from bus.errors import (
     BusError,
     ConfigurationError,
     EditionOutdated,
-    FenceBehind,
+    Remedy,
     Unready,
 )
 from bus.failpoints import Point, passed
@@ -267,7 +267,9 @@ class Rebuild:
         while True:
             try:
                 merged = await held.merge(touched, protected)
-            except FenceBehind:  # another process's lane told the store of newer coverage
+            except BusError as error:  # another process's lane told the store of newer coverage
+                if error.remedy is not Remedy.MASK_AGAIN:
+                    raise
                 protected = await self._persist(fence.all_by_now)
             else:
                 break
