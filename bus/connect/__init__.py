@@ -1,6 +1,7 @@
 """The ports of connectors, and what a store keeps and gives up when its view changes."""
 
 from bus.connect.applied_view import STAGING, AppliedView, Taken, insist_on_view, is_behind, taken
+from bus.connect.digests import bucket_of, digests_of
 from bus.connect.fitting import UNFIT, insist_on_fit, why_unfit
 from bus.connect.keeping import Keeper, Kept, Turn
 from bus.connect.kept import BusKept
@@ -12,6 +13,7 @@ from bus.connect.port import (
     LockedTarget,
     Merged,
     Positions,
+    Readable,
     Reshapes,
     Sink,
     Stages,
@@ -36,6 +38,7 @@ __all__ = [
     "LockedTarget",
     "Merged",
     "Positions",
+    "Readable",
     "Reshapes",
     "Sink",
     "Stages",
@@ -45,8 +48,10 @@ __all__ = [
     "Transactional",
     "Turn",
     "Withheld",
+    "bucket_of",
     "comparable",
     "compared",
+    "digests_of",
     "insist_on_fit",
     "insist_on_position",
     "insist_on_view",

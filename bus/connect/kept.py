@@ -53,7 +53,9 @@ class BusKept:
     def capabilities(self) -> Capabilities:
         """The sink's own deliveries; the bus keeps positions and notes what persons must remove."""
         own = self._sink.capabilities
-        return Capabilities(accepts=own.accepts, kept_by_bus=self, reshapes=self)
+        return Capabilities(
+            accepts=own.accepts, kept_by_bus=self, reshapes=self, readable=own.readable
+        )
 
     async def open(self, view: View) -> None:
         kept = await self._keeper.kept(self._lane(view, 0))

@@ -3,8 +3,8 @@ may do beyond that.
 
 Every store takes deliveries (:class:`Sink`). What else it can do it declares
 (:attr:`Sink.capabilities`), and each capability is a protocol of its own here: *transactional*,
-*reshapes*, *suppresses*, *stages*. What a store lacks the bus does in its place, or a subscription
-that needs it is refused to that connector. The contract is ``bus.conformance.sink_suite``, a part
+*reshapes*, *suppresses*, *stages*, *readable*. What a store lacks the bus does in its place, or
+what needs it is refused to that connector. The contract is ``bus.conformance.sink_suite``, a part
 for each capability; a connector is done when its rig passes the parts that it declares.
 
 Shapes: rows are an Arrow ``RecordBatch`` in exactly the view's schema.
@@ -17,6 +17,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, get_args
+
+import pyarrow as pa
 
 from bus.connect.keeping import Kept
 from bus.errors import ConfigurationError
@@ -169,6 +171,24 @@ class Stages(Protocol):
         """The sink that fills a staging table beside the table in use."""
 
 
+class Readable(Protocol):
+    """Says what it holds of the open stream, so that it can be compared with what it should hold.
+
+    Rows are as they stand: what was masked or taken out is not there. Nothing is changed by asking.
+
+    Raises, everywhere:
+        ConfigurationError: Somebody else has put in what the view does not have.
+        SinkUnavailable: The store does not answer.
+    """
+
+    async def digests(self, buckets: int) -> Mapping[int, str]:
+        """What :func:`bus.connect.digests.digests_of` says of all its rows, in one reading."""
+
+    async def rows(self, keys: Collection[str]) -> pa.RecordBatch:
+        """The rows of the subjects *keys* (``<municipality_code>/<subject_id>``) in the view's
+        schema, in the order of the view's key; whoever is not there is left out."""
+
+
 EVERY = frozenset(get_args(Delivery))
 """What a store accepts that takes all there is."""
 
@@ -186,6 +206,7 @@ class Capabilities:
     reshapes: Reshapes | None = None
     suppresses: Suppresses | None = None
     stages: Stages | None = None
+    readable: Readable | None = None
     kept_by_bus: KeptByBus | None = None
     """Of a store that is not transactional, once the bus keeps its positions for it."""
 
@@ -198,6 +219,7 @@ class Capabilities:
             "suppresses": self.suppresses is not None,
             "rewrites": Rewrites in self.accepts,
             "stages": self.stages is not None,
+            "readable": self.readable is not None,
         }
 
     @property
@@ -209,6 +231,17 @@ class Capabilities:
         return self.suppresses is not None or (
             Rewrites in self.accepts and self.transactional is None
         )
+
+    @property
+    def contents(self) -> Readable:
+        """Who says what the store holds.
+
+        Raises:
+            ConfigurationError: Nobody: it can be compared with nothing.
+        """
+        if self.readable is None:
+            raise ConfigurationError("this store does not say what it holds")
+        return self.readable
 
     @property
     def positions(self) -> Positions:

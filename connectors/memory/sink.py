@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf
 
 from bus.connect import (
@@ -29,6 +30,7 @@ from bus.connect import (
     Merged,
     Staging,
     Withheld,
+    digests_of,
     insist_on_position,
     insist_on_view,
     is_behind,
@@ -121,7 +123,12 @@ class MemorySink:
     @property
     def capabilities(self) -> Capabilities:
         return Capabilities(
-            accepts=EVERY, transactional=self, reshapes=self, suppresses=self, stages=self
+            accepts=EVERY,
+            transactional=self,
+            reshapes=self,
+            suppresses=self,
+            stages=self,
+            readable=self,
         )
 
     async def open(self, view: View) -> None:
@@ -131,6 +138,12 @@ class MemorySink:
         self._view = view
         self._store.tables.setdefault(self._key, {})
         self._note(view)
+
+    async def digests(self, buckets: int) -> Mapping[int, str]:
+        return digests_of(self._held(), buckets)
+
+    async def rows(self, keys: Collection[str]) -> pa.RecordBatch:
+        return self._held(set(keys))
 
     async def apply(self, delivery: Delivery) -> Applied:
         content = content_of(delivery)
@@ -203,6 +216,18 @@ class MemorySink:
 
     async def close(self) -> None:
         self._view = None
+
+    def _held(self, keys: Collection[str] | None = None) -> pa.RecordBatch:
+        """What the table holds, of these subjects or of all."""
+        self._reach_store()
+        if self._view is None:
+            raise SinkUnavailable("the store is not open")
+        rows = [
+            row
+            for row in self._store.rows(self._key)
+            if keys is None or f"{row['municipality_code']}/{row['subject_id']}" in keys
+        ]
+        return pa.RecordBatch.from_pylist(rows, schema=self._view.schema)
 
     @property
     def _key(self) -> str:

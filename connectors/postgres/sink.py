@@ -25,6 +25,7 @@ from typing import Any, TypeVar, get_type_hints
 
 import adbc_driver_manager
 import psycopg
+import pyarrow as pa
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from pydantic import BaseModel, ConfigDict, SecretStr
 
@@ -53,6 +54,7 @@ from bus.model import (
 from connectors.postgres import (
     applied_view,
     believing,
+    contents,
     line,
     serverlog,
     statements,
@@ -79,6 +81,7 @@ _LINE = {
 _SHORT_LINE = {"connect_timeout": 5, "tcp_user_timeout": 5_000}
 """Of who asks whether the store is there."""
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 
@@ -126,7 +129,12 @@ class PostgresSink:
     @property
     def capabilities(self) -> Capabilities:
         return Capabilities(
-            accepts=EVERY, transactional=self, reshapes=self, suppresses=self, stages=self
+            accepts=EVERY,
+            transactional=self,
+            reshapes=self,
+            suppresses=self,
+            stages=self,
+            readable=self,
         )
 
     async def open(self, view: View) -> None:
@@ -152,6 +160,12 @@ class PostgresSink:
 
     async def to_restore(self) -> ToRestore:
         return await self._run(self._to_restore)
+
+    async def digests(self, buckets: int) -> Mapping[int, str]:
+        return await self._run(partial(self._read, contents.digests, buckets))
+
+    async def rows(self, keys: Collection[str]) -> pa.RecordBatch:
+        return await self._run(partial(self._read, contents.rows, keys))
 
     async def marks(self) -> Mapping[tuple[str, int], Mark]:
         self._start_thread()
@@ -295,6 +309,20 @@ class PostgresSink:
             return ToRestore({}, {})
         with translated(system=opened.view.system, stream=opened.view.stream):
             return suppression.to_restore(self._session().connection, opened.names)
+
+    def _read(
+        self, say: Callable[[tables.Connection, statements.Names, View, A], T], about: A
+    ) -> T:
+        """What *say* finds in the table."""
+        opened = self._need_open()
+        where = {"system": opened.view.system, "stream": opened.view.stream}
+        try:
+            with translated(**where):
+                return say(self._session().connection, opened.names, opened.view, about)
+        except EventRefused:  # no event: somebody else has put in what the view does not have
+            raise ConfigurationError(
+                "the table holds a value that is none of its view's", **where
+            ) from None
 
     def _positions(self, asked: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         opened, connection = self._need_open(), self._session().connection

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from pkgutil import resolve_name
@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from bus.conformance.sink_suite import (
     PARTS,
+    ReadableSuite,
     ReshapesSuite,
     RewritesSuite,
     SinkSuite,
@@ -22,6 +23,7 @@ from bus.conformance.sink_suite import (
     parts_of,
 )
 from bus.connect import Sink
+from bus.errors import ConfigurationError
 from bus.local.endpoints import Endpoints
 from bus.model import Applied, Delivery, Upserts, content_of
 from connectors import SINKS
@@ -48,6 +50,7 @@ class EverySuite(
     SuppressesSuite,
     StagesSuite,
     SuppressedStagesSuite,
+    ReadableSuite,
 ):
     """All parts there are."""
 
@@ -112,6 +115,15 @@ def test_a_sink_is_asked_what_it_declares(tests: type, sink: Sink) -> None:
     assert asked == parts_of(sink.capabilities)
 
 
+@pytest.mark.parametrize(
+    "sink", [FolderSink(FolderOptions(path=Path())), ReceiverSink(ReceiverOptions(port=1))]
+)
+def test_what_nobody_can_read_is_compared_with_nothing(sink: Sink) -> None:
+    """Whoever would compare is told so, whether the bus keeps positions for it or not."""
+    with pytest.raises(ConfigurationError, match="does not say what it holds"):
+        _ = sink.capabilities.contents
+
+
 async def test_what_is_declared_and_not_kept_fails() -> None:
     """A store that says it has each capability, and does nothing but take rows."""
 
@@ -126,6 +138,9 @@ async def test_what_is_declared_and_not_kept_fails() -> None:
             del granted, edition
             return ["resident"]
 
+        async def digests(self, buckets: int) -> Mapping[int, str]:
+            return dict.fromkeys(range(buckets), "0:0")
+
     class Rig(MemoryRig):
         def sink(self) -> MemorySink:
             return Boasts(MemoryOptions(store=self.store))
@@ -135,6 +150,7 @@ async def test_what_is_declared_and_not_kept_fails() -> None:
         lambda rig: ReshapesSuite().test_a_stream_that_is_withdrawn_leaves_nothing(rig),
         lambda rig: SuppressesSuite().test_a_protection_takes_locations_out(rig),
         lambda rig: TransactionalSuite().test_an_erased_subject_is_gone(rig),
+        lambda rig: ReadableSuite().test_its_digests_are_those_of_what_it_was_given(rig, 0),
     ):
         with pytest.raises(AssertionError):
             await broken(Rig())

@@ -28,6 +28,7 @@ from bus.conformance.sink_suite.deliveries import (
     view_of,
 )
 from bus.conformance.sink_suite.every import SinkSuite
+from bus.conformance.sink_suite.readable import ReadableSuite
 from bus.conformance.sink_suite.reshapes import ReshapesSuite
 from bus.conformance.sink_suite.rewrites import RewritesSuite
 from bus.conformance.sink_suite.rig import Killed, SinkRig
@@ -43,6 +44,7 @@ __all__ = [
     "PARTS",
     "TEXTS",
     "Killed",
+    "ReadableSuite",
     "ReshapesSuite",
     "RewritesSuite",
     "Row",
@@ -77,6 +79,7 @@ PARTS: Mapping[type, Callable[[Capabilities], bool]] = {
     SuppressedStagesSuite: lambda declared: (
         declared.stages is not None and declared.suppresses is not None
     ),
+    ReadableSuite: lambda declared: declared.readable is not None,
 }
 """The parts of the suite, and who has to pass each."""
 

@@ -41,8 +41,7 @@ class SinkSuite:
 
         def declared(sink: Sink) -> list[object]:
             found = sink.capabilities
-            has = (found.transactional, found.reshapes, found.suppresses, found.stages)
-            return [found.accepts, *(who is None for who in has)]
+            return [found.accepts, found.kept]
 
         sink = rig.sink()
         before = declared(sink)

@@ -6,7 +6,7 @@ import contextlib
 from typing import Protocol
 
 from bus.conformance.sink_suite.deliveries import Row
-from bus.connect import Reshapes, Sink, Stages, Suppresses, Transactional
+from bus.connect import Readable, Reshapes, Sink, Stages, Suppresses, Transactional
 from bus.failpoints import Point
 from bus.model import View
 
@@ -75,6 +75,17 @@ class StagingRig(SinkRig, Protocol):
     """The rig of a connector that declares *stages*."""
 
     def sink(self) -> StagingSink:
+        """As :meth:`SinkRig.sink`."""
+
+
+class ReadableSink(Sink, Readable, Protocol):
+    """A sink that says what it holds."""
+
+
+class ReadableRig(SinkRig, Protocol):
+    """Of a connector that declares *readable*."""
+
+    def sink(self) -> ReadableSink:
         """As :meth:`SinkRig.sink`."""
 
 

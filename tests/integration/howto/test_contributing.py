@@ -96,7 +96,7 @@ def test_the_walk(tree: Path) -> None:
             add(tree / step.file, step.place, step.text)
 
     sink, source, command, at_last = said
-    assert "sqlite: lacks transactional, reshapes, suppresses, stages" in sink
+    assert "sqlite: lacks transactional, reshapes, suppresses, stages, readable" in sink
     assert re.search(r"^\d+ passed", sink, re.MULTILINE)
     assert re.search(r"^\d+ passed", source, re.MULTILINE)  # and it is one that a relay may have
     assert "household.changed" in command

@@ -427,4 +427,13 @@ MUTANTS = (
             "tests/unit/policy/test_projection.py::test_a_hidden_location_is_nowhere_in_the_batch",
         ),
     ),
+    Mutant(
+        name="each-value-counts-in-a-digest",
+        promise="What a store holds can be compared with the log.",
+        where="docs/delivery.md What depends on the store",
+        file="bus/connect/digests.py",
+        old='total + _digest("".join(map(_piece, row)))',
+        new="total + 1",
+        tests=("tests/unit/connect/test_digests.py::test_each_value_of_a_row_counts",),
+    ),
 )

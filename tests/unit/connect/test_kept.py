@@ -248,5 +248,6 @@ def test_it_is_no_transaction(taking: Taking, keeper) -> None:
     assert declared.positions is declared.kept_by_bus
     with pytest.raises(ConfigurationError):
         _ = taking.capabilities.positions
-    assert [each for each in (declared.suppresses, declared.stages) if each] == []
+    lacks = (declared.suppresses, declared.stages, declared.readable)
+    assert [each for each in lacks if each] == []
     assert LaneName(SYSTEM, "resident", 0) not in keeper.lanes

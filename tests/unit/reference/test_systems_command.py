@@ -13,7 +13,7 @@ from bus.errors import ConfigurationError
 from connectors import SINKS
 from tests.unit.reference import reader
 
-KEPT = ("transactional", "reshapes", "suppresses", "rewrites", "stages")
+KEPT = ("transactional", "reshapes", "suppresses", "rewrites", "stages", "readable")
 
 
 @pytest.fixture
@@ -88,7 +88,8 @@ def test_show_says_what_its_store_can_do(app: typer.Typer, monkeypatch: pytest.M
         ({"connector": "memory"}, "memory: keeps every promise", dict.fromkeys(KEPT, True)),
         (
             {"connector": "receiver", "options": {"port": 1}},
-            "receiver: lacks transactional, reshapes, suppresses, stages: see docs/delivery.md",
+            "receiver: lacks transactional, reshapes, suppresses, stages, readable:"
+            " see docs/delivery.md",
             dict.fromkeys(KEPT, False) | {"rewrites": True},
         ),
         ({"connector": "telex"}, "telex: cannot be used as it is configured", None),
