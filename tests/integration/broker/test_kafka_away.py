@@ -10,7 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -29,6 +29,7 @@ from tests.support.engines import unique
 pytestmark = pytest.mark.service
 PATIENCE = timedelta(seconds=1)
 MANY = 200  # lines of a library
+MEMBERS = 5  # of as many groups, as in a process that delivers to some systems
 
 
 class Line:
@@ -314,17 +315,22 @@ async def test_a_broker_that_is_away_does_not_fill_the_log(
                 enough.set()
 
     written, root = io.StringIO(), logging.getLogger()
-    async with opened(broker.consumer(unique("group"))) as consumer:
-        await consumer.subscribe([topic], *nothing_to_do())
-        await consumer.fetch(10, timedelta(milliseconds=100))
+    async with AsyncExitStack() as stack:
+        consumers = []
+        for _ in range(MEMBERS):
+            consumer = await stack.enter_async_context(opened(broker.consumer(unique("group"))))
+            await consumer.subscribe([topic], *nothing_to_do())
+            await consumer.fetch(10, timedelta(milliseconds=100))
+            consumers.append(consumer)
         logs.configure(to=written)
         root.addHandler(counting := Counting())
         try:
             line.cut()
-            fetching = asyncio.ensure_future(keep_fetching(consumer))
+            fetching = [asyncio.ensure_future(keep_fetching(each)) for each in consumers]
             async with asyncio.timeout(30):
                 await enough.wait()
-            fetching.cancel()
+            for task in fetching:
+                task.cancel()
         finally:
             root.removeHandler(counting)
 
