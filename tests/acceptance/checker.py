@@ -14,6 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -187,7 +188,8 @@ def _under_protection(evidence: Evidence) -> set[str]:
     return {subject for subject, e in newest.items() if e.body["status"] in IN_FORCE}
 
 
-def _granted_path(column: str, paths: Sequence[str]) -> str | None:
+@cache
+def _granted_path(column: str, paths: tuple[str, ...]) -> str | None:
     """Which granted field a flat column belongs to: the one with the longest name that fits."""
     fitting = [
         path

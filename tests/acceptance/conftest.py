@@ -12,6 +12,7 @@ import pytest
 from bus.errors import EngineError
 from tests.acceptance.installation import Installation
 from tests.support import engines as test_engines
+from tests.support.warm import warm
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +28,8 @@ def installation() -> Iterator[Installation]:
             pytest.fail(f"the engines cannot be had: {error}")
         pytest.skip(f"the engines cannot be had: {error}")
     try:
-        yield made
+        with warm(home / "bin") as made.programs:
+            yield made
     finally:
         made.stop_all()
         test_engines.stop(home)

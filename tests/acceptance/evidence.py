@@ -26,6 +26,7 @@ import httpx
 import psycopg
 import yaml
 from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 from psycopg import sql
 from psycopg.rows import dict_row
 
@@ -169,7 +170,7 @@ def read_grants(folder: Path, today: date) -> dict[str, dict[str, Grant]]:
     """System -> stream -> what the subscription files grant on *today*, if they grant anything."""
     found: dict[str, dict[str, Grant]] = {}
     for file in sorted(folder.glob("*.yaml")):
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = _yaml(file.read_text(encoding="utf-8"))
         granted = {
             stream: Grant(
                 frozenset(grant["event_types"]),
@@ -183,6 +184,12 @@ def read_grants(folder: Path, today: date) -> dict[str, dict[str, Grant]]:
         if granted:
             found[content["system"]] = granted
     return found
+
+
+@cache
+def _yaml(text: str) -> Any:
+    """What a file says, read once in a run: asking whether it is quiet asks this each time."""
+    return yaml.safe_load(text)
 
 
 # -- the log -------------------------------------------------------------------------------
@@ -239,17 +246,18 @@ def read_topic(kafka: str, name: str) -> Topic:
 
 def ends_of(kafka: str, names: Sequence[str]) -> dict[StreamPartition, int]:
     """Where each partition of these topics ends."""
-    consumer = Consumer({"bootstrap.servers": kafka, "group.id": "checker"})
-    try:
-        return {
-            (name.removeprefix("linkage."), number): consumer.get_watermark_offsets(
-                TopicPartition(name, number), CLUSTER_WITHIN_S
-            )[1]
-            for name in names
-            for number in consumer.list_topics(name, CLUSTER_WITHIN_S).topics[name].partitions
-        }
-    finally:
-        consumer.close()
+    admin = AdminClient({"bootstrap.servers": kafka})
+    topics = admin.list_topics(timeout=CLUSTER_WITHIN_S).topics
+    latest = {
+        TopicPartition(name, number): OffsetSpec.latest()
+        for name in names
+        for number in topics[name].partitions
+    }
+    said = admin.list_offsets(latest, request_timeout=CLUSTER_WITHIN_S)
+    return {
+        (place.topic.removeprefix("linkage."), place.partition): end.result().offset
+        for place, end in said.items()
+    }
 
 
 def decode(registry: str, value: bytes) -> dict[str, Any]:

@@ -10,7 +10,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,7 +32,7 @@ from bus.sample.municipality import Municipality, events
 from bus.sample.processes import Process
 from bus.sample.register import Register
 from tests.acceptance import checker, evidence
-from tests.support.waiting import wait_until as wait_until
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
 SUBSCRIPTIONS = ROOT / "schemas" / "subscriptions"
@@ -53,6 +52,8 @@ class Installation:
 
     def __init__(self, home: Path, stack: LocalStack) -> None:
         self.home = home
+        self.programs = Path(sys.executable).parent
+        """Where the ``renkei`` is that runs commands to their end."""
         self.stack = stack
         self.engines = stack.up(owner=os.getpid())
         self.temporary = home / "tmp"
@@ -84,6 +85,15 @@ class Installation:
             subscriptions=SUBSCRIPTIONS,
             receipt_keys=self.home / "run" / "receipt-keys",
         )
+
+    def build_watched(self, population: int, seed: int) -> None:
+        """A town that was loaded through the outbox, and is at work; every write to its stores is
+        recorded."""
+        self.build(population, seed)
+        self.ensure(RELAY, DELIVER)
+        self.watch_stores()
+        self.load()
+        self.quiet()
 
     def clear(self) -> None:
         """No process, no topic, nothing that the tests before have left; folders for what will
@@ -184,7 +194,7 @@ class Installation:
     ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end; what it says is kept below the installation's folder too."""
         done = run_command(
-            [sys.executable, "-m", "bus.cli", *arguments],
+            [self.programs / "renkei", *arguments],
             {**self.environment, **(environment or {})},
             stdin=stdin,
         )
@@ -211,19 +221,20 @@ class Installation:
     def enter(self, make: Callable[..., Change] = events.anything, **given: Any) -> Change:
         """Something happens and a clerk enters it; again if the database was away meanwhile."""
         change = make(self.people, datetime.now(UTC), **given)
-        until = time.monotonic() + 60.0
-        while True:
+
+        def is_entered() -> bool:
             try:
                 if not self._has_entered(change):
                     self.register.enter(change)
-                return change
             except psycopg.OperationalError:
                 if self._register is not None:
                     self._register.close()
                 self._register = None
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.2)
+                return False
+            return True
+
+        wait_until(is_entered, 60)
+        return change
 
     def _has_entered(self, change: Change) -> bool:
         with psycopg.connect(self.town.core) as connection:
@@ -241,17 +252,19 @@ class Installation:
 
     def quiet(self, within: float = QUIET_WITHIN_S) -> None:
         """Wait until all that was committed has arrived everywhere and is in the ledger."""
-        until = time.monotonic() + within
-        left = ["nothing was looked at"]
-        while left:
+        left: list[str] = []
+
+        def is_quiet() -> bool:
             try:
-                left = list(evidence.unquiet(self.where, self.today))
+                left[:] = evidence.unquiet(self.where, self.today)
             except psycopg.Error as error:  # tables not made yet, or the server restarts
-                left = [type(error).__name__]
-            if left:
-                if time.monotonic() > until:
-                    raise AssertionError(f"not quiet in {within:.0f} s: {left[0]}\n{self._told()}")
-                time.sleep(0.2)
+                left[:] = [type(error).__name__]
+            return not left
+
+        try:
+            wait_until(is_quiet, within)
+        except AssertionError:
+            raise AssertionError(f"not quiet in {within:.0f} s: {left}\n{self._told()}") from None
 
     def versions(self, system: str) -> dict[str, int]:
         """Subject -> version, as one system's table of residents has them."""
@@ -293,7 +306,7 @@ class Installation:
 
 
 def run_command(
-    command: Sequence[str],
+    command: Sequence[str | Path],
     environment: Mapping[str, str],
     *,
     stdin: str | None = None,
@@ -329,15 +342,19 @@ def what_pages_say(town: Installation) -> None:
 
 def what_page_says(url: str) -> bytes:
     """The page, once its process serves it."""
-    until = time.monotonic() + 60
-    while True:
+    said = b""
+
+    def answers() -> bool:
+        nonlocal said
         try:
-            with urllib.request.urlopen(url, timeout=20) as said:
-                return bytes(said.read())
+            with urllib.request.urlopen(url, timeout=20) as page:
+                said = page.read()
         except urllib.error.HTTPError as error:  # not ready: it says why
             with error:
-                return error.read()
+                said = error.read()
         except urllib.error.URLError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.2)
+            return False
+        return True
+
+    wait_until(answers, 60)
+    return said

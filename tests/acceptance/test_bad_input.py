@@ -24,8 +24,9 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import pytest
 
-from tests.acceptance.installation import RELAY, ROOT, Installation, wait_until
+from tests.acceptance.installation import RELAY, ROOT, Installation
 from tests.support.changes import body, change, record
+from tests.support.waiting import wait_until
 
 pytestmark = [
     pytest.mark.service,

@@ -23,8 +23,9 @@ import pytest
 import yaml
 from confluent_kafka import Producer
 
-from tests.acceptance.installation import DELIVER, ROOT, Installation, wait_until
+from tests.acceptance.installation import DELIVER, ROOT, Installation
 from tests.support.changes import MUNICIPALITY, body, change, record
+from tests.support.waiting import wait_until
 
 pytestmark = [
     pytest.mark.service,

@@ -23,12 +23,12 @@ from tests.acceptance.installation import (
     RELAY,
     Installation,
     run_command,
-    wait_until,
 )
 from tests.support import engines as test_engines
 from tests.support.commands import whole
+from tests.support.waiting import wait_until
 
-RENKEI = str(Path(sys.executable).with_name("renkei"))
+RENKEI = Path(sys.executable).with_name("renkei")
 WIDTH = 80
 NOWHERE = "127.0.0.1:9"
 needs_engines = [
@@ -74,12 +74,24 @@ ASKED = {  # what has --json and changes nothing -> its exit status
 
 
 def renkei(
-    *arguments: str, home: Path, within: float = 60.0, **environment: Any
+    *arguments: str,
+    home: Path,
+    program: Path = RENKEI,
+    within: float = 60.0,
+    **environment: Any,
 ) -> subprocess.CompletedProcess[str]:
     """Run the installed command to its end, piped."""
     return run_command(
-        [RENKEI, *arguments], {"RENKEI_HOME": str(home), **environment}, within=within
+        [program, *arguments], {"RENKEI_HOME": str(home), **environment}, within=within
     )
+
+
+def at(
+    place: Installation, *arguments: str, **environment: Any
+) -> subprocess.CompletedProcess[str]:
+    """The same at a town, by the command that is imported already."""
+    program = place.programs / RENKEI.name
+    return renkei(*arguments, home=place.home, program=program, **environment)
 
 
 def too_wide(text: str) -> list[str]:
@@ -184,8 +196,8 @@ class TestOnEngines:
         """JSON that parses and stands alone on stdout; for people 80 columns without colour."""
         place, change_id = town
         words = arguments.replace("CHANGE", change_id).split()
-        as_json = renkei(*words, "--json", home=place.home)
-        for_people = renkei(*words, home=place.home, NO_COLOR="1")
+        as_json = at(place, *words, "--json")
+        for_people = at(place, *words, NO_COLOR="1")
 
         assert as_json.returncode == for_people.returncode == status, as_json.stderr
         assert isinstance(json.loads(as_json.stdout), dict | list)
@@ -197,7 +209,7 @@ class TestOnEngines:
         """Why it exits 64 is on stderr, whether asked by a person or a machine."""
         change_id = "01900000-0000-7000-8000-000000000000"
         for asked in ((), ("--json",)):
-            said = renkei("reach", "show", change_id, *asked, home=town[0].home)
+            said = at(town[0], "reach", "show", change_id, *asked)
 
             assert said.returncode == 64, said.stdout + said.stderr
             assert said.stderr.startswith("error: [RK-120] the ledger has no event of this change")
@@ -205,7 +217,7 @@ class TestOnEngines:
 
     def test_doctor(self, town: tuple[Installation, str]) -> None:
         """Says what it looked at, also as JSON; its status says whether something fails."""
-        said = renkei("doctor", "--json", home=town[0].home)
+        said = at(town[0], "doctor", "--json")
         findings = json.loads(said.stdout)
 
         assert {finding["verdict"] for finding in findings} <= {"ok", "warn", "fail"}
@@ -265,8 +277,8 @@ class TestOnEngines:
         good = events.moves_in(place.people, datetime.now(UTC)).model_dump_json()
         file = tmp_path / "changes.jsonl"
         file.write_text(f"{good}\n{{half a line\n", encoding="utf-8")
-        first = renkei("publish", str(file), "--json", home=place.home)
-        again = renkei("publish", str(file), home=place.home)
+        first = at(place, "publish", str(file), "--json")
+        again = at(place, "publish", str(file))
 
         assert (first.returncode, again.returncode) == (65, 65)
         assert json.loads(first.stdout)
@@ -277,7 +289,7 @@ class TestOnEngines:
         """``--once`` ends by itself with 0, SIGTERM ends a delivery with 0 within 10 s."""
         place, _ = town
         place.stop(DELIVER)
-        once = renkei("deliver", "--once", "--system", SYSTEM, home=place.home)
+        once = at(place, "deliver", "--once", "--system", SYSTEM)
         process = place.start(DELIVER, "deliver that is terminated")
         wait_until(lambda: process.log.read_bytes().count(b"lane-open") > 10, 60)
         begun = datetime.now(UTC)

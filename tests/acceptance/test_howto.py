@@ -19,9 +19,9 @@ import psycopg
 import pytest
 import yaml
 
-from tests.acceptance.installation import RELAY, ROOT, Installation, wait_until
+from tests.acceptance.installation import RELAY, ROOT, Installation
 from tests.acceptance.walking import HOWTO, Said, Walk, Walker
-from tests.support.warm import warm
+from tests.support.waiting import wait_until
 
 pytestmark = [
     pytest.mark.service,
@@ -56,9 +56,7 @@ def change_id(town: Installation) -> str:
 
 
 @pytest.fixture(scope="module")
-def walker(
-    town: Installation, change_id: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Walker]:
+def walker(town: Installation, change_id: str, tmp_path_factory: pytest.TempPathFactory) -> Walker:
     """A shell in a folder as a clone is: with its schemas, and changed copies beside them."""
     folder = tmp_path_factory.mktemp("walk")
     shutil.copytree(ROOT / "schemas", folder / "schemas")
@@ -70,8 +68,7 @@ def walker(
     wanted["streams"]["resident"]["fields"].remove("name.alias")
     file.write_text(yaml.safe_dump(wanted, allow_unicode=True), encoding="utf-8")
     (folder / "etc").mkdir()
-    with warm(folder / "bin") as programs:
-        yield Walker(folder, dict(town.environment), [programs])
+    return Walker(folder, dict(town.environment), [town.programs])
 
 
 def example() -> dict[str, Any]:
@@ -252,7 +249,7 @@ def test_run_in_production(walker: Walker, town: Installation) -> None:
         NEEDS_ROOT,
     ) | dict.fromkeys(
         ["pg_dump", "pg_restore", "tar", "renkei ledger verify"],
-        "test_crashes.py: the restore is rehearsed there",
+        "test_outages.py: the restore is rehearsed there",
     )
     said_of: dict[str, Any] = {}
     for file in sorted((town.home / "run").glob("*.yaml")):  # what the stack wrote, in one file

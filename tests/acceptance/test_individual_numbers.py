@@ -32,12 +32,12 @@ from tests.acceptance.installation import (
     RELAY,
     ROOT,
     Installation,
-    wait_until,
     what_page_says,
 )
 from tests.acceptance.leaks import Canary, Sighting, in_databases, in_files
 from tests.support.changes import change, record
 from tests.support.sealed import STREAM, number_of, subscription
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.service, pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -8,9 +8,6 @@ database, in Kafka's own log, and in the stores of systems that are ``capable``.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,14 +30,13 @@ from tests.acceptance.installation import (
     DELIVER,
     MONITOR,
     RELAY,
-    ROOT,
     Installation,
-    run_command,
-    wait_until,
     what_pages_say,
 )
 from tests.acceptance.leaks import Canary, Sighting, canary, in_databases, in_files
 from tests.support import engines as test_engines
+from tests.support.waiting import wait_until
+from tests.support.warm import FIRST
 
 pytestmark = [
     pytest.mark.service,
@@ -53,14 +49,10 @@ CAPABLE = {"national_health_insurance", "public_assistance"}
 CORE = "core_resident_registry"
 WITHHOLDS = "child_allowance"
 UNMASKED = """
-import sys
 import bus.policy.projection as projection
 projection.withhold = lambda column, where: column
 import connectors.postgres.suppression as suppression
 suppression._suppress = lambda connection, table: None
-from bus.cli.main import main
-sys.argv[0] = "renkei"
-main()
 """
 
 
@@ -346,18 +338,9 @@ def test_the_search_fails_when_the_mask_is_taken_out(run: Run) -> None:
     run.town.stop(DELIVER)
     with test_engines.fresh_database(run.town.engines.database) as uri:
         stores = {WITHHOLDS: {"connector": "postgres", "options": {"uri": uri}}}
-        done = unmasked(run.town, ["deliver", "--once", "--system", WITHHOLDS], stores)
-        assert done.returncode == 0, done.stderr
+        given = {"RENKEI_SYSTEMS": yaml.safe_dump(stores), FIRST: UNMASKED}
+        run.town.renkei("deliver", "--once", "--system", WITHHOLDS, environment=given)
         found = run.search()
 
     assert {sighting.place.split(".", 1)[1] for sighting in found} == {"linkage.resident"}
     assert {sighting.canary for sighting in found} & run.current
-
-
-def unmasked(
-    town: Installation, arguments: list[str], stores: dict[str, Any]
-) -> subprocess.CompletedProcess[str]:
-    """The command with its mask taken out, against other stores."""
-    environment = {**town.environment, "RENKEI_SYSTEMS": yaml.safe_dump(stores)}
-    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    return run_command([sys.executable, "-c", UNMASKED, *arguments], environment)

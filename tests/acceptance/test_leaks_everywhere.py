@@ -9,9 +9,7 @@ has to notice.
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import sys
 from base64 import b64encode
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,13 +30,13 @@ from tests.acceptance.installation import (
     DELIVER,
     ROOT,
     Installation,
-    run_command,
-    wait_until,
     what_pages_say,
 )
 from tests.acceptance.leaks import TABLES, Sighting, content, in_databases, in_files, seen
 from tests.acceptance.planting import Garden, Planted, newest
 from tests.support import engines as test_engines
+from tests.support.waiting import wait_until
+from tests.support.warm import FIRST
 
 pytestmark = [pytest.mark.service, pytest.mark.slow, pytest.mark.timeout(600)]
 SEED = 20_261_124
@@ -467,35 +465,38 @@ Closure.nonresidents = lambda *_: None
 """,
 }  # fmt: skip
 """What is taken out of delivery, one at a time."""
-_START = """
-import sys
-from bus.cli.main import main
-sys.argv[0] = "renkei"
-main()
-"""
+
+
+@pytest.fixture(scope="module")
+def protected_first(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A store of the watcher's that has the protections and nothing else."""
+    run.town.stop(DELIVER)  # or it would have half of the partitions
+    schemas = tmp_path_factory.mktemp("protections") / "schemas"
+    shutil.copytree(run.schemas, schemas)
+    watching(schemas, only={"protection"})
+    with test_engines.fresh_database(run.town.engines.database) as uri:
+        deliver_once(run, uri, RENKEI_SCHEMAS=str(schemas))
+        yield uri
+
+
+def deliver_once(run: Run, uri: str, **environment: str) -> str:
+    """Deliver all there is to a store of the watcher's; what is said meanwhile."""
+    stores = {WATCHER: {"connector": "postgres", "options": {"uri": uri}}}
+    given = {"RENKEI_SYSTEMS": yaml.safe_dump(stores), **environment}
+    done = run.town.renkei("deliver", "--once", "--system", WATCHER, environment=given)
+    return done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("piece", TAKEN_OUT)
-def test_the_search_notices_when_a_piece_is_taken_out(run: Run, piece: str, tmp_path: Path) -> None:
+def test_the_search_notices_when_a_piece_is_taken_out(
+    run: Run, piece: str, protected_first: str
+) -> None:
     """A delivery without it writes what its system may not see, and the search says so.
 
     The store has the protections before: what comes later is the fence's alone to withhold.
     """
-    run.town.stop(DELIVER)  # or it would have half of the partitions
-    protections = tmp_path / "schemas"
-    shutil.copytree(run.schemas, protections)
-    watching(protections, only={"protection"})
-    with test_engines.fresh_database(run.town.engines.database) as uri:
-        stores = {WATCHER: {"connector": "postgres", "options": {"uri": uri}}}
-        environment = {
-            **run.town.environment,
-            "RENKEI_SYSTEMS": yaml.safe_dump(stores),
-            "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
-        }
-        for schemas, missing in ((protections, ""), (run.schemas, TAKEN_OUT[piece])):
-            done = run_command(
-                [sys.executable, "-c", missing + _START, "deliver", "--once", "--system", WATCHER],
-                {**environment, "RENKEI_SCHEMAS": str(schemas)},
-            )
-            assert done.returncode == 0, done.stderr
-        assert run.leaks(WATCHER, uri), done.stdout + done.stderr
+    server = run.town.engines.database
+    with test_engines.fresh_database(server, copied=protected_first) as uri:
+        given = {"RENKEI_SCHEMAS": str(run.schemas), FIRST: TAKEN_OUT[piece]}
+        said = deliver_once(run, uri, **given)
+        assert run.leaks(WATCHER, uri), said

@@ -15,8 +15,9 @@ import psycopg
 import pytest
 import yaml
 
-from tests.acceptance.installation import SUBSCRIPTIONS, Installation, wait_until
+from tests.acceptance.installation import SUBSCRIPTIONS, Installation
 from tests.support.changes import body, change, record
+from tests.support.waiting import wait_until
 
 pytestmark = [
     pytest.mark.service,

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
-from tests.acceptance.installation import Installation, wait_until
+from tests.acceptance.installation import Installation
 from tests.support.changes import MUNICIPALITY, body, change, record
+from tests.support.waiting import wait_until
 
 pytestmark = [
     pytest.mark.service,

@@ -109,11 +109,17 @@ def named(uri: str, database: str) -> str:
 
 
 @contextmanager
-def fresh_database(superuser_uri: str) -> Iterator[str]:
-    """An empty database for one test, dropped afterwards even if sessions are still open."""
-    name = unique("test")
+def fresh_database(superuser_uri: str, *, copied: str = "") -> Iterator[str]:
+    """An empty database for one test, dropped afterwards even if sessions are still open.
+
+    Args:
+        superuser_uri: The server.
+        copied: A database there in which nobody has a session: the fresh one begins as its copy.
+    """
+    name, template = unique("test"), urlsplit(copied).path[1:] or "template1"
     with psycopg.connect(superuser_uri, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        make = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        connection.execute(make.format(sql.Identifier(name), sql.Identifier(template)))
     try:
         yield named(superuser_uri, name)
     finally:

@@ -2,11 +2,13 @@
 
 Whoever runs ``renkei`` from :func:`warm`'s folder runs the product's own ``main`` with the
 arguments, environment, folder and streams of the caller, in a process of its own. Only the imports
-are saved: a page of commands is walked in the time that its commands take.
+are saved: a page of commands is walked in the time that its commands take. Whoever sets
+:data:`FIRST` has its text run before, to take a piece out of what the command does.
 """
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -22,6 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+FIRST = "WARM_FIRST"
 MOST = 1 << 17  # bytes of a request: arguments and environment
 READY_WITHIN_S = 120.0
 
@@ -74,6 +77,8 @@ def serve(address: str) -> None:
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # whoever runs a command waits for it
         sys.stdout.write("ready\n")
         sys.stdout.flush()
+        gc.collect()
+        gc.freeze()  # what is there already is looked through by no command
         while True:
             heard, _, _ = select.select([listening.fileno(), 0], [], [])
             if 0 in heard:
@@ -110,6 +115,7 @@ def _become(told: bytes, streams: list[int]) -> None:
     os.chdir(folder)
     tempfile.tempdir = None
     sys.argv = ["renkei", *arguments]
+    exec(os.environ.pop(FIRST, ""), {})
     main = importlib.import_module("bus.cli.main").main
     ended = 1  # as Python ends whatever is not caught; its traceback is written by what ends it
     try:
