@@ -128,10 +128,10 @@ def _timed(settings: Settings, *, is_kept: bool) -> tuple[float, float]:
 
 async def _started(settings: Settings, *, is_kept: bool) -> tuple[float, float]:
     """Seconds taken, and megabytes by which the process has grown."""
-    catalog: Catalog = app.catalog(settings)
+    catalog: Catalog = app.configured.catalog(settings)
     async with AsyncExitStack() as stack:
-        known = await stack.enter_async_context(app.registry(settings))
-        broker = await stack.enter_async_context(app.broker(settings))
+        known = await stack.enter_async_context(app.clients.registry(settings))
+        broker = await stack.enter_async_context(app.clients.broker(settings))
         readers = {name: Reader(catalog.stream(name), catalog, known) for name in RESTS_ON}
         household = catalog.stream(MEMBERS)
 

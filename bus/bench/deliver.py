@@ -67,13 +67,13 @@ class Dropping:
 
 async def measure(settings: Settings, step: Callable[[str], None]) -> Mapping[str, float]:
     """``deliver_events_per_s``; the topic ``linkage.resident`` must be full already."""
-    catalog = app.catalog(settings)
+    catalog = app.configured.catalog(settings)
     stream = catalog.stream("resident")
     view = compile_view(load_subscriptions(catalog)[SYSTEM], stream, date.today())  # noqa: DTZ011
     rates, fetches = [], []
     async with AsyncExitStack() as stack:
-        known = await stack.enter_async_context(app.registry(settings))
-        broker = await stack.enter_async_context(app.broker(settings))
+        known = await stack.enter_async_context(app.clients.registry(settings))
+        broker = await stack.enter_async_context(app.clients.broker(settings))
         readers = {name: Reader(each, catalog, known) for name, each in catalog.streams.items()}
         process = await stack.enter_async_context(
             opened_process(
@@ -84,7 +84,7 @@ async def measure(settings: Settings, step: Callable[[str], None]) -> Mapping[st
                 settings=settings,
                 clock=SystemClock(),
                 metrics=Metrics(),
-                proofs=app.proofs(settings),
+                proofs=app.keys.proofs(settings),
             )
         )
         for number in range(WARM_UP + ROUNDS):

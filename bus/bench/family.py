@@ -51,11 +51,11 @@ async def measure(
     ``family_protected_again_ms`` each.
     """
     settings = machines.settings
-    catalog = app.catalog(settings)
+    catalog = app.configured.catalog(settings)
     sent = {}
     step("making everybody, as seventeen systems know them")
     town = Municipality(SEED, residents)
-    async with app.publisher(settings) as publisher:
+    async with app.publishing.publisher(settings) as publisher:
         for name in ALL_STREAMS:
             stream = catalog.stream(name)
             step(f"publishing {name}")
@@ -85,7 +85,7 @@ async def measure(
         }
         protected_ms = []
         async with AsyncExitStack() as stack:
-            publisher = await stack.enter_async_context(app.publisher(settings, learn=[PROTECTION]))
+            publisher = await stack.enter_async_context(app.publishing.publisher(settings, learn=[PROTECTION]))
             stores = {
                 stack.enter_context(psycopg.connect(uri, autocommit=True)): end
                 for uri, end in protecting.items()

@@ -49,10 +49,10 @@ async def measure(
     register = Register(machines.town.core)
     register.install()
     register.load(people.changes())
-    catalog = app.catalog(settings)
+    catalog = app.configured.catalog(settings)
     step("first load")
     sent = 0
-    async with app.publisher(settings) as publisher:
+    async with app.publishing.publisher(settings) as publisher:
         for name in STREAMS:
             stream = catalog.stream(name)
             async for outcome in publisher.publish_batches(stream, people.columns(stream)):

@@ -37,7 +37,7 @@ async def measure(machines: Machines, step: Callable[[str], None]) -> Mapping[st
     """
     settings = machines.settings
     step("making residents")
-    catalog = app.catalog(settings)
+    catalog = app.configured.catalog(settings)
     rows, stream = resident_rows(catalog, RESIDENTS), catalog.stream("resident")
     step("publishing them")
     await _publish(settings, stream, rows)
@@ -63,7 +63,7 @@ async def measure(machines: Machines, step: Callable[[str], None]) -> Mapping[st
 
 
 async def _publish(settings: Settings, stream: Stream, batches: Sequence[pa.RecordBatch]) -> None:
-    async with app.publisher(settings) as publisher:
+    async with app.publishing.publisher(settings) as publisher:
         async for outcome in publisher.publish_batches(stream, batches):
             assert not outcome.refused, outcome.faults[0]
 

@@ -35,8 +35,8 @@ async def machines(
     running = stack.running()
     endpoints = await asyncio.to_thread(running.__enter__)
     try:
-        mine = app.settings({"home": settings.home})
-        catalog = app.catalog(mine)
+        mine = app.configured.settings({"home": settings.home})
+        catalog = app.configured.catalog(mine)
         receiving = [s for s, found in load_subscriptions(catalog).items() if found.streams]
         town = await asyncio.to_thread(
             towns.build, endpoints.database, sorted(systems or receiving)
@@ -44,9 +44,9 @@ async def machines(
         run = settings.home / "run"
         town.write_settings(run / "systems.yaml", **towns.make_keys(run))
         await town.install_outboxes()
-        mine = app.settings({"home": settings.home})
-        async with app.broker(mine) as cluster, app.registry(mine) as known:
-            await topics.apply(cluster, await topics.states(cluster, app.topic_specs(mine)))
+        mine = app.configured.settings({"home": settings.home})
+        async with app.clients.broker(mine) as cluster, app.clients.registry(mine) as known:
+            await topics.apply(cluster, await topics.states(cluster, app.configured.topic_specs(mine)))
             await known.push(catalog)
         yield Machines(mine, town)
     finally:

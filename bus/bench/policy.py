@@ -144,14 +144,14 @@ async def measure_fence(settings: Settings, step: Callable[[str], None]) -> Mapp
     Beside the households of a city; see :mod:`bus.bench.coverage`. On the real log; the topics
     ``linkage.protection`` and ``linkage.household`` must be empty.
     """
-    catalog = app.catalog(settings)
+    catalog = app.configured.catalog(settings)
     resident, protection = catalog.stream("resident"), catalog.stream("protection")
     step("making events")
     (rows,) = resident_rows(catalog, BATCH)
     payloads, view = encode(resident.latest, rows), _view(catalog, resident, {})
     async with AsyncExitStack() as stack:
-        known = await stack.enter_async_context(app.registry(settings))
-        broker = await stack.enter_async_context(app.broker(settings))
+        known = await stack.enter_async_context(app.clients.registry(settings))
+        broker = await stack.enter_async_context(app.clients.broker(settings))
         readers = {name: Reader(catalog.stream(name), catalog, known) for name in RESTS_ON}
         fence = Fence(broker, catalog.streams, readers)
         producer = broker.producer()

@@ -28,13 +28,13 @@ async def measure(settings: Settings, step: Callable[[str], None]) -> Mapping[st
 
     The topic ``linkage.resident`` must be empty: every row is a subject's first version.
     """
-    catalog = app.catalog(settings)
+    catalog = app.configured.catalog(settings)
     stream = catalog.stream("resident")
     step("making rows")
     batches = list(resident_rows(catalog, EVENTS + WARM_UP))
     async with AsyncExitStack() as stack:
-        registry = await stack.enter_async_context(app.registry(settings))
-        broker = await stack.enter_async_context(app.broker(settings))
+        registry = await stack.enter_async_context(app.clients.registry(settings))
+        broker = await stack.enter_async_context(app.clients.broker(settings))
         publisher = Publisher(catalog, registry, broker, PublisherSettings(learn=[stream.name]))
         await publisher.start()
         stack.push_async_callback(publisher.close)

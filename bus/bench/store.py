@@ -84,7 +84,7 @@ async def _ours(
     uri: str, view: View, batches: Sequence[pa.RecordBatch], newer: Sequence[pa.RecordBatch]
 ) -> Mapping[str, float]:
     _drop(uri, "bench_ours")
-    sink = app.sink(SystemConnection(options={"uri": uri, "schema_name": "bench_ours"}))()
+    sink = app.systems.sink(SystemConnection(options={"uri": uri, "schema_name": "bench_ours"}))()
     await sink.open(view)
     try:
         insert = await _applied(sink, view, batches, 0)

@@ -45,7 +45,7 @@ class Asking:
             if self._session is None:
                 from bus.operate.session import Session
 
-                self._session = Session(composition.settings(), patience=patience)
+                self._session = Session(composition.configured.settings(), patience=patience)
             return await question(self._session)
 
         return self._runner.run(answer())
@@ -80,7 +80,7 @@ def ask(
         patience: How long the log is waited for, where not as usual; what the first question says
             holds for all.
     """
-    waits = composition.PATIENCE if patience is None else patience
+    waits = composition.clients.PATIENCE if patience is None else patience
     current = _CURRENT.get()
     if current is not None:
         return current.run(question, waits)

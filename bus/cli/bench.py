@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from bus import app as composition
+from bus.app import configured
 from bus.bench import (
     codec,
     deliver,
@@ -68,15 +68,15 @@ def bench(
     are noisy: read the ratios. Figures never decide the exit status. "provisions" is not among
     "all": it makes a ledger of a hundred million provisions, in some minutes and gigabytes.
     """
-    outer = composition.settings()
+    outer = configured.settings()
     settings = Settings(home=outer.home / "bench", maven=outer.maven, schemas=outer.schemas)
     figures: dict[str, float] = {}
     if part in (Part.CODEC, Part.ALL):
-        figures |= codec.measure(composition.catalog(settings), _step)
+        figures |= codec.measure(configured.catalog(settings), _step)
     if part in (Part.POLICY, Part.ALL):
-        figures |= policy.measure(composition.catalog(settings), _step)
+        figures |= policy.measure(configured.catalog(settings), _step)
     if part is not Part.CODEC:
-        stack = composition.local_stack(settings, engines=outer.home / "engines")
+        stack = configured.local_stack(settings, engines=outer.home / "engines")
         if stack.endpoints() is not None:
             raise DataFolderInUse("a bench is running", home=settings.home)
         with watching() as progress:
@@ -105,7 +105,7 @@ async def _on_engines(
             if every or part is Part.POLICY:
                 figures |= await policy.measure_fence(made.settings, _step)
             if every or part is Part.POSTGRES:
-                catalog = composition.catalog(made.settings)
+                catalog = configured.catalog(made.settings)
                 figures |= await store.measure(catalog, made.town, _step)
     if every or part is Part.LOAD:
         async with machines(stack, settings, load.SYSTEMS) as made:
@@ -117,10 +117,10 @@ async def _on_engines(
             figures["family_over_load"] = ratio
     if part is Part.PROVISIONS:
         async with machines(stack, settings, [store.SYSTEM]) as made:
-            catalog, home = composition.catalog(made.settings), made.settings.home
+            catalog, home = configured.catalog(made.settings), made.settings.home
             figures |= await provisions.measure(catalog, made.town.ledger, home, _step)
     if every or part is Part.LATENCY:
-        systems = latency.receiving(composition.catalog(settings))
+        systems = latency.receiving(configured.catalog(settings))
         async with machines(stack, settings, systems) as made:
             figures |= await latency.measure(made, _step)
     return figures

@@ -13,7 +13,7 @@ import structlog
 import typer
 from rich.status import Status
 
-from bus import app as composition
+from bus.app import configured, deliveries
 from bus.cli import names
 from bus.cli.output import err
 from bus.deliver.process import ProcessContext
@@ -49,10 +49,10 @@ def deliver(
     SIGTERM and Ctrl-C finish the batches in hand. Several processes may run: they share the
     work, and take over from each other.
     """
-    settings = composition.settings()
+    settings = configured.settings()
     logs.configure(settings.log_format)
     asyncio.run(
-        composition.run_deliveries(
+        deliveries.run_deliveries(
             settings,
             system or [],
             once=once,

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
 
-from bus import app as composition
+from bus.app import configured
 from bus.cli.local import watching
 from bus.cli.output import Json, err, out, show_json
 from bus.demo import picture, screen
@@ -59,9 +59,9 @@ def demo(
     change arrived everywhere, the ledger says the same as the databases, and every system
     published and received.
     """
-    outer = composition.settings()
+    outer = configured.settings()
     settings = Settings(home=outer.home / "demo", maven=outer.maven, schemas=outer.schemas)
-    stack = composition.local_stack(settings, engines=outer.home / "engines")
+    stack = configured.local_stack(settings, engines=outer.home / "engines")
     shown: Screen = _Quiet() if as_json else _Shown(out(), err())
     with alone(settings.home):
         with watching() as progress:
@@ -127,7 +127,7 @@ async def _run(
         else:
             task.cancel()
 
-    mine = composition.settings({"home": settings.home})
+    mine = configured.settings({"home": settings.home})
     task = asyncio.ensure_future(run(mine, population, shown, afterwards=afterwards))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, end)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bus import app as composition
+from bus.app import configured
 from bus.cli.output import Json, out, show_json
 from bus.errors import FilesRefused
 from bus.operate import contracts, documents
@@ -43,7 +43,7 @@ def build(check: Check = False, into: Out = None, as_json: Json = False) -> None
 
     The same schemas and subscriptions give the same pages. Pages that are none any more go.
     """
-    made = contracts.built(composition.settings(), into, is_check=check)
+    made = contracts.built(configured.settings(), into, is_check=check)
     if as_json:
         show_json(documents.reference(made.folder, made.count, made.found, is_check=check))
     if check and made.faults:

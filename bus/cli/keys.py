@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from bus import app as composition
+from bus.app import configured
 from bus.cli import names
 from bus.cli.asking import ask
 from bus.cli.output import DryRun, Json, out, show_json
@@ -62,7 +62,7 @@ def new(
     Processes notice by themselves. Where they have files of their own, give the new file to those
     that deliver first, and to those that publish last.
     """
-    made = keyrings.made(composition.settings(), kind, file, key_id, is_dry=dry_run)
+    made = keyrings.made(configured.settings(), kind, file, key_id, is_dry=dry_run)
     key, path = made.key, made.file
     if as_json:
         show_json(documents.key_made(key, path, is_dry=dry_run))
@@ -73,7 +73,7 @@ def new(
 
 def list_all(kind: Of = Kind.NUMBERS, as_json: Json = False) -> None:
     """List the keys by id, never themselves; the last one is the one that is used."""
-    ring = asyncio.run(kind.keys(composition.settings()).ring())
+    ring = asyncio.run(kind.keys(configured.settings()).ring())
     keys = ring.keys.values()
     if as_json:
         show_json(documents.keys(ring))

@@ -237,7 +237,7 @@ def stack_here(chosen: dict[str, int] | None = None) -> LocalStack:
         ConfigurationError: The packages that run engines are not installed.
     """
     try:
-        return compose.local_stack(compose.settings(), chosen)
+        return compose.configured.local_stack(compose.configured.settings(), chosen)
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             "engines need more packages; install them with: pip install 'renkei[local]'",

@@ -44,7 +44,7 @@ def system(text: str) -> str:
     """
     from bus.operate import naming
 
-    settings = composition.settings()
+    settings = composition.configured.settings()
     if text in naming.configured_names(settings):
         return text
     known = naming.system_names(settings)
@@ -63,7 +63,7 @@ def connected(text: str) -> str:
     Raises:
         UnknownName: There is none of this name in the settings.
     """
-    settings = composition.settings()
+    settings = composition.configured.settings()
     return _of(text, [*settings.systems, "ledger"], "system", " in the settings")
 
 
@@ -75,7 +75,7 @@ def outbox(text: str) -> str:
     """
     from bus.operate import naming
 
-    return _of(text, naming.outbox_names(composition.settings()), "system", " in the settings")
+    return _of(text, naming.outbox_names(composition.configured.settings()), "system", " in the settings")
 
 
 def source(text: str) -> str:
@@ -86,7 +86,7 @@ def source(text: str) -> str:
     """
     from bus.operate import naming
 
-    return _of(text, naming.source_names(composition.settings()), "system", " in the settings")
+    return _of(text, naming.source_names(composition.configured.settings()), "system", " in the settings")
 
 
 def stream(text: str) -> str:
@@ -97,7 +97,7 @@ def stream(text: str) -> str:
     """
     from bus.operate import naming
 
-    return _of(text, naming.stream_names(composition.settings()), "stream")
+    return _of(text, naming.stream_names(composition.configured.settings()), "stream")
 
 
 def subject(text: str) -> str:

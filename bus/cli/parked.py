@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bus import app as composition
+from bus.app import configured
 from bus.cli import names
 from bus.cli.asking import ask
 from bus.cli.options import By, OnlySystem, Reason, System, WhyAsked, order_of
@@ -65,7 +65,7 @@ def list_open(
     else:
         _show(found)
         if any(each.is_overdue for each in found):
-            limit = duration(parked.limit(composition.settings()))
+            limit = duration(parked.limit(configured.settings()))
             out().print(f"! set aside for more than {limit}: settle it", markup=False)
 
 

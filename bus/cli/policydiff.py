@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bus import app as composition
+from bus.app import configured
 from bus.cli.output import Json, out, show_json
 from bus.model import MaskKind, in_header
 from bus.operate import applying, documents
@@ -30,7 +30,7 @@ def diff(old: Old, new: New, as_json: Json = False) -> None:
     file, only its system is compared. Both must be without faults. Streams and names are those of
     the schemas in use.
     """
-    catalog = composition.catalog(composition.settings())
+    catalog = configured.catalog(configured.settings())
     found = applying.difference(old, new, catalog)
     if as_json:
         show_json(documents.listed(found))

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from bus import app as composition
+from bus.app import configured, publishing
 from bus.cli import names
 from bus.cli.asking import ask
 from bus.cli.options import By, WhyAsked, WhyDone, order_of
@@ -59,9 +59,9 @@ def run(system: Systems = None) -> None:
 
     Several may run: one sends from each outbox, the others stand by.
     """
-    settings = composition.settings()
+    settings = configured.settings()
     logs.configure(settings.log_format)
-    asyncio.run(composition.run_relays(settings, system or []))
+    asyncio.run(publishing.run_relays(settings, system or []))
 
 
 def install(
@@ -110,7 +110,7 @@ def install(
     What is there is looked at first; anything but an outbox of this program is refused.
     """
     made = Installation.of(
-        composition.settings(), system, uri, core=core or (), relay=relay or (), owner=owner
+        configured.settings(), system, uri, core=core or (), relay=relay or (), owner=owner
     )
     name, text = made.name, made.script
     if not dry_run:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from bus import app as composition
+from bus.app import configured
 from bus.cli import names
 from bus.cli.asking import ask
 from bus.cli.output import DryRun, Json, err, out, show_json
@@ -37,7 +37,7 @@ def check(as_json: Json = False) -> None:
     Names, types that every codec can do, properties, compatibility of each version with every
     other, examples that must and must not pass; read by fastavro, pyruhvro and avro-python3.
     """
-    found = contracts.checked(composition.settings())
+    found = contracts.checked(configured.settings())
     if as_json:
         show_json(documents.schemas_checked(found))
     if found.faults:
@@ -73,7 +73,7 @@ def list_all(
     as_json: Json = False,
 ) -> None:
     """List the streams, their versions and their topics."""
-    catalog = composition.catalog(composition.settings())
+    catalog = configured.catalog(configured.settings())
     ids = ask(contracts.registered) if with_ids else None
     if as_json:
         show_json(documents.schemas(list(catalog.streams.values()), ids))
@@ -103,7 +103,7 @@ def _ids(ids: Mapping[tuple[str, int], int | None]) -> Table:
 
 def show(stream: StreamName, as_json: Json = False) -> None:
     """Show one stream: versions, event types, and each item with its names and its checks."""
-    found = composition.catalog(composition.settings()).stream(stream)
+    found = configured.catalog(configured.settings()).stream(stream)
     if as_json:
         show_json(documents.schema(found))
         return

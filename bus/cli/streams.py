@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from bus import app as composition
+from bus.app import configured
 from bus.cli import names
 from bus.cli.output import Json, out, show_json
 from bus.operate import contracts, documents
@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 def list_all(as_json: Json = False) -> None:
     """List the streams: their versions, who provides each, and how many systems receive it."""
-    sources = contracts.sources(composition.settings())
+    sources = contracts.sources(configured.settings())
     if as_json:
         show_json(documents.streams(sources))
         return
@@ -46,7 +46,7 @@ def list_all(as_json: Json = False) -> None:
 
 def show(stream: Name, as_json: Json = False) -> None:
     """Show STREAM: its versions, event types and items, who provides it and who receives it."""
-    sources = contracts.sources(composition.settings())
+    sources = contracts.sources(configured.settings())
     found = documents.stream(sources.catalog.stream(stream), sources)
     if as_json:
         show_json(found)

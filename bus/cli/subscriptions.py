@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from bus import app as composition
+from bus.app import configured
 from bus.cli import names, policyapply, policydiff, policysimulate
 from bus.cli.output import Json, err, out, show_json
 from bus.errors import FilesRefused
@@ -51,7 +51,7 @@ def check(as_json: Json = False) -> None:
     Also what the connector of a system in the settings could not keep: a location that it could
     not take back from somebody who is protected later.
     """
-    found = granted.checked(composition.settings())
+    found = granted.checked(configured.settings())
     if as_json:
         show_json(documents.subscriptions_checked(found))
     if found.errors:
@@ -64,7 +64,7 @@ def check(as_json: Json = False) -> None:
 
 def list_all(as_json: Json = False) -> None:
     """List the systems and the streams that each receives."""
-    found = granted.read(composition.settings())
+    found = granted.read(configured.settings())
     if as_json:
         show_json(documents.subscriptions(found))
     else:
@@ -77,7 +77,7 @@ def list_all(as_json: Json = False) -> None:
 
 def show(system: System, as_json: Json = False) -> None:
     """Show what SYSTEM may receive, item by item, on which ground, and what is withheld."""
-    found = granted.described(composition.settings(), system)
+    found = granted.described(configured.settings(), system)
     if found.told is None:
         if found.refusals:
             raise found.refusals[0].error

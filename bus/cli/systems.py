@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from bus import app as composition
+from bus.app import configured
 from bus.cli import names
 from bus.cli.output import Json, err, out, show_json
 from bus.model import SystemKind
@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 def list_all(as_json: Json = False) -> None:
     """List the systems, and how many streams each receives and provides."""
-    sources = contracts.sources(composition.settings())
+    sources = contracts.sources(configured.settings())
     found = documents.systems(sources)
     if as_json:
         show_json(found)
@@ -53,7 +53,7 @@ def list_all(as_json: Json = False) -> None:
 def show(system: Name, as_json: Json = False) -> None:
     """Show SYSTEM: whose it is, what it provides, what it receives for which purpose, and what its
     store can do, on which promises hang (docs/delivery.md)."""
-    settings = composition.settings()
+    settings = configured.settings()
     sources = contracts.sources(settings)
     if system not in sources.systems:
         raise names.unknown("system", system, sources.systems)

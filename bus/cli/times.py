@@ -26,7 +26,7 @@ def shown(at: datetime, form: str = TO_THE_MINUTE, zone: ZoneInfo | None = None)
 @cache
 def site() -> ZoneInfo:
     """The site's zone, as the settings of this process say."""
-    settings = composition.settings()
+    settings = composition.configured.settings()
     return ZoneInfo(settings.time_zone)
 
 

@@ -124,9 +124,9 @@ async def run(
     """
     async with AsyncExitStack() as stack:
         machines = await stack.enter_async_context(_machines(settings, screen))
-        catalog = app.catalog(machines.settings)
+        catalog = app.configured.catalog(machines.settings)
         subscriptions = load_subscriptions(catalog, machines.settings.schemas)
-        today = app.this_day()
+        today = app.configured.this_day()
         views = {
             system: {
                 name: compile_view(subscriptions[system], catalog.stream(name), today)
@@ -211,7 +211,7 @@ async def run(
 async def _machines(settings: Settings, screen: Screen) -> AsyncIterator[Machines]:
     """Make databases, topics and schemas, and start relay, delivery and monitor."""
     screen.step("a database for each system, with an outbox for what it publishes")
-    superuser, catalog = settings.need("database"), app.catalog(settings)
+    superuser, catalog = settings.need("database"), app.configured.catalog(settings)
     schemas = add_neighbours(catalog.folder, settings.home / "schemas")
     subscriptions = load_subscriptions(catalog, schemas)
     systems = sorted(name for name, found in subscriptions.items() if found.streams)
@@ -226,11 +226,11 @@ async def _machines(settings: Settings, screen: Screen) -> AsyncIterator[Machine
         schemas=str(schemas),
         **towns.make_keys(settings.home / "run"),
     )
-    settings = app.settings({"home": settings.home})
+    settings = app.configured.settings({"home": settings.home})
     screen.step("topics and schemas")
-    async with app.broker(settings) as cluster, app.registry(settings) as known:
-        await topics.apply(cluster, await topics.states(cluster, app.topic_specs(settings)))
-        await known.push(app.catalog(settings))
+    async with app.clients.broker(settings) as cluster, app.clients.registry(settings) as known:
+        await topics.apply(cluster, await topics.states(cluster, app.configured.topic_specs(settings)))
+        await known.push(app.configured.catalog(settings))
     screen.step("delivery, relay and monitor")
     logs = settings.home / "logs"
     logs.mkdir(parents=True, exist_ok=True)
@@ -251,11 +251,11 @@ async def _first_load(
     machines: Machines, people: Municipality, stores: Stores, screen: Screen
 ) -> FirstLoad:
     """Load everybody through the bus into every system, and count the rows in each database."""
-    catalog = app.catalog(machines.settings)
+    catalog = app.configured.catalog(machines.settings)
     begin = perf_counter()
     sent = dict.fromkeys(ALL_STREAMS, 0)
     screen.step("first load")
-    async with app.publisher(machines.settings) as publisher:
+    async with app.publishing.publisher(machines.settings) as publisher:
         for name in ALL_STREAMS:
             stream = catalog.stream(name)
             async for outcome in publisher.publish_batches(stream, people.columns(stream)):
@@ -305,9 +305,9 @@ async def _ledger_says(machines: Machines, change_id: str, systems: Collection[s
     What a condition on the record keeps from a system is handed over to it all the same, as the
     ledger sees it, which knows no record: so it is asked of those that are to have it.
     """
-    granted = app.granted(machines.settings, app.this_day())
+    granted = app.configured.granted(machines.settings, app.configured.this_day())
     until = perf_counter() + LEDGER_WITHIN_S
-    async with app.ledger(machines.settings) as ledger:
+    async with app.clients.ledger(machines.settings) as ledger:
         while True:
             reach = await ledger.reach(change_id, granted)
             applied = sum(s.state.has_it for s in reach.systems if s.system in systems)

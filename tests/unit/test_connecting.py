@@ -32,7 +32,7 @@ async def test_asks_again_until_it_is_told_to_stop(nowhere: str) -> None:
     stop = asyncio.Event()
     with capture_logs() as said:  # wherever the tests before have sent what is said
         async with AsyncExitStack() as stack:
-            connecting = asyncio.create_task(app.connect(stack, settings, stop))
+            connecting = asyncio.create_task(app.clients.connect(stack, settings, stop))
             await until(lambda: len(_waits(said)) >= 2, 20)
             waits = _waits(said)
             stop.set()
@@ -51,4 +51,4 @@ async def test_does_not_wait_for_what_cannot_work(nowhere: str) -> None:
     settings = Settings(kafka=nowhere, kafka_security="SSL")
     async with AsyncExitStack() as stack:
         with pytest.raises(SettingsRefused):
-            await app.connect(stack, settings, asyncio.Event())
+            await app.clients.connect(stack, settings, asyncio.Event())

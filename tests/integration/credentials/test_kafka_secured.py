@@ -48,23 +48,23 @@ async def test_a_change_goes_all_the_way(
     settings = load(
         {**said, "RENKEI_DATABASE": database, "RENKEI_SYSTEMS": yaml.safe_dump(systems)}
     )
-    async with app.broker(settings) as broker, app.registry(settings) as registry:
-        await registry.push(app.catalog(settings))
-        await broker.create_topics(app.topic_specs(settings))
+    async with app.clients.broker(settings) as broker, app.clients.registry(settings) as registry:
+        await registry.push(app.configured.catalog(settings))
+        await broker.create_topics(app.configured.topic_specs(settings))
         assert await broker.committed("renkei.nobody") == {}  # of a cluster that had no group yet
-    async with app.publisher(settings) as publisher:
+    async with app.publishing.publisher(settings) as publisher:
         (outcome,) = await publisher.publish(
             [Change.model_validate(change(record(subject_id=subject)))]
         )
-    await app.run_deliveries(settings, [SYSTEM], once=True)
-    await app.run_deliveries(settings, ["ledger"], once=True)
+    await app.deliveries.run_deliveries(settings, [SYSTEM], once=True)
+    await app.deliveries.run_deliveries(settings, ["ledger"], once=True)
 
     assert outcome.is_published
     with psycopg.connect(database) as connection:
         rows = connection.execute("SELECT subject_id FROM linkage.resident").fetchall()
     assert (subject,) in rows
-    async with app.ledger(settings) as ledger:
-        granted = {SYSTEM: app.granted(settings, app.this_day())[SYSTEM]}
+    async with app.clients.ledger(settings) as ledger:
+        granted = {SYSTEM: app.configured.granted(settings, app.configured.this_day())[SYSTEM]}
         found = await ledger.reach(outcome.change_id or "", granted)
         async with Session(settings) as session:
             reach = await LogTimes(session).with_times(found)
@@ -78,7 +78,7 @@ async def test_a_change_goes_all_the_way(
 @pytest.mark.parametrize("mechanism", ["SCRAM-SHA-256", "PLAIN"])
 async def test_other_mechanisms(words: Mapping[str, str], mechanism: str) -> None:
     """Where a cluster knows no SCRAM-SHA-512."""
-    async with app.broker(load({**words, "RENKEI_KAFKA_MECHANISM": mechanism})) as broker:
+    async with app.clients.broker(load({**words, "RENKEI_KAFKA_MECHANISM": mechanism})) as broker:
         assert await broker.cluster_id()
 
 
@@ -91,7 +91,7 @@ async def test_a_login_in_the_clear_on_this_machine(
         "RENKEI_KAFKA": secured.in_the_clear,
         "RENKEI_KAFKA_SECURITY": "SASL_PLAINTEXT",
     }
-    async with app.broker(load(here)) as broker:
+    async with app.clients.broker(load(here)) as broker:
         assert await broker.cluster_id()
 
 
@@ -173,7 +173,7 @@ async def test_a_producer_and_a_consumer_say_it_too(
 ) -> None:
     """A client that starts later, when its password holds no more, is refused by name."""
     settings = load(words)
-    async with app.broker(settings) as broker:
+    async with app.clients.broker(settings) as broker:
         wrong = {**words, "RENKEI_KAFKA_PASSWORD": WRONG}
         del wrong["RENKEI_KAFKA_PASSWORD_FILE"]
         broker._way_in._security = kafka_security(load(wrong))
@@ -221,7 +221,7 @@ def test_the_doctor_goes_in_and_says_how(
 
 
 async def _enter(settings: Settings) -> None:
-    async with app.broker(settings, patience=timedelta(seconds=10)):
+    async with app.clients.broker(settings, patience=timedelta(seconds=10)):
         pytest.fail("it was let in")
 
 
@@ -231,9 +231,9 @@ def _certificate(mutual: Mapping[str, str]) -> dict[str, str]:
 
 async def _counted_by_the_monitor(settings: Settings) -> int:
     """Rows that Faust's own clients read from the receipts."""
-    streams = app.catalog(settings)
+    streams = app.configured.catalog(settings)
     stop = asyncio.Event()
-    async with app.registry(settings) as known, app.broker(settings) as broker:
+    async with app.clients.registry(settings) as known, app.clients.broker(settings) as broker:
         watched = WatchedCluster(
             broker,
             settings.need("kafka"),

@@ -34,12 +34,12 @@ def https(engines: Endpoints, tmp_path: Path) -> Iterator[Mapping[str, str]]:
 async def test_schemas_are_pushed_and_found(https: Mapping[str, str]) -> None:
     """The whole way there and back."""
     settings = load(https)
-    catalog = app.catalog(settings)
-    async with app.registry(settings) as registry:
+    catalog = app.configured.catalog(settings)
+    async with app.clients.registry(settings) as registry:
         await registry.push(catalog)
         found = await registry.id_of(catalog.stream("resident").latest)
 
-    async with app.registry(settings) as another:
+    async with app.clients.registry(settings) as another:
         assert await another.schema_of(found)
 
 
@@ -66,7 +66,7 @@ async def test_who_proves_nothing_is_not_asked(
     else:
         said["RENKEI_REGISTRY"] = said["RENKEI_REGISTRY"].replace("127.0.0.1", "localhost")
 
-    async with app.registry(load(said)) as registry:
+    async with app.clients.registry(load(said)) as registry:
         with pytest.raises(Untrusted, match=r"another host|RENKEI_REGISTRY_CA"):
             await registry.schema_of(1)
 
@@ -78,7 +78,7 @@ async def test_a_certificate_that_has_ended_is_told_as_that(
     town = Authority(tmp_path, "town")
     with tls_front(engines.registry, town.certify("registry", "127.0.0.1", days=-1)) as url:
         said = {"RENKEI_REGISTRY": url, "RENKEI_REGISTRY_CA": str(town.file)}
-        async with app.registry(load(said)) as registry:
+        async with app.clients.registry(load(said)) as registry:
             with pytest.raises(Untrusted) as refused:
                 await registry.greet()
 

@@ -27,7 +27,7 @@ def shown() -> Collection[str]:
 
 def test_shipped_examples_are_judged_as_they_say(catalog: Catalog) -> None:
     """What must pass passes; what must not gives exactly the faults it names."""
-    assert [str(fault) for fault in composition.example_faults(catalog)] == []
+    assert [str(fault) for fault in composition.publishing.example_faults(catalog)] == []
 
 
 def test_every_stream_has_both_kinds(catalog: Catalog) -> None:
@@ -71,7 +71,7 @@ def test_an_example_that_lies_is_found(
     """Should fail but passes, should pass but fails, says nothing: each is a fault of the file."""
     edit(name, by)
 
-    faults = composition.example_faults(load(folder))
+    faults = composition.publishing.example_faults(load(folder))
 
     assert (code, name) in {(fault.code, fault.file) for fault in faults}
 

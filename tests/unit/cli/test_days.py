@@ -23,7 +23,7 @@ def test_the_day_is_japans(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("bus.app.configured.datetime", Clock)
 
-    assert app.this_day() == date(2029, 4, 1)
+    assert app.configured.this_day() == date(2029, 4, 1)
 
 
 def test_nobody_judges_by_another_day() -> None:

@@ -35,7 +35,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def run(path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Runs the command under settings that name the file."""
-    monkeypatch.setattr(composition, "settings", lambda: Settings(seal_keys_file=path))
+    monkeypatch.setattr(composition.configured, "settings", lambda: Settings(seal_keys_file=path))
     app = typer.Typer()
     keys.register(app)
 
@@ -81,7 +81,7 @@ def test_without_a_place_it_asks_for_one(
     run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the names of option and setting."""
-    monkeypatch.setattr(composition, "settings", Settings)
+    monkeypatch.setattr(composition.configured, "settings", Settings)
 
     error = run("new").exception
     assert isinstance(error, ConfigurationError)
@@ -91,7 +91,7 @@ def test_without_a_place_it_asks_for_one(
 def test_two_places_are_one_too_many() -> None:
     """A file and a command: nobody knows which was meant."""
     with pytest.raises(BusError) as refused:
-        composition.seals(Settings(seal_keys_file=Path("x"), seal_keys_command=SecretStr("y")))
+        composition.keys.seals(Settings(seal_keys_file=Path("x"), seal_keys_command=SecretStr("y")))
 
     assert "RENKEI_SEAL_KEYS_FILE" in str(refused.value.faults)  # type: ignore[attr-defined]
 
@@ -160,7 +160,7 @@ def test_the_command_says_what_may_be_retired(
             town.broker,
             CATALOG.stream(STREAM),
             town.reader(STREAM),
-            composition.seals(session.settings),
+            composition.keys.seals(session.settings),
         )
 
     monkeypatch.setattr(sealing, "sealed", sealed)

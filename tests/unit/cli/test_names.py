@@ -39,7 +39,7 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> None:
         systems={"child_allowance": SystemConnection(options={})},
         outboxes={"resident_registry": OutboxConnection(uri=SecretStr("postgresql://localhost/x"))},
     )
-    monkeypatch.setattr(composition, "settings", lambda: made)
+    monkeypatch.setattr(composition.configured, "settings", lambda: made)
 
 
 def run(*arguments: str) -> Result:

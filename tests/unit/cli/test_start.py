@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -56,9 +57,9 @@ def test_each_command_has_its_line() -> None:
         assert not command.hidden
 
 
-def test_each_name_of_the_composition_root_has_its_home() -> None:
-    assert set(app._HOME) == set(app.__all__)
-    for name in app.__all__:
-        assert getattr(app, name) is not None
+def test_each_module_of_the_composition_root_is_found_by_its_name() -> None:
+    folder = Path(app.__file__).parent
+    for name in {file.stem for file in folder.glob("*.py")} - {"__init__"}:
+        assert getattr(app, name).__name__ == f"bus.app.{name}"
     with pytest.raises(AttributeError):
         app.nothing  # noqa: B018

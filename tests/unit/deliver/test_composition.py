@@ -36,7 +36,7 @@ def fed(
 ) -> list[Feed]:
     readers = {name: Town().reader(name) for name in CATALOG.streams}
     connection = POSTGRES if system == "ledger" else MEMORY
-    return app.feeds(system, connection, CATALOG, subscriptions, readers, today)
+    return app.systems.feeds(system, connection, CATALOG, subscriptions, readers, today)
 
 
 def test_a_system_is_fed_what_its_subscription_covers() -> None:
@@ -93,7 +93,7 @@ def test_one_expired_grant_leaves_the_others() -> None:
 def test_a_connection_that_cannot_work(connection: dict[str, Any], wanted: str) -> None:
     """Refused before anything starts, by name and never by value."""
     with pytest.raises(ConfigurationError, match=wanted):
-        app.sink(SystemConnection.model_validate(connection))
+        app.systems.sink(SystemConnection.model_validate(connection))
 
 
 def test_which_systems_are_hosted() -> None:
@@ -101,13 +101,13 @@ def test_which_systems_are_hosted() -> None:
     settings = Settings(systems={"child_allowance": MEMORY, "electoral_roll": MEMORY})
     with_ledger = settings.model_copy(update={"database": SecretStr("postgresql://x")})
 
-    assert list(app.connections(settings)) == ["child_allowance", "electoral_roll"]
-    assert "ledger" in app.connections(with_ledger)
-    assert list(app.connections(settings, ["electoral_roll"])) == ["electoral_roll"]
+    assert list(app.systems.connections(settings)) == ["child_allowance", "electoral_roll"]
+    assert "ledger" in app.systems.connections(with_ledger)
+    assert list(app.systems.connections(settings, ["electoral_roll"])) == ["electoral_roll"]
     with pytest.raises(ConfigurationError, match="no such system"):
-        app.connections(settings, ["telex"])
+        app.systems.connections(settings, ["telex"])
     with pytest.raises(ConfigurationError, match="RENKEI_SYSTEMS"):
-        app.connections(Settings())
+        app.systems.connections(Settings())
 
 
 def granting(stream: str, **changed: Any) -> dict[str, Subscription]:
@@ -125,7 +125,7 @@ def test_a_mask_without_its_key_stops_its_stream_alone() -> None:
     readers = {name: Town().reader(name) for name in CATALOG.streams}
 
     def feeds(keys: Mapping[str, MaskKey]) -> set[str]:
-        found = app.feeds(
+        found = app.systems.feeds(
             "child_allowance", MEMORY, CATALOG, hashing, readers, TODAY,
             lambda error, system, stream: told.append((system, stream, error.code)), keys,
         )  # fmt: skip
@@ -203,10 +203,10 @@ def test_the_file_of_mask_keys(tmp_path: Path, content: str, code: str | None) -
     settings = Settings(mask_keys=file)
 
     if code is None:
-        assert app.mask_keys(settings)["a"].secret.get_secret_value() == b"k" * 32
+        assert app.masking.mask_keys(settings)["a"].secret.get_secret_value() == b"k" * 32
         return
     with pytest.raises(SettingsRefused) as refused:
-        app.mask_keys(settings)
+        app.masking.mask_keys(settings)
     assert [fault.code for fault in refused.value.faults] == [code]
     assert KEY not in str(refused.value) + "".join(map(str, refused.value.faults))
 
@@ -218,9 +218,9 @@ def test_keys_that_others_may_read_are_refused(tmp_path: Path) -> None:
     file.chmod(0o640)
 
     with pytest.raises(SettingsRefused) as refused:
-        app.mask_keys(Settings(mask_keys=file))
+        app.masking.mask_keys(Settings(mask_keys=file))
     assert [fault.code for fault in refused.value.faults] == ["readable-by-others"]
-    assert app.mask_keys(Settings()) == {}
+    assert app.masking.mask_keys(Settings()) == {}
 
 
 class TestAConnectorThatCannotTakeALocationBack:
@@ -242,7 +242,7 @@ class TestAConnectorThatCannotTakeALocationBack:
             told.append((system, stream, error.code))
 
         name = "child_allowance"
-        found = app.feeds(name, connection, CATALOG, SUBSCRIPTIONS, readers, TODAY, refused)
+        found = app.systems.feeds(name, connection, CATALOG, SUBSCRIPTIONS, readers, TODAY, refused)
         return {feed.view.stream for feed in found}
 
     def test_a_folder_is_refused_each_stream_with_a_location(self) -> None:
@@ -280,12 +280,12 @@ class TestAConnectorThatCannotTakeALocationBack:
     def test_the_check_of_the_files_says_so(self) -> None:
         """With the system, the stream and the connector; of the others nothing."""
         systems = {"child_allowance": self.FOLDER, "electoral_roll": MEMORY}
-        faults = app.unfit(systems, SUBSCRIPTIONS, CATALOG, TODAY)
+        faults = app.systems.unfit(systems, SUBSCRIPTIONS, CATALOG, TODAY)
 
         assert {fault.code for fault in faults} == {"connector-cannot-withhold"}
         assert "child_allowance: streams.resident" in {fault.field for fault in faults}
         assert all("folder does neither" in fault.expected for fault in faults)
-        assert app.unfit({"electoral_roll": MEMORY}, SUBSCRIPTIONS, CATALOG, TODAY) == []
+        assert app.systems.unfit({"electoral_roll": MEMORY}, SUBSCRIPTIONS, CATALOG, TODAY) == []
 
     def test_who_keeps_positions_and_does_not_suppress_is_refused(
         self, monkeypatch: pytest.MonkeyPatch
@@ -293,7 +293,7 @@ class TestAConnectorThatCannotTakeALocationBack:
         """Though it takes rows once more: the bus masks anew only where it keeps positions."""
         monkeypatch.setitem(SINKS, "half", f"{__name__}:KeepsPositions")
         systems = {"child_allowance": SystemConnection(connector="half", options={})}
-        faults = app.unfit(systems, SUBSCRIPTIONS, CATALOG, TODAY)
+        faults = app.systems.unfit(systems, SUBSCRIPTIONS, CATALOG, TODAY)
 
         assert "child_allowance: streams.resident" in {fault.field for fault in faults}
         assert all("half keeps its positions itself" in fault.expected for fault in faults)

@@ -66,7 +66,7 @@ def operated(monkeypatch: pytest.MonkeyPatch) -> Operated:
     made = Operated()
 
     made.recorded = at_a_desk(monkeypatch, made)
-    monkeypatch.setattr(composition, "settings", Settings)
+    monkeypatch.setattr(composition.configured, "settings", Settings)
     return made
 
 

@@ -95,7 +95,7 @@ def index(monkeypatch: pytest.MonkeyPatch) -> Index:
     made = Index()
 
     made.recorded = at_a_desk(monkeypatch, made)
-    monkeypatch.setattr(composition, "settings", Settings)
+    monkeypatch.setattr(composition.configured, "settings", Settings)
     return made
 
 
@@ -140,7 +140,7 @@ def test_what_is_set_aside_for_too_long_is_marked(
     assert "  resident/0/9" in listed
     assert "! set aside for more than 20 d" in listed
     assert [e["overdue"] for e in said] == [True, False]
-    monkeypatch.setattr(composition, "settings", lambda: Settings(parked_alarm=timedelta(days=25)))
+    monkeypatch.setattr(composition.configured, "settings", lambda: Settings(parked_alarm=timedelta(days=25)))
     assert "!" not in run("list").stdout
 
 
