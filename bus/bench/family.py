@@ -85,7 +85,9 @@ async def measure(
         }
         protected_ms = []
         async with AsyncExitStack() as stack:
-            publisher = await stack.enter_async_context(app.publishing.publisher(settings, learn=[PROTECTION]))
+            publisher = await stack.enter_async_context(
+                app.publishing.publisher(settings, learn=[PROTECTION])
+            )
             stores = {
                 stack.enter_context(psycopg.connect(uri, autocommit=True)): end
                 for uri, end in protecting.items()

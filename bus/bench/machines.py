@@ -46,7 +46,9 @@ async def machines(
         await town.install_outboxes()
         mine = app.configured.settings({"home": settings.home})
         async with app.clients.broker(mine) as cluster, app.clients.registry(mine) as known:
-            await topics.apply(cluster, await topics.states(cluster, app.configured.topic_specs(mine)))
+            await topics.apply(
+                cluster, await topics.states(cluster, app.configured.topic_specs(mine))
+            )
             await known.push(catalog)
         yield Machines(mine, town)
     finally:

@@ -6,6 +6,8 @@ Also what the parsers of its names ask, so that no command opens Kafka twice.
 from __future__ import annotations
 
 import asyncio
+import signal
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -48,7 +50,56 @@ class Asking:
                 self._session = Session(composition.configured.settings(), patience=patience)
             return await question(self._session)
 
-        return self._runner.run(answer())
+        told = Told()
+        try:
+            return self._runner.run(told.ended_by_sigterm(answer()))
+        except asyncio.CancelledError:
+            if told.is_to_end:
+                raise Ended(signal.SIGTERM) from None
+            raise
+
+
+class Ended(BaseException):
+    """Somebody ended the command by a signal; what it was at has ended in order."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        super().__init__(number.name)
+        self.number = number
+
+    @property
+    def word(self) -> str:
+        """What is said of it."""
+        return "interrupted" if self.number is signal.SIGINT else "terminated"
+
+    @property
+    def exit_status(self) -> int:
+        """As a shell says it."""
+        return 128 + self.number
+
+
+class Told:
+    """Whether a command was told to end, as a supervisor tells it."""
+
+    def __init__(self) -> None:
+        self.is_to_end = False
+
+    async def ended_by_sigterm(self, work: Awaitable[T]) -> T:
+        """Await *work*, which SIGTERM cancels, as Ctrl-C does. A second one ends the process."""
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        if threading.current_thread() is not threading.main_thread():
+            return await work  # only the main thread hears signals
+
+        def end() -> None:
+            self.is_to_end = True
+            loop.remove_signal_handler(signal.SIGTERM)
+            task.cancel()
+
+        loop.add_signal_handler(signal.SIGTERM, end)
+        try:
+            return await work
+        finally:
+            loop.remove_signal_handler(signal.SIGTERM)
 
 
 async def _closed(session: Session) -> None:

@@ -94,7 +94,7 @@ def list_all(
     out().print(_table(page) if page.deeds else "nothing is recorded")
     if page.after is not None:
         out().print(f"more: --after {page.after}", markup=False)
-    if any(not each.is_proved for each in page.deeds):
+    if not page.is_proved:
         err().print("? has no proof: it may not be the bus's own word", style="yellow")
 
 

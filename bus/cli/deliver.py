@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Annotated
 
@@ -13,11 +12,12 @@ import structlog
 import typer
 from rich.status import Status
 
-from bus.app import configured, deliveries
+from bus.app import configured
 from bus.cli import names
 from bus.cli.output import err
-from bus.deliver.process import ProcessContext
 from bus.observe import logs
+from bus.operate import delivering
+from bus.operate.delivering import Running
 
 LAST_WORD = timedelta(seconds=2)  # for threads that a dead store still holds
 _PROGRESS_EVERY_S = 10.0
@@ -52,7 +52,7 @@ def deliver(
     settings = configured.settings()
     logs.configure(settings.log_format)
     asyncio.run(
-        deliveries.run_deliveries(
+        delivering.deliver(
             settings,
             system or [],
             once=once,
@@ -63,30 +63,18 @@ def deliver(
     _leave_within(LAST_WORD)
 
 
-async def show_progress(process: ProcessContext) -> None:
+async def show_progress(running: Running) -> None:
     """A line on a terminal, or one in the log now and then while something is delivered."""
     console = err()
-    if console.is_terminal:
-        with Status("starting", console=console) as status:
-            await _every(_LIVE_EVERY_S, process, status.update)
-    else:
-        await _every(_PROGRESS_EVERY_S, process, None)
-
-
-async def _every(
-    seconds: float, process: ProcessContext, show: Callable[[str], None] | None
-) -> None:
-    before = 0
-    while True:
-        await asyncio.sleep(seconds)
-        rows, lanes = process.lanes.rows, process.lanes.all.values()
-        rate = (rows - before) / seconds
-        if show is not None:
-            doing = len([lane for lane in lanes if lane.status == "running"])
-            show(f"{rows:,} rows, {rate:,.0f}/s, {doing} of {len(lanes)} lanes")
-        elif rows > before:
-            _log.info("progress", rows=rows, lanes=len(lanes), seconds=seconds)
-        before = rows
+    if not console.is_terminal:
+        async for now in running.every(_PROGRESS_EVERY_S):
+            if now.moved:
+                _log.info("progress", rows=now.rows, lanes=now.lanes, seconds=_PROGRESS_EVERY_S)
+        return
+    with Status("starting", console=console) as status:
+        async for now in running.every(_LIVE_EVERY_S):
+            doing = f"{now.running} of {now.lanes} lanes"
+            status.update(f"{now.rows:,} rows, {now.rate:,.0f}/s, {doing}")
 
 
 def _leave_within(limit: timedelta) -> None:

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bus.cli.asking import ask
-from bus.cli.local import stack_here
+from bus.cli.local import engines_here
 from bus.cli.output import Json, out, show_json
 from bus.operate import documents
 from bus.operate.session import ANSWER_WITHIN
@@ -31,10 +31,10 @@ def doctor(as_json: Json = False) -> None:
 
     Status 1 if one fails: also if somebody who should run does not.
     """
-    stack = stack_here()
+    engines = engines_here()
     from bus.operate import examining
 
-    findings = ask(lambda session: examining.examined(session, stack), ANSWER_WITHIN)
+    findings = ask(lambda session: examining.examined(session, engines), ANSWER_WITHIN)
     if as_json:
         show_json(documents.findings(findings))
     else:

@@ -11,11 +11,10 @@ from bus.cli.asking import ask
 from bus.cli.options import By, IsSure, Person, Reason, insist_on_an_answer, order_of
 from bus.cli.output import DryRun, Json, err, out, show_json
 from bus.cli.times import duration, shown
-from bus.errors import NothingChanged
 from bus.model.erasure import Erasure
 from bus.operate import deeds, documents
 from bus.operate.deeds import Order
-from bus.operate.erasing import Erase, ErasurePlan, not_reached
+from bus.operate.erasing import Erase, ErasurePlan, insist_on_change, not_reached
 from bus.operate.session import Session
 
 
@@ -39,7 +38,8 @@ def erase(
     """
     order = order_of(by, reason)
     insist_on_an_answer(as_json=as_json, dry_run=dry_run, is_sure=is_sure)
-    plan, erased = ask(lambda session: _erase(session, subject, order, dry=dry_run, sure=is_sure))
+    consent = deeds.Consent(is_dry=dry_run, is_sure=is_sure, ask=_confirmed)
+    plan, erased = ask(lambda session: _erase(session, subject, order, consent))
     if as_json:
         show_json(documents.erasure(plan, erased))
     elif plan.is_done and plan.before is not None:
@@ -48,22 +48,21 @@ def erase(
         out().print(f"erased: a null value in {len(erased.streams)} streams")
     else:
         out().print("nothing was erased")
-    if erased is None and not dry_run:
-        why = "erased already" if plan.is_done else "you said no"
-        raise NothingChanged(f"nothing was changed: {why}")
+    if not dry_run:
+        insist_on_change(plan, erased)
 
 
 async def _erase(
-    session: Session, subject: str, order: Order, *, dry: bool, sure: bool
+    session: Session, subject: str, order: Order, consent: deeds.Consent
 ) -> tuple[ErasurePlan, Erasure | None]:
     preview = await deeds.plan(session, Erase(subject))
-    plan = preview.plan
-    if not plan.is_done:
-        _say(plan, duration(session.settings.compaction_lag), err().print)
-        if not dry and (sure or await asyncio.to_thread(typer.confirm, "Erase it?", err=True)):
-            return plan, await deeds.perform(session, preview, order.actor, order.reason)
-    await deeds.record(session, preview.looked_up, order)
-    return plan, None
+    if not preview.plan.is_done:
+        _say(preview.plan, duration(session.settings.compaction_lag), err().print)
+    return preview.plan, await deeds.with_consent(session, preview, order, consent)
+
+
+async def _confirmed() -> bool:
+    return await asyncio.to_thread(typer.confirm, "Erase it?", err=True)
 
 
 def _say(plan: ErasurePlan, lag: str, say: Callable[..., None]) -> None:

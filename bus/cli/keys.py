@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -17,6 +18,7 @@ from bus.cli.times import shown
 from bus.errors import SealBroken
 from bus.operate import documents, keyrings, sealing
 from bus.operate.keyrings import Kind
+from bus.operate.sealing import SealKeyUse
 
 File = Annotated[
     Path | None,
@@ -92,24 +94,25 @@ def check(as_json: Json = False) -> None:
     A key with no values, and not the current one, may be retired. Exit status 70 if something does
     not open.
     """
-    found = documents.listed(ask(sealing.key_uses))
+    found = ask(sealing.key_uses)
     if as_json:
-        show_json(found)
+        show_json(documents.listed(found.uses))
     else:
-        _print(found)
-    if any(each["values"] > each["opened"] for each in found):
+        _print(found.uses)
+    if not found.all_open:
         raise typer.Exit(SealBroken.exit_status)
 
 
-def _print(found: list[dict[str, Any]]) -> None:
+def _print(uses: Sequence[SealKeyUse]) -> None:
     table = Table("Stream", "Key", "Values", "Open", "", box=None, pad_edge=False)
-    for each in found:
-        if each["values"] > each["opened"]:
-            says = f"{each['code']} first at {each['partition']}/{each['offset']}"
-        elif each["is_current"]:
+    for use in uses:
+        each = use.sealed
+        if not use.opens:
+            says = f"{each.code} first at {each.partition}/{each.offset}"
+        elif use.is_current:
             says = "current"
         else:
-            says = "may be retired" if each["may_be_retired"] else "needed"
-        numbers = f"{each['values']:,}", f"{each['opened']:,}"
-        table.add_row(each["stream"], each["key"] or "(not sealed)", *numbers, says)
+            says = "may be retired" if use.may_be_retired else "needed"
+        numbers = f"{each.values:,}", f"{each.opened:,}"
+        table.add_row(each.stream, each.key or "(not sealed)", *numbers, says)
     out().print(table)

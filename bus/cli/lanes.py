@@ -9,14 +9,12 @@ import typer
 
 from bus.cli import names
 from bus.cli.asking import ask
-from bus.cli.options import By, OnlySystem, Reason, Stream, System, order_of
+from bus.cli.options import By, OnlySystem, Reason, Stream, System, WhyDone, order_of
 from bus.cli.output import DryRun, Json, out, show_json
 from bus.cli.times import shown
-from bus.errors import ConfigurationError
 from bus.model import Operation, OperationState
 from bus.operate import deeds, documents, lanes
 from bus.operate.deeds import Order
-from bus.operate.session import Session
 
 
 def register(app: typer.Typer) -> None:
@@ -60,7 +58,7 @@ def pause(
     is.
     """
     order = order_of(by, reason)
-    said = ask(lambda session: _said(session, lanes.Pause(system, stream), order, dry=dry_run))
+    said = _said(lanes.Pause(system, stream), order, dry=dry_run)
     _say("would pause" if dry_run else "paused", said, as_json=as_json)
 
 
@@ -73,25 +71,19 @@ def resume(
         bool,
         typer.Option("--all", help="All that stands, in every system, in the place of SYSTEM."),
     ] = False,
+    reason: WhyDone = None,
     by: By = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Have paused streams go on, and lanes that had stopped try again, without a restart."""
-    if (system is not None) == is_all:
-        raise ConfigurationError("name a system, or say --all")
-    order = order_of(by, None)
-    said = ask(lambda session: _said(session, lanes.Resume(system, stream), order, dry=dry_run))
+    action = lanes.Resume.of(system, stream, is_all=is_all)
+    said = _said(action, order_of(by, reason), dry=dry_run)
     _say("would go on" if dry_run else "told to go on", said, as_json=as_json)
 
 
-async def _said(
-    session: Session, action: lanes.Pause | lanes.Resume, order: Order, *, dry: bool
-) -> Sequence[Operation]:
-    preview = await deeds.plan(session, action)
-    if dry:
-        return preview.by(order)
-    return await deeds.perform(session, preview, order.actor, order.reason)
+def _said(action: lanes.Pause | lanes.Resume, order: Order, *, dry: bool) -> Sequence[Operation]:
+    return ask(lambda session: deeds.carry_out(session, action, order, is_dry=dry))
 
 
 def sentence(operation: Operation) -> str:

@@ -16,7 +16,7 @@ from bus.cli.options import By, OnlySystem, WhyDone, order_of
 from bus.cli.output import DryRun, Json, err, out, show_json
 from bus.cli.times import TO_THE_SECOND, shown
 from bus.operate import auditing, deeds, documents, jobs
-from bus.operate.auditing import Anchor, Finding, Pruned, Verdict
+from bus.operate.auditing import Anchor, Finding, Pruned, Verified
 from bus.operate.deeds import Order
 from bus.operate.session import Session
 
@@ -65,7 +65,7 @@ def verify(
     if as_json:
         show_json(documents.shown(found))
     else:
-        _print(found.verdict, before, with_log=not without_log)
+        _print(found)
     if not found.verdict.is_good:
         raise typer.Exit(WRONG)
 
@@ -102,17 +102,14 @@ async def _anchor(session: Session, order: Order) -> Anchor:
 
 async def _prune(session: Session, order: Order, *, dry: bool) -> Pruned:
     async def work(_: jobs.Told) -> Pruned:
-        preview = await deeds.plan(session, auditing.Prune(is_counted=dry))
-        if preview.pruned is not None:
-            return preview.pruned
-        return await deeds.perform(session, preview, order.actor, order.reason)
+        return await deeds.carry_out(session, auditing.Prune(), order, is_dry=dry)
 
     return await jobs.start(work).result()
 
 
-def _print(verdict: Verdict, anchor: Anchor | None, *, with_log: bool) -> None:
-    say = out().print
-    say(_counts(verdict, anchor, with_log=with_log))
+def _print(found: Verified) -> None:
+    say, verdict = out().print, found.verdict
+    say(_counts(found))
     for head in verdict.lost_heads[:_SHOWN]:
         lane = f"{head.system}/{head.stream}/{head.partition}"
         say(f"lost: {lane} up to {head.end}", style="bold red", markup=False)
@@ -132,8 +129,9 @@ def _print(verdict: Verdict, anchor: Anchor | None, *, with_log: bool) -> None:
     say("all is as it was" if verdict.is_good else "the ledger is not what it was")
 
 
-def _counts(verdict: Verdict, anchor: Anchor | None, *, with_log: bool) -> Table:
+def _counts(found: Verified) -> Table:
     """What was verified, one line each."""
+    verdict, anchor = found.verdict, found.anchor
     counted: list[tuple[int, str]] = [
         (verdict.receipts, f"receipts of {verdict.lanes:,} lanes in {verdict.chains:,} chains"),
         (verdict.repeats, "of them sent twice"),
@@ -142,7 +140,7 @@ def _counts(verdict: Verdict, anchor: Anchor | None, *, with_log: bool) -> Table
         (verdict.unproved, "of them from before there were proofs"),
         (verdict.deeds_proved, "deeds and look-ups proved to be the bus's own"),
     ]
-    if with_log:
+    if found.with_log:
         counted += [
             (verdict.in_log, "receipts are so in the log"),
             (verdict.no_longer_in_log, "receipts are older than the log"),
@@ -158,11 +156,10 @@ def _counts(verdict: Verdict, anchor: Anchor | None, *, with_log: bool) -> Table
         (len(verdict.unrecorded_views), "views without one"),
     ]
     if anchor is not None:
-        lost, gone = len(verdict.lost_heads), verdict.pruned_heads
         counted += [
-            (len(anchor.heads) - lost - gone, f"heads of the anchor of {shown(anchor.at)}"),
-            (gone, "heads that retention took since"),
-            (lost, "heads that are lost"),
+            (found.heads_there, f"heads of the anchor of {shown(anchor.at)}"),
+            (verdict.pruned_heads, "heads that retention took since"),
+            (len(verdict.lost_heads), "heads that are lost"),
         ]
     table = Table("", "", box=None, pad_edge=False, show_header=False)
     table.columns[0].justify = "right"

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,20 +21,17 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from bus import app as compose
+from bus import app as composition
 from bus.cli import names
 from bus.cli.output import Json, err, out, show_json
 from bus.cli.times import TO_THE_SECOND, shown
 from bus.errors import ConfigurationError
-from bus.local.endpoints import ENGINES, Endpoints
-from bus.local.progress import Step
 from bus.operate import documents
+from bus.operate.engines import LOGS, Engines, Step
 
 if TYPE_CHECKING:  # needs the packages of renkei[local]
-    from bus.local.stack import LocalStack, Status
+    from bus.operate.engines import Status
 
-LOGS = (*ENGINES, "supervisor")
-FOLLOW_SECONDS = 0.25
 LONGEST_NAME = 34
 
 PortOption = Annotated[int | None, typer.Option(min=1, max=65535, show_default="a free one, kept")]
@@ -55,9 +49,9 @@ def register(app: typer.Typer) -> None:
 
 def fetch(as_json: Json = False) -> None:
     """Bring the engines' files, each verified; start nothing."""
-    stack = stack_here()
+    engines = engines_here()
     with watching() as progress:
-        brought = stack.fetch(progress)
+        brought = engines.fetch(progress)
     if as_json:
         show_json(documents.engines_fetched(brought))
     else:
@@ -85,39 +79,35 @@ def up(
         "postgres": postgres_port,
         "registry": registry_port,
     }
-    stack = stack_here({name: port for name, port in given.items() if port is not None})
+    engines = engines_here(given)
     with watching() as progress:
         if foreground:
-            stack.run(progress)
+            engines.run(progress)
             return
-        before = stack.status()
-        endpoints = stack.up(progress)
-    if before.is_up:
-        err().print(f"already up since {_local(before.since)}")
-    where = _endpoints(stack, endpoints)
+        now = engines.up(progress)
+    if now.was_up:
+        err().print(f"already up since {_local(now.since)}")
     if as_json:
-        show_json(documents.engines_up(where, was_up=before.is_up))
+        show_json(documents.engines_up(now.where, was_up=now.was_up))
         return
     table = Table.grid(padding=(0, 2))
-    for name, place in where.items():
+    for name, place in now.where.items():
         table.add_row(name, f"in {place}" if name == "password" else place)
     out().print(table)
 
 
 def down(as_json: Json = False) -> None:
     """Stop the engines; their data stays."""
-    begun = time.monotonic()
-    was_up = stack_here().down()
-    seconds = time.monotonic() - begun
+    done = engines_here().down()
     if as_json:
-        show_json(documents.engines_down(seconds, was_up=was_up))
+        show_json(documents.engines_down(done.seconds, was_up=done.was_up))
     else:
-        out().print(f"stopped in {seconds:.1f} s" if was_up else "nothing was running")
+        out().print(f"stopped in {done.seconds:.1f} s" if done.was_up else "nothing was running")
 
 
 def status(as_json: Json = False) -> None:
     """Each engine: process, port, memory, how long it has run. Exit status 1 if one is down."""
-    now = stack_here().status()
+    now = engines_here().status()
     if as_json:
         show_json(documents.engines(now))
     else:
@@ -138,15 +128,13 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
 ) -> None:
     """The engines' last log lines."""
-    folder = stack_here().folder
-    files = {name: folder.log(name) for name in ([engine] if engine else LOGS)}
+    found = engines_here().logs(engine)
     console = out()
-    for name, file in files.items():
-        for line in _tail(file, lines):
-            _print_line(console, name if len(files) > 1 else None, line)
+    for name, line in found.last(lines):
+        _print_line(console, name if found.are_several else None, line)
     if follow:
-        for name, line in _followed(files):
-            _print_line(console, name if len(files) > 1 else None, line)
+        for name, line in found.coming():
+            _print_line(console, name if found.are_several else None, line)
 
 
 def reset(
@@ -154,17 +142,11 @@ def reset(
     as_json: Json = False,
 ) -> None:
     """Delete the engines' data, logs and addresses; fetched files stay."""
-    stack = stack_here()
-    if not yes:
-        raise ConfigurationError(
-            "this deletes every topic, schema and database; say so with --yes",
-            folder=str(stack.folder.home),
-        )
-    stack.reset()
+    home = engines_here().reset(is_sure=yes)
     if as_json:
-        show_json(documents.engines_reset(stack.folder.home))
+        show_json(documents.engines_reset(home))
     else:
-        out().print(f"deleted data, logs and addresses in {stack.folder.home}", markup=False)
+        out().print(f"deleted data, logs and addresses in {home}", markup=False)
 
 
 class Watch:
@@ -230,31 +212,13 @@ def watching() -> Iterator[Watch]:
         watch.close()
 
 
-def stack_here(chosen: dict[str, int] | None = None) -> LocalStack:
-    """The stack on this user's data folder.
+def engines_here(ports: Mapping[str, int | None] | None = None) -> Engines:
+    """The engines on this user's data folder.
 
     Raises:
         ConfigurationError: The packages that run engines are not installed.
     """
-    try:
-        return compose.configured.local_stack(compose.configured.settings(), chosen)
-    except ModuleNotFoundError as error:
-        raise ConfigurationError(
-            "engines need more packages; install them with: pip install 'renkei[local]'",
-            package=error.name,
-        ) from error
-
-
-def _endpoints(stack: LocalStack, endpoints: Endpoints) -> dict[str, str]:
-    """Where the engines answer; of the password, the file that it is in."""
-    secret, _, where = endpoints.database.rpartition("@")
-    user = secret.partition("://")[2].partition(":")[0]
-    return {
-        "kafka": endpoints.kafka,
-        "registry": endpoints.registry,
-        "database": f"postgresql://{user}@{where}",
-        "password": str(stack.folder.password),
-    }
+    return Engines.of(composition.configured.settings(), ports)
 
 
 def _local(when: datetime | None) -> str:
@@ -275,8 +239,8 @@ def _status_table(now: Status) -> Table:
             _age(each.since),
             str(each.restarts),
         )
-    memory = sum(each.memory_bytes or 0 for each in now.engines)
-    table.add_row("all", "up" if now.is_up else "down", "", "", decimal(memory), "", "")
+    whole = "up" if now.is_up else "down"
+    table.add_row("all", whole, "", "", decimal(now.memory_bytes), "", "")
     return table
 
 
@@ -287,31 +251,6 @@ def _age(since: datetime | None) -> str:
     minutes, seconds = divmod(max(seconds, 0), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}"
-
-
-def _tail(file: Path, lines: int) -> Sequence[str]:
-    if not file.is_file():
-        return ()
-    with file.open(encoding="utf-8", errors="replace") as log:
-        return deque(log, maxlen=lines)
-
-
-def _followed(files: dict[str, Path]) -> Iterator[tuple[str, str]]:
-    """New lines of several logs as they come; begins again where a log was cut."""
-    at = {name: file.stat().st_size if file.is_file() else 0 for name, file in files.items()}
-    while True:
-        for name, file in files.items():
-            size = file.stat().st_size if file.is_file() else 0
-            if size < at[name]:
-                at[name] = 0
-            if size > at[name]:
-                with file.open("rb") as log:
-                    log.seek(at[name])
-                    whole, newline, _ = log.read().rpartition(b"\n")
-                at[name] += len(whole) + len(newline)
-                for line in whole.decode("utf-8", errors="replace").splitlines():
-                    yield name, line
-        time.sleep(FOLLOW_SECONDS)
 
 
 def _print_line(console: Console, name: str | None, line: str) -> None:

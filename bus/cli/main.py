@@ -8,6 +8,7 @@ import importlib
 import logging
 import os
 import resource
+import signal
 import sys
 from contextlib import suppress
 from typing import Annotated, Any
@@ -17,7 +18,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
 from bus import failpoints
-from bus.cli.asking import asking
+from bus.cli.asking import Ended, asking
 from bus.errors import BusError, ConfigurationError
 
 COMMANDS = {
@@ -66,7 +67,6 @@ COMMANDS = {
 }
 """Each command, which is the module of its name, and the line that says what it is for."""
 
-INTERRUPTED = 130  # exit status, as a shell says it of SIGINT
 COLLECT_AFTER = (100_000, 20, 20)
 """When garbage in cycles is looked for (:func:`gc.set_threshold`).
 
@@ -88,6 +88,13 @@ class Commands(TyperGroup):
         """Which command the words choose, imported."""
         name, _, rest = super().resolve_command(ctx, args)
         return name, None if name is None else chosen(name), rest
+
+    def invoke(self, ctx: Any) -> Any:
+        """What was chosen, done; Ctrl-C is no silence."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise Ended(signal.SIGINT) from None
 
 
 def chosen(name: str) -> Any:
@@ -160,8 +167,9 @@ def main() -> None:
         _show(error)
         sys.exit(error.exit_status)
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        sys.exit(INTERRUPTED)
+        _end(Ended(signal.SIGINT))
+    except Ended as ended:
+        _end(ended)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -170,6 +178,11 @@ def main() -> None:
         with suppress(OSError):  # what is left for stdout would be tried again at the very end
             sys.stdout.close()
         sys.exit(full.exit_status)
+
+
+def _end(ended: Ended) -> None:
+    sys.stderr.write(f"{ended.word}\n")
+    sys.exit(ended.exit_status)
 
 
 def _show(error: BusError) -> None:

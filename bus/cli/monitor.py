@@ -6,7 +6,7 @@ import asyncio
 
 import typer
 
-from bus.app import configured, monitoring
+from bus import app as composition
 from bus.cli.output import err
 from bus.observe import logs
 
@@ -25,8 +25,8 @@ def _group() -> None:
 
 def run() -> None:
     """Watch until told to stop (SIGTERM, Ctrl-C); metrics are at RENKEI_MONITOR_PORT."""
-    settings = configured.settings()
+    settings = composition.configured.settings()
     logs.configure(settings.log_format)
     if settings.monitor_port is None:
         err().print("RENKEI_MONITOR_PORT is not set: nothing will be served", style="yellow")
-    asyncio.run(monitoring.run_monitor(settings))
+    asyncio.run(composition.monitoring.run_monitor(settings))

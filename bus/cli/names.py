@@ -63,8 +63,10 @@ def connected(text: str) -> str:
     Raises:
         UnknownName: There is none of this name in the settings.
     """
-    settings = composition.configured.settings()
-    return _of(text, [*settings.systems, "ledger"], "system", " in the settings")
+    from bus.operate import naming
+
+    known = naming.connected_names(composition.configured.settings())
+    return _of(text, known, "system", " in the settings")
 
 
 def outbox(text: str) -> str:
@@ -75,7 +77,8 @@ def outbox(text: str) -> str:
     """
     from bus.operate import naming
 
-    return _of(text, naming.outbox_names(composition.configured.settings()), "system", " in the settings")
+    known = naming.outbox_names(composition.configured.settings())
+    return _of(text, known, "system", " in the settings")
 
 
 def source(text: str) -> str:
@@ -86,7 +89,8 @@ def source(text: str) -> str:
     """
     from bus.operate import naming
 
-    return _of(text, naming.source_names(composition.configured.settings()), "system", " in the settings")
+    known = naming.source_names(composition.configured.settings())
+    return _of(text, known, "system", " in the settings")
 
 
 def stream(text: str) -> str:

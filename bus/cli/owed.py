@@ -12,7 +12,6 @@ from bus.cli.output import DryRun, Json, out, show_json
 from bus.cli.times import TO_THE_SECOND, shown
 from bus.operate import deeds, documents
 from bus.operate import owed as owing
-from bus.operate.session import Session
 
 
 def register(app: typer.Typer) -> None:
@@ -57,13 +56,8 @@ def settle(
     """Say that it was taken out of the store."""
     order = order_of(by, reason)
 
-    async def said(session: Session) -> Any:
-        preview = await deeds.plan(session, owing.Settle(number))
-        if dry_run:
-            return preview.found
-        return await deeds.perform(session, preview, order.actor, order.reason)
-
-    found = ask(said)
+    action = owing.Settle(number)
+    found = ask(lambda session: deeds.carry_out(session, action, order, is_dry=dry_run))
     if as_json:
         show_json(documents.settled(found, is_dry=dry_run))
         return

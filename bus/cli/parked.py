@@ -10,14 +10,13 @@ import typer
 from bus.app import configured
 from bus.cli import names
 from bus.cli.asking import ask
-from bus.cli.options import By, OnlySystem, Reason, System, WhyAsked, order_of
+from bus.cli.options import By, OnlySystem, Reason, System, WhyAsked, WhyDone, order_of
 from bus.cli.output import DryRun, Json, out, show_json
 from bus.cli.times import duration, shown
-from bus.model import ExceptionState, LaneName, ParkedEvent
+from bus.model import LaneName, ParkedEvent
 from bus.operate import deeds, documents, parked
 from bus.operate.deeds import Order
 from bus.operate.parked import Skipping, Was
-from bus.operate.session import Session
 
 Subject = Annotated[
     list[str] | None,
@@ -89,7 +88,7 @@ def add(
     """
     order = order_of(by, reason)
     action = parked.Add(LaneName(system, stream, partition), offset)
-    event = ask(lambda session: _add(session, action, order, dry=dry_run))
+    event = ask(lambda session: deeds.carry_out(session, action, order, is_dry=dry_run))
     if as_json:
         show_json(documents.listed([event]))
     else:
@@ -120,7 +119,7 @@ def skip(
     """
     order = order_of(by, reason)
     action = parked.Skip(stream=stream, partition=partition, offset=offset, is_held=hold)
-    said = ask(lambda session: _skip(session, action, order, dry=dry_run))
+    said = ask(lambda session: deeds.carry_out(session, action, order, is_dry=dry_run))
     place = f"{stream}/{partition}/{offset}"
     if as_json:
         show_json(documents.skipped(said, place, order, is_held=hold, is_dry=dry_run))
@@ -133,6 +132,7 @@ def retry(
     is_everywhere: AllSystems = False,
     subject: Subject = None,
     is_all: All = False,
+    reason: WhyDone = None,
     by: By = None,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -142,8 +142,7 @@ def retry(
     The process that owns the lane does it within about a second, or when one starts.
     """
     chosen = parked.Chosen.of(system, subject, is_everywhere=is_everywhere, is_all=is_all)
-    order = order_of(by, None)
-    asked = ask(lambda session: _settled(session, parked.Retry(chosen), order, dry=dry_run))
+    asked = _settled(parked.Retry(chosen), order_of(by, reason), dry=dry_run)
     if as_json:
         show_json(documents.asked_to_try(asked, is_dry=dry_run))
     else:
@@ -162,45 +161,24 @@ def dismiss(
 ) -> None:
     """Close parked events for good; what waits behind each is applied."""
     chosen = parked.Chosen.of(system, subject, is_everywhere=is_everywhere, is_all=is_all)
-    order = order_of(by, reason)
-    closed = ask(lambda session: _settled(session, parked.Dismiss(chosen), order, dry=dry_run))
+    closed = _settled(parked.Dismiss(chosen), order_of(by, reason), dry=dry_run)
     if as_json:
         show_json(documents.dismissed(closed, is_dry=dry_run))
     else:
         _say("would dismiss" if dry_run else "dismissed", closed)
 
 
-async def _add(session: Session, action: parked.Add, order: Order, *, dry: bool) -> ParkedEvent:
-    preview = await deeds.plan(session, action)
-    if dry:
-        await deeds.record(session, preview.looked_up, order)
-        return preview.by(order)
-    return await deeds.perform(session, preview, order.actor, order.reason)
-
-
-async def _skip(session: Session, action: parked.Skip, order: Order, *, dry: bool) -> Skipping:
-    preview = await deeds.plan(session, action)
-    if dry:
-        await deeds.record(session, preview.looked_up, order)
-        return preview.skipping
-    return await deeds.perform(session, preview, order.actor, order.reason)
-
-
-async def _settled(
-    session: Session, action: parked.Retry | parked.Dismiss, order: Order, *, dry: bool
+def _settled(
+    action: parked.Retry | parked.Dismiss, order: Order, *, dry: bool
 ) -> Sequence[ParkedEvent]:
-    preview: parked.RetryPreview | parked.DismissPreview = await action.plan(session)
-    if dry:
-        await deeds.record(session, preview.looked_up, order)
-        return preview.events
-    return await deeds.perform(session, preview, order.actor, order.reason)
+    return ask(lambda session: deeds.carry_out(session, action, order, is_dry=dry))
 
 
 def _show_skipping(planned: Skipping, place: str, *, is_dry: bool) -> None:
     counts = [
-        (sum(s.is_set_aside for s in planned.systems), "set aside"),
+        (planned.set_aside, "set aside"),
         (len(planned.operations), "resumed"),
-        (sum(e.state is ExceptionState.DISMISSED for e in planned.exceptions), "closed"),
+        (planned.closed, "closed"),
     ]
     said = ", ".join(f"{what} for {count}" for count, what in counts)
     head = "would be " if is_dry else ""

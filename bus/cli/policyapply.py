@@ -10,13 +10,13 @@ from typing import Annotated
 import typer
 
 from bus.cli.asking import ask
-from bus.cli.options import By, IsSure
+from bus.cli.options import By, IsSure, WhyDone, insist_on_an_answer, order_of
 from bus.cli.output import DryRun, Json, err, out, show_json
 from bus.cli.policydiff import words
-from bus.errors import ConfigurationError
+from bus.errors import BusError
 from bus.operate import deeds, documents
-from bus.operate.actor import Actor
-from bus.operate.applying import Apply, Plan, Planned, consequences, to_rebuild
+from bus.operate.applying import Apply, ApplyPreview, Plan, consequences, to_rebuild
+from bus.operate.deeds import Order
 from bus.operate.session import Session
 
 Files = Annotated[
@@ -28,6 +28,7 @@ Files = Annotated[
 def apply(
     files: Files = None,
     yes: IsSure = False,
+    reason: WhyDone = None,
     by: By = None,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -37,27 +38,29 @@ def apply(
     Says first what each system gains and loses, what will be taken from what it holds, and what
     needs a rebuild. From then on what was applied holds, whatever the installation's files say.
     """
-    if as_json and not (yes or dry_run):
-        raise ConfigurationError("with --json nobody can be asked: add --yes or --dry-run")
-    actor = Actor.of(by)
-    ask(lambda session: _apply(session, files or [], yes or dry_run, actor, dry_run, as_json))
+    insist_on_an_answer(as_json=as_json, dry_run=dry_run, is_sure=yes)
+    order = order_of(by, reason)
+    consent = deeds.Consent(is_dry=dry_run, is_sure=yes, ask=_confirmed)
+    ask(lambda session: _apply(session, files or [], order, consent, as_json=as_json))
 
 
 async def _apply(
-    session: Session, paths: Sequence[Path], sure: bool, actor: Actor, dry: bool, as_json: bool
+    session: Session, paths: Sequence[Path], order: Order, consent: deeds.Consent, *, as_json: bool
 ) -> None:
-    action = Apply(paths)
-    preview = await (action.plan(session) if dry else deeds.plan(session, action))
-    found = preview.plan
+    preview = await deeds.plan(session, Apply(paths), is_dry=consent.is_dry)
     if not as_json:
-        _print(found)
-    if not sure and found.planned:
-        await asyncio.to_thread(typer.confirm, "Put this in force?", abort=True, err=True)
+        _print(preview.plan)
     try:
-        if not dry and found.planned:
-            await deeds.perform(session, preview, actor, None)
-    finally:
-        _say(found, preview.applied, as_json=as_json, dry=dry)
+        await deeds.with_consent(session, preview, order, consent)
+    except (BusError, asyncio.CancelledError):
+        _say(preview, is_dry=consent.is_dry, as_json=as_json)  # some may be in force by now
+        raise
+    _say(preview, is_dry=consent.is_dry, as_json=as_json)
+
+
+async def _confirmed() -> bool:
+    ask_about = "Put this in force?"
+    return await asyncio.to_thread(typer.confirm, ask_about, abort=True, err=True)
 
 
 def _print(found: Plan) -> None:
@@ -71,15 +74,16 @@ def _print(found: Plan) -> None:
             out().print(f"{planned.system} had no subscription; it grants nothing", markup=False)
 
 
-def _say(found: Plan, applied: Sequence[Planned], *, as_json: bool, dry: bool) -> None:
+def _say(preview: ApplyPreview, *, is_dry: bool, as_json: bool) -> None:
+    found, applied = preview.plan, preview.applied
     if as_json:
-        show_json(documents.applied(found, applied, is_dry=dry))
+        show_json(documents.applied(found, applied, is_dry=is_dry))
         return
     if not found.planned:
         out().print("nothing changes")
     for each in applied:
         out().print(f"in force: {each.system}, edition {each.sequence}", markup=False)
-    if dry and found.planned:
+    if is_dry and found.planned:
         out().print(f"would put in force: {', '.join(p.system for p in found.planned)}")
     for system, stream in to_rebuild(found) if applied else ():
         out().print(f"then: renkei rebuild {system} {stream}", markup=False)

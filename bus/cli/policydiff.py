@@ -12,7 +12,7 @@ from bus.app import configured
 from bus.cli.output import Json, out, show_json
 from bus.model import MaskKind, in_header
 from bus.operate import applying, documents
-from bus.policy.diff import Column, Difference, Kind
+from bus.operate.applying import Column, Difference, Kind
 
 Old = Annotated[Path, typer.Argument(help="A folder of subscriptions, or one file, as it was.")]
 New = Annotated[Path, typer.Argument(help="The same as it is to be.")]

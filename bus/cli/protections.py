@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -14,14 +12,12 @@ from bus.cli import names
 from bus.cli.asking import ask
 from bus.cli.options import By, IsSure, Reason, insist_on_an_answer, order_of
 from bus.cli.output import DryRun, Json, err, out, show_json
-from bus.errors import ChangeRefused, ConfigurationError
+from bus.errors import ChangeRefused
 from bus.operate import deeds, documents, protections
 from bus.operate.deeds import Order
-from bus.operate.protections import Outcome, Plan
+from bus.operate.protections import Ended, Plan
 from bus.operate.session import Session
 
-MOST_BYTES = 16 * 1024 * 1024
-"""A longer list is refused: no municipality ends so many."""
 SHOWN = 20
 """Refused entries that are shown; the JSON document has all."""
 
@@ -51,10 +47,9 @@ def list_open(
         return
     table = Table("Subject", "Began", "State", "Names", box=None, pad_edge=False)
     for each in found:
-        for case in sorted(each.standing.cases.values(), key=lambda case: case.started_on):
-            if is_all or case.is_open:
-                named = str(len(case.shared_with))
-                table.add_row(each.key, str(case.started_on), case.status.lower(), named)
+        for case in protections.by_day(each.standing, is_all=is_all):
+            named = str(len(case.shared_with))
+            table.add_row(each.key, str(case.started_on), case.status.lower(), named)
     out().print(table if found else "nobody is under protection, as far as the log says")
 
 
@@ -78,7 +73,7 @@ def show(
         return
     key, standing = found.key, found.standing
     out().print(f"{key}: {len(standing.open)} open of {len(standing.cases)} cases", markup=False)
-    for case in sorted(standing.cases.values(), key=lambda case: case.started_on):
+    for case in protections.by_day(standing):
         ends = f", to {case.ends_on} (a day that lifts nothing)" if case.ends_on else ""
         out().print(f"  {case.started_on}  {case.status.lower()}{ends}", markup=False)
     for person, why in found.covers.items():
@@ -110,55 +105,39 @@ def end(
     """
     order = order_of(by, reason)
     insist_on_an_answer(as_json=as_json, dry_run=dry_run, is_sure=is_sure)
-    action = protections.End(_read(file), is_csv=file.lower().endswith(".csv"))
-    plan, outcomes = ask(lambda session: _end(session, action, order, dry=dry_run, sure=is_sure))
-    refused = [each for each in outcomes or () if not each.is_published]
+    action = protections.End.of(file)
+    consent = deeds.Consent(is_dry=dry_run, is_sure=is_sure, ask=_confirmed)
+    ended = ask(lambda session: _end(session, action, order, consent))
     if as_json:
-        show_json(documents.ended(plan, outcomes))
-    elif outcomes is None:
+        show_json(documents.ended(ended.plan, ended.outcomes))
+    elif ended.outcomes is None:
         out().print("nothing was ended")
     else:
-        out().print(f"ended {len(outcomes) - len(refused):,} cases")
-        for outcome in refused[:SHOWN]:
+        out().print(f"ended {ended.count:,} cases")
+        for outcome in ended.refused[:SHOWN]:
             for fault in outcome.faults:
                 out().print(f"  {fault}", markup=False, soft_wrap=True)
-    if plan.faults or refused or len(plan.taken) < len(plan.entries):
+    if not ended.is_whole:
         raise typer.Exit(ChangeRefused.exit_status)
 
 
 async def _end(
-    session: Session, action: protections.End, order: Order, *, dry: bool, sure: bool
-) -> tuple[Plan, list[Outcome] | None]:
+    session: Session, action: protections.End, order: Order, consent: deeds.Consent
+) -> Ended:
     preview = await deeds.plan(session, action)
-    plan = preview.plan
-    _say(plan)
-    if not dry and plan.taken and (sure or await _confirmed()):
-        return plan, await deeds.perform(session, preview, order.actor, order.reason)
-    await deeds.record(session, preview.looked_up, order)
-    return plan, None
+    _say(preview.plan)
+    return Ended(preview.plan, await deeds.with_consent(session, preview, order, consent))
 
 
 async def _confirmed() -> bool:
     return await asyncio.to_thread(typer.confirm, "End them?", err=True)
 
 
-def _read(file: str) -> bytes:
-    try:
-        with sys.stdin.buffer if file == "-" else Path(file).open("rb") as source:
-            data = source.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise ConfigurationError("cannot read the file", file=file) from error
-    if len(data) > MOST_BYTES:
-        raise ConfigurationError("the list is too long", file=file, bytes=MOST_BYTES)
-    return data
-
-
 def _say(plan: Plan) -> None:
-    persons = {one.end.key for one in plan.taken}
     say = err().print
-    say(f"{len(plan.taken):,} cases of {len(persons):,} persons would end")
+    say(f"{len(plan.taken):,} cases of {len(plan.persons):,} persons would end")
     say(f"  {len(plan.staying):,} persons stay under protection by another case")
-    refused = [one for one in plan.entries if one.refused]
+    refused = plan.refused
     say(f"  {len(refused) + len(plan.faults):,} entries are refused")
     for one in refused[:SHOWN]:
         for why in one.refused:

@@ -154,8 +154,7 @@ def draw_days(answer: SystemProvisions) -> RenderableType:
     """The provisions to a system for a terminal, by day; and the grounds."""
     if not answer.days:
         return "nothing was given, as far as the ledger knows"
-    first = dict.fromkeys(day.view for day in answer.days)
-    marks = {view: f"[{number}]" for number, view in enumerate(first, start=1)}
+    marks = provisions.marks_of(answer)
     table = Table("Day", "Stream", "Events", "Deliveries", "", box=None, pad_edge=False)
     table.columns[2].justify = table.columns[3].justify = "right"
     for day in answer.days:
@@ -183,9 +182,8 @@ def _grounds(marks: Mapping[str, str], views: Mapping[str, RecordedView]) -> Tab
 def _told(view: RecordedView | None) -> str:
     if view is None:
         return "not recorded"
-    items = sum(not item.is_header for item in view.items)
     ground = f"{view.legal_basis}; {view.purpose} (to {view.expires_on})"
-    return f"{view.system} {view.stream}: {items} items. {ground}"
+    return f"{view.system} {view.stream}: {view.body_items} items. {ground}"
 
 
 def _wrapped(lines: Sequence[tuple[str, str]]) -> Table:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, BinaryIO, TextIO
+from typing import Annotated, TextIO
 
 import typer
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
@@ -23,7 +21,7 @@ from bus.errors import ChangeRefused, ConfigurationError
 from bus.files import create_private
 from bus.operate import deeds, documents, jobs
 from bus.operate.deeds import Order
-from bus.operate.loading import STDIN, Progress, Publish, RefusedLine, Remembered
+from bus.operate.loading import Load, Progress, Publish, RefusedLine, insist_on_a_way_back
 from bus.operate.session import Session
 
 SHOWN_LINES = 20
@@ -65,8 +63,8 @@ def publish(
     published, 65 some lines refused, 75 something did not answer (run again with --resume).
     """
     order = order_of(by, reason)
-    if file == STDIN and resume:
-        raise ConfigurationError("stdin cannot be resumed; publish it again, nothing doubles")
+    if resume:
+        insist_on_a_way_back(file)
     started = time.monotonic()
     with _report(report) as written:
         told = _Telling(written)
@@ -83,32 +81,29 @@ def publish(
 async def _run(
     session: Session, order: Order, file: str, dry_run: bool, resume: bool, told: _Telling
 ) -> Progress:
-    remembered = Remembered.of(session.settings, file, _cannot_remember, is_dry=dry_run)
-    progress = remembered.resume() if resume else None
-    if resume and progress is None:
+    load = Load.of(session.settings, file, _cannot_remember, is_resumed=resume, is_dry=dry_run)
+    if resume and load.begun is None:
         err().print("nothing to resume: the file is published from its beginning")
-    elif progress is not None:
-        err().print(f"resuming after line {progress.lines:,}")
-    done = progress.changes if progress is not None else 0
-    with _opened(file) as content, _bar(file, done, told) as moved:
-        if progress is not None:
-            content.seek(progress.offset)
+    elif load.begun is not None:
+        err().print(f"resuming after line {load.begun.lines:,}")
+    with load.opened() as content, _bar(load, told) as moved:
 
         def advanced(now: Progress) -> None:
-            remembered.advanced(now)
+            load.remembered.advanced(now)
             moved(now)
 
-        action = Publish(file=content, progress=progress, refused=told.refused, advanced=advanced)
-
         async def work(step: jobs.Told) -> Progress:
-            wanted = replace(action, told=step)
-            if dry_run:  # which is no deed
-                return await (await wanted.plan(session)).check(session)
-            preview = await deeds.plan(session, wanted)
-            return await deeds.perform(session, preview, order.actor, order.reason)
+            action = Publish(
+                file=content,
+                progress=load.begun,
+                refused=told.refused,
+                advanced=advanced,
+                told=step,
+            )
+            return await deeds.carry_out(session, action, order, is_dry=dry_run)
 
         progress = await jobs.start(work).result()
-    remembered.forget()
+    load.remembered.forget()
     return progress
 
 
@@ -147,19 +142,6 @@ class _Telling:
 
 
 @contextmanager
-def _opened(file: str) -> Iterator[BinaryIO]:
-    if file == "-":
-        yield sys.stdin.buffer
-        return
-    try:
-        content = Path(file).open("rb")  # noqa: SIM115 - the next line closes it
-    except OSError as error:
-        raise ConfigurationError("cannot read the file", file=file) from error
-    with content:
-        yield content
-
-
-@contextmanager
 def _report(path: Path | None) -> Iterator[TextIO | None]:
     if path is None:
         yield None
@@ -173,9 +155,9 @@ def _report(path: Path | None) -> Iterator[TextIO | None]:
 
 
 @contextmanager
-def _bar(file: str, before: int, told: _Telling) -> Iterator[Callable[[Progress], None]]:
+def _bar(load: Load, told: _Telling) -> Iterator[Callable[[Progress], None]]:
     """A progress bar on stderr; nothing where that is no terminal."""
-    size = Path(file).stat().st_size if file != "-" and Path(file).is_file() else None
+    size = load.size
     bar = Bar(
         TextColumn("publishing"),
         BarColumn(bar_width=24),
@@ -190,7 +172,7 @@ def _bar(file: str, before: int, told: _Telling) -> Iterator[Callable[[Progress]
     task = bar.add_task("", total=size, changes=0, rate=0.0)
 
     def moved(progress: Progress) -> None:
-        done = progress.changes - before  # what an earlier run did is not this one's speed
+        done = progress.changes - load.before  # what an earlier run did is not this one's speed
         rate = done / max(time.monotonic() - started, 0.001)
         bar.update(task, completed=progress.offset, changes=progress.changes, rate=rate)
 

@@ -16,12 +16,10 @@ from bus.cli.lanes import sentence
 from bus.cli.output import Json, out, show_json
 from bus.cli.times import duration
 from bus.cli.watching import watch
-from bus.errors import UnknownName
 from bus.operate import documents
 from bus.operate.reach import Looking, Reach, Reached, ReachState, SystemReach
 from bus.operate.running import Duty
 from bus.operate.session import ANSWER_WITHIN, Session
-from bus.policy import LEDGER
 
 ChangeId = Annotated[
     str,
@@ -59,15 +57,10 @@ def show(change_id: ChangeId, is_watching: Watch = False, as_json: Json = False)
         lambda session: _show(session, change_id, is_watching=is_watching, is_drawn=not as_json),
         ANSWER_WITHIN,
     )
-    reach = looked.reach
     if as_json:
         show_json(documents.shown(looked))
-    if reach.size is None:
-        raise UnknownName(
-            "the ledger has no event of this change: there is none, or it is not published yet",
-            change_id=change_id,
-        )
-    if not reach.is_complete:
+    looked.insist_on_known(change_id)
+    if not looked.reach.is_complete:
         raise typer.Exit(INCOMPLETE)
 
 
@@ -99,8 +92,8 @@ def draw(looked: Reached) -> RenderableType:
             style=_STYLES.get(system.state),
         )
     lines: list[RenderableType] = [summary(reach), table]
-    if not reach.is_complete and (feeding := unrun.get(LEDGER)) is not None:
-        lines.append(Text(f"what is said here may be old: {feeding}", style="bold red"))
+    if looked.starved is not None:
+        lines.append(Text(f"what is said here may be old: {looked.starved}", style="bold red"))
     return Group(*lines)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -23,6 +24,8 @@ Stream = Annotated[
         parser=names.stream, help="Only this stream; else all that it receives, one by one."
     ),
 ]
+
+Filled = Sequence[ToRebuild | Done]
 
 
 def register(app: typer.Typer) -> None:
@@ -50,10 +53,11 @@ def rebuild(
     """
     order = order_of(by, reason)
     if is_discarded:
-        left = ask(lambda session: _discard(session, Discard(system, stream), order, dry=dry_run))
+        action = Discard(system, stream)
+        left = ask(lambda session: deeds.carry_out(session, action, order, is_dry=dry_run))
         _show_left(left, as_json=as_json)
         return
-    found = ask(lambda session: _rebuild(session, system, stream, order, dry=dry_run))
+    found = ask(lambda session: _rebuild(session, Rebuild(system, stream), order, dry=dry_run))
     if as_json:
         show_json(documents.listed(found))
         return
@@ -61,26 +65,12 @@ def rebuild(
         out().print(_line(each), markup=False)
 
 
-async def _rebuild(
-    session: Session, system: str, stream: str | None, order: Order, *, dry: bool
-) -> Sequence[ToRebuild | Done]:
-    async def work(told: jobs.Told) -> Sequence[ToRebuild | Done]:
-        preview = await deeds.plan(session, Rebuild(system, stream, told))
-        if dry:
-            return preview.tables
-        return await deeds.perform(session, preview, order.actor, order.reason)
+async def _rebuild(session: Session, action: Rebuild, order: Order, *, dry: bool) -> Filled:
+    async def work(told: jobs.Told) -> Filled:
+        return await deeds.carry_out(session, replace(action, told=told), order, is_dry=dry)
 
     with bars() as show:
         return await jobs.start(work, show).result()
-
-
-async def _discard(
-    session: Session, action: Discard, order: Order, *, dry: bool
-) -> Sequence[HalfFilled]:
-    preview = await deeds.plan(session, action)
-    if dry:
-        return preview.left
-    return await deeds.perform(session, preview, order.actor, order.reason)
 
 
 def _show_left(left: Sequence[HalfFilled], *, as_json: bool) -> None:

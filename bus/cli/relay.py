@@ -9,18 +9,17 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from bus.app import configured, publishing
+from bus import app as composition
 from bus.cli import names
 from bus.cli.asking import ask
 from bus.cli.options import By, WhyAsked, WhyDone, order_of
 from bus.cli.output import DryRun, Json, err, out, show_json
 from bus.cli.times import TO_THE_SECOND, shown
-from bus.errors import ConfigurationError
 from bus.observe import logs
 from bus.operate import deeds, documents
-from bus.operate.outboxes import COUNT_MOST, OWNER, Installation, SourceStatus, waiting
+from bus.operate.deeds import Order
+from bus.operate.outboxes import OWNER, Installation, SourceStatus, are_more, waiting
 from bus.operate.refused import DropRefused, RetryRefused, refused
-from bus.operate.session import Session
 
 System = Annotated[
     str,
@@ -59,9 +58,9 @@ def run(system: Systems = None) -> None:
 
     Several may run: one sends from each outbox, the others stand by.
     """
-    settings = configured.settings()
+    settings = composition.configured.settings()
     logs.configure(settings.log_format)
-    asyncio.run(publishing.run_relays(settings, system or []))
+    asyncio.run(composition.publishing.run_relays(settings, system or []))
 
 
 def install(
@@ -110,7 +109,12 @@ def install(
     What is there is looked at first; anything but an outbox of this program is refused.
     """
     made = Installation.of(
-        configured.settings(), system, uri, core=core or (), relay=relay or (), owner=owner
+        composition.configured.settings(),
+        system,
+        uri,
+        core=core or (),
+        relay=relay or (),
+        owner=owner,
     )
     name, text = made.name, made.script
     if not dry_run:
@@ -186,10 +190,8 @@ def retry_refused(
     as_json: Json = False,
 ) -> None:
     """Put refused changes back in their old places, to be sent again by the relay."""
-    if bool(numbers) == is_all:
-        raise ConfigurationError("name sequence numbers, or say --all")
-    chosen = None if is_all else numbers
-    seqs = _settled(RetryRefused(system, chosen), reason, by, dry=dry_run)
+    action = RetryRefused.of(system, numbers, is_all=is_all)
+    seqs = _settled(action, order_of(by, reason), dry=dry_run)
     if as_json:
         show_json(documents.put_back(seqs, is_dry=dry_run))
     else:
@@ -205,25 +207,15 @@ def drop_refused(
     as_json: Json = False,
 ) -> None:
     """Delete refused changes that another one has made good."""
-    seqs = _settled(DropRefused(system, numbers), reason, by, dry=dry_run)
+    seqs = _settled(DropRefused(system, numbers), order_of(by, reason), dry=dry_run)
     if as_json:
         show_json(documents.dropped(seqs, is_dry=dry_run))
     else:
         out().print(f"{'would drop' if dry_run else 'dropped'} {_listed(seqs)}")
 
 
-def _settled(
-    action: RetryRefused | DropRefused, reason: str | None, by: str | None, *, dry: bool
-) -> Sequence[int]:
-    order = order_of(by, reason)
-
-    async def settle(session: Session) -> Sequence[int]:
-        preview = await action.plan(session)
-        if dry:
-            return preview.found
-        return await deeds.perform(session, preview, order.actor, order.reason)
-
-    return ask(settle)
+def _settled(action: RetryRefused | DropRefused, order: Order, *, dry: bool) -> Sequence[int]:
+    return ask(lambda session: deeds.carry_out(session, action, order, is_dry=dry))
 
 
 def _table(found: Sequence[SourceStatus]) -> Table:
@@ -233,7 +225,7 @@ def _table(found: Sequence[SourceStatus]) -> Table:
     table.add_column("Relay")
     for status in found:
         waiting = status.backlog
-        more = "+" if waiting.pending >= COUNT_MOST else ""
+        more = "+" if are_more(status) else ""
         table.add_row(
             status.system,
             f"{waiting.pending}{more}",

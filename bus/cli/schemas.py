@@ -14,7 +14,6 @@ from bus.cli.asking import ask
 from bus.cli.output import DryRun, Json, err, out, show_json
 from bus.errors import FilesRefused
 from bus.operate import contracts, documents
-from bus.operate.contracts import Pushed
 
 StreamName = Annotated[
     str, typer.Argument(parser=names.stream, help="A stream, as in `renkei schemas list`.")
@@ -62,8 +61,7 @@ def push(dry_run: DryRun = False, as_json: Json = False) -> None:
         schema_id = "–" if line.schema_id is None else str(line.schema_id)
         table.add_row(line.stream, f"v{line.version}", schema_id, line.outcome.value)
     out().print(table)
-    new = sum(line.outcome is not Pushed.PRESENT for line in lines)
-    err().print(f"{new} {'would be' if dry_run else ''} new".replace("  ", " "))
+    err().print(f"{contracts.new(lines)} {'would be' if dry_run else ''} new".replace("  ", " "))
 
 
 def list_all(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 from rich.table import Table
 
-from bus.app import configured
+from bus import app as composition
 from bus.cli.output import Json, out, show_json
 from bus.operate.settings_shown import shown
 
@@ -24,7 +24,7 @@ def _group() -> None:
 
 def show(as_json: Json = False) -> None:
     """Print every setting and where it comes from; secrets as stars."""
-    settings, origins = configured.settings_and_origins()
+    settings, origins = composition.configured.settings_and_origins()
     values = shown(settings)
     if as_json:
         show_json({name: {"value": value, "from": origins[name]} for name, value in values.items()})

@@ -52,7 +52,7 @@ async def _status(session: Session, *, is_watching: bool, as_json: bool) -> None
 
 def _draw(looked: Overview) -> RenderableType:
     """The table of systems and streams, and below it the processes that are missing."""
-    wrong = [Text(str(duty), style="bold red") for duty in looked.duties if not duty.is_done]
+    wrong = [Text(str(duty), style="bold red") for duty in looked.undone]
     return Group(draw(looked.standings, limit=looked.limit), *wrong)
 
 
@@ -66,7 +66,6 @@ def draw(found: Sequence[StreamStatus], *, limit: timedelta) -> RenderableType:
     now = datetime.now(UTC)
     shown = None
     for one in found:
-        is_well = not one.lag_events and not one.parked and not one.operations
         table.add_row(
             "" if one.system == shown else one.system,
             one.stream,
@@ -77,7 +76,7 @@ def draw(found: Sequence[StreamStatus], *, limit: timedelta) -> RenderableType:
             "never"
             if one.last_applied_at is None
             else f"{duration(now - one.last_applied_at)} ago",
-            style=None if is_well else "yellow",
+            style=None if questions.is_well(one) else "yellow",
         )
         shown = one.system
     words = [Text(word) for one in found for word in _words(one, limit)]
@@ -88,12 +87,8 @@ def _words(one: StreamStatus, limit: timedelta) -> Iterator[str]:
     """Pauses, stops and overdue events, in words."""
     for operation in one.operations:
         yield brief(operation)
-    if _is_overdue(one, limit) and one.parked_for is not None:
+    if one.parked_for is not None and questions.is_overdue(one, limit):
         yield (
             f"{one.system}/{one.stream} set aside for {duration(one.parked_for)}, which is too"
             " long; see: renkei parked list"
         )
-
-
-def _is_overdue(one: StreamStatus, limit: timedelta) -> bool:
-    return one.parked_for is not None and one.parked_for >= limit

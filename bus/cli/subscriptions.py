@@ -79,9 +79,8 @@ def show(system: System, as_json: Json = False) -> None:
     """Show what SYSTEM may receive, item by item, on which ground, and what is withheld."""
     found = granted.described(configured.settings(), system)
     if found.told is None:
-        if found.refusals:
-            raise found.refusals[0].error
-        raise names.unknown("system", system, found.known, " with a subscription in the files")
+        nobody = names.unknown("system", system, found.known, " with a subscription in the files")
+        raise found.why_not or nobody
     said = documents.subscription(found)
     if as_json:
         show_json(said)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -65,32 +64,24 @@ def _shown(said: Mapping[str, Any], last: int, as_json: bool) -> RenderableType:
 
 def drawn(said: Mapping[str, Any], last: int) -> RenderableType:
     """A line per system and stream: its minutes as bars, and the newest in figures."""
-    minutes = _minutes(said, last)
-    if not minutes:
+    found = throughputs.by_minute(said, last, site())
+    if not found.minutes:
         return Text(f"nothing was applied lately {_source(said)}".rstrip())
-    rows: dict[tuple[str, str], dict[datetime, Mapping[str, Any]]] = {}
-    for one in said["minutes"]:
-        lane = rows.setdefault((one["system"], one["stream"]), {})
-        lane[datetime.fromisoformat(one["minute"])] = one
-    behind = {
-        (lane["system"], lane["stream"]): lane["behind_events"]
-        for lane in (said["open"] or {"lanes": []})["lanes"]
-    }
+    first, newest = found.minutes[0], found.minutes[-1]
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("System", max_width=26, overflow="ellipsis", no_wrap=True)
     table.add_column("Stream", max_width=12, overflow="ellipsis", no_wrap=True)
-    table.add_column(f"{minutes[0]:%H:%M}–{minutes[-1]:%H:%M} {minutes[-1].tzname()}", no_wrap=True)
+    table.add_column(f"{first:%H:%M}–{newest:%H:%M} {newest.tzname()}", no_wrap=True)
     for name in ("Rows", "/min", "Behind"):
         table.add_column(name, justify="right", no_wrap=True)
-    for (system, stream), windows in sorted(rows.items()):
-        counts = [windows[minute]["rows"] if minute in windows else 0 for minute in minutes]
+    for lane in found.lanes:
         table.add_row(
-            system,
-            stream,
-            bars(counts),
-            str(sum(counts)),
-            str(counts[-1]),
-            str(behind.get((system, stream), "–")),
+            lane.system,
+            lane.stream,
+            bars(lane.rows),
+            str(sum(lane.rows)),
+            str(lane.rows[-1]),
+            "–" if lane.behind is None else str(lane.behind),
         )
     return Group(table, Text(" ".join(filter(None, (_open(said), _source(said))))))
 
@@ -102,16 +93,6 @@ def bars(counts: Sequence[int]) -> str:
         "·" if not count else BARS[min((len(BARS) * count - 1) // most, len(BARS) - 1)]
         for count in counts
     )
-
-
-def _minutes(said: Mapping[str, Any], last: int) -> list[datetime]:
-    """Every minute from the first to the newest with receipts, *last* at most."""
-    found = [datetime.fromisoformat(one["minute"]) for one in said["minutes"]]
-    if not found:
-        return []
-    newest, first = max(found).astimezone(site()), min(found).astimezone(site())
-    count = min(int((newest - first).total_seconds() // 60) + 1, last, 30)
-    return [newest - timedelta(minutes=back) for back in range(count - 1, -1, -1)]
 
 
 def _open(said: Mapping[str, Any]) -> str:

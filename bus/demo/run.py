@@ -229,7 +229,9 @@ async def _machines(settings: Settings, screen: Screen) -> AsyncIterator[Machine
     settings = app.configured.settings({"home": settings.home})
     screen.step("topics and schemas")
     async with app.clients.broker(settings) as cluster, app.clients.registry(settings) as known:
-        await topics.apply(cluster, await topics.states(cluster, app.configured.topic_specs(settings)))
+        await topics.apply(
+            cluster, await topics.states(cluster, app.configured.topic_specs(settings))
+        )
         await known.push(app.configured.catalog(settings))
     screen.step("delivery, relay and monitor")
     logs = settings.home / "logs"

@@ -59,6 +59,11 @@ class RecordedView:
     statement: str
 
     @property
+    def body_items(self) -> int:
+        """How many items it shows, those of the header apart."""
+        return sum(not item.is_header for item in self.items)
+
+    @property
     def may_withhold(self) -> bool:
         """Whether a protected person's location is taken out of it.
 

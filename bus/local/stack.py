@@ -65,6 +65,11 @@ class Status:
         """Whether every engine is running."""
         return all(each.phase is Phase.UP for each in self.engines)
 
+    @property
+    def memory_bytes(self) -> int:
+        """What all of them have."""
+        return sum(each.memory_bytes or 0 for each in self.engines)
+
 
 class LocalStack:
     """The stack on one data folder.

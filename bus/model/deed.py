@@ -19,6 +19,7 @@ class Act(StrEnum):
     LANES_PAUSE = "lanes-pause"
     LANES_RESUME = "lanes-resume"
     REBUILD = "rebuild"
+    REBUILD_CUT_OFF = "rebuild-cut-off"
     REBUILD_DISCARD = "rebuild-discard"
     PRUNE = "prune"  # begun: how many there are is known at the end
     PRUNED = "pruned"
@@ -56,8 +57,12 @@ LOOK_UPS = frozenset(
 
 ENDS = {Act.PRUNE: Act.PRUNED, Act.PUBLISH: Act.PUBLISHED}
 """Acts that are recorded twice: before, when nobody knows of how many, and with that at the end."""
-CUT_OFF = {Act.PRUNE: Act.PRUNE_CUT_OFF, Act.PUBLISH: Act.PUBLISH_CUT_OFF}
-"""What their end is where they fail, or somebody stops them."""
+CUT_OFF = {
+    Act.PRUNE: Act.PRUNE_CUT_OFF,
+    Act.PUBLISH: Act.PUBLISH_CUT_OFF,
+    Act.REBUILD: Act.REBUILD_CUT_OFF,
+}
+"""What the end of an act that takes a while is where it fails, or somebody stops it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +84,11 @@ class Deed:
     count: int  # of what was done, or of the persons or events shown
     reason: str | None = None  # a ticket's number, never personal data
     proof: str | None = None  # None: by a process without the keys that prove
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether of how many it was is said by another, once all is done."""
+        return self.act in ENDS
 
     @property
     def proved(self) -> tuple[str | int | None, ...]:

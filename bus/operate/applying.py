@@ -26,8 +26,10 @@ from bus.policy import (
     read_files,
     read_subscriptions,
 )
-from bus.policy.diff import Kind
+from bus.policy.diff import Column, Kind
 from bus.policy.subscriptions import FOLDER
+
+__all__ = ["Column", "Difference", "Kind"]  # what changes between two subscriptions
 
 
 @dataclass(frozen=True, slots=True)

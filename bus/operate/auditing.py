@@ -84,6 +84,12 @@ class Verified:
     anchor: Anchor | None
     with_log: bool
 
+    @property
+    def heads_there(self) -> int:
+        """How many heads of the anchor the ledger has."""
+        heads = 0 if self.anchor is None else len(self.anchor.heads)
+        return heads - len(self.verdict.lost_heads) - self.verdict.pruned_heads
+
 
 async def _log_side(session: Session) -> LogSide:
     streams = session.catalog.streams
@@ -147,26 +153,14 @@ class AnchorPreview:
 class Prune:
     """Delete from the ledger what is older than it is to be kept."""
 
-    is_counted: bool = True  # counting takes as long as taking
-
-    async def plan(self, session: Session) -> PrunePreview:
-        """How many rows would be deleted.
-
-        Raises:
-            ConfigurationError: The ledger has marks of retention that nobody recorded.
-            Unavailable: Database, broker or registry does not answer.
-        """
-        if not self.is_counted:
-            return PrunePreview(None)
-        actor = Actor.of(None)
-        return PrunePreview(await _prune(session, actor, is_dry=True))
+    async def plan(self, _: Session) -> PrunePreview:
+        """The prune; counting takes as long as deleting, and is :meth:`PrunePreview.tried`."""
+        return PrunePreview()
 
 
 @dataclass(frozen=True, slots=True)
 class PrunePreview:
-    """A prune, not yet done; its count is None if it was not asked for."""
-
-    pruned: Pruned | None
+    """A prune, not yet done; nothing is counted."""
 
     def counted(self, done: Pruned) -> int:
         """How many rows were deleted."""
@@ -179,8 +173,16 @@ class PrunePreview:
     @property
     def planned(self) -> Planned:
         """The deed as the journal records it; deleting nothing is a prune too."""
-        count = 0 if self.pruned is None else self.pruned.rows
-        return Planned(act=Act.PRUNE, count=count, may_be_empty=True)
+        return Planned(act=Act.PRUNE, count=0, may_be_empty=True)
+
+    async def tried(self, session: Session, order: Order) -> Pruned:
+        """How many rows would be deleted.
+
+        Raises:
+            ConfigurationError: The ledger has marks of retention that nobody recorded.
+            Unavailable: Database, broker or registry does not answer.
+        """
+        return await _prune(session, order.actor, is_dry=True)
 
     async def perform(self, session: Session, order: Order) -> Pruned:
         """Delete; what is deleted is recorded and proved before that takes effect.

@@ -79,6 +79,11 @@ async def pushed(session: Session, *, is_dry: bool) -> list[PushLine]:
     return await (await session.registry()).push(session.catalog, dry_run=is_dry)
 
 
+def new(lines: Sequence[PushLine]) -> int:
+    """How many the registry did not have."""
+    return sum(line.outcome is not Pushed.PRESENT for line in lines)
+
+
 async def registered(session: Session) -> dict[tuple[str, int], int | None]:
     """The registry's id of each version of each stream; None where it has none.
 

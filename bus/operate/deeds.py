@@ -8,7 +8,7 @@ somebody looks up is recorded in the same place before the answer is given.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -69,6 +69,24 @@ class Preview(Protocol[D]):
         ...
 
 
+class TriedPreview(Preview[D], Protocol[D]):
+    """One that says in the same words what it would come to."""
+
+    async def tried(self, session: Session, order: Order) -> D:
+        """What would be done, by whom and why; nothing is."""
+        ...
+
+
+@runtime_checkable
+class LooksUp(Protocol):
+    """What a preview has that shows persons, or what was said of them."""
+
+    @property
+    def looked_up(self) -> Planned:
+        """What looking at it alone comes to."""
+        ...
+
+
 @runtime_checkable
 class Counts(Protocol[D_contra]):
     """A preview whose count is known only after it is done."""
@@ -76,6 +94,11 @@ class Counts(Protocol[D_contra]):
     def counted(self, done: D_contra) -> int:
         """How many things *done* changed."""
         ...
+
+
+@runtime_checkable
+class TakesAWhile(Protocol):
+    """What a preview has that may be cut off on its way (:data:`~bus.model.deed.CUT_OFF`)."""
 
     def so_far(self) -> int:
         """Of how many it is by now, at least."""
@@ -90,8 +113,9 @@ class Action(Protocol[P]):
         ...
 
 
-async def plan(session: Session, action: Action[P]) -> P:
-    """What *action* would do. Who cannot record a deed is refused before anything is opened.
+async def plan(session: Session, action: Action[P], *, is_dry: bool = False) -> P:
+    """What *action* would do. Who cannot record a deed is refused before anything is opened; what
+    *is_dry* is none.
 
     Raises:
         KeysUnusable, KeysUnavailable: There are no keys that prove a deed.
@@ -99,8 +123,56 @@ async def plan(session: Session, action: Action[P]) -> P:
         ConfigurationError: It cannot be done.
         Unavailable: Something does not answer.
     """
-    await session.insist_on_proofs()
+    if not is_dry:
+        await session.insist_on_proofs()
     return await action.plan(session)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consent:
+    """Whether what was planned is wanted."""
+
+    is_dry: bool  # it is only to be looked at
+    is_sure: bool  # nobody is to be asked
+    ask: Callable[[], Awaitable[bool]]
+
+
+async def carry_out(
+    session: Session, action: Action[TriedPreview[T]], order: Order, *, is_dry: bool
+) -> T:
+    """Plan *action* and do it; or, *is_dry*, say what it would come to. Whom that shows is recorded
+    before it is told.
+
+    Raises:
+        NothingChanged: There is nothing to do.
+        BusError: As :func:`plan` and :func:`perform`.
+    """
+    preview = await plan(session, action, is_dry=is_dry)
+    if is_dry:
+        await _looked(session, preview, order)
+        return await preview.tried(session, order)
+    return await perform(session, preview, order.actor, order.reason)
+
+
+async def with_consent(
+    session: Session, preview: Preview[T], order: Order, consent: Consent
+) -> T | None:
+    """Do what was shown, where there is anything to do and it is wanted. None: it was only looked
+    at, which is recorded where it showed persons.
+
+    Raises:
+        BusError: As :func:`perform`.
+    """
+    is_wanted = not consent.is_dry and preview.planned.count > 0
+    if is_wanted and (consent.is_sure or await consent.ask()):
+        return await perform(session, preview, order.actor, order.reason)
+    await _looked(session, preview, order)
+    return None
+
+
+async def _looked(session: Session, preview: object, order: Order) -> None:
+    if isinstance(preview, LooksUp):
+        await record(session, preview.looked_up, order)
 
 
 async def perform(session: Session, preview: Preview[T], actor: Actor, reason: str | None) -> T:
@@ -116,20 +188,25 @@ async def perform(session: Session, preview: Preview[T], actor: Actor, reason: s
     planned, order = preview.planned, Order(actor, reason)
     insist(planned)
     await record(session, planned, order)
-    if not isinstance(preview, Counts):
-        return await preview.perform(session, order)
     try:
         done = await preview.perform(session, order)
     except BaseException:
+        await _cut_off(session, preview, order)
+        raise
+    if isinstance(preview, Counts):
+        ended = replace(planned, act=ENDS[planned.act], count=preview.counted(done))
+        await record(session, ended, order)
+    return done
+
+
+async def _cut_off(session: Session, preview: Preview[object], order: Order) -> None:
+    """Record that it ended before its end; where that cannot be, `ledger verify` says so."""
+    if isinstance(preview, TakesAWhile):
+        planned = preview.planned
         cut_off = replace(planned, act=CUT_OFF[planned.act], count=preview.so_far())
-        with suppress(BusError, TimeoutError):  # then `ledger verify` says that there is no end
+        with suppress(BusError, TimeoutError):
             async with asyncio.timeout(CUT_OFF_WITHIN_S):
                 await record(session, cut_off, order)
-        raise
-    await record(
-        session, replace(planned, act=ENDS[planned.act], count=preview.counted(done)), order
-    )
-    return done
 
 
 def insist(planned: Planned) -> None:

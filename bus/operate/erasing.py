@@ -12,7 +12,7 @@ from bus.clock import SystemClock
 from bus.control.erasing import Erasures
 from bus.control.fence import RESTS_ON, Fence
 from bus.credentials import erasure_key, number_form
-from bus.errors import ErasureRefused, UnknownName
+from bus.errors import ErasureRefused, NothingChanged, UnknownName
 from bus.ledger import Ledger
 from bus.ledger.erasure_scope import ErasureScope, KnownKey
 from bus.ledger.provision_queries import Period, ProvisionQueries
@@ -265,6 +265,17 @@ class ErasePreview:
 
         speaking = {provider for stream, _ in self.plan.keys for provider in stream.providers}
         return await session.turns.during(speaking, erase)
+
+
+def insist_on_change(plan: ErasurePlan, erased: Erasure | None) -> None:
+    """That somebody was erased.
+
+    Raises:
+        NothingChanged: Nobody was.
+    """
+    if erased is None:
+        why = "erased already" if plan.is_done else "you said no"
+        raise NothingChanged(f"nothing was changed: {why}")
 
 
 def not_reached(plan: ErasurePlan) -> list[tuple[str, list[str]]]:

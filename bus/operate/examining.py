@@ -17,7 +17,7 @@ from bus.broker.topics import LAG
 from bus.errors import BusError
 from bus.ledger.keeper import Owed, owed_in
 from bus.local.checkup import Finding, Outside, Verdict, examine, kafka_entered
-from bus.local.stack import LocalStack
+from bus.operate.engines import Engines
 from bus.operate.running import Duty, all_duties
 from bus.operate.session import Session
 from bus.publish.agreement import living, written
@@ -29,7 +29,7 @@ _LOCK = Path(bus.__file__).parents[1] / "requirements" / "lock.txt"
 _NAMED = 3  # of what is wrong; of more it is said how many
 
 
-async def examined(session: Session, stack: LocalStack) -> list[Finding]:
+async def examined(session: Session, engines: Engines) -> list[Finding]:
     """Everything that can be examined, each with the command that mends it; nothing is changed."""
     settings = session.settings
     entered = await kafka_entered(settings, session.broker)
@@ -41,7 +41,7 @@ async def examined(session: Session, stack: LocalStack) -> list[Finding]:
             owing = await owed_in(ledger)
 
     outside = Outside(lock=_LOCK, settings=settings, kafka=entered, asks_ledger=ask)
-    found = await asyncio.to_thread(examine, stack, outside)
+    found = await asyncio.to_thread(examine, engines.stack, outside)
     if settings.kafka is None or not (settings.systems or settings.outboxes or settings.sources):
         return found
     zone = ZoneInfo(settings.time_zone)

@@ -10,7 +10,7 @@ from typing import Any
 from bus.app.configured import catalog, this_day
 from bus.app.masking import mask_keys
 from bus.app.systems import unfit
-from bus.errors import FilesRefused, PolicyError
+from bus.errors import BusError, FilesRefused, PolicyError
 from bus.model import Fault, MaskKey, Sensitivity, Stream, Suppression
 from bus.policy import (
     Grant,
@@ -95,6 +95,11 @@ class Described:
     told: Mapping[str, Any] | None  # what it is granted, in plain values; None: nothing
     refusals: Sequence[Refusal]  # what is in its file and not granted
     known: Sequence[str]  # the systems that the files are of
+
+    @property
+    def why_not(self) -> BusError | None:
+        """Why it is granted nothing, where a file of it says something."""
+        return self.refusals[0].error if self.refusals else None
 
 
 def described(settings: Settings, system: str) -> Described:

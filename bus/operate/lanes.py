@@ -72,6 +72,17 @@ class Resume:
     system: str | None  # None: all that stands, in every system
     stream: str | None = None
 
+    @classmethod
+    def of(cls, system: str | None, stream: str | None, *, is_all: bool) -> Resume:
+        """What somebody chose, who must have said what they mean.
+
+        Raises:
+            ConfigurationError: Neither or both of two ways.
+        """
+        if (system is not None) == is_all:
+            raise ConfigurationError("name a system, or say --all")
+        return cls(system, stream)
+
     async def plan(self, session: Session) -> LanesPreview:
         """The streams that are to go on: also one whose grant has ended meanwhile.
 
@@ -130,6 +141,10 @@ class LanesPreview:
         """The operations, with the operator and the reason."""
         name, now = order.actor.name, datetime.now(UTC)
         return [replace(each, operator=name, note=order.reason, at=now) for each in self.operations]
+
+    async def tried(self, _: Session, order: Order) -> list[Operation]:
+        """What would be said."""
+        return self.by(order)
 
     async def perform(self, session: Session, order: Order) -> list[Operation]:
         """Append the operations: every process knows of them within about a second."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Self
 
 from bus.app.loading import Journal, Progress, RefusedLine, load
+from bus.errors import ConfigurationError
 from bus.model.deed import Act
 from bus.operate.deeds import Order, Planned
 from bus.operate.jobs import Progress as Advance
@@ -64,6 +67,65 @@ class Remembered:
             self._journal.forget()
 
 
+class Load:
+    """One load of a file, from its beginning or from where an interrupted one stopped."""
+
+    def __init__(self, file: str, remembered: Remembered, begun: Progress | None) -> None:
+        self.file = file
+        self.begun = begun  # where the earlier one stood; None: it begins at the beginning
+        self.before = 0 if begun is None else begun.changes  # that the earlier one has done
+        self.remembered = remembered
+
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        file: str,
+        lost: Callable[[], None],
+        *,
+        is_resumed: bool,
+        is_dry: bool,
+    ) -> Self:
+        """The load of *file*; *lost* is told where it cannot be remembered how far it is."""
+        remembered = Remembered.of(settings, file, lost, is_dry=is_dry)
+        return cls(file, remembered, remembered.resume() if is_resumed else None)
+
+    @property
+    def size(self) -> int | None:
+        """The bytes of the file; None where nobody knows."""
+        path = Path(self.file)
+        return path.stat().st_size if self.file != STDIN and path.is_file() else None
+
+    @contextmanager
+    def opened(self) -> Iterator[BinaryIO]:
+        """The file, where the load goes on.
+
+        Raises:
+            ConfigurationError: It cannot be read.
+        """
+        if self.file == STDIN:
+            yield sys.stdin.buffer
+            return
+        try:
+            content = Path(self.file).open("rb")  # noqa: SIM115 - the next line but one closes it
+        except OSError as error:
+            raise ConfigurationError("cannot read the file", file=self.file) from error
+        with content:
+            if self.begun is not None:
+                content.seek(self.begun.offset)
+            yield content
+
+
+def insist_on_a_way_back(file: str) -> None:
+    """That a load of *file* can be gone on with.
+
+    Raises:
+        ConfigurationError: It is stdin.
+    """
+    if file == STDIN:
+        raise ConfigurationError("stdin cannot be resumed; publish it again, nothing doubles")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publish:
     """Publish every line of a file, from where an earlier load has stopped."""
@@ -77,7 +139,7 @@ class Publish:
     async def plan(self, _: Session) -> PublishPreview:
         """The preview; nothing is read for it.
 
-        How many lines there are is known at the end; :meth:`PublishPreview.check` is the load
+        How many lines there are is known at the end; :meth:`PublishPreview.tried` is the load
         without its effect.
         """
         return PublishPreview(self, Progress() if self.progress is None else self.progress)
@@ -96,7 +158,7 @@ class PublishPreview:
         """The deed as the journal records it; its count is known at the end."""
         return Planned(act=Act.PUBLISH, count=0, may_be_empty=True)
 
-    async def check(self, session: Session) -> Progress:
+    async def tried(self, session: Session, _: Order) -> Progress:
         """Check every line, and publish nothing.
 
         Raises:

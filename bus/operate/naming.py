@@ -32,6 +32,11 @@ def configured_names(settings: Settings) -> list[str]:
     return sorted({*OWN_FEEDS, *settings.systems, *sources.configured(settings)})
 
 
+def connected_names(settings: Settings) -> list[str]:
+    """The receiving systems that the settings say how to reach, and the ledger."""
+    return [*settings.systems, *OWN_FEEDS]
+
+
 def source_names(settings: Settings) -> list[str]:
     """The publishing systems whose sources the settings know."""
     return sorted(sources.configured(settings))

@@ -13,7 +13,7 @@ from bus.errors import BusError, ConfigurationError
 from bus.operate.session import Session
 from bus.settings import Settings
 
-__all__ = ["COUNT_MOST", "OWNER", "SourceStatus"]
+__all__ = ["OWNER", "SourceStatus"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,11 @@ async def waiting(session: Session, systems: Sequence[str]) -> Waiting:
         else:
             found.append(status)
     return Waiting(found, unseen, failures, settings.refused_keep)
+
+
+def are_more(status: SourceStatus) -> bool:
+    """Whether more may wait than were counted."""
+    return status.backlog.pending >= COUNT_MOST
 
 
 @dataclass(frozen=True, slots=True)

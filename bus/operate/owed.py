@@ -57,6 +57,10 @@ class SettlePreview:
         found = self.found
         return Planned(act=Act.OWED_SETTLE, count=1, system=found.system, stream=found.stream)
 
+    async def tried(self, _: Session, __: Order) -> Owed:
+        """It."""
+        return self.found
+
     async def perform(self, _: Session, order: Order) -> Owed:
         """Settle it; what it was.
 

@@ -127,6 +127,10 @@ class RetryPreview:
         """The look-up as the journal records it, if the events are only shown."""
         return _looked_up(self.system, self.events)
 
+    async def tried(self, _: Session, __: Order) -> Sequence[ParkedEvent]:
+        """These."""
+        return self.events
+
     async def perform(self, session: Session, order: Order) -> Sequence[ParkedEvent]:
         """Request it: the process that owns the lane does it within about a second."""
         return await (await session.parked()).ask_retry(self.events, order.actor.name)
@@ -159,6 +163,10 @@ class DismissPreview:
     def looked_up(self) -> Planned:
         """The look-up as the journal records it, if the events are only shown."""
         return _looked_up(self.system, self.events)
+
+    async def tried(self, _: Session, __: Order) -> Sequence[ParkedEvent]:
+        """These."""
+        return self.events
 
     async def perform(self, session: Session, order: Order) -> Sequence[ParkedEvent]:
         """Close them."""
@@ -223,6 +231,10 @@ class AddPreview:
             return self.event
         return replace(self.event, note=order.note, operator=order.actor.name)
 
+    async def tried(self, _: Session, order: Order) -> ParkedEvent:
+        """It, as it would be recorded."""
+        return self.by(order)
+
     async def perform(self, session: Session, order: Order) -> ParkedEvent:
         """Set it aside."""
         event = self.by(order)
@@ -285,6 +297,10 @@ class SkipPreview:
     def looked_up(self) -> Planned:
         """The look-up as the journal records it, if the event is only shown: it names a subject."""
         return Planned(act=Act.PARKED_LIST, count=1, stream=self.wanted.stream)
+
+    async def tried(self, _: Session, __: Order) -> Skipping:
+        """What would be said."""
+        return self.skipping
 
     async def perform(self, session: Session, order: Order) -> Skipping:
         """Append it, the exceptions before the operations."""

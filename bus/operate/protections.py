@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 
 from bus.broker import Broker
 from bus.broker.partitioner import partition_of
@@ -17,7 +19,7 @@ from bus.control.fence import RESTS_ON, Fence
 from bus.credentials import erasure_key, number_form
 from bus.errors import ConfigurationError, UnknownName
 from bus.log.readback import read_subjects
-from bus.model import PROTECTION, ChangeRecord, Fault
+from bus.model import PROTECTION, Case, ChangeRecord, Fault
 from bus.model.deed import Act
 from bus.model.number import comparable_key
 from bus.operate.deeds import Order, Planned, digest_of, record
@@ -33,6 +35,10 @@ from bus.publish.publisher import Outcome, Publisher
 
 __all__ = ["Outcome"]  # of one change that was sent
 
+STDIN = "-"
+"""In the place of a file's name."""
+MOST_BYTES = 16 * 1024 * 1024
+"""A longer list is refused: no municipality ends so many."""
 _SNAPSHOTS = {"resident": "resident.corrected", "nonresident": "nonresident.changed"}
 _SPOKEN_OF = (PROTECTION, *_SNAPSHOTS)
 IN_ONE_TURN = 500
@@ -58,6 +64,46 @@ class Plan:
         """Keys of persons who have an open case after the whole list."""
         last = {one.end.key: one.after for one in self.taken}
         return {key for key, standing in last.items() if standing.open}
+
+    @property
+    def persons(self) -> set[str]:
+        """Keys of persons of whom a case ends."""
+        return {one.end.key for one in self.taken}
+
+    @property
+    def refused(self) -> list[Judged]:
+        """Entries that are."""
+        return [one for one in self.entries if one.refused]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a list of ends came to."""
+
+    plan: Plan
+    outcomes: Sequence[Outcome] | None  # of each that was taken; None: nothing was sent
+
+    @property
+    def refused(self) -> list[Outcome]:
+        """Those that were sent and not taken."""
+        return [each for each in self.outcomes or () if not each.is_published]
+
+    @property
+    def count(self) -> int:
+        """How many have ended."""
+        return len(self.outcomes or ()) - len(self.refused)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing of the list was refused, by whomever."""
+        return not (self.plan.faults or self.plan.refused or self.refused)
+
+
+def by_day(standing: PersonCases, *, is_all: bool = True) -> list[Case]:
+    """A person's cases, all or those that are open, by the day on which they began."""
+    if not is_all:
+        return standing.open
+    return [case for _, case in sorted(standing.cases.items())]
 
 
 class Protecting:
@@ -315,6 +361,22 @@ class End:
 
     data: bytes
     is_csv: bool
+
+    @classmethod
+    def of(cls, file: str) -> End:
+        """The list in a file, or, ``-``, on stdin.
+
+        Raises:
+            ConfigurationError: It cannot be read, or is too long.
+        """
+        try:
+            with sys.stdin.buffer if file == STDIN else Path(file).open("rb") as source:
+                data = source.read(MOST_BYTES + 1)
+        except OSError as error:
+            raise ConfigurationError("cannot read the file", file=file) from error
+        if len(data) > MOST_BYTES:
+            raise ConfigurationError("the list is too long", file=file, bytes=MOST_BYTES)
+        return cls(data, is_csv=file.lower().endswith(".csv"))
 
     async def plan(self, session: Session) -> EndPreview:
         """What that would do; each entry comes after those before it.

@@ -114,6 +114,12 @@ async def provisions_by(session: Session, system: str, when: Period) -> SystemPr
     return await ProvisionQueries(await session.ledger()).by_system(system, when)
 
 
+def marks_of(answer: SystemProvisions) -> Mapping[str, str]:
+    """View -> the mark that stands for it, in the order of the days."""
+    first = dict.fromkeys(day.view for day in answer.days)
+    return {view: f"[{number}]" for number, view in enumerate(first, start=1)}
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """One page of a system's provisions of a stream, event by event."""

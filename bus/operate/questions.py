@@ -62,7 +62,22 @@ class Overview:
 
     def is_overdue(self, one: StreamStatus) -> bool:
         """Whether an event of it has been set aside for too long."""
-        return one.parked_for is not None and one.parked_for >= self.limit
+        return is_overdue(one, self.limit)
+
+    @property
+    def undone(self) -> list[Duty]:
+        """What nobody does, or of which nobody can say."""
+        return [duty for duty in self.duties if not duty.is_done]
+
+
+def is_overdue(one: StreamStatus, limit: timedelta) -> bool:
+    """Whether an event of it has been set aside for *limit* or longer."""
+    return one.parked_for is not None and one.parked_for >= limit
+
+
+def is_well(one: StreamStatus) -> bool:
+    """Whether nothing is on its way, set aside, or stands."""
+    return not one.lag_events and not one.parked and not one.operations
 
 
 async def status(session: Session) -> Overview:

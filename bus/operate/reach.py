@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 
+from bus.errors import UnknownName
 from bus.ledger import Reach, ReachState, SystemReach
 from bus.operate.questions import LogTimes, entitled
 from bus.operate.running import Duty, expected_systems, hosted
 from bus.operate.session import Session
+from bus.policy import LEDGER
 
 __all__ = ["Looking", "Reach", "ReachState", "Reached", "SystemReach"]
 
@@ -23,6 +25,26 @@ class Reached:
 
     reach: Reach
     unrun: Mapping[str, Duty] = field(default_factory=dict)
+
+    @property
+    def starved(self) -> Duty | None:
+        """Why the answer may be old: nobody feeds the ledger that it is from.
+
+        None where somebody does, or all is known to be there.
+        """
+        return None if self.reach.is_complete else self.unrun.get(LEDGER)
+
+    def insist_on_known(self, change_id: str) -> None:
+        """That somebody knows the change.
+
+        Raises:
+            UnknownName: The ledger has no event of it.
+        """
+        if self.reach.size is None:
+            raise UnknownName(
+                "the ledger has no event of this change: there is none, or it is not published yet",
+                change_id=change_id,
+            )
 
 
 class Looking:

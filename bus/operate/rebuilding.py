@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bus.app.deliveries import sharing
 from bus.app.entitlements import Entitlements
@@ -162,6 +162,11 @@ class RebuildPreview:
     wanted: Rebuild
     opened: Rebuilding
     tables: Sequence[ToRebuild]
+    done: list[Done] = field(default_factory=list)
+
+    def so_far(self) -> int:
+        """The events of the tables that are in place."""
+        return sum(each.rebuilt.events for each in self.done)
 
     @property
     def planned(self) -> Planned:
@@ -174,13 +179,17 @@ class RebuildPreview:
             stream=self.wanted.stream,
         )
 
-    async def perform(self, _: Session, __: Order) -> list[Done]:
+    async def tried(self, _: Session, __: Order) -> Sequence[ToRebuild | Done]:
+        """These tables."""
+        return self.tables
+
+    async def perform(self, _: Session, __: Order) -> Sequence[ToRebuild | Done]:
         """Rebuild them one by one.
 
         Raises:
             BusError: One cannot be; those before it are in place, the others as they were.
         """
-        done = []
+        done = self.done
         for table in self.tables:
             name = table.feed.view.stream
 
@@ -228,7 +237,11 @@ class DiscardPreview:
             stream=wanted.stream,
         )
 
-    async def perform(self, _: Session, __: Order) -> list[HalfFilled]:
+    async def tried(self, _: Session, __: Order) -> Sequence[HalfFilled]:
+        """What is there."""
+        return self.left
+
+    async def perform(self, _: Session, __: Order) -> Sequence[HalfFilled]:
         """Drop them.
 
         Raises:

@@ -36,6 +36,11 @@ class DeedPage:
     deeds: Sequence[RecordedDeed]
     after: int | None  # where the next page goes on; None: there is none
 
+    @property
+    def is_proved(self) -> bool:
+        """Whether each of them is the bus's own word."""
+        return all(each.is_proved for each in self.deeds)
+
 
 async def recorded(session: Session, wanted: DeedsWanted) -> DeedPage:
     """The deeds that are *wanted*, each with whether its proof holds.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bus.app import outboxes
 from bus.app.outboxes import RefusedChange
+from bus.errors import ConfigurationError
 from bus.model.deed import Act
 from bus.operate.deeds import Order, Planned, record
 from bus.operate.session import Session
@@ -32,6 +33,17 @@ class RetryRefused:
 
     system: str
     numbers: Sequence[int] | None  # None: all
+
+    @classmethod
+    def of(cls, system: str, numbers: Sequence[int] | None, *, is_all: bool) -> RetryRefused:
+        """What somebody chose, who must have said what they mean.
+
+        Raises:
+            ConfigurationError: Neither or both of two ways.
+        """
+        if bool(numbers) == is_all:
+            raise ConfigurationError("name sequence numbers, or say --all")
+        return cls(system, None if is_all else numbers)
 
     async def plan(self, session: Session) -> RefusedPreview:
         """The changes that would be put back.
@@ -84,7 +96,11 @@ class RefusedPreview:
             system=self.system,
         )
 
-    async def perform(self, session: Session, _: Order) -> list[int]:
+    async def tried(self, _: Session, __: Order) -> Sequence[int]:
+        """Their numbers."""
+        return self.found
+
+    async def perform(self, session: Session, _: Order) -> Sequence[int]:
         """Put them back or delete them; the numbers of those.
 
         Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bus.app.keys import seals
@@ -33,19 +34,38 @@ class SealKeyUse:
     is_current: bool
 
     @property
+    def opens(self) -> bool:
+        """Whether all of it can be opened."""
+        return self.sealed.opened >= self.sealed.values
+
+    @property
     def may_be_retired(self) -> bool:
         """Whether nothing needs the key any more."""
         return self.is_there and not self.is_current and not self.sealed.values
 
 
-async def key_uses(session: Session) -> list[SealKeyUse]:
+@dataclass(frozen=True, slots=True)
+class KeyUses:
+    """The sealed values in the log, by stream and key."""
+
+    uses: Sequence[SealKeyUse]
+
+    @property
+    def all_open(self) -> bool:
+        """Whether there is nothing that cannot be opened."""
+        return all(use.opens for use in self.uses)
+
+
+async def key_uses(session: Session) -> KeyUses:
     """The sealed values in the log, by stream and key.
 
     Raises:
         KeysUnusable, Unavailable: There are no keys, or something does not answer.
     """
     ring = await seals(session.settings).ring()
-    return [
-        SealKeyUse(each, each.key in ring.keys, each.key == ring.current.id)
-        for each in await sealed(session)
-    ]
+    return KeyUses(
+        [
+            SealKeyUse(each, each.key in ring.keys, each.key == ring.current.id)
+            for each in await sealed(session)
+        ]
+    )

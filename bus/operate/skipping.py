@@ -20,7 +20,7 @@ from bus.control.parked import ParkedIndex
 from bus.control.unread import Unread, has_passed, unread_at
 from bus.errors import ConfigurationError
 from bus.log.run import subject_of
-from bus.model import LaneName, Operation, OperationState, ParkedEvent
+from bus.model import ExceptionState, LaneName, Operation, OperationState, ParkedEvent
 
 
 class Was(StrEnum):
@@ -60,6 +60,16 @@ class Skipping:
     def exceptions(self) -> list[ParkedEvent]:
         """The exceptions to append."""
         return [event for skipped in self.systems for event in skipped.exceptions]
+
+    @property
+    def set_aside(self) -> int:
+        """For how many it is set aside by this."""
+        return sum(s.is_set_aside for s in self.systems)
+
+    @property
+    def closed(self) -> int:
+        """For how many it is closed."""
+        return sum(event.state is ExceptionState.DISMISSED for event in self.exceptions)
 
     @property
     def operations(self) -> list[Operation]:

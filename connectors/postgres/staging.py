@@ -21,13 +21,12 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from bus.connect import EVERY, AppliedView, Capabilities, Left, LockedTarget, Merged
+from bus.connect import AppliedView, Left, LockedTarget, Merged
 from bus.errors import ConfigurationError, EventRefused, RebuildBusy, SinkUnavailable
 from bus.failpoints import Point, passed
 from bus.model import Checkpoint, Keeping, Protected, View
 from connectors.postgres import applied_view, believing, suppression, tables
 from connectors.postgres.faults import translated
-from connectors.postgres.sink import PostgresSink, checkpoints_of
 from connectors.postgres.statements import (
     APPLIED_AT,
     LOCK_SCHEMA,
@@ -38,6 +37,7 @@ from connectors.postgres.statements import (
     positions,
     type_of,
 )
+from connectors.postgres.table import PostgresTable, checkpoints_of
 from connectors.postgres.writers import SmallWriter, connect
 
 ALONE = "SELECT pg_try_advisory_lock(hashtextextended('renkei rebuild:' || $1, 0))"
@@ -49,12 +49,8 @@ WHERE c.oid = to_regclass($1) AND a.grantee <> c.relowner"""
 """Who else has any right on a table."""
 
 
-class StagingTable(PostgresSink):
+class StagingTable(PostgresTable):
     """A sink that fills a table which nobody reads yet."""
-
-    @property
-    def capabilities(self) -> Capabilities:
-        return Capabilities(accepts=EVERY, transactional=self, reshapes=self, suppresses=self)
 
     def _names(self, view: View) -> Names:
         return super()._names(view).beside

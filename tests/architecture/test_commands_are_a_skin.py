@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import importlib
 from pathlib import Path
 
 import pytest
+
+from tests.architecture.source import tree_of
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = sorted((ROOT / "bus" / "cli").glob("*.py"))
@@ -23,24 +26,17 @@ MAY_ASK = {
 }
 """What any command may import of ours."""
 
-AND = {
-    "bench": {"bus.bench", "bus.local"},
-    "deliver": {"bus.deliver"},  # the line of progress while it runs
-    "demo": {"bus.demo"},
-    "local": {"bus.local"},
-    "policydiff": {"bus.policy"},
-    "reach": {"bus.policy"},
+TOOLS = {
+    "bench": "bus.bench",  # measures, on engines and a data folder of its own
+    "demo": "bus.demo",  # shows the whole, likewise
 }
-"""And what some may beside it: what they show is there. The list grows shorter, not longer."""
-
-NEVER = {"bus.broker", "bus.control", "bus.deliver", "bus.ledger", "bus.log", "bus.rebuild"}
-"""Where operators' decisions would be made again."""
+"""Commands that start a tool which is none of an operator's: they ask it one thing."""
 
 
 def imports(file: Path) -> set[str]:
     """The packages of ours that a module imports, wherever in it."""
     found = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(file)):
         names = []
         if isinstance(node, ast.ImportFrom) and node.module is not None:
             is_bare = node.module == "bus"
@@ -53,17 +49,21 @@ def imports(file: Path) -> set[str]:
 
 @pytest.mark.parametrize("file", COMMANDS, ids=lambda file: file.stem)
 def test_a_command_asks(file: Path) -> None:
-    """It imports what it asks, and what it shows."""
-    assert imports(file) - MAY_ASK <= AND.get(file.stem, set())
+    """It imports what it asks, and nothing beneath, where decisions would be made again."""
+    tool = {TOOLS[file.stem]} if file.stem in TOOLS else set()
+    assert imports(file) - MAY_ASK == tool
 
 
-def test_the_exceptions_are_used() -> None:
-    """One that is needed no more goes; none of them grows into a decision."""
-    for name, packages in AND.items():
-        file = ROOT / "bus" / "cli" / f"{name}.py"
-        assert packages <= imports(file), name
-    forbidden = {name: packages & NEVER for name, packages in AND.items() if packages & NEVER}
-    assert forbidden == {"deliver": {"bus.deliver"}}
+@pytest.mark.parametrize("name", TOOLS)
+def test_a_tool_is_asked_one_thing(name: str) -> None:
+    """One function of it; the rest are values that this takes and gives."""
+    taken = [
+        getattr(importlib.import_module(node.module or ""), each.name)
+        for node in ast.walk(tree_of(ROOT / "bus" / "cli" / f"{name}.py"))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(TOOLS[name])
+        for each in node.names
+    ]
+    assert len([each for each in taken if not isinstance(each, type)]) == 1, taken
 
 
 def test_questions_know_no_command() -> None:
@@ -88,7 +88,7 @@ def test_what_is_printed_for_machines_is_a_document() -> None:
     """Made below commands, with a name and a version; the few that are not are named here."""
     own = set()
     for file in COMMANDS:
-        tree = ast.parse(file.read_text(encoding="utf-8"))
+        tree = tree_of(file)
         made = {
             target.id
             for node in ast.walk(tree)
@@ -102,6 +102,34 @@ def test_what_is_printed_for_machines_is_a_document() -> None:
                 if not _is_document(said) and getattr(said, "id", "") not in made:
                     own.add(file.stem)
     assert own == set(OWN)
+
+
+def test_a_status_is_a_value_s_word() -> None:
+    """A command ends with another status where a value says so, or a tool was cut off: it compares
+    nothing, and counts nothing, to find out."""
+    for file in COMMANDS:
+        tree = tree_of(file)
+        held = {
+            id(child): parent for parent in ast.walk(tree) for child in ast.iter_child_nodes(parent)
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Raise) and _is_exit(node.exc):
+                above = held[id(node)]
+                if isinstance(above, ast.If):
+                    said = above.test.operand if isinstance(above.test, ast.UnaryOp) else above.test
+                    called = said.func if isinstance(said, ast.Call) else said
+                    assert isinstance(called, ast.Attribute), f"{file.name}:{node.lineno}"
+                else:
+                    assert isinstance(above, ast.ExceptHandler), f"{file.name}:{node.lineno}"
+
+
+def _is_exit(raised: ast.expr | None) -> bool:
+    """``typer.Exit`` with a status."""
+    return (
+        isinstance(raised, ast.Call)
+        and isinstance(raised.func, ast.Attribute)
+        and raised.func.attr == "Exit"
+    )
 
 
 def _is_document(node: ast.expr) -> bool:

@@ -15,7 +15,7 @@ from bus.publish.runner import Pace
 from bus.publish.source_watch import UNLED_MOST, WARN_BEFORE
 from bus.sealing import source as key_source
 from bus.settings import Settings
-from connectors.postgres import sink
+from connectors.postgres import table
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = Settings()
@@ -26,7 +26,7 @@ FIGURES = {
         "by TLS 1.2 or newer": tls.FLOOR.name == "TLSv1_2",
     },
     "docs/architecture.md": {
-        "More than fifty rows go by `BulkWriter.apply`": sink.SMALL_ROWS == 50,
+        "More than fifty rows go by `BulkWriter.apply`": table.SMALL_ROWS == 50,
         "compacted after 30 days": SHIPPED.compaction_lag == 30 * DAY,
         "are kept for ten years": topics.RECEIPTS_STAY == 3650 * DAY,
     },

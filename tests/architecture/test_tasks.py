@@ -22,7 +22,6 @@ SHORT_LIVED = {
     ("bus/broker/memory.py", "_revoke"): "for tests",
     ("bus/broker/memory.py", "join"): "for tests",
     ("bus/broker/memory.py", "leave"): "for tests",
-    ("bus/cli/demo.py", "_run"): "the demo itself, which the command waits for",
     ("bus/cli/deliver.py", "_leave_within"): "ends the process",
     ("bus/hosting/system_delivery.py", "run"): "the fetching of a delivery, which run awaits",
     ("bus/hosting/fleet.py", "_open"): "a lane: its end is told to Tasks by _lane_ended",
@@ -40,9 +39,12 @@ SHORT_LIVED = {
     ("bus/publish/runner.py", "run"): "the runner's work, awaited there",
     ("bus/publish/runner.py", "_unless_stopped"): "one step of it, awaited there",
     ("bus/publish/publisher.py", "publish_batches"): "the next piece of one call, awaited there",
-    ("connectors/postgres/sink.py", "_start_thread"): "a store's own thread: its calls are awaited",
-    ("connectors/postgres/sink.py", "close"): "one call of a store, awaited there",
-    ("connectors/postgres/sink.py", "_run"): "one call of a store, which a lane awaits",
+    (
+        "connectors/postgres/table.py",
+        "_start_thread",
+    ): "a store's own thread: its calls are awaited",
+    ("connectors/postgres/table.py", "close"): "one call of a store, awaited there",
+    ("connectors/postgres/table.py", "_run"): "one call of a store, which a lane awaits",
 }
 """By file and function: why no keeper is needed."""
 

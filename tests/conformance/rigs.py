@@ -17,7 +17,8 @@ from bus.conformance.sink_suite import Killed, Row
 from bus.failpoints import Point
 from bus.model import Keeping, View
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
-from connectors.postgres.sink import PostgresOptions, PostgresSink
+from connectors.postgres.sink import PostgresSink
+from connectors.postgres.table import PostgresOptions
 from tests.support.engines import named, unique
 
 

@@ -28,7 +28,8 @@ from bus.local.endpoints import Endpoints
 from bus.model import Applied, Delivery, Upserts, content_of
 from connectors import SINKS
 from connectors.memory.sink import MemoryOptions, MemorySink
-from connectors.postgres.sink import PostgresOptions, PostgresSink
+from connectors.postgres.sink import PostgresSink
+from connectors.postgres.table import PostgresOptions
 from tests.conformance.plain_rigs import FolderRig, ReceiverRig
 from tests.conformance.rigs import SINK_RIGS, MemoryRig, PostgresRig
 from tests.support.engines import fresh_database

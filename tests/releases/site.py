@@ -25,7 +25,8 @@ from bus.ledger import SCHEMA, TABLE_PREFIX
 from bus.ledger.feed import LedgerFeed
 from bus.local.postgres import programs
 from bus.model import SchemaVersion
-from connectors.postgres.sink import PostgresOptions, PostgresSink
+from connectors.postgres.sink import PostgresSink
+from connectors.postgres.table import PostgresOptions
 from tests.support import engines
 from tests.support.lanes import CATALOG, FixedRegistry, Hosted, Town, hosted
 

@@ -53,7 +53,7 @@ def ended(plan: Plan, outcomes: Sequence[Outcome] | None) -> Document:
     return {
         "ended": sum(done),
         "would_end": len(plan.taken),
-        "persons": len({one.end.key for one in plan.taken}),
+        "persons": len(plan.persons),
         "stay_by_another_case": sorted(plan.staying),
         "refused": [
             *(

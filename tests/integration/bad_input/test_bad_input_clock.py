@@ -18,7 +18,8 @@ from bus.local.endpoints import Endpoints
 from connectors.outbox import upkeep
 from connectors.outbox.database import connect
 from connectors.outbox.term import lease_row
-from connectors.postgres.sink import PostgresOptions, PostgresSink
+from connectors.postgres.sink import PostgresSink
+from connectors.postgres.table import PostgresOptions
 from tests.support.lanes import Town, hosted
 from tests.support.on_kafka import own_town
 

@@ -8,7 +8,8 @@ import psycopg
 from psycopg import sql
 from pydantic import SecretStr
 
-from connectors.postgres.sink import PostgresOptions, PostgresSink
+from connectors.postgres.sink import PostgresSink
+from connectors.postgres.table import PostgresOptions
 
 
 class Site:

@@ -19,7 +19,8 @@ from bus.conformance.sink_suite import (
     view_of,
 )
 from bus.errors import FenceBehind, StoreForged
-from connectors.postgres.sink import SMALL_ROWS, PostgresOptions, PostgresSink
+from connectors.postgres.sink import PostgresSink
+from connectors.postgres.table import SMALL_ROWS, PostgresOptions
 
 pytestmark = pytest.mark.service
 

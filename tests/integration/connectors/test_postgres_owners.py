@@ -12,7 +12,8 @@ from pydantic import SecretStr
 
 from bus.conformance.sink_suite import CITY, batch_of, erasure_of, opened, person, view_of
 from bus.errors import LaneLost
-from connectors.postgres.sink import SMALL_ROWS, PostgresOptions, PostgresSink
+from connectors.postgres.sink import PostgresSink
+from connectors.postgres.table import SMALL_ROWS, PostgresOptions
 from tests.support.waiting import until_elsewhere
 
 pytestmark = pytest.mark.service

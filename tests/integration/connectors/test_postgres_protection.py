@@ -31,7 +31,8 @@ from bus.connect import Sink
 from bus.errors import ConfigurationError, FenceBehind
 from bus.model import History, Protected, Turn, Upserts
 from connectors.postgres import finding, statements, suppression
-from connectors.postgres.sink import SMALL_ROWS, PostgresOptions, PostgresSink
+from connectors.postgres.sink import PostgresSink
+from connectors.postgres.table import SMALL_ROWS, PostgresOptions
 from tests.integration.connectors.test_postgres_owners import is_slow
 
 pytestmark = pytest.mark.service

@@ -13,7 +13,7 @@ import pytest
 from bus.catalog import load
 from bus.conformance.sink_suite import batch_of, opened
 from bus.errors import BusError, ConfigurationError, EventRefused
-from connectors.postgres.sink import SMALL_ROWS
+from connectors.postgres.table import SMALL_ROWS
 from tests.integration.connectors.site import Site
 from tests.support.engines import unique
 from tests.support.sealed import entitled, number_of

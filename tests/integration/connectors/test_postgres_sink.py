@@ -41,8 +41,9 @@ from bus.errors import (
 )
 from bus.failpoints import Point
 from bus.model import Keeping, View
-from connectors.postgres import sink as sink_module
-from connectors.postgres.sink import SMALL_ROWS, PostgresOptions, PostgresSink
+from connectors.postgres import table as table_module
+from connectors.postgres.sink import PostgresSink
+from connectors.postgres.table import SMALL_ROWS, PostgresOptions
 from tests.support.waiting import until, wait_until
 
 pytestmark = pytest.mark.service
@@ -174,7 +175,7 @@ class TestAnAlteredTable:
     ) -> None:
         """A store from before the stream was granted has neither table nor positions; one that
         says that its lanes were delivered to is a person's work."""
-        monkeypatch.setattr("connectors.postgres.sink.GONE_S", 0.0)
+        monkeypatch.setattr("connectors.postgres.table.GONE_S", 0.0)
         view = view_of()
         async with opened(sink_at(database), view) as sink:
             await sink.apply(batch_of(view, people(1)))
@@ -306,7 +307,7 @@ class TestConnecting:
         async with opened(sink_at(database), view) as sink:
             await sink.apply(batch_of(view, people(100)))
             assert values(database, mine) == [(2,)]
-            monkeypatch.setattr(sink_module, "BULK_IDLE_S", 0.0)
+            monkeypatch.setattr(table_module, "BULK_IDLE_S", 0.0)
             await sink.apply(batch_of(view, people(1, 2), start=100))
             assert values(database, mine) == [(1,)]
         assert values(database, mine) == [(0,)]
@@ -349,7 +350,7 @@ async def test_a_close_does_not_wait_for_a_lock(
     sink = sink_at(database)
     await sink.open(view)
     await sink.apply(batch_of(view, people(rows)))
-    monkeypatch.setattr(sink_module, "CLOSE_PATIENCE_S", 0.1)
+    monkeypatch.setattr(table_module, "CLOSE_PATIENCE_S", 0.1)
     with psycopg.connect(database) as other:
         other.execute("LOCK TABLE linkage.resident")
         waiting = asyncio.create_task(sink.apply(batch_of(view, people(rows, 2), start=rows)))
@@ -611,7 +612,8 @@ _VICTIM = """
     from pydantic import SecretStr
     from bus import failpoints
     from bus.conformance.sink_suite import batch_of, person, view_of
-    from connectors.postgres.sink import PostgresOptions, PostgresSink
+    from connectors.postgres.sink import PostgresSink
+    from connectors.postgres.table import PostgresOptions
 
     async def main(uri, rows, batches):
         failpoints.arm(os.environ)

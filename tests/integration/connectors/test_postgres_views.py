@@ -13,7 +13,7 @@ from bus import failpoints
 from bus.conformance.sink_suite import batch_of, opened, person, view_of
 from bus.errors import ConfigurationError, EditionOutdated
 from bus.failpoints import Point
-from connectors.postgres.sink import SMALL_ROWS
+from connectors.postgres.table import SMALL_ROWS
 from tests.integration.connectors.test_postgres_owners import (
     SLOW,
     execute,

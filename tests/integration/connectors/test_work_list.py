@@ -10,7 +10,8 @@ from pydantic import SecretStr
 
 from bus.conformance.sink_suite import CITY, batch_of, erasure_of, opened, person, view_of
 from bus.model import Mode
-from connectors.postgres.sink import SMALL_ROWS, PostgresOptions, PostgresSink
+from connectors.postgres.sink import PostgresSink
+from connectors.postgres.table import SMALL_ROWS, PostgresOptions
 
 pytestmark = pytest.mark.service
 

@@ -12,7 +12,8 @@ from pydantic import SecretStr
 from bus.errors import Untrusted
 from bus.ledger import Ledger
 from connectors.outbox import upkeep
-from connectors.postgres.sink import PostgresOptions, PostgresSink
+from connectors.postgres.sink import PostgresSink
+from connectors.postgres.table import PostgresOptions
 from tests.support.certificates import Authority
 from tests.support.front import tls_front
 from tests.support.lanes import Town, hosted, view_of

@@ -16,7 +16,8 @@ from bus.broker import Message
 from bus.deliver.state import LaneStatus
 from bus.hosting.host import follow
 from bus.model import LaneName, Operation, OperationState
-from connectors.postgres.sink import PostgresOptions, PostgresSink
+from connectors.postgres.sink import PostgresSink
+from connectors.postgres.table import PostgresOptions
 from tests.support.changes import MUNICIPALITY
 from tests.support.lanes import CATALOG, Hosted, Town, hosted
 

@@ -27,7 +27,8 @@ from bus.model import Receipt
 from bus.rebuild.rebuild import Rebuild
 from bus.sealing.proofs import digest
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
-from connectors.postgres.sink import PostgresOptions, PostgresSink
+from connectors.postgres.sink import PostgresSink
+from connectors.postgres.table import PostgresOptions
 from tests.support.engines import unique
 from tests.support.keys import key
 from tests.support.lanes import CATALOG, Hosted, Town, hosted, until, view_of

@@ -9,7 +9,8 @@ import pytest
 from psycopg import sql
 from pydantic import SecretStr
 
-from connectors.postgres.sink import PostgresOptions, PostgresSink
+from connectors.postgres.sink import PostgresSink
+from connectors.postgres.table import PostgresOptions
 from tests.support import lanes, mixed
 from tests.support.lanes import Town, hosted
 

@@ -19,7 +19,8 @@ from psycopg.rows import dict_row
 from pydantic import SecretStr
 
 import bus.hosting.system_delivery as delivery
-from connectors.postgres.sink import PostgresOptions, PostgresSink
+from connectors.postgres.sink import PostgresSink
+from connectors.postgres.table import PostgresOptions
 from tests.support.lanes import Hosted, Town, hosted
 from tests.support.waiting import until
 from tests.unit.deliver.protection_race import (

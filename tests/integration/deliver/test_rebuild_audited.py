@@ -12,7 +12,8 @@ from pydantic import SecretStr
 from bus import failpoints
 from bus.failpoints import Point
 from bus.model import View
-from connectors.postgres.sink import PostgresOptions, PostgresSink
+from connectors.postgres.sink import PostgresSink
+from connectors.postgres.table import PostgresOptions
 from tests.support.lanes import Town
 from tests.unit.rebuild.rebuild_orders import VIEW, Cut, Order
 

@@ -16,7 +16,8 @@ from pydantic import SecretStr
 from bus.errors import ConfigurationError, RebuildBusy
 from bus.model import View
 from bus.rebuild.rebuild import Rebuild, Rebuilt
-from connectors.postgres.sink import PostgresOptions, PostgresSink
+from connectors.postgres.sink import PostgresSink
+from connectors.postgres.table import PostgresOptions
 from tests.integration.deliver.test_switching_on_engines import SOON, SYSTEM, Said, publish
 from tests.support.engines import unique
 from tests.support.lanes import CATALOG, Hosted, Town, hosted, view_of

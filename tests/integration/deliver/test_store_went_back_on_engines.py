@@ -25,7 +25,8 @@ from bus.hosting.host import follow
 from bus.local.folder import Folder
 from bus.local.ports import free_port
 from bus.settings import Settings
-from connectors.postgres.sink import PostgresOptions, PostgresSink
+from connectors.postgres.sink import PostgresSink
+from connectors.postgres.table import PostgresOptions
 from tests.support.engines import named, unique
 from tests.support.lanes import Hosted, Town, hosted
 from tests.support.on_kafka import own_town

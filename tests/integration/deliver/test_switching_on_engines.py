@@ -12,7 +12,8 @@ from psycopg.rows import dict_row
 from pydantic import SecretStr
 
 from bus.broker import Message
-from connectors.postgres.sink import PostgresOptions, PostgresSink
+from connectors.postgres.sink import PostgresSink
+from connectors.postgres.table import PostgresOptions
 from tests.integration.deliver.test_deliver_on_engines import receipts
 from tests.support.changes import MUNICIPALITY
 from tests.support.lanes import CATALOG, Town, hosted

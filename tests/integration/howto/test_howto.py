@@ -27,7 +27,8 @@ from bus.settings import Settings
 from connectors.outbox import upkeep
 from connectors.outbox.installing import Plan, Speaker
 from connectors.outbox.source import OutboxSource
-from connectors.postgres.sink import PostgresOptions, PostgresSink
+from connectors.postgres.sink import PostgresSink
+from connectors.postgres.table import PostgresOptions
 from tests.support.lanes import CATALOG, Town, hosted, view_of
 from tests.support.on_kafka import own_topics
 from tests.support.outbox import QUICK, Outbox, until

@@ -27,7 +27,8 @@ from bus.log.internal import InternalTopic
 from bus.model.custody import CustodyAct
 from bus.operate.auditing import Custodian
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
-from connectors.postgres.sink import PostgresOptions, PostgresSink
+from connectors.postgres.sink import PostgresSink
+from connectors.postgres.table import PostgresOptions
 from tests.support.lanes import CATALOG, Hosted, Town, hosted
 from tests.support.on_kafka import own_town
 

@@ -30,7 +30,8 @@ from bus.operate.erasing import Erasing, ErasurePlan, not_reached
 from bus.publish.publisher import Publisher, PublisherSettings
 from bus.settings import OutboxConnection, Settings, SystemConnection
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
-from connectors.postgres.sink import PostgresOptions, PostgresSink
+from connectors.postgres.sink import PostgresSink
+from connectors.postgres.table import PostgresOptions
 from tests.support.changes import MUNICIPALITY, change, record
 from tests.support.lanes import CATALOG, Hosted, Town, hosted
 

@@ -23,7 +23,8 @@ from bus.ledger.store import OpenExceptions, connected, prepare
 from bus.ledger.stream_status import standings
 from bus.model import Position, Receipt, Step, Upserts, View, multirange
 from bus.policy import ledger_view
-from connectors.postgres.sink import PostgresOptions, PostgresSink
+from connectors.postgres.sink import PostgresSink
+from connectors.postgres.table import PostgresOptions
 
 pytestmark = pytest.mark.service
 

@@ -17,7 +17,8 @@ from bus.ledger.stream_status import StreamStatus, standings
 from bus.local.endpoints import Endpoints
 from bus.model import Stream
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
-from connectors.postgres.sink import PostgresOptions, PostgresSink
+from connectors.postgres.sink import PostgresSink
+from connectors.postgres.table import PostgresOptions
 from tests.support.lanes import CATALOG, SUBSCRIPTIONS, Town, hosted
 from tests.support.on_kafka import own_town
 from tests.support.waiting import until

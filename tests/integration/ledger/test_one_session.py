@@ -13,12 +13,14 @@ from psycopg.conninfo import conninfo_to_dict
 from bus.ledger import prepare
 from bus.ledger.store import connected
 from tests.integration.ledger.test_custody import PUBLISHED, place
+from tests.integration.ledger.test_owed_command import owe
 from tests.support.counted import REASON, UNKNOWN, Counted, counted_site, run
 
 __all__ = ["place"]
 pytestmark = pytest.mark.service
 
 PERSON = "131016/000000000000001"
+KNOWN = "131016/000000000000019"  # of whom the ledger has an event
 CHANGE = "019d3f00-0000-7000-8000-00000000dead"
 
 
@@ -52,6 +54,8 @@ COMMANDS = [  # its status, and how often it opens Kafka, and the ledger
     (("provisions", "by", "child_allowance", "--details", "resident", *REASON), 0, 1, 1),
     (("erase", PERSON, *REASON, "--dry-run"), 1, 1, 1),
     (("erase", PERSON, *REASON, "--yes"), 1, 1, 1),
+    (("erase", KNOWN, *REASON, "--dry-run"), 0, 1, 1),
+    (("erase", KNOWN, *REASON, "--yes"), 0, 1, 1),
     (("deeds", "list"), 0, 0, 1),
     (("deeds", "list", "--system", UNKNOWN, "--subject", PERSON), 0, 1, 1),
     (("ledger", "verify"), 4, 1, 1),
@@ -61,6 +65,9 @@ COMMANDS = [  # its status, and how often it opens Kafka, and the ledger
     (("ledger", "prune", "--dry-run"), 0, 1, 1),
     (("ledger", "prune"), 0, 1, 1),
     (("owed", "list"), 0, 0, 1),
+    (("owed", "list", "--system", UNKNOWN), 0, 1, 2),  # the parser of the name asks the ledger
+    (("owed", "settle", "1", *REASON, "--dry-run"), 0, 0, 1),
+    (("owed", "settle", "1", *REASON), 0, 1, 1),
     (("doctor",), 1, 1, 1),
     (("lanes", "show", "--system", UNKNOWN), 1, 1, 1),
     (("parked", "list", "--system", UNKNOWN), 1, 1, 1),
@@ -84,6 +91,13 @@ def test_a_command_opens_each_once(
             " 'd', 'p', 'c', now(), 'k', false, 0, 0)",
             (UNKNOWN,),
         )
+        municipality, number = KNOWN.split("/")
+        connection.execute(
+            "INSERT INTO ledger.event_resident (municipality_code, subject_id, version, change_id,"
+            " log_partition, log_offset) VALUES (%s, %s, 1, 'c', 0, 0)",
+            (municipality, number),
+        )
+    asyncio.run(owe(database))
     name, found = str(conninfo_to_dict(database)["dbname"]), []
     for command, *_ in COMMANDS:
         counted.opened = counted.closed = 0

@@ -23,7 +23,8 @@ from bus.ledger.store import connected
 from bus.model import Receipt
 from bus.policy import ledger_view
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
-from connectors.postgres.sink import PostgresOptions, PostgresSink
+from connectors.postgres.sink import PostgresSink
+from connectors.postgres.table import PostgresOptions
 from tests.support.lanes import CATALOG, Hosted, Town, hosted
 
 pytestmark = pytest.mark.service

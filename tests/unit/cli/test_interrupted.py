@@ -2,33 +2,133 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
-from bus.cli.demo import alone
+from bus.cli.asking import Ended
+from bus.cli.main import build
+from bus.demo.show import alone
 from bus.errors import DataFolderInUse
+from bus.model.deed import CUT_OFF, Act, Deed
+from bus.operate.session import Session
+from tests.support.counted import Counted, counted_site
 
-INTERRUPTED_WHILE_IT_IS_BUILT = """
+ENDED_WHILE_IT_IS_BUILT = """
+import signal
 import bus.cli.main as main
+from bus.cli.asking import Ended
 def build():
-    raise KeyboardInterrupt
+    raise {}
 main.build = build
 main.main()
 """
 
 
 @pytest.mark.slow
-def test_ctrl_c_is_no_traceback() -> None:
+@pytest.mark.parametrize(
+    ("raised", "status", "word"),
+    [
+        ("KeyboardInterrupt", 130, "interrupted\n"),
+        ("Ended(signal.SIGTERM)", 143, "terminated\n"),
+    ],
+)
+def test_ctrl_c_is_no_traceback(raised: str, status: int, word: str) -> None:
     """Also before the command itself has begun."""
     done = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED_WHILE_IT_IS_BUILT],
+        [sys.executable, "-c", ENDED_WHILE_IT_IS_BUILT.format(raised)],
         capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
 
-    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
+    assert (done.returncode, done.stdout, done.stderr) == (status, "", word)
+
+
+@dataclass
+class Site:
+    """A site in memory, and what was recorded there."""
+
+    counted: Counted
+    recorded: list[Deed]
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Site:
+    made = Site(counted_site(monkeypatch, tmp_path), [])
+
+    async def journal(_: Session) -> Any:
+        async def record(deed: Deed) -> None:
+            made.recorded.append(deed)
+
+        return SimpleNamespace(record=record)
+
+    monkeypatch.setattr(Session, "journal", journal)
+    return made
+
+
+LONG = {
+    "publish": (("publish", "changes.jsonl"), "bus.operate.loading.load"),
+    "rebuild": (("rebuild", "child_allowance", "resident"), "bus.operate.rebuilding.Filling.run"),
+    "prune": (("ledger", "prune"), "bus.operate.auditing.prune"),
+}
+"""Deeds that take a while: the command, and what takes it."""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("act", LONG)
+def test_what_takes_a_while_ends_where_it_stands(
+    site: Site, monkeypatch: pytest.MonkeyPatch, act: str, number: signal.Signals
+) -> None:
+    """With a word, a record that it was cut off, everything closed, and the status of a shell."""
+    words, where = LONG[act]
+    ended = []
+
+    async def takes_a_while(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), number)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(act)
+
+    monkeypatch.setattr(where, takes_a_while)
+    monkeypatch.setenv("RENKEI_DATABASE", "postgresql://nobody@127.0.0.1:1/none")
+    monkeypatch.setattr("bus.operate.auditing.prepare", AsyncMock())
+    with pytest.raises(Ended) as said:
+        build()(words)
+
+    assert ended == [act]
+    assert [(d.act, d.count) for d in site.recorded[1:]] == [(CUT_OFF[Act(act)], 0)]
+    assert site.recorded[0].act == act
+    assert said.value.exit_status == 128 + number
+    assert said.value.word in ("interrupted", "terminated")
+    assert (site.counted.opened, site.counted.closed) == (1, 1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_any_question_ends_in_order(
+    site: Site, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    """A retry of parked events, say, which is one word to whoever owns the lane."""
+
+    async def waits(*_: object) -> None:
+        os.kill(os.getpid(), number)
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("bus.control.parked.ParkedIndex.start", waits)
+    with pytest.raises(Ended) as said:
+        build()(("parked", "retry", "child_allowance", "--all"))
+
+    assert said.value.number is number
+    assert site.recorded == []
+    assert site.counted.opened == site.counted.closed == 1
 
 
 def test_one_demo_at_a_time(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from bus.cli import doctor, local, settings
 from bus.errors import BusError
 from bus.local.endpoints import Endpoints
 from bus.local.folder import Folder
-from bus.local.progress import Step
+from bus.operate.engines import Engines, Step
 
 SECRET = "tr0ub4dor"
 
@@ -78,7 +78,7 @@ def test_up_says_where_the_engines_are_and_not_the_password(
             uri = f"postgresql://renkei:{SECRET}@127.0.0.1:3/renkei"
             return Endpoints("127.0.0.1:1", "http://127.0.0.1:2", uri)
 
-    monkeypatch.setattr(local, "stack_here", lambda chosen: Stack())
+    monkeypatch.setattr(local, "engines_here", lambda _: Engines(Stack()))  # type: ignore[arg-type]
     said, shown = run("local", "up", "--json"), run("local", "up")
 
     assert json.loads(said.stdout) == {

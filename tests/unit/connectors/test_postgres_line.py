@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connectors.postgres.sink import line_name
+from connectors.postgres.table import line_name
 
 
 def test_a_line_is_named_for_its_system_and_stream() -> None:

@@ -61,7 +61,9 @@ async def test_one_file_more_and_the_system_receives(folder: Path, town: Town) -
     readers = {name: town.reader(name) for name in catalog.streams}
     connection = SystemConnection(connector="memory", options={"store": store})
 
-    feeds = app.systems.feeds("seal_registration", connection, catalog, subscriptions, readers, TODAY)
+    feeds = app.systems.feeds(
+        "seal_registration", connection, catalog, subscriptions, readers, TODAY
+    )
     async with opened_process(
         broker=town.broker, ids=town.registry, streams=catalog.streams, readers=readers,
         settings=Settings(schemas=folder), clock=town.clock, metrics=Metrics(), proofs=town.proofs,

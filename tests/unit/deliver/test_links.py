@@ -171,7 +171,9 @@ async def _deliver(
         deliveries = []
         for system, store in stores.items():
             connection = SystemConnection(connector="memory", options={"store": store})
-            feeds = app.systems.feeds(system, connection, catalog, reading.subscriptions, readers, TODAY)
+            feeds = app.systems.feeds(
+                system, connection, catalog, reading.subscriptions, readers, TODAY
+            )
             deliveries.append(SystemDelivery(system, feeds, process))
         await host(process, deliveries, asyncio.Event(), once=True)
     return stores

@@ -140,7 +140,9 @@ def test_what_is_set_aside_for_too_long_is_marked(
     assert "  resident/0/9" in listed
     assert "! set aside for more than 20 d" in listed
     assert [e["overdue"] for e in said] == [True, False]
-    monkeypatch.setattr(composition.configured, "settings", lambda: Settings(parked_alarm=timedelta(days=25)))
+    monkeypatch.setattr(
+        composition.configured, "settings", lambda: Settings(parked_alarm=timedelta(days=25))
+    )
     assert "!" not in run("list").stdout
 
 

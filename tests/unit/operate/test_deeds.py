@@ -127,7 +127,7 @@ async def test_what_ends_before_its_end_is_recorded(error: BaseException) -> Non
         "publish of 0 by clerk (ops)",
         "publish-cut-off of 2 by clerk (ops)",
     ]
-    assert set(CUT_OFF) == set(ENDS)
+    assert set(CUT_OFF) == {*ENDS, Act.REBUILD}
 
 
 async def test_an_end_that_cannot_be_recorded_hides_no_error() -> None:
@@ -143,6 +143,88 @@ async def test_an_end_that_cannot_be_recorded_hides_no_error() -> None:
     with pytest.raises(SourceUnavailable):
         await deeds.perform(desk, load, ME, "T-1")
     assert desk.happened == ["publish of 0 by clerk (ops)"]
+
+
+async def test_a_rebuild_that_is_cut_off_says_so() -> None:
+    """Of how many events it was is known before; what follows is how far it came."""
+    desk = Desk()
+
+    class Rebuilds(Preview):
+        def so_far(self) -> int:
+            return 2
+
+        async def perform(self, *_: object) -> str:
+            raise BrokerUnavailable("away")
+
+    rebuilds = Rebuilds(Planned(act=Act.REBUILD, count=3), desk.happened)
+    with pytest.raises(BrokerUnavailable):
+        await deeds.perform(desk, rebuilds, ME, "T-1")
+    assert desk.happened == ["rebuild of 3 by clerk (ops)", "rebuild-cut-off of 2 by clerk (ops)"]
+
+
+@dataclass
+class Shown(Preview):
+    """What can be tried, and shows persons."""
+
+    async def tried(self, _: Session, order: Order) -> str:
+        return f"would be for {order.actor.name}"
+
+    @property
+    def looked_up(self) -> Planned:
+        return Planned(act=Act.PARKED_LIST, count=self.planned.count)
+
+
+@dataclass
+class Wanted:
+    """An action."""
+
+    preview: Any
+
+    async def plan(self, _: Session) -> Any:
+        return self.preview
+
+
+async def test_a_dry_run_is_a_look_up() -> None:
+    """Recorded where it shows persons; without one it is done."""
+    desk, order = Desk(), Order(ME, "T-1")
+    wanted = Wanted(Shown(Planned(act=Act.REBUILD, count=3), desk.happened))
+
+    assert await deeds.carry_out(desk, wanted, order, is_dry=True) == "would be for clerk"
+    assert desk.happened == ["parked-list of 3 by clerk (ops)"]
+    assert await deeds.carry_out(desk, wanted, order, is_dry=False) == "done"
+    assert desk.happened[1:] == ["rebuild of 3 by clerk (ops)", "done for clerk: T-1"]
+
+
+@pytest.mark.parametrize(
+    ("said", "count", "is_asked", "is_done"),
+    [
+        ({"is_dry": True}, 3, False, False),
+        ({"is_sure": True}, 3, False, True),
+        ({"is_sure": True}, 0, False, False),
+        ({"answer": True}, 3, True, True),
+        ({"answer": False}, 3, True, False),
+        ({"answer": True}, 0, False, False),
+    ],
+)
+async def test_what_was_shown_is_done_where_it_is_wanted(
+    said: dict[str, bool], count: int, is_asked: bool, is_done: bool
+) -> None:
+    """Nobody is asked where there is nothing to do; what was only looked at is recorded as that."""
+    desk, asked = Desk(), []
+
+    async def ask() -> bool:
+        asked.append("asked")
+        return said["answer"]
+
+    shown = Shown(Planned(act=Act.ERASE, count=count), desk.happened)
+    consent = deeds.Consent(
+        is_dry=said.get("is_dry", False), is_sure=said.get("is_sure", False), ask=ask
+    )
+    done = await deeds.with_consent(desk, shown, Order(ME, "T-1"), consent)
+
+    assert (bool(asked), done == "done") == (is_asked, is_done)
+    first = "erase" if is_done else "parked-list"
+    assert desk.happened[0] == f"{first} of {count} by clerk (ops)"
 
 
 async def test_what_cannot_be_recorded_is_not_done() -> None:
