@@ -8,7 +8,6 @@ is to be looked up.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from uuid import UUID
@@ -16,13 +15,13 @@ from uuid import UUID
 from bus import app as composition
 from bus.cli.asking import ask
 from bus.errors import UnknownName
+from bus.model.subject import KEY, is_digest
 
 SEE = {
     "system": "renkei systems list, renkei subscriptions list",
     "stream": "renkei streams list",
 }
 NEAR = 3  # names that are told, at most
-SUBJECT = re.compile(r"\d{6}/\S{1,64}|sha256:[0-9a-f]{32}")
 
 
 def unknown(kind: str, text: str, known: Iterable[str] = (), note: str = "") -> UnknownName:
@@ -110,7 +109,7 @@ def subject(text: str) -> str:
     Raises:
         UnknownName: It is neither; the text is not said again, it may be somebody's number.
     """
-    if not SUBJECT.fullmatch(text):
+    if not (KEY.fullmatch(text) or is_digest(text)):
         raise UnknownName(
             "a subject is <municipality>/<number>, as the list shows it: six digits, a stroke, and"
             " the number"

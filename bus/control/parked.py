@@ -28,6 +28,7 @@ from bus.log.internal import InternalTopic, rows_of
 from bus.log.run import subject_of
 from bus.log.tail import Follower
 from bus.model import ExceptionState, LaneName, ParkedEvent, Stream
+from bus.model.subject import is_digest
 
 
 class SetAside:
@@ -66,7 +67,7 @@ class SetAside:
     @property
     def has_digests(self) -> bool:
         """Whether the subject of any event is known only by a digest of its key."""
-        return any(subject.startswith("sha256:") for subject in self._by_subject)
+        return any(is_digest(subject) for subject in self._by_subject)
 
     def of(self, subject: str) -> Sequence[ParkedEvent]:
         """The open events of *subject*, in log order."""

@@ -23,7 +23,7 @@ from psycopg import sql
 from bus.ledger import statements
 from bus.ledger.custody import Marks, marks
 from bus.ledger.store import Lent
-from bus.model.erasure import subject_digest
+from bus.model.subject import subject_digest
 
 _BOUNDS = """
 CREATE TEMPORARY TABLE renkei_bound ON COMMIT DROP AS

@@ -6,14 +6,11 @@ over keys.
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from bus.broker import Fetched
-
-_KEY = re.compile(r"[0-9]{6}/\S{1,64}")
+from bus.model.subject import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +74,4 @@ def split_erasures(run: Run) -> Iterator[tuple[bool, Run]]:
 
 def subject_of(key: bytes | None) -> str:
     """The subject of an event by its key; a digest of the key if that is no subject's."""
-    text = (key or b"").decode("utf-8", "replace")
-    if _KEY.fullmatch(text):
-        return text
-    return "sha256:" + hashlib.sha256(key or b"").hexdigest()[:32]
+    return shown(key or b"")

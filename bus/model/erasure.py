@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -33,9 +31,3 @@ class Erasure:
     at: datetime
     operator: str
     reason: str  # a ticket's number, never personal data
-
-
-def subject_digest(key: bytes, municipality_code: str, subject_id: str) -> str:
-    """HMAC-SHA-256 in hex of a subject's key; a plain hash of a number could be guessed."""
-    said = f"renkei/erasure/{municipality_code}/{subject_id}".encode()
-    return hmac.new(key, said, hashlib.sha256).hexdigest()

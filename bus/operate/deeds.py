@@ -17,7 +17,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 from bus.credentials import erasure_key
 from bus.errors import BusError, NothingChanged
 from bus.model.deed import CUT_OFF, ENDS, Act, Deed
-from bus.model.erasure import subject_digest
+from bus.model.subject import subject_digest
 from bus.operate.actor import Actor
 from bus.operate.session import Session
 

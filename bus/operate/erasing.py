@@ -20,8 +20,9 @@ from bus.ledger.provisions import Provision
 from bus.ledger.subjects import PersonsStreams, persons_streams
 from bus.model import PROTECTION, Operation, Stream, event_key
 from bus.model.deed import Act
-from bus.model.erasure import Erasure, ErasureState, subject_digest
+from bus.model.erasure import Erasure, ErasureState
 from bus.model.number import comparable_key
+from bus.model.subject import subject_digest
 from bus.operate.deeds import Order, Planned
 from bus.operate.naming import source_names
 from bus.operate.provisions import whose

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,12 +10,12 @@ from typing import Any
 
 from bus.connect.source import Backlog, SourceStatus
 from bus.errors import ConfigurationError
+from bus.model.subject import NARROW_KEY, shown
 from connectors.outbox import installing, statements
 from connectors.outbox.database import Connection, connect, translated
 from connectors.outbox.installing import Plan
 
 COUNT_MOST = 100_000  # where counting a backlog stops
-_KEY = re.compile(r"[0-9]{6}/[!-~]{1,15}")  # <municipality_code>/<subject_id>
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +143,8 @@ async def drop(system: str, uri: str, seqs: Sequence[int]) -> list[int]:
 
 
 def _shown(subject: str) -> str:
-    """The subject of a change, or a digest if it is no key: changes are not checked yet."""
-    if _KEY.fullmatch(subject):
-        return subject
-    return "sha256:" + hashlib.sha256(subject.encode()).hexdigest()[:32]
+    """Whom a change is about, or a digest if that is no key: what was handed in is unchecked."""
+    return shown(subject.encode(), NARROW_KEY)
 
 
 @asynccontextmanager

@@ -17,7 +17,7 @@ from bus.ledger.deeds import DeedQuery, deeds_of
 from bus.ledger.provision_queries import Period
 from bus.log.internal import InternalTopic
 from bus.model.deed import Act, Deed
-from bus.model.erasure import subject_digest
+from bus.model.subject import subject_digest
 from bus.operate import deeds
 from bus.operate.actor import Actor
 from bus.operate.auditing import TakeAnchor

@@ -24,7 +24,8 @@ from bus.ledger.provision_queries import Period, ProvisionQueries
 from bus.ledger.subjects import persons_streams
 from bus.log.internal import InternalTopic
 from bus.model import Change
-from bus.model.erasure import ErasureState, subject_digest
+from bus.model.erasure import ErasureState
+from bus.model.subject import subject_digest
 from bus.operate import documents
 from bus.operate.erasing import Erasing, ErasurePlan, not_reached
 from bus.publish.publisher import Publisher, PublisherSettings

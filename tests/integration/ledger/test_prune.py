@@ -16,7 +16,7 @@ from bus.ledger.provision_queries import Period, ProvisionQueries
 from bus.ledger.prune import Pruned
 from bus.ledger.store import connected, prepare
 from bus.ledger.subjects import PersonsStreams
-from bus.model.erasure import subject_digest
+from bus.model.subject import subject_digest
 from bus.sealing import KeyRing
 from tests.support import ledgers
 from tests.support.keys import key

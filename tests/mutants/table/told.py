@@ -32,7 +32,7 @@ MUTANTS = (
         promise="A subject without its municipality is refused, and not said again.",
         where="docs/delivery.md 8",
         file="bus/cli/names.py",
-        old="    if not SUBJECT.fullmatch(text):",
+        old="    if not (KEY.fullmatch(text) or is_digest(text)):",
         new="    if False:",
         tests=("tests/unit/cli/test_names.py::test_somebodys_number_is_not_said_again",),
     ),
