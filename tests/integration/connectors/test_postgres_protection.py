@@ -14,6 +14,7 @@ from random import Random
 from typing import Any
 
 import psycopg
+import pyarrow as pa
 import pytest
 from pydantic import SecretStr
 
@@ -184,11 +185,11 @@ async def test_a_writer_that_waited_for_a_start_is_refused(database: str, rows: 
         brought = start.brought_by
         assert isinstance(brought, Upserts)
         slow = brought.records.set_column(
-            brought.records.schema.get_field_index("name"), "name", [["slow"]]
+            brought.records.schema.get_field_index("name"), "name", pa.array(["slow"])
         )
         start = replace(start, brought_by=replace(brought, records=slow))
         protecting = asyncio.ensure_future(protection.apply(start))
-        await asyncio.sleep(0.3)
+        await is_slow(database)
         with pytest.raises(FenceBehind):
             await writer.apply(replace(batch_of(view, people), masked_under={}))
         await protecting
