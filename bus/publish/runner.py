@@ -237,7 +237,11 @@ class Runner:
             SourceUnavailable: The source does not answer.
         """
         back_off = self._back_off()
-        return await act() if back_off is None else await retried(act, back_off, self._wait)
+        if back_off is None:
+            return await act()
+        result = await retried(act, back_off, self._wait)
+        self._report.goes_on()
+        return result
 
     async def _wait(self, error: BusError, time: timedelta) -> None:
         if isinstance(error, LeaseLost | SourceUnavailable):

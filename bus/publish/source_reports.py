@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from time import monotonic
 
 import structlog
 
@@ -11,6 +13,8 @@ from bus.connect.source import Refusal
 from bus.errors import BusError
 from bus.observe.metrics import Metrics
 
+WAITS_MOST = timedelta(seconds=10)
+"""For how long it may wait for what does not answer until readiness says so."""
 log = structlog.get_logger()
 
 
@@ -26,6 +30,9 @@ class Report:
     def waits(self, error: BusError) -> None:
         """Something does not answer; it is asked again, and the right is kept."""
 
+    def goes_on(self) -> None:
+        """Nothing is waited for any more; called often."""
+
     def interrupted(self, error: BusError) -> None:
         """The source does not answer, or the right was lost; a new term will begin."""
 
@@ -40,13 +47,22 @@ class Report:
 
 
 class RelayReport(Report):
-    """The report of a relay, about a publishing system's source."""
+    """The report of a relay, about a publishing system's source.
 
-    def __init__(self, system: str, metrics: Metrics) -> None:
+    Args:
+        clock: Seconds that only run forward.
+    """
+
+    def __init__(
+        self, system: str, metrics: Metrics, *, clock: Callable[[], float] = monotonic
+    ) -> None:
         self._system = system
         self._metrics = metrics
         self._log = log.bind(system=system)
+        self._clock = clock
         self._held: BusError | None = None
+        self._waiting: BusError | None = None
+        self._waits_since = 0.0
 
     def leads(self, holder: str | None) -> None:
         self._metrics.relay_leads(self._system, True)
@@ -55,10 +71,16 @@ class RelayReport(Report):
     def leads_no_more(self) -> None:
         self._metrics.relay_leads(self._system, False)
         self._metrics.relay_holds(self._system, 0)
-        self._held = None  # whoever leads says it
+        self._held = self._waiting = None  # whoever leads says it
 
     def waits(self, error: BusError) -> None:
+        if self._waiting is None:
+            self._waits_since = self._clock()
+        self._waiting = error
         self._log.warning("relay-waits", code=error.code, reason=error.message)
+
+    def goes_on(self) -> None:
+        self._waiting = None
 
     def interrupted(self, error: BusError) -> None:
         self._log.warning("relay-interrupted", code=error.code, reason=error.message)
@@ -78,7 +100,12 @@ class RelayReport(Report):
 
     def ill(self) -> list[str]:
         """Reasons why not all changes are published, for readiness; empty if there are none."""
-        return [] if self._held is None else [f"changes wait ({self._held.code})"]
+        reasons = [] if self._held is None else [f"changes wait ({self._held.code})"]
+        if self._waiting is not None:
+            seconds = self._clock() - self._waits_since
+            if seconds >= WAITS_MOST.total_seconds():
+                reasons.append(f"nothing is sent for {seconds:.0f} s ({self._waiting.code})")
+        return reasons
 
     def settled(self, published: int, refused: Sequence[Refusal], seconds: float) -> None:
         self._metrics.publish_took(seconds)

@@ -292,7 +292,7 @@ def test_whoever_is_well_has_everything(day: Day) -> None:
         (REVOKED, "lane-stopped", "RK-410", "the role lacks a right on the table"),
         (DROPPED, "lane-stopped", "RK-100", "the table lacks a column of the view"),
         (ALTERED, "lane-stopped", "RK-100", "the table lacks a column of the view"),
-        (FULL, "lane-retries", "RK-404", "the disk of the database is full"),
+        (FULL, "lane-retries", "RK-404", "the disk of the database is full: make room there"),
     ],
 )
 def test_who_is_ill_is_told(day: Day, system: str, event: str, code: str, reason: str) -> None:

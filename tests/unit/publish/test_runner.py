@@ -14,13 +14,20 @@ import pytest
 import structlog
 
 from bus.connect.source import Guard
-from bus.errors import BrokerUnavailable, BusError, EventTooLarge, KeysUnusable, SchemaMismatch
+from bus.errors import (
+    BrokerUnavailable,
+    BusError,
+    EventTooLarge,
+    IntakeDiffers,
+    KeysUnusable,
+    SchemaMismatch,
+)
 from bus.model import Change, Fault
 from bus.observe.metrics import Metrics
 from bus.observe.tasks import Tasks
 from bus.publish.runner import Pace, Runner
 from bus.publish.runners import run_together
-from bus.publish.source_reports import RelayReport
+from bus.publish.source_reports import RelayReport, Report
 from connectors.memory.source import MemoryBox, MemorySource
 from tests.support.changes import change, record
 from tests.support.waiting import until
@@ -32,6 +39,16 @@ QUICK = Pace(
     retry_most=timedelta(milliseconds=5),
     stop_within=timedelta(seconds=5),
 )
+
+
+@dataclass
+class Clock:
+    """A clock that stands until it is set."""
+
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 @dataclass
@@ -50,6 +67,7 @@ class Log:
     changes: list[str] = field(default_factory=list)
     failing: list[BaseException | None] = field(default_factory=list)
     broken: Callable[[str], BaseException | None] = lambda _: None
+    failing_start: list[BaseException] = field(default_factory=list)
     started: int = 0
     called: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -66,6 +84,8 @@ class Publisher:
     guard: Guard
 
     async def start(self) -> None:
+        if self.log.failing_start:
+            raise self.log.failing_start.pop(0)
         self.log.started += 1
 
     async def publish(self, changes: Sequence[Change]) -> Sequence[Outcome]:
@@ -256,3 +276,37 @@ def test_what_waits_is_said_by_whoever_leads() -> None:
 
     said = [line["event"] for line in logs]
     assert said == ["changes-held", "changes-held", "changes-go-on"]
+
+
+def test_whoever_sends_nothing_for_long_is_not_ready() -> None:
+    """A moment is nothing; as long as nobody may lead is too long, whatever is not there."""
+    clock = Clock()
+    report = RelayReport("register", Metrics(), clock=clock)
+
+    for clock.now in (100.0, 109.0):
+        report.waits(BrokerUnavailable("away"))
+        assert report.ill() == []
+    clock.now = 111.0
+    report.waits(IntakeDiffers("another setting"))
+    assert report.ill() == ["nothing is sent for 11 s (RK-411)"]
+    report.goes_on()
+    assert report.ill() == []
+
+
+async def test_what_was_waited_for_goes_on(box: MemoryBox) -> None:
+    """A term that could begin after all, with nothing to send, waits for nothing."""
+    box.waiting.clear()
+    log = Log(failing_start=[IntakeDiffers("another setting")])
+    told: list[str] = []
+
+    class Told(Report):
+        def waits(self, error: BusError) -> None:
+            told.append(error.code)
+
+        def goes_on(self) -> None:
+            told.append("goes on")
+
+    async with running(Runner(MemorySource(box), log.publisher, pace=QUICK, report=Told())):
+        await until(lambda: "goes on" in told)
+
+    assert told[:2] == ["RK-411", "goes on"]
