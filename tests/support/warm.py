@@ -20,21 +20,26 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 FIRST = "WARM_FIRST"
 MOST = 1 << 17  # bytes of a request: arguments and environment
 READY_WITHIN_S = 120.0
+ENDS_WITHIN_S = 10.0
 
 _CLIENT = """#!{python} -IS
-import json, os, socket, sys
+import json, os, signal, socket, sys
 with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as line:
     line.connect({address!r})
     told = json.dumps([sys.argv[1:], dict(os.environ), os.getcwd()]).encode()
     socket.send_fds(line, [told], [0, 1, 2])
-    sys.exit(int(line.recv(16) or b"1"))
+    ended = int(line.recv(16) or b"1")
+if ended < 0:  # by a signal, and so it is told
+    os.kill(os.getpid(), -ended)
+    signal.pause()
+sys.exit(ended)
 """
 
 
@@ -59,7 +64,10 @@ def warm(folder: Path) -> Iterator[Path]:
         assert server.stdout.readline() == b"ready\n"
         yield folder
     finally:
-        server.communicate(b"")  # its stdin ends, and with it the server
+        try:
+            server.communicate(b"", ENDS_WITHIN_S)  # its stdin ends, and with it the server
+        except subprocess.TimeoutExpired:
+            server.kill()
         program.unlink()
         address.unlink(missing_ok=True)
 
@@ -92,15 +100,22 @@ def serve(address: str) -> None:
 
 
 def _answer(line: socket.socket) -> None:
-    """Run one command in a process of its own, and tell how it ended; does not come back."""
+    """Run one command in a process of its own, and tell how it ended; does not come back.
+
+    A caller that is gone, killed by its own time limit say, leaves no command behind.
+    """
     told, streams, _, _ = socket.recv_fds(line, MOST, 3)
     command = os.fork()
     if command == 0:
         line.close()
         _become(told, streams)
+    ended_or_left, _, _ = select.select([os.pidfd_open(command), line.fileno()], [], [])
+    if line.fileno() in ended_or_left:
+        os.kill(command, signal.SIGKILL)
     _, status = os.waitpid(command, 0)
     ended = os.waitstatus_to_exitcode(status)
-    line.send(str(ended if ended >= 0 else 128 - ended).encode())
+    with suppress(BrokenPipeError):
+        line.send(str(ended).encode())
     os._exit(0)
 
 

@@ -66,7 +66,8 @@ async def main(kafka, registry, prefix):
     ))
     task = asyncio.create_task(monitor.run(asyncio.Event()))
     await until(lambda: task.done() or monitor.report()["minutes"], 600, every=0.05)
-    print("counted", flush=True)
+    if monitor.report()["minutes"]:
+        print("counted", flush=True)
     await task
 
 logs.configure()
