@@ -42,6 +42,7 @@ AIMS: Mapping[str, Aim] = {
     "load_deliveries_per_s": Aim(60_000),
     "load_rss_mb": Aim(700, is_most=True),
     "family_over_load": Aim(0.8),
+    "family_protected_ms": Aim(300, is_most=True),
 }
 
 

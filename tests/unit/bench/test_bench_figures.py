@@ -32,6 +32,19 @@ def test_times_and_sizes_are_bounded_from_above() -> None:
     }
 
 
+def test_what_covering_somebody_may_cost_is_bounded() -> None:
+    """What the bus promises of protections in figures, each by its bound."""
+    promised = {
+        "policy_fence_changed_ms": 2,
+        "policy_fence_idle_ms": 1,
+        "coverage_ready_ms": 30_000,
+        "coverage_held_mb": 150,
+        "family_protected_ms": 300,
+    }
+
+    assert {name: AIMS[name].bound for name in promised if name in AIMS} == promised
+
+
 @pytest.mark.parametrize(("part", "value"), [(0.5, 50.0), (0.99, 99.0), (1.0, 100.0), (0.0, 1.0)])
 def test_percentiles_are_values_that_were_there(part: float, value: float) -> None:
     """By the nearest rank."""
