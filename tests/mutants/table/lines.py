@@ -62,6 +62,18 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        name="a-view-with-numbers-asks-its-session",
+        promise="Before a view with 個人番号 opens, the session is asked whether it is encrypted.",
+        where="SECURITY.md What the bus promises",
+        file="connectors/postgres/table.py",
+        old="                line.insist_on_encryption(connection, view)\n",
+        new="",
+        tests=(
+            "tests/integration/connectors/test_postgres_line.py::test_a_restricted_view_is_not_opened_over_it",
+        ),
+        on_engines=True,
+    ),
+    Mutant(
         name="a-log-that-would-show-numbers",
         promise="Where a server's log could show 個人番号, it is not delivered.",
         where="SECURITY.md What it leaves to you",
