@@ -66,11 +66,16 @@ class PersonCases:
     is_by_cases: bool = False  # whether a record that had cases is among what was read
     household: str | None = None
     extra: frozenset[str] = frozenset()  # whom the newest record names beside its open cases
+    past: frozenset[date] = frozenset()  # on which cases began that ended and are listed no more
 
     @property
     def open(self) -> list[Case]:
         """The open cases, by the day on which each began."""
         return [case for _, case in sorted(self.cases.items()) if case.is_open]
+
+    def has_another(self, than: date) -> bool:
+        """Whether the person has or had another case than the one that began on that day."""
+        return any(day != than for day in (*self.cases, *self.past))
 
 
 NOTHING = PersonCases()
@@ -165,12 +170,13 @@ def _listed(row: Mapping[str, Any]) -> dict[date, Case]:
 def after(before: PersonCases, now: Said) -> PersonCases:
     """A person's cases once the record *now* follows *before* in the log."""
     if now.is_whole:
-        return PersonCases(now.cases, True, now.household, _beside(now))
+        return PersonCases(now.cases, True, now.household, _beside(now), _past(before, now))
     if now.ends or now.status == ENDED or before.is_by_cases:
         cases = {**before.cases, **now.cases}
         household = now.household or before.household
-        return PersonCases(cases, before.is_by_cases, household, before.extra)
-    return PersonCases(now.cases, False, now.household)
+        past = before.past.difference(cases)
+        return PersonCases(cases, before.is_by_cases, household, before.extra, past)
+    return PersonCases(now.cases, False, now.household, past=_past(before, now))
 
 
 class PersonsCases:
@@ -194,6 +200,12 @@ class PersonsCases:
 
     def __iter__(self) -> Iterator[tuple[str, PersonCases]]:
         yield from self._standings.items()
+
+
+def _past(before: PersonCases, now: Said) -> frozenset[date]:
+    """What had ended and is not in *now*, which replaces all cases; an open one was moved."""
+    ended = (day for day, case in before.cases.items() if not case.is_open)
+    return before.past.union(ended).difference(now.cases)
 
 
 def _beside(now: Said) -> frozenset[str]:

@@ -4,8 +4,8 @@ Learnt from the topic, like versions, and judged in the order of the log: an eve
 case that it names. A snapshot that leaves out, ends or narrows another open case is refused, and
 so is the end of a case that nobody knows or that has ended. An end that was decided no later than
 the day on which its case began means another case: it is refused as well where the person has had
-another. That is how a list of ended protections, drawn up before a second one was filed, must not
-lift the second.
+another, also one that ended and is listed no more. That is how a list of ended protections, drawn
+up before a second one was filed, must not lift the second.
 """
 
 from __future__ import annotations
@@ -94,9 +94,10 @@ def _about(before: PersonCases, now: Said) -> Iterator[Refused]:
         return
     elif not named.is_open:
         yield _ENDED
-    elif len(before.cases) > 1:
+    elif before.has_another(now.named):
         if now.decided_on is None:
-            yield _UNDECIDED
+            if before.is_by_cases or len(before.cases) > 1:
+                yield _UNDECIDED
         elif now.decided_on <= now.named:
             yield _TOO_EARLY
 

@@ -83,6 +83,48 @@ async def test_a_list_of_ended_ones_does_not_lift_a_second(desk: Desk) -> None:
     assert await desk("ended", by_cases(SPRING, ended(first), second, decided_on="2025-06-01"))
 
 
+@pytest.mark.parametrize("later", ["started", "started, extended", "started by itself"])
+async def test_a_list_does_not_lift_a_second_that_is_listed_alone(
+    desk: Desk, house: Any, parse: Parse, later: str
+) -> None:
+    """A register need not go on listing what has ended: another publisher knows it from the log."""
+    first, second = case(SPRING), case(SUMMER)
+    assert await desk("started", by_cases(SPRING, first))
+    assert await desk("ended", by_cases(SPRING, ended(first), decided_on="2025-06-01"))
+    alone = plain(SUMMER) if later == "started by itself" else by_cases(SUMMER, second)
+    assert await desk("started", alone)
+    if "extended" in later:
+        assert await desk("extended", by_cases(SUMMER, second))
+    for each in (desk, Desk(await house.publisher(), parse, desk.version)):
+        assert not await each("ended", by_cases(SUMMER, ended(second), decided_on=SUMMER))
+        assert each.refused == ["case-decided"]
+        assert not await each("ended", plain(SUMMER, status="ENDED", decided_on=SUMMER))
+        assert each.refused == ["case-decided"]
+        assert not await each("ended", plain(SUMMER, status="ENDED"))
+        assert each.refused == ["missing"]
+
+    assert await desk("ended", by_cases(SUMMER, ended(second), decided_on="2025-06-11"))
+
+
+async def test_a_register_of_single_cases_is_held_to_the_day_it_says(desk: Desk) -> None:
+    """It need not say a day, as before; if it does, the day is after the case began."""
+    assert await desk("started", plain(SPRING))
+    assert await desk("ended", plain(SPRING, status="ENDED", decided_on=SPRING))
+    assert await desk("started", plain(SUMMER))
+    assert not await desk("ended", plain(SUMMER, status="ENDED", decided_on=SUMMER))
+    assert desk.refused == ["case-decided"]
+    assert await desk("ended", plain(SUMMER, status="ENDED"))
+
+
+async def test_a_reopened_case_is_no_other_than_itself(desk: Desk) -> None:
+    """Left out, and listed again: whoever has had one case has had one."""
+    first = case(SPRING)
+    assert await desk("started", by_cases(SPRING, first))
+    assert await desk("ended", by_cases(SPRING, ended(first), decided_on="2025-12-01"))
+    assert await desk("started", by_cases(SPRING, first))
+    assert await desk("ended", by_cases(SPRING, ended(first), decided_on=SPRING))
+
+
 @pytest.mark.parametrize(
     ("named", "listed", "code"),
     [
@@ -236,6 +278,7 @@ class Oracle:
     """One person's cases by the day each began, in its own words; it shares no code."""
 
     standing: dict[str, tuple[bool, frozenset[str]]] = field(default_factory=dict)
+    begun: set[str] = field(default_factory=set)  # days of all that there ever were
 
     def takes(
         self,
@@ -260,7 +303,7 @@ class Oracle:
             return True
         if not self.standing[day][0] or (decided is not None and decided < day):
             return False
-        return len(self.standing) == 1 or (decided is not None and decided > day)
+        return self.begun == {day} or (decided is not None and decided > day)
 
     def covers(self) -> set[str]:
         """Numbers that are covered."""
@@ -316,7 +359,7 @@ async def test_whatever_is_handed_in(house: Any, parse: Parse, seed: int) -> Non
     desk = Desk(await house.publisher(), parse)
     first = by_cases(DAYS[0], case(DAYS[0]))
     assert await desk("started", first)
-    oracle.standing = {DAYS[0]: (True, frozenset())}
+    oracle.standing, oracle.begun = {DAYS[0]: (True, frozenset())}, {DAYS[0]}
     for _ in range(12):
         what, day, made, told, decided = scenario(rng, oracle)
         before = {d for d, (is_open, _) in oracle.standing.items() if is_open}
@@ -332,6 +375,7 @@ async def test_whatever_is_handed_in(house: Any, parse: Parse, seed: int) -> Non
                 oracle.standing = {**_ended(oracle), day: (True, named[1] or frozenset())}
             else:
                 oracle.standing = told
+            oracle.begun |= set(oracle.standing)
             now = {d for d, (is_open, _) in oracle.standing.items() if is_open}
             assert before - now <= ({day} if what == "ended" else set())
         assert _covered(house) == oracle.covers()
