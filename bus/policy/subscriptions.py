@@ -25,7 +25,7 @@ from bus.policy.check import Found, dotted, found_in, unprotected
 from bus.policy.grants import Subscription
 
 FOLDER = "subscriptions"
-RESERVED = frozenset({"ledger", "monitor"})
+RESERVED = frozenset({"ledger", "monitor", "publishing"})
 """The bus's own consumer groups are called so (``renkei.<system>``)."""
 
 

@@ -30,6 +30,7 @@ GROUP = group_of("publishing")
 EVERY = timedelta(seconds=2)
 JOINED_WITHIN_S = 10.0
 _SAYS = "intake="
+_NEVER = float("-inf")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -101,7 +102,7 @@ class Agreement:
         self._tasks = Tasks()
         self._looking: Kept | None = None
         self._others: Sequence[Member] = ()
-        self._seen_at = float("-inf")
+        self._seen_at = _NEVER
         self._unseen: BusError | None = None
 
     async def __aenter__(self) -> Self:
@@ -128,8 +129,8 @@ class Agreement:
 
     async def leave(self) -> None:
         """Publish no more."""
+        self._users -= 1  # at once: whoever is cancelled while it waits has left all the same
         async with self._joining:
-            self._users -= 1
             if self._users == 0:
                 await self._exit()
 
@@ -139,7 +140,7 @@ class Agreement:
         Raises:
             IntakeDiffers, BrokerUnavailable, ConfigurationError: As :meth:`join`.
         """
-        if self._age <= self._fresh / 2 or await self._look() or self._age <= self._fresh:
+        if self._age <= self._fresh / 2 or await self._look():
             return
         async with self._joining:
             if self._age > self._fresh:
@@ -181,7 +182,7 @@ class Agreement:
         try:
             await consumer.start()
             await consumer.subscribe([self._topic], _nothing, _nothing)
-            await self._until_seen()
+            await self._until_seen(consumer)
             self._insist()
             self._looking = self._tasks.keep("agreement", self._look_on)
         except BaseException:
@@ -191,14 +192,16 @@ class Agreement:
     async def _exit(self) -> None:
         consumer, self._consumer = self._consumer, None
         looking, self._looking = self._looking, None
+        self._seen_at = _NEVER
         if looking is not None:
             await looking.end()
         if consumer is not None:
             await consumer.close()
 
-    async def _until_seen(self) -> None:
+    async def _until_seen(self, consumer: Consumer) -> None:
         """Until the others can see this process too."""
         if not await until_taken(self._look, JOINED_WITHIN_S):
+            await consumer.fetch(1, timedelta())  # says why it may not join, if it may not
             raise BrokerUnavailable(
                 "the group of those who publish does not come about", group=GROUP
             )
@@ -217,8 +220,7 @@ class Agreement:
         found = await living(self._broker)
         self._others = [each for each in found if each.intake != self._mine.intake]
         is_there = self._mine in found
-        if is_there:
-            self._seen_at = asked_at
+        self._seen_at = asked_at if is_there else _NEVER
         return is_there
 
 

@@ -136,7 +136,8 @@ async def test_what_was_seen_long_ago_is_not_gone_by(house: Any) -> None:
             agreement.guard()
 
 
-async def test_who_was_taken_for_dead_joins_anew(house: Any, parse: Any) -> None:
+@pytest.mark.parametrize("slept", [8.0, 20.0])
+async def test_who_was_taken_for_dead_joins_anew(house: Any, parse: Any, slept: float) -> None:
     """Before its next append, and only if nobody who came meanwhile differs."""
     now = 0.0
     mine = of(house, HERE, every=timedelta(hours=1), clock=lambda: now)
@@ -144,7 +145,7 @@ async def test_who_was_taken_for_dead_joins_anew(house: Any, parse: Any) -> None
     await publishing.start()
     assert mine._consumer is not None
     await mine._consumer.close()  # as Kafka does when a session is over
-    now = 20.0
+    now = slept
     async with of(house, THERE, "tax"):
         with pytest.raises(IntakeDiffers):
             await publishing.publish([parse(change(record()))])
@@ -154,3 +155,34 @@ async def test_who_was_taken_for_dead_joins_anew(house: Any, parse: Any) -> None
     assert len(house.log("resident")) == 1
     assert [each.process for each in await living(house.broker)] == [HERE]
     await publishing.close()
+
+
+async def test_who_is_seen_to_be_gone_appends_nothing(house: Any) -> None:
+    """However short ago it was seen to be there, and whoever left goes by nothing at all."""
+    mine = of(house, HERE, every=timedelta(hours=1))
+    await mine.join()
+    assert mine._consumer is not None
+    await mine._consumer.close()
+    assert not await mine._look()
+    with pytest.raises(BrokerUnavailable):
+        mine.guard()
+    await mine.refresh()
+    mine.guard()
+
+    await mine.leave()
+    with pytest.raises(BrokerUnavailable):
+        mine.guard()
+
+
+async def test_who_is_cut_off_while_it_leaves_has_left(house: Any) -> None:
+    """While another of the process still joins: the last one that leaves takes it out."""
+    mine = of(house, HERE)
+    await mine.join()
+    await mine.join()
+    async with mine._joining:
+        leaving = asyncio.create_task(mine.leave())
+        await asyncio.sleep(0)
+        leaving.cancel()
+        await asyncio.gather(leaving, return_exceptions=True)
+    await mine.leave()
+    assert await living(house.broker) == []
