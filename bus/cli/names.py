@@ -15,7 +15,6 @@ from uuid import UUID
 from bus import app as composition
 from bus.cli.asking import ask
 from bus.errors import UnknownName
-from bus.model.subject import KEY, is_digest
 
 SEE = {
     "system": "renkei systems list, renkei subscriptions list",
@@ -109,6 +108,8 @@ def subject(text: str) -> str:
     Raises:
         UnknownName: It is neither; the text is not said again, it may be somebody's number.
     """
+    from bus.model.subject import KEY, is_digest
+
     if not (KEY.fullmatch(text) or is_digest(text)):
         raise UnknownName(
             "a subject is <municipality>/<number>, as the list shows it: six digits, a stroke, and"
