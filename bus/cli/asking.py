@@ -1,18 +1,23 @@
 """How a command asks its questions: over one session, in one event loop, closed at the end.
 
-Also what the parsers of its names ask, so that no command opens Kafka twice.
+Also how it asks whoever runs it; and what the parsers of its names ask, so that no command opens
+Kafka twice.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar, copy_context
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
+
+import typer
 
 from bus import app as composition
 
@@ -20,6 +25,8 @@ if TYPE_CHECKING:
     from bus.operate.session import Session
 
 T = TypeVar("T")
+_READS = "reads an answer"
+"""The name of a thread that does; nothing can take it away from there."""
 
 
 class Asking:
@@ -137,3 +144,49 @@ def ask(
         return current.run(question, waits)
     with Asking() as made:
         return made.run(question, waits)
+
+
+async def confirmed(question: str, *, abort: bool = False) -> bool:
+    """Whether somebody answers *question* with yes; a signal ends the waiting at once.
+
+    Args:
+        question: Shown on stderr.
+        abort: Anything but yes ends the command.
+
+    Raises:
+        typer.Abort: Nobody answers, for stdin has ended.
+    """
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[bool] = loop.create_future()
+
+    def tell(said: bool | None, error: BaseException | None) -> None:
+        if answer.done():
+            return
+        if error is not None:
+            answer.set_exception(error)
+        else:
+            answer.set_result(bool(said))
+
+    def read() -> None:
+        said, failed = None, None
+        try:
+            said = typer.confirm(question, abort=abort, err=True)
+        except BaseException as error:  # noqa: BLE001 - whoever asked raises it
+            failed = error
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(tell, said, failed)
+
+    run = copy_context().run
+    threading.Thread(target=run, args=(read,), name=_READS, daemon=True).start()
+    return await answer
+
+
+def leave(status: int) -> None:
+    """End the process. Where a thread still waits for an answer it holds stdin, which Python and C
+    would close in order, and wait for: then without that."""
+    if any(thread.name == _READS for thread in threading.enumerate()):
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):
+                stream.flush()
+        os._exit(status)
+    sys.exit(status)

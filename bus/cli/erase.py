@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 import typer
 
-from bus.cli.asking import ask
+from bus.cli.asking import ask, confirmed
 from bus.cli.options import By, IsSure, Person, Reason, insist_on_an_answer, order_of
 from bus.cli.output import DryRun, Json, err, out, show_json
 from bus.cli.times import duration, shown
@@ -56,13 +55,16 @@ async def _erase(
     session: Session, subject: str, order: Order, consent: deeds.Consent
 ) -> tuple[ErasurePlan, Erasure | None]:
     preview = await deeds.plan(session, Erase(subject))
-    if not preview.plan.is_done:
-        _say(preview.plan, duration(session.settings.compaction_lag), err().print)
-    return preview.plan, await deeds.with_consent(session, preview, order, consent)
+
+    def show() -> None:
+        if not preview.plan.is_done:
+            _say(preview.plan, duration(session.settings.compaction_lag), err().print)
+
+    return preview.plan, await deeds.with_consent(session, preview, order, consent, show)
 
 
 async def _confirmed() -> bool:
-    return await asyncio.to_thread(typer.confirm, "Erase it?", err=True)
+    return await confirmed("Erase it?")
 
 
 def _say(plan: ErasurePlan, lag: str, say: Callable[..., None]) -> None:

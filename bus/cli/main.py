@@ -18,7 +18,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
 from bus import failpoints
-from bus.cli.asking import Ended, asking
+from bus.cli.asking import Ended, asking, leave
 from bus.errors import BusError, ConfigurationError
 
 COMMANDS = {
@@ -182,7 +182,7 @@ def main() -> None:
 
 def _end(ended: Ended) -> None:
     sys.stderr.write(f"{ended.word}\n")
-    sys.exit(ended.exit_status)
+    leave(ended.exit_status)
 
 
 def _show(error: BusError) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from bus.cli.asking import ask
+from bus.cli.asking import ask, confirmed
 from bus.cli.options import By, IsSure, WhyDone, insist_on_an_answer, order_of
 from bus.cli.output import DryRun, Json, err, out, show_json
 from bus.cli.policydiff import words
@@ -48,10 +48,13 @@ async def _apply(
     session: Session, paths: Sequence[Path], order: Order, consent: deeds.Consent, *, as_json: bool
 ) -> None:
     preview = await deeds.plan(session, Apply(paths), is_dry=consent.is_dry)
-    if not as_json:
-        _print(preview.plan)
+
+    def show() -> None:
+        if not as_json:
+            _print(preview.plan)
+
     try:
-        await deeds.with_consent(session, preview, order, consent)
+        await deeds.with_consent(session, preview, order, consent, show)
     except (BusError, asyncio.CancelledError):
         _say(preview, is_dry=consent.is_dry, as_json=as_json)  # some may be in force by now
         raise
@@ -59,8 +62,7 @@ async def _apply(
 
 
 async def _confirmed() -> bool:
-    ask_about = "Put this in force?"
-    return await asyncio.to_thread(typer.confirm, ask_about, abort=True, err=True)
+    return await confirmed("Put this in force?", abort=True)
 
 
 def _print(found: Plan) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from bus.cli import names
-from bus.cli.asking import ask
+from bus.cli.asking import ask, confirmed
 from bus.cli.options import By, IsSure, Reason, insist_on_an_answer, order_of
 from bus.cli.output import DryRun, Json, err, out, show_json
 from bus.errors import ChangeRefused
@@ -125,12 +125,12 @@ async def _end(
     session: Session, action: protections.End, order: Order, consent: deeds.Consent
 ) -> Ended:
     preview = await deeds.plan(session, action)
-    _say(preview.plan)
-    return Ended(preview.plan, await deeds.with_consent(session, preview, order, consent))
+    show = partial(_say, preview.plan)
+    return Ended(preview.plan, await deeds.with_consent(session, preview, order, consent, show))
 
 
 async def _confirmed() -> bool:
-    return await asyncio.to_thread(typer.confirm, "End them?", err=True)
+    return await confirmed("End them?")
 
 
 def _say(plan: Plan) -> None:

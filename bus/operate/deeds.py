@@ -8,7 +8,7 @@ somebody looks up is recorded in the same place before the answer is given.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -22,7 +22,7 @@ from bus.operate.actor import Actor
 from bus.operate.session import Session
 
 CUT_OFF_WITHIN_S = 10.0
-"""For the record of an end that nobody wanted; whoever stopped it waits for that."""
+"""For the record of an end by whoever stops it, or behind it; whoever stopped it waits for that."""
 P = TypeVar("P", bound="Preview[object]", covariant=True)
 D = TypeVar("D", covariant=True)
 D_contra = TypeVar("D_contra", contravariant=True)
@@ -130,7 +130,7 @@ async def plan(session: Session, action: Action[P], *, is_dry: bool = False) -> 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consent:
-    """Whether what was planned is wanted."""
+    """Whether what was planned is wanted, once it was shown."""
 
     is_dry: bool  # it is only to be looked at
     is_sure: bool  # nobody is to be asked
@@ -155,18 +155,28 @@ async def carry_out(
 
 
 async def with_consent(
-    session: Session, preview: Preview[T], order: Order, consent: Consent
+    session: Session,
+    preview: Preview[T],
+    order: Order,
+    consent: Consent,
+    show: Callable[[], None],
 ) -> T | None:
-    """Do what was shown, where there is anything to do and it is wanted. None: it was only looked
-    at, which is recorded where it showed persons.
+    """Show what would be done; do it where there is anything to do and it is wanted. None: it was
+    only looked at.
+
+    Nothing that shows persons is shown before that is recorded: as a look-up where somebody is
+    asked, or nothing is to be done; as the deed itself where it is done unasked.
 
     Raises:
         BusError: As :func:`perform`.
     """
     is_wanted = not consent.is_dry and preview.planned.count > 0
-    if is_wanted and (consent.is_sure or await consent.ask()):
-        return await perform(session, preview, order.actor, order.reason)
+    if is_wanted and consent.is_sure:
+        return await _recorded_and_done(session, preview, order, show)
     await _looked(session, preview, order)
+    show()
+    if is_wanted and await consent.ask():
+        return await perform(session, preview, order.actor, order.reason)
     return None
 
 
@@ -185,18 +195,37 @@ async def perform(session: Session, preview: Preview[T], actor: Actor, reason: s
         NothingChanged: There is nothing to do.
         Unavailable: Something does not answer; it may have been done in part.
     """
-    planned, order = preview.planned, Order(actor, reason)
+    return await _recorded_and_done(session, preview, Order(actor, reason), lambda: None)
+
+
+async def _recorded_and_done(
+    session: Session, preview: Preview[T], order: Order, show: Callable[[], None]
+) -> T:
+    planned = preview.planned
     insist(planned)
     await record(session, planned, order)
     try:
+        show()
         done = await preview.perform(session, order)
     except BaseException:
         await _cut_off(session, preview, order)
         raise
     if isinstance(preview, Counts):
         ended = replace(planned, act=ENDS[planned.act], count=preview.counted(done))
-        await record(session, ended, order)
+        await _to_its_end(record(session, ended, order))
     return done
+
+
+async def _to_its_end(recording: Coroutine[object, object, None]) -> None:
+    """Record what was done also where somebody stops it meanwhile: it was done."""
+    task = asyncio.ensure_future(recording)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        with suppress(BusError, TimeoutError):
+            async with asyncio.timeout(CUT_OFF_WITHIN_S):
+                await task
+        raise
 
 
 async def _cut_off(session: Session, preview: Preview[object], order: Order) -> None:

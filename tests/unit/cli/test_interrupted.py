@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -50,6 +51,44 @@ def test_ctrl_c_is_no_traceback(raised: str, status: int, word: str) -> None:
     )  # fmt: skip
 
     assert (done.returncode, done.stdout, done.stderr) == (status, "", word)
+
+
+ASKS = """
+import bus.cli.main as main
+from bus.cli.asking import ask, confirmed
+def build():
+    return lambda obj: ask(lambda _: confirmed("Sure?"))
+main.build = build
+main.main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "said"), [(signal.SIGINT, "interrupted\n"), (signal.SIGTERM, "terminated\n")]
+)
+@pytest.mark.parametrize("opened", [os.pipe, os.openpty])
+def test_a_signal_is_an_answer(
+    opened: Callable[[], tuple[int, int]], number: signal.Signals, said: str
+) -> None:
+    """Where nobody gives another, at a terminal or a pipe that stays open: no Enter is needed."""
+    ends = opened()
+    stdin = ends[0] if opened is os.pipe else ends[1]
+    asked = subprocess.Popen(
+        [sys.executable, "-c", ASKS], stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    try:
+        assert asked.stderr is not None
+        while not (seen := asked.stderr.read(1)).endswith(b":"):
+            assert seen, "it ended without a question"
+        asked.send_signal(number)
+        _, left = asked.communicate(timeout=30)
+    finally:
+        asked.kill()
+        for end in ends:
+            os.close(end)
+
+    assert (asked.returncode, left.decode().strip(" ")) == (128 + number, said)
 
 
 @dataclass

@@ -210,21 +210,87 @@ async def test_what_was_shown_is_done_where_it_is_wanted(
     said: dict[str, bool], count: int, is_asked: bool, is_done: bool
 ) -> None:
     """Nobody is asked where there is nothing to do; what was only looked at is recorded as that."""
-    desk, asked = Desk(), []
+    desk = Desk()
 
     async def ask() -> bool:
-        asked.append("asked")
+        desk.happened.append("asked")
         return said["answer"]
 
-    shown = Shown(Planned(act=Act.ERASE, count=count), desk.happened)
+    preview = Shown(Planned(act=Act.ERASE, count=count), desk.happened)
     consent = deeds.Consent(
         is_dry=said.get("is_dry", False), is_sure=said.get("is_sure", False), ask=ask
     )
-    done = await deeds.with_consent(desk, shown, Order(ME, "T-1"), consent)
+    done = await deeds.with_consent(
+        desk, preview, Order(ME, "T-1"), consent, lambda: desk.happened.append("shown")
+    )
 
-    assert (bool(asked), done == "done") == (is_asked, is_done)
-    first = "erase" if is_done else "parked-list"
-    assert desk.happened[0] == f"{first} of {count} by clerk (ops)"
+    assert ("asked" in desk.happened, done == "done") == (is_asked, is_done)
+    first = "erase" if is_done and not is_asked else "parked-list"
+    erased = [f"erase of {count} by clerk (ops)"] if is_done and is_asked else []
+    assert desk.happened == [
+        f"{first} of {count} by clerk (ops)",
+        "shown",
+        *(["asked"] if is_asked else []),
+        *erased,
+        *(["done for clerk: T-1"] if is_done else []),
+    ]
+
+
+@pytest.mark.parametrize("said", [{"is_dry": True}, {"is_sure": True}, {}])
+async def test_what_cannot_be_recorded_is_not_shown(said: dict[str, bool]) -> None:
+    """Nor is anybody asked."""
+    desk = Desk(is_away=True)
+
+    async def ask() -> bool:
+        pytest.fail("asked")
+
+    preview = Shown(Planned(act=Act.ERASE, count=3), desk.happened)
+    consent = deeds.Consent(**{"is_dry": False, "is_sure": False, **said}, ask=ask)
+    with pytest.raises(BrokerUnavailable):
+        await deeds.with_consent(
+            desk, preview, Order(ME, "T-1"), consent, lambda: pytest.fail("shown")
+        )
+    assert desk.happened == []
+
+
+@pytest.mark.parametrize("ended", [asyncio.CancelledError(), KeyboardInterrupt(), RuntimeError()])
+async def test_who_never_answers_has_looked(ended: BaseException) -> None:
+    """A signal or the end of stdin in the place of an answer: the look-up is in the journal."""
+    desk = Desk()
+
+    async def ask() -> bool:
+        raise ended
+
+    preview = Shown(Planned(act=Act.ERASE, count=3), desk.happened)
+    consent = deeds.Consent(is_dry=False, is_sure=False, ask=ask)
+    with pytest.raises(type(ended)):
+        await deeds.with_consent(desk, preview, Order(ME, "T-1"), consent, lambda: None)
+    assert desk.happened == ["parked-list of 3 by clerk (ops)"]
+
+
+async def test_what_is_stopped_behind_its_end_has_one() -> None:
+    """It was done: that is recorded, once, and then it stops."""
+    desk = Desk()
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    class Slow(Desk):
+        async def journal(self) -> Any:
+            async def record(deed: Deed) -> None:
+                if deed.act == Act.PUBLISHED:
+                    begun.set()
+                    await go_on.wait()
+                desk.happened.append(f"{deed.act} of {deed.count}")
+
+            return SimpleNamespace(record=record)
+
+    load = Load(Planned(act=Act.PUBLISH, count=0, may_be_empty=True), desk.happened)
+    task = asyncio.create_task(deeds.perform(Slow(), load, ME, "T-1"))
+    await begun.wait()
+    task.cancel()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert desk.happened == ["publish of 0", "done for clerk: T-1", "published of 4"]
 
 
 async def test_what_cannot_be_recorded_is_not_done() -> None:
