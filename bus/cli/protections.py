@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import Annotated
 
@@ -12,7 +13,7 @@ from bus.cli import names
 from bus.cli.asking import ask, confirmed
 from bus.cli.options import By, IsSure, Reason, insist_on_an_answer, order_of
 from bus.cli.output import DryRun, Json, err, out, show_json
-from bus.errors import ChangeRefused
+from bus.errors import BusError, ChangeRefused
 from bus.operate import deeds, documents, protections
 from bus.operate.deeds import Order
 from bus.operate.protections import Ended, Plan
@@ -107,7 +108,36 @@ def end(
     insist_on_an_answer(as_json=as_json, dry_run=dry_run, is_sure=is_sure)
     action = protections.End.of(file)
     consent = deeds.Consent(is_dry=dry_run, is_sure=is_sure, ask=_confirmed)
-    ended = ask(lambda session: _end(session, action, order, consent))
+    ended = ask(lambda session: _end(session, action, order, consent, as_json=as_json))
+    _say_ended(ended, as_json=as_json)
+    if not ended.is_whole:
+        raise typer.Exit(ChangeRefused.exit_status)
+
+
+async def _end(
+    session: Session,
+    action: protections.End,
+    order: Order,
+    consent: deeds.Consent,
+    *,
+    as_json: bool,
+) -> Ended:
+    preview = await deeds.plan(session, action)
+    show = partial(_say, preview.plan)
+    try:
+        outcomes = await deeds.with_consent(session, preview, order, consent, show)
+    except (BusError, asyncio.CancelledError):
+        if preview.outcomes:  # some have ended by now
+            _say_ended(Ended(preview.plan, preview.outcomes), as_json=as_json)
+        raise
+    return Ended(preview.plan, outcomes)
+
+
+async def _confirmed() -> bool:
+    return await confirmed("End them?")
+
+
+def _say_ended(ended: Ended, *, as_json: bool) -> None:
     if as_json:
         show_json(documents.ended(ended.plan, ended.outcomes))
     elif ended.outcomes is None:
@@ -117,20 +147,6 @@ def end(
         for outcome in ended.refused[:SHOWN]:
             for fault in outcome.faults:
                 out().print(f"  {fault}", markup=False, soft_wrap=True)
-    if not ended.is_whole:
-        raise typer.Exit(ChangeRefused.exit_status)
-
-
-async def _end(
-    session: Session, action: protections.End, order: Order, consent: deeds.Consent
-) -> Ended:
-    preview = await deeds.plan(session, action)
-    show = partial(_say, preview.plan)
-    return Ended(preview.plan, await deeds.with_consent(session, preview, order, consent, show))
-
-
-async def _confirmed() -> bool:
-    return await confirmed("End them?")
 
 
 def _say(plan: Plan) -> None:

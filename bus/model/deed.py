@@ -30,6 +30,7 @@ class Act(StrEnum):
     ERASE = "erase"
     APPLY = "subscriptions-apply"
     PROTECTIONS_END = "protections-end"
+    PROTECTIONS_END_CUT_OFF = "protections-end-cut-off"
     ANCHOR = "anchor"
     OWED_SETTLE = "owed-settle"  # said that something was taken out of a store by hand
     PARKED_LIST = "parked-list"  # from here on: looked persons up
@@ -61,6 +62,7 @@ CUT_OFF = {
     Act.PRUNE: Act.PRUNE_CUT_OFF,
     Act.PUBLISH: Act.PUBLISH_CUT_OFF,
     Act.REBUILD: Act.REBUILD_CUT_OFF,
+    Act.PROTECTIONS_END: Act.PROTECTIONS_END_CUT_OFF,
 }
 """What the end of an act that takes a while is where it fails, or somebody stops it."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -178,9 +178,9 @@ class Protecting:
         trial = (await self._session.trial())(None)
         try:
             await trial.start()
-            outcomes = await self._send(
-                trial, [entries[place] for place in places], self._under(entries)
-            )
+            outcomes: list[Outcome] = []
+            taken = [entries[place] for place in places]
+            await self._send(trial, taken, self._under(entries), outcomes)
         finally:
             await trial.close()
         found: dict[int, Sequence[Refused]] = {}
@@ -192,8 +192,9 @@ class Protecting:
                 persons.add(key)
         return found
 
-    async def end(self, plan: Plan) -> list[Outcome]:
-        """Publish the entries that *plan* takes, one change each, in the list's order.
+    async def end(self, plan: Plan, outcomes: list[Outcome]) -> None:
+        """Publish the entries that *plan* takes, one change each, in the list's order; what came of
+        each goes into *outcomes* as soon as it is known.
 
         Raises:
             Unavailable: Something does not answer; with the same list, go on.
@@ -201,11 +202,9 @@ class Protecting:
         under = self._under(plan.entries)
         publishing = await self._session.publisher()
         speaking = {p for name in _SPOKEN_OF for p in self._streams.stream(name).providers}
-        outcomes: list[Outcome] = []
         for some in _sliced(plan.taken):
-            send = partial(self._send, publishing, some, under)
-            outcomes += await self._session.turns.during(speaking, send)
-        return outcomes
+            send = partial(self._send, publishing, some, under, outcomes)
+            await self._session.turns.during(speaking, send)
 
     def _under(self, entries: Sequence[Judged]) -> set[str]:
         """Who is covered once the list has taken effect."""
@@ -216,13 +215,16 @@ class Protecting:
         return {comparable_key(key) for key in self._fence.closure.everybody.persons}
 
     async def _send(
-        self, publishing: Publisher, taken: Sequence[Judged], under: Collection[str]
-    ) -> list[Outcome]:
+        self,
+        publishing: Publisher,
+        taken: Sequence[Judged],
+        under: Collection[str],
+        outcomes: list[Outcome],
+    ) -> None:
         """Publish some ends, as the log is now: nobody else appends for these systems meanwhile."""
         now = datetime.now(UTC)
         snapshots = await self._snapshots({one.end.key for one in taken}, under)
         (source, *_) = self._streams.stream(PROTECTION).providers
-        outcomes: list[Outcome] = []
         for one in taken:
             known = await publishing.newest(PROTECTION, one.end.key)
             snapshot = snapshots.get(one.end.key)
@@ -238,7 +240,6 @@ class Protecting:
                 at=now,
             )
             outcomes += await publishing.publish([made])
-        return outcomes
 
     async def _snapshots(
         self, keys: Collection[str], under: Collection[str]
@@ -394,6 +395,12 @@ class EndPreview:
 
     protecting: Protecting
     plan: Plan
+    outcomes: list[Outcome] = field(default_factory=list)
+    """What came of it so far, also where it was cut off."""
+
+    def so_far(self) -> int:
+        """Those that were acknowledged; the next one may be in the log too."""
+        return sum(each.is_published for each in self.outcomes)
 
     @property
     def planned(self) -> Planned:
@@ -411,4 +418,5 @@ class EndPreview:
         Raises:
             Unavailable: Something does not answer; with the same list, go on.
         """
-        return await self.protecting.end(self.plan)
+        await self.protecting.end(self.plan, self.outcomes)
+        return self.outcomes

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,9 +21,14 @@ import pytest
 from bus.cli.asking import Ended
 from bus.cli.main import build
 from bus.demo.show import alone
-from bus.errors import DataFolderInUse
+from bus.errors import DataFolderInUse, LeaseLost
 from bus.model.deed import CUT_OFF, Act, Deed
+from bus.operate import protections
+from bus.operate.protections import Plan, Protecting
 from bus.operate.session import Session
+from bus.policy.cases import PersonCases
+from bus.publish.case_ends import End, Judged
+from bus.publish.publisher import Outcome
 from tests.support.counted import Counted, counted_site
 
 ENDED_WHILE_IT_IS_BUILT = """
@@ -53,6 +60,7 @@ def test_ctrl_c_is_no_traceback(raised: str, status: int, word: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (status, "", word)
 
 
+DAY = date(2025, 5, 1)
 ASKS = """
 import bus.cli.main as main
 from bus.cli.asking import ask, confirmed
@@ -168,6 +176,57 @@ def test_any_question_ends_in_order(
     assert said.value.number is number
     assert site.recorded == []
     assert site.counted.opened == site.counted.closed == 1
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+@pytest.mark.parametrize("fault", [signal.SIGINT, signal.SIGTERM, LeaseLost("another has it")])
+def test_a_list_of_ends_says_how_far_it_came(
+    site: Site,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    fault: signal.Signals | LeaseLost,
+    form: tuple[str, ...],
+) -> None:
+    """Whatever ends it between two turns, or in one: what was sent is said, and recorded."""
+    taken = [
+        Judged(End(line, f"131016/{line:015}", DAY, DAY), (), PersonCases()) for line in range(5)
+    ]
+
+    async def plan(*_: object, **__: object) -> Plan:
+        return Plan(entries=taken, faults=[])
+
+    class Publishing:
+        sent = 0
+
+        async def newest(self, *_: object) -> int:
+            return 1
+
+        async def publish(self, changes: Sequence[object]) -> list[Outcome]:
+            if self.sent == 3:
+                if isinstance(fault, LeaseLost):
+                    raise fault
+                os.kill(os.getpid(), fault)
+                await asyncio.Event().wait()
+            self.sent += len(changes)
+            return [Outcome(change_id="x")]
+
+    monkeypatch.setattr(protections, "IN_ONE_TURN", 2)
+    monkeypatch.setattr(protections, "change_of", lambda *_, **__: object())
+    monkeypatch.setattr(Protecting, "plan", plan)
+    monkeypatch.setattr(Session, "publisher", AsyncMock(return_value=Publishing()))
+    file = tmp_path / "ends.csv"
+    file.touch()
+    with pytest.raises(LeaseLost if isinstance(fault, LeaseLost) else Ended):
+        build()(("protections", "end", str(file), "--reason", "T-1", "--yes", *form))
+
+    assert [(d.act, d.count) for d in site.recorded] == [
+        (Act.PROTECTIONS_END, 5),
+        (Act.PROTECTIONS_END_CUT_OFF, 3),
+    ]
+    said = capsys.readouterr().out
+    assert json.loads(said)["ended"] == 3 if form else said == "ended 3 cases\n"
+    assert (site.counted.opened, site.counted.closed) == (1, 1)
 
 
 def test_one_demo_at_a_time(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ async def test_what_ends_before_its_end_is_recorded(error: BaseException) -> Non
         "publish of 0 by clerk (ops)",
         "publish-cut-off of 2 by clerk (ops)",
     ]
-    assert set(CUT_OFF) == {*ENDS, Act.REBUILD}
+    assert set(CUT_OFF) == {*ENDS, Act.REBUILD, Act.PROTECTIONS_END}
 
 
 async def test_an_end_that_cannot_be_recorded_hides_no_error() -> None:
