@@ -7,7 +7,8 @@ is taken, the proof is looked at first. A row of another lane, of another system
 edited, has none; an older row of the same lane has: that is a store that went back.
 
 When a batch was applied only the store can say, and only once the proof is made. So the proof is of
-when the batch before it was applied, which stands beside it: none is applied before that one.
+when the batch before it was applied, which stands beside it: none is applied before that one. Nor
+is one applied in days to come, by the store's own clock; unless that was put back since.
 
 A row that its own proof does not bear out, because a store lost or never kept it, is believed if
 its receipt lies in the receipts' log with a proof of its own: the bus said it. Without one a
@@ -29,7 +30,7 @@ from bus.broker.partitioner import partition_of
 from bus.catalog.decoding import BatchReader, read_what_can_be
 from bus.clock import Clock
 from bus.control.receipts import lane_key, said_of
-from bus.errors import ConfigurationError, PositionForged, SchemaMismatch
+from bus.errors import ConfigurationError, PositionForged, SchemaMismatch, StoreForged
 from bus.log.partition import opened
 from bus.model import Checkpoint, LaneName, Position, Receipt, Stream
 from bus.sealing import Proofs, Statement
@@ -78,7 +79,7 @@ class Testimony:
         proof, _, since = (held.proof or "").partition(_SINCE)
         said = (*_said(lane, position, receipt), since)
         is_proved = await self._proofs.are_of(proof, Statement.POSITION, said)
-        if is_proved and since and held.applied_at >= datetime.fromisoformat(since) - _CLOCK_IS_SET:
+        if is_proved and since and _is_within(held, datetime.fromisoformat(since)):
             return True
         if (position.cluster_id, position.topic) != (self._cluster_id, place[0]):
             return False
@@ -93,15 +94,21 @@ class Testimony:
 
         Raises:
             PositionForged: It did not.
+            StoreForged: The same, of a batch that is said to be applied in days to come.
         """
-        if not await self.bears_out(lane, place, held):
-            raise PositionForged(
-                "the store's position of this lane was not written by the bus",
-                system=lane.system,
-                stream=lane.stream,
-                partition=lane.partition,
-                offset=held.position.offset,
+        if await self.bears_out(lane, place, held):
+            return
+        where = {"system": lane.system, "stream": lane.stream, "partition": lane.partition}
+        if held.is_to_come:
+            raise StoreForged(
+                "the store says that a batch was applied in days to come, and the log does not",
+                **where,
             )
+        raise PositionForged(
+            "the store's position of this lane was not written by the bus",
+            **where,
+            offset=held.position.offset,
+        )
 
 
 async def prove_position(
@@ -111,6 +118,12 @@ async def prove_position(
     said = since.astimezone(UTC).isoformat(timespec="microseconds")
     proof = await proofs.prove(Statement.POSITION, (*_said(lane, stands_at, receipt), said))
     return f"{proof}{_SINCE}{said}"
+
+
+def _is_within(held: Checkpoint, since: datetime) -> bool:
+    """Whether a batch was applied when the store's proof lets it be: between the one before it,
+    applied at *since*, and now."""
+    return held.applied_at >= since - _CLOCK_IS_SET and not held.is_to_come
 
 
 def _said(lane: LaneName, position: Position, receipt: Receipt) -> tuple[str | int | None, ...]:

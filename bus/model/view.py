@@ -175,6 +175,7 @@ class Checkpoint:
     position: Position
     receipt: Receipt
     applied_at: datetime  # aware; the store's own clock
+    is_to_come: bool = False  # by that clock it is more than a day ahead
     proof: str | None = None  # as the batch had it; absent from what was stored without one
 
 

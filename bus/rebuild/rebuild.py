@@ -38,6 +38,7 @@ from bus.errors import (
     ConfigurationError,
     EditionOutdated,
     Remedy,
+    StoreForged,
     Unready,
 )
 from bus.failpoints import Point, passed
@@ -127,7 +128,7 @@ class Rebuild:
             stack.push_async_callback(self._live.close)
             stack.push_async_callback(self._table.close)
             await self._persist(lambda: self._live.open(self._view))
-            held = dict(await self._persist(self._positions.checkpoints))
+            held = await self._held()
             if not held:
                 raise ConfigurationError(
                     "nothing was ever delivered of this stream; there is nothing to rebuild",
@@ -139,6 +140,26 @@ class Rebuild:
             passed(Point.REBUILD_FILLED)
             merged = await self._put_in_place()
         return Rebuilt(self._events, merged)
+
+    async def _held(self) -> dict[int, Checkpoint | None]:
+        """The checkpoints of the table in use; None: what stands there the bus never wrote."""
+        try:
+            return dict(await self._persist(self._positions.checkpoints))
+        except StoreForged:
+            found = await self._persist(
+                lambda: self._process.cluster.broker.partitions([self._topic])
+            )
+            return {p: await self._read(p) for p in range(found.get(self._topic, 0))}
+
+    async def _read(self, partition: int) -> Checkpoint | None:
+        """A lane's checkpoint; None too if what stands there is nothing that the bus wrote."""
+        try:
+            return await self._persist(partial(self._positions.checkpoint, partition))
+        except StoreForged as error:
+            _log.warning(
+                "rebuild-believes-nothing", code=error.code, **self._where, partition=partition
+            )
+            return None
 
     # -- filling
 
@@ -178,8 +199,7 @@ class Rebuild:
         """
         await self._persist(self._process.control.parked.catch_up)
         for partition in self._fillings:
-            found = await self._persist(partial(self._table.checkpoint, partition))
-            if found is not None and not await self._can_go_on(found):
+            if not await self._is_to_be_taken_up(partition):
                 _log.warning("rebuild-begins-anew", **self._where, partition=partition)
                 await self._staging.drop()
                 self._table.renew()
@@ -189,6 +209,14 @@ class Rebuild:
         if not any(filling.position.offset for filling in self._fillings.values()):
             for lane in self._set_aside():
                 lane.begin_anew()
+
+    async def _is_to_be_taken_up(self, partition: int) -> bool:
+        """Whether the staging table's lane is at its beginning, or where it can go on."""
+        try:
+            found = await self._persist(partial(self._table.checkpoint, partition))
+        except StoreForged:
+            return False
+        return found is None or await self._can_go_on(found)
 
     async def _can_go_on(self, found: Checkpoint) -> bool:
         """Whether a checkpoint is of this log, within it, not too old, and written by the bus."""
@@ -209,7 +237,7 @@ class Rebuild:
             lambda: self._process.control.testimony.bears_out(name, place, found)
         )
 
-    async def _catch_up(self, held: Mapping[int, Checkpoint]) -> None:
+    async def _catch_up(self, held: Mapping[int, Checkpoint | None]) -> None:
         """Fill up to the lanes' positions, again and again until little is left."""
         for _ in range(_ROUNDS):
             ends = {p: await self._end_of(p, held.get(p)) for p in self._fillings}
@@ -221,12 +249,7 @@ class Rebuild:
                 await filling.fill(ends[partition])
             if sum(left.values()) <= NEAR:
                 return
-            held = {
-                p: found
-                for p in self._fillings
-                if (found := await self._persist(partial(self._positions.checkpoint, p)))
-                is not None
-            }
+            held = {p: await self._read(p) for p in self._fillings}
 
     async def _end_of(self, partition: int, held: Checkpoint | None) -> Position:
         """How far the staging table must be filled: up to the lane, if that can go on."""

@@ -18,11 +18,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from bus.connect import AppliedView, Left, LockedTarget, Merged
-from bus.errors import ConfigurationError, EventRefused, RebuildBusy, SinkUnavailable
+from bus.errors import ConfigurationError, EventRefused, RebuildBusy, SinkUnavailable, StoreForged
 from bus.failpoints import Point, passed
 from bus.model import Checkpoint, Keeping, Protected, View
 from connectors.postgres import applied_view, believing, suppression, tables
@@ -132,18 +132,39 @@ class _HeldTable:
         self._connection = connection
         self._live = live
         self._view = view
-        self.checkpoints: Mapping[int, Checkpoint] = self._positions()
+        self.checkpoints: Mapping[int, Checkpoint] = self._believable()
 
-    def _positions(self) -> dict[int, Checkpoint]:
-        """The positions of the lanes of the table in use."""
-        live, own = self._live, (self._live.stream,)
+    def _hold(self) -> None:
+        """Lock the positions of the table in use."""
         self._connection.execute(
-            f"SELECT count(*) FROM (SELECT FROM {live.position} WHERE stream = $1"
+            f"SELECT count(*) FROM (SELECT FROM {self._live.position} WHERE stream = $1"
             " ORDER BY partition FOR UPDATE) AS held",
-            own,
+            (self._live.stream,),
         )
-        asked = positions(live, "")
-        return checkpoints_of(believing.rows(self._connection, asked, own, table=live.position))
+
+    def _believable(self) -> dict[int, Checkpoint]:
+        """As :meth:`_positions`, without those that are nothing that the bus wrote: a rebuild is
+        the remedy for them."""
+        self._hold()
+        try:
+            return self._positions()
+        except StoreForged:
+            found: dict[int, Checkpoint] = {}
+            for (partition,) in self._connection.execute(
+                f"SELECT partition FROM {self._live.position} WHERE stream = $1"
+                f" ORDER BY partition LIMIT {believing.MOST_ROWS}",
+                (self._live.stream,),
+            ).fetchall():
+                with suppress(StoreForged):
+                    found |= self._positions(partition)
+            return found
+
+    def _positions(self, partition: int | None = None) -> dict[int, Checkpoint]:
+        """The positions of the lanes of the table in use, or of one."""
+        live = self._live
+        asked = positions(live, "" if partition is None else " AND partition = $2")
+        about = [live.stream] if partition is None else [live.stream, partition]
+        return checkpoints_of(believing.rows(self._connection, asked, about, table=live.position))
 
     @classmethod
     def of(cls, conninfo: str, live: Names, view: View) -> _HeldTable:
@@ -171,6 +192,7 @@ class _HeldTable:
         with translated(**_where(self._view)):
             with connection.transaction():  # undone alone, if the store knows of newer coverage
                 swapped = self._merged(settled)
+                self._hold()
                 held = self._positions()
                 if protected is not None and held:
                     cluster_id = next(iter(held.values())).position.cluster_id

@@ -458,7 +458,7 @@ def checkpoint_of(row: tuple[Any, ...]) -> Checkpoint:
     The table's owner can write anything there; a row that the bus cannot have written gives a
     checkpoint that is never believed.
     """
-    partition, cluster_id, topic, offset, last_event_id, receipt, applied_at = row
+    partition, cluster_id, topic, offset, last_event_id, receipt, applied_at, is_to_come = row
     if isinstance(receipt, dict):
         stored = dict(receipt)
         proof = stored.pop(PROOF, None)
@@ -481,6 +481,7 @@ def checkpoint_of(row: tuple[Any, ...]) -> Checkpoint:
                 ),
                 receipt=Receipt(**stored),
                 applied_at=applied_at,
+                is_to_come=bool(is_to_come),
                 proof=proof,
             )
     return _unbelievable(partition)

@@ -27,7 +27,9 @@ from bus.model import Receipt
 from bus.rebuild.rebuild import Rebuild
 from bus.sealing.proofs import digest
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
+from connectors.postgres import statements
 from connectors.postgres.sink import PostgresSink
+from connectors.postgres.statements import Names
 from connectors.postgres.table import PostgresOptions
 from tests.support.engines import unique
 from tests.support.keys import key
@@ -377,12 +379,7 @@ def _logs(town: Town, stream: str) -> Any:
     return town.memory._topic(CATALOG.stream(stream).topic).logs
 
 
-async def test_a_forged_table_is_filled_anew(vendor: Vendor) -> None:
-    """A rebuild believes nothing of what stands there, publishes nothing of it, and puts a position
-    of the bus's own in its place: then the lane goes on."""
-    vendor.do(POSITION + """receipt = receipt || '{"rows": 999}', "offset" = 0""" + RESIDENT)
-    vendor.do(POSITION + "receipt = '5' WHERE stream = 'resident' AND partition = 0")
-    vendor.do("UPDATE linkage.resident SET version = 99, name_full = 'x'")
+async def _rebuild(vendor: Vendor) -> None:
     options = PostgresOptions(uri=SecretStr(vendor.uri))
     view = view_of(HOSTILE, "resident")
     async with hosted(vendor.town, {}) as bus:
@@ -395,11 +392,80 @@ async def test_a_forged_table_is_filled_anew(vendor: Vendor) -> None:
         )
         await rebuild.run()
 
+
+async def test_a_forged_table_is_filled_anew(vendor: Vendor) -> None:
+    """A rebuild believes nothing of what stands there, publishes nothing of it, and puts a position
+    of the bus's own in its place: then the lane goes on."""
+    vendor.do(POSITION + """receipt = receipt || '{"rows": 999}', "offset" = 0""" + RESIDENT)
+    vendor.do(POSITION + "receipt = '5' WHERE stream = 'resident' AND partition = 0")
+    vendor.do("UPDATE linkage.resident SET version = 99, name_full = 'x'")
+    await _rebuild(vendor)
+
     async with vendor.running() as bus:
         await vendor.publish("000000000000003", 1)
         assert await _outcome(vendor, bus) == GOES_ON
 
     assert vendor.rows().keys() == vendor.published.keys()
+    _judge(vendor.town)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "applied_at = applied_at + interval '2 days'",
+        "applied_at = 'infinity'",
+        "applied_at = '4000-01-01 BC'",
+        "receipt = '{\"start\": 1e5000}'",
+        "receipt = jsonb_set(receipt, '{digest}', to_jsonb(repeat('x', 20000000)))",
+    ],
+)
+async def test_a_rebuild_needs_nothing_that_a_position_says(vendor: Vendor, said: str) -> None:
+    """Neither of the table in use nor of one that was left half-filled; what can be read of the
+    stream's other lanes is believed as ever."""
+    vendor.do(POSITION + said + RESIDENT)
+    vendor.do(
+        "INSERT INTO linkage.renkei_position SELECT %s, partition, cluster_id, topic,"
+        ' "offset", last_event_id, receipt, applied_at FROM linkage.renkei_position' + RESIDENT,
+        (Names.of("resident", "linkage", "").beside.stream,),
+    )
+    await _rebuild(vendor)
+
+    async with vendor.running() as bus:
+        await vendor.publish("000000000000003", 1)
+        assert await _outcome(vendor, bus) == GOES_ON
+
+    assert vendor.rows().keys() == vendor.published.keys()
+    _judge(vendor.town)
+
+
+async def test_a_clock_that_ran_days_ahead_and_is_put_right_stops_nothing(
+    vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log has the last batch's receipt with that very time; so it has the next one's."""
+    move = statements._move
+
+    def ahead(*given: Any) -> str:
+        text = move(*given)
+        for clock in ("clock_timestamp()", "now()"):
+            text = text.replace(clock, f"({clock} + interval '2 days')")
+        return text
+
+    with monkeypatch.context() as patched:
+        patched.setattr(statements, "_move", ahead)
+        async with vendor.running() as bus:
+            await vendor.publish("000000000000001", 3)
+            await vendor.publish("000000000000002", 2)
+            assert await _outcome(vendor, bus) == GOES_ON
+    found = vendor.do("SELECT count(*) AS n FROM linkage.renkei_position"
+                      " WHERE applied_at > now() + interval '1 day'")  # fmt: skip
+    assert found[0]["n"] >= 2
+
+    for version in (4, 5):
+        async with vendor.running() as bus:
+            await vendor.publish("000000000000001", version)
+            assert await _outcome(vendor, bus) == GOES_ON
+
+    assert vendor.rows() == vendor.published
     _judge(vendor.town)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from bus.control.testimony import _said
 from bus.deliver.state import LaneStatus
-from bus.errors import PositionForged, SinkUnavailable
+from bus.errors import PositionForged, SinkUnavailable, StoreForged
 from bus.model import Applied, Delivery, LaneName
 from bus.sealing import Proofs, Statement
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
@@ -199,6 +199,28 @@ async def test_a_store_whose_clock_was_put_back_goes_on(town: Town, sinks, store
         await bus.at(await town.publish("resident", ONE, 1) + 1)
         store.clock = lambda: datetime.now(UTC) - timedelta(hours=2)
         await bus.at(await town.publish("resident", ONE, 2) + 1)
+
+    assert await opened(town, sinks) is None
+
+
+async def test_a_time_in_days_to_come_is_not_believed(town: Town, sinks, store) -> None:
+    """Its proof is true, for that is of the batch before; but the log has no such receipt."""
+    await three_events(town, sinks)
+    said = town.read_all("receipt")
+    held = store.checkpoints[LANE]
+    later = datetime.now(UTC) + timedelta(days=2)
+    store.checkpoints[LANE] = replace(held, applied_at=later, is_to_come=True)
+
+    assert await opened(town, sinks) == StoreForged.code
+    assert town.read_all("receipt") == said
+
+
+async def test_a_store_whose_clock_ran_days_ahead_goes_on(town: Town, sinks, store) -> None:
+    """Put right, it says that its last batch is yet to come: the log says so too."""
+    async with hosted(town, sinks) as bus:
+        store.clock = lambda: datetime.now(UTC) + timedelta(days=2)
+        await bus.at(await town.publish("resident", ONE, 1) + 1)
+    store.checkpoints[LANE] = replace(store.checkpoints[LANE], is_to_come=True)
 
     assert await opened(town, sinks) is None
 
