@@ -28,7 +28,7 @@ from bus.observe import http
 from bus.observe.metrics import Metrics
 from bus.observe.runner import this_process
 from bus.observe.tasks import Tasks
-from bus.publish.agreement import Agreed, Agreement
+from bus.publish.agreement import Agreed, Agreement, Member
 from bus.publish.check import check_columns
 from bus.publish.held_changes import KeyGate
 from bus.publish.publisher import Publisher, PublisherSettings
@@ -144,12 +144,12 @@ class Relays:
         reports = {system: RelayReport(system, metrics) for system in made}
         return cls(rules, said, made, metrics, reports)
 
-    def runners(self, known: Registry, cluster: Broker) -> list[Runner]:
-        """The runner of each source, into this log."""
+    def runners(self, known: Registry, cluster: Broker, tasks: Tasks) -> list[Runner]:
+        """The runner of each source, into this log; what they have in common is kept by *tasks*."""
         settings = self.rules.settings
         gate = KeyGate(self.rules.keys, self.rules.sealed)
         terms = turns(settings) if settings.intake else None
-        agreed = agreement(self.rules, cluster)
+        agreed = agreement(self.rules, cluster, tasks)
         pace = Pace(
             send_within=_send_within(settings),
             change_bytes=settings.change_bytes,
@@ -222,11 +222,12 @@ def held_terms(settings: Settings) -> HeldTerms:
     return HeldTerms(turns(settings) if settings.intake else None, settings.intake)
 
 
-def agreement(rules: Rules, cluster: Broker) -> Agreement:
+def agreement(rules: Rules, cluster: Broker, tasks: Tasks) -> Agreement:
     """What holds this process to the ``RENKEI_INTAKE`` that the others have."""
     settings = rules.settings
     topic = rules.streams.stream(PROTECTION).topic  # there wherever anything is published
-    return Agreement(cluster, topic, settings.intake, fresh=settings.relay_lease)
+    mine = Member.here(settings.intake)
+    return Agreement(cluster, topic, mine, tasks, fresh=settings.relay_lease)
 
 
 async def run_relays(settings: Settings, systems: Sequence[str] = ()) -> None:
@@ -246,12 +247,11 @@ async def run_relays(settings: Settings, systems: Sequence[str] = ()) -> None:
         cluster = await connect(stack, settings, stop, patience=settings.relay_lease / 3)
         if cluster is None:
             return
-        runners = relays.runners(known, cluster)
         tasks = Tasks(metrics, first=settings.retry_first, most=settings.retry_most)
+        runners = relays.runners(known, cluster, tasks)
         watches = relays.watches()
         for each in watches:
-            kept = tasks.keep("lookout", each.run, system=each.system)
-            stack.push_async_callback(kept.end)
+            stack.push_async_callback(each.begin(tasks).end)
         if settings.http_port is not None:
             ill = {f"outbox of {each.system}": each.ill for each in watches}
             held = {f"changes of {system}": each.ill for system, each in relays.reports.items()}

@@ -87,6 +87,7 @@ class Session:
         self._ways = ways or Ways()
         self._stack = AsyncExitStack()
         self._opening = asyncio.Lock()
+        self._tasks = Tasks()
         self._broker: Broker | None = None
         self._registry: Registry | None = None
         self._producer: Producer | None = None
@@ -208,7 +209,9 @@ class Session:
         if self._agreement is None:
             from bus.app.publishing import agreement
 
-            self._agreement = await self.enter(agreement(self.rules, await self.broker()))
+            self._agreement = await self.enter(
+                agreement(self.rules, await self.broker(), self._tasks)
+            )
         return self._agreement
 
     async def trial(self) -> Callable[[Guard | None], Publisher]:
@@ -291,7 +294,7 @@ class Session:
         if Operations not in self._followers:
             back_off = BackOff(self.settings.retry_first, self.settings.retry_most)
             parts = await self._parts("operation")
-            made = Operations(await self.broker(), *parts, SystemClock(), back_off, Tasks())
+            made = Operations(await self.broker(), *parts, SystemClock(), back_off, self._tasks)
             return await self._started(made)
         return await self._now(Operations)
 

@@ -41,6 +41,11 @@ class Member:
     intake: str
     """Its setting, as it writes it."""
 
+    @classmethod
+    def here(cls, intake: Collection[str]) -> Self:
+        """This process, with the systems that may hand changes in by its settings."""
+        return cls(this_process(), written(intake))
+
     @property
     def place(self) -> str:
         """Where it runs, for people."""
@@ -74,32 +79,32 @@ class Agreement:
 
     Args:
         topic: Any that is there: a group is about topics. Nothing of it is read.
-        intake: The systems that may hand changes in, by this process's settings.
+        mine: This process, and its setting.
+        tasks: The process's: one that looks no more is seen there.
         fresh: How long what was seen is gone by.
-        process: The name of this one.
     """
 
     def __init__(
         self,
         broker: Broker,
         topic: str,
-        intake: Collection[str],
+        mine: Member,
+        tasks: Tasks,
         *,
         fresh: timedelta = timedelta(seconds=12),
         every: timedelta = EVERY,
-        process: str | None = None,
         clock: Callable[[], float] = running_clock,
     ) -> None:
         self._broker = broker
         self._topic = topic
-        self._mine = Member(process or this_process(), written(intake))
+        self._mine = mine
+        self._tasks = tasks
         self._fresh = fresh.total_seconds()
         self._every = every.total_seconds()
         self._clock = clock
         self._joining = asyncio.Lock()
         self._users = 0
         self._consumer: Consumer | None = None
-        self._tasks = Tasks()
         self._looking: Kept | None = None
         self._others: Sequence[Member] = ()
         self._seen_at = _NEVER

@@ -18,6 +18,7 @@ import structlog
 from bus.connect.source import Backlog, SourceStatus, Watch
 from bus.errors import BusError
 from bus.observe.metrics import Metrics
+from bus.observe.tasks import Kept, Tasks
 
 WARN_BEFORE = timedelta(days=7)
 """How long before refused changes go it is said."""
@@ -61,6 +62,10 @@ class SourceWatch:
         self._told_at: float | None = None
         self._said_at: float | None = None  # that refused changes are to go
         self._unseen: str | None = None  # the code of why it cannot be looked into
+
+    def begin(self, tasks: Tasks) -> Kept:
+        """Look until ended."""
+        return tasks.keep("lookout", self.run, system=self.system)
 
     async def run(self) -> None:
         """Look until cancelled; a source that does not answer is asked again."""

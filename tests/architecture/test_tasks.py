@@ -6,6 +6,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeGuard
 
 ROOT = Path(__file__).parents[2]
 BEGIN = {
@@ -50,12 +51,33 @@ SHORT_LIVED = {
 }
 """By file and function: why no keeper is needed."""
 
+_HOST = "tests/unit/hosting/test_tasks.py"
+_EACH = f"{_HOST}::test_what_is_killed_is_seen_and_begun_again"
+_PAUSE = f"{_HOST}::test_a_pause_that_is_killed_is_kept_all_the_same"
+_PUBLISH = "tests/unit/publish"
 KINDS = {
-    "again", "agreement", "delivery", "follower", "lane", "lookout", "monitor", "offsets",
-    "overdue", "pages", "pause", "progress", "receipts", "relay", "release", "store-watch",
-    "switch", "withdrawal", "words",
-}  # fmt: skip
-"""Every kind of task: the values of the metrics' label, and what the tests kill."""
+    "again": f"{_HOST}::test_a_lane_that_cannot_be_opened_again_is_opened_later",
+    "agreement": f"{_PUBLISH}/test_agreement.py::test_one_that_is_killed_is_seen_and_begun_again",
+    "delivery": _EACH,
+    "follower": _EACH,
+    "lane": _EACH,
+    "lookout": f"{_PUBLISH}/test_source_watch.py::test_one_that_is_killed_is_seen_and_begun_again",
+    "monitor": "tests/integration/monitor/test_monitor.py"
+    "::test_a_part_that_is_killed_is_seen_and_begun_again",
+    "offsets": _EACH,
+    "overdue": _EACH,
+    "pages": f"{_HOST}::test_pages_that_are_killed_are_served_again",
+    "pause": _PAUSE,
+    "progress": f"{_HOST}::test_progress_that_is_killed_is_shown_again",
+    "receipts": _EACH,
+    "relay": f"{_PUBLISH}/test_runner.py::test_whatever_ends_it_is_said_and_it_is_begun_again",
+    "release": _PAUSE,
+    "store-watch": _EACH,
+    "switch": f"{_HOST}::test_a_switch_that_is_killed_is_done_all_the_same",
+    "withdrawal": f"{_HOST}::test_a_withdrawal_that_is_killed_is_done_all_the_same",
+    "words": _EACH,
+}
+"""Every kind of task, a value of the metrics' label: the test that kills it from inside."""
 
 
 def calls(tree: ast.AST, inside: str = "") -> Iterator[tuple[str, ast.Call]]:
@@ -107,4 +129,44 @@ def test_the_kinds_of_tasks_are_known() -> None:
             ):
                 if isinstance(word, ast.Constant) and isinstance(word.value, str):
                     found.add(word.value)
-    assert found == KINDS
+    assert found == set(KINDS)
+
+
+def test_every_kind_is_killed_by_a_test() -> None:
+    """The test is there, and sees the kind fall: by its name, or by its table's."""
+    unkilled = {kind: test for kind, test in KINDS.items() if kind not in fallen_in(test)}
+    assert unkilled == {}
+
+
+def fallen_in(test: str) -> set[str]:
+    """The kinds that a test says to have fallen, itself or by what it is parametrised with."""
+    path, _, name = test.partition("::")
+    module = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    (found,) = (
+        each
+        for each in module.body
+        if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef) and each.name == name
+    )
+    used = {each.id for mark in found.decorator_list for each in ast.walk(mark) if is_name(each)}
+    tables = [
+        each.value.keys
+        for each in module.body
+        if isinstance(each, ast.Assign) and isinstance(each.value, ast.Dict)
+        if used & {target.id for target in each.targets if is_name(target)}
+    ]
+    read = [found, *(key for keys in tables for key in keys if key is not None)]
+    texts = (
+        each.value for part in read for each in ast.walk(part) if isinstance(each, ast.Constant)
+    )
+    assert {"ill", "fallen"} & {name_of_any(each) for each in ast.walk(found)}, (
+        f"{test} looks at none"
+    )
+    return {text.partition(" ")[0] for text in texts if isinstance(text, str)}
+
+
+def is_name(node: ast.AST) -> TypeGuard[ast.Name]:
+    return isinstance(node, ast.Name)
+
+
+def name_of_any(node: ast.AST) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")

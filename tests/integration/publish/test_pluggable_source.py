@@ -49,8 +49,9 @@ async def test_it_is_relayed(cluster: Any, tmp_path: Path, monkeypatch: pytest.M
     assert relays.watches() == []  # nobody can look into a folder from outside
 
     async with cluster.open() as (broker, registry):
-        runners = relays.runners(registry, broker)
-        running = asyncio.create_task(run_together(runners, stop, Tasks(metrics)))
+        tasks = Tasks(metrics)
+        runners = relays.runners(registry, broker, tasks)
+        running = asyncio.create_task(run_together(runners, stop, tasks))
         try:
             await gone(tmp_path)
             await gone(tmp_path / "tax")

@@ -69,7 +69,7 @@ class Site:
     async def intake(self) -> AsyncIterator[Intake]:
         """One more process that takes changes in."""
         async with self._cluster.open() as (broker, registry):
-            made = taking_in(self.rules, registry, broker)
+            made = taking_in(self.rules, registry, broker, Tasks())
             try:
                 yield made
             finally:
@@ -80,8 +80,9 @@ class Site:
         """The process that sends the outbox."""
         metrics, stop = Metrics(), asyncio.Event()
         async with self._cluster.open() as (broker, registry):
-            runners = Relays.of(self.rules, [], metrics).runners(registry, broker)
-            running = asyncio.create_task(run_together(runners, stop, Tasks(metrics)))
+            tasks = Tasks(metrics)
+            runners = Relays.of(self.rules, [], metrics).runners(registry, broker, tasks)
+            running = asyncio.create_task(run_together(runners, stop, tasks))
             try:
                 yield
             finally:

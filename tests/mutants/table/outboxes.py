@@ -4,6 +4,17 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = (
     Mutant(
+        name="an-agreement-of-the-process",
+        promise="A process that looks no more for who publishes says so, and is not ready.",
+        where="docs/delivery.md 1",
+        file="bus/publish/agreement.py",
+        old="        self._tasks = tasks\n",
+        new="        self._tasks = Tasks()\n",
+        tests=(
+            "tests/unit/publish/test_agreement.py::test_one_that_is_killed_is_seen_and_begun_again",
+        ),
+    ),
+    Mutant(
         name="a-defect-refuses-one-change",
         promise="A change that meets a defect of the bus is refused, and ends no relay.",
         where="docs/delivery.md 1",

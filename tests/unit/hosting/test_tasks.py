@@ -4,13 +4,14 @@ nothing is lost."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import httpx
 import pytest
 
+from bus.app import deliveries
 from bus.broker import TopicSpec
 from bus.control.fence import Fence
 from bus.deliver.lane import Lane
@@ -29,6 +30,7 @@ from bus.hosting.system_delivery import SystemDelivery
 from bus.log.internal import InternalTopic
 from bus.model import Operation, OperationState
 from bus.observe import http
+from bus.settings import Settings
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 from tests.support.lanes import Town, view_of
 from tests.support.waiting import until
@@ -321,3 +323,37 @@ async def test_pages_that_are_killed_are_served_again(
             async with httpx.AsyncClient(timeout=5) as client:
                 answer = await client.get(f"http://127.0.0.1:{port}/readyz")
             assert answer.json() == {"status": "ok"}
+
+
+async def test_progress_that_is_killed_is_shown_again(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What delivers goes on meanwhile, and ends it when it ends."""
+    over, shown, turns = asyncio.Event(), asyncio.Event(), iter([True])
+
+    async def show(_: ProcessContext) -> None:
+        if next(turns, False):
+            raise Killed
+        shown.set()
+        await asyncio.Event().wait()
+
+    async def connected(*_: Any) -> object:
+        return town.broker
+
+    async def hosted(*_: Any, **__: Any) -> None:
+        await over.wait()
+
+    async with opened(town) as process:
+
+        @asynccontextmanager
+        async def delivering(*_: Any) -> AsyncIterator[Any]:
+            yield process, []
+
+        monkeypatch.setattr(deliveries, "connect", connected)
+        monkeypatch.setattr(deliveries, "delivering", delivering)
+        monkeypatch.setattr(deliveries, "host", hosted)
+        running = asyncio.create_task(deliveries.run_deliveries(Settings(), watch=show))
+        await until(lambda: process.runtime.tasks.ill() == ["progress ended Killed"])
+        await until(lambda: shown.is_set() and not process.runtime.tasks.fallen)
+        over.set()
+        await asyncio.wait_for(running, 5)

@@ -14,9 +14,10 @@ from bus.errors import BrokerUnavailable
 from bus.ledger.keeper import Owed
 from bus.local.checkup import Verdict
 from bus.model import PROTECTION
+from bus.observe.tasks import Tasks
 from bus.operate import examining
 from bus.operate.session import Session
-from bus.publish.agreement import Agreement
+from bus.publish.agreement import Agreement, Member
 from bus.settings import Settings
 
 AT = datetime(2026, 11, 30, tzinfo=UTC)
@@ -57,7 +58,8 @@ async def test_a_setting_that_differs_is_a_failure() -> None:
     broker = await cluster()
     (none,) = await examining.publishing(session(broker))
     assert (none.verdict, none.says) == (Verdict.OK, "none")
-    one = Agreement(broker, f"linkage.{PROTECTION}", ["tax"], process="hall:7:1795999349")
+    hall = Member("hall:7:1795999349", "tax")
+    one = Agreement(broker, f"linkage.{PROTECTION}", hall, Tasks())
     async with one:
         (same,) = await examining.publishing(session(broker, intake=("tax",)))
         assert (same.verdict, same.says) == (Verdict.OK, "tax; 1 that publish have the same")

@@ -11,7 +11,9 @@ import pytest
 
 from bus.errors import BrokerUnavailable, IntakeDiffers
 from bus.model import PROTECTION
-from bus.publish.agreement import GROUP, Agreed, Agreement, living
+from bus.observe.metrics import Metrics
+from bus.observe.tasks import Tasks
+from bus.publish.agreement import GROUP, Agreed, Agreement, Member, living, written
 from bus.publish.publisher import Publisher, PublisherSettings
 from tests.support.changes import change, record
 from tests.support.waiting import until
@@ -19,10 +21,13 @@ from tests.support.waiting import until
 HERE, THERE = "hall:7:1795999349", "annex:8:1795999350"
 
 
-def of(house: Any, process: str, *intake: str, **more: Any) -> Agreement:
+def of(
+    house: Any, process: str, *intake: str, tasks: Tasks | None = None, **more: Any
+) -> Agreement:
     """What a process says."""
     topic = house.catalog.stream(PROTECTION).topic
-    return Agreement(house.broker, topic, intake, process=process, **more)
+    mine = Member(process, written(intake))
+    return Agreement(house.broker, topic, mine, tasks or Tasks(), **more)
 
 
 def publisher(house: Any, agreement: Agreement) -> Agreed:
@@ -186,3 +191,32 @@ async def test_who_is_cut_off_while_it_leaves_has_left(house: Any) -> None:
         await asyncio.gather(leaving, return_exceptions=True)
     await mine.leave()
     assert await living(house.broker) == []
+
+
+async def test_one_that_is_killed_is_seen_and_begun_again(
+    house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the process's own tasks: it is not ready meanwhile, and looks again after."""
+    metrics = Metrics()
+    tasks = Tasks(metrics, first=timedelta(milliseconds=50))
+    agreement = of(house, HERE, tasks=tasks, every=timedelta())
+    real, armed, looks = agreement._look, asyncio.Event(), iter(range(1_000_000))
+    last = 0
+
+    async def look() -> bool:
+        nonlocal last
+        if armed.is_set():
+            armed.clear()
+            raise RuntimeError
+        last = next(looks)
+        return await real()
+
+    monkeypatch.setattr(agreement, "_look", look)
+    async with agreement:
+        armed.set()
+        await until(lambda: tasks.ill() == ["agreement ended RuntimeError"])
+        assert metrics.value("renkei_tasks_ended", task="agreement") == 1
+        before = last
+        await until(lambda: not tasks.fallen and last > before)
+        assert metrics.value("renkei_tasks_restarted_total", task="agreement") == 1
+        agreement.guard()

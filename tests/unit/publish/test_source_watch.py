@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import structlog
 
 from bus.connect.source import Backlog, SourceStatus
 from bus.errors import SourceUnavailable
 from bus.observe.metrics import Metrics
+from bus.observe.tasks import Tasks
 from bus.publish.runner import ALL_BATCHES, Pace
 from bus.publish.source_watch import SAY_AGAIN, SourceWatch
+from tests.support.waiting import until
 
 
 class Nowhere:
@@ -84,3 +88,29 @@ def test_relays_of_a_process_share_what_is_in_hand() -> None:
     assert Pace().shared_by(1) == Pace()
     for relays in (4, 20, 1_000):
         assert relays * Pace().shared_by(relays).batch_bytes <= ALL_BATCHES
+
+
+async def test_one_that_is_killed_is_seen_and_begun_again() -> None:
+    """The process is not ready meanwhile; what it looked with was closed, and is opened anew."""
+
+    class Once:
+        looks = closed = 0
+
+        async def look(self) -> SourceStatus:
+            self.looks += 1
+            if self.looks == 1:
+                raise RuntimeError
+            return LED
+
+        async def close(self) -> None:
+            self.closed += 1
+
+    watched, metrics = Once(), Metrics()
+    tasks = Tasks(metrics, first=timedelta(milliseconds=50))
+    kept = SourceWatch("register", watched, metrics=metrics).begin(tasks)
+    await until(lambda: tasks.ill() == ["lookout register ended RuntimeError"])
+    assert (watched.closed, metrics.value("renkei_tasks_ended", task="lookout")) == (1, 1)
+    await until(lambda: not tasks.fallen and watched.looks == 2)
+    assert metrics.value("renkei_tasks_restarted_total", task="lookout") == 1
+    await kept.end()
+    assert watched.closed == 2
