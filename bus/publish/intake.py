@@ -28,7 +28,7 @@ from bus.connect.together import until_one_ends
 from bus.errors import ChangeRefused, Unavailable
 from bus.model import Change, Fault
 from bus.publish.admission import Bounds, read
-from bus.publish.sender import Publishes, Sender
+from bus.publish.sender import Publishes, Sender, Sent
 from bus.publish.taking_turns import HeldTerms, Terms
 
 AT_ONCE = Limits(changes=1_000, bytes=8 * 1024 * 1024, change_bytes=4 * 1024 * 1024)
@@ -112,12 +112,12 @@ class Intake:
             raise ChangeRefused("too many changes at once", principal=principal.name)
         taken = [self._taken(place, text) for place, text in enumerate(changes)]
         admitted, refused = read(taken, _Admission(principal.bounds, self._here))
-        published: list[Published] = []
+        sent = Sent()
         if admitted:
             async with self._turn:
-                published, behind = await self._publish(admitted)
-                refused += behind
-        answers = {each.place: _accepted(each) for each in published}
+                sent = await self._publish(admitted)
+        refused += sent.refused
+        answers = {each.place: _accepted(each) for each in sent.published}
         ids = {place: change.change_id for place, change in admitted}
         answers |= {each.place: _refused(each, ids.get(each.place)) for each in refused}
         return [answers[place] for place in range(len(changes))]
@@ -128,15 +128,16 @@ class Intake:
         expected = f"a change of at most {self._limits.change_bytes} bytes as text"
         return Taken(place, None, Fault(code="too-large", expected=expected))
 
-    async def _publish(
-        self, changes: Sequence[tuple[int, Change]]
-    ) -> tuple[list[Published], list[Refusal]]:
+    async def _publish(self, changes: Sequence[tuple[int, Change]]) -> Sent:
         """Publish in the terms of all systems that the changes come from."""
-        found: list[tuple[list[Published], list[Refusal]]] = []
+        found: list[Sent] = []
 
         async def send() -> None:
             publisher = await self._started()
-            found.append(await self._sender.send(changes, publisher.publish))
+            sent = await self._sender.send(changes, publisher.publish)
+            if sent.defect is not None:
+                raise sent.defect
+            found.append(sent)
 
         async with self._held.of(change.source for _, change in changes) as terms:
             try:

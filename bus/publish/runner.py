@@ -217,10 +217,10 @@ class Runner:
         changes, unread = read(taken, self._admit)
         if holding is not None:
             changes = await holding.without(changes)
-        published, refused = await self._sender.send(
+        sent = await self._sender.send(
             changes, lambda some: self._insist(lambda: publisher.publish(some))
         )
-        refused = [*unread, *refused]
+        published, refused = sent.published, [*unread, *sent.refused]
         if holding is not None:
             refused = await holding.without_refusals(refused, changes)
             self._report.holds(len(holding), holding.error)
@@ -228,6 +228,8 @@ class Runner:
         await self._insist(partial(self._source.settle, published, refused))
         passed(Point.RELAY_MARKED)
         self._report.settled(len(published), refused, monotonic() - began)
+        if sent.defect is not None:  # what was decided is settled: no change stands in the way
+            raise sent.defect
 
     async def _insist(self, act: Callable[[], Awaitable[T]]) -> T:
         """Repeat *act* while the broker, the registry or a key service does not answer.

@@ -8,6 +8,7 @@ runner from a source, :class:`~bus.publish.intake.Intake` from somebody's hand.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from bus.connect.source import Published, Refusal
@@ -46,23 +47,32 @@ class Publishes(Protocol):
 Send = Callable[[Sequence[Change]], Awaitable[Sequence[Outcome]]]
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What became of changes, each by its place, in order.
+
+    With a *defect* that met one change after another, and so is not theirs, those are missing that
+    were not decided: whoever settles the others raises it then.
+    """
+
+    published: list[Published] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+    defect: BaseException | None = None
+
+
 class Sender:
     """Sends changes, and counts how often in a row a defect was raised."""
 
     def __init__(self) -> None:
         self._broken = 0
 
-    async def send(
-        self, changes: Sequence[tuple[int, Change]], act: Send
-    ) -> tuple[list[Published], list[Refusal]]:
-        """What is in the log, and what is refused; each by its place, in order.
+    async def send(self, changes: Sequence[tuple[int, Change]], act: Send) -> Sent:
+        """Send *changes*, which each have a place, by *act*.
 
         Raises:
             BusError: What is no matter of the changes.
-            Exception: A defect that met one change after another: not theirs either.
         """
-        published: list[Published] = []
-        refused: list[Refusal] = []
+        sent = Sent()
         halves = Halves(changes)
         for piece in halves:
             if not piece:
@@ -76,16 +86,18 @@ class Sender:
                     continue
                 self._broken += is_defect(error)
                 if self._broken > MOST_BROKEN:
-                    raise
-                refused.append(Refusal(piece[0][0], [fault_of(error)]))
+                    self._broken = 0
+                    return replace(sent, defect=error)
+                sent.refused.append(Refusal(piece[0][0], [fault_of(error)]))
                 continue
             self._broken = 0
             for (place, change), outcome in zip(piece, outcomes, strict=True):
                 reasons = [fault for fault in outcome.faults if fault.is_error]
                 warnings = [fault for fault in outcome.faults if not fault.is_error]
                 if reasons:
-                    refused.append(Refusal(place, reasons, warnings))
+                    sent.refused.append(Refusal(place, reasons, warnings))
                 else:
                     events = tuple(outcome.event_ids)
-                    published.append(Published(place, change, events, outcome.resent, warnings))
-        return published, refused
+                    resent = outcome.resent
+                    sent.published.append(Published(place, change, events, resent, warnings))
+        return sent

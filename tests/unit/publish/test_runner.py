@@ -27,6 +27,7 @@ from bus.observe.metrics import Metrics
 from bus.observe.tasks import Tasks
 from bus.publish.runner import Pace, Runner
 from bus.publish.runners import run_together
+from bus.publish.sender import MOST_BROKEN
 from bus.publish.source_reports import RelayReport, Report
 from connectors.memory.source import MemoryBox, MemorySource
 from tests.support.changes import change, record
@@ -168,6 +169,22 @@ async def test_the_one_that_breaks_is_found(box: MemoryBox, error: BaseException
     assert [each.codes for each in box.refused] == [{code}]
     assert metrics.value("renkei_publish_refused_total", code=code) == 1
     assert "秘密" not in repr([line for line in logs if line["event"] != "change-breaks-a-check"])
+
+
+async def test_a_row_of_changes_that_break_holds_up_nothing(box: MemoryBox) -> None:
+    """After a few in a row the runner ends, aloud, with those settled; begun again it comes to the
+    next, and so to what waits behind them all."""
+    put(box, "h", "z")
+    log = Log(broken=lambda subject: None if subject == "z" else TypeError())
+    with structlog.testing.capture_logs() as logs:
+        async with running(Runner(MemorySource(box), log.publisher, pace=QUICK)):
+            await until(lambda: not box.waiting)
+
+    assert log.changes == ["z"]
+    assert [each.codes for each in box.refused] == [{"RK-000"}] * len("abcdefgh")
+    assert [line["event"] for line in logs].count("task-ended") == len("abcdefgh") // (
+        MOST_BROKEN + 1
+    )
 
 
 async def test_a_lost_term_is_taken_anew(box: MemoryBox) -> None:
