@@ -4,14 +4,17 @@ A *family* has persons, two households, and rows in five streams that say where 
 subject, as whoever a number is linked to, as co-owner, user and guardian, and by the household.
 Publishers send new versions of all rows; the register starts, changes and ends two protections,
 moves persons in and out of the households and links numbers, all in a seeded order. Whoever runs
-the race disturbs the lanes meanwhile. A protection may be shared with a number that is linked.
+the race disturbs the lanes meanwhile. A protection may be shared with a number that is linked. A
+*varied* family has rows in every stream that says where somebody is, its numbers are spelled in
+several ways, and its protections may have several cases.
 
 The judge keeps what was published and when, by a counter: *begun* before an append is asked for,
 *acknowledged* after it has returned. It reads the stores' rows alone, and as of what the store says
 that coverage is applied. Of each record that coverage rests on, some word is known to whoever wrote
 a row: one that was acknowledged before the row's own event was begun, or that is applied in this
-store. It may have known any later one that was begun by now. A row may say no location if it is
-covered whichever of these it knew (:mod:`tests.unit.deliver.coverage_cases`).
+store. It may have known any later one that was begun by now; with a word, all before it are known
+(who left a household is not in its newest). A row may say no location if it is covered whichever of
+these it knew (:mod:`tests.unit.deliver.coverage_cases`).
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ from typing import Any
 from bus.broker.partitioner import partition_of
 from bus.model import PROTECTION, Suppression, View
 from bus.policy import compile_view
-from tests.support.changes import MUNICIPALITY, body
+from tests.support.changes import MUNICIPALITY, body, by_cases, case
 from tests.support.lanes import CATALOG, SUBSCRIPTIONS, TODAY, Town
 from tests.unit.deliver.coverage_cases import Body, Oracle
 
@@ -41,14 +44,28 @@ STREAMS = (
     "resident", "nonresident", "fixed_asset_tax.levy", "light_vehicle_tax.vehicle",
     "school_enrollment.enrollment",
 )  # fmt: skip
+EVERY = (
+    *STREAMS, "application.received", "child_childcare_support.certification",
+    "electoral_roll.registration",
+)  # fmt: skip
+"""All streams that say where somebody is."""
 PLACES = {
     "resident": ("address_lot", "previous_address_lot"),
     "nonresident": ("address_lot",),
     "fixed_asset_tax.levy": ("mailing_address_lot",),
     "light_vehicle_tax.vehicle": ("kept_at_lot", "owner_address_lot"),
     "school_enrollment.enrollment": ("school",),
+    "application.received": ("applicant_address_lot",),
+    "child_childcare_support.certification": ("facility",),
+    "electoral_roll.registration": ("polling_district",),
 }
 """By stream: columns that are never empty in what is published here."""
+NUMBERS = ("linked_to", "household_number", "shared_with")
+"""Names of items that are a person's or a household's number, beside what ends in its name."""
+REFUSABLE = (
+    "plate", "taxpayer_name", "school", "name", "applicant_name", "facility", "polling_district",
+)  # fmt: skip
+"""Of each stream an item that may be text that no store takes."""
 _EXAMPLES = Path(__file__).parents[3] / "schemas" / "streams"
 _ADDRESS = body("resident")["address"]
 _NUL = "a\x00b"  # no store of these tests takes it
@@ -111,8 +128,9 @@ class Published:
 
 @dataclass
 class Judge:
-    """What was published, and what must not be seen."""
+    """What was published, and what must not be seen in the tables of *streams*."""
 
+    streams: Sequence[str] = STREAMS
     events: dict[tuple[str, str, int], Published] = field(default_factory=dict)
     words: defaultdict[int, dict[Row, list[Word]]] = field(
         default_factory=lambda: defaultdict(dict)
@@ -121,6 +139,7 @@ class Judge:
     newest: dict[Row, int] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     looks: int = 0
+    _answers: dict[tuple[float, tuple[tuple[int, int], ...]], bool] = field(default_factory=dict)
     _time: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def now(self) -> int:
@@ -131,9 +150,9 @@ class Judge:
         """Note every location that a store shows and must not."""
         now = self.now()
         self.looks += 1
-        for stream, columns in PLACES.items():
+        for stream in self.streams:
             for row in rows(stream):
-                if all(row[name] is None for name in columns):
+                if all(row[name] is None for name in PLACES[stream]):
                     continue
                 event = self.events[stream, row["subject_id"], row["version"]]
                 if self._is_forbidden(event, now, reached):
@@ -142,7 +161,7 @@ class Judge:
     def is_settled(self, rows: Rows) -> list[str]:
         """What is not yet as it must be in the end: newest versions, seen or withheld."""
         wrong = []
-        held = {(s, row["subject_id"]): row for s in STREAMS for row in rows(s)}
+        held = {(s, row["subject_id"]): row for s in self.streams for row in rows(s)}
         for (stream, subject), version in self.newest.items():
             row, event = held.get((stream, subject)), self.events[stream, subject, version]
             parked = any(self.events[stream, subject, v].is_refused for v in range(1, version + 1))
@@ -162,37 +181,51 @@ class Judge:
         return wrong
 
     def _is_forbidden(self, event: Published, now: int, reached: Reached) -> bool:
-        options = []
-        for key, said in self.words[event.family].items():
-            known = [
-                at
-                for at, word in enumerate(said)
-                if word.acknowledged < event.begun or 0 <= word.offset < reached(word.log)
-            ]
-            first = known[-1] if known else 0
-            possible = [(key, word.said) for word in said[first:] if word.begun <= now]
-            options.append(possible if known else [(key, None), *possible])
-        if not any(key[0] == PROTECTION for key in self.words[event.family]):
+        words = self.words[event.family]
+        if not any(key[0] == PROTECTION for key in words):
             return False
-        for combination in itertools.product(*options):
-            oracle = Oracle()
-            for key, said_then in combination:
-                oracle.hear(*key, said_then)
-            if not event.is_covered(oracle):
-                return False
-        return True
+        spans = tuple(_span(said, event, now, reached) for said in words.values())
+        asked = event.begun, spans
+        if asked not in self._answers:
+            self._answers[asked] = _is_always_covered(event, words, spans)
+        return self._answers[asked]
+
+
+def _span(said: Sequence[Word], event: Published, now: int, reached: Reached) -> tuple[int, int]:
+    """The newest word that must be known, -1 for none, and how many there are by now."""
+    known = -1
+    for at, word in enumerate(said):
+        if word.acknowledged < event.begun or 0 <= word.offset < reached(word.log):
+            known = at
+    return known, sum(word.begun <= now for word in said)
+
+
+def _is_always_covered(
+    event: Published, words: Mapping[Row, Sequence[Word]], spans: Sequence[tuple[int, int]]
+) -> bool:
+    for newest in itertools.product(*(range(*span) for span in spans)):
+        oracle = Oracle()
+        for (key, said), at in zip(words.items(), newest, strict=True):
+            for word in said[: at + 1]:
+                oracle.hear(*key, word.said)
+        if not event.is_covered(oracle):
+            return False
+    return True
 
 
 class Family:
-    """One family's rows and its protection, published in an order of its own."""
+    """One family's rows in the judge's streams and its protections, in an order of its own."""
 
-    def __init__(self, number: int, town: Town, judge: Judge, dice: Random) -> None:
+    def __init__(
+        self, number: int, town: Town, judge: Judge, dice: Random, *, is_varied: bool = False
+    ) -> None:
         self.number = number
         self._town = town
         self._judge = judge
         self._dice = dice
+        self._is_varied = is_varied
         self._moves: Counter[str] = Counter()
-        ids = [f"{number:08d}00000{kind:02d}" for kind in range(15)]
+        ids = [f"{number:08d}00000{kind:02d}" for kind in range(17)]
         self._protected, self._shares, self._lives_there, self._outsider, self._mother = ids[:5]
         self._home, self._elsewhere, self._linked = ids[5:8]
         p, o, m = self._protected, self._outsider, self._mother
@@ -220,7 +253,18 @@ class Family:
                 "light_vehicle_tax.vehicle", ids[14], {self._linked},
                 owner_subject_id=self._linked, user_subject_id=self._linked,
             ),
+            self._row(
+                "application.received", ids[15], {o, m}, applicant_subject_id=o,
+                concerned=[{"subject_id": m}],
+            ),
+            self._row(
+                "child_childcare_support.certification", ids[16], {m}, guardian_subject_id=m
+            ),
+            self._row("electoral_roll.registration", m, {m}),
         ]  # fmt: skip
+        self._rows = [row for row in self._rows if row[0][0] in judge.streams]
+        # without a blank behind: a row under such a number is not restored
+        self._written = {each: self._spelled(each).strip() for each in ids}
 
     async def live(self) -> None:
         """Publish everything."""
@@ -253,31 +297,37 @@ class Family:
     async def _publish(
         self, row: Row, persons: frozenset[str], household: str | None, items: dict[str, Any]
     ) -> None:
-        judge, (stream, subject) = self._judge, row
+        judge, (stream, subject) = self._judge, (row[0], self._written[row[1]])
         last = self._dice.randint(1, 4)
         for version in range(1, last + 1):
             await self._pause()
             is_refused = version > 1 and self._dice.random() < 0.05
             named = dict(items)
             if is_refused:  # something that the store does not take
-                name = next(n for n in ("plate", "taxpayer_name", "school", "name") if n in items)
+                name = next(n for n in REFUSABLE if n in items)
                 named[name] = {**items["name"], "full": _NUL} if name == "name" else _NUL
             about = persons
-            if subject == self._linked:  # to the mother, to nobody, and back
+            if row == ("nonresident", self._linked):  # to the mother, to nobody, and back
                 to = self._dice.choice([self._mother, self._mother, None])
                 named |= {"linked_to": to, "linked_source": to is not None}
-                about = frozenset([subject, to] if to else [subject])
+                about = frozenset([self._linked, to] if to else [self._linked])
+            named = self._respelled(named)
             event = Published(about, household, judge.now(), is_refused, self.number)
             judge.events[stream, subject, version] = event
-            judge.newest[row] = version
+            judge.newest[stream, subject] = version
             if stream == "nonresident":
                 await self._say(stream, subject, version, named)
             else:
                 await self._append(stream, subject, version, named)
 
     async def _protect(self, whom: str, shares: frozenset[str], home: str | None) -> None:
+        has_cases = self._is_varied and self._dice.random() < 0.5
         for version in range(1, self._dice.choice([1, 1, 2, 3, 4]) + 1):
             await self._pause()
+            if has_cases:
+                items = self._respelled(self._several_cases(shares, home))
+                await self._say(PROTECTION, self._written[whom], version, items)
+                continue
             kind = "start" if version == 1 else self._dice.choice(["start", "less", "end", "end"])
             is_whole = kind == "start"
             items = {
@@ -289,7 +339,23 @@ class Family:
                 "ends_on": "2020-03-31",  # lifts nothing
                 "started_on": "2019-04-01",
             }
-            await self._say(PROTECTION, whom, version, body("protection", **items))
+            items = self._respelled(body("protection", **items))
+            await self._say(PROTECTION, self._written[whom], version, items)
+
+    def _several_cases(self, shares: frozenset[str], home: str | None) -> dict[str, Any]:
+        """What a register says that keeps cases: some of them open, some shared."""
+        begun = ["2019-04-01", "2019-05-01", "2019-06-01"][: self._dice.randint(2, 3)]
+        cases = [
+            case(
+                day,
+                status=self._dice.choice(["ACTIVE", "PROVISIONAL", "ENDED"]),
+                shared_with=sorted(shares) if self._dice.random() < 0.5 else [],
+            )
+            for day in begun
+        ]
+        if self._dice.random() < 0.5:
+            home = None
+        return by_cases(self._dice.choice(begun), *cases, household_number=home)
 
     async def _live_in(self, home: str, *members: str) -> None:
         """Persons move in and out."""
@@ -304,7 +370,23 @@ class Family:
             "member_count": len(there),
         }
         self._moves[home] += 1
-        await self._say("household", home, self._moves[home], items)
+        items = self._respelled(items)
+        await self._say("household", self._written[home], self._moves[home], items)
+
+    def _respelled(self, items: Any, name: str = "") -> Any:
+        """The same items, each number in them written in a way of its own."""
+        if isinstance(items, dict):
+            return {each: self._respelled(value, each) for each, value in items.items()}
+        if isinstance(items, list):
+            return [self._respelled(value, name) for value in items]
+        is_number = name in NUMBERS or name.endswith("subject_id")
+        return self._spelled(items) if is_number and items else items
+
+    def _spelled(self, number: str) -> str:
+        if not self._is_varied or len(number) > 15 or self._dice.random() < 0.8:
+            return number
+        short = number.lstrip("0")
+        return self._dice.choice([short, number + " ", short.zfill(self._dice.randint(1, 15))])
 
     async def _say(self, stream: str, subject: str, version: int, items: dict[str, Any]) -> None:
         """Append what coverage rests on; the judge knows of it before."""
@@ -342,9 +424,14 @@ def _example(stream: str, part: str | None = None) -> Any:
     header = record.pop("header")
     if part == "header":
         return header
-    for field_name in ("address", "mailing_address", "owner_address", "kept_at"):
+    for field_name in (
+        "address", "mailing_address", "owner_address", "kept_at", "applicant_address",
+    ):  # fmt: skip
         if field_name in record:
             record[field_name] = _ADDRESS
-    if "school" in record:
-        record["school"] = "霞が関小学校"
+    for field_name in ("school", "facility", "polling_district"):
+        if field_name in record:
+            record[field_name] = "霞が関"
+    if "received_at" in record:
+        record["received_at"] = datetime.fromisoformat(record["received_at"])
     return {**record, "protected": False}

@@ -17,6 +17,7 @@ import pytest
 
 import bus.control.fence as fence
 import bus.hosting.system_delivery as delivery
+import bus.policy.numbering as numbering
 import bus.policy.protection as searching
 import connectors.memory.sink as memory
 import tests.unit.deliver.protection_race as races
@@ -25,15 +26,16 @@ from bus.control.fence import Fence
 from bus.deliver.covering import Covering
 from bus.errors import LaneLost, RebuildBusy
 from bus.failpoints import Point
-from bus.model import View
+from bus.model import Case, View
 from bus.policy import Closure
+from bus.policy.cases import PersonCases
+from bus.policy.departures import Departures
 from bus.rebuild.rebuild import Rebuild
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 from tests.support.lanes import CATALOG, Hosted, Town, hosted
 from tests.support.madeup import passes, run
-from tests.unit.deliver.protection_race import STREAMS, SYSTEM, Family, Judge, view_of
+from tests.unit.deliver.protection_race import EVERY, STREAMS, SYSTEM, Family, Judge, view_of
 
-ALL = (*STREAMS, "protection")
 FAMILIES = 50
 FEW = 25
 SOON = 5  # seconds, made up, in which everything has settled
@@ -43,9 +45,13 @@ LONGEST = 30  # in which everything has happened
 class Race:
     """One town, one store, and everything that can disturb its lanes."""
 
-    def __init__(self, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(
+        self, seed: int, monkeypatch: pytest.MonkeyPatch, *, is_varied: bool = False
+    ) -> None:
         self.dice = Random(seed)
-        self.judge = Judge()
+        self.judge = Judge(EVERY if is_varied else STREAMS)
+        self._streams = (*self.judge.streams, "protection")
+        self._is_varied = is_varied
         self.store = MemoryStore()
         self.town = Town(partitions=2)
         self.town.settings = self.town.settings.model_copy(
@@ -61,7 +67,10 @@ class Race:
         once more, and nothing else is said."""
         self._patch.setattr(BackOff.__init__, "__defaults__", (self.dice,))
         await self.town.build()
-        lives = [Family(n, self.town, self.judge, self.dice) for n in range(families)]
+        lives = [
+            Family(n, self.town, self.judge, self.dice, is_varied=self._is_varied)
+            for n in range(families)
+        ]
         async with AsyncExitStack() as stack:
             first = await stack.enter_async_context(self._process())
             try:
@@ -70,7 +79,7 @@ class Race:
             except TimeoutError:
                 self._judge()
                 raise AssertionError("not settled: something goes round for ever") from None
-            for stream in ALL:
+            for stream in self._streams:
                 await first.resume(SYSTEM, stream)
             await self._settled(first)
             await asyncio.gather(*(family.move() for family in lives))
@@ -118,7 +127,7 @@ class Race:
 
     def _process(self) -> Any:
         sinks = {SYSTEM: lambda _view: _sink(self.store)}
-        return hosted(self.town, sinks, streams=ALL, views=races.view_of)
+        return hosted(self.town, sinks, streams=self._streams, views=races.view_of)
 
     async def _until_over(self, trouble: Callable[[], Any]) -> None:
         while not self._is_over:
@@ -128,7 +137,7 @@ class Race:
 
     def _pauses(self, bus: Hosted) -> Callable[[], Any]:
         async def pause() -> None:
-            stream = self.dice.choice(ALL)
+            stream = self.dice.choice(self._streams)
             await bus.pause(SYSTEM, stream)
             await passes(self.dice.random() / 100)
             await bus.resume(SYSTEM, stream)
@@ -179,7 +188,7 @@ class Race:
         """A stream's table is filled anew from the log and put in the place of the old one."""
 
         async def rebuild() -> None:
-            stream = CATALOG.stream(self.dice.choice(ALL))
+            stream = CATALOG.stream(self.dice.choice(self._streams))
             if not any(name == stream.name for name, _ in self.store.checkpoints):
                 return  # nothing was delivered of it yet
             async with hosted(self.town, {}) as bus:
@@ -209,6 +218,13 @@ def test_the_address_is_never_seen_again(seed: int, monkeypatch: pytest.MonkeyPa
     run(Race(seed, monkeypatch).run(FAMILIES))
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_nor_in_any_stream_however_it_is_told(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every stream that says where somebody is, numbers in several spellings, several cases."""
+    run(Race(seed, monkeypatch, is_varied=True).run(FEW))
+
+
 async def _asks_nobody(_: object, _asked: object = None) -> None:
     await asyncio.sleep(0)
 
@@ -231,6 +247,14 @@ class _WithoutHouseholds(searching.Search):
         self._households = searching._Keys(())
 
 
+def _as_written(numbers: Any) -> Any:
+    return numbers
+
+
+def _the_first_case(standing: PersonCases) -> list[Case]:
+    return [case for _, case in sorted(standing.cases.items())[:1] if case.is_open]
+
+
 def _only_the_subject(system: str, stream: str) -> View:
     return replace(view_of(system, stream), located=("header.subject_id",))
 
@@ -248,16 +272,25 @@ MECHANISMS: dict[str, tuple[Any, str, Any]] = {
     "a lane tells its store": (Covering, "is_due", property(lambda _: False)),
 }
 
+VARIED: dict[str, tuple[Any, str, Any]] = {
+    "who left together counts": (Closure, "_moved_with", _nobody),
+    "who left one after the other counts": (Departures, "_left_before", _nobody),
+    "every case counts": (PersonCases, "open", property(_the_first_case)),
+    "however a row spells a number": (searching, "comparable_column", _as_written),
+    "however a record spells a number": (numbering, "bare", _as_written),
+}
+"""Those that only varied families need."""
+
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mechanism", MECHANISMS)
+@pytest.mark.parametrize("mechanism", [*MECHANISMS, *VARIED])
 def test_without_a_mechanism_it_is_seen(mechanism: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each part is needed: taken away, an address is seen, or lanes wait for ever."""
-    monkeypatch.setattr(*MECHANISMS[mechanism])
+    monkeypatch.setattr(*(MECHANISMS | VARIED)[mechanism])
 
     def races() -> None:
         for seed in range(3):
-            run(Race(seed, monkeypatch).run(FEW))
+            run(Race(seed, monkeypatch, is_varied=mechanism in VARIED).run(FEW))
 
     with pytest.raises(AssertionError, match=r"was seen|not settled"):
         races()
