@@ -8,8 +8,8 @@ MUTANTS = (
         promise="A store's word on where its lane stands is taken only with the bus's own proof.",
         where="docs/delivery.md 8",
         file="bus/control/testimony.py",
-        old="        if not await self.bears_out(lane, place, held):\n",
-        new="        if False:\n",
+        old="        if await self.bears_out(lane, place, held):\n            return\n",
+        new="        if True:\n            return\n",
         tests=(
             "tests/unit/control/test_testimony.py::test_an_edited_position_is_not_believed",
             "tests/unit/control/test_testimony.py::test_an_edited_receipt_is_not_believed",
