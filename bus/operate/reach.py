@@ -11,7 +11,7 @@ from bus.ledger import Reach, ReachState, SystemReach
 from bus.operate.questions import LogTimes, entitled
 from bus.operate.running import Duty, expected_systems, hosted
 from bus.operate.session import Session
-from bus.policy import LEDGER
+from bus.policy import feed_policy
 
 __all__ = ["Looking", "Reach", "ReachState", "Reached", "SystemReach"]
 
@@ -32,7 +32,10 @@ class Reached:
 
         None where somebody does, or all is known to be there.
         """
-        return None if self.reach.is_complete else self.unrun.get(LEDGER)
+        if self.reach.is_complete:
+            return None
+        takes_receipts = (name for name in self.unrun if not feed_policy(name).sends_receipts)
+        return next((self.unrun[name] for name in takes_receipts), None)
 
     def insist_on_known(self, change_id: str) -> None:
         """That somebody knows the change.
