@@ -1,19 +1,18 @@
 """What the tests of ``make test-fast`` cost, in whichever run they are: processor time, that of
 what they start included.
 
-It is said at the end of a run. In CI (``CI=true``) a run in which they cost too much fails.
+It is said at the end of a run, and no run fails by it: machines differ.
 """
 
 from __future__ import annotations
 
-import os
 import resource
 from collections.abc import Generator
 
 import pytest
 
-MOST = 120.0
-"""Seconds; there is room in it for a slow machine."""
+AIM = 90.0
+"""Seconds, on a quiet machine."""
 _KEY = "processor_s"
 _BEGUN = pytest.StashKey[float]()
 
@@ -51,19 +50,8 @@ class Processor:
         if report.when == "teardown":
             self.seconds += float(dict(report.user_properties).get(_KEY, 0.0))  # type: ignore[arg-type]
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        if self.is_too_much and session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        over = f", {AIM:.0f} s are aimed at" if self.seconds > AIM else ""
         terminalreporter.write_line(
-            f"the fast tests took {self.seconds:.0f} s of processor time"
-            + (f": more than {MOST:.0f} s" if self.is_too_much else ""),
-            red=self.is_too_much,
+            f"the fast tests took {self.seconds:.0f} s of processor time{over}"
         )
-
-    @property
-    def is_too_much(self) -> bool:
-        """Whether somebody has to be told."""
-        return bool(os.environ.get("CI")) and self.seconds > MOST
