@@ -179,7 +179,8 @@ class Audit:
         choice: What of it.
         step: Told how far it is.
         ring: The keys that prove receipts.
-        taken_before: Up to when retention may have taken what was applied.
+        taken_before: Up to when retention may have taken what was applied; in the zone in which
+            people are told times.
     """
 
     def __init__(
@@ -308,7 +309,7 @@ class Audit:
             if recorded.is_proved:
                 self._verdict.deeds_proved += 1
             elif len(self._in_deeds) < MOST_FINDINGS:
-                self._in_deeds.append(unproved(recorded))
+                self._in_deeds.append(unproved(recorded, self._taken_before.tzinfo))
         self._verdict.deeds_without_end = unended.found[:MOST_FINDINGS]
 
     async def _check_anchor(

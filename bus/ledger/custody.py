@@ -18,6 +18,7 @@ import psycopg
 
 from bus.catalog.decoding import BatchReader, read_what_can_be
 from bus.errors import ConfigurationError, SchemaMismatch
+from bus.ledger.times import told
 from bus.log.partition import Log
 from bus.model.custody import Custody, CustodyAct
 from bus.sealing import KeyRing, Statement
@@ -135,13 +136,14 @@ def wrong_marks(left: Marks, said: Deeds | None, newest_allowed: datetime) -> Se
 
     Args:
         said: What the log has; None: it was not read.
-        newest_allowed: What was applied since then must still be there.
+        newest_allowed: What was applied since then must still be there; in the zone in which people
+            are told times.
     """
     wrong = []
     if left.before is not None and left.before > newest_allowed:
         wrong.append(
-            f"retention took what was applied before {left.before:%Y-%m-%d %H:%M}Z;"
-            f" what is younger than {newest_allowed:%Y-%m-%d %H:%M}Z must be there"
+            f"retention took what was applied before {told(left.before, newest_allowed.tzinfo)};"
+            f" what is younger than {told(newest_allowed, None)} must be there"
         )
     if said is not None:
         if left.count and said.have(CustodyAct.PRUNED, left.digest) is None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
 
 import psycopg
 
 from bus.ledger.chains import Finding, FindingKind
 from bus.ledger.store import Ledger
+from bus.ledger.times import told
 from bus.model.deed import CUT_OFF, ENDS, Deed
 from bus.sealing import KeyRing, Statement
 from bus.sealing.proofs import proves
@@ -127,8 +128,9 @@ class Unended:
         return sorted(left, key=lambda each: (each.partition, each.offset))
 
 
-def unproved(recorded: RecordedDeed) -> Finding:
+def unproved(recorded: RecordedDeed, zone: tzinfo | None) -> Finding:
     """The finding that a deed has no proof: somebody else, or a process without keys, wrote it."""
+    at = told(recorded.deed.at, zone)
     what = "it has no proof" if recorded.deed.proof is None else "its proof is not of what it says"
     return Finding(
         kind=FindingKind.UNPROVED,
@@ -138,5 +140,5 @@ def unproved(recorded: RecordedDeed) -> Finding:
         start=recorded.offset,
         end=recorded.offset + 1,
         place=(recorded.partition, recorded.offset),
-        what=f"{recorded.deed.act} at {recorded.deed.at:%Y-%m-%d %H:%M}Z: {what}",
+        what=f"{recorded.deed.act} at {at}: {what}",
     )

@@ -13,6 +13,7 @@ from datetime import datetime, tzinfo
 from html import escape
 
 from bus.ledger.provisions import GivenItem, Provision, Provisions, RecordedView
+from bus.ledger.times import TO_THE_SECOND, told
 
 _HEAD = (
     ("番号", "No."),
@@ -199,5 +200,4 @@ def _stream(provision: Provision, answer: Provisions) -> str:
 
 
 def _when(at: datetime, zone: tzinfo) -> str:
-    there = at.astimezone(zone)
-    return f"{there:%Y-%m-%d %H:%M:%S} {there.tzname()}"
+    return told(at, zone, TO_THE_SECOND)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from bus.broker import Broker
 from bus.catalog.decoding import BatchReader
@@ -65,7 +66,7 @@ async def verify(
 
     settings = session.settings
     ring = await session.proofs.ring()
-    taken_before = datetime.now(UTC) - settings.provision_retention
+    taken_before = datetime.now(ZoneInfo(settings.time_zone)) - settings.provision_retention
     audit = Audit((await session.ledger()).lent(), choice, step, ring, taken_before)
     side = await _log_side(session) if with_log else None
     verdict = await audit.run(side, anchor)

@@ -139,7 +139,7 @@ async def test_a_deed_without_a_proof_is_named(place: Place) -> None:
             (FindingKind.UNPROVED, "deed", (0, 2)),
         ]
         first, second = (each.what for each in found.findings)
-        assert first == "erase at 2026-11-30 01:00Z: it has no proof"
+        assert first == "erase at 2026-11-30 01:00 UTC: it has no proof"
         assert second.endswith("its proof is not of what it says")
 
 

@@ -329,6 +329,17 @@ MUTANTS = (
         tests=("tests/unit/cli/test_times.py::test_the_site_s_zone_is_named",),
     ),
     Mutant(
+        name="one-time-zone-of-the-ledger",
+        promise="One time zone is shown everywhere, and named.",
+        where="docs/delivery.md Not promised",
+        file="bus/ledger/times.py",
+        old="there = at if zone is None else at.astimezone(zone)",
+        new="there = at",
+        tests=(
+            "tests/unit/cli/test_times.py::test_the_ledger_tells_times_in_the_zone_that_it_is_given",
+        ),
+    ),
+    Mutant(
         name="an-error-shows-no-value",
         promise="An error that is logged shows no value.",
         where="SECURITY.md What the bus promises",

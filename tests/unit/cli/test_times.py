@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -11,6 +12,9 @@ import pytest
 
 from bus.cli.times import TO_THE_SECOND, shown
 from bus.errors import ConfigurationError
+from bus.ledger.custody import Marks, wrong_marks
+from bus.ledger.deeds import RecordedDeed, unproved
+from bus.model.deed import Deed
 from bus.settings import Settings, load
 
 ROOT = Path(__file__).parents[3]
@@ -41,3 +45,21 @@ def test_no_command_shows_the_machine_s_zone() -> None:
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 assert node.func.attr != "astimezone" or node.args, f"{file.name}:{node.lineno}"
+
+
+def test_no_text_has_a_zone_of_its_own() -> None:
+    """Whoever writes a moment out for people names the zone that it was given."""
+    for file in sorted([*(ROOT / "bus").rglob("*.py"), *(ROOT / "connectors").rglob("*.py")]):
+        assert not re.search(r"%M(:%S)?\}Z", file.read_text(encoding="utf-8")), file
+
+
+def test_the_ledger_tells_times_in_the_zone_that_it_is_given() -> None:
+    """What retention took too early, and a deed without a proof."""
+    tokyo = ZoneInfo("Asia/Tokyo")
+    left = Marks(before=AT, digest="", count=0)
+    (wrong,) = wrong_marks(left, None, (AT - timedelta(days=1)).astimezone(tokyo))
+    assert "before 2026-12-01 01:04 JST; what is younger than 2026-11-30 01:04 JST" in wrong
+
+    deed = Deed(act="erase", at=AT, actor="a", account="b", count=1)
+    what = unproved(RecordedDeed(deed=deed, partition=0, offset=1, is_proved=False), tokyo).what
+    assert what == "erase at 2026-12-01 01:04 JST: it has no proof"
