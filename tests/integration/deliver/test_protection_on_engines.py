@@ -54,8 +54,8 @@ class Store:
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             (fence,) = connection.execute("SELECT reached FROM linkage.renkei_fence").fetchall()
             self._reached = fence["reached"]
-            for stream, places in PLACES.items():
-                names = ("subject_id", "version", "protected", *places)
+            for stream in STREAMS:
+                names = ("subject_id", "version", "protected", *PLACES[stream])
                 query = sql.SQL("SELECT {} FROM {}").format(
                     sql.SQL(", ").join(map(sql.Identifier, names)),
                     sql.Identifier("linkage", stream.replace(".", "_")),
