@@ -9,11 +9,10 @@ import pyarrow as pa
 import structlog
 
 from bus.broker import TopicPartition
-from bus.clock import Clock
+from bus.deliver.process import ProcessContext
 from bus.deliver.rows import Rows
-from bus.deliver.state import Lanes, LaneState
+from bus.deliver.state import LaneState
 from bus.model import LaneName, Position, View
-from bus.observe.metrics import Metrics
 
 _log = structlog.get_logger("renkei.deliver")
 LARGE = 1_000
@@ -42,22 +41,13 @@ class PartitionConsumer(Protocol):
 class LaneContext:
     """One lane: its view and partition, and its state, metrics, log and clock."""
 
-    def __init__(
-        self,
-        view: View,
-        place: TopicPartition,
-        cluster_id: str,
-        *,
-        lanes: Lanes,
-        metrics: Metrics,
-        clock: Clock,
-    ) -> None:
+    def __init__(self, view: View, place: TopicPartition, process: ProcessContext) -> None:
         self.view = view
         self.place = place
-        self.cluster_id = cluster_id
-        self.metrics = metrics
-        self.clock = clock
-        self.state: LaneState = lanes.of(*self.name)
+        self.cluster_id = process.cluster.id
+        self.metrics = process.runtime.metrics
+        self.clock = process.runtime.clock
+        self.state: LaneState = process.lanes.of(*self.name)
         self.log: Any = _log.bind(system=view.system, stream=view.stream, partition=place[1])
         self.no_rows = Rows(pa.RecordBatch.from_pylist([], schema=view.schema), [], [], [])
 

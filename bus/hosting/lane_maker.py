@@ -48,16 +48,8 @@ class LaneMaker:
         """A new lane; once it runs, it asks its store for its position."""
         process, feed = self._process, self._roster.feeds[place[0]]
         sink = self._sink_of(feed)
-        context = LaneContext(
-            feed.view,
-            place,
-            process.cluster.id,
-            lanes=process.lanes,
-            metrics=process.runtime.metrics,
-            clock=process.runtime.clock,
-        )
         pipeline = Pipeline(
-            context,
+            LaneContext(feed.view, place, process),
             sink,
             feed.reader,
             self._consumer_for(place),

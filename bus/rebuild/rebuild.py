@@ -171,16 +171,8 @@ class Rebuild:
             stack.push_async_callback(consumer.close)
             await consumer.start()
             await consumer.assign([place])
-            context = LaneContext(
-                self._view,
-                place,
-                process.cluster.id,
-                lanes=process.lanes,
-                metrics=process.runtime.metrics,
-                clock=process.runtime.clock,
-            )
             pipeline = Pipeline(
-                context,
+                LaneContext(self._view, place, process),
                 self._table,
                 self._reader,
                 OwnConsumer(consumer, place),

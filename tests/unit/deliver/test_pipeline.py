@@ -54,14 +54,7 @@ def pipeline_of(
     town: Town, process: ProcessContext, store: WatchedStore
 ) -> tuple[Pipeline, ByHand]:
     view, hand = view_of(SYSTEM, "resident"), ByHand()
-    context = LaneContext(
-        view,
-        (TOPIC, 0),
-        process.cluster.id,
-        lanes=process.lanes,
-        metrics=process.runtime.metrics,
-        clock=town.clock,
-    )
+    context = LaneContext(view, (TOPIC, 0), process)
     sink = SharedSink(WatchedSink(store), view, StorePulse(town.clock))
     reader = town.reader("resident")
     made = Pipeline(context, sink, reader, hand, process, sends_receipts=True, protects=False)
