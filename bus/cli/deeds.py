@@ -12,8 +12,9 @@ from bus.cli import names
 from bus.cli.asking import ask
 from bus.cli.options import First, Last, OnlySystem, day_of
 from bus.cli.output import Json, err, out, show_json
-from bus.cli.times import TO_THE_SECOND, shown
+from bus.cli.times import shown
 from bus.model.deed import CUT_OFF, ENDS, Act, Deed
+from bus.observe.moments import TO_THE_SECOND
 from bus.operate import documents
 from bus.operate.provisions import period
 from bus.operate.recorded import DeedPage, DeedsWanted, recorded

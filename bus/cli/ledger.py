@@ -14,7 +14,8 @@ from bus.cli import names
 from bus.cli.asking import ask
 from bus.cli.options import By, OnlySystem, WhyDone, order_of
 from bus.cli.output import DryRun, Json, err, out, show_json
-from bus.cli.times import TO_THE_SECOND, shown
+from bus.cli.times import shown
+from bus.observe.moments import TO_THE_SECOND
 from bus.operate import auditing, deeds, documents, jobs
 from bus.operate.auditing import Anchor, Finding, Pruned, Verified
 from bus.operate.deeds import Order

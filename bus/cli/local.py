@@ -24,8 +24,9 @@ from rich.table import Table
 from bus import app as composition
 from bus.cli import names
 from bus.cli.output import Json, err, out, show_json
-from bus.cli.times import TO_THE_SECOND, shown
+from bus.cli.times import shown
 from bus.errors import ConfigurationError
+from bus.observe.moments import TO_THE_SECOND
 from bus.operate import documents
 from bus.operate.engines import LOGS, Engines, Step
 

@@ -9,7 +9,8 @@ import typer
 from bus.cli.asking import ask
 from bus.cli.options import By, OnlySystem, Reason, order_of
 from bus.cli.output import DryRun, Json, out, show_json
-from bus.cli.times import TO_THE_SECOND, shown
+from bus.cli.times import shown
+from bus.observe.moments import TO_THE_SECOND
 from bus.operate import deeds, documents
 from bus.operate import owed as owing
 

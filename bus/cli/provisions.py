@@ -16,9 +16,10 @@ from bus.cli import names
 from bus.cli.asking import ask
 from bus.cli.options import By, First, Last, Person, System, WhyAsked, day_of, order_of
 from bus.cli.output import Json, err, out, show_json
-from bus.cli.times import TO_THE_SECOND, shown
+from bus.cli.times import shown
 from bus.errors import ConfigurationError
 from bus.files import create_private
+from bus.observe.moments import TO_THE_SECOND
 from bus.operate import documents, provisions
 from bus.operate.provisions import Provision, ProvisionsShown, RecordedView, SystemProvisions
 

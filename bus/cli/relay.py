@@ -14,8 +14,9 @@ from bus.cli import names
 from bus.cli.asking import ask
 from bus.cli.options import By, WhyAsked, WhyDone, order_of
 from bus.cli.output import DryRun, Json, err, out, show_json
-from bus.cli.times import TO_THE_SECOND, shown
+from bus.cli.times import shown
 from bus.observe import logs
+from bus.observe.moments import TO_THE_SECOND
 from bus.operate import deeds, documents
 from bus.operate.deeds import Order
 from bus.operate.outboxes import OWNER, Installation, SourceStatus, are_more, waiting

@@ -7,8 +7,7 @@ from functools import cache
 from zoneinfo import ZoneInfo
 
 from bus import app as composition
-
-TO_THE_MINUTE, TO_THE_SECOND = "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S"
+from bus.observe.moments import TO_THE_MINUTE, told
 
 
 def shown(at: datetime, form: str = TO_THE_MINUTE, zone: ZoneInfo | None = None) -> str:
@@ -19,8 +18,7 @@ def shown(at: datetime, form: str = TO_THE_MINUTE, zone: ZoneInfo | None = None)
         form: How much of it.
         zone: Another zone than the site's.
     """
-    there = at.astimezone(zone or site())
-    return f"{there:{form}} {there.tzname()}"
+    return told(at, zone or site(), form)
 
 
 @cache

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
 
 import psycopg
@@ -179,16 +179,23 @@ class Audit:
         choice: What of it.
         step: Told how far it is.
         ring: The keys that prove receipts.
-        taken_before: Up to when retention may have taken what was applied; in the zone in which
-            people are told times.
+        taken_before: Up to when retention may have taken what was applied.
+        zone: In which people are told times.
     """
 
     def __init__(
-        self, lent: Lent, choice: Choice, step: Step, ring: KeyRing, taken_before: datetime
+        self,
+        lent: Lent,
+        choice: Choice,
+        step: Step,
+        ring: KeyRing,
+        taken_before: datetime,
+        zone: tzinfo,
     ) -> None:
         self._lent = lent
         self._ring = ring
         self._taken_before = taken_before
+        self._zone = zone
         self._choice = choice
         self._step = step
         self._verdict = Verdict()
@@ -217,7 +224,9 @@ class Audit:
         async with _snapshot(self._lent) as connection:
             pruned = await self._pruned(connection)
             left = await marks(connection)
-            self._verdict.wrong_marks = tuple(wrong_marks(left, None, self._taken_before))
+            self._verdict.wrong_marks = tuple(
+                wrong_marks(left, None, self._taken_before, self._zone)
+            )
             await self._check_chains(connection)
             await self._check_views(connection)
             if self._choice.system is None and self._choice.stream in (None, _DEED):
@@ -258,7 +267,7 @@ class Audit:
         count = (await side.broker.partitions([stream.topic])).get(stream.topic, 0)
         said = await deeds(log, stream.topic, count, side.readers[_CUSTODY], self._ring)
         self._verdict.deeds = len(said.proved)
-        wrong = list(wrong_marks(left, said, self._taken_before))
+        wrong = list(wrong_marks(left, said, self._taken_before, self._zone))
         if anchor is not None:
             anchored = [deed for deed in said.proved if deed.act is CustodyAct.ANCHORED]
             is_there = said.have(CustodyAct.ANCHORED, anchor.digest) is not None
@@ -309,7 +318,7 @@ class Audit:
             if recorded.is_proved:
                 self._verdict.deeds_proved += 1
             elif len(self._in_deeds) < MOST_FINDINGS:
-                self._in_deeds.append(unproved(recorded, self._taken_before.tzinfo))
+                self._in_deeds.append(unproved(recorded, self._zone))
         self._verdict.deeds_without_end = unended.found[:MOST_FINDINGS]
 
     async def _check_anchor(

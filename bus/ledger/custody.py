@@ -11,16 +11,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
 
 import psycopg
 
 from bus.catalog.decoding import BatchReader, read_what_can_be
 from bus.errors import ConfigurationError, SchemaMismatch
-from bus.ledger.times import told
 from bus.log.partition import Log
 from bus.model.custody import Custody, CustodyAct
+from bus.observe.moments import told
 from bus.sealing import KeyRing, Statement
 from bus.sealing.proofs import proves
 
@@ -131,19 +131,21 @@ def _deed(row: Mapping[str, Any]) -> Custody:
     )
 
 
-def wrong_marks(left: Marks, said: Deeds | None, newest_allowed: datetime) -> Sequence[str]:
+def wrong_marks(
+    left: Marks, said: Deeds | None, newest_allowed: datetime, zone: tzinfo
+) -> Sequence[str]:
     """What is wrong with the ledger's marks and with the log of custody; empty if nothing.
 
     Args:
         said: What the log has; None: it was not read.
-        newest_allowed: What was applied since then must still be there; in the zone in which people
-            are told times.
+        newest_allowed: What was applied since then must still be there.
+        zone: In which people are told times.
     """
     wrong = []
     if left.before is not None and left.before > newest_allowed:
         wrong.append(
-            f"retention took what was applied before {told(left.before, newest_allowed.tzinfo)};"
-            f" what is younger than {told(newest_allowed, None)} must be there"
+            f"retention took what was applied before {told(left.before, zone)};"
+            f" what is younger than {told(newest_allowed, zone)} must be there"
         )
     if said is not None:
         if left.count and said.have(CustodyAct.PRUNED, left.digest) is None:

@@ -11,8 +11,8 @@ import psycopg
 
 from bus.ledger.chains import Finding, FindingKind
 from bus.ledger.store import Ledger
-from bus.ledger.times import told
 from bus.model.deed import CUT_OFF, ENDS, Deed
+from bus.observe.moments import told
 from bus.sealing import KeyRing, Statement
 from bus.sealing.proofs import proves
 
@@ -128,7 +128,7 @@ class Unended:
         return sorted(left, key=lambda each: (each.partition, each.offset))
 
 
-def unproved(recorded: RecordedDeed, zone: tzinfo | None) -> Finding:
+def unproved(recorded: RecordedDeed, zone: tzinfo) -> Finding:
     """The finding that a deed has no proof: somebody else, or a process without keys, wrote it."""
     at = told(recorded.deed.at, zone)
     what = "it has no proof" if recorded.deed.proof is None else "its proof is not of what it says"

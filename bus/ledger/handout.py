@@ -13,7 +13,7 @@ from datetime import datetime, tzinfo
 from html import escape
 
 from bus.ledger.provisions import GivenItem, Provision, Provisions, RecordedView
-from bus.ledger.times import TO_THE_SECOND, told
+from bus.observe.moments import TO_THE_SECOND, told
 
 _HEAD = (
     ("番号", "No."),
@@ -71,7 +71,7 @@ def notes(answer: Provisions, zone: tzinfo) -> list[tuple[str, str]]:
             )
         )
     if answer.erasure is not None:
-        day = _when(answer.erasure.at, zone)
+        day = told(answer.erasure.at, zone, TO_THE_SECOND)
         what = ("消去済み", "erased") if answer.erasure.is_done else ("消去未完了", "erasure begun")
         said.append((f"{day} {what[0]}", f"{what[1]} on {day}"))
     return said
@@ -83,7 +83,7 @@ def rows(answer: Provisions, zone: tzinfo) -> list[tuple[str, ...]]:
     return [
         (
             str(number),
-            _when(provision.given_at, zone),
+            told(provision.given_at, zone, TO_THE_SECOND),
             _system(provision, answer),
             _stream(provision, answer),
             provision.subject_id,
@@ -128,7 +128,7 @@ def as_html(answer: Provisions, zone: tzinfo, *, made_at: datetime, period: str)
         ("市区町村コード Municipality", answer.municipality_code),
         ("識別番号 Number", answer.subject_id),
         ("対象期間 Period", period),
-        ("作成日時 Made at", _when(made_at, zone)),
+        ("作成日時 Made at", told(made_at, zone, TO_THE_SECOND)),
         ("提供件数 Provisions", f"{len(answer.provisions):,}"),
     )
     return "\n".join(
@@ -197,7 +197,3 @@ def _system(provision: Provision, answer: Provisions) -> str:
 def _stream(provision: Provision, answer: Provisions) -> str:
     view = answer.views.get(provision.view)
     return provision.stream if view is None else f"{view.stream_ja} {provision.stream}"
-
-
-def _when(at: datetime, zone: tzinfo) -> str:
-    return told(at, zone, TO_THE_SECOND)

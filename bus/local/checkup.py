@@ -40,6 +40,7 @@ from bus.local.engine import is_free
 from bus.local.fetch import differing, missing
 from bus.local.ports import kept
 from bus.local.stack import LocalStack, Status
+from bus.observe.moments import TO_THE_SECOND, told
 from bus.sealing import Keys, Proofs, Seals
 from bus.settings import OutboxConnection, Settings, SourceConnection, SystemConnection
 from bus.tls import trusting
@@ -475,10 +476,10 @@ def clock(stack: LocalStack, outside: Outside, answers: Answers | None = None) -
     """
     now = outside.now or datetime.now(UTC)
     answers = asyncio.run(_answers(outside.settings)) if answers is None else answers
-    told = dict(_times(stack, outside, answers))
+    others = dict(_times(stack, outside, answers))
     off = {
         name: (now - then).total_seconds()
-        for name, then in told.items()
+        for name, then in others.items()
         if abs((now - then).total_seconds()) > CLOCK_SECONDS
         and (name != "files written before" or then > now)
     }
@@ -486,9 +487,9 @@ def clock(stack: LocalStack, outside: Outside, answers: Answers | None = None) -
         says = "; ".join(f"{seconds:+.0f} s against {name}" for name, seconds in off.items())
         yield Finding("clock", Verdict.FAIL, says, "set the clock: timedatectl set-ntp true")
     else:
-        names = ", ".join(told) or "nobody to compare with"
-        there = now.astimezone(ZoneInfo(outside.settings.time_zone))
-        says = f"{there:%Y-%m-%d %H:%M:%S} {there.tzname()} (agrees with {names})"
+        names = ", ".join(others) or "nobody to compare with"
+        there = told(now, ZoneInfo(outside.settings.time_zone), TO_THE_SECOND)
+        says = f"{there} (agrees with {names})"
         yield Finding("clock", Verdict.OK, says)
 
 

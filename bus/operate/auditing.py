@@ -66,8 +66,9 @@ async def verify(
 
     settings = session.settings
     ring = await session.proofs.ring()
-    taken_before = datetime.now(ZoneInfo(settings.time_zone)) - settings.provision_retention
-    audit = Audit((await session.ledger()).lent(), choice, step, ring, taken_before)
+    taken_before = datetime.now(UTC) - settings.provision_retention
+    zone = ZoneInfo(settings.time_zone)
+    audit = Audit((await session.ledger()).lent(), choice, step, ring, taken_before, zone)
     side = await _log_side(session) if with_log else None
     verdict = await audit.run(side, anchor)
     if (choice.system or choice.stream) and not verdict.lanes:

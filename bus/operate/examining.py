@@ -17,6 +17,7 @@ from bus.broker.topics import LAG
 from bus.errors import BusError
 from bus.ledger.keeper import Owed, owed_in
 from bus.local.checkup import Finding, Outside, Verdict, examine, kafka_entered
+from bus.observe.moments import told
 from bus.operate.engines import Engines
 from bus.operate.running import Duty, all_duties
 from bus.operate.session import Session
@@ -112,12 +113,7 @@ def at_work(duties: Sequence[Duty], zone: ZoneInfo) -> Iterator[Finding]:
             yield Finding(name, Verdict.FAIL, _brief(wrong), f"renkei {command}, and see its log")
         else:
             runners = sorted({runner for duty in mine for runner in duty.runners})
-            since = [r.since.astimezone(zone) for r in runners]
-            said = [
-                f"{r} since {at:%Y-%m-%d %H:%M} {at.tzname()}"
-                for r, at in zip(runners, since, strict=True)
-            ]
-            where = ", ".join(said)
+            where = ", ".join(f"{each} since {told(each.since, zone)}" for each in runners)
             yield Finding(name, Verdict.OK, f"{len(mine)} of {len(mine)}, by {where or 'others'}")
 
 

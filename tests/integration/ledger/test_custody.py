@@ -58,7 +58,7 @@ class Place:
         log = LogSide(self.town.broker, CATALOG.streams, readers)
         until = datetime.now(UTC) - KEPT
         audit = Audit(
-            connected(self.uri), Choice(), lambda _: None, await self.town.proofs.ring(), until
+            connected(self.uri), Choice(), lambda _: None, await self.town.proofs.ring(), until, UTC
         )
         return await audit.run(log if with_log else None, anchor)
 

@@ -50,7 +50,8 @@ async def prune(uri: str, before: datetime, streams: list[str], **more: Any) -> 
 
 
 async def alone(uri: str) -> Verdict:
-    return await Audit(connected(uri), Choice(), lambda _: None, RING, YOUNG + 20 * YEARS).run(None)
+    taken_before = YOUNG + 20 * YEARS
+    return await Audit(connected(uri), Choice(), lambda _: None, RING, taken_before, UTC).run(None)
 
 
 @pytest.fixture
@@ -251,7 +252,7 @@ async def test_an_anchor_of_before_knows_what_was_taken(filled: str) -> None:
 
     await prune(filled, YOUNG + YEARS, STREAMS, is_dry=False)
     verdict = await Audit(
-        connected(filled), Choice(), lambda _: None, RING, YOUNG + 20 * YEARS
+        connected(filled), Choice(), lambda _: None, RING, YOUNG + 20 * YEARS, UTC
     ).run(None, anchor)
 
     assert verdict.is_good, (verdict.lost_heads, verdict.findings)

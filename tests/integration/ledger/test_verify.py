@@ -62,7 +62,7 @@ class Fed:
         readers = {name: self.town.reader(name) for name in CATALOG.streams}
         log = LogSide(self.town.broker, CATALOG.streams, readers)
         ring, kept_from = await self.town.proofs.ring(), datetime.now(UTC) - KEPT
-        audit = Audit(connected(self.uri), choice, lambda _: None, ring, kept_from)
+        audit = Audit(connected(self.uri), choice, lambda _: None, ring, kept_from, UTC)
         return await audit.run(log if with_log else None, anchor)
 
     def do(self, statement: str, about: Any = None) -> list[dict[str, Any]]:

@@ -10,11 +10,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from bus.cli.times import TO_THE_SECOND, shown
+from bus.cli.times import shown
 from bus.errors import ConfigurationError
 from bus.ledger.custody import Marks, wrong_marks
 from bus.ledger.deeds import RecordedDeed, unproved
 from bus.model.deed import Deed
+from bus.observe.moments import TO_THE_SECOND
 from bus.settings import Settings, load
 
 ROOT = Path(__file__).parents[3]
@@ -57,7 +58,7 @@ def test_the_ledger_tells_times_in_the_zone_that_it_is_given() -> None:
     """What retention took too early, and a deed without a proof."""
     tokyo = ZoneInfo("Asia/Tokyo")
     left = Marks(before=AT, digest="", count=0)
-    (wrong,) = wrong_marks(left, None, (AT - timedelta(days=1)).astimezone(tokyo))
+    (wrong,) = wrong_marks(left, None, AT - timedelta(days=1), tokyo)
     assert "before 2026-12-01 01:04 JST; what is younger than 2026-11-30 01:04 JST" in wrong
 
     deed = Deed(act="erase", at=AT, actor="a", account="b", count=1)
