@@ -20,9 +20,16 @@ from bus.local.folder import Folder
 from bus.local.state import EngineState, Phase
 from bus.local.supervisor import MOST_RESTARTS, Supervisor, bound
 
+_SLEEP = """
+import os, time
+while not os.path.exists({up!r}):
+    time.sleep(0.005)
+time.sleep({seconds})
+"""
+
 
 class Sleeper:
-    """An engine that is ready at once and ends after a while."""
+    """An engine that is ready at once, and ends a while after that was seen for the first time."""
 
     stop_signal = signal.SIGTERM
     ready_seconds = 5.0
@@ -48,7 +55,7 @@ class Sleeper:
     def command(self) -> Command:
         """Sleep."""
         self.starts += 1
-        sleep = f"import time; time.sleep({self._seconds if self.is_well else 0})"
+        sleep = _SLEEP.format(up=str(self._up), seconds=self._seconds) if self.is_well else ""
         return Command([sys.executable, "-I", "-S", "-c", sleep, self._mark], self._where.home)
 
     def is_ready(self) -> bool:
@@ -56,12 +63,17 @@ class Sleeper:
         return self.is_well
 
     def settle(self) -> None:
-        """Count."""
+        """Count, and let it end."""
         self.settled += 1
+        self._up.touch()
 
     def owns(self, process: psutil.Process) -> bool:
         """Known by its mark."""
         return self._mark in process.cmdline()
+
+    @property
+    def _up(self) -> Path:
+        return self._where.home / f"{self.name}.up"
 
     @property
     def _mark(self) -> str:
