@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bus.app.configured import catalog
 from bus.credentials import receipt_keys, seal_keys
 from bus.sealing import Proofs, Seals
 from bus.settings import Settings
@@ -24,8 +23,3 @@ def proofs(settings: Settings) -> Proofs:
         SettingsRefused: They name a file and a command.
     """
     return Proofs(receipt_keys(settings))
-
-
-def sealed_streams(settings: Settings) -> list[str]:
-    """The streams with an item that is sealed."""
-    return [name for name, stream in catalog(settings).streams.items() if stream.sealed]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import BinaryIO
 
-from bus.app.keys import proofs, sealed_streams
+from bus.app.keys import proofs
 from bus.app.sources import source
 from bus.connect.source import Guard
 from bus.connect.source_kind import SourceContext
@@ -24,6 +24,7 @@ async def load(
     file: BinaryIO,
     progress: Progress | None = None,
     *,
+    sealed: Collection[str],
     make: Callable[[Guard], Publishes],
     refused: Callable[[RefusedLine], None],
     advanced: Callable[[Progress], None],
@@ -32,6 +33,7 @@ async def load(
 
     Args:
         file: Opened for reading bytes; at the offset of *progress*.
+        sealed: The streams with an item that is sealed.
         make: What makes the publisher.
         refused: Called for each refused line, in the order of lines.
         advanced: Called after each batch; what it was told last is where to go on.
@@ -40,7 +42,7 @@ async def load(
         Unavailable: Something outside did not answer.
     """
     ids = proofs(settings)
-    admit = Naming(sealed_streams(settings), await ids.key_of_ids() if ids.has_source else None)
+    admit = Naming(sealed, await ids.key_of_ids() if ids.has_source else None)
     reached = Progress() if progress is None else progress
     said = {"file": file, "progress": reached, "refused": refused, "advanced": advanced}
     lines = source("jsonlines", said, SourceContext(system="file"))

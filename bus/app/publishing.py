@@ -99,7 +99,7 @@ class Rules:
             self.streams, known, cluster, settings, guard=guard, seals=self.keys, metrics=metrics
         )
 
-    def context(self, system: str, send_within: timedelta) -> SourceContext:
+    def context(self, system: str) -> SourceContext:
         """What this process hands to one of its sources."""
         published = [s for s in self.streams.streams.values() if not s.is_internal]
         settings = self.settings
@@ -111,7 +111,7 @@ class Rules:
             known=[stream.name for stream in published],
             times=Times(
                 lease=settings.relay_lease,
-                send_within=send_within,
+                send_within=_send_within(settings),
                 sent=settings.outbox_keep,
                 refused=settings.refused_keep,
             ),
@@ -136,9 +136,8 @@ class Relays:
             ConfigurationError: A source cannot be made as it is configured.
         """
         said = sources.connections(rules.settings, systems)
-        send_within = _send_within(rules.settings)
         made = {
-            system: sources.relayed(connection, rules.context(system, send_within))
+            system: sources.relayed(connection, rules.context(system))
             for system, connection in said.items()
         }
         reports = {system: RelayReport(system, metrics) for system in made}
@@ -263,9 +262,7 @@ async def run_relays(settings: Settings, systems: Sequence[str] = ()) -> None:
 
 
 @asynccontextmanager
-async def publisher(
-    settings: Settings, *, is_dry: bool = False, learn: Iterable[str] = ()
-) -> AsyncIterator[Publisher]:
+async def publisher(settings: Settings, *, learn: Iterable[str] = ()) -> AsyncIterator[Publisher]:
     """A publisher of these settings, started; closed on the way out.
 
     The streams to *learn* are read when it starts, as a relay reads its own.
@@ -276,7 +273,7 @@ async def publisher(
     keep_freed()
     rules = Rules.of(settings)
     async with registry(settings) as known, broker(settings) as cluster:
-        made = rules.publisher(known, cluster, is_dry=is_dry, learn=learn)
+        made = rules.publisher(known, cluster, learn=learn)
         try:
             await made.start()
             yield made

@@ -257,11 +257,10 @@ class ErasePreview:
             IntakeDiffers: A living process has another ``RENKEI_INTAKE``.
             Unavailable: Something does not answer; erasing again finishes it.
         """
-        agreed = await session.agreement()
+        guard = await session.guard()
 
         async def erase() -> Erasure:
-            agreed.guard()
-            session.turns.guard()
+            guard()
             return await self.erasing.erase(self.plan, operator=order.actor.name, reason=order.note)
 
         speaking = {provider for stream, _ in self.plan.keys for provider in stream.providers}

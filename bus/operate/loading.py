@@ -193,6 +193,7 @@ class PublishPreview:
             session.settings,
             wanted.file,
             self.progress,
+            sealed=session.rules.sealed,
             make=await (session.trial() if is_dry else session.publishers()),
             refused=wanted.refused,
             advanced=advanced,

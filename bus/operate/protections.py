@@ -23,6 +23,7 @@ from bus.model import PROTECTION, Case, ChangeRecord, Fault
 from bus.model.deed import Act
 from bus.model.number import comparable_key
 from bus.operate.deeds import Order, Planned, digest_of, record
+from bus.operate.loading import STDIN
 from bus.operate.neighbours import neighbours
 from bus.operate.session import Session
 from bus.policy import Reason
@@ -35,8 +36,6 @@ from bus.publish.publisher import Outcome, Publisher
 
 __all__ = ["Outcome"]  # of one change that was sent
 
-STDIN = "-"
-"""In the place of a file's name."""
 MOST_BYTES = 16 * 1024 * 1024
 """A longer list is refused: no municipality ends so many."""
 _SNAPSHOTS = {"resident": "resident.corrected", "nonresident": "nonresident.changed"}
@@ -162,14 +161,18 @@ class Protecting:
         """
         ends, faults = read_ends(data, self._form, is_csv=is_csv)
         refused: dict[int, Sequence[Refused]] = {}
+        entries = judged(ends, self._fence.cases.of, refused)
+        snapshots = await self._snapshots({one.end.key for one in entries if not one.refused})
         while True:  # what is refused may change what those behind it may do
             entries = judged(ends, self._fence.cases.of, refused)
-            more = await self._tried(entries)
+            more = await self._tried(entries, snapshots)
             if not more:
                 return Plan(entries=entries, faults=faults)
             refused |= more
 
-    async def _tried(self, entries: Sequence[Judged]) -> dict[int, Sequence[Refused]]:
+    async def _tried(
+        self, entries: Sequence[Judged], snapshots: Mapping[str, ChangeRecord]
+    ) -> dict[int, Sequence[Refused]]:
         """What a publisher would refuse of what is not refused yet, by place: of each person the
         first."""
         places = [place for place, one in enumerate(entries) if not one.refused]
@@ -180,7 +183,7 @@ class Protecting:
             await trial.start()
             outcomes: list[Outcome] = []
             taken = [entries[place] for place in places]
-            await self._send(trial, taken, self._under(entries), outcomes)
+            await self._send(trial, taken, self._under(entries), snapshots, outcomes)
         finally:
             await trial.close()
         found: dict[int, Sequence[Refused]] = {}
@@ -202,9 +205,13 @@ class Protecting:
         under = self._under(plan.entries)
         publishing = await self._session.publisher()
         speaking = {p for name in _SPOKEN_OF for p in self._streams.stream(name).providers}
+
+        async def send(some: Sequence[Judged]) -> None:
+            snapshots = await self._snapshots({one.end.key for one in some})
+            await self._send(publishing, some, under, snapshots, outcomes)
+
         for some in _sliced(plan.taken):
-            send = partial(self._send, publishing, some, under, outcomes)
-            await self._session.turns.during(speaking, send)
+            await self._session.turns.during(speaking, partial(send, some))
 
     def _under(self, entries: Sequence[Judged]) -> set[str]:
         """Who is covered once the list has taken effect."""
@@ -219,18 +226,21 @@ class Protecting:
         publishing: Publisher,
         taken: Sequence[Judged],
         under: Collection[str],
+        snapshots: Mapping[str, ChangeRecord],
         outcomes: list[Outcome],
     ) -> None:
-        """Publish some ends, as the log is now: nobody else appends for these systems meanwhile."""
+        """Publish some ends, each with its person's snapshot and the flag that this has from now
+        on. Nobody else appends for these systems since the snapshots were read.
+        """
         now = datetime.now(UTC)
-        snapshots = await self._snapshots({one.end.key for one in taken}, under)
         (source, *_) = self._streams.stream(PROTECTION).providers
         for one in taken:
             known = await publishing.newest(PROTECTION, one.end.key)
             snapshot = snapshots.get(one.end.key)
             if snapshot is not None:
                 version = await publishing.newest(snapshot.stream, one.end.key)
-                snapshot = snapshot.model_copy(update={"version": version + 1})
+                body = {**snapshot.body, "protected": comparable_key(one.end.key) in under}
+                snapshot = snapshot.model_copy(update={"version": version + 1, "body": body})
             made = change_of(
                 one,
                 version=known + 1,
@@ -241,10 +251,8 @@ class Protecting:
             )
             outcomes += await publishing.publish([made])
 
-    async def _snapshots(
-        self, keys: Collection[str], under: Collection[str]
-    ) -> dict[str, ChangeRecord]:
-        """The newest snapshot of each person in the log, with the flag that it has from now on."""
+    async def _snapshots(self, keys: Collection[str]) -> dict[str, ChangeRecord]:
+        """The newest snapshot of each person in the log, as it is there."""
         found: dict[str, ChangeRecord] = {}
         for name, event_type in _SNAPSHOTS.items():
             stream = self._streams.stream(name)
@@ -262,7 +270,6 @@ class Protecting:
                         continue
                     (row,) = readable.records.to_pylist()
                     body = {item: to_json(held) for item, held in row.items() if item != "header"}
-                    body["protected"] = comparable_key(key) in under
                     found[key] = ChangeRecord(
                         stream=name,
                         event_type=event_type,

@@ -186,7 +186,7 @@ class Session:
         from bus.app.publishing import Rules
 
         keep_freed()
-        return Rules.of(self.settings)
+        return Rules(self.settings, self.catalog, keys.seals(self.settings))
 
     @cached_property
     def turns(self) -> HeldTerms:
@@ -237,9 +237,8 @@ class Session:
         agreed = partial(Agreed, make, agreement=await self.agreement())
         return partial(TakingTurns, agreed, held=self.turns)
 
-    async def publisher(self) -> Publisher:
-        """One of them, started, for as long as the session; to be asked for once. Whoever has it
-        appends in the turn that they take (:attr:`turns`).
+    async def guard(self) -> Guard:
+        """What is asked before something is appended here.
 
         Raises:
             ConfigurationError: As :attr:`turns`.
@@ -251,6 +250,17 @@ class Session:
             turns.guard()
             agreed.guard()
 
+        return guard
+
+    async def publisher(self) -> Publisher:
+        """One of them, started, for as long as the session; to be asked for once. Whoever has it
+        appends in the turn that they take (:attr:`turns`).
+
+        Raises:
+            ConfigurationError: As :attr:`turns`.
+            IntakeDiffers, BrokerUnavailable: As :meth:`agreement`.
+        """
+        guard = await self.guard()
         made = self.rules.publisher(await self.registry(), await self.broker(), guard)
         self._stack.push_async_callback(made.close)
         await made.start()
