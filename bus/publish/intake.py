@@ -24,7 +24,6 @@ from datetime import timedelta
 from enum import StrEnum
 
 from bus.connect.source import Guard, Limits, Published, Refusal, Taken, Term
-from bus.connect.together import until_one_ends
 from bus.errors import ChangeRefused, Unavailable
 from bus.model import Change, Fault
 from bus.publish.admission import Bounds, read
@@ -130,24 +129,18 @@ class Intake:
 
     async def _publish(self, changes: Sequence[tuple[int, Change]]) -> Sent:
         """Publish in the terms of all systems that the changes come from."""
-        found: list[Sent] = []
 
-        async def send() -> None:
+        async def send() -> Sent:
             publisher = await self._started()
             sent = await self._sender.send(changes, publisher.publish)
             if sent.defect is not None:
                 raise sent.defect
-            found.append(sent)
+            return sent
 
-        async with self._held.of(change.source for _, change in changes) as terms:
-            try:
-                await until_one_ends(send(), *(term.keep() for term in terms))
-            except BaseException:
-                await self._let_go(terms)
-                raise
-        return found[0]
+        sources = (change.source for _, change in changes)
+        return await self._held.during(sources, send, self._let_go)
 
-    async def _let_go(self, terms: Sequence[Term]) -> None:
+    async def _let_go(self, terms: Sequence[Term], _: BaseException) -> None:
         """Close the publisher, which stopped in the middle; if it does not end, keep the terms."""
         try:
             async with asyncio.timeout(self._close_within):

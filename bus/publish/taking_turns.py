@@ -30,6 +30,14 @@ from bus.publish.fault_search import is_of_data
 from bus.publish.sender import Outcome, Publishes
 
 T = TypeVar("T")
+LetGo = Callable[[Sequence[Term], BaseException], Awaitable[None]]
+
+
+async def _let_go(terms: Sequence[Term], error: BaseException) -> None:
+    """Leave the terms to run out, if something may be under way."""
+    if not is_of_data(error):
+        for term in terms:
+            term.abandon()
 
 
 class Terms(Protocol):
@@ -74,9 +82,13 @@ class HeldTerms:
             finally:
                 self._held = ()
 
-    async def during(self, systems: Iterable[str], act: Callable[[], Awaitable[T]]) -> T:
-        """What *act* comes to, in the turn of *systems*. Where it fails and something may be under
-        way the turn is left to run out.
+    async def during(
+        self, systems: Iterable[str], act: Callable[[], Awaitable[T]], let_go: LetGo = _let_go
+    ) -> T:
+        """What *act* comes to, in the turn of *systems*.
+
+        Args:
+            let_go: What is done where it fails, before the turn is given back.
 
         Raises:
             LeaseLost: Another process has had the turn for too long, or has it by now.
@@ -91,9 +103,7 @@ class HeldTerms:
             try:
                 await until_one_ends(acting(), *(term.keep() for term in terms))
             except BaseException as error:
-                if not is_of_data(error):
-                    for term in terms:
-                        term.abandon()
+                await let_go(terms, error)
                 raise
         return found[0]
 
