@@ -13,7 +13,7 @@ from bus.cli.asking import ask
 from bus.cli.options import First, Last, OnlySystem, day_of
 from bus.cli.output import Json, err, out, show_json
 from bus.cli.times import shown
-from bus.model.deed import CUT_OFF, ENDS, Act, Deed
+from bus.model.deed import CUT_OFF, Act, Deed
 from bus.observe.moments import TO_THE_SECOND
 from bus.operate import documents
 from bus.operate.provisions import period
@@ -122,7 +122,7 @@ def _table(page: DeedPage) -> Table:
 
 def _count(deed: Deed) -> str:
     """Of how many, as far as is known."""
-    if deed.act in ENDS:
+    if deed.is_begun:
         return "begun"
     least = "at least " if deed.act in CUT_OFF.values() else ""
     return f"{least}{deed.count:,}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import typer
 
@@ -37,7 +38,7 @@ def erase(
     """
     order = order_of(by, reason)
     insist_on_an_answer(as_json=as_json, dry_run=dry_run, is_sure=is_sure)
-    consent = deeds.Consent(is_dry=dry_run, is_sure=is_sure, ask=_confirmed)
+    consent = deeds.Consent(is_dry=dry_run, is_sure=is_sure, ask=partial(confirmed, "Erase it?"))
     plan, erased = ask(lambda session: _erase(session, subject, order, consent))
     if as_json:
         show_json(documents.erasure(plan, erased))
@@ -61,10 +62,6 @@ async def _erase(
             _say(preview.plan, duration(session.settings.compaction_lag), err().print)
 
     return preview.plan, await deeds.with_consent(session, preview, order, consent, show)
-
-
-async def _confirmed() -> bool:
-    return await confirmed("Erase it?")
 
 
 def _say(plan: ErasurePlan, lag: str, say: Callable[..., None]) -> None:

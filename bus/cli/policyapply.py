@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -40,7 +41,8 @@ def apply(
     """
     insist_on_an_answer(as_json=as_json, dry_run=dry_run, is_sure=yes)
     order = order_of(by, reason)
-    consent = deeds.Consent(is_dry=dry_run, is_sure=yes, ask=_confirmed)
+    wanted = partial(confirmed, "Put this in force?", abort=True)
+    consent = deeds.Consent(is_dry=dry_run, is_sure=yes, ask=wanted)
     ask(lambda session: _apply(session, files or [], order, consent, as_json=as_json))
 
 
@@ -59,10 +61,6 @@ async def _apply(
         _say(preview, is_dry=consent.is_dry, as_json=as_json)  # some may be in force by now
         raise
     _say(preview, is_dry=consent.is_dry, as_json=as_json)
-
-
-async def _confirmed() -> bool:
-    return await confirmed("Put this in force?", abort=True)
 
 
 def _print(found: Plan) -> None:

@@ -107,7 +107,7 @@ def end(
     order = order_of(by, reason)
     insist_on_an_answer(as_json=as_json, dry_run=dry_run, is_sure=is_sure)
     action = protections.End.of(file)
-    consent = deeds.Consent(is_dry=dry_run, is_sure=is_sure, ask=_confirmed)
+    consent = deeds.Consent(is_dry=dry_run, is_sure=is_sure, ask=partial(confirmed, "End them?"))
     ended = ask(lambda session: _end(session, action, order, consent, as_json=as_json))
     _say_ended(ended, as_json=as_json)
     if not ended.is_whole:
@@ -131,10 +131,6 @@ async def _end(
             _say_ended(Ended(preview.plan, preview.outcomes), as_json=as_json)
         raise
     return Ended(preview.plan, outcomes)
-
-
-async def _confirmed() -> bool:
-    return await confirmed("End them?")
 
 
 def _say_ended(ended: Ended, *, as_json: bool) -> None:

@@ -27,6 +27,7 @@ import pyarrow as pa
 import structlog
 
 from bus.broker import Broker, Fetched
+from bus.broker.topics import LAG
 from bus.catalog.decoding import BatchReader, read_what_can_be
 from bus.errors import ConfigurationError, SchemaMismatch
 from bus.log.run import subject_of
@@ -49,7 +50,7 @@ ALIKE = 100
 """Of the last so many changes of coverage it is remembered one by one who was new; of those before
 by twos, by fours and so on."""
 
-_CLEANUP, _LAG = "cleanup.policy", "min.compaction.lag.ms"
+_CLEANUP = "cleanup.policy"
 _LEAST_LAG_MS = int(LOOKED_BACK.total_seconds() * 1_000)
 _log = structlog.get_logger("renkei.deliver")
 
@@ -118,13 +119,13 @@ class Fence(Follower):
         """
         for topic in self._names:
             config = await self._broker.topic_config(topic)
-            lag = config.get(_LAG, "0")
+            lag = config.get(LAG, "0")
             if "compact" in config.get(_CLEANUP, "") and int(lag) < _LEAST_LAG_MS:
                 raise ConfigurationError(
                     "a log of who is covered by protections may be compacted too soon; see"
                     " compaction_lag, then: renkei topics apply",
                     topic=topic,
-                    has=f"{_LAG}={lag}",
+                    has=f"{LAG}={lag}",
                     least=_LEAST_LAG_MS,
                 )
 

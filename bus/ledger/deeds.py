@@ -116,7 +116,7 @@ class Unended:
         """The next deed of the journal. An end is that of the newest beginning by the same."""
         deed = recorded.deed
         by = (deed.actor, deed.account, deed.reason, deed.system, deed.stream)
-        if deed.act in ENDS:
+        if deed.is_begun:
             self._begun.setdefault((deed.act, *by), []).append(recorded)
         elif deed.act in _BEGINNING and (begun := self._begun.get((_BEGINNING[deed.act], *by))):
             begun.pop()

@@ -274,10 +274,10 @@ async def connected(uri: str) -> AsyncIterator[psycopg.AsyncConnection[tuple[Any
             yield connection
 
 
-def translated(uri: str | None = None) -> AbstractContextManager[None]:
+def translated(uri: str) -> AbstractContextManager[None]:
     """What psycopg can raise, as the bus's errors.
 
     Args:
         uri: Of the database, whose address is named if it does not answer.
     """
-    return translated_by(LEDGER, address=None if uri is None else address_of(uri))
+    return translated_by(LEDGER, address=address_of(uri))

@@ -73,7 +73,7 @@ class Deed:
 
     ``actor`` is who is said to want it, ``account`` whose account of the machine gave the command.
     ``subject_digest`` says of whom, to whoever has the number and the key of erasures
-    (:func:`bus.model.erasure.subject_digest`), and gives no number away.
+    (:func:`bus.model.subject.subject_digest`), and gives no number away.
     """
 
     act: str

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from bus.connect import EVERY, Capabilities, Staging
+from dataclasses import replace
+
+from bus.connect import Capabilities, Staging
 from connectors.postgres.staging import StagingTable
 from connectors.postgres.table import PostgresTable
 
@@ -12,14 +14,7 @@ class PostgresSink(PostgresTable):
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(
-            accepts=EVERY,
-            transactional=self,
-            reshapes=self,
-            suppresses=self,
-            stages=self,
-            readable=self,
-        )
+        return replace(super().capabilities, stages=self, readable=self)
 
     def staging(self) -> Staging:
         return StagingTable(self._options)
