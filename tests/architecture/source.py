@@ -21,3 +21,8 @@ def tree_of(file: Path) -> ast.Module:
     finally:
         if was_enabled:
             gc.enable()
+
+
+def name_of(node: ast.AST) -> str:
+    """The last word of a name or an attribute; nothing of whatever else it is."""
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")

@@ -6,6 +6,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.architecture.source import tree_of
+
 ROOT = Path(__file__).parents[2]
 ASKS = {
     "bus/retry.py": "the loop",
@@ -25,7 +27,7 @@ def nodes() -> Iterator[tuple[str, ast.AST]]:
     for folder in ("bus", "connectors"):
         for file in sorted((ROOT / folder).rglob("*.py")):
             path = file.relative_to(ROOT).as_posix()
-            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            for node in ast.walk(tree_of(file)):
                 yield path, node
 
 

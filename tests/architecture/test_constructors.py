@@ -6,6 +6,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.architecture.source import tree_of
+
 ROOT = Path(__file__).parents[2]
 MOST = 7
 
@@ -14,7 +16,7 @@ def constructors() -> Iterator[tuple[str, int]]:
     """Every constructor that is written out, and how many things it takes."""
     for folder in ("bus", "connectors"):
         for file in sorted((ROOT / folder).rglob("*.py")):
-            for found in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            for found in ast.walk(tree_of(file)):
                 if isinstance(found, ast.ClassDef):
                     for method in found.body:
                         if isinstance(method, ast.FunctionDef) and method.name == "__init__":

@@ -7,6 +7,8 @@ import re
 import tomllib
 from pathlib import Path
 
+from tests.architecture.source import name_of, tree_of
+
 ROOT = Path(__file__).parents[2]
 CALLED = {"avro-python3": "avro", "faust-streaming": "faust", "pyyaml": "yaml"}
 """Libraries whose modules have another name than they have in a registry."""
@@ -29,13 +31,13 @@ def _imports() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for file in [*ROOT.glob("bus/**/*.py"), *ROOT.glob("connectors/**/*.py")]:
         module = ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree_of(file)):
             names: list[str] = []
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 names = [node.module or ""]
-            elif isinstance(node, ast.Call) and _called(node.func) in (
+            elif isinstance(node, ast.Call) and name_of(node.func) in (
                 "import_module",
                 "find_spec",
             ):
@@ -43,10 +45,6 @@ def _imports() -> dict[str, set[str]]:
             for name in names:
                 found.setdefault(name.partition(".")[0], set()).add(module)
     return found
-
-
-def _called(function: ast.expr) -> str:
-    return getattr(function, "attr", getattr(function, "id", ""))
 
 
 def test_each_library_is_where_the_table_has_it() -> None:

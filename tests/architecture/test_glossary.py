@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bus.catalog import load
+from tests.architecture.source import tree_of
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "glossary.md"
@@ -91,7 +92,7 @@ def _defined() -> Iterator[tuple[str, str]]:
     for folder in ("bus", "connectors"):
         for file in (ROOT / folder).rglob("*.py"):
             shown = str(file.relative_to(ROOT))
-            tree = ast.parse(file.read_text(encoding="utf-8"))
+            tree = tree_of(file)
             for node in ast.walk(tree):
                 if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
                     yield shown, node.name

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bus.observe.logs import FIELDS
-from tests.architecture.source import tree_of
+from tests.architecture.source import name_of, tree_of
 
 ROOT = Path(__file__).parents[2]
 LEVELS = {"debug", "info", "warning", "error", "critical", "exception", "log"}
@@ -24,7 +24,7 @@ def log_calls() -> Iterator[tuple[str, ast.Call]]:
                     continue
                 holder = node.func.value
                 made = holder.func if isinstance(holder, ast.Call) else holder
-                name = getattr(made, "attr", getattr(made, "id", ""))
+                name = name_of(made)
                 is_log = name in ("log", "_log", "get_logger")
                 if is_log and node.func.attr in {*LEVELS, "bind"}:
                     yield f"{path.relative_to(ROOT)}:{node.lineno}", node

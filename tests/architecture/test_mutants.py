@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.architecture.source import tree_of
 from tests.mutants.mutant import Mutant
 from tests.mutants.table import MUTANTS
 
@@ -21,7 +22,7 @@ SUITES = ROOT / "bus" / "conformance"
 def _tests_of(file: Path) -> frozenset[str]:
     """The tests that a file has, those of a class as ``Class::test``, and its classes."""
     found = set()
-    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+    for node in tree_of(file).body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             found.add(node.name)
         elif isinstance(node, ast.ClassDef):

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeGuard
 
+from tests.architecture.source import name_of, tree_of
+
 ROOT = Path(__file__).parents[2]
 BEGIN = {
     "create_task", "ensure_future", "TaskGroup", "run_in_executor", "run_coroutine_threadsafe",
@@ -91,17 +93,12 @@ def calls(tree: ast.AST, inside: str = "") -> Iterator[tuple[str, ast.Call]]:
         yield from calls(node, name)
 
 
-def name_of(call: ast.Call) -> str:
-    found = call.func
-    return found.attr if isinstance(found, ast.Attribute) else getattr(found, "id", "")
-
-
 def files() -> Iterator[tuple[str, ast.AST]]:
     for folder in ("bus", "connectors"):
         for file in sorted((ROOT / folder).rglob("*.py")):
             path = file.relative_to(ROOT).as_posix()
             if path != KEEPER and not path.startswith(NO_PROCESS):
-                yield path, ast.parse(file.read_text(encoding="utf-8"))
+                yield path, tree_of(file)
 
 
 def test_what_begins_tasks_elsewhere_is_short_lived() -> None:
@@ -110,7 +107,7 @@ def test_what_begins_tasks_elsewhere_is_short_lived() -> None:
         (path, inside)
         for path, tree in files()
         for inside, call in calls(tree)
-        if name_of(call) in BEGIN
+        if name_of(call.func) in BEGIN
     }
     assert found == set(SHORT_LIVED)
 
@@ -120,8 +117,8 @@ def test_the_kinds_of_tasks_are_known() -> None:
     found = set()
     for _, tree in files():
         for _, call in calls(tree):
-            kept = call.args[1] if name_of(call) == "partial" and len(call.args) > 1 else None
-            is_kept = name_of(call) in ("keep", "keep_until_done", "fell")
+            kept = call.args[1] if name_of(call.func) == "partial" and len(call.args) > 1 else None
+            is_kept = name_of(call.func) in ("keep", "keep_until_done", "fell")
             first = call.args[0] if is_kept and call.args else None
             for word in (
                 first,
@@ -141,7 +138,7 @@ def test_every_kind_is_killed_by_a_test() -> None:
 def fallen_in(test: str) -> set[str]:
     """The kinds that a test says to have fallen, itself or by what it is parametrised with."""
     path, _, name = test.partition("::")
-    module = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    module = tree_of(ROOT / path)
     (found,) = (
         each
         for each in module.body
@@ -158,15 +155,9 @@ def fallen_in(test: str) -> set[str]:
     texts = (
         each.value for part in read for each in ast.walk(part) if isinstance(each, ast.Constant)
     )
-    assert {"ill", "fallen"} & {name_of_any(each) for each in ast.walk(found)}, (
-        f"{test} looks at none"
-    )
+    assert {"ill", "fallen"} & {name_of(each) for each in ast.walk(found)}, f"{test} looks at none"
     return {text.partition(" ")[0] for text in texts if isinstance(text, str)}
 
 
 def is_name(node: ast.AST) -> TypeGuard[ast.Name]:
     return isinstance(node, ast.Name)
-
-
-def name_of_any(node: ast.AST) -> str:
-    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")

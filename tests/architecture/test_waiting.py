@@ -6,6 +6,8 @@ import ast
 from collections import Counter
 from pathlib import Path
 
+from tests.architecture.source import tree_of
+
 TESTS = Path(__file__).parents[1]
 HOMES = {"support/waiting.py": 3, "support/madeup.py": 1}
 LEFT = 31
@@ -20,7 +22,7 @@ def _sleeps(file: Path) -> int:
         and isinstance(node.func, ast.Attribute)
         and node.func.attr == "sleep"
         and [ast.unparse(each) for each in node.args] != ["0"]
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        for node in ast.walk(tree_of(file))
     )
 
 
