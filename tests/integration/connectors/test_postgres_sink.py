@@ -12,6 +12,7 @@ import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from random import Random
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -677,8 +678,7 @@ def test_a_few_rows_are_there_with_their_position_or_not_at_all(database: str) -
     for number in range(4):
         with subprocess.Popen(victim(database, 1, 1_000_000)) as process:
             try:
-                wait_until(lambda before=held: _rows_at(database, before) != before)  # type: ignore[misc]
-                held = _rows_at(database, held)
+                wait_until(partial(_has_moved, database, held), every=0.01)
                 time.sleep(0.05 * Random(number).random())
             finally:
                 process.kill()
@@ -691,13 +691,13 @@ def test_a_few_rows_are_there_with_their_position_or_not_at_all(database: str) -
     assert values(database, _ROWS_AND_OFFSET) == [(held + 3, held + 3)]
 
 
-def _rows_at(database: str, before: int) -> int:
-    """How far the position is; *before* while there is no table."""
+def _has_moved(database: str, before: int) -> bool:
+    """Whether the position is elsewhere than *before*; it is not while there is no table."""
     try:
         found = values(database, 'SELECT "offset" FROM linkage.renkei_position')
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
-        return before
-    return int(found[0][0]) if found else before
+        return False
+    return bool(found) and int(found[0][0]) != before
 
 
 @SIZES
