@@ -31,6 +31,7 @@ from bus.publish.sender import MOST_BROKEN
 from bus.publish.source_reports import RelayReport, Report
 from connectors.memory.source import MemoryBox, MemorySource
 from tests.support.changes import change, record
+from tests.support.clock import Clock
 from tests.support.waiting import until
 
 QUICK = Pace(
@@ -40,16 +41,6 @@ QUICK = Pace(
     retry_most=timedelta(milliseconds=5),
     stop_within=timedelta(seconds=5),
 )
-
-
-@dataclass
-class Clock:
-    """A clock that stands until it is set."""
-
-    now: float = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @dataclass

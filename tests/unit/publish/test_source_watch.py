@@ -12,6 +12,7 @@ from bus.observe.metrics import Metrics
 from bus.observe.tasks import Tasks
 from bus.publish.runner import ALL_BATCHES, Pace
 from bus.publish.source_watch import SAY_AGAIN, SourceWatch
+from tests.support.clock import Clock
 from tests.support.waiting import until
 
 
@@ -27,15 +28,6 @@ class Nowhere:
 
 LED = SourceStatus("register", Backlog(0, 0.0, 0), "somebody", 5.0)
 UNLED = SourceStatus("register", Backlog(7, 33.0, 2, 60.0), "somebody", -1.0)
-
-
-class Clock:
-    """Seconds that a test moves."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def test_no_leader_for_ten_seconds_is_an_alarm() -> None:
