@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
-from bus.errors import BusError
+from tests.support.errors import classes
 
 PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
-
-
-def classes(root: type[BusError] = BusError) -> Iterator[type[BusError]]:
-    """The root and everything below it."""
-    yield root
-    for child in root.__subclasses__():
-        yield from classes(child)
 
 
 def test_codes_are_unique() -> None:

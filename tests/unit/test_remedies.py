@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from bus.errors import BusError, Outside, Reaction, Remedy
-
-
-def classes(root: type[BusError] = BusError) -> Iterator[type[BusError]]:
-    """The root and everything below it."""
-    yield root
-    for child in root.__subclasses__():
-        yield from classes(child)
+from bus.errors import Outside, Reaction, Remedy
+from tests.support.errors import classes
 
 
 def test_who_has_which_remedy() -> None:
