@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,9 +18,12 @@ from bus.broker.topics import Shape, specs
 from bus.catalog import Catalog, load
 from bus.catalog.registry import Registry
 from bus.catalog.wire import Reader
+from bus.files import write_private
 from bus.local.endpoints import Endpoints
 from bus.operate.session import Session, Ways
 from bus.publish.publisher import Publisher, PublisherSettings
+from bus.sealing import file as keyfile
+from bus.sealing.ring import new_key
 from bus.settings import Settings
 from tests.support.engines import unique
 from tests.support.on_kafka import delete_topics
@@ -121,6 +125,17 @@ def cluster(engines: Endpoints) -> Iterator[Cluster]:
     asyncio.run(build())
     yield made
     delete_topics(engines.kafka, made.prefix)
+
+
+def at_home(monkeypatch: pytest.MonkeyPatch, folder: Path, *, erases: bool = False) -> None:
+    """Give commands a home in *folder*, and keys for receipts; for erasures as well where they look
+    up or erase persons."""
+    monkeypatch.setenv("RENKEI_HOME", str(folder / "home"))
+    keyfile.add(folder / "receipt-keys", new_key(None, datetime.now(UTC)))
+    monkeypatch.setenv("RENKEI_RECEIPT_KEYS_FILE", str(folder / "receipt-keys"))
+    if erases:
+        write_private(folder / "erasure-key", "0123456789abcdef" * 2)
+        monkeypatch.setenv("RENKEI_ERASURE_KEY_FILE", str(folder / "erasure-key"))
 
 
 def over_cluster(monkeypatch: pytest.MonkeyPatch, cluster: Cluster) -> None:

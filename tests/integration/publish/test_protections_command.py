@@ -15,14 +15,11 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from bus.cli import protections as command
-from bus.files import write_private
 from bus.model import Change
 from bus.observe import logs
 from bus.operate.actor import account
 from bus.publish.case_ends import COLUMNS
-from bus.sealing import file as keyfile
-from bus.sealing.ring import new_key
-from tests.integration.publish.conftest import over_cluster
+from tests.integration.publish.conftest import at_home, over_cluster
 from tests.support.changes import body, by_cases, case, change, record
 
 pytestmark = pytest.mark.service
@@ -44,12 +41,7 @@ def started(subject: str, version: int, named: str, *cases: dict[str, Any]) -> C
 @pytest.fixture
 def run(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs the command against the test's own topics, in which two persons are protected."""
-    monkeypatch.setenv("RENKEI_HOME", str(tmp_path / "home"))
-    write_private(tmp_path / "erasure-key", "0123456789abcdef" * 2)
-    monkeypatch.setenv("RENKEI_ERASURE_KEY_FILE", str(tmp_path / "erasure-key"))
-    keyfile.add(tmp_path / "receipt-keys", new_key(None, datetime.now(UTC)))
-    monkeypatch.setenv("RENKEI_RECEIPT_KEYS_FILE", str(tmp_path / "receipt-keys"))
-
+    at_home(monkeypatch, tmp_path, erases=True)
     logs.configure("text")  # to stderr, as the installed command does
     over_cluster(monkeypatch, cluster)
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +19,7 @@ from bus.cli import publish as command
 from bus.errors import BrokerUnavailable, ConfigurationError
 from bus.publish.publisher import Publisher
 from bus.publish.runner import BULK
-from bus.sealing import file as keyfile
-from bus.sealing.ring import new_key
-from tests.integration.publish.conftest import over_cluster
+from tests.integration.publish.conftest import at_home, over_cluster
 from tests.support.changes import body, change, record
 
 pytestmark = pytest.mark.service
@@ -33,11 +30,7 @@ Run = Callable[..., Result]
 @pytest.fixture
 def run(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs the command against the test's own topics."""
-    monkeypatch.setenv("RENKEI_HOME", str(tmp_path / "home"))
-    keys = tmp_path / "receipt-keys"
-    keyfile.add(keys, new_key(None, datetime.now(UTC)))
-    monkeypatch.setenv("RENKEI_RECEIPT_KEYS_FILE", str(keys))
-
+    at_home(monkeypatch, tmp_path)
     over_cluster(monkeypatch, cluster)
     app = typer.Typer()
     command.register(app)

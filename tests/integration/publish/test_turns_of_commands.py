@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -19,16 +19,13 @@ from typer.testing import CliRunner
 from bus.app import configured
 from bus.cli import protections, publish
 from bus.errors import LeaseLost
-from bus.files import write_private
 from bus.model import PROTECTION, Change
 from bus.operate import session as opening
 from bus.operate.actor import Actor
 from bus.operate.deeds import Order
 from bus.operate.erasing import ErasePreview
 from bus.publish.terms import MAKE
-from bus.sealing import file as keyfile
-from bus.sealing.ring import new_key
-from tests.integration.publish.conftest import over_cluster
+from tests.integration.publish.conftest import at_home, over_cluster
 from tests.support.changes import body, by_cases, case, change, record
 
 pytestmark = pytest.mark.service
@@ -61,11 +58,7 @@ class Holder:
 @pytest.fixture
 def other(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: str) -> Holder:
     """The settings of a site where the system has several ways in, and whoever else publishes."""
-    monkeypatch.setenv("RENKEI_HOME", str(tmp_path / "home"))
-    keyfile.add(tmp_path / "receipt-keys", new_key(None, datetime.now(UTC)))
-    monkeypatch.setenv("RENKEI_RECEIPT_KEYS_FILE", str(tmp_path / "receipt-keys"))
-    write_private(tmp_path / "erasure-key", "0123456789abcdef" * 2)
-    monkeypatch.setenv("RENKEI_ERASURE_KEY_FILE", str(tmp_path / "erasure-key"))
+    at_home(monkeypatch, tmp_path, erases=True)
     monkeypatch.setenv("RENKEI_INTAKE", f"[{SYSTEM}]")
     monkeypatch.setenv("RENKEI_DATABASE", database)
     monkeypatch.setenv("RENKEI_RELAY_LEASE", "PT1S")  # waited for twice as long
