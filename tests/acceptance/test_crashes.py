@@ -22,8 +22,9 @@ from psycopg import sql
 from bus.failpoints import Point
 from bus.sample.municipality import events
 from bus.sample.processes import Process
-from tests.acceptance import checker, confined, evidence
+from tests.acceptance import checker, evidence
 from tests.acceptance.installation import DELIVER, MONITOR, RELAY, Installation
+from tests.support import confined
 from tests.support import engines as test_engines
 from tests.support.waiting import wait_until
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from bus.cli.main import build
 from bus.observe import metrics
 from bus.settings import Settings
-from tests.acceptance import confined
+from tests.support import confined
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "systemd"
 HOWTO = Path(__file__).parents[2] / "docs" / "howto" / "run-in-production.md"
