@@ -101,9 +101,7 @@ def test_an_engine_is_killed(engine: str, town: Installation) -> None:
     for number in range(30):
         town.enter()
         if number == 10:
-            pid = next(each.pid for each in town.stack.status().engines if each.name == engine)
-            assert pid is not None
-            os.kill(pid, signal.SIGKILL)
+            kill_engine(town, engine)
             town.stack.up()
 
     town.quiet()
@@ -121,9 +119,7 @@ def test_nobody_waits_out_a_back_off(engine: str, town: Installation) -> None:
     process = town.start(DELIVER, RENKEI_RETRY_FIRST="PT4S", RENKEI_RETRY_MOST="PT1M")
     town.enter()
     town.quiet()  # it is at work
-    pid = next(each.pid for each in town.stack.status().engines if each.name == engine)
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
+    kill_engine(town, engine)
     if engine == "kafka":  # else nobody can enter anything, and some entry is under way
         town.enter()
     wait_until(lambda: b"RK-40" in process.log.read_bytes(), 30)
@@ -189,6 +185,13 @@ def test_kafka_registry_and_ledger_are_restored(town: Installation, tmp_path: Pa
     do("renkei ledger verify")
     assert town.findings() == []
     assert left == ["systemctl stop renkei.target", "systemctl start renkei.target"]
+
+
+def kill_engine(town: Installation, engine: str) -> None:
+    """By SIGKILL, with nothing said before."""
+    pid = next(each.pid for each in town.stack.status().engines if each.name == engine)
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
 
 
 def throw_away(superuser: str, database: str) -> None:
