@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import typer
@@ -78,7 +78,7 @@ def test_up_says_where_the_engines_are_and_not_the_password(
             uri = f"postgresql://renkei:{SECRET}@127.0.0.1:3/renkei"
             return Endpoints("127.0.0.1:1", "http://127.0.0.1:2", uri)
 
-    monkeypatch.setattr(local, "engines_here", lambda _: Engines(Stack()))  # type: ignore[arg-type]
+    monkeypatch.setattr(local, "engines_here", lambda _: Engines(cast("Any", Stack())))
     said, shown = run("local", "up", "--json"), run("local", "up")
 
     assert json.loads(said.stdout) == {

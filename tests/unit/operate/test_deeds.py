@@ -367,14 +367,15 @@ async def test_the_journal_proves_all() -> None:
         async def prove(self, kind: Statement, said: Any) -> str:
             return f"{kind.value} {len(said)}"
 
-    deed, topic = Deed(act=Act.PUBLISH, at=AT, actor="a", account="b", count=2), Topic()
-    assert await Journal(topic, Known(None)).record(deed) == (0, 7)  # type: ignore[arg-type]
+    deed = Deed(act=Act.PUBLISH, at=AT, actor="a", account="b", count=2)
+    topic: Any = Topic()
+    assert await Journal(topic, Known(None)).record(deed) == (0, 7)
     ((keys, (row,)),) = topic.sent
     assert keys == [KEY]
     assert row["proof"] == "deed 9"
     assert row["act"] == "publish"
     with pytest.raises(KeysUnusable):
-        await Journal(topic, Proofs(None)).record(deed)  # type: ignore[arg-type]
+        await Journal(topic, Proofs(None)).record(deed)
     assert len(topic.sent) == 1
 
 

@@ -128,7 +128,7 @@ def _kernels_asked(
     class Kernels:
         def __getattr__(self, name: str) -> Callable[..., object]:
             asked.append(name)
-            return getattr(kernels, name)  # type: ignore[no-any-return]
+            return getattr(kernels, name)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("bus.publish.text.pc", Kernels())
