@@ -28,7 +28,6 @@ from bus.catalog.load import SHIPPED
 from bus.errors import EngineError
 from bus.local.endpoints import Endpoints
 from tests.support import engines as test_engines
-from tests.support.processor import Processor
 
 # shared suites live outside the test tree; their assertions explain themselves all the same
 pytest.register_assert_rewrite("bus.conformance.sink_suite", "bus.conformance.broker_suite")
@@ -85,7 +84,6 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    config.pluginmanager.register(Processor())
     given: dict[str, Any] | None = getattr(config, "workerinput", None)
     if given is None:
         temporary = Path(tempfile.gettempdir())
