@@ -140,7 +140,7 @@ async def test_the_address_is_never_seen_again(
             assert judge.failures == []
             return not judge.is_settled(store.rows)
 
-        await until(is_settled, SOON, every=0.1)
+        await until(is_settled, SOON, every=0.3)
 
     assert judge.failures == []
     assert judge.looks > 20
