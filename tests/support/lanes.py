@@ -309,6 +309,17 @@ class Hosted:
         """Wait for *done*."""
         await until(done, seconds)
 
+    async def until_told(
+        self, is_so: Callable[[], Any], seconds: float = 30, *, every: float = 0.001
+    ) -> None:
+        """Wait for what comes of what an operator or a protection asks: heard before each look."""
+
+        async def look() -> Any:
+            await self.news()
+            return await waiting.said(is_so)
+
+        await waiting.until(look, seconds, every=every)
+
     async def at(
         self, offset: int, stream: str = "resident", partition: int = 0, seconds: float = 30
     ) -> None:

@@ -22,14 +22,15 @@ async def until(is_so: Callable[[], Any], within: float = 30.0, *, every: float 
         every: Seconds between two looks.
     """
     async with asyncio.timeout(within):
-        while not (found := await _said(is_so)):  # noqa: ASYNC110 - it tells nobody
+        while not (found := await said(is_so)):  # noqa: ASYNC110 - it tells nobody
             await asyncio.sleep(every)
     return found
 
 
-async def _said(is_so: Callable[[], Any]) -> Any:
-    said = is_so()
-    return await said if isawaitable(said) else said
+async def said(is_so: Callable[[], Any]) -> Any:
+    """What it says, at once or awaited."""
+    found = is_so()
+    return await found if isawaitable(found) else found
 
 
 async def until_elsewhere(

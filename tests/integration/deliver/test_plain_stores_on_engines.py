@@ -14,7 +14,7 @@ from bus.local.endpoints import Endpoints
 from bus.model import LaneName
 from tests.conformance.plain_rigs import ReceiverRig
 from tests.support.engines import fresh_database
-from tests.support.lanes import Town, hosted, until, view_of
+from tests.support.lanes import Town, hosted, view_of
 
 SYSTEM, ONE, TWO = "child_allowance", "000000000000018", "000000000000026"
 LANE = LaneName(SYSTEM, "resident", 0)
@@ -59,10 +59,9 @@ async def test_a_lane_dies_goes_on_and_masks(
     async with hosted(town, sinks, streams=("protection", "resident")) as bus:
 
         async def is_masked() -> bool:
-            await bus.news()
             return bool((await keeper.kept(LANE)).masked)
 
-        await until(is_masked, 30)
+        await bus.until_told(is_masked, 30, every=0.01)
     await keeper.close()
 
     view = view_of(SYSTEM, "resident")

@@ -22,7 +22,6 @@ import bus.hosting.system_delivery as delivery
 from connectors.postgres.sink import PostgresSink
 from connectors.postgres.table import PostgresOptions
 from tests.support.lanes import Hosted, Town, hosted
-from tests.support.waiting import until
 from tests.unit.deliver.protection_race import (
     PLACES,
     STREAMS,
@@ -135,12 +134,11 @@ async def test_the_address_is_never_seen_again(
             await bus.resume(SYSTEM, stream)
 
         async def is_settled() -> bool:
-            await bus.news()
             await look()
             assert judge.failures == []
             return not judge.is_settled(store.rows)
 
-        await until(is_settled, SOON, every=0.3)
+        await bus.until_told(is_settled, SOON, every=0.3)
 
     assert judge.failures == []
     assert judge.looks > 20

@@ -17,7 +17,7 @@ from bus.log import partition
 from bus.log.run import Run, subject_of
 from bus.model import LaneName, View
 from tests.conformance.plain_rigs import FolderRig, ReceiverRig
-from tests.support.lanes import Hosted, Town, hosted, until, view_of
+from tests.support.lanes import Hosted, Town, hosted, view_of
 from tests.support.stores.keeper import MemoryKeeper
 
 SYSTEM = "child_allowance"
@@ -65,12 +65,11 @@ async def told(bus: Hosted, keeper: MemoryKeeper) -> None:
     """Wait until the lane has done what its coverage asks."""
 
     async def is_done() -> bool:
-        await bus.news()
         reached = (await keeper.kept(LANE)).reached
         turned = bus.process.fence.turned
         return all(reached.get(log, 0) >= offset for log, offset in turned.items())
 
-    await until(is_done, 10)
+    await bus.until_told(is_done, 10)
 
 
 async def test_a_receiver_gets_what_there_is(town: Town, receiver: ReceiverRig) -> None:

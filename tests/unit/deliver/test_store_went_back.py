@@ -168,11 +168,7 @@ async def test_what_a_protections_end_lets_be_shown_comes_back_once_more(
         restore()
         assert addresses(store)[ONE] is None
 
-        async def is_back() -> bool:
-            await bus.news()
-            return addresses(store)[ONE] is not None
-
-        await until(is_back, 15)
+        await bus.until_told(lambda: addresses(store)[ONE] is not None, 15)
 
 
 async def test_a_lane_that_stands_is_looked_at_as_well(town: Town, sinks, store) -> None:
