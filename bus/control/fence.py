@@ -242,12 +242,17 @@ class Fence(Follower):
     def _settle(self) -> None:
         before = self._closure.everybody
         is_more, is_less = self._closure.settle()
-        if not (is_more or is_less):
+        stirred = self._closure.stirred
+        if not (is_more or is_less or stirred):
             return
         now, as_of = self._closure.everybody, dict(self.reached) | self._taken
         self._all = self._search = None
         self._turns.append(
-            Turn(as_of, now.persons - before.persons, now.households - before.households)
+            Turn(
+                as_of,
+                now.persons - before.persons | stirred.persons,
+                now.households - before.households | stirred.households,
+            )
         )
         self._turns = fewer(self._turns, ALIKE)
         self.turned = as_of

@@ -15,7 +15,7 @@ does not matter: the newest record of each subject counts, and who left together
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
@@ -80,7 +80,16 @@ class Closure:
         self._added: set[int] = set()  # persons and homes that were added since
         self._added_homes: set[int] = set()
         self._may_be_less = False
+        self._touched: set[int] = set()  # persons and homes whose ties are others since
+        self._touched_homes: set[int] = set()
+        self._may_all_be_touched = False
         self._everybody: Protected | None = NOBODY
+        self.stirred = NOBODY
+        """Those covered by the last :meth:`settle` to whom led what was said since the one before.
+
+        They may have been covered before, and all the time: but perhaps not for whoever heard the
+        same in another order, or not all of it yet.
+        """
 
     # -- what is said
 
@@ -96,6 +105,10 @@ class Closure:
             self._may_be_less = True
         self._added |= {self._numbers.of(key) for key in now.persons}
         self._added_homes |= {self._numbers.of(key) for key in now.households}
+        if before != now:
+            named = before.persons | now.persons, before.households | now.households
+            self._touched |= {self._numbers.of(key) for key in named[0]}
+            self._touched_homes |= {self._numbers.of(key) for key in named[1]}
 
     def advance(self, at_ms: int) -> None:
         """Tell that a record was appended to one of the logs at *at_ms*."""
@@ -128,7 +141,7 @@ class Closure:
                 self._link(owner, named)
         else:
             self._links.append(owners, lists)
-            self._may_be_less = True
+            self._may_be_less = self._may_all_be_touched = True
 
     def household_gone(self, key: str) -> None:
         """Take in that a household was erased: nobody is a member of it, and nobody moved."""
@@ -148,8 +161,10 @@ class Closure:
         """
         self._append_old()
         self._apply_deferred()
-        if not self._persons.isdisjoint(self._departures.expire()):
+        gone = self._departures.expire()
+        if not self._persons.isdisjoint(gone):
             self._may_be_less = True
+            self._touched |= gone
         if self._may_be_less:
             before = self._persons, self._homes
             self._persons, self._homes = set(), set()
@@ -167,7 +182,19 @@ class Closure:
         self._may_be_less = False
         if grown or shrunk:
             self._everybody = None
+        self._stir()
         return grown, shrunk
+
+    def _stir(self) -> None:
+        """Note to whom leads what was touched."""
+        persons, homes = set[int](), set[int]()
+        if self._may_all_be_touched:
+            persons, homes = self._persons, self._homes
+        elif self._touched or self._touched_homes:
+            touched = self._touched & self._persons, self._touched_homes & self._homes
+            self._spread(*touched, persons, homes)
+        self._touched, self._touched_homes, self._may_all_be_touched = set(), set(), False
+        self.stirred = Protected(self._keys(persons), self._keys(homes))
 
     @property
     def everybody(self) -> Protected:
@@ -247,24 +274,30 @@ class Closure:
 
     def _propagate(self) -> None:
         """Cover everybody to whom those who were added lead."""
-        persons = [person for person in self._added if person not in self._persons]
-        homes = [home for home in self._added_homes if home not in self._homes]
-        self._persons |= self._added
-        self._homes |= self._added_homes
+        self._spread(self._added, self._added_homes, self._persons, self._homes)
         self._added, self._added_homes = set(), set()
-        while persons or homes:
+
+    def _spread(
+        self, persons: Set[int], homes: Set[int], known: set[int], known_homes: set[int]
+    ) -> None:
+        """Add *persons* and *homes* to those that are known, and everybody to whom they lead."""
+        new = [person for person in persons if person not in known]
+        new_homes = [home for home in homes if home not in known_homes]
+        known |= persons
+        known_homes |= homes
+        while new or new_homes:
             found: list[int] = []
-            while homes:
-                found += self._members(homes.pop())
-            for person in persons:
+            while new_homes:
+                found += self._members(new_homes.pop())
+            for person in new:
                 found += self._linked(person)
                 found += self._moved_with(person)
                 for home in self._homes_of(person):
-                    if home not in self._homes:
-                        self._homes.add(home)
-                        homes.append(home)
-            persons = [person for person in set(found) if person not in self._persons]
-            self._persons.update(persons)
+                    if home not in known_homes:
+                        known_homes.add(home)
+                        new_homes.append(home)
+            new = [person for person in set(found) if person not in known]
+            known.update(new)
 
     # -- taking in
 
@@ -295,7 +328,7 @@ class Closure:
             many = len(owners) if is_load else bisect_left(times, since)
             if many:
                 self._households.append(owners.slice(0, many), lists.slice(0, many))
-                self._may_be_less = True
+                self._may_be_less = self._may_all_be_touched = True
             if many < len(owners):
                 self._deferred.append((owners.slice(many), lists.slice(many), times[many:]))
 
@@ -314,8 +347,13 @@ class Closure:
         self._departures.returned(home, members)
         if at_ms is not None:
             self._departures.left(home, set(before).difference(members), at_ms)
-        if self._departures.any_left_with(set(before) ^ set(members), self._persons):
+        moved = set(before) ^ set(members)
+        if self._departures.any_left_with(moved, self._persons):
             self._may_be_less = True
+            self._touched.update(*(self._departures.left_with(person) for person in moved))
+        if moved and (home in self._homes or not self._persons.isdisjoint({*before, *members})):
+            self._touched.update(before, members)
+            self._touched_homes.add(home)
         if home in self._homes or home in self._added_homes:
             self._may_be_less = self._may_be_less or not set(before) <= set(members)
             self._added.update(members)
@@ -328,6 +366,8 @@ class Closure:
         self._links.put(number, others)
         if self._persons.isdisjoint((number, *before, *others)):
             return
+        if set(before) != set(others):
+            self._touched.update((number, *before, *others))
         self._may_be_less = self._may_be_less or not set(before) <= set(others)
         if not self._persons.isdisjoint((number, *others)):
             self._added.update((number, *others))

@@ -35,6 +35,9 @@ from connectors.postgres import finding, statements, suppression
 from connectors.postgres.sink import PostgresSink
 from connectors.postgres.table import SMALL_ROWS, PostgresOptions
 from tests.integration.connectors.test_postgres_owners import is_slow
+from tests.support.changes import MUNICIPALITY
+from tests.support.lanes import Town
+from tests.unit.control.test_fence import fence_of
 
 pytestmark = pytest.mark.service
 
@@ -339,6 +342,38 @@ async def test_after_a_restart_a_table_is_told_nothing_that_it_knows(database: s
     others = History(known_to(9), (), known_to(9), seal="of a, c")
     changed = begun(others, "a", "c", known=9, seal="of a, c")
     assert await told(database, 3, changed) == ["a", "c"]
+
+
+async def test_two_processes_tell_a_store_what_each_read_in_its_own_order(database: str) -> None:
+    """One knows *two* covered all the time, first by a household, then by name; the other had read
+    that she has left before she was named, and her row was shown. It is hidden again."""
+    one, two, home = (f"00000000000010{number}" for number in range(3))
+    town, view = Town(), fenced_view("nonresident")
+    await town.build()
+
+    async def lives(version: int, *members: str) -> None:
+        listed = [{"subject_id": each, "relationship": None} for each in members]
+        await town.publish(
+            "household", home, version, members=listed, member_count=len(listed),
+            head_subject_id=None,
+        )  # fmt: skip
+
+    fence, other = fence_of(town), fence_of(town)
+    async with AsyncExitStack() as stack:
+        for each in (fence, other):
+            await each.start()
+            stack.push_async_callback(each.close)
+        async with opened(sink_at(database), view) as writer:
+            row = vehicle("1", owner_id=two, municipality_code=MUNICIPALITY)
+            await writer.apply(batch_of(view, [row]))
+        await town.publish("protection", one, 1)
+        await lives(1, one, two)
+        assert await told(database, 0, await fence.all_by_now()) == [two]
+        await lives(2, one)
+        assert await told(database, 1, await other.all_by_now()) == [two]
+        shown_again(database)  # as it is restored
+        await town.publish("protection", one, 2, shared_with=[two])
+        assert await told(database, 2, await fence.all_by_now()) == [two]
 
 
 async def test_an_end_is_looked_for_where_there_was_one(database: str) -> None:

@@ -368,6 +368,18 @@ MUTANTS = (
         on_engines=True,
     ),
     Mutant(
+        name="new-for-another-process",
+        promise="A store is told of whoever may be new for the process that told it last.",
+        where="docs/delivery.md 7",
+        file="bus/policy/closure.py",
+        old="        self._stir()\n        return grown, shrunk",
+        new="        return grown, shrunk",
+        tests=(
+            "tests/unit/policy/test_closure_paths.py::test_whoever_was_told_by_another_process_is_looked_for",
+            "tests/unit/control/test_fence.py::test_who_was_told_by_another_process_hears_of_those_known_all_the_time",
+        ),
+    ),
+    Mutant(
         name="what-is-shown-again",
         promise="Once nobody covers a row, it comes back from the log.",
         where="docs/delivery.md 7",

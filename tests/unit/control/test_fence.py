@@ -404,6 +404,38 @@ async def test_what_was_long_ago_is_remembered_together(
     await fence.close()
 
 
+async def test_who_was_told_by_another_process_hears_of_those_known_all_the_time(
+    town: Town,
+) -> None:
+    """One process reads that she is named before it reads that she has left, and always covers
+    her; another did not for a while, and told a store so."""
+    home = "000000000000077"
+
+    async def household(version: int, *members: str) -> None:
+        listed = [{"subject_id": each, "relationship": None} for each in members]
+        await town.publish(
+            "household", home, version, members=listed, member_count=len(listed),
+            head_subject_id=None,
+        )  # fmt: skip
+
+    fence, other = fence_of(town), fence_of(town)
+    await fence.start()
+    await other.start()
+    await town.publish("protection", ONE, 1)
+    await household(1, ONE, TWO)
+    await fence.catch_up()
+    await household(2, ONE)
+    assert await is_protected(town, other, ONE, TWO) == [True, False]
+    told = dict(other.reached)
+
+    await town.publish("protection", ONE, 2, shared_with=[TWO])
+    now = await fence.all_by_now()
+    assert TWO in {key.partition("/")[2] for key in now.newly(told).persons}
+    assert fence.turned == fence.reached  # so that the store is told at all
+    await fence.close()
+    await other.close()
+
+
 async def test_a_process_that_starts_in_the_middle_of_a_move(town: Town) -> None:
     """It finds who left together, as one does that was there."""
     home, both = (
