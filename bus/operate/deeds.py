@@ -54,6 +54,7 @@ class Planned:
     system: str | None = None
     stream: str | None = None
     subject_digest: str | None = None
+    refusal: BusError | None = None  # why it may not be done; told once the look-up is recorded
 
 
 class Preview(Protocol[D]):
@@ -150,6 +151,7 @@ async def carry_out(
     preview = await plan(session, action, is_dry=is_dry)
     if is_dry:
         await _looked(session, preview, order)
+        _insist_on_leave(preview.planned)
         return await preview.tried(session, order)
     return await perform(session, preview, order.actor, order.reason)
 
@@ -170,10 +172,12 @@ async def with_consent(
     Raises:
         BusError: As :func:`perform`.
     """
-    is_wanted = not consent.is_dry and preview.planned.count > 0
+    planned = preview.planned
+    is_wanted = not consent.is_dry and planned.refusal is None and planned.count > 0
     if is_wanted and consent.is_sure:
         return await _recorded_and_done(session, preview, order, show)
     await _looked(session, preview, order)
+    _insist_on_leave(planned)
     show()
     if is_wanted and await consent.ask():
         return await perform(session, preview, order.actor, order.reason)
@@ -185,6 +189,11 @@ async def _looked(session: Session, preview: object, order: Order) -> None:
         await record(session, preview.looked_up, order)
 
 
+def _insist_on_leave(planned: Planned) -> None:
+    if planned.refusal is not None:
+        raise planned.refusal
+
+
 async def perform(session: Session, preview: Preview[T], actor: Actor, reason: str | None) -> T:
     """Record *preview* as a deed of *actor*, then do it.
 
@@ -193,6 +202,7 @@ async def perform(session: Session, preview: Preview[T], actor: Actor, reason: s
 
     Raises:
         NothingChanged: There is nothing to do.
+        BusError: It may not be done; that somebody looked is recorded before that is told.
         Unavailable: Something does not answer; it may have been done in part.
     """
     return await _recorded_and_done(session, preview, Order(actor, reason), lambda: None)
@@ -202,6 +212,9 @@ async def _recorded_and_done(
     session: Session, preview: Preview[T], order: Order, show: Callable[[], None]
 ) -> T:
     planned = preview.planned
+    if planned.refusal is not None:
+        await _looked(session, preview, order)
+        raise planned.refusal
     insist(planned)
     await record(session, planned, order)
     try:

@@ -56,6 +56,7 @@ class ErasurePlan:
     standing: Sequence[Operation]  # lanes that erase only when they go on
     naming: Sequence[Stream]  # whose records may name the subject under another number
     outboxes: Sequence[str]  # core systems that hold changes of their own
+    refusal: ErasureRefused | UnknownName | None = None  # why there is none
 
 
 class Erasing:
@@ -76,28 +77,21 @@ class Erasing:
         self._fence = fence
 
     async def plan(self, subject: str) -> ErasurePlan:
-        """What erasing *subject* would do.
+        """What erasing *subject* would do, or why it is refused: who learns that somebody is under
+        protection is recorded first.
 
         Raises:
-            UnknownName: The ledger knows nothing of the number.
+            UnknownName: The ledger knows nothing of a number that is said without municipality.
             ConfigurationError: The number is of several municipalities; no key is set.
-            ErasureRefused: The subject is under protection.
         """
         where = persons_streams(self._streams.streams.values())
         queries = ProvisionQueries(self._asked)
         municipality, number = await whose(queries, subject, where, number_form(self._settings))
-        if self._is_protected(municipality, number):
-            raise ErasureRefused(
-                "the subject is under protection (支援措置): erased, others' records would show"
-                " where it is; end the protection first"
-            )
         digest = subject_digest(erasure_key(self._settings), municipality, number)
         erasable = ErasureScope(self._asked)
         known = await erasable.keys(municipality, number, where)
         keys = self._keys(municipality, number, where, known)
         before = self._erasures.of(digest)
-        if before is None and not known:
-            raise UnknownName("the ledger knows no event of this number")
         given = await queries.of_subject(municipality, number, where, Period())
         names = {stream.name for stream, _ in keys}
         return ErasurePlan(
@@ -115,14 +109,18 @@ class Erasing:
             standing=[o for o in await self._asked.standing() if o.stream in names],
             naming=[self._streams.stream(name) for name in where.naming],
             outboxes=source_names(self._settings),
+            refusal=self._refusal(municipality, number, is_known=bool(before or known)),
         )
 
     async def erase(self, plan: ErasurePlan, *, operator: str, reason: str) -> Erasure:
         """Append the null values and the record of the erasure.
 
         Raises:
+            ErasureRefused, UnknownName: It is no erasure that may be.
             Unavailable: Something does not answer; erasing again finishes it.
         """
+        if plan.refusal is not None:
+            raise plan.refusal
         begun = Erasure(
             subject_digest=plan.digest,
             municipality_code=plan.municipality_code,
@@ -133,6 +131,16 @@ class Erasing:
             reason=reason,
         )
         return await self._erasures.erase(begun, plan.keys)
+
+    def _refusal(
+        self, municipality: str, number: str, *, is_known: bool
+    ) -> ErasureRefused | UnknownName | None:
+        if self._is_protected(municipality, number):
+            return ErasureRefused(
+                "the subject is under protection (支援措置): erased, others' records would show"
+                " where it is; end the protection first"
+            )
+        return None if is_known else UnknownName("the ledger knows no event of this number")
 
     def _is_protected(self, municipality: str, number: str) -> bool:
         covered = map(comparable_key, self._fence.everybody.persons)
@@ -216,11 +224,10 @@ class Erase:
     subject: str
 
     async def plan(self, session: Session) -> ErasePreview:
-        """What that would do.
+        """What that would do, or why it is refused.
 
         Raises:
-            UnknownName: The ledger knows nothing of the number.
-            ErasureRefused: The subject is under protection.
+            UnknownName: The ledger knows nothing of a number that is said without municipality.
         """
         opened = await session.enter(erasing(session))
         return ErasePreview(opened, await opened.plan(self.subject))
@@ -241,6 +248,7 @@ class ErasePreview:
             count=0 if self.plan.is_done else len(self.plan.keys),
             nothing="erased already",
             subject_digest=self.plan.digest,
+            refusal=self.plan.refusal,
         )
 
     @property

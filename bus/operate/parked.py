@@ -78,25 +78,49 @@ class Chosen:
             raise ConfigurationError("name subjects with --subject, or say --all")
         return cls(system=system, subjects=subjects or None)
 
-    async def events(self, session: Session) -> list[ParkedEvent]:
+    async def events(self, session: Session) -> Found:
         """The chosen parked events; those waiting behind them follow.
 
         Subjects are compared in every spelling of a number.
-
-        Raises:
-            UnknownName: Of one of the subjects nothing is set aside.
         """
         events = await _of(session, self.system)
         named = None if self.subjects is None else set(map(comparable_key, self.subjects))
         missing = (named or set()) - {comparable_key(event.subject) for event in events}
-        if missing:  # whose numbers they are is not said again
-            raise UnknownName("of this subject nothing is set aside", subjects=len(missing))
-        return [
+        found = [
             event
             for event in events
             if event.state is not ExceptionState.WAITING
             and (named is None or comparable_key(event.subject) in named)
         ]
+        if missing:  # whose numbers they are is not said again
+            why = UnknownName("of this subject nothing is set aside", subjects=len(missing))
+            return Found(self.system, found, why)
+        return Found(self.system, found)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What an operator chose, as it is set aside."""
+
+    system: str | None
+    events: Sequence[ParkedEvent]
+    missing: UnknownName | None = None  # of one of the subjects nothing is set aside
+
+    def planned(self, act: Act) -> Planned:
+        """A deed with all of it, as the journal records it."""
+        return Planned(
+            act=act,
+            count=len(self.events),
+            nothing="nothing is parked",
+            where={"system": self.system},
+            system=self.system,
+            refusal=self.missing,
+        )
+
+    @property
+    def looked_up(self) -> Planned:
+        """The look-up as the journal records it, if the events are only shown."""
+        return _looked_up(self.system, self.events)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,33 +131,32 @@ class Retry:
 
     async def plan(self, session: Session) -> RetryPreview:
         """The events that would be tried."""
-        return RetryPreview(self.chosen.system, await self.chosen.events(session))
+        return RetryPreview(await self.chosen.events(session))
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPreview:
     """Events that would be tried again."""
 
-    system: str | None
-    events: Sequence[ParkedEvent]
+    found: Found
 
     @property
     def planned(self) -> Planned:
         """The deed as the journal records it."""
-        return _planned(Act.PARKED_RETRY, self.system, self.events)
+        return self.found.planned(Act.PARKED_RETRY)
 
     @property
     def looked_up(self) -> Planned:
         """The look-up as the journal records it, if the events are only shown."""
-        return _looked_up(self.system, self.events)
+        return self.found.looked_up
 
     async def tried(self, _: Session, __: Order) -> Sequence[ParkedEvent]:
         """These."""
-        return self.events
+        return self.found.events
 
     async def perform(self, session: Session, order: Order) -> Sequence[ParkedEvent]:
         """Request it: the process that owns the lane does it within about a second."""
-        return await (await session.parked()).ask_retry(self.events, order.actor.name)
+        return await (await session.parked()).ask_retry(self.found.events, order.actor.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,34 +167,33 @@ class Dismiss:
 
     async def plan(self, session: Session) -> DismissPreview:
         """The events that would be closed."""
-        return DismissPreview(self.chosen.system, await self.chosen.events(session))
+        return DismissPreview(await self.chosen.events(session))
 
 
 @dataclass(frozen=True, slots=True)
 class DismissPreview:
     """Events that would be closed."""
 
-    system: str | None
-    events: Sequence[ParkedEvent]
+    found: Found
 
     @property
     def planned(self) -> Planned:
         """The deed as the journal records it."""
-        return _planned(Act.PARKED_DISMISS, self.system, self.events)
+        return self.found.planned(Act.PARKED_DISMISS)
 
     @property
     def looked_up(self) -> Planned:
         """The look-up as the journal records it, if the events are only shown."""
-        return _looked_up(self.system, self.events)
+        return self.found.looked_up
 
     async def tried(self, _: Session, __: Order) -> Sequence[ParkedEvent]:
         """These."""
-        return self.events
+        return self.found.events
 
     async def perform(self, session: Session, order: Order) -> Sequence[ParkedEvent]:
         """Close them."""
         index = await session.parked()
-        return await index.dismiss(self.events, order.note, order.actor.name)
+        return await index.dismiss(self.found.events, order.note, order.actor.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,16 +339,6 @@ class SkipPreview:
 
 def _looked_up(system: str | None, events: Sequence[ParkedEvent]) -> Planned:
     return Planned(act=Act.PARKED_LIST, count=len(events), system=system)
-
-
-def _planned(act: Act, system: str | None, events: Sequence[ParkedEvent]) -> Planned:
-    return Planned(
-        act=act,
-        count=len(events),
-        nothing="nothing is parked",
-        where={"system": system},
-        system=system,
-    )
 
 
 async def _of(session: Session, system: str | None) -> list[ParkedEvent]:

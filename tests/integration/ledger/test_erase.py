@@ -17,17 +17,26 @@ from bus.clock import SystemClock
 from bus.conformance.sink_suite import rows_of
 from bus.control.erasing import Erasures
 from bus.control.fence import RESTS_ON, Fence
-from bus.errors import BrokerUnavailable, ConfigurationError, ErasureRefused, EventRefused
+from bus.errors import (
+    BrokerUnavailable,
+    ConfigurationError,
+    ErasureRefused,
+    EventRefused,
+    UnknownName,
+)
 from bus.ledger import SCHEMA, TABLE_PREFIX, Ledger
 from bus.ledger.feed import LedgerFeed
 from bus.ledger.provision_queries import Period, ProvisionQueries
 from bus.ledger.subjects import persons_streams
 from bus.log.internal import InternalTopic
 from bus.model import Change
+from bus.model.deed import Act, Deed
 from bus.model.erasure import ErasureState
 from bus.model.subject import subject_digest
-from bus.operate import documents
-from bus.operate.erasing import Erasing, ErasurePlan, not_reached
+from bus.operate import deeds, documents
+from bus.operate.actor import Actor
+from bus.operate.deeds import Order
+from bus.operate.erasing import Erase, Erasing, ErasurePlan, not_reached
 from bus.publish.publisher import Publisher, PublisherSettings
 from bus.settings import OutboxConnection, Settings, SystemConnection
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
@@ -35,6 +44,7 @@ from connectors.postgres.sink import PostgresSink
 from connectors.postgres.table import PostgresOptions
 from tests.support.changes import MUNICIPALITY, change, record
 from tests.support.lanes import CATALOG, Hosted, Town, hosted
+from tests.support.operating import Desk
 
 pytestmark = pytest.mark.service
 
@@ -282,6 +292,50 @@ async def test_a_person_under_protection_is_not_erased(place: Place) -> None:
 
     assert place.town.read_all("erasure") == []
     assert ONE in place.held()
+
+
+class Clerk(Desk):
+    """Somebody at a desk who asks for an erasure."""
+
+    def __init__(self, settings: Settings, opened: Erasing) -> None:
+        self.recorded: list[Deed] = []
+        super().__init__(settings, None, self.recorded)
+        self._opened = opened
+
+    async def enter(self, _: Any) -> Any:
+        return self._opened
+
+    async def asks(self, subject: str, consent: deeds.Consent) -> None:
+        order = Order(Actor("clerk", "ops"), "T-1")
+        preview = await deeds.plan(self, Erase(subject))
+        await deeds.with_consent(self, preview, order, consent, lambda: pytest.fail("shown"))
+
+
+@pytest.mark.parametrize("said", [{"is_dry": True}, {"is_sure": True}, {}])
+async def test_who_learns_that_somebody_is_protected_is_recorded(
+    place: Place, said: dict[str, bool]
+) -> None:
+    """So is who learns that the ledger has nothing of a number."""
+    async with place.delivering():
+        await place.town.publish("resident", ONE, 1)
+        await place.town.publish("protection", ONE, 1)
+    consent = deeds.Consent(**{"is_dry": False, "is_sure": False, **said}, ask=_nobody)
+    async with place.erasing() as erasing:
+        clerk = Clerk(place.settings, erasing)
+        with pytest.raises(ErasureRefused, match="under protection"):
+            await clerk.asks(f"{MUNICIPALITY}/{ONE}", consent)
+        with pytest.raises(UnknownName, match="no event of this number"):
+            await clerk.asks(f"{MUNICIPALITY}/{TWO}", consent)
+
+    digests = [subject_digest(b"0123456789abcdef" * 2, MUNICIPALITY, n) for n in (ONE, TWO)]
+    assert [(d.act, d.subject_digest) for d in clerk.recorded] == [
+        (Act.ERASURE_OF, digest) for digest in digests
+    ]
+    assert place.town.read_all("erasure") == []
+
+
+async def _nobody() -> bool:
+    pytest.fail("asked")
 
 
 async def test_what_is_set_aside_is_settled_by_it(place: Place) -> None:

@@ -76,6 +76,17 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        name="a-refusal-is-an-answer",
+        promise="Who learns by a refusal that somebody is under protection is recorded first.",
+        where="SECURITY.md What it leaves to you",
+        file="bus/operate/deeds.py",
+        old="    await _looked(session, preview, order)\n    _insist_on_leave(planned)\n",
+        new="    _insist_on_leave(planned)\n    await _looked(session, preview, order)\n",
+        tests=(
+            "tests/unit/operate/test_deeds.py::test_a_refusal_that_tells_of_a_person_is_recorded_first",
+        ),
+    ),
+    Mutant(
         name="a-deed-is-proved",
         promise="The record of a deed is proved by a key of the site's.",
         where="SECURITY.md What it leaves to you",

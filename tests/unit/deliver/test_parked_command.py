@@ -265,6 +265,24 @@ def test_a_subject_of_which_nothing_is_set_aside(
     assert index.asked == []
 
 
+@pytest.mark.parametrize("command", ["retry", "dismiss"])
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_that_nothing_is_set_aside_is_an_answer_too(
+    index: Index, monkeypatch: pytest.MonkeyPatch, command: str, more: list[str]
+) -> None:
+    """Who asks it of a subject is recorded before it is told."""
+    asked = [command, "--all-systems", "--subject", "131016/000000000000009", "--reason", "T-1"]
+
+    assert isinstance(run(*asked, *more).exception, UnknownName)
+    assert [(d.act, d.count) for d in index.recorded] == [(Act.PARKED_LIST, 0)]
+
+    async def away(_: Desk) -> None:
+        raise BrokerUnavailable("the broker does not answer")
+
+    monkeypatch.setattr(Desk, "journal", away)
+    assert isinstance(run(*asked, *more).exception, BrokerUnavailable)
+
+
 def test_which_events_must_be_said(index: Index) -> None:
     """Neither nothing nor both."""
     for arguments in ([], ["--all", "--subject", ONE]):

@@ -16,6 +16,7 @@ from bus.control.deeds import KEY, Journal
 from bus.errors import (
     BrokerUnavailable,
     ConfigurationError,
+    ErasureRefused,
     KeysUnusable,
     NothingChanged,
     SourceUnavailable,
@@ -251,6 +252,28 @@ async def test_what_cannot_be_recorded_is_not_shown(said: dict[str, bool]) -> No
             desk, preview, Order(ME, "T-1"), consent, lambda: pytest.fail("shown")
         )
     assert desk.happened == []
+
+
+@pytest.mark.parametrize("said", [{"is_dry": True}, {"is_sure": True}, {}])
+async def test_a_refusal_that_tells_of_a_person_is_recorded_first(said: dict[str, bool]) -> None:
+    """Whichever way it is asked: the look-up, then the refusal; nothing is shown, nobody asked."""
+    desk, order = Desk(), Order(ME, "T-1")
+    refused = Planned(act=Act.ERASE, count=3, refusal=ErasureRefused("under protection"))
+    preview = Shown(refused, desk.happened)
+
+    async def ask() -> bool:
+        pytest.fail("asked")
+
+    consent = deeds.Consent(**{"is_dry": False, "is_sure": False, **said}, ask=ask)
+    with pytest.raises(ErasureRefused):
+        await deeds.with_consent(desk, preview, order, consent, lambda: pytest.fail("shown"))
+    assert desk.happened == ["parked-list of 3 by clerk (ops)"]
+    with pytest.raises(ErasureRefused):
+        await deeds.carry_out(desk, Wanted(preview), order, is_dry=said.get("is_dry", False))
+    assert desk.happened == ["parked-list of 3 by clerk (ops)"] * 2
+    desk.is_away = True
+    with pytest.raises(BrokerUnavailable):
+        await deeds.with_consent(desk, preview, order, consent, lambda: pytest.fail("shown"))
 
 
 @pytest.mark.parametrize("ended", [asyncio.CancelledError(), KeyboardInterrupt(), RuntimeError()])
