@@ -3,7 +3,7 @@
 No statement of the sink holds a value; they go as parameters. What the server does with parameters
 and with rows that it refuses is its administrator's choice, and an ordinary role cannot change it
 for its session. A view that shows what is restricted is therefore not opened where the log would
-have it.
+have it, nor is a lost session replaced.
 
 Source: PostgreSQL 18, 19.8 "Error Reporting and Logging", and F.3 "auto_explain".
 """
@@ -11,12 +11,10 @@ Source: PostgreSQL 18, 19.8 "Error Reporting and Logging", and F.3 "auto_explain
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
-
-import psycopg
 
 from bus.errors import ConfigurationError
 from bus.model import View
+from connectors.postgres.session import Session
 
 _SHOWS_ERRORS = {
     "debug5", "debug4", "debug3", "debug2", "debug1", "info", "notice", "warning", "error",
@@ -28,7 +26,7 @@ WHERE name LIKE 'log\\_%' OR name LIKE 'debug\\_print\\_%' OR name LIKE 'auto\\_
    OR name LIKE 'pgaudit.%'"""
 
 
-def insist_on_silence(connection: psycopg.Connection[Any], view: View) -> None:
+def insist_on_silence(session: Session, view: View) -> None:
     """Refuse *view*, if it shows what is restricted, where the server's log could show it too.
 
     Raises:
@@ -36,7 +34,7 @@ def insist_on_silence(connection: psycopg.Connection[Any], view: View) -> None:
     """
     if not view.is_restricted:
         return
-    wanted = list(loud(dict(connection.execute(_QUERY).fetchall())))
+    wanted = list(loud(dict(session.execute(_QUERY).fetchall())))
     if wanted:
         raise ConfigurationError(
             "the database's log could show what is restricted; its administrator has to set, "

@@ -111,7 +111,7 @@ class StagingTable(PostgresTable):
     def _look(self, view: View, *, is_to_go: bool) -> Left | None:
         live = super()._names(view)
         with translated(**_where(view)):
-            connection = connect(self._conninfo(view.system, view.stream))
+            connection = connect(self._conninfo(view.system, view.stream), view)
             try:
                 if is_to_go:
                     _be_alone(connection, live, view)
@@ -169,7 +169,7 @@ class _HeldTable:
     @classmethod
     def of(cls, conninfo: str, live: Names, view: View) -> _HeldTable:
         with translated(**_where(view)):
-            connection = connect(conninfo)
+            connection = connect(conninfo, view)
             try:
                 connection.execute("BEGIN")
                 applied_view.lock(connection, live)

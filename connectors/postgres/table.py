@@ -55,8 +55,6 @@ from connectors.postgres import (
     applied_view,
     believing,
     contents,
-    line,
-    serverlog,
     statements,
     suppression,
     tables,
@@ -200,10 +198,8 @@ class PostgresTable:
         self._close()
         names = self._names(view)
         with translated(system=view.system, stream=view.stream):
-            connection = connect(self._conninfo(view.system, view.stream))
+            connection = connect(self._conninfo(view.system, view.stream), view)
             try:
-                line.insist_on_encryption(connection, view)
-                serverlog.insist_on_silence(connection, view)
                 self._insist_on_table(connection, names, view)
                 shape, sql = self._prepare(connection, names, view)
                 if view.protects:
@@ -419,7 +415,7 @@ class PostgresTable:
         if self._small is not None and self._small.connection.closed:
             self._small = None
         if self._small is None:
-            connection = connect(self._conninfo_of(opened))
+            connection = connect(self._conninfo_of(opened), opened.view)
             self._small = SmallWriter(connection, opened.names, opened.sql)
         return self._small
 
@@ -436,7 +432,7 @@ class PostgresTable:
         opened = self._need_open()
         self._bulk_used = monotonic()
         if self._bulk is None:
-            self._bulk = BulkWriter(self._conninfo_of(opened), opened.sql)
+            self._bulk = BulkWriter(self._conninfo_of(opened), opened.sql, opened.view)
         return self._bulk
 
     def _drop_writers(self) -> None:

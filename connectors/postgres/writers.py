@@ -33,9 +33,11 @@ from bus.model import (
     Receipt,
     Rewrites,
     Upserts,
+    View,
     content_of,
 )
-from connectors.postgres import finding, suppression
+from connectors.postgres import finding, line, serverlog, suppression
+from connectors.postgres.session import Session
 from connectors.postgres.statements import (
     APPLIED_AT,
     BEGIN,
@@ -168,13 +170,14 @@ class SmallWriter:
 class BulkWriter:
     """Writes many rows with ADBC: COPY of columns into a temporary table, and one upsert."""
 
-    def __init__(self, conninfo: str, statements: Statements) -> None:
+    def __init__(self, conninfo: str, statements: Statements, view: View) -> None:
         self._sql = statements
         with ExitStack() as stack:
             # autocommit: the driver would otherwise begin the next transaction at each commit,
             # and the session would stand in it until the next upserts.
             connection = stack.enter_context(adbc.connect(conninfo, autocommit=True))
             self._cursor = stack.enter_context(connection.cursor())
+            _insist(self._cursor, view)
             for statement in (*SESSION.split(";"), self._sql.make_inbox):
                 self._cursor.execute(statement)
             self._open = stack.pop_all()  # closes the cursor first: the driver insists on it
@@ -243,15 +246,31 @@ class BulkWriter:
             self._open.close()
 
 
-def connect(conninfo: str) -> psycopg.Connection[Any]:
-    """A session that commits each statement by itself and takes ``$n`` placeholders."""
+def connect(conninfo: str, view: View | None = None) -> psycopg.Connection[Any]:
+    """A session that commits each statement by itself and takes ``$n`` placeholders.
+
+    Args:
+        conninfo: Where to.
+        view: What may go over it; None: nothing of any view.
+
+    Raises:
+        ConfigurationError: The view is restricted, and somebody could read along.
+    """
     connection = psycopg.connect(conninfo, autocommit=True, cursor_factory=psycopg.RawCursor)
     try:
         connection.execute(SESSION)
+        if view is not None:
+            _insist(connection, view)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _insist(session: Session, view: View) -> None:
+    """Each session is asked, for a lost line may come back by another way."""
+    line.insist_on_encryption(session, view)
+    serverlog.insist_on_silence(session, view)
 
 
 def _true(moved_at: datetime, delivery: Delivery) -> datetime:

@@ -48,6 +48,22 @@ class Site:
         with psycopg.connect(self.uri, autocommit=True) as connection:
             connection.execute(statement.encode())
 
+    def cut(self) -> None:
+        """End every session of the role, as a network does."""
+        with psycopg.connect(self._superuser, autocommit=True) as connection:
+            asked = (
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = %s"
+            )
+            connection.execute(asked, (self._role,))
+
+    def count(self, table: str) -> int:
+        """How many rows a table has."""
+        with psycopg.connect(self.uri, autocommit=True) as connection:
+            (found,) = connection.execute(f"SELECT count(*) FROM {table}".encode()).fetchone() or (
+                0,
+            )
+        return int(found)
+
     def sink(self) -> PostgresSink:
         return PostgresSink(PostgresOptions(uri=SecretStr(self.uri)))
 
