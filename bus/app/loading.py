@@ -13,22 +13,22 @@ from bus.publish.admission import Naming
 from bus.publish.runner import BULK, Runner
 from bus.publish.sender import Publishes
 from bus.settings import Settings
-from connectors.jsonlines.journal import Journal
-from connectors.jsonlines.source import Progress, RefusedLine
+from connectors.jsonlines.journal import LoadJournal
+from connectors.jsonlines.source import LoadProgress, RefusedLine
 
-__all__ = ["Journal", "Progress", "RefusedLine", "load"]
+__all__ = ["LoadJournal", "LoadProgress", "RefusedLine", "load"]
 
 
 async def load(
     settings: Settings,
     file: BinaryIO,
-    progress: Progress | None = None,
+    progress: LoadProgress | None = None,
     *,
     sealed: Collection[str],
     make: Callable[[Guard], Publishes],
     refused: Callable[[RefusedLine], None],
-    advanced: Callable[[Progress], None],
-) -> Progress:
+    advanced: Callable[[LoadProgress], None],
+) -> LoadProgress:
     """Publish every line of *file* from *progress* on; the result of the load.
 
     Args:
@@ -43,7 +43,7 @@ async def load(
     """
     ids = proofs(settings)
     admit = Naming(sealed, await ids.key_of_ids() if ids.has_source else None)
-    reached = Progress() if progress is None else progress
+    reached = LoadProgress() if progress is None else progress
     said = {"file": file, "progress": reached, "refused": refused, "advanced": advanced}
     lines = source("jsonlines", said, SourceContext(system="file"))
     await Runner(lines, make, admit=admit, pace=BULK).run()

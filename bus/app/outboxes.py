@@ -11,7 +11,7 @@ from bus.errors import ConfigurationError, UnknownName
 from bus.publish.source_watch import WARN_BEFORE
 from bus.settings import Settings
 from connectors.outbox import upkeep
-from connectors.outbox.installing import OWNER, Plan, Speaker, script
+from connectors.outbox.installing import OWNER, InstallPlan, Speaker, script
 from connectors.outbox.source import OutboxSource
 from connectors.outbox.upkeep import COUNT_MOST, RefusedChange
 
@@ -19,7 +19,7 @@ __all__ = [
     "COUNT_MOST",
     "OWNER",
     "WARN_BEFORE",
-    "Plan",
+    "InstallPlan",
     "RefusedChange",
     "Speaker",
     "drop",
@@ -50,7 +50,7 @@ def outboxes(settings: Settings, systems: Sequence[str] = ()) -> dict[str, str]:
     return {system: known[system].uri.get_secret_value() for system in systems or sorted(known)}
 
 
-async def install(system: str, uri: str, plan: Plan) -> None:
+async def install(system: str, uri: str, plan: InstallPlan) -> None:
     """Make or bring up to date the outbox in a database, and grant roles what they need.
 
     Raises:

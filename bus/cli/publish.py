@@ -21,7 +21,7 @@ from bus.errors import ChangeRefused, ConfigurationError
 from bus.files import create_private
 from bus.operate import deeds, documents, jobs
 from bus.operate.deeds import Order
-from bus.operate.loading import Load, Progress, Publish, RefusedLine, insist_on_a_way_back
+from bus.operate.loading import Load, LoadProgress, Publish, RefusedLine, insist_on_a_way_back
 from bus.operate.session import Session
 
 SHOWN_LINES = 20
@@ -80,7 +80,7 @@ def publish(
 
 async def _run(
     session: Session, order: Order, file: str, dry_run: bool, resume: bool, told: _Telling
-) -> Progress:
+) -> LoadProgress:
     load = Load.of(session.settings, file, _cannot_remember, is_resumed=resume, is_dry=dry_run)
     if resume and load.begun is None:
         err().print("nothing to resume: the file is published from its beginning")
@@ -88,11 +88,11 @@ async def _run(
         err().print(f"resuming after line {load.begun.lines:,}")
     with load.opened() as content, _bar(load, told) as moved:
 
-        def advanced(now: Progress) -> None:
+        def advanced(now: LoadProgress) -> None:
             load.remembered.advanced(now)
             moved(now)
 
-        async def work(step: jobs.Told) -> Progress:
+        async def work(step: jobs.Told) -> LoadProgress:
             action = Publish(
                 file=content,
                 progress=load.begun,
@@ -155,7 +155,7 @@ def _report(path: Path | None) -> Iterator[TextIO | None]:
 
 
 @contextmanager
-def _bar(load: Load, told: _Telling) -> Iterator[Callable[[Progress], None]]:
+def _bar(load: Load, told: _Telling) -> Iterator[Callable[[LoadProgress], None]]:
     """A progress bar on stderr; nothing where that is no terminal."""
     size = load.size
     bar = Bar(
@@ -171,7 +171,7 @@ def _bar(load: Load, told: _Telling) -> Iterator[Callable[[Progress], None]]:
     started = time.monotonic()
     task = bar.add_task("", total=size, changes=0, rate=0.0)
 
-    def moved(progress: Progress) -> None:
+    def moved(progress: LoadProgress) -> None:
         done = progress.changes - load.before  # what an earlier run did is not this one's speed
         rate = done / max(time.monotonic() - started, 0.001)
         bar.update(task, completed=progress.offset, changes=progress.changes, rate=rate)
@@ -180,7 +180,7 @@ def _bar(load: Load, told: _Telling) -> Iterator[Callable[[Progress], None]]:
         yield moved
 
 
-def _show(progress: Progress, told: _Telling, *, dry_run: bool, seconds: float) -> None:
+def _show(progress: LoadProgress, told: _Telling, *, dry_run: bool, seconds: float) -> None:
     verb = "would be published" if dry_run else "published"
     console = out()
     console.print(

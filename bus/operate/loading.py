@@ -9,16 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from bus.app.loading import Journal, Progress, RefusedLine, load
+from bus.app.loading import LoadJournal, LoadProgress, RefusedLine, load
 from bus.errors import ConfigurationError
 from bus.model.deed import Act
 from bus.operate.deeds import Order, Planned
-from bus.operate.jobs import Progress as Advance
-from bus.operate.jobs import Told
+from bus.operate.jobs import Progress, Told
 from bus.operate.session import Session
 from bus.settings import Settings
 
-__all__ = ["Progress", "Publish", "PublishPreview", "RefusedLine"]
+__all__ = ["LoadProgress", "Publish", "PublishPreview", "RefusedLine"]
 
 
 STDIN = "-"
@@ -36,7 +35,7 @@ class Remembered:
         lost: Told, once, that it cannot be written.
     """
 
-    def __init__(self, journal: Journal | None, lost: Callable[[], None]) -> None:
+    def __init__(self, journal: LoadJournal | None, lost: Callable[[], None]) -> None:
         self._journal = journal
         self._lost = lost
 
@@ -45,13 +44,13 @@ class Remembered:
         """The progress of one load of *file*."""
         if file == STDIN or is_dry:
             return cls(None, lost)
-        return cls(Journal(settings.home / "publish", Path(file)), lost)
+        return cls(LoadJournal(settings.home / "publish", Path(file)), lost)
 
-    def resume(self) -> Progress | None:
+    def resume(self) -> LoadProgress | None:
         """The progress of an interrupted load of the same file; None if there is none."""
         return None if self._journal is None else self._journal.resume()
 
-    def advanced(self, now: Progress) -> None:
+    def advanced(self, now: LoadProgress) -> None:
         """Write the progress down."""
         if self._journal is None:
             return
@@ -70,7 +69,7 @@ class Remembered:
 class Load:
     """One load of a file, from its beginning or from where an interrupted one stopped."""
 
-    def __init__(self, file: str, remembered: Remembered, begun: Progress | None) -> None:
+    def __init__(self, file: str, remembered: Remembered, begun: LoadProgress | None) -> None:
         self.file = file
         self.begun = begun  # where the earlier one stood; None: it begins at the beginning
         self.before = 0 if begun is None else begun.changes  # that the earlier one has done
@@ -131,9 +130,9 @@ class Publish:
     """Publish every line of a file, from where an earlier load has stopped."""
 
     file: BinaryIO
-    progress: Progress | None
+    progress: LoadProgress | None
     refused: Callable[[RefusedLine], None]
-    advanced: Callable[[Progress], None]
+    advanced: Callable[[LoadProgress], None]
     told: Told = lambda _: None
 
     async def plan(self, _: Session) -> PublishPreview:
@@ -142,7 +141,7 @@ class Publish:
         How many lines there are is known at the end; :meth:`PublishPreview.tried` is the load
         without its effect.
         """
-        return PublishPreview(self, Progress() if self.progress is None else self.progress)
+        return PublishPreview(self, LoadProgress() if self.progress is None else self.progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +149,7 @@ class PublishPreview:
     """A file to be published, not yet read."""
 
     wanted: Publish
-    progress: Progress
+    progress: LoadProgress
     """How far it is; counts go on in it."""
 
     @property
@@ -158,7 +157,7 @@ class PublishPreview:
         """The deed as the journal records it; its count is known at the end."""
         return Planned(act=Act.PUBLISH, count=0, may_be_empty=True)
 
-    async def tried(self, session: Session, _: Order) -> Progress:
+    async def tried(self, session: Session, _: Order) -> LoadProgress:
         """Check every line, and publish nothing.
 
         Raises:
@@ -166,7 +165,7 @@ class PublishPreview:
         """
         return await self._load(session, is_dry=True)
 
-    def counted(self, done: Progress) -> int:
+    def counted(self, done: LoadProgress) -> int:
         """How many changes were published, by this run and interrupted ones before it."""
         return done.published
 
@@ -174,7 +173,7 @@ class PublishPreview:
         """Those that were acknowledged and counted; what was under way may be in the log too."""
         return self.progress.published
 
-    async def perform(self, session: Session, _: Order) -> Progress:
+    async def perform(self, session: Session, _: Order) -> LoadProgress:
         """Publish every line; the result of the load.
 
         Raises:
@@ -182,11 +181,11 @@ class PublishPreview:
         """
         return await self._load(session, is_dry=False)
 
-    async def _load(self, session: Session, *, is_dry: bool) -> Progress:
+    async def _load(self, session: Session, *, is_dry: bool) -> LoadProgress:
         wanted = self.wanted
 
-        def advanced(now: Progress) -> None:
-            wanted.told(Advance("changes", now.changes))
+        def advanced(now: LoadProgress) -> None:
+            wanted.told(Progress("changes", now.changes))
             wanted.advanced(now)
 
         return await load(

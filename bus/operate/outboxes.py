@@ -65,7 +65,7 @@ class Installation:
 
     name: str
     uri: str
-    plan: outboxes.Plan
+    plan: outboxes.InstallPlan
 
     @classmethod
     def of(
@@ -86,7 +86,7 @@ class Installation:
         if (system is None) == (uri is None):
             raise ConfigurationError("name a system of the settings, or a database with --uri")
         name = system or "outbox"
-        plan = outboxes.Plan(
+        plan = outboxes.InstallPlan(
             owner=owner,
             core=tuple(map(outboxes.Speaker.parse, core)),
             relay=tuple(relay),

@@ -38,7 +38,7 @@ class Town:
         """Install an outbox in each publishing system's database, used by its own role."""
         for system, uri in self.administered.items():
             role = urlsplit(self.outboxes[system]).username or ""
-            plan = outboxes.Plan(core=(outboxes.Speaker(role),), relay=(role,))
+            plan = outboxes.InstallPlan(core=(outboxes.Speaker(role),), relay=(role,))
             await outboxes.install(system, uri, plan)
 
     def install_command(self, system: str = CORE) -> list[str]:

@@ -12,12 +12,12 @@ import os
 from collections import Counter
 from pathlib import Path
 
-from connectors.jsonlines.source import Progress
+from connectors.jsonlines.source import LoadProgress
 
 _CHUNK = 1024 * 1024
 
 
-class Journal:
+class LoadJournal:
     """The progress of loading one file, kept in a file that only its owner reads.
 
     It holds numbers and a digest, nothing of the content.
@@ -30,13 +30,13 @@ class Journal:
         self._digest = hashlib.sha256()
         self._hashed = 0
 
-    def resume(self) -> Progress | None:
+    def resume(self) -> LoadProgress | None:
         """The progress to go on from; None if none is known or the file has changed."""
         try:
             kept = json.loads(self._path.read_text(encoding="utf-8"))
             digest = kept.pop("digest")
             warnings = Counter({(code, where): n for code, where, n in kept.pop("warnings")})
-            progress = Progress(**kept, warnings=warnings)
+            progress = LoadProgress(**kept, warnings=warnings)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
         self._hash_to(progress.offset)
@@ -45,7 +45,7 @@ class Journal:
             return None
         return progress
 
-    def write(self, progress: Progress) -> None:
+    def write(self, progress: LoadProgress) -> None:
         """Remember *progress*, whole or not at all."""
         self._hash_to(progress.offset)
         kept = {

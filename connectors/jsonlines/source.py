@@ -65,7 +65,7 @@ class RefusedLine:
 
 
 @dataclass(slots=True)
-class Progress:
+class LoadProgress:
     """How far a load has come; its counts include earlier, interrupted runs."""
 
     lines: int = 0  # read, empty ones included
@@ -99,9 +99,9 @@ class LinesSource:
         model_config = ConfigDict(extra="forbid", frozen=True)
 
         file: InstanceOf[IOBase] = Field(repr=False)
-        progress: SkipValidation[Progress | None] = None
+        progress: SkipValidation[LoadProgress | None] = None
         refused: SkipValidation[Callable[[RefusedLine], None]] = lambda _: None
-        advanced: SkipValidation[Callable[[Progress], None]] = lambda _: None
+        advanced: SkipValidation[Callable[[LoadProgress], None]] = lambda _: None
 
     @classmethod
     def of(cls, options: Options, _: SourceContext) -> LinesSource:
@@ -112,12 +112,12 @@ class LinesSource:
     def __init__(
         self,
         file: BinaryIO,
-        progress: Progress | None = None,
+        progress: LoadProgress | None = None,
         *,
         refused: Callable[[RefusedLine], None] = lambda _: None,
-        advanced: Callable[[Progress], None] = lambda _: None,
+        advanced: Callable[[LoadProgress], None] = lambda _: None,
     ) -> None:
-        self.progress = Progress() if progress is None else progress
+        self.progress = LoadProgress() if progress is None else progress
         self._file = file
         self._refused = refused
         self._advanced = advanced

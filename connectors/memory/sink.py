@@ -196,7 +196,7 @@ class MemorySink:
         return gone
 
     def staging(self) -> Staging:
-        return MemoryFresh(MemoryOptions(store=self._store))
+        return MemoryStaging(MemoryOptions(store=self._store))
 
     async def to_restore(self) -> ToRestore:
         self._reach_store()
@@ -299,7 +299,7 @@ class MemorySink:
         )
 
 
-class MemoryFresh(MemorySink):
+class MemoryStaging(MemorySink):
     """A staging table beside the one in use."""
 
     @property
@@ -331,7 +331,7 @@ class MemoryFresh(MemorySink):
             raise SinkUnavailable("the store is not open")
         async with self._store.writing[self._view.stream]:
             _insist(self._store, self._view)
-            yield _HeldTable(self._store, self._view)
+            yield _LockedTable(self._store, self._view)
 
     async def drop(self) -> None:
         self._store.forget(self._key)
@@ -357,7 +357,7 @@ class MemoryFresh(MemorySink):
         await super().close()
 
 
-class _HeldTable:
+class _LockedTable:
     """The locked table in use, and how the staging table is merged into it."""
 
     def __init__(self, store: MemoryStore, view: View) -> None:

@@ -38,7 +38,7 @@ TAKEN_OUT = Fault(
 )
 
 
-class Kept(StrEnum):
+class ContentState(StrEnum):
     """The ways to keep the content of a refused change."""
 
     PLAIN = "plain"  # as it is: nothing in it need be sealed
@@ -51,7 +51,7 @@ class Kept(StrEnum):
 class Content:
     """What is kept of a refused change."""
 
-    kept: Kept
+    kept: ContentState
     sealed: str | None = None
 
 
@@ -92,11 +92,11 @@ class Concealer:
             KeysUnusable, KeysUnavailable: There should be keys, and they cannot be had.
         """
         if not self.must_hide(text):
-            return Content(Kept.PLAIN)
+            return Content(ContentState.PLAIN)
         if not self._seals.has_source:
-            return Content(Kept.LACKING)
+            return Content(ContentState.LACKING)
         ring = await self._seals.ring()
-        return Content(Kept.SEALED, seal([text], _belongs(change_id), ring.current)[0])
+        return Content(ContentState.SEALED, seal([text], _belongs(change_id), ring.current)[0])
 
     async def opened(self, sealed: str, change_id: str) -> str:
         """The text of a change that was sealed.

@@ -66,7 +66,7 @@ class Speaker:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class InstallPlan:
     """What an outbox should be: its owner, the rights of roles, and the largest change."""
 
     owner: str = OWNER
@@ -102,7 +102,7 @@ class Plan:
         return said
 
 
-def script(plan: Plan) -> str:
+def script(plan: InstallPlan) -> str:
     """The SQL that makes an outbox where there is none, to be run by hand."""
     owner = sql.Identifier(plan.owner).as_string()
     head = (
@@ -116,7 +116,7 @@ def script(plan: Plan) -> str:
     return head + _form(PRESENT) + "\n" + settling + "RESET ROLE;\n"
 
 
-async def install(connection: Connection, system: str, plan: Plan) -> None:
+async def install(connection: Connection, system: str, plan: InstallPlan) -> None:
     """Make or bring up to date the outbox that *connection* reaches.
 
     Raises:
@@ -143,7 +143,7 @@ async def install(connection: Connection, system: str, plan: Plan) -> None:
                 raise
 
 
-async def _install(connection: Connection, system: str, plan: Plan) -> None:
+async def _install(connection: Connection, system: str, plan: InstallPlan) -> None:
     for setting in (
         "SET LOCAL search_path = pg_catalog, pg_temp",
         "SET LOCAL client_min_messages = warning",
@@ -168,7 +168,7 @@ async def _install(connection: Connection, system: str, plan: Plan) -> None:
         raise ConfigurationError("the outbox is not what it was made to be", system=system)
 
 
-async def _insist_on_roles(connection: Connection, system: str, plan: Plan) -> None:
+async def _insist_on_roles(connection: Connection, system: str, plan: InstallPlan) -> None:
     """Check that the roles exist that should get rights.
 
     Raises:

@@ -37,7 +37,7 @@ from bus.connect.source_kind import SourceContext
 from bus.errors import BusError, KeysUnusable, LaneError
 from bus.model import Fault
 from connectors.outbox import statements
-from connectors.outbox.concealing import TAKEN_OUT, Concealer, Content, Kept
+from connectors.outbox.concealing import TAKEN_OUT, Concealer, Content, ContentState
 from connectors.outbox.database import Connection, connect, translated
 from connectors.outbox.term import OutboxTerm, lease_row
 from connectors.outbox.upkeep import OutboxWatch, look
@@ -54,11 +54,11 @@ UNREADABLE = (
     psycopg.DataError,
 )
 """What the reading of rows meets because of a row; a database that is away says something else."""
-_UNREAD = Content(Kept.UNREAD)
+_UNREAD = Content(ContentState.UNREAD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Keeping:
+class OutboxTimes:
     """For how long sent and refused changes are kept, and leases and sends last."""
 
     lease: timedelta = timedelta(seconds=12)  # how long a killed leader keeps others waiting
@@ -72,7 +72,7 @@ class Keeping:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class OutboxRow:
     """One change that waits in an outbox, as text; *sealed* if it was refused and put back."""
 
     seq: int
@@ -110,7 +110,7 @@ class OutboxSource:
             options.uri.get_secret_value(),
             holder=context.holder,
             concealer=Concealer(context.seals, context.sealed, context.known),
-            keeping=Keeping(
+            keeping=OutboxTimes(
                 lease=times.lease,
                 send_within=times.send_within,
                 sent=times.sent,
@@ -125,19 +125,19 @@ class OutboxSource:
         *,
         holder: str,
         concealer: Concealer | None = None,
-        keeping: Keeping | None = None,
+        keeping: OutboxTimes | None = None,
     ) -> None:
         self.name = system
         self._uri = uri
         self._holder = holder
         self._concealer = concealer or Concealer()
-        self._keeping = keeping or Keeping()
+        self._keeping = keeping or OutboxTimes()
         self._log = log.bind(system=system)
         self._lease = self._new_lease()
         self._work: Connection | None = None
         self._wake = asyncio.Event()
         self._rows: int | None = None  # taken at once; fewer while one is looked for
-        self._in_hand: dict[int, Row] = {}
+        self._in_hand: dict[int, OutboxRow] = {}
         self._is_more = False  # rows wait that were not taken
         self._in_vain = 0  # how often in a row nothing was found
         self._is_plain_told = False
@@ -226,7 +226,8 @@ class OutboxSource:
         if found:
             self._rows = min(2 * asked, limits.changes)
         self._in_hand = {
-            seq: Row(seq, change_id, text, sealed) for seq, change_id, text, sealed, *_ in found
+            seq: OutboxRow(seq, change_id, text, sealed)
+            for seq, change_id, text, sealed, *_ in found
         }
         expected = f"a change of at most {limits.change_bytes} bytes as text"
         too_large = Fault(code="too-large", expected=expected)
@@ -242,7 +243,7 @@ class OutboxSource:
         fault = Fault(code="unreadable", expected="a change that the database can read out")
         return [Taken(first[0], None, fault)] if first is not None else []
 
-    async def _taken(self, row: Row, too_large: Fault) -> Taken:
+    async def _taken(self, row: OutboxRow, too_large: Fault) -> Taken:
         """A row as it is handed over; opened if it is sealed."""
         text = row.text
         if text is None and row.sealed is not None:
@@ -283,7 +284,7 @@ class OutboxSource:
         if row is None:
             return _UNREAD
         if row.sealed is not None:
-            return Content(Kept.SEALED, row.sealed)
+            return Content(ContentState.SEALED, row.sealed)
         return _UNREAD if row.text is None else await self._kept(row.text, row.change_id)
 
     async def _kept(self, text: str, change_id: str) -> Content:
@@ -359,6 +360,6 @@ def _shut(error: BusError) -> Fault:
 
 def _reasons(refusal: Refusal, content: Content) -> str:
     """The reasons, and a note if the change's content is no longer there."""
-    is_lacking = content.kept is Kept.LACKING
+    is_lacking = content.kept is ContentState.LACKING
     reasons = [TAKEN_OUT, *refusal.reasons] if is_lacking else refusal.reasons
     return Refusal(refusal.place, reasons).as_json

@@ -13,7 +13,7 @@ from bus.errors import ConfigurationError
 from bus.model.subject import NARROW_KEY, shown
 from connectors.outbox import installing, statements
 from connectors.outbox.database import Connection, connect, translated
-from connectors.outbox.installing import Plan
+from connectors.outbox.installing import InstallPlan
 
 COUNT_MOST = 100_000  # where counting a backlog stops
 
@@ -28,16 +28,16 @@ class RefusedChange:
     refused_at: datetime
     reasons: tuple[dict[str, Any], ...]
     behind: int | None  # the refused change of the same subject just before
-    kept: str | None = None  # how its content is kept: connectors.outbox.concealing.Kept
+    kept: str | None = None  # how its content is kept: connectors.outbox.concealing.ContentState
 
 
-async def install(system: str, uri: str, plan: Plan | None = None) -> None:
+async def install(system: str, uri: str, plan: InstallPlan | None = None) -> None:
     """Make or bring up to date the outbox in a database, and grant roles what they need.
 
     May be run again at any time, by an administrator: see :mod:`~connectors.outbox.installing`.
     """
     async with _opened(system, uri) as connection:
-        await installing.install(connection, system, plan or Plan())
+        await installing.install(connection, system, plan or InstallPlan())
 
 
 async def look(connection: Connection, system: str) -> None:

@@ -85,7 +85,7 @@ class StagingTable(PostgresTable):
     async def lock(self) -> AsyncIterator[LockedTarget]:
         opened = self._need_open()
         held = await asyncio.to_thread(
-            _HeldTable.of, self._conninfo_of(opened), super()._names(opened.view), opened.view
+            _LockedTable.of, self._conninfo_of(opened), super()._names(opened.view), opened.view
         )
         try:
             yield held
@@ -125,7 +125,7 @@ class StagingTable(PostgresTable):
         return found
 
 
-class _HeldTable:
+class _LockedTable:
     """A session that locks the table in use against writers."""
 
     def __init__(self, connection: tables.Connection, live: Names, view: View) -> None:
@@ -167,7 +167,7 @@ class _HeldTable:
         return checkpoints_of(believing.rows(self._connection, asked, about, table=live.position))
 
     @classmethod
-    def of(cls, conninfo: str, live: Names, view: View) -> _HeldTable:
+    def of(cls, conninfo: str, live: Names, view: View) -> _LockedTable:
         with translated(**_where(view)):
             connection = connect(conninfo, view)
             try:

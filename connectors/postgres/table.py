@@ -221,7 +221,7 @@ class PostgresTable:
         """
         if self._held != names.table:
             return
-        gone = tables.gone(connection, names)
+        gone = tables.missing_table(connection, names)
         if gone is None:
             self._gone_since = None
             return

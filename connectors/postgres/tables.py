@@ -64,23 +64,23 @@ def shape(connection: Connection, names: Names) -> TableShape:
 
 
 @dataclass(frozen=True, slots=True)
-class Gone:
+class MissingTable:
     """A table that does not exist."""
 
     table: str
     has_positions: bool  # whether the store says nevertheless that its lanes were delivered to
 
 
-def gone(connection: Connection, names: Names) -> Gone | None:
+def missing_table(connection: Connection, names: Names) -> MissingTable | None:
     """Which of the stream's table and the positions' table is missing; None if neither."""
     if not _columns(connection, names.position):
-        return Gone(names.position, has_positions=False)
+        return MissingTable(names.position, has_positions=False)
     if _columns(connection, names.table):
         return None
     row = connection.execute(
         f"SELECT EXISTS (SELECT FROM {names.position} WHERE stream = $1)", (names.stream,)
     ).fetchone()
-    return Gone(names.table, has_positions=row == (True,))
+    return MissingTable(names.table, has_positions=row == (True,))
 
 
 def differs(view: View, before: TableShape, now: TableShape) -> bool:

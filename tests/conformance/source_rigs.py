@@ -15,9 +15,9 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from bus.connect.source import Source
-from connectors.jsonlines.source import LinesSource, Progress, RefusedLine
+from connectors.jsonlines.source import LinesSource, LoadProgress, RefusedLine
 from connectors.memory.source import MemoryBox, MemorySource
-from connectors.outbox.source import Keeping, OutboxSource
+from connectors.outbox.source import OutboxSource, OutboxTimes
 from connectors.outbox.upkeep import refused
 from tests.support.sources.spool import SpoolSource
 
@@ -64,12 +64,12 @@ class LinesRig:
         lines, offset = self._reached
         self._file = io.BytesIO(self._content)
         self._file.seek(offset)
-        progress = Progress(lines=lines, offset=offset)
+        progress = LoadProgress(lines=lines, offset=offset)
         return LinesSource(
             self._file, progress, refused=self._refused.append, advanced=self._advanced
         )
 
-    def _advanced(self, progress: Progress) -> None:
+    def _advanced(self, progress: LoadProgress) -> None:
         self._reached = (progress.lines, progress.offset)
 
     async def put(self, changes: Sequence[dict[str, Any]]) -> None:
@@ -96,7 +96,7 @@ class OutboxRig:
         self.uri = uri
 
     def source(self) -> Source:
-        keeping = Keeping(
+        keeping = OutboxTimes(
             lease=timedelta(seconds=2),
             send_within=timedelta(milliseconds=500),
             stand_by=timedelta(milliseconds=20),

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 from bus.publish.admission import Naming
 from bus.publish.runner import BULK, Pace, Runner
-from connectors.jsonlines.source import LinesSource, Progress
+from connectors.jsonlines.source import LinesSource, LoadProgress
 
 
 async def load(
@@ -16,10 +16,10 @@ async def load(
     *,
     sealed: Collection[str],
     key: bytes | None,
-    progress: Progress | None = None,
+    progress: LoadProgress | None = None,
     pace: Pace = BULK,
     **told: Callable[[Any], None],
-) -> Progress:
+) -> LoadProgress:
     """Publish every line of *file* from where *progress* stands; how it went."""
     source = LinesSource(file, progress, **told)
     await Runner(source, lambda _: publisher, admit=Naming(sealed, key), pace=pace).run()

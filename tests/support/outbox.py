@@ -40,11 +40,11 @@ from bus.publish.runners import run_together
 from bus.publish.sender import Publishes
 from bus.publish.source_reports import RelayReport
 from connectors.outbox.concealing import Concealer
-from connectors.outbox.source import Keeping, OutboxSource
+from connectors.outbox.source import OutboxSource, OutboxTimes
 from tests.support.waiting import until_elsewhere
 
 FIRST, MOST = timedelta(milliseconds=50), timedelta(milliseconds=200)
-KEEPING = Keeping(
+KEEPING = OutboxTimes(
     lease=timedelta(seconds=3),
     send_within=timedelta(seconds=1),
     stand_by=timedelta(milliseconds=200),
@@ -212,7 +212,7 @@ class Outbox:
         gate: Gate | None = None,
         concealer: Concealer | None = None,
         pace: Pace = QUICK,
-        keeping: Keeping = KEEPING,
+        keeping: OutboxTimes = KEEPING,
         metrics: Metrics | None = None,
         report: RelayReport | None = None,
     ) -> Runner:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
 
-from bus.app.loading import Progress
+from bus.app.loading import LoadProgress
 from bus.app.outboxes import RefusedChange
 from bus.connect.source import SourceStatus
 from bus.operate.documents.shape import Document, named
@@ -14,7 +14,7 @@ from bus.operate.documents.shape import Document, named
 
 @named("loaded")
 def loaded(
-    progress: Progress, listed: Sequence[Document], *, is_dry: bool, seconds: float
+    progress: LoadProgress, listed: Sequence[Document], *, is_dry: bool, seconds: float
 ) -> Document:
     """The result of loading a file; *listed* are its first refused lines."""
     return {

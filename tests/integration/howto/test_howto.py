@@ -25,7 +25,7 @@ from bus.publish.runner import Runner
 from bus.rebuild.rebuild import Rebuild
 from bus.settings import Settings
 from connectors.outbox import upkeep
-from connectors.outbox.installing import Plan, Speaker
+from connectors.outbox.installing import InstallPlan, Speaker
 from connectors.outbox.source import OutboxSource
 from connectors.postgres.sink import PostgresSink
 from connectors.postgres.table import PostgresOptions
@@ -117,7 +117,7 @@ async def install(site: Site) -> None:
     await upkeep.install(
         "resident_registry",
         site.database,
-        Plan(core=(Speaker(site.role("register_app")),), relay=(site.role("renkei_relay"),)),
+        InstallPlan(core=(Speaker(site.role("register_app")),), relay=(site.role("renkei_relay"),)),
     )
 
 

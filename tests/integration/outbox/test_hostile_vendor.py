@@ -17,7 +17,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from connectors.outbox.installing import Plan, Speaker
+from connectors.outbox.installing import InstallPlan, Speaker
 from connectors.outbox.upkeep import install
 from tests.support.outbox import SYSTEM, Outbox, change, hand_over, until
 
@@ -49,8 +49,11 @@ async def site(database: str, tmp_path: Any, unique: Callable[[str], str]) -> An
             admin.execute(f"CREATE ROLE \"{role}\" LOGIN PASSWORD 'dev'")
         name = urlsplit(database).path.lstrip("/")
         admin.execute(f'ALTER DATABASE "{name}" OWNER TO "{names["stranger"]}"')
-        speakers = (Speaker(names["register"], (SYSTEM,)), Speaker(names["tax"], (OTHER,)))
-        await install(SYSTEM, database, Plan(core=speakers))
+        speakers = (
+            Speaker(names["register"], (SYSTEM,)),
+            Speaker(names["tax"], (OTHER,)),
+        )
+        await install(SYSTEM, database, InstallPlan(core=speakers))
         yield Site(Outbox(database, tmp_path / "topic.jsonl"), names)
         admin.execute(f'ALTER DATABASE "{name}" OWNER TO CURRENT_USER')
         for role in names.values():

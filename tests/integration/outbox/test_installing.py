@@ -13,7 +13,7 @@ import pytest
 
 from bus.errors import ConfigurationError
 from connectors.outbox import installing
-from connectors.outbox.installing import OWNER, Plan, Speaker
+from connectors.outbox.installing import OWNER, InstallPlan, Speaker
 from connectors.outbox.upkeep import install
 from tests.support.outbox import SYSTEM, Outbox, change, until
 
@@ -70,7 +70,7 @@ async def test_a_trigger_that_waits_for_the_installer_is_refused(
         admin.rollback()
 
     with pytest.raises(ConfigurationError, match="somebody else made") as refused:
-        await install(SYSTEM, database, Plan(core=(Speaker(role),)))
+        await install(SYSTEM, database, InstallPlan(core=(Speaker(role),)))
 
     assert refused.value.where["owners"] == role
     with psycopg.connect(database) as admin:
@@ -131,7 +131,7 @@ async def test_whatever_is_not_of_an_outbox_is_found(
         async with await psycopg.AsyncConnection.connect(database) as session:
             await session.execute(statement.replace("{role}", role).encode())
             with pytest.raises(ConfigurationError) as refused:
-                await installing._install(session, SYSTEM, Plan())
+                await installing._install(session, SYSTEM, InstallPlan())
             await session.rollback()
             found[name] = refused.value.message
 
@@ -155,7 +155,7 @@ async def test_the_owner_is_nobody(
             elif fault == "a membership":
                 admin.execute(f'GRANT pg_read_all_data TO "{owner}"')
             with pytest.raises(ConfigurationError, match="--owner"):
-                await install(SYSTEM, database, Plan(owner=owner))
+                await install(SYSTEM, database, InstallPlan(owner=owner))
         finally:
             admin.execute(f'DROP OWNED BY "{owner}" CASCADE')
             admin.execute(f'DROP ROLE "{owner}"')

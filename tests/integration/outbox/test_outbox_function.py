@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from connectors.outbox.installing import Plan, Speaker
+from connectors.outbox.installing import InstallPlan, Speaker
 from connectors.outbox.upkeep import install
 from tests.support.outbox import SYSTEM, Outbox, change, change_of, hand_over
 from tests.support.waiting import wait_until
@@ -149,7 +149,7 @@ async def test_a_core_role_may_publish_and_nothing_else(outbox: Outbox, unique: 
     with outbox.connect() as owner:
         owner.execute(f'CREATE ROLE "{role}"')
         try:
-            await install(SYSTEM, outbox.uri, Plan(core=(Speaker(role),)))
+            await install(SYSTEM, outbox.uri, InstallPlan(core=(Speaker(role),)))
             with outbox.connect() as session:
                 session.execute(f'SET ROLE "{role}"')
                 hand_over(session, change("1", 1))

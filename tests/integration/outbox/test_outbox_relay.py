@@ -33,7 +33,7 @@ from bus.observe.metrics import Metrics
 from bus.publish.admission import Bounds
 from bus.publish.sender import MOST_BROKEN
 from connectors.outbox import upkeep
-from connectors.outbox.installing import Plan
+from connectors.outbox.installing import InstallPlan
 from connectors.outbox.source import OutboxSource
 from tests.support import waiting
 from tests.support.outbox import (
@@ -558,7 +558,7 @@ async def test_a_relay_role_has_what_a_relay_needs(outbox: Outbox, unique: Any) 
             with pytest.raises(ConfigurationError, match="--relay ROLE"):
                 await asyncio.wait_for(Outbox(limited, outbox.topic).relay().run(), 10)
 
-            await upkeep.install(SYSTEM, own, Plan(relay=(role,)))
+            await upkeep.install(SYSTEM, own, InstallPlan(relay=(role,)))
             async with outbox.relaying(Outbox(limited, outbox.topic).relay()):
                 await until(lambda: outbox.pending() == 0)
                 assert len(await upkeep.retry(SYSTEM, limited, None)) == 1

@@ -389,8 +389,8 @@ MUTANTS = (
         promise="Where a site has no keys, what may hold a 個人番号 is taken out of a refused change.",
         where="SECURITY.md What the bus promises",
         file="connectors/outbox/concealing.py",
-        old="return Content(Kept.LACKING)",
-        new="return Content(Kept.PLAIN)",
+        old="return Content(ContentState.LACKING)",
+        new="return Content(ContentState.PLAIN)",
         tests=(
             "tests/integration/outbox/test_outbox_concealed.py::test_where_there_are_no_keys_it_is_taken_out_and_said",
         ),

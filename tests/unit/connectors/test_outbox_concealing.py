@@ -9,7 +9,7 @@ import pytest
 
 from bus.errors import SealBroken, SealKeyUnknown
 from bus.sealing import Seals
-from connectors.outbox.concealing import Concealer, Content, Kept
+from connectors.outbox.concealing import Concealer, Content, ContentState
 from tests.support.changes import body, change, record
 from tests.support.keys import Pocket
 
@@ -51,7 +51,7 @@ async def test_whatever_may_hold_a_number_is_sealed_whole(value: Any) -> None:
 
     content = await CONCEALER.content(text, IDENT)
 
-    assert content.kept is Kept.SEALED
+    assert content.kept is ContentState.SEALED
     assert content.sealed is not None
     assert NUMBER not in content.sealed
     assert await CONCEALER.opened(content.sealed, IDENT) == text
@@ -60,7 +60,7 @@ async def test_whatever_may_hold_a_number_is_sealed_whole(value: Any) -> None:
     with pytest.raises(SealKeyUnknown):
         await Concealer(Seals(Pocket("k2"))).opened(content.sealed, IDENT)
     assert await Concealer(None, {"individual_number"}, {"resident"}).content(text, IDENT) == (
-        Content(Kept.LACKING)
+        Content(ContentState.LACKING)
     )
 
 
@@ -78,4 +78,4 @@ async def test_whatever_may_hold_a_number_is_sealed_whole(value: Any) -> None:
 )
 async def test_what_holds_none_stays_as_it_is(value: Any) -> None:
     """Names and 宛名番号 are no more restricted here than in the core system's own tables."""
-    assert await CONCEALER.content(json.dumps(value), IDENT) == Content(Kept.PLAIN)
+    assert await CONCEALER.content(json.dumps(value), IDENT) == Content(ContentState.PLAIN)

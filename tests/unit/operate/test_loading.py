@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from bus.operate.deeds import Counts
-from bus.operate.loading import STDIN, Progress, Publish, Remembered
+from bus.operate.loading import STDIN, LoadProgress, Publish, Remembered
 from bus.operate.session import Session
 from bus.settings import Settings
 
@@ -30,7 +30,7 @@ def test_an_interrupted_load_is_gone_on_with(tmp_path: Path, file: Path) -> None
     """Until it has ended; of stdin and of a trial nothing is kept."""
     said: list[str] = []
     assert told(tmp_path, str(file), said).resume() is None
-    told(tmp_path, str(file), said).advanced(Progress(offset=15, lines=5))
+    told(tmp_path, str(file), said).advanced(LoadProgress(offset=15, lines=5))
 
     found = told(tmp_path, str(file), said).resume()
 
@@ -47,7 +47,10 @@ async def test_of_how_many_it_was_is_known_at_any_time() -> None:
     """Should it fail: with those of the runs before it."""
     told: list[object] = []
     action = Publish(
-        file=BytesIO(), progress=Progress(published=3), refused=told.append, advanced=told.append
+        file=BytesIO(),
+        progress=LoadProgress(published=3),
+        refused=told.append,
+        advanced=told.append,
     )
     preview = await action.plan(cast("Session", None))
 
@@ -65,7 +68,7 @@ def test_what_cannot_be_kept_is_said_once(tmp_path: Path, file: Path) -> None:
     remembered = told(tmp_path, str(file), said)
 
     for lines in (5, 6):
-        remembered.advanced(Progress(offset=3 * lines, lines=lines))
+        remembered.advanced(LoadProgress(offset=3 * lines, lines=lines))
     remembered.forget()
 
     assert said == ["lost"]

@@ -17,8 +17,8 @@ from bus.model import Change
 from bus.publish.runner import BULK
 from bus.sealing import Seals
 from connectors.jsonlines import source as jsonlines
-from connectors.jsonlines.journal import Journal
-from connectors.jsonlines.source import Line, LinesSource, Progress, RefusedLine, lines
+from connectors.jsonlines.journal import LoadJournal
+from connectors.jsonlines.source import Line, LinesSource, LoadProgress, RefusedLine, lines
 from tests.support.changes import body, change, record
 from tests.support.keys import Pocket
 from tests.support.loads import load
@@ -37,7 +37,9 @@ def residents(count: int, first: int = 1) -> bytes:
     return b"".join(line(subject_id=f"{number:015d}") for number in range(first, first + count))
 
 
-async def loaded(publisher: Any, data: bytes, **options: Any) -> tuple[Progress, list[RefusedLine]]:
+async def loaded(
+    publisher: Any, data: bytes, **options: Any
+) -> tuple[LoadProgress, list[RefusedLine]]:
     """A load of *data*, and the lines that it refused."""
     refused: list[RefusedLine] = []
     given: dict[str, Any] = {"key": KEY, **options}
@@ -194,12 +196,12 @@ async def test_a_load_goes_on_where_it_stopped(house: Any, tmp_path: Path) -> No
     file = tmp_path / "load.jsonl"
     file.write_bytes(residents(4) + b"oops\n" + residents(5, first=5))
     publisher = await house.publisher()
-    journal = Journal(tmp_path / "home", file)
+    journal = LoadJournal(tmp_path / "home", file)
     failing = Failing(publisher, at=3)
     with pytest.raises(BrokerUnavailable), file.open("rb") as content:
         await load(content, failing, sealed=[], key=KEY, pace=by_three, advanced=journal.write)
 
-    progress = Journal(tmp_path / "home", file).resume()
+    progress = LoadJournal(tmp_path / "home", file).resume()
 
     assert progress is not None
     assert (progress.lines, progress.published, progress.refused) == (6, 5, 1)
@@ -214,14 +216,14 @@ def test_a_journal_of_another_file_is_not_believed(tmp_path: Path) -> None:
     """A file that changed before the mark is loaded from its beginning; one that grew is not."""
     file = tmp_path / "load.jsonl"
     file.write_bytes(b"one\ntwo\nthree\n")
-    Journal(tmp_path, file).write(Progress(lines=2, offset=8))
+    LoadJournal(tmp_path, file).write(LoadProgress(lines=2, offset=8))
 
     file.write_bytes(b"one\ntwo\nthree\nfour\n")
-    assert Journal(tmp_path, file).resume() == Progress(lines=2, offset=8)
+    assert LoadJournal(tmp_path, file).resume() == LoadProgress(lines=2, offset=8)
     file.write_bytes(b"one\nTwo\nthree\n")
-    assert Journal(tmp_path, file).resume() is None
+    assert LoadJournal(tmp_path, file).resume() is None
     file.write_bytes(b"one\n")
-    assert Journal(tmp_path, file).resume() is None
+    assert LoadJournal(tmp_path, file).resume() is None
 
 
 @pytest.mark.parametrize(
@@ -231,21 +233,21 @@ def test_a_broken_journal_is_no_journal(tmp_path: Path, text: str) -> None:
     """It only saves time, so it may be lost."""
     file = tmp_path / "load.jsonl"
     file.write_bytes(b"one\n")
-    journal = Journal(tmp_path, file)
-    journal.write(Progress(lines=1, offset=4))
+    journal = LoadJournal(tmp_path, file)
+    journal.write(LoadProgress(lines=1, offset=4))
     (kept,) = tmp_path.glob("*.json")
     assert kept.stat().st_mode & 0o777 == 0o600
     kept.write_text(text)
 
-    assert Journal(tmp_path, file).resume() is None
+    assert LoadJournal(tmp_path, file).resume() is None
 
 
 def test_a_journal_holds_no_content(tmp_path: Path) -> None:
     """Numbers and a digest, and it goes when the load is done."""
     file = tmp_path / "load.jsonl"
     file.write_bytes(residents(2))
-    journal = Journal(tmp_path / "home", file)
-    journal.write(Progress(lines=2, offset=file.stat().st_size))
+    journal = LoadJournal(tmp_path / "home", file)
+    journal.write(LoadProgress(lines=2, offset=file.stat().st_size))
     (kept,) = (tmp_path / "home").glob("*.json")
 
     assert "花子" not in kept.read_text()
