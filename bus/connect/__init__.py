@@ -1,15 +1,22 @@
 """The ports of connectors, and what a store keeps and gives up when its view changes."""
 
-from bus.connect.applied_view import STAGING, AppliedView, Taken, insist_on_view, is_behind, taken
+from bus.connect.applied_view import (
+    STAGING,
+    AppliedView,
+    Retraction,
+    insist_on_view,
+    is_behind,
+    retraction,
+)
 from bus.connect.digests import bucket_of, digests_of
 from bus.connect.fitting import UNFIT, insist_on_fit, why_unfit
-from bus.connect.keeping import Keeper, Kept, Turn
+from bus.connect.keeping import Keeper, LaneTurn, StoredLane
 from bus.connect.kept import BusKept
 from bus.connect.port import (
     EVERY,
     Capabilities,
     KeptByBus,
-    Left,
+    LeftoverStaging,
     LockedTarget,
     Merged,
     Positions,
@@ -32,21 +39,21 @@ __all__ = [
     "BusKept",
     "Capabilities",
     "Keeper",
-    "Kept",
     "KeptByBus",
-    "Left",
+    "LaneTurn",
+    "LeftoverStaging",
     "LockedTarget",
     "Merged",
     "Positions",
     "Readable",
     "Reshapes",
+    "Retraction",
     "Sink",
     "Stages",
     "Staging",
+    "StoredLane",
     "Suppresses",
-    "Taken",
     "Transactional",
-    "Turn",
     "Withheld",
     "bucket_of",
     "comparable",
@@ -56,6 +63,6 @@ __all__ = [
     "insist_on_position",
     "insist_on_view",
     "is_behind",
-    "taken",
+    "retraction",
     "why_unfit",
 ]

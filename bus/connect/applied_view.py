@@ -75,7 +75,7 @@ _KINDS: Mapping[str, type] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class Retraction:
     """What a table must give up: columns, rows of some event types, or everything."""
 
     columns: tuple[str, ...] = ()  # emptied in every row, until a rebuild fills them
@@ -86,7 +86,7 @@ class Taken:
         return self.everything or bool(self.columns or self.event_types)
 
 
-def taken(before: AppliedView | None, view: View) -> Taken:
+def retraction(before: AppliedView | None, view: View) -> Retraction:
     """What a table that stood under *before* gives up when it is opened for *view*.
 
     Columns that the view lacks, and those that it masks in another way: what they hold was not
@@ -96,12 +96,12 @@ def taken(before: AppliedView | None, view: View) -> Taken:
     from the log alone. A history stays what it was.
     """
     if before is None or view.keeping is Keeping.HISTORY:
-        return Taken()
+        return Retraction()
     now = AppliedView.of(view)
     lost = [name for name, shown in before.columns.items() if now.columns.get(name) != shown]
     if (before.suppression, now.suppression) == (Suppression.CAPABLE, Suppression.WITHHOLD):
         lost += [name for name in before.locations if name not in lost]
-    return Taken(
+    return Retraction(
         columns=tuple(lost),
         event_types=frozenset(before.event_types) - frozenset(now.event_types),
         everything=not set(now.conditions) <= set(before.conditions),

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from bus.connect.applied_view import AppliedView, Taken
+from bus.connect.applied_view import AppliedView, Retraction
 from bus.model import Applied, Checkpoint, Delivery, LaneName, Mark, Reached
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredLane:
     """The state that the bus keeps of one lane."""
 
     checkpoint: Checkpoint | None = None
@@ -30,11 +30,11 @@ class Kept:
     """Keys of the rows that say that somebody is under protection."""
 
 
-class Turn(Protocol):
+class LaneTurn(Protocol):
     """The exclusive right to one lane's state, for one delivery."""
 
     @property
-    def kept(self) -> Kept:
+    def kept(self) -> StoredLane:
         """The lane's state when the turn began."""
 
     async def hand_over(self, send: Callable[[], Awaitable[Applied]]) -> Applied:
@@ -58,7 +58,7 @@ class Keeper(Protocol):
     """
 
     async def stand(
-        self, system: str, stream: str, standing: AppliedView, lost: Taken, *, is_owed: bool
+        self, system: str, stream: str, standing: AppliedView, lost: Retraction, *, is_owed: bool
     ) -> None:
         """Note what a stream is opened under; its lanes begin anew if everything was *lost*.
 
@@ -66,13 +66,13 @@ class Keeper(Protocol):
             is_owed: Whether a person has to take out of the store what was lost.
         """
 
-    async def kept(self, lane: LaneName) -> Kept:
+    async def kept(self, lane: LaneName) -> StoredLane:
         """The state of a lane now."""
 
     async def marks(self, system: str) -> Mapping[LaneName, Mark]:
         """Where the lanes of a system stand."""
 
-    def turn(self, lane: LaneName) -> AbstractAsyncContextManager[Turn]:
+    def turn(self, lane: LaneName) -> AbstractAsyncContextManager[LaneTurn]:
         """Have the exclusive right to a lane's state inside the block."""
 
     async def withdraw(

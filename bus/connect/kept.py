@@ -18,8 +18,8 @@ from datetime import datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from bus.connect.applied_view import AppliedView, insist_on_view, is_behind, taken
-from bus.connect.keeping import Keeper, Kept, Turn
+from bus.connect.applied_view import AppliedView, insist_on_view, is_behind, retraction
+from bus.connect.keeping import Keeper, LaneTurn, StoredLane
 from bus.connect.port import Capabilities, Sink
 from bus.connect.position import insist_on_position
 from bus.errors import FenceBehind, SinkUnavailable
@@ -60,7 +60,7 @@ class BusKept:
     async def open(self, view: View) -> None:
         kept = await self._keeper.kept(self._lane(view, 0))
         if is_behind(kept.standing, view):
-            lost = taken(kept.standing, view)
+            lost = retraction(kept.standing, view)
             is_owed = self._sink.capabilities.reshapes is None
             stream, standing = view.stream, AppliedView.of(view)
             await self._keeper.stand(self._system, stream, standing, lost, is_owed=is_owed)
@@ -92,7 +92,7 @@ class BusKept:
     async def checkpoint(self, partition: int) -> Checkpoint | None:
         return (await self.kept(partition)).checkpoint
 
-    async def kept(self, partition: int) -> Kept:
+    async def kept(self, partition: int) -> StoredLane:
         """The state of one partition of the open stream."""
         return await self._keeper.kept(self._lane(self._need_open(), partition))
 
@@ -107,7 +107,7 @@ class BusKept:
             await own.withdraw(granted, edition)
         return await self._keeper.withdraw(self._system, granted, edition, is_owed=own is None)
 
-    async def _moved(self, turn: Turn, delivery: Delivery) -> datetime:
+    async def _moved(self, turn: LaneTurn, delivery: Delivery) -> datetime:
         reached = turn.kept.reached
         if isinstance(delivery, ProtectionChange):
             reached = {**reached, **delivery.protected.as_of}

@@ -35,7 +35,7 @@ _UNPROVEN = re.compile(
 VERIFIED = "verify-full"
 
 
-class Way(StrEnum):
+class Transport(StrEnum):
     """How a database is reached."""
 
     HERE = "this machine"
@@ -43,7 +43,7 @@ class Way(StrEnum):
     UNSAFE = "without verified TLS"
 
 
-def way(uri: str) -> Way:
+def transport_of(uri: str) -> Transport:
     """Whether a database is on this machine, and whether it proves by TLS who it is.
 
     What the library takes from its own variables (PGHOST, PGSSLMODE …) counts as it does there.
@@ -57,14 +57,14 @@ def way(uri: str) -> Way:
     """
     given = conninfo_to_dict(uri)
     if given.get("sslmode") == VERIFIED:
-        return Way.VERIFIED
+        return Transport.VERIFIED
     found = {**_defaults(), **{name: str(value) for name, value in given.items()}}
     if found.get("service"):
-        return Way.UNSAFE
+        return Transport.UNSAFE
     hosts = (found.get("hostaddr") or found.get("host") or "").split(",")
     if all(not host or host[0] in "/@" or is_loopback(host) for host in hosts):
-        return Way.HERE
-    return Way.VERIFIED if found.get("sslmode") == VERIFIED else Way.UNSAFE
+        return Transport.HERE
+    return Transport.VERIFIED if found.get("sslmode") == VERIFIED else Transport.UNSAFE
 
 
 def address_of(uri: str) -> str | None:
@@ -84,13 +84,13 @@ def insist_on_safety(uri: str, whose: str, **where: object) -> None:
         ConfigurationError: The URI cannot be used.
     """
     try:
-        found = way(uri)
+        found = transport_of(uri)
     except psycopg.ProgrammingError:  # it would quote the URI
         raise ConfigurationError(
             f"the URI of {whose} is expected as postgresql://user:password@host:port/database",
             **where,
         ) from None
-    if found is Way.UNSAFE:
+    if found is Transport.UNSAFE:
         raise Untrusted(
             f"{whose} is not on this machine; its URI has to say sslmode={VERIFIED}, and "
             "sslrootcert=FILE or sslrootcert=system",

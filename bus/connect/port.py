@@ -20,7 +20,7 @@ from typing import Protocol, get_args
 
 import pyarrow as pa
 
-from bus.connect.keeping import Kept
+from bus.connect.keeping import StoredLane
 from bus.errors import ConfigurationError
 from bus.model import (
     Applied,
@@ -112,7 +112,7 @@ class Transactional(Positions, Protocol):
 class KeptByBus(Positions, Protocol):
     """The bus keeps the positions in the store's place, and how far coverage was known."""
 
-    async def kept(self, partition: int) -> Kept:
+    async def kept(self, partition: int) -> StoredLane:
         """The bus's state of one partition of the open stream."""
 
 
@@ -120,8 +120,8 @@ class Reshapes(Protocol):
     """Removes from its tables what a view no longer shows.
 
     If the store's table stands under another view when it is opened, what
-    :func:`bus.connect.taken` names is taken away, and the new view is noted, at once and before
-    anything is written under it. *apply* also raises, and then nothing was written:
+    :func:`bus.connect.retraction` names is taken away, and the new view is noted, at once and
+    before anything is written under it. *apply* also raises, and then nothing was written:
         EditionOutdated: The table stands under a newer edition by now.
         ConfigurationError: Somebody opened it under another view of the same edition.
     """
@@ -267,7 +267,7 @@ class Merged:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class LeftoverStaging:
     """A staging table that an earlier rebuild left."""
 
     rows: int
@@ -321,14 +321,14 @@ class Staging(Sink, Transactional, Protocol):
     async def drop(self) -> None:
         """Drop the staging table; the next :meth:`Sink.open` makes a new one."""
 
-    async def left(self, view: View) -> Left | None:
+    async def left(self, view: View) -> LeftoverStaging | None:
         """The staging table beside that of *view*, if there is one. Needs no :meth:`Sink.open`.
 
         Raises:
             SinkUnavailable: The store does not answer.
         """
 
-    async def discard(self, view: View) -> Left | None:
+    async def discard(self, view: View) -> LeftoverStaging | None:
         """Take away what :meth:`left` says, whatever view it was filled under; what it was.
 
         Raises:

@@ -25,7 +25,7 @@ from bus.connect.libpq import refusal
 from bus.errors import BusError, ConfigurationError, LoginRefused, Unavailable, Unready
 
 
-class Means(StrEnum):
+class Meaning(StrEnum):
     """What an answer means for whoever asked."""
 
     AWAY = "away"  # it answers again by itself, or soon: it is asked without end
@@ -44,73 +44,74 @@ class Row:
     """
 
     state: str
-    means: Means
+    means: Meaning
     words: str = ""
 
 
 TABLE = (
-    Row("08", Means.AWAY, "the line to {database} broke; it is tried again"),
-    Row("0A", Means.UNFIT),
-    Row("22", Means.REFUSED),
-    Row("23", Means.REFUSED),
-    Row("25006", Means.AWAY,
+    Row("08", Meaning.AWAY, "the line to {database} broke; it is tried again"),
+    Row("0A", Meaning.UNFIT),
+    Row("22", Meaning.REFUSED),
+    Row("23", Meaning.REFUSED),
+    Row("25006", Meaning.AWAY,
         "{server} takes no writes: it is a standby, or its disk is read-only; name the primary in"
         " {setting}"),
-    Row("25P03", Means.AWAY, "{server} ended a transaction that stood still; it is tried again"),
-    Row("28", Means.UNFIT, "{server} does not take this way of logging in: see its log"),
-    Row("28000", Means.UNREADY, "the role does not exist there, or may not log in"),
-    Row("28P01", Means.LOGIN, "{database} refuses the login"),
-    Row("3D000", Means.UNREADY, "the database is not there"),
-    Row("3F000", Means.UNREADY, "the schema is not there"),
-    Row("40", Means.AWAY, "{database} undid a transaction in favour of another; it is tried again"),
-    Row("42", Means.UNFIT),
-    Row("42501", Means.UNREADY, "the role lacks a right on {relation}"),
-    Row("42601", Means.UNFIT,
+    Row("25P03", Meaning.AWAY, "{server} ended a transaction that stood still; it is tried again"),
+    Row("28", Meaning.UNFIT, "{server} does not take this way of logging in: see its log"),
+    Row("28000", Meaning.UNREADY, "the role does not exist there, or may not log in"),
+    Row("28P01", Meaning.LOGIN, "{database} refuses the login"),
+    Row("3D000", Meaning.UNREADY, "the database is not there"),
+    Row("3F000", Meaning.UNREADY, "the schema is not there"),
+    Row("40", Meaning.AWAY,
+        "{database} undid a transaction in favour of another; it is tried again"),
+    Row("42", Meaning.UNFIT),
+    Row("42501", Meaning.UNREADY, "the role lacks a right on {relation}"),
+    Row("42601", Meaning.UNFIT,
         "{server} does not know what it is asked: it has to be PostgreSQL 14 or newer"),
-    Row("42703", Means.UNFIT, "{relation} lacks a column of {form}"),
-    Row("42704", Means.UNFIT,
+    Row("42703", Meaning.UNFIT, "{relation} lacks a column of {form}"),
+    Row("42704", Meaning.UNFIT,
         "a type, a collation or a role that {relation} names is not there{mend}"),
-    Row("42804", Means.UNFIT, "a column of {relation} has another type than {form}'s{mend}"),
-    Row("42883", Means.UNFIT,
+    Row("42804", Meaning.UNFIT, "a column of {relation} has another type than {form}'s{mend}"),
+    Row("42883", Meaning.UNFIT,
         "a function that {relation} needs, its trigger's or a default's, is not there{mend}"),
-    Row("42P01", Means.UNREADY, "{relation} is not there"),
-    Row("42P10", Means.UNREADY, "{relation} lacks its unique key"),
-    Row("53", Means.AWAY),
-    Row("53100", Means.AWAY, "the disk of {database} is full: make room there"),
-    Row("53200", Means.AWAY, "{server} has no memory left: see what else runs there"),
-    Row("53300", Means.AWAY, "{server} has no connection left for {us}: raise max_connections"),
-    Row("54", Means.REFUSED),
-    Row("55", Means.AWAY),
-    Row("55P03", Means.AWAY,
+    Row("42P01", Meaning.UNREADY, "{relation} is not there"),
+    Row("42P10", Meaning.UNREADY, "{relation} lacks its unique key"),
+    Row("53", Meaning.AWAY),
+    Row("53100", Meaning.AWAY, "the disk of {database} is full: make room there"),
+    Row("53200", Meaning.AWAY, "{server} has no memory left: see what else runs there"),
+    Row("53300", Meaning.AWAY, "{server} has no connection left for {us}: raise max_connections"),
+    Row("54", Meaning.REFUSED),
+    Row("55", Meaning.AWAY),
+    Row("55P03", Meaning.AWAY,
         "{database} cannot do it now: somebody holds a lock on {relation} for too long: see"
         " pg_locks there"),
-    Row("57", Means.AWAY, "{server} ended the session; it is tried again"),
-    Row("57014", Means.AWAY,
+    Row("57", Meaning.AWAY, "{server} ended the session; it is tried again"),
+    Row("57014", Meaning.AWAY,
         "a question to {database} took too long and was given up: see what else runs there"),
-    Row("57P03", Means.AWAY, "{server} is starting or stopping; it is tried again"),
-    Row("58", Means.AWAY, "{server} cannot read or write its files: see its log"),
-    Row("XX", Means.AWAY, "{server} finds its own files damaged: see its log, and restore it"),
+    Row("57P03", Meaning.AWAY, "{server} is starting or stopping; it is tried again"),
+    Row("58", Meaning.AWAY, "{server} cannot read or write its files: see its log"),
+    Row("XX", Meaning.AWAY, "{server} finds its own files damaged: see its log, and restore it"),
 )  # fmt: skip
 """What holds wherever a :class:`Database` has no row of its own."""
 
 _OTHERWISE = {
-    Means.AWAY: "{database} cannot do it now; it is tried again: see its server's log",
-    Means.UNFIT: "{misfit}",
-    Means.REFUSED: "{relation} refuses a row of this batch",
+    Meaning.AWAY: "{database} cannot do it now; it is tried again: see its server's log",
+    Meaning.UNFIT: "{misfit}",
+    Meaning.REFUSED: "{relation} refuses a row of this batch",
 }
 _WITHOUT_STATE = {
-    Means.AWAY: "{database} does not answer",
-    Means.UNFIT: "the driver does not take this",
-    Means.REFUSED: "{relation} refuses a row of this batch",
+    Meaning.AWAY: "{database} does not answer",
+    Meaning.UNFIT: "the driver does not take this",
+    Meaning.REFUSED: "{relation} refuses a row of this batch",
 }
 _KINDS = {
-    "OperationalError": Means.AWAY,
-    "InterfaceError": Means.AWAY,
-    "InternalError": Means.AWAY,
-    "ProgrammingError": Means.UNFIT,
-    "NotSupportedError": Means.UNFIT,
-    "DataError": Means.REFUSED,
-    "IntegrityError": Means.REFUSED,
+    "OperationalError": Meaning.AWAY,
+    "InterfaceError": Meaning.AWAY,
+    "InternalError": Meaning.AWAY,
+    "ProgrammingError": Meaning.UNFIT,
+    "NotSupportedError": Meaning.UNFIT,
+    "DataError": Meaning.REFUSED,
+    "IntegrityError": Meaning.REFUSED,
 }
 """What no row knows is told by its class, which drivers have in common (PEP 249)."""
 
@@ -147,14 +148,14 @@ class Database:
                     return row
         return None
 
-    def meaning(self, means: Means) -> type[BusError] | None:
+    def meaning(self, means: Meaning) -> type[BusError] | None:
         """The class of error; None where that is a defect here."""
         return {
-            Means.AWAY: self.away,
-            Means.UNREADY: Unready,
-            Means.LOGIN: LoginRefused,
-            Means.UNFIT: ConfigurationError,
-            Means.REFUSED: self.refused,
+            Meaning.AWAY: self.away,
+            Meaning.UNREADY: Unready,
+            Meaning.LOGIN: LoginRefused,
+            Meaning.UNFIT: ConfigurationError,
+            Meaning.REFUSED: self.refused,
         }[means]
 
     def words(self, row: Row) -> str:
@@ -170,7 +171,7 @@ class Database:
         state: str | None = getattr(raised, "sqlstate", None)
         kind = _kind(raised)
         if state is None:
-            refused = refusal(str(raised), self.database, **where) if kind is Means.AWAY else None
+            refused = refusal(str(raised), self.database, **where) if kind is Meaning.AWAY else None
             meaning = self.meaning(kind)
             if refused is not None or meaning is None:
                 return refused
@@ -208,9 +209,9 @@ def translated(database: Database, **where: object) -> Iterator[None]:
         raise error from None
 
 
-def _kind(raised: Exception) -> Means:
+def _kind(raised: Exception) -> Meaning:
     names = (parent.__name__ for parent in type(raised).__mro__)
-    return next((_KINDS[name] for name in names if name in _KINDS), Means.AWAY)
+    return next((_KINDS[name] for name in names if name in _KINDS), Meaning.AWAY)
 
 
 def _names(raised: Exception) -> dict[str, object]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from bus.connect import Kept
+from bus.connect import StoredLane
 from bus.deliver.mending import Mending
 from bus.deliver.rewriting import rewrite
 from bus.deliver.rows import Rows
@@ -48,7 +48,7 @@ class Masking(Mending):
             await self._mask(kept)
         return True
 
-    async def _mask(self, kept: Kept) -> None:
+    async def _mask(self, kept: StoredLane) -> None:
         """Bring the store's rows to present coverage; *kept* says how they are."""
         protected = await self._coverage.by_now()  # before the log is read: rows know more
         only = None if protected.newly(kept.reached) else kept.masked

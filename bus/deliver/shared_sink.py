@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, TypeVar
 
-from bus.connect import Kept, KeptByBus, Sink, Suppresses
+from bus.connect import KeptByBus, Sink, StoredLane, Suppresses
 from bus.deliver.pulse import StorePulse
 from bus.errors import BusError, ConfigurationError, Remedy
 from bus.model import Applied, Checkpoint, Delivery, ToRestore, View
@@ -53,7 +53,7 @@ class SharedSink:
         """Which rows may be shown with their locations again."""
         return await self._alone(self._to_restore)
 
-    async def kept(self, partition: int) -> Kept:
+    async def kept(self, partition: int) -> StoredLane:
         """The state that the bus keeps of one partition for the store."""
         return await self._alone(partial(self._kept, partition))
 
@@ -108,7 +108,7 @@ class SharedSink:
         await self._open()
         return await self._need_suppression().to_restore()
 
-    async def _kept(self, partition: int) -> Kept:
+    async def _kept(self, partition: int) -> StoredLane:
         await self._open()
         if self.kept_by_bus is None:
             raise ConfigurationError("this store keeps its positions itself")

@@ -31,7 +31,7 @@ from typing import Any
 
 import psycopg
 
-from bus.connect import AppliedView, Kept, Taken, Turn
+from bus.connect import AppliedView, LaneTurn, Retraction, StoredLane
 from bus.connect.lease import LET_GO_WITHIN_S, Lease, LeaseRow, LeaseStatements, until_taken
 from bus.connect.libpq import insist_on_safety
 from bus.connect.sqlstates import translated
@@ -109,7 +109,7 @@ class Owed:
     system: str
     stream: str
     edition: int
-    lost: Taken
+    lost: Retraction
     since: datetime
 
 
@@ -129,7 +129,7 @@ class LedgerKeeper:
         self._alone = asyncio.Lock()
 
     async def stand(
-        self, system: str, stream: str, standing: AppliedView, lost: Taken, *, is_owed: bool
+        self, system: str, stream: str, standing: AppliedView, lost: Retraction, *, is_owed: bool
     ) -> None:
         async with self._transaction() as connection:
             await connection.execute(_STAND, (system, stream, standing.text))
@@ -138,7 +138,7 @@ class LedgerKeeper:
             if lost and is_owed:
                 await _owe(connection, system, stream, standing.edition, lost)
 
-    async def kept(self, lane: LaneName) -> Kept:
+    async def kept(self, lane: LaneName) -> StoredLane:
         async with self._transaction() as connection:
             return await _kept(connection, lane)
 
@@ -150,7 +150,7 @@ class LedgerKeeper:
         return {LaneName(system, stream, n): Mark(offset, at) for stream, n, offset, at in rows}
 
     @asynccontextmanager
-    async def turn(self, lane: LaneName) -> AsyncIterator[Turn]:
+    async def turn(self, lane: LaneName) -> AsyncIterator[LaneTurn]:
         holder = f"{this_process()}-{secrets.token_hex(8)}"
         lease = Lease(holder, length=self._length, send_within=self._length / 3)
         turn = _Turn(lane, lease, self._transaction)
@@ -187,7 +187,7 @@ class LedgerKeeper:
                 nothing = AppliedView.nothing(edition)
                 await connection.execute(_STAND, (system, stream, nothing.text))
                 if is_owed:
-                    await _owe(connection, system, stream, edition, Taken(everything=True))
+                    await _owe(connection, system, stream, edition, Retraction(everything=True))
                 gone.append(stream)
         return gone
 
@@ -266,7 +266,7 @@ class _Turn:
         transaction: Callable[[], AbstractAsyncContextManager[Connection]],
     ) -> None:
         self.lane = lane
-        self.kept = Kept()
+        self.kept = StoredLane()
         self.moving = AsyncExitStack()
         """The transaction that moves the position, until the turn's end."""
         self.has_moved = False
@@ -285,7 +285,7 @@ class _Turn:
             await self._lease.release(row)
 
     async def hand_over(self, send: Callable[[], Awaitable[Applied]]) -> Applied:
-        """See :class:`bus.connect.keeping.Turn`."""
+        """See :class:`bus.connect.keeping.LaneTurn`."""
         found: list[Applied] = []
 
         async def sending() -> None:
@@ -359,7 +359,7 @@ class _Turn:
                 yield LeaseRow(connection, _TURN, self.lane._asdict())
 
 
-async def _kept(connection: Connection, lane: LaneName) -> Kept:
+async def _kept(connection: Connection, lane: LaneName) -> StoredLane:
     with translated(KEPT):
         held = await (await connection.execute(_POSITION, lane)).fetchone()
         masked = await (await connection.execute(_MASKED, lane)).fetchall()
@@ -367,7 +367,7 @@ async def _kept(connection: Connection, lane: LaneName) -> Kept:
     standing = None if stood is None else AppliedView.read(stood[0])
     keys = frozenset(key for (key,) in masked)
     if held is None:
-        return Kept(standing=standing, masked=keys)
+        return StoredLane(standing=standing, masked=keys)
     cluster_id, topic, offset, last_event_id, receipt, proof, reached, applied_at = held
     try:
         said = Receipt(**receipt)
@@ -383,7 +383,7 @@ async def _kept(connection: Connection, lane: LaneName) -> Kept:
         last_event_id=last_event_id,
     )
     checkpoint = Checkpoint(position=position, receipt=said, applied_at=applied_at, proof=proof)
-    return Kept(checkpoint=checkpoint, standing=standing, reached=reached, masked=keys)
+    return StoredLane(checkpoint=checkpoint, standing=standing, reached=reached, masked=keys)
 
 
 async def _forget(connection: Connection, system: str, stream: str) -> None:
@@ -393,7 +393,9 @@ async def _forget(connection: Connection, system: str, stream: str) -> None:
         )
 
 
-async def _owe(connection: Connection, system: str, stream: str, edition: int, lost: Taken) -> None:
+async def _owe(
+    connection: Connection, system: str, stream: str, edition: int, lost: Retraction
+) -> None:
     said = {
         "columns": list(lost.columns),
         "event_types": sorted(lost.event_types),
@@ -402,8 +404,8 @@ async def _owe(connection: Connection, system: str, stream: str, edition: int, l
     await connection.execute(_OWE, (system, stream, edition, json.dumps(said)))
 
 
-def _taken(lost: Mapping[str, Any]) -> Taken:
-    return Taken(tuple(lost["columns"]), frozenset(lost["event_types"]), lost["everything"])
+def _taken(lost: Mapping[str, Any]) -> Retraction:
+    return Retraction(tuple(lost["columns"]), frozenset(lost["event_types"]), lost["everything"])
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ import psycopg
 from psycopg import sql
 
 from bus.connect.libpq import address_of, insist_on_safety
-from bus.connect.sqlstates import Database, Means, Row
+from bus.connect.sqlstates import Database, Meaning, Row
 from bus.connect.sqlstates import translated as translated_by
 from bus.errors import StoreUnavailable
 from bus.ledger import statements
@@ -39,10 +39,10 @@ LEDGER = Database(
     misfit="the ledger's tables are not as they should be",
     away=StoreUnavailable,
     rows=(
-        Row("3F000", Means.UNFIT, _NONE),
-        Row("42883", Means.UNFIT, _NONE),
-        Row("42P01", Means.UNFIT, _NONE),
-        Row("42P10", Means.UNFIT),
+        Row("3F000", Meaning.UNFIT, _NONE),
+        Row("42883", Meaning.UNFIT, _NONE),
+        Row("42P01", Meaning.UNFIT, _NONE),
+        Row("42P10", Meaning.UNFIT),
     ),
 )
 _CONNECT_TIMEOUT = 10

@@ -29,7 +29,7 @@ from pydantic import SecretStr
 from bus.broker.kafka import KafkaBroker
 from bus.catalog import load
 from bus.catalog.registry import Registry
-from bus.connect.libpq import Way, way
+from bus.connect.libpq import Transport, transport_of
 from bus.connect.sqlstates import Database
 from bus.credentials import kafka_security, receipt_keys, registry_security, seal_keys
 from bus.errors import BusError, ConfigurationError, SettingsRefused, Unavailable
@@ -300,7 +300,7 @@ def databases(settings: Settings, answers: Answers | None = None) -> Iterator[Fi
 
 def lines(settings: Settings) -> Iterator[Finding]:
     """Check how each connection is protected: within this machine, by verified TLS, or not."""
-    found: dict[Way, list[str]] = {each: [] for each in Way}
+    found: dict[Transport, list[str]] = {each: [] for each in Transport}
     if settings.kafka is not None:
         is_tls = settings.kafka_security in ("SSL", "SASL_SSL")
         found[_protected(stays_here(settings.kafka), is_tls)].append("kafka")
@@ -311,15 +311,15 @@ def lines(settings: Settings) -> Iterator[Finding]:
     for name, uri in sorted(_databases(settings).items()):
         found[_way(uri)].append(name)
     said = [f"{each}: {', '.join(names)}" for each, names in found.items() if names]
-    verdict = Verdict.FAIL if found[Way.UNSAFE] else Verdict.OK
-    mend = "docs/howto/secure-the-connections.md" if found[Way.UNSAFE] else None
+    verdict = Verdict.FAIL if found[Transport.UNSAFE] else Verdict.OK
+    mend = "docs/howto/secure-the-connections.md" if found[Transport.UNSAFE] else None
     yield Finding("lines", verdict, "; ".join(said) or "none are named", mend)
 
 
-def _protected(is_here: bool, is_tls: bool) -> Way:
+def _protected(is_here: bool, is_tls: bool) -> Transport:
     if is_tls:
-        return Way.VERIFIED
-    return Way.HERE if is_here else Way.UNSAFE
+        return Transport.VERIFIED
+    return Transport.HERE if is_here else Transport.UNSAFE
 
 
 def _databases(settings: Settings) -> dict[str, str]:
@@ -337,12 +337,12 @@ def _databases(settings: Settings) -> dict[str, str]:
     return {name: uri.get_secret_value() for name, uri in named.items()}
 
 
-def _way(uri: str) -> Way:
+def _way(uri: str) -> Transport:
     """The way to a database; unsafe for what is no URI."""
     try:
-        return way(uri)
+        return transport_of(uri)
     except psycopg.ProgrammingError:
-        return Way.UNSAFE
+        return Transport.UNSAFE
 
 
 async def _answers(
@@ -353,7 +353,7 @@ async def _answers(
     answer, whose it is, and why, where it said so."""
 
     async def ask(name: str, uri: str) -> timedelta | str:
-        if _way(uri) is Way.UNSAFE:
+        if _way(uri) is Transport.UNSAFE:
             return f"{name} (not asked: without verified TLS)"
         try:
             async with asyncio.timeout(ANSWER_SECONDS):

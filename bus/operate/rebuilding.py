@@ -10,7 +10,7 @@ from bus.app.deliveries import sharing
 from bus.app.entitlements import Entitlements
 from bus.app.masking import mask_keys
 from bus.app.systems import connections
-from bus.connect import Left, Staging
+from bus.connect import LeftoverStaging, Staging
 from bus.deliver.process import ProcessContext
 from bus.errors import ConfigurationError
 from bus.hosting.feeds import Feed
@@ -43,11 +43,11 @@ class Rebuilding:
             await consumer.close()
         return sum(end[place] - begin[place] for place in places)
 
-    async def left(self, feed: Feed) -> Left | None:
+    async def left(self, feed: Feed) -> LeftoverStaging | None:
         """The staging table that an earlier rebuild left; None if there is none."""
         return await self._with(feed, lambda fresh: fresh.left(feed.view))
 
-    async def discard(self, feed: Feed) -> Left | None:
+    async def discard(self, feed: Feed) -> LeftoverStaging | None:
         """Drop the staging table that an earlier rebuild left; what it was.
 
         Raises:
@@ -56,8 +56,8 @@ class Rebuilding:
         return await self._with(feed, lambda fresh: fresh.discard(feed.view))
 
     async def _with(
-        self, feed: Feed, act: Callable[[Staging], Awaitable[Left | None]]
-    ) -> Left | None:
+        self, feed: Feed, act: Callable[[Staging], Awaitable[LeftoverStaging | None]]
+    ) -> LeftoverStaging | None:
         sink = feed.sink()
         try:
             return await act(stages_of(sink).staging())
@@ -131,7 +131,7 @@ class HalfFilled:
     """The staging table that an earlier rebuild of one stream left."""
 
     feed: Feed
-    left: Left
+    left: LeftoverStaging
     is_dry: bool
 
 

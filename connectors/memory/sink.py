@@ -25,7 +25,7 @@ from bus.connect import (
     STAGING,
     AppliedView,
     Capabilities,
-    Left,
+    LeftoverStaging,
     LockedTarget,
     Merged,
     Staging,
@@ -34,7 +34,7 @@ from bus.connect import (
     insist_on_position,
     insist_on_view,
     is_behind,
-    taken,
+    retraction,
 )
 from bus.errors import (
     ConfigurationError,
@@ -243,7 +243,7 @@ class MemorySink:
         before = store.standings.get(stream)
         if not is_behind(before, view):
             return
-        gone = taken(before, view)
+        gone = retraction(before, view)
         if gone.everything:
             store.forget(stream)
         if before is not None and before.fingerprint != view.fingerprint:
@@ -336,15 +336,15 @@ class MemoryStaging(MemorySink):
     async def drop(self) -> None:
         self._store.forget(self._key)
 
-    async def left(self, view: View) -> Left | None:
+    async def left(self, view: View) -> LeftoverStaging | None:
         self._reach_store()
         store, key = self._store, self._table_of(view)
         if key not in store.standings and key not in store.tables:
             return None
         events = sum(held.position.offset for held in store.checkpoints_of(key).values())
-        return Left(len(store.tables.get(key, {})), events, store.since.get(key))
+        return LeftoverStaging(len(store.tables.get(key, {})), events, store.since.get(key))
 
-    async def discard(self, view: View) -> Left | None:
+    async def discard(self, view: View) -> LeftoverStaging | None:
         if view.stream in self._store.rebuilt:
             raise RebuildBusy("somebody else rebuilds this table now", stream=view.stream)
         found = await self.left(view)

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 
 from bus.connect.libpq import insist_on_safety
-from bus.connect.sqlstates import Database, Means, Row
+from bus.connect.sqlstates import Database, Meaning, Row
 from bus.connect.sqlstates import translated as translated_by
 from bus.errors import SourceUnavailable
 
@@ -29,14 +29,14 @@ OUTBOX = Database(
     misfit="the outbox is not as this release made it" + _MEND,
     away=SourceUnavailable,
     rows=(
-        Row("0A", Means.UNFIT,
+        Row("0A", Meaning.UNFIT,
             "the server cannot do what the relay asks: it has to be PostgreSQL 14 or newer"),
-        Row("3F000", Means.UNFIT, _NONE),
-        Row("42501", Means.UNFIT,
+        Row("3F000", Meaning.UNFIT, _NONE),
+        Row("42501", Meaning.UNFIT,
             "the relay's role lacks rights on the outbox: renkei relay install --relay ROLE"),
-        Row("42703", Means.UNFIT, _NONE),
-        Row("42P01", Means.UNFIT, _NONE),
-        Row("42P10", Means.UNFIT, "a table of the outbox lacks its unique key{mend}"),
+        Row("42703", Meaning.UNFIT, _NONE),
+        Row("42P01", Meaning.UNFIT, _NONE),
+        Row("42P10", Meaning.UNFIT, "a table of the outbox lacks its unique key{mend}"),
     ),
 )  # fmt: skip
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from bus.connect import STAGING, AppliedView, Taken, is_behind, taken
+from bus.connect import STAGING, AppliedView, Retraction, is_behind, retraction
 from bus.errors import ConfigurationError
 from bus.model import View
 from connectors.postgres.believing import cut, question, rows
@@ -52,7 +52,7 @@ def stand(connection: Connection, names: Names, view: View, shape: TableShape) -
     if not is_behind(before, view):
         return
     lock(connection, names)
-    gone = taken(before, view) if before is not None else _unsaid(view, shape)
+    gone = retraction(before, view) if before is not None else _unsaid(view, shape)
     _take(connection, names, gone, shape)
     is_empty = gone.everything or (before is not None and not before.columns)
     emptied = shape.keys() if is_empty else gone.columns
@@ -125,13 +125,13 @@ def _withdrawn(connection: Connection, names: Names, edition: int) -> bool:
     return True
 
 
-def _unsaid(view: View, shape: TableShape) -> Taken:
+def _unsaid(view: View, shape: TableShape) -> Retraction:
     """The columns that the sink made and the view lacks, of a table without an applied view."""
     names = set(view.schema.names)
-    return Taken(tuple(n for n, column in shape.items() if column.is_ours and n not in names))
+    return Retraction(tuple(n for n, column in shape.items() if column.is_ours and n not in names))
 
 
-def _take(connection: Connection, names: Names, gone: Taken, shape: TableShape) -> None:
+def _take(connection: Connection, names: Names, gone: Retraction, shape: TableShape) -> None:
     if gone.everything:
         connection.execute(f"DELETE FROM {names.table}")
         connection.execute(f"DELETE FROM {names.position} WHERE stream = $1", (names.stream,))

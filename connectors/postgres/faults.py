@@ -7,7 +7,7 @@ from functools import partial
 import adbc_driver_manager as adbc
 import psycopg
 
-from bus.connect.sqlstates import Database, Means, Row
+from bus.connect.sqlstates import Database, Meaning, Row
 from bus.connect.sqlstates import translated as translated_by
 from bus.errors import EventRefused, SinkUnavailable
 
@@ -20,8 +20,10 @@ STORE = Database(
     away=SinkUnavailable,
     refused=EventRefused,
     rows=(
-        Row("XX", Means.UNFIT, "{server} finds its own files damaged: see its log, and restore it"),
-        Row("", Means.UNFIT),  # what nobody foresaw: doubt stops
+        Row(
+            "XX", Meaning.UNFIT, "{server} finds its own files damaged: see its log, and restore it"
+        ),
+        Row("", Meaning.UNFIT),  # what nobody foresaw: doubt stops
     ),
     drivers=(psycopg.Error, adbc.Error),
 )

@@ -21,7 +21,7 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from bus.connect import AppliedView, Left, LockedTarget, Merged
+from bus.connect import AppliedView, LeftoverStaging, LockedTarget, Merged
 from bus.errors import ConfigurationError, EventRefused, RebuildBusy, SinkUnavailable, StoreForged
 from bus.failpoints import Point, passed
 from bus.model import Checkpoint, Keeping, Protected, View
@@ -102,13 +102,13 @@ class StagingTable(PostgresTable):
             with connection.transaction():
                 applied_view.forget_staging(connection, super()._names(opened.view))
 
-    async def left(self, view: View) -> Left | None:
+    async def left(self, view: View) -> LeftoverStaging | None:
         return await asyncio.to_thread(self._look, view, is_to_go=False)
 
-    async def discard(self, view: View) -> Left | None:
+    async def discard(self, view: View) -> LeftoverStaging | None:
         return await asyncio.to_thread(self._look, view, is_to_go=True)
 
-    def _look(self, view: View, *, is_to_go: bool) -> Left | None:
+    def _look(self, view: View, *, is_to_go: bool) -> LeftoverStaging | None:
         live = super()._names(view)
         with translated(**_where(view)):
             connection = connect(self._conninfo(view.system, view.stream), view)
@@ -282,7 +282,7 @@ def _be_alone(connection: tables.Connection, live: Names, view: View) -> None:
         raise RebuildBusy("another process rebuilds this table now", **_where(view))
 
 
-def _left(connection: tables.Connection, live: Names) -> Left | None:
+def _left(connection: tables.Connection, live: Names) -> LeftoverStaging | None:
     """The staging table that is there, complete or not; None if there is none."""
     beside = live.beside
     is_noted, has_table = connection.execute(
@@ -299,7 +299,7 @@ def _left(connection: tables.Connection, live: Names) -> Left | None:
         ).fetchone() or (None, 0)
     if has_table:
         (rows,) = connection.execute(f"SELECT count(*) FROM {beside.table}").fetchone() or (0,)
-    return Left(rows, events, since) if has_table or since is not None else None
+    return LeftoverStaging(rows, events, since) if has_table or since is not None else None
 
 
 def _insist(connection: tables.Connection, live: Names, view: View) -> None:

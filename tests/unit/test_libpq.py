@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bus.connect.libpq import Way, address_of, insist_on_safety, way
+from bus.connect.libpq import Transport, address_of, insist_on_safety, transport_of
 from bus.errors import ConfigurationError, Untrusted
 
 SECRET = "tr0ub4dor"
@@ -44,7 +44,7 @@ def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("uri", HERE)
 def test_here_or_proved(uri: str) -> None:
     """This machine, a socket of it, or TLS that checks authority and name."""
-    assert way(uri) is not Way.UNSAFE
+    assert transport_of(uri) is not Transport.UNSAFE
 
 
 @pytest.mark.parametrize("uri", ELSEWHERE)
@@ -71,7 +71,7 @@ def test_the_librarys_variables_count(
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
 
-    assert (way(uri) is not Way.UNSAFE) is expected
+    assert (transport_of(uri) is not Transport.UNSAFE) is expected
 
 
 def test_what_is_no_uri_is_not_repeated() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from bus.connect import Left
+from bus.connect import LeftoverStaging
 from bus.hosting.feeds import Feed
 from bus.ledger.anchor import Anchor
 from bus.ledger.deeds import RecordedDeed
@@ -129,7 +129,7 @@ def half_filled(value: HalfFilled) -> Document:
     return {**_named(value.feed), **_left(value.left), "is_dry": value.is_dry}
 
 
-def _left(left: Left) -> Document:
+def _left(left: LeftoverStaging) -> Document:
     since = None if left.since is None else left.since.isoformat()
     return {"rows": left.rows, "events": left.events, "since": since}
 

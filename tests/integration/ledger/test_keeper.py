@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from bus.conformance.sink_suite import batch_of, known_to, person, view_of
-from bus.connect import AppliedView, Keeper, Taken
+from bus.connect import AppliedView, Keeper, Retraction
 from bus.errors import SinkUnavailable
 from bus.ledger.keeper import LedgerKeeper
 from bus.local.endpoints import Endpoints
@@ -59,7 +59,7 @@ async def test_nothing_is_kept_of_a_new_lane(make: Callable[[], Keeper]) -> None
 async def test_what_was_moved_is_there_for_the_next(make: Callable[[], Keeper]) -> None:
     """Position, receipt, coverage and masked rows; of that lane alone."""
     keeper, batch = make(), batch_of(VIEW, [person("1"), person("2")])
-    await keeper.stand("a", "resident", STANDING, Taken(), is_owed=True)
+    await keeper.stand("a", "resident", STANDING, Retraction(), is_owed=True)
     async with keeper.turn(LANE) as turn:
         at = await turn.move(batch, known_to(3), {"x/1", "x/2"})
     async with keeper.turn(LANE) as turn:
@@ -210,10 +210,10 @@ async def test_what_everything_is_lost_of_begins_anew(make: Callable[[], Keeper]
     """A condition that is new, or a stream that is granted no more."""
     keeper = make()
     for stream, lane in (("resident", LANE), ("household", OTHER)):
-        await keeper.stand("a", stream, STANDING, Taken(), is_owed=True)
+        await keeper.stand("a", stream, STANDING, Retraction(), is_owed=True)
         async with keeper.turn(lane) as turn:
             await turn.move(batch_of(VIEW, [person("1")], partition=lane.partition), {}, {"x/1"})
-    await keeper.stand("a", "resident", STANDING, Taken(everything=True), is_owed=False)
+    await keeper.stand("a", "resident", STANDING, Retraction(everything=True), is_owed=False)
     assert [lane.stream for lane in await keeper.marks("a")] == ["household"]
 
     assert list(await keeper.withdraw("a", {"resident"}, 0, is_owed=False)) == ["household"]
@@ -224,13 +224,17 @@ async def test_what_everything_is_lost_of_begins_anew(make: Callable[[], Keeper]
 async def test_what_a_person_owes_is_listed_until_it_is_done(database: str) -> None:
     """Oldest first; who said so, and why, stays."""
     keeper = LedgerKeeper(database)
-    await keeper.stand("a", "resident", STANDING, Taken(columns=("name",)), is_owed=True)
-    await keeper.stand("a", "resident", STANDING, Taken(), is_owed=True)
-    await keeper.stand("b", "resident", STANDING, Taken(everything=True), is_owed=False)
+    await keeper.stand("a", "resident", STANDING, Retraction(columns=("name",)), is_owed=True)
+    await keeper.stand("a", "resident", STANDING, Retraction(), is_owed=True)
+    await keeper.stand("b", "resident", STANDING, Retraction(everything=True), is_owed=False)
     await keeper.withdraw("a", (), 1, is_owed=True)
     first, second = await keeper.owed()
-    assert (first.system, first.stream, first.lost) == ("a", "resident", Taken(columns=("name",)))
-    assert second.lost == Taken(everything=True)
+    assert (first.system, first.stream, first.lost) == (
+        "a",
+        "resident",
+        Retraction(columns=("name",)),
+    )
+    assert second.lost == Retraction(everything=True)
 
     assert await keeper.settle(first.number, "officer1", "T-1")
     assert not await keeper.settle(first.number, "officer1", "T-1")

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from bus.cli.main import build
 from bus.conformance.sink_suite import view_of
-from bus.connect import AppliedView, Taken
+from bus.connect import AppliedView, Retraction
 from bus.errors import ConfigurationError, NothingChanged, UnknownName
 from bus.ledger.keeper import LedgerKeeper
 from tests.support.operating import at_a_desk
@@ -33,9 +33,9 @@ def recorded(database: str, monkeypatch: pytest.MonkeyPatch) -> Any:
 async def owe(database: str) -> None:
     """Two stores have lost something that they cannot give up."""
     keeper = LedgerKeeper(database)
-    lost = Taken(columns=("name", "address"), event_types=frozenset({"resident.moved_in"}))
+    lost = Retraction(columns=("name", "address"), event_types=frozenset({"resident.moved_in"}))
     await keeper.stand(*RESIDENT, STANDING, lost, is_owed=True)
-    await keeper.stand(*HOUSEHOLD, STANDING, Taken(everything=True), is_owed=True)
+    await keeper.stand(*HOUSEHOLD, STANDING, Retraction(everything=True), is_owed=True)
     await keeper.close()
 
 

@@ -28,7 +28,7 @@ MUTANTS = (
         promise="A PostgreSQL that is elsewhere without sslmode=verify-full is refused.",
         where="SECURITY.md What the bus promises",
         file="bus/connect/libpq.py",
-        old="    if found is Way.UNSAFE:\n",
+        old="    if found is Transport.UNSAFE:\n",
         new="    if False:\n",
         tests=("tests/unit/test_libpq.py::test_elsewhere_without_a_proof",),
     ),
@@ -132,7 +132,7 @@ MUTANTS = (
         promise="How every connection is protected is said in one place.",
         where="SECURITY.md What the bus promises",
         file="bus/local/checkup.py",
-        old="verdict = Verdict.FAIL if found[Way.UNSAFE] else Verdict.OK",
+        old="verdict = Verdict.FAIL if found[Transport.UNSAFE] else Verdict.OK",
         new="verdict = Verdict.OK",
         tests=(
             "tests/unit/local/test_checkup.py::test_how_every_line_is_protected_is_said_in_one_place",

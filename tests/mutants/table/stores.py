@@ -93,8 +93,8 @@ MUTANTS = (
         promise="What may be the middle of a restore is tried again.",
         where="docs/delivery.md What is parked, and how it ends",
         file="bus/connect/sqlstates.py",
-        old="Means.UNREADY: Unready,",
-        new="Means.UNREADY: ConfigurationError,",
+        old="Meaning.UNREADY: Unready,",
+        new="Meaning.UNREADY: ConfigurationError,",
         tests=(
             "tests/unit/connectors/test_postgres_faults.py::test_what_may_be_the_middle_of_a_restore_is_tried_again",
         ),

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from bus.connect import AppliedView, Kept, Taken, Turn
+from bus.connect import AppliedView, LaneTurn, Retraction, StoredLane
 from bus.model import Applied, Checkpoint, Delivery, LaneName, Mark, Reached
 
 
@@ -17,15 +17,15 @@ from bus.model import Applied, Checkpoint, Delivery, LaneName, Mark, Reached
 class MemoryKeeper:
     """Kept by lane; what persons owe, in the order of its coming."""
 
-    lanes: dict[LaneName, Kept] = field(default_factory=dict)
+    lanes: dict[LaneName, StoredLane] = field(default_factory=dict)
     standings: dict[tuple[str, str], AppliedView] = field(default_factory=dict)
-    owed: list[tuple[str, str, Taken]] = field(default_factory=list)
+    owed: list[tuple[str, str, Retraction]] = field(default_factory=list)
     held: defaultdict[LaneName, asyncio.Lock] = field(
         default_factory=lambda: defaultdict(asyncio.Lock)
     )
 
     async def stand(
-        self, system: str, stream: str, standing: AppliedView, lost: Taken, *, is_owed: bool
+        self, system: str, stream: str, standing: AppliedView, lost: Retraction, *, is_owed: bool
     ) -> None:
         self.standings[system, stream] = standing
         if lost.everything:
@@ -33,9 +33,9 @@ class MemoryKeeper:
         if lost and is_owed:
             self.owed.append((system, stream, lost))
 
-    async def kept(self, lane: LaneName) -> Kept:
+    async def kept(self, lane: LaneName) -> StoredLane:
         standing = self.standings.get((lane.system, lane.stream))
-        return replace(self.lanes.get(lane, Kept()), standing=standing)
+        return replace(self.lanes.get(lane, StoredLane()), standing=standing)
 
     async def marks(self, system: str) -> Mapping[LaneName, Mark]:
         return {
@@ -45,7 +45,7 @@ class MemoryKeeper:
         }
 
     @asynccontextmanager
-    async def turn(self, lane: LaneName) -> AsyncIterator[Turn]:
+    async def turn(self, lane: LaneName) -> AsyncIterator[LaneTurn]:
         async with self.held[lane]:
             turn = _Turn(await self.kept(lane))
             yield turn
@@ -64,7 +64,7 @@ class MemoryKeeper:
             self._forget(system, stream)
             self.standings[system, stream] = AppliedView.nothing(edition)
             if is_owed:
-                self.owed.append((system, stream, Taken(everything=True)))
+                self.owed.append((system, stream, Retraction(everything=True)))
         return gone
 
     async def close(self) -> None:
@@ -77,7 +77,7 @@ class MemoryKeeper:
 
 @dataclass
 class _Turn:
-    kept: Kept
+    kept: StoredLane
 
     async def hand_over(self, send: Callable[[], Awaitable[Applied]]) -> Applied:
         return await send()

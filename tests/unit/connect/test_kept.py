@@ -20,7 +20,7 @@ from bus.conformance.sink_suite import (
     vehicle,
     view_of,
 )
-from bus.connect import BusKept, Capabilities, Taken
+from bus.connect import BusKept, Capabilities, Retraction
 from bus.errors import (
     ConfigurationError,
     EditionOutdated,
@@ -203,7 +203,7 @@ async def test_what_a_view_loses_is_a_persons_task(taking: Taking, keeper) -> No
         await opened(taking, keeper, wider)
     await sink.apply(batch_of(now, [person("2")], start=1))
 
-    assert keeper.owed == [(SYSTEM, "resident", Taken(columns=("former_name",)))]
+    assert keeper.owed == [(SYSTEM, "resident", Retraction(columns=("former_name",)))]
 
 
 async def test_a_stream_that_is_withdrawn_begins_anew(taking: Taking, keeper) -> None:
@@ -214,7 +214,7 @@ async def test_a_stream_that_is_withdrawn_begins_anew(taking: Taking, keeper) ->
 
     assert list(await sink.withdraw({"household"}, 1)) == ["resident"]
     assert list(await sink.withdraw({"household"}, 1)) == []
-    assert keeper.owed == [(SYSTEM, "resident", Taken(everything=True))]
+    assert keeper.owed == [(SYSTEM, "resident", Retraction(everything=True))]
     assert [lane.stream for lane in keeper.lanes] == ["household"]
     again = await opened(taking, keeper, view_of(edition=2))
     assert await again.checkpoint(0) is None

@@ -9,7 +9,7 @@ from typing import Any, cast
 from bus.app.configured import topic_specs
 from bus.broker import TopicSpec
 from bus.broker.memory import MemoryBroker
-from bus.connect import Taken
+from bus.connect import Retraction
 from bus.errors import BrokerUnavailable
 from bus.ledger.keeper import Owed
 from bus.local.checkup import Verdict
@@ -86,7 +86,7 @@ async def test_a_log_that_forgets_too_soon_is_a_failure() -> None:
 def test_what_is_owed_is_a_warning() -> None:
     """So many by each system; where nobody can say, another finding does."""
     owed = [
-        Owed(number, system, "resident", 1, Taken(everything=True), AT)
+        Owed(number, system, "resident", 1, Retraction(everything=True), AT)
         for number, system in enumerate(("school", "tax", "school"))
     ]
 
