@@ -17,7 +17,7 @@ from bus.cli import names
 from bus.cli.output import err
 from bus.observe import logs
 from bus.operate import delivering
-from bus.operate.delivering import Running
+from bus.operate.delivering import DeliveryProcess
 
 LAST_WORD = timedelta(seconds=2)  # for threads that a dead store still holds
 _PROGRESS_EVERY_S = 10.0
@@ -63,7 +63,7 @@ def deliver(
     _leave_within(LAST_WORD)
 
 
-async def show_progress(running: Running) -> None:
+async def show_progress(running: DeliveryProcess) -> None:
     """A line on a terminal, or one in the log now and then while something is delivered."""
     console = err()
     if not console.is_terminal:

@@ -17,7 +17,7 @@ from bus.cli.output import DryRun, Json, out, show_json
 from bus.cli.times import shown
 from bus.errors import SealBroken
 from bus.operate import documents, keyrings, sealing
-from bus.operate.keyrings import Kind
+from bus.operate.keyrings import KeyKind
 from bus.operate.sealing import SealKeyUse
 
 File = Annotated[
@@ -27,7 +27,7 @@ File = Annotated[
 
 
 Of = Annotated[
-    Kind,
+    KeyKind,
     typer.Option("--of", help="Which keys: those of individual numbers, or those of receipts."),
 ]
 
@@ -46,7 +46,7 @@ def register(app: typer.Typer) -> None:
 
 def new(
     file: File = None,
-    kind: Of = Kind.NUMBERS,
+    kind: Of = KeyKind.NUMBERS,
     key_id: Annotated[
         str | None,
         typer.Option(
@@ -73,7 +73,7 @@ def new(
         out().print(f"{key.id} {verb} {kind.does}, in {path}", markup=False)
 
 
-def list_all(kind: Of = Kind.NUMBERS, as_json: Json = False) -> None:
+def list_all(kind: Of = KeyKind.NUMBERS, as_json: Json = False) -> None:
     """List the keys by id, never themselves; the last one is the one that is used."""
     ring = asyncio.run(kind.keys(configured.settings()).ring())
     keys = ring.keys.values()

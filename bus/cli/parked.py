@@ -16,7 +16,7 @@ from bus.cli.times import duration, shown
 from bus.model import LaneName, ParkedEvent
 from bus.operate import deeds, documents, parked
 from bus.operate.deeds import Order
-from bus.operate.parked import Skipping, Was
+from bus.operate.parked import PriorState, Skipping
 
 Subject = Annotated[
     list[str] | None,
@@ -141,7 +141,7 @@ def retry(
 
     The process that owns the lane does it within about a second, or when one starts.
     """
-    chosen = parked.Chosen.of(system, subject, is_everywhere=is_everywhere, is_all=is_all)
+    chosen = parked.ParkedChoice.of(system, subject, is_everywhere=is_everywhere, is_all=is_all)
     asked = _settled(parked.Retry(chosen), order_of(by, reason), dry=dry_run)
     if as_json:
         show_json(documents.asked_to_try(asked, is_dry=dry_run))
@@ -160,7 +160,7 @@ def dismiss(
     as_json: Json = False,
 ) -> None:
     """Close parked events for good; what waits behind each is applied."""
-    chosen = parked.Chosen.of(system, subject, is_everywhere=is_everywhere, is_all=is_all)
+    chosen = parked.ParkedChoice.of(system, subject, is_everywhere=is_everywhere, is_all=is_all)
     closed = _settled(parked.Dismiss(chosen), order_of(by, reason), dry=dry_run)
     if as_json:
         show_json(documents.dismissed(closed, is_dry=dry_run))
@@ -190,11 +190,11 @@ def _show_skipping(planned: Skipping, place: str, *, is_dry: bool) -> None:
 
 
 _WAS = {
-    Was.STOPPED: "stopped at it",
-    Was.COMING: "yet to come to it",
-    Was.ASIDE: "set aside",
-    Was.CLOSED: "closed already",
-    Was.PASSED: "past it already",
+    PriorState.STOPPED: "stopped at it",
+    PriorState.COMING: "yet to come to it",
+    PriorState.ASIDE: "set aside",
+    PriorState.CLOSED: "closed already",
+    PriorState.PASSED: "past it already",
 }
 
 
@@ -207,7 +207,7 @@ def _say(what: str, events: Sequence[ParkedEvent]) -> None:
         out().print(f"  {shown}  {event.subject}", markup=False)
 
 
-def _show(found: Sequence[parked.Listed]) -> None:
+def _show(found: Sequence[parked.ParkedListed]) -> None:
     """A block for each system; identifiers stand whole, so that they can be copied."""
     places = [f"{e.event.stream}/{e.event.partition}/{e.event.offset}" for e in found]
     width = max(len(place) for place in places)

@@ -16,7 +16,7 @@ from bus.cli.output import DryRun, Json, err, out, show_json
 from bus.cli.policydiff import words
 from bus.errors import BusError
 from bus.operate import deeds, documents
-from bus.operate.applying import Apply, ApplyPreview, Plan, consequences, to_rebuild
+from bus.operate.applying import Apply, ApplyPlan, ApplyPreview, consequences, to_rebuild
 from bus.operate.deeds import Order
 from bus.operate.session import Session
 
@@ -63,7 +63,7 @@ async def _apply(
     _say(preview, is_dry=consent.is_dry, as_json=as_json)
 
 
-def _print(found: Plan) -> None:
+def _print(found: ApplyPlan) -> None:
     for fault in found.warnings:
         err().print(f"warning: {fault}", markup=False)
     for difference in found.differences:

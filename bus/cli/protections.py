@@ -16,7 +16,7 @@ from bus.cli.output import DryRun, Json, err, out, show_json
 from bus.errors import BusError, ChangeRefused
 from bus.operate import deeds, documents, protections
 from bus.operate.deeds import Order
-from bus.operate.protections import Ended, Plan
+from bus.operate.protections import CasesEnded, EndsPlan
 from bus.operate.session import Session
 
 SHOWN = 20
@@ -121,19 +121,19 @@ async def _end(
     consent: deeds.Consent,
     *,
     as_json: bool,
-) -> Ended:
+) -> CasesEnded:
     preview = await deeds.plan(session, action)
     show = partial(_say, preview.plan)
     try:
         outcomes = await deeds.with_consent(session, preview, order, consent, show)
     except (BusError, asyncio.CancelledError):
         if preview.outcomes:  # some have ended by now
-            _say_ended(Ended(preview.plan, preview.outcomes), as_json=as_json)
+            _say_ended(CasesEnded(preview.plan, preview.outcomes), as_json=as_json)
         raise
-    return Ended(preview.plan, outcomes)
+    return CasesEnded(preview.plan, outcomes)
 
 
-def _say_ended(ended: Ended, *, as_json: bool) -> None:
+def _say_ended(ended: CasesEnded, *, as_json: bool) -> None:
     if as_json:
         show_json(documents.ended(ended.plan, ended.outcomes))
     elif ended.outcomes is None:
@@ -145,7 +145,7 @@ def _say_ended(ended: Ended, *, as_json: bool) -> None:
                 out().print(f"  {fault}", markup=False, soft_wrap=True)
 
 
-def _say(plan: Plan) -> None:
+def _say(plan: EndsPlan) -> None:
     say = err().print
     say(f"{len(plan.taken):,} cases of {len(plan.persons):,} persons would end")
     say(f"  {len(plan.staying):,} persons stay under protection by another case")

@@ -17,7 +17,7 @@ from bus.cli.output import Json, out, show_json
 from bus.cli.times import duration
 from bus.cli.watching import watch
 from bus.operate import documents
-from bus.operate.reach import Looking, Reach, Reached, ReachState, SystemReach
+from bus.operate.reach import Reach, ReachAnswer, ReachPoll, ReachState, SystemReach
 from bus.operate.running import Duty
 from bus.operate.session import ANSWER_WITHIN, Session
 
@@ -64,8 +64,10 @@ def show(change_id: ChangeId, is_watching: Watch = False, as_json: Json = False)
         raise typer.Exit(INCOMPLETE)
 
 
-async def _show(session: Session, change_id: str, *, is_watching: bool, is_drawn: bool) -> Reached:
-    looking = Looking(session, change_id)
+async def _show(
+    session: Session, change_id: str, *, is_watching: bool, is_drawn: bool
+) -> ReachAnswer:
+    looking = ReachPoll(session, change_id)
     if is_watching and is_drawn:
         return await watch(looking.look, draw, every=LOOK_EVERY, is_done=looking.is_done)
     looked = await looking.look()
@@ -77,7 +79,7 @@ async def _show(session: Session, change_id: str, *, is_watching: bool, is_drawn
     return looked
 
 
-def draw(looked: Reached) -> RenderableType:
+def draw(looked: ReachAnswer) -> RenderableType:
     """A table of the systems under a line that sums it up; fits 80 columns."""
     reach, unrun = looked.reach, looked.unrun
     table = Table("System", "State", "Took", "Why", box=None, pad_edge=False)

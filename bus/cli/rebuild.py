@@ -15,7 +15,7 @@ from bus.cli.output import DryRun, Json, bars, out, show_json
 from bus.cli.times import shown
 from bus.operate import deeds, documents, jobs
 from bus.operate.deeds import Order
-from bus.operate.rebuilding import Discard, Done, HalfFilled, Rebuild, ToRebuild
+from bus.operate.rebuilding import Discard, HalfFilled, Rebuild, RebuildDone, ToRebuild
 from bus.operate.session import Session
 
 Stream = Annotated[
@@ -25,7 +25,7 @@ Stream = Annotated[
     ),
 ]
 
-Filled = Sequence[ToRebuild | Done]
+Filled = Sequence[ToRebuild | RebuildDone]
 
 
 def register(app: typer.Typer) -> None:
@@ -90,7 +90,7 @@ def _show_left(left: Sequence[HalfFilled], *, as_json: bool) -> None:
         out().print("no rebuild has left anything half filled")
 
 
-def _line(each: ToRebuild | Done) -> str:
+def _line(each: ToRebuild | RebuildDone) -> str:
     name = f"{each.feed.view.system}/{each.feed.view.stream}"
     if isinstance(each, ToRebuild):
         return f"would rebuild {name} from {each.events:,} events"

@@ -12,7 +12,7 @@ from bus.cli import names
 from bus.cli.output import Json, err, out, show_json
 from bus.model import SystemKind
 from bus.operate import contracts, documents
-from bus.operate.contracts import Store
+from bus.operate.contracts import StoreShown
 
 Name = Annotated[
     str, typer.Argument(parser=names.system, help="A system, as in `renkei systems list`.")
@@ -65,14 +65,14 @@ def show(system: Name, as_json: Json = False) -> None:
         _print(found, store)
 
 
-def _promises(store: Store) -> str:
+def _promises(store: StoreShown) -> str:
     if store.can is None:
         return "cannot be used as it is configured"
     lacks = store.lacks
     return f"lacks {', '.join(lacks)}: see docs/delivery.md" if lacks else "keeps every promise"
 
 
-def _print(found: dict[str, Any], store: Store | None) -> None:
+def _print(found: dict[str, Any], store: StoreShown | None) -> None:
     console = out()
     head = Table(box=None, show_header=False, pad_edge=False)
     head.add_row("System", f"{found['system']}  {found['ja']}  {found['en']}")

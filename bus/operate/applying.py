@@ -15,7 +15,7 @@ from bus.errors import ConfigurationError, FilesRefused
 from bus.model import Edition, Fault, Suppression, digest_of
 from bus.model.deed import Act
 from bus.operate.deeds import Order
-from bus.operate.deeds import Planned as ToRecord
+from bus.operate.deeds import Planned
 from bus.operate.session import Session
 from bus.policy import (
     Difference,
@@ -33,7 +33,7 @@ __all__ = ["Column", "Difference", "Kind"]  # what changes between two subscript
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class SystemPlan:
     """One system's text that is to be put in force, and what that changes."""
 
     system: str
@@ -56,10 +56,10 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ApplyPlan:
     """What putting some files in force would change."""
 
-    planned: tuple[Planned, ...]  # systems for which something changes
+    planned: tuple[SystemPlan, ...]  # systems for which something changes
     unchanged: tuple[str, ...]
     warnings: tuple[Fault, ...]
 
@@ -88,7 +88,7 @@ def files_in(paths: Sequence[Path], default: Path) -> list[Path]:
 
 def plan(
     files: Sequence[Path], installed: SubscriptionReport, editions: Editions, catalog: Catalog
-) -> Plan:
+) -> ApplyPlan:
     """What putting *files* in force would change.
 
     Args:
@@ -104,7 +104,7 @@ def plan(
     report = read_files(files, catalog, today=this_day())
     if report.errors:
         raise FilesRefused("the subscriptions have faults", report.errors, count=len(report.errors))
-    planned: list[Planned] = []
+    planned: list[SystemPlan] = []
     unchanged: list[str] = []
     for file in files:
         system = file.stem
@@ -115,14 +115,14 @@ def plan(
         if changes or now is None:
             text = file.read_text(encoding="utf-8")
             sequence = editions.sequence(system) + 1
-            planned.append(Planned(system, text, sequence, now, new, changes))
+            planned.append(SystemPlan(system, text, sequence, now, new, changes))
         else:
             unchanged.append(system)
     warnings = tuple(fault for fault in report.faults if not fault.is_error)
-    return Plan(tuple(planned), tuple(unchanged), warnings)
+    return ApplyPlan(tuple(planned), tuple(unchanged), warnings)
 
 
-async def insist_on_topics(plan: Plan, catalog: Catalog, cluster: Broker) -> None:
+async def insist_on_topics(plan: ApplyPlan, catalog: Catalog, cluster: Broker) -> None:
     """Check that the topics of all streams that are gained exist.
 
     Raises:
@@ -136,7 +136,7 @@ async def insist_on_topics(plan: Plan, catalog: Catalog, cluster: Broker) -> Non
         )
 
 
-async def plan_of(session: Session, paths: Sequence[Path]) -> Plan:
+async def plan_of(session: Session, paths: Sequence[Path]) -> ApplyPlan:
     """What putting the files of *paths* in force would change; none named: the installation's own.
 
     Raises:
@@ -173,16 +173,16 @@ class Apply:
 class ApplyPreview:
     """A plan to put files in force, not yet done."""
 
-    plan: Plan
-    applied: list[Planned] = field(default_factory=list)
+    plan: ApplyPlan
+    applied: list[SystemPlan] = field(default_factory=list)
     """What is in force by it so far, also where one of them could not be put in force."""
 
     @property
-    def planned(self) -> ToRecord:
+    def planned(self) -> Planned:
         """The deed as the journal records it; that nothing changes is no error."""
-        return ToRecord(act=Act.APPLY, count=len(self.plan.planned), may_be_empty=True)
+        return Planned(act=Act.APPLY, count=len(self.plan.planned), may_be_empty=True)
 
-    async def perform(self, session: Session, order: Order) -> Sequence[Planned]:
+    async def perform(self, session: Session, order: Order) -> Sequence[SystemPlan]:
         """Put them in force, one by one.
 
         Raises:
@@ -213,7 +213,7 @@ def begins_anew(difference: Difference) -> bool:
     return difference.kind is Kind.CHANGED and bool(difference.conditions_new)
 
 
-def to_rebuild(found: Plan) -> list[tuple[str, str]]:
+def to_rebuild(found: ApplyPlan) -> list[tuple[str, str]]:
     """System and stream of each table that a person must rebuild."""
     return [
         (each.system, each.stream)

@@ -39,7 +39,7 @@ THIRD = "avro-python3"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
+class ContractsChecked:
     """How many schemas, code lists and examples there are, and their faults."""
 
     streams: int = 0
@@ -50,16 +50,16 @@ class Checked:
     faults: Sequence[Fault] = field(default_factory=list)
 
 
-def checked(settings: Settings) -> Checked:
+def checked(settings: Settings) -> ContractsChecked:
     """Check every schema, code list and example with every reader; all faults at once."""
     third = _third_reader()
     readers = READERS if third is None else (*READERS, THIRD)
     faults = check_files(settings.schemas)
     if faults:
-        return Checked(readers=readers, faults=faults)
+        return ContractsChecked(readers=readers, faults=faults)
     known = catalog(settings)
     examples, _ = read_examples(known)
-    return Checked(
+    return ContractsChecked(
         streams=len(known.streams),
         versions=sum(len(stream.versions) for stream in known.streams.values()),
         codes=len(known.codes),
@@ -112,7 +112,7 @@ def counted(known: Sources) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Pages:
+class PagesBuilt:
     """The pages of the reference, and which of a folder's differ."""
 
     folder: Path
@@ -136,7 +136,7 @@ class Pages:
         ]
 
 
-def built(settings: Settings, into: Path | None, *, is_check: bool) -> Pages:
+def built(settings: Settings, into: Path | None, *, is_check: bool) -> PagesBuilt:
     """Write the reference into a folder or, if *is_check*, only compare.
 
     Args:
@@ -150,7 +150,7 @@ def built(settings: Settings, into: Path | None, *, is_check: bool) -> Pages:
     folder = into or _by(known.catalog)
     made = pages(known)
     found = difference(folder, made) if is_check else write(folder, made)
-    return Pages(folder, len(made), found)
+    return PagesBuilt(folder, len(made), found)
 
 
 def _by(known: Catalog) -> Path:
@@ -162,7 +162,7 @@ def _by(known: Catalog) -> Path:
 
 
 @dataclass(frozen=True, slots=True)
-class Store:
+class StoreShown:
     """The connector of a system, as the settings name it, and its capabilities."""
 
     connector: str
@@ -174,15 +174,15 @@ class Store:
         return [name for name, is_kept in (self.can or {}).items() if not is_kept]
 
 
-def store(settings: Settings, system: str) -> Store | None:
+def store(settings: Settings, system: str) -> StoreShown | None:
     """The connector of a system; None if the settings name none."""
     connection = settings.systems.get(system)
     if connection is None:
         return None
     try:
-        return Store(connection.connector, dict(declared(connection)))
+        return StoreShown(connection.connector, dict(declared(connection)))
     except ConfigurationError:
-        return Store(connection.connector, None)
+        return StoreShown(connection.connector, None)
 
 
 def _third_reader() -> OneReader | None:

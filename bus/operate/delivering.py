@@ -14,7 +14,7 @@ from bus.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Advance:
+class DeliveryProgress:
     """How far a process is."""
 
     rows: int  # handed to stores since its start
@@ -24,19 +24,19 @@ class Advance:
     lanes: int  # all that it hosts or hosted
 
 
-class Running:
+class DeliveryProcess:
     """A process that delivers, looked at as often as somebody likes."""
 
     def __init__(self, lanes: Lanes) -> None:
         self._lanes = lanes
 
-    async def every(self, seconds: float) -> AsyncIterator[Advance]:
+    async def every(self, seconds: float) -> AsyncIterator[DeliveryProgress]:
         """How far it is, again and again, the first time after *seconds*."""
         before = 0
         while True:
             await asyncio.sleep(seconds)
             rows, lanes = self._lanes.rows, self._lanes.all.values()
-            yield Advance(
+            yield DeliveryProgress(
                 rows=rows,
                 moved=rows - before,
                 rate=(rows - before) / seconds,
@@ -51,7 +51,7 @@ async def deliver(
     systems: Sequence[str],
     *,
     once: bool,
-    watch: Callable[[Running], Coroutine[Any, Any, None]],
+    watch: Callable[[DeliveryProcess], Coroutine[Any, Any, None]],
     told_to_stop: Callable[[], None],
 ) -> None:
     """Deliver to *systems* (none: all of the settings, and the ledger) until SIGTERM or SIGINT.
@@ -66,6 +66,6 @@ async def deliver(
     """
 
     async def watched(process: ProcessContext) -> None:
-        await watch(Running(process.lanes))
+        await watch(DeliveryProcess(process.lanes))
 
     await run_deliveries(settings, systems, once=once, watch=watched, told_to_stop=told_to_stop)

@@ -32,7 +32,7 @@ from bus.settings import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Copies:
+class SystemCopies:
     """What one system holds of a stream, by the ledger."""
 
     system: str
@@ -51,7 +51,7 @@ class ErasurePlan:
     known: Mapping[str, int]  # events by stream, as far as the ledger has them
     before: Erasure | None
     is_done: bool  # erased already, and nothing has come since
-    copies: Sequence[Copies]
+    copies: Sequence[SystemCopies]
     set_aside: Mapping[tuple[str, str], int]  # settled by the erasure
     standing: Sequence[Operation]  # lanes that erase only when they go on
     naming: Sequence[Stream]  # whose records may name the subject under another number
@@ -160,14 +160,14 @@ class Erasing:
             for name, each in sorted(wanted, key=lambda pair: (pair[0] == PROTECTION, pair))
         ]
 
-    async def _copies(self, given: Sequence[Provision]) -> list[Copies]:
+    async def _copies(self, given: Sequence[Provision]) -> list[SystemCopies]:
         now = await entitled(self._settings, self._asked)
         counts: dict[tuple[str, str], int] = {}
         for provision in given:
             pair = (provision.system, provision.stream)
             counts[pair] = counts.get(pair, 0) + 1
         return [
-            Copies(
+            SystemCopies(
                 system=system,
                 stream=stream,
                 events=events,

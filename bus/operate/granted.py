@@ -27,7 +27,7 @@ __all__ = ["Refusal"]
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class SubscriptionFiles:
     """The subscriptions of the files, and their faults."""
 
     report: SubscriptionReport
@@ -63,7 +63,7 @@ class Read:
         return found
 
 
-def read(settings: Settings, today: date | None = None) -> Read:
+def read(settings: Settings, today: date | None = None) -> SubscriptionFiles:
     """The shipped files, or those of the settings; none at all is an error.
 
     Raises:
@@ -72,10 +72,10 @@ def read(settings: Settings, today: date | None = None) -> Read:
     report = read_subscriptions(catalog(settings), today=today)
     if not report.subscriptions and not report.refusals:
         raise FilesRefused("there are no subscriptions", report.faults)
-    return Read(report)
+    return SubscriptionFiles(report)
 
 
-def checked(settings: Settings) -> Read:
+def checked(settings: Settings) -> SubscriptionFiles:
     """As :func:`read`, with warnings of grants that end soon, and errors of locations that a
     connector could not take back.
 
@@ -85,11 +85,11 @@ def checked(settings: Settings) -> Read:
     today = this_day()
     report = read(settings, today).report
     streams = catalog(settings)
-    return Read(report, unfit(settings.systems, report.subscriptions, streams, today))
+    return SubscriptionFiles(report, unfit(settings.systems, report.subscriptions, streams, today))
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
+class SystemGrants:
     """What the files say of one system."""
 
     told: Mapping[str, Any] | None  # what it is granted, in plain values; None: nothing
@@ -102,14 +102,14 @@ class Described:
         return self.refusals[0].error if self.refusals else None
 
 
-def described(settings: Settings, system: str) -> Described:
+def described(settings: Settings, system: str) -> SystemGrants:
     """What *system* may receive, item by item, on which ground, and what is withheld."""
     streams = catalog(settings)
     report = read_subscriptions(streams)
     refusals = [refusal for refusal in report.refusals if refusal.system == system]
     known = list(report.subscriptions)
     if system not in report.subscriptions:
-        return Described(None, refusals, known)
+        return SystemGrants(None, refusals, known)
     subscription = report.subscriptions[system]
     today, keys = this_day(), mask_keys(settings)
     told = {
@@ -125,7 +125,7 @@ def described(settings: Settings, system: str) -> Described:
             for name, grant in sorted(subscription.streams.items())
         ],
     }
-    return Described(told, refusals, known)
+    return SystemGrants(told, refusals, known)
 
 
 def _described(

@@ -32,7 +32,7 @@ Bits = int
 
 
 @dataclass(frozen=True, slots=True)
-class Items:
+class ItemImpact:
     """How many subjects gain a value in one column, and how many lose theirs."""
 
     gained: int
@@ -40,17 +40,17 @@ class Items:
 
 
 @dataclass(frozen=True, slots=True)
-class Touched:
+class Impact:
     """How many subjects a change of views touches, for one system and stream."""
 
     rows: int  # that the system has now
     rows_gained: int
     rows_lost: int
-    columns: Mapping[str, Items]  # compared columns of which any subject is touched
+    columns: Mapping[str, ItemImpact]  # compared columns of which any subject is touched
     subjects: int  # touched in any of these ways
 
 
-class Comparison:
+class ViewComparison:
     """One system's view of a stream as it is and as it would be; None where it has none."""
 
     def __init__(self, before: View | None, after: View | None) -> None:
@@ -75,7 +75,7 @@ class Comparison:
             side.states.pop(key, None)
 
     @property
-    def touched(self) -> Touched:
+    def touched(self) -> Impact:
         """The counts so far."""
         before, after = (side.states for side in self._sides)
         gained: Counter[str] = Counter()
@@ -88,12 +88,12 @@ class Comparison:
             gained.update(self._named(gains))
             lost.update(self._named(loses))
             subjects += bool(gains or loses or (key in before) != (key in after))
-        return Touched(
+        return Impact(
             rows=len(before),
             rows_gained=len(after.keys() - before.keys()),
             rows_lost=len(before.keys() - after.keys()),
             columns={
-                name: Items(gained[name], lost[name])
+                name: ItemImpact(gained[name], lost[name])
                 for name in self._columns
                 if gained[name] or lost[name]
             },
@@ -171,7 +171,7 @@ def _shown(view: View, name: str) -> str | None:
 async def count(
     stream: Stream,
     reader: BatchReader,
-    comparisons: Sequence[Comparison],
+    comparisons: Sequence[ViewComparison],
     process: ProcessContext,
     progress: Progress = lambda *_: None,
 ) -> int:
@@ -204,7 +204,7 @@ async def _take(
     partition: int,
     stream: Stream,
     reader: BatchReader,
-    comparisons: Sequence[Comparison],
+    comparisons: Sequence[ViewComparison],
     process: ProcessContext,
 ) -> int:
     unreadable = 0

@@ -25,7 +25,7 @@ from bus.sealing.texts import key_id_of
 
 
 @dataclass(frozen=True, slots=True)
-class Sealed:
+class KeyUsage:
     """The sealed values of one stream under one key."""
 
     stream: str
@@ -39,7 +39,7 @@ class Sealed:
 
 async def sealed_in(
     broker: Broker, stream: Stream, reader: BatchReader, seals: Seals
-) -> list[Sealed]:
+) -> list[KeyUsage]:
     """The sealed values in the topic of *stream*, counted by key; opened values are dropped.
 
     Raises:
@@ -100,10 +100,10 @@ class _Tally:
             return error
         return None
 
-    def found(self) -> list[Sealed]:
+    def found(self) -> list[KeyUsage]:
         keys = sorted({*self._values, *self._ring.keys}, key=lambda key: key or "")
         return [
-            Sealed(
+            KeyUsage(
                 self._stream.name,
                 key,
                 self._values[key],

@@ -15,7 +15,7 @@ from bus.sealing.ring import Key, new_key
 from bus.settings import Settings
 
 
-class Kind(StrEnum):
+class KeyKind(StrEnum):
     """A kind of keys."""
 
     NUMBERS = "numbers"  # to seal 個人番号
@@ -24,21 +24,21 @@ class Kind(StrEnum):
     @property
     def does(self) -> str:
         """What the newest key of this kind does."""
-        return "what is sealed with" if self is Kind.NUMBERS else "what receipts are proved with"
+        return "what is sealed with" if self is KeyKind.NUMBERS else "what receipts are proved with"
 
     def file(self, settings: Settings) -> Path | None:
         """The file of this kind that *settings* name."""
-        is_numbers = self is Kind.NUMBERS
+        is_numbers = self is KeyKind.NUMBERS
         return settings.seal_keys_file if is_numbers else settings.receipt_keys_file
 
     def keys(self, settings: Settings) -> Keys:
         """The keys of this kind that *settings* name."""
-        is_numbers = self is Kind.NUMBERS
+        is_numbers = self is KeyKind.NUMBERS
         return seals(settings) if is_numbers else proofs(settings)
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class NewKey:
     """A new key, and the file that holds it."""
 
     key: Key
@@ -46,8 +46,8 @@ class Made:
 
 
 def made(
-    settings: Settings, kind: Kind, file: Path | None, key_id: str | None, *, is_dry: bool
-) -> Made:
+    settings: Settings, kind: KeyKind, file: Path | None, key_id: str | None, *, is_dry: bool
+) -> NewKey:
     """Add a new key to a file; from now on it is the one that is used.
 
     Args:
@@ -67,4 +67,4 @@ def made(
         key_file.check(path, key)
     else:
         key_file.add(path, key)
-    return Made(key, path)
+    return NewKey(key, path)

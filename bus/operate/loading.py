@@ -24,7 +24,7 @@ STDIN = "-"
 """In the place of a file's name."""
 
 
-class Remembered:
+class SavedProgress:
     """The progress of a load, kept under ``RENKEI_HOME`` until it ends.
 
     It only saves time: if it cannot be written the load goes on, and publishing the file again
@@ -69,7 +69,7 @@ class Remembered:
 class Load:
     """One load of a file, from its beginning or from where an interrupted one stopped."""
 
-    def __init__(self, file: str, remembered: Remembered, begun: LoadProgress | None) -> None:
+    def __init__(self, file: str, remembered: SavedProgress, begun: LoadProgress | None) -> None:
         self.file = file
         self.begun = begun  # where the earlier one stood; None: it begins at the beginning
         self.before = 0 if begun is None else begun.changes  # that the earlier one has done
@@ -86,7 +86,7 @@ class Load:
         is_dry: bool,
     ) -> Self:
         """The load of *file*; *lost* is told where it cannot be remembered how far it is."""
-        remembered = Remembered.of(settings, file, lost, is_dry=is_dry)
+        remembered = SavedProgress.of(settings, file, lost, is_dry=is_dry)
         return cls(file, remembered, remembered.resume() if is_resumed else None)
 
     @property

@@ -17,7 +17,7 @@ __all__ = ["OWNER", "SourceStatus"]
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class SourcesShown:
     """What waits in some sources."""
 
     found: Sequence[SourceStatus]
@@ -31,7 +31,7 @@ class Waiting:
         return left if left is not None and left < outboxes.WARN_BEFORE else None
 
 
-async def waiting(session: Session, systems: Sequence[str]) -> Waiting:
+async def waiting(session: Session, systems: Sequence[str]) -> SourcesShown:
     """What waits in the sources of *systems*, or of all; one that does not answer hides no other.
 
     Raises:
@@ -51,7 +51,7 @@ async def waiting(session: Session, systems: Sequence[str]) -> Waiting:
             unseen.append(name)
         else:
             found.append(status)
-    return Waiting(found, unseen, failures, settings.refused_keep)
+    return SourcesShown(found, unseen, failures, settings.refused_keep)
 
 
 def are_more(status: SourceStatus) -> bool:

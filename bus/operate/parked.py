@@ -15,17 +15,17 @@ from bus.model.deed import Act
 from bus.model.number import comparable_key
 from bus.operate.deeds import Order, Planned, record
 from bus.operate.session import Session, received, receivers
-from bus.operate.skipping import Skipper, Skipping, Was, Word
+from bus.operate.skipping import PriorState, SkipOrder, Skipper, Skipping
 from bus.settings import Settings
 
-__all__ = ["Skipping", "Was"]  # what skipping comes to
+__all__ = ["PriorState", "Skipping"]  # what skipping comes to
 
 _UNSAID = ""
 """In the place of who wants it and why, for as long as something is only planned."""
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ParkedListed:
     """One event that is set aside, and whether it is overdue."""
 
     event: ParkedEvent
@@ -37,7 +37,7 @@ def limit(settings: Settings) -> timedelta:
     return overdue_after(settings)
 
 
-async def parked(session: Session, system: str | None, order: Order) -> list[Listed]:
+async def parked(session: Session, system: str | None, order: Order) -> list[ParkedListed]:
     """The events that are set aside; recorded as a look-up first, because subjects are named.
 
     Raises:
@@ -48,11 +48,11 @@ async def parked(session: Session, system: str | None, order: Order) -> list[Lis
     before = datetime.now(UTC) - limit(session.settings)
     events = await _of(session, system)
     await record(session, _looked_up(system, events), order)
-    return [Listed(event, event.set_aside_at <= before) for event in events]
+    return [ParkedListed(event, event.set_aside_at <= before) for event in events]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chosen:
+class ParkedChoice:
     """A choice of parked events: of one system or of all, of some subjects or of all."""
 
     system: str | None = None
@@ -66,7 +66,7 @@ class Chosen:
         *,
         is_everywhere: bool,
         is_all: bool,
-    ) -> Chosen:
+    ) -> ParkedChoice:
         """The choice that an operator made, who must have named one explicitly.
 
         Raises:
@@ -127,7 +127,7 @@ class Found:
 class Retry:
     """Try parked events again; what waits behind each is tried too, in order."""
 
-    chosen: Chosen
+    chosen: ParkedChoice
 
     async def plan(self, session: Session) -> RetryPreview:
         """The events that would be tried."""
@@ -163,7 +163,7 @@ class RetryPreview:
 class Dismiss:
     """Close parked events for good; what waits behind each is then applied."""
 
-    chosen: Chosen
+    chosen: ParkedChoice
 
     async def plan(self, session: Session) -> DismissPreview:
         """The events that would be closed."""
@@ -290,7 +290,7 @@ class Skip:
                 "the event is one of its stream and can be read; no lane has to pass it unread",
                 stream=self.stream, partition=self.partition, offset=self.offset,
             )  # fmt: skip
-        nobody = Word(_UNSAID, _UNSAID, datetime.now(UTC), is_held=self.is_held)
+        nobody = SkipOrder(_UNSAID, _UNSAID, datetime.now(UTC), is_held=self.is_held)
         args = (self.stream, topic, self.partition, unread, systems)
         return SkipPreview(self, skipper, unread, systems, await skipper.plan(*args, nobody))
 
@@ -327,7 +327,7 @@ class SkipPreview:
     async def perform(self, session: Session, order: Order) -> Skipping:
         """Append it, the exceptions before the operations."""
         wanted = self.wanted
-        word = Word(order.actor.name, order.note, datetime.now(UTC), is_held=wanted.is_held)
+        word = SkipOrder(order.actor.name, order.note, datetime.now(UTC), is_held=wanted.is_held)
         topic = session.catalog.stream(wanted.stream).topic
         done = await self.skipper.plan(
             wanted.stream, topic, wanted.partition, self.unread, self.systems, word

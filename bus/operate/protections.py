@@ -47,7 +47,7 @@ _LIVING = "resident"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class EndsPlan:
     """What a list of ends would do."""
 
     entries: Sequence[Judged]
@@ -76,10 +76,10 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class CasesEnded:
     """What a list of ends came to."""
 
-    plan: Plan
+    plan: EndsPlan
     outcomes: Sequence[Outcome] | None  # of each that was taken; None: nothing was sent
 
     @property
@@ -105,7 +105,7 @@ def by_day(standing: PersonCases, *, is_all: bool = True) -> list[Case]:
     return [case for _, case in sorted(standing.cases.items())]
 
 
-class Protecting:
+class CaseRegister:
     """The cases of everybody in the log now."""
 
     def __init__(
@@ -152,7 +152,7 @@ class Protecting:
         covered = set(map(comparable_key, self._fence.everybody.persons))
         return sorted(each for each in found if comparable_key(each) not in covered)
 
-    async def plan(self, data: bytes, *, is_csv: bool) -> Plan:
+    async def plan(self, data: bytes, *, is_csv: bool) -> EndsPlan:
         """What the list *data* would do, each entry behind those before it: by a publisher that
         checks what it would send, and appends nothing.
 
@@ -167,7 +167,7 @@ class Protecting:
             entries = judged(ends, self._fence.cases.of, refused)
             more = await self._tried(entries, snapshots)
             if not more:
-                return Plan(entries=entries, faults=faults)
+                return EndsPlan(entries=entries, faults=faults)
             refused |= more
 
     async def _tried(
@@ -195,7 +195,7 @@ class Protecting:
                 persons.add(key)
         return found
 
-    async def end(self, plan: Plan, outcomes: list[Outcome]) -> None:
+    async def end(self, plan: EndsPlan, outcomes: list[Outcome]) -> None:
         """Publish the entries that *plan* takes, one change each, in the list's order; what came of
         each goes into *outcomes* as soon as it is known.
 
@@ -294,7 +294,7 @@ def _sliced(taken: Sequence[Judged]) -> Iterator[Sequence[Judged]]:
 
 
 @asynccontextmanager
-async def protecting(session: Session) -> AsyncIterator[Protecting]:
+async def protecting(session: Session) -> AsyncIterator[CaseRegister]:
     """The cases of everybody.
 
     Raises:
@@ -306,13 +306,13 @@ async def protecting(session: Session) -> AsyncIterator[Protecting]:
     fence = Fence(cluster, session.catalog.streams, readers, form)
     try:
         await fence.start()
-        yield Protecting(session, cluster, readers, fence)
+        yield CaseRegister(session, cluster, readers, fence)
     finally:
         await fence.close()
 
 
 @dataclass(frozen=True, slots=True)
-class OnesCases:
+class PersonListed:
     """A person's cases and, if asked for, whom they cover."""
 
     key: str
@@ -320,7 +320,7 @@ class OnesCases:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class PersonShown:
     """A person's cases, whom they cover and why, and who else has the address."""
 
     key: str
@@ -329,19 +329,19 @@ class Shown:
     same_address: Sequence[str]  # in a record of their own, and not covered
 
 
-async def everybody(session: Session, order: Order, *, is_all: bool) -> list[OnesCases]:
+async def everybody(session: Session, order: Order, *, is_all: bool) -> list[PersonListed]:
     """Everybody who has an open case or, if *is_all*, ever had one; recorded as a look-up first.
 
     Raises:
         Unavailable: Broker or registry does not answer.
     """
     found = (await session.enter(protecting(session))).everybody()
-    chosen = [OnesCases(key, each) for key, each in found.items() if is_all or each.open]
+    chosen = [PersonListed(key, each) for key, each in found.items() if is_all or each.open]
     await record(session, Planned(act=Act.PROTECTIONS_LIST, count=len(chosen)), order)
     return chosen
 
 
-async def cases_of(session: Session, subject: str, order: Order) -> Shown:
+async def cases_of(session: Session, subject: str, order: Order) -> PersonShown:
     """The cases of *subject*; recorded as a look-up first.
 
     Raises:
@@ -360,7 +360,7 @@ async def cases_of(session: Session, subject: str, order: Order) -> Shown:
     )
     await record(session, looked_up, order)
     key, standing, reasons = known.of(subject)
-    return Shown(key, standing, reasons, await known.neighbours(key))
+    return PersonShown(key, standing, reasons, await known.neighbours(key))
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,8 +400,8 @@ class End:
 class EndPreview:
     """What a list of ends would do."""
 
-    protecting: Protecting
-    plan: Plan
+    protecting: CaseRegister
+    plan: EndsPlan
     outcomes: list[Outcome] = field(default_factory=list)
     """What came of it so far, also where it was cut off."""
 

@@ -13,14 +13,14 @@ from bus.operate.running import Duty, expected_systems, hosted
 from bus.operate.session import Session
 from bus.policy import feed_policy
 
-__all__ = ["Looking", "Reach", "ReachState", "Reached", "SystemReach"]
+__all__ = ["Reach", "ReachAnswer", "ReachPoll", "ReachState", "SystemReach"]
 
 HOSTS_EVERY = 3.0  # seconds between two looks at who delivers
 UNKNOWN_FOR = 60.0  # seconds that a change may be on its way before anybody knows of it
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
+class ReachAnswer:
     """How a change stands, and the systems that no process delivers to, as far as known."""
 
     reach: Reach
@@ -50,7 +50,7 @@ class Reached:
             )
 
 
-class Looking:
+class ReachPoll:
     """Looks at one change again and again; what does not change is asked once."""
 
     def __init__(self, session: Session, change_id: str) -> None:
@@ -63,7 +63,7 @@ class Looking:
         self._looked_at = -HOSTS_EVERY
         self._until = monotonic() + UNKNOWN_FOR
 
-    async def look(self) -> Reached:
+    async def look(self) -> ReachAnswer:
         """How it stands now.
 
         Raises:
@@ -81,9 +81,9 @@ class Looking:
             found = await hosted(self._session, self._systems)
             self._unrun = {name: duty for name, duty in found.items() if not duty.is_done}
             self._looked_at = now
-        return Reached(reach, self._unrun)
+        return ReachAnswer(reach, self._unrun)
 
-    def is_done(self, reached: Reached) -> bool:
+    def is_done(self, reached: ReachAnswer) -> bool:
         """Whether looking again is useless: all have it, or nobody knows of it."""
         reach = reached.reach
         return reach.is_complete or (reach.size is None and monotonic() > self._until)

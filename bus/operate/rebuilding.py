@@ -119,7 +119,7 @@ class ToRebuild:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class RebuildDone:
     """One stream's table, rebuilt."""
 
     feed: Feed
@@ -162,7 +162,7 @@ class RebuildPreview:
     wanted: Rebuild
     opened: Rebuilding
     tables: Sequence[ToRebuild]
-    done: list[Done] = field(default_factory=list)
+    done: list[RebuildDone] = field(default_factory=list)
 
     def so_far(self) -> int:
         """The events of the tables that are in place."""
@@ -179,11 +179,11 @@ class RebuildPreview:
             stream=self.wanted.stream,
         )
 
-    async def tried(self, _: Session, __: Order) -> Sequence[ToRebuild | Done]:
+    async def tried(self, _: Session, __: Order) -> Sequence[ToRebuild | RebuildDone]:
         """These tables."""
         return self.tables
 
-    async def perform(self, _: Session, __: Order) -> Sequence[ToRebuild | Done]:
+    async def perform(self, _: Session, __: Order) -> Sequence[ToRebuild | RebuildDone]:
         """Rebuild them one by one.
 
         Raises:
@@ -197,7 +197,7 @@ class RebuildPreview:
                 self.wanted.told(Progress(name, events, total))
 
             self.wanted.told(Progress(name))
-            done.append(Done(table.feed, await self.opened.rebuild(table.feed, progress)))
+            done.append(RebuildDone(table.feed, await self.opened.rebuild(table.feed, progress)))
         return done
 
 

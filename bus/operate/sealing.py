@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bus.app.keys import seals
-from bus.operate.key_usage import Sealed, sealed_in
+from bus.operate.key_usage import KeyUsage, sealed_in
 from bus.operate.session import Session
 
 
-async def sealed(session: Session) -> list[Sealed]:
+async def sealed(session: Session) -> list[KeyUsage]:
     """The sealed values in every topic, by stream and key.
 
     Raises:
         KeysUnusable, Unavailable: There are no keys, or something does not answer.
     """
-    keys, found = seals(session.settings), list[Sealed]()
+    keys, found = seals(session.settings), list[KeyUsage]()
     cluster = await session.broker()
     for stream in session.catalog.streams.values():
         if stream.sealed:
@@ -29,7 +29,7 @@ async def sealed(session: Session) -> list[Sealed]:
 class SealKeyUse:
     """The sealed values of a stream under one key, and whether the key is still needed."""
 
-    sealed: Sealed
+    sealed: KeyUsage
     is_there: bool  # the key is known here
     is_current: bool
 

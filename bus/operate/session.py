@@ -59,7 +59,7 @@ class OpensLog(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Ways:
+class Openers:
     """How a session opens the log and the registry."""
 
     log: OpensLog = clients.broker
@@ -80,11 +80,11 @@ class Session:
         settings: Settings,
         *,
         patience: timedelta = clients.PATIENCE,
-        ways: Ways | None = None,
+        ways: Openers | None = None,
     ) -> None:
         self.settings = settings
         self._patience = patience
-        self._ways = ways or Ways()
+        self._ways = ways or Openers()
         self._stack = AsyncExitStack()
         self._opening = asyncio.Lock()
         self._tasks = Tasks()

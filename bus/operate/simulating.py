@@ -14,7 +14,7 @@ from bus.catalog import Catalog
 from bus.errors import ConfigurationError, PolicyError
 from bus.model import MaskKey, View
 from bus.operate.applying import plan_of
-from bus.operate.impact import Comparison, Touched, count
+from bus.operate.impact import Impact, ViewComparison, count
 from bus.operate.jobs import Progress, Told
 from bus.operate.session import Session
 from bus.policy import Difference, Subscription, compile_view
@@ -25,7 +25,7 @@ class Simulated:
     """One difference, and how many subjects it touches."""
 
     difference: Difference
-    touched: Touched
+    touched: Impact
     unreadable: int  # events of the stream that could not be counted
 
 
@@ -39,7 +39,7 @@ async def simulate(session: Session, paths: Sequence[Path], told: Told) -> list[
     """
     found = await plan_of(session, paths)
     settings, keys = session.settings, mask_keys(session.settings)
-    by_stream: dict[str, list[tuple[Difference, Comparison]]] = defaultdict(list)
+    by_stream: dict[str, list[tuple[Difference, ViewComparison]]] = defaultdict(list)
     async with sharing(settings, await session.broker()) as (catalog, readers, process):
         for planned in found.planned:
             for difference in planned.differences:
@@ -47,7 +47,7 @@ async def simulate(session: Session, paths: Sequence[Path], told: Told) -> list[
                     name = difference.stream
                     before = _view(planned.before, name, catalog, keys)
                     after = _view(planned.after, name, catalog, keys)
-                    by_stream[name].append((difference, Comparison(before, after)))
+                    by_stream[name].append((difference, ViewComparison(before, after)))
         simulated: list[Simulated] = []
         for name, compared in sorted(by_stream.items()):
 

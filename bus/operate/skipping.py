@@ -23,7 +23,7 @@ from bus.log.run import subject_of
 from bus.model import ExceptionState, LaneName, Operation, OperationState, ParkedEvent
 
 
-class Was(StrEnum):
+class PriorState(StrEnum):
     """How a system stood with the event before."""
 
     STOPPED = "stopped"  # its lane stands at it
@@ -38,7 +38,7 @@ class Skipped:
     """What is appended for one system."""
 
     system: str
-    was: Was
+    was: PriorState
     exceptions: Sequence[ParkedEvent] = ()  # in this order
     resumed: Operation | None = None
     is_paused: bool = False
@@ -46,7 +46,7 @@ class Skipped:
     @property
     def is_set_aside(self) -> bool:
         """Whether this sets the event aside."""
-        return bool(self.exceptions) and self.was is not Was.ASIDE
+        return bool(self.exceptions) and self.was is not PriorState.ASIDE
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Skipping:
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class SkipOrder:
     """The operator, the reason, the time, and whether the event stays open."""
 
     operator: str
@@ -105,7 +105,7 @@ class Skipper:
 
     async def plan(
         self, stream: str, topic: str, partition: int, unread: Unread, systems: Sequence[str],
-        word: Word,
+        word: SkipOrder,
     ) -> Skipping:  # fmt: skip
         """What is appended for each of *systems*, all of which receive *stream*.
 
@@ -124,19 +124,19 @@ class Skipper:
             [self._of(lane, unread, gone, word) for lane, gone in zip(lanes, passed, strict=True)],
         )
 
-    def _of(self, lane: LaneName, unread: Unread, has_passed: bool, word: Word) -> Skipped:
+    def _of(self, lane: LaneName, unread: Unread, has_passed: bool, word: SkipOrder) -> Skipped:
         is_paused = self._operations.pause_of(lane.system, lane.stream) is not None
         stops = {(o.stream, o.partition, o.offset) for o in self._operations.standing(lane.system)}
         is_stuck = (lane.stream, lane.partition, unread.offset) in stops
         set_aside = self._parked.lane(lane)
         if set_aside.at(subject_of(unread.key), unread.offset) is not None:
-            was = Was.ASIDE
+            was = PriorState.ASIDE
         elif set_aside.is_settled(unread.offset):
-            was = Was.CLOSED
+            was = PriorState.CLOSED
         elif has_passed and not is_stuck:
-            was = Was.PASSED
+            was = PriorState.PASSED
         else:
-            was = Was.STOPPED if is_stuck else Was.COMING
+            was = PriorState.STOPPED if is_stuck else PriorState.COMING
         resumed = Operation(
             system=lane.system,
             stream=lane.stream,
@@ -153,12 +153,12 @@ class Skipper:
         )
 
     def _exceptions(
-        self, lane: LaneName, unread: Unread, was: Was, word: Word
+        self, lane: LaneName, unread: Unread, was: PriorState, word: SkipOrder
     ) -> list[ParkedEvent]:
-        if was in (Was.CLOSED, Was.PASSED):
+        if was in (PriorState.CLOSED, PriorState.PASSED):
             return []
         event = self._parked.reference(lane, unread, word.note, word.operator)
-        said = [] if was is Was.ASIDE else [event]
+        said = [] if was is PriorState.ASIDE else [event]
         if not word.is_held:
             said.append(self._parked.dismissed(event, word.note, word.operator))
         return said

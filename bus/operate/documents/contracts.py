@@ -7,15 +7,15 @@ from dataclasses import asdict
 
 from bus.catalog.registry import PushLine
 from bus.model import Item, Stream, System
-from bus.operate.contracts import Checked, Store
+from bus.operate.contracts import ContractsChecked, StoreShown
 from bus.operate.documents.shape import Document, named
-from bus.operate.granted import Described, Read
+from bus.operate.granted import SubscriptionFiles, SystemGrants
 from bus.reference import Difference, Sources
 from bus.reference.summaries import stream_summary, system_summary
 
 
 @named("schemas-checked")
-def schemas_checked(value: Checked) -> Document:
+def schemas_checked(value: ContractsChecked) -> Document:
     """How many schemas and examples were checked, and their faults."""
     return {
         "streams": value.streams,
@@ -98,14 +98,14 @@ def systems(sources: Sources) -> list[Document]:
 
 
 @named("system")
-def system(value: System, sources: Sources, store: Store | None) -> Document:
+def system(value: System, sources: Sources, store: StoreShown | None) -> Document:
     """One of them, and what its store can do."""
     can = None if store is None else {"connector": store.connector, "can": store.can}
     return {**system_summary(value, sources), "store": can}
 
 
 @named("subscriptions-checked")
-def subscriptions_checked(value: Read) -> Document:
+def subscriptions_checked(value: SubscriptionFiles) -> Document:
     """How many subscriptions there are, and what is wrong with them."""
     return {
         "subscriptions": value.count,
@@ -115,7 +115,7 @@ def subscriptions_checked(value: Read) -> Document:
 
 
 @named("subscriptions")
-def subscriptions(value: Read) -> list[Document]:
+def subscriptions(value: SubscriptionFiles) -> list[Document]:
     """The systems, the streams that each receives, and those that its file names in vain."""
     return [
         {
@@ -129,7 +129,7 @@ def subscriptions(value: Read) -> list[Document]:
 
 
 @named("subscription")
-def subscription(value: Described) -> Document:
+def subscription(value: SystemGrants) -> Document:
     """What a system may receive, item by item, on which ground, and what is withheld."""
     return dict(value.told or {})
 

@@ -11,7 +11,7 @@ from bus.model import Operation
 from bus.operate.documents.shape import Document, listed, named, of, shaped
 from bus.operate.lanes import LanesStatus
 from bus.operate.questions import Overview
-from bus.operate.reach import Reached
+from bus.operate.reach import ReachAnswer
 from bus.operate.running import Duty
 
 
@@ -45,8 +45,8 @@ def lanes_shown(value: LanesStatus) -> list[Document]:
     return listed((*value.operations, *value.unhosted))
 
 
-@shaped(Reached, "reach")
-def reach(value: Reached) -> Document:
+@shaped(ReachAnswer, "reach")
+def reach(value: ReachAnswer) -> Document:
     """How a change stands in each system."""
     found = value.reach
     return {
@@ -60,7 +60,7 @@ def reach(value: Reached) -> Document:
     }
 
 
-def _system(value: SystemReach, reached: Reached) -> Document:
+def _system(value: SystemReach, reached: ReachAnswer) -> Document:
     return {
         "system": value.system,
         "state": value.state.value,

@@ -12,7 +12,7 @@ from bus.ledger.deeds import RecordedDeed
 from bus.ledger.prune import Pruned
 from bus.operate.auditing import Verified
 from bus.operate.documents.shape import Document, named, of, shaped
-from bus.operate.rebuilding import Done, HalfFilled, ToRebuild
+from bus.operate.rebuilding import HalfFilled, RebuildDone, ToRebuild
 from bus.operate.recorded import DeedPage
 from bus.operate.sealing import SealKeyUse
 from bus.operate.topics import TopicState, action
@@ -109,8 +109,8 @@ def to_rebuild(value: ToRebuild) -> Document:
     return {**_named(value.feed), "events": value.events}
 
 
-@shaped(Done, "rebuilt")
-def rebuilt(value: Done) -> Document:
+@shaped(RebuildDone, "rebuilt")
+def rebuilt(value: RebuildDone) -> Document:
     """A table that was rebuilt."""
     merged = value.rebuilt.merged
     return {

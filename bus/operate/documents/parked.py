@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bus.model import ParkedEvent
 from bus.operate.deeds import Order
 from bus.operate.documents.shape import Document, named, of, shaped
-from bus.operate.parked import Listed
+from bus.operate.parked import ParkedListed
 from bus.operate.skipping import Skipping
 
 
@@ -31,8 +31,8 @@ def parked_event(value: ParkedEvent) -> Document:
     }
 
 
-@shaped(Listed, "parked-event-listed")
-def listed(value: Listed) -> Document:
+@shaped(ParkedListed, "parked-event-listed")
+def listed(value: ParkedListed) -> Document:
     """The same, and whether it has been set aside for too long."""
     return of(value.event) | {"overdue": value.is_overdue}
 

@@ -8,12 +8,12 @@ from bus.model import Case
 from bus.model.erasure import Erasure
 from bus.operate.documents.shape import Document, named, of, shaped
 from bus.operate.erasing import ErasurePlan, not_reached
-from bus.operate.protections import OnesCases, Plan, Shown
+from bus.operate.protections import EndsPlan, PersonListed, PersonShown
 from bus.publish.publisher import Outcome
 
 
-@shaped(OnesCases, "protection")
-def ones_cases(value: OnesCases) -> Document:
+@shaped(PersonListed, "protection")
+def ones_cases(value: PersonListed) -> Document:
     """A person's cases of protection."""
     return {
         "subject": value.key,
@@ -35,19 +35,19 @@ def case(value: Case) -> Document:
     }
 
 
-@shaped(Shown, "protection-shown")
-def shown(value: Shown) -> Document:
+@shaped(PersonShown, "protection-shown")
+def shown(value: PersonShown) -> Document:
     """A person's cases, whom they cover and why, and who else has the address."""
     covered = {
         person: [{"relation": each.relation.value, "via": each.via} for each in why]
         for person, why in value.covers.items()
     }
     found = {"covers": covered, "same_address_not_covered": list(value.same_address)}
-    return of(OnesCases(value.key, value.standing)) | found
+    return of(PersonListed(value.key, value.standing)) | found
 
 
 @named("protections-ended")
-def ended(plan: Plan, outcomes: Sequence[Outcome] | None) -> Document:
+def ended(plan: EndsPlan, outcomes: Sequence[Outcome] | None) -> Document:
     """The result of a list of ends; None if nothing was published."""
     done = [each.is_published for each in outcomes or ()]
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bus.operate.applying import Plan, Planned, begins_anew, consequences, to_rebuild
+from bus.operate.applying import ApplyPlan, SystemPlan, begins_anew, consequences, to_rebuild
 from bus.operate.documents.shape import Document, named, of, shaped
 from bus.operate.simulating import Simulated
 from bus.policy.diff import Column, Difference
@@ -84,7 +84,7 @@ def simulated(value: Simulated) -> Document:
 
 
 @named("subscriptions-applied")
-def applied(found: Plan, done: Sequence[Planned], *, is_dry: bool) -> Document:
+def applied(found: ApplyPlan, done: Sequence[SystemPlan], *, is_dry: bool) -> Document:
     """What some files would change, and the editions that were put in force."""
     return {
         "is_dry": is_dry,

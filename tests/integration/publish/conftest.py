@@ -20,7 +20,7 @@ from bus.catalog.registry import Registry
 from bus.catalog.wire import Reader
 from bus.files import write_private
 from bus.local.endpoints import Endpoints
-from bus.operate.session import Session, Ways
+from bus.operate.session import Openers, Session
 from bus.publish.publisher import Publisher, PublisherSettings
 from bus.sealing import file as keyfile
 from bus.sealing.ring import new_key
@@ -152,7 +152,7 @@ def over_cluster(monkeypatch: pytest.MonkeyPatch, cluster: Cluster) -> None:
             yield found
 
     def opened(settings: Settings, *, patience: timedelta) -> Session:
-        return Session(settings, patience=patience, ways=Ways(broker, registry))
+        return Session(settings, patience=patience, ways=Openers(broker, registry))
 
     monkeypatch.setattr("bus.operate.session.Session", opened)
     monkeypatch.setenv("RENKEI_MAX_MESSAGE_BYTES", str(MOST_BYTES))

@@ -178,7 +178,7 @@ MUTANTS = (
         promise="What a system has applied is not set aside by passing it.",
         where="docs/delivery.md What is parked, and how it ends",
         file="bus/operate/skipping.py",
-        old="        if was in (Was.CLOSED, Was.PASSED):\n            return []\n",
+        old="        if was in (PriorState.CLOSED, PriorState.PASSED):\n            return []\n",
         new="",
         tests=("tests/unit/operate/test_skipping.py::test_each_system_where_it_is",),
     ),

@@ -24,7 +24,7 @@ from bus.demo.show import alone
 from bus.errors import DataFolderInUse, LeaseLost
 from bus.model.deed import CUT_OFF, Act, Deed
 from bus.operate import protections
-from bus.operate.protections import Plan, Protecting
+from bus.operate.protections import CaseRegister, EndsPlan
 from bus.operate.session import Session
 from bus.policy.cases import PersonCases
 from bus.publish.case_ends import End, Judged
@@ -193,8 +193,8 @@ def test_a_list_of_ends_says_how_far_it_came(
         Judged(End(line, f"131016/{line:015}", DAY, DAY), (), PersonCases()) for line in range(5)
     ]
 
-    async def plan(*_: object, **__: object) -> Plan:
-        return Plan(entries=taken, faults=[])
+    async def plan(*_: object, **__: object) -> EndsPlan:
+        return EndsPlan(entries=taken, faults=[])
 
     class Publishing:
         sent = 0
@@ -213,7 +213,7 @@ def test_a_list_of_ends_says_how_far_it_came(
 
     monkeypatch.setattr(protections, "IN_ONE_TURN", 2)
     monkeypatch.setattr(protections, "change_of", lambda *_, **__: object())
-    monkeypatch.setattr(Protecting, "plan", plan)
+    monkeypatch.setattr(CaseRegister, "plan", plan)
     monkeypatch.setattr(Session, "publisher", AsyncMock(return_value=Publishing()))
     file = tmp_path / "ends.csv"
     file.touch()

@@ -17,7 +17,7 @@ from bus.ledger.stream_status import StreamStatus
 from bus.model import Operation, OperationState
 from bus.operate import documents
 from bus.operate.questions import Overview
-from bus.operate.reach import Reached
+from bus.operate.reach import ReachAnswer
 
 DAYS = timedelta(days=20)
 NOW = datetime.now(UTC)
@@ -31,8 +31,8 @@ def drawn(what: RenderableType) -> str:
     return console.file.getvalue()
 
 
-def change(*systems: SystemReach, size: int | None = 3, events: int = 3) -> Reached:
-    return Reached(Reach(change_id="0192", events=events, size=size, systems=systems))
+def change(*systems: SystemReach, size: int | None = 3, events: int = 3) -> ReachAnswer:
+    return ReachAnswer(Reach(change_id="0192", events=events, size=size, systems=systems))
 
 
 def test_all_have_it() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from bus.model import View
-from bus.operate.impact import Comparison, Items, Touched, count
+from bus.operate.impact import Impact, ItemImpact, ViewComparison, count
 from bus.policy import compile_view, read_subscription
 from tests.support.lanes import CATALOG, TODAY, Town, hosted
 from tests.support.policies import fields_are, text_of
@@ -37,8 +37,8 @@ def with_(change: Callable[[dict[str, Any]], None]) -> View:
 
 async def touched(
     town: Town, before: View | None, after: View | None, stream: str = "resident"
-) -> Touched:
-    comparison = Comparison(before, after)
+) -> Impact:
+    comparison = ViewComparison(before, after)
     async with hosted(town, {}) as bus:
         said: list[tuple[int, int]] = []
         unreadable = await count(
@@ -64,11 +64,11 @@ async def test_items_that_are_gained_and_lost(town: Town) -> None:
 
     found = await touched(town, of("name.full", "relationship"), of("name.full", "name.kana"))
 
-    assert found == Touched(
+    assert found == Impact(
         rows=3,
         rows_gained=0,
         rows_lost=0,
-        columns={"relationship": Items(0, 1), "name_kana": Items(3, 0)},
+        columns={"relationship": ItemImpact(0, 1), "name_kana": ItemImpact(3, 0)},
         subjects=3,
     )
 
@@ -108,7 +108,7 @@ async def test_what_is_withheld_is_not_gained(town: Town) -> None:
     found = await touched(town, of_vehicles(), of_vehicles(owner), vehicle)
 
     assert (found.rows, found.subjects) == (2, 1)
-    assert found.columns["owner_address_town"] == Items(1, 0)
+    assert found.columns["owner_address_town"] == ItemImpact(1, 0)
 
 
 async def test_rows_by_event_type(town: Town) -> None:
@@ -151,7 +151,7 @@ async def test_a_mask_touches_whoever_has_a_value(town: Town) -> None:
 
     found = await touched(town, view(text_of(SYSTEM)), with_(masked))
 
-    assert found.columns == {"name_kana": Items(1, 1)}
+    assert found.columns == {"name_kana": ItemImpact(1, 1)}
 
 
 async def test_trust_in_a_system_touches_the_protected(town: Town) -> None:
@@ -166,7 +166,7 @@ async def test_trust_in_a_system_touches_the_protected(town: Town) -> None:
     found = await touched(town, view(text_of(SYSTEM)), with_(capable))
 
     assert found.subjects == 1
-    assert found.columns["address_town"] == Items(1, 0)
+    assert found.columns["address_town"] == ItemImpact(1, 0)
 
 
 async def test_a_stream_that_is_gained_or_lost(town: Town) -> None:

@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from bus.operate.deeds import Counts
-from bus.operate.loading import STDIN, LoadProgress, Publish, Remembered
+from bus.operate.loading import STDIN, LoadProgress, Publish, SavedProgress
 from bus.operate.session import Session
 from bus.settings import Settings
 
@@ -22,8 +22,8 @@ def file(tmp_path: Path) -> Path:
     return made
 
 
-def told(home: Path, file: str, said: list[str], *, is_dry: bool = False) -> Remembered:
-    return Remembered.of(Settings(home=home), file, lambda: said.append("lost"), is_dry=is_dry)
+def told(home: Path, file: str, said: list[str], *, is_dry: bool = False) -> SavedProgress:
+    return SavedProgress.of(Settings(home=home), file, lambda: said.append("lost"), is_dry=is_dry)
 
 
 def test_an_interrupted_load_is_gone_on_with(tmp_path: Path, file: Path) -> None:

@@ -131,6 +131,6 @@ async def test_reach_names_whom_nobody_delivers_to(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(reaching, "entitled", entitled)
     monkeypatch.setattr(reaching, "expected_systems", lambda *_: [OURS, THEIRS])
 
-    reached = await reaching.Looking(session(Broker(OURS)), CHANGE).look()
+    reached = await reaching.ReachPoll(session(Broker(OURS)), CHANGE).look()
 
     assert list(reached.unrun) == [THEIRS]

@@ -9,7 +9,7 @@ import pytest
 from bus.deliver.state import LaneStatus
 from bus.errors import ConfigurationError
 from bus.model import LaneName, View
-from bus.operate.skipping import Skipper, Skipping, Was, Word
+from bus.operate.skipping import PriorState, SkipOrder, Skipper, Skipping
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 from tests.support.lanes import Hosted, Town, hosted
 
@@ -38,7 +38,7 @@ async def skipped(town: Town, bus: Hosted, offset: int, *, is_held: bool = False
     process = bus.process
     skipper = Skipper(town.broker, process.control.parked, process.control.operations)
     unread = await skipper.look(TOPIC, 0, offset)
-    word = Word("ops1", "T-4711", process.runtime.clock.now(), is_held=is_held)
+    word = SkipOrder("ops1", "T-4711", process.runtime.clock.now(), is_held=is_held)
     assert not await unread.can_be_read(town.reader("resident"))
     planned = await skipper.plan("resident", TOPIC, 0, unread, SYSTEMS, word)
     await process.control.parked.record(planned.exceptions)
@@ -87,7 +87,9 @@ async def test_one_command_has_all_go_on(town: Town, stores) -> None:
         planned = await skipped(town, bus, offset)
         await bus.until(lambda: all(held(s) == {ONE: 2, TWO: 1} for s in stores.values()))
 
-        assert [(s.system, s.was) for s in planned.systems] == [(s, Was.STOPPED) for s in SYSTEMS]
+        assert [(s.system, s.was) for s in planned.systems] == [
+            (s, PriorState.STOPPED) for s in SYSTEMS
+        ]
         assert bus.parked() == []
     said = [r for r in town.read_all("exception") if r["offset"] == offset]
     assert [r["state"] for r in said] == ["PARKED", "DISMISSED"] * 3
@@ -107,7 +109,7 @@ async def test_held_until_the_true_state_is_there(town: Town, stores) -> None:
             bus.process.control.parked.lane(LaneName(system, "resident", 0)).on_news()
         await bus.until(lambda: all(held(s) == {ONE: 2, TWO: 1} for s in stores.values()))
 
-        assert {s.was for s in again.systems} == {Was.ASIDE}
+        assert {s.was for s in again.systems} == {PriorState.ASIDE}
         assert again.operations == []
 
 
@@ -125,7 +127,7 @@ async def test_each_system_where_it_is(town: Town, stores) -> None:
         planned = await skipped(town, bus, offset)
 
         assert [(s.was, s.is_paused) for s in planned.systems] == [
-            (Was.STOPPED, False), (Was.COMING, True), (Was.CLOSED, False),
+            (PriorState.STOPPED, False), (PriorState.COMING, True), (PriorState.CLOSED, False),
         ]  # fmt: skip
         assert [o.system for o in planned.operations] == SYSTEMS[:1]
         await bus.until(lambda: held(stores[SYSTEMS[0]]) == {ONE: 2, TWO: 1})
@@ -161,5 +163,10 @@ async def test_nobody_receives_it(town: Town, stores) -> None:
         unread = await skipper.look(TOPIC, 0, offset)
         with pytest.raises(ConfigurationError):
             await skipper.plan(
-                "resident", TOPIC, 0, unread, [], Word("o", "T-1", bus.process.runtime.clock.now())
+                "resident",
+                TOPIC,
+                0,
+                unread,
+                [],
+                SkipOrder("o", "T-1", bus.process.runtime.clock.now()),
             )
