@@ -29,14 +29,14 @@ _READS = "reads an answer"
 """The name of a thread that does; nothing can take it away from there."""
 
 
-class Asking:
+class CommandSession:
     """An event loop with a session."""
 
     def __init__(self) -> None:
         self._runner = asyncio.Runner()
         self._session: Session | None = None
 
-    def __enter__(self) -> Asking:
+    def __enter__(self) -> CommandSession:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -57,16 +57,16 @@ class Asking:
                 self._session = Session(composition.configured.settings(), patience=patience)
             return await question(self._session)
 
-        told = Told()
+        told = Termination()
         try:
             return self._runner.run(told.ended_by_sigterm(answer()))
         except asyncio.CancelledError:
             if told.is_to_end:
-                raise Ended(signal.SIGTERM) from None
+                raise EndedBySignal(signal.SIGTERM) from None
             raise
 
 
-class Ended(BaseException):
+class EndedBySignal(BaseException):
     """Somebody ended the command by a signal; what it was at has ended in order."""
 
     def __init__(self, number: signal.Signals) -> None:
@@ -84,7 +84,7 @@ class Ended(BaseException):
         return 128 + self.number
 
 
-class Told:
+class Termination:
     """Whether a command was told to end, as a supervisor tells it."""
 
     def __init__(self) -> None:
@@ -113,13 +113,13 @@ async def _closed(session: Session) -> None:
     await session.__aexit__(None, None, None)
 
 
-_CURRENT: ContextVar[Asking | None] = ContextVar("asking", default=None)
+_CURRENT: ContextVar[CommandSession | None] = ContextVar("asking", default=None)
 
 
 @contextmanager
-def asking() -> Iterator[Asking]:
+def asking() -> Iterator[CommandSession]:
     """Ask everything inside the block over one session."""
-    with Asking() as made:
+    with CommandSession() as made:
         token = _CURRENT.set(made)
         try:
             yield made
@@ -142,7 +142,7 @@ def ask(
     current = _CURRENT.get()
     if current is not None:
         return current.run(question, waits)
-    with Asking() as made:
+    with CommandSession() as made:
         return made.run(question, waits)
 
 

@@ -102,7 +102,7 @@ async def _anchor(session: Session, order: Order) -> Anchor:
 
 
 async def _prune(session: Session, order: Order, *, dry: bool) -> Pruned:
-    async def work(_: jobs.Told) -> Pruned:
+    async def work(_: jobs.OnProgress) -> Pruned:
         return await deeds.carry_out(session, auditing.Prune(), order, is_dry=dry)
 
     return await jobs.start(work).result()
@@ -189,7 +189,7 @@ def _told(done: Pruned, what: str) -> str:
 
 
 @contextmanager
-def _progress() -> Iterator[jobs.Told]:
+def _progress() -> Iterator[jobs.OnProgress]:
     """Show how far it is, if stderr is a terminal."""
     console = err()
     if not console.is_terminal:

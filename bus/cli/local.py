@@ -150,7 +150,7 @@ def reset(
         out().print(f"deleted data, logs and addresses in {home}", markup=False)
 
 
-class Watch:
+class StartScreen:
     """Shows a fetch as bars and a start as lines; plain lines where there is no terminal."""
 
     def __init__(self, console: Console) -> None:
@@ -204,9 +204,9 @@ class Watch:
 
 
 @contextmanager
-def watching() -> Iterator[Watch]:
+def watching() -> Iterator[StartScreen]:
     """Shows progress on stderr."""
-    watch = Watch(err())
+    watch = StartScreen(err())
     try:
         yield watch
     finally:

@@ -18,7 +18,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_group
 
 from bus import failpoints
-from bus.cli.asking import Ended, asking, leave
+from bus.cli.asking import EndedBySignal, asking, leave
 from bus.errors import BusError, ConfigurationError
 
 COMMANDS = {
@@ -94,7 +94,7 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            raise Ended(signal.SIGINT) from None
+            raise EndedBySignal(signal.SIGINT) from None
 
 
 def chosen(name: str) -> Any:
@@ -167,8 +167,8 @@ def main() -> None:
         _show(error)
         sys.exit(error.exit_status)
     except KeyboardInterrupt:
-        _end(Ended(signal.SIGINT))
-    except Ended as ended:
+        _end(EndedBySignal(signal.SIGINT))
+    except EndedBySignal as ended:
         _end(ended)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
@@ -180,7 +180,7 @@ def main() -> None:
         sys.exit(full.exit_status)
 
 
-def _end(ended: Ended) -> None:
+def _end(ended: EndedBySignal) -> None:
     sys.stderr.write(f"{ended.word}\n")
     leave(ended.exit_status)
 

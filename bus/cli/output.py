@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 
 from bus.errors import BusError
+from bus.operate.jobs import OnProgress
 from bus.operate.jobs import Progress as Advance
-from bus.operate.jobs import Told
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")]
@@ -41,7 +41,7 @@ def show_json(value: Any) -> None:
 
 
 @contextmanager
-def bars() -> Iterator[Told]:
+def bars() -> Iterator[OnProgress]:
     """A progress bar for each thing that a job works on, on stderr, removed at the end."""
     tasks: dict[str, TaskID] = {}
     with Progress(console=err(), transient=True) as shown:

@@ -67,7 +67,7 @@ def publish(
         insist_on_a_way_back(file)
     started = time.monotonic()
     with _report(report) as written:
-        told = _Telling(written)
+        told = _RefusalReport(written)
         progress = ask(lambda session: _run(session, order, file, dry_run, resume, told))
     seconds = time.monotonic() - started
     if as_json:
@@ -79,7 +79,7 @@ def publish(
 
 
 async def _run(
-    session: Session, order: Order, file: str, dry_run: bool, resume: bool, told: _Telling
+    session: Session, order: Order, file: str, dry_run: bool, resume: bool, told: _RefusalReport
 ) -> LoadProgress:
     load = Load.of(session.settings, file, _cannot_remember, is_resumed=resume, is_dry=dry_run)
     if resume and load.begun is None:
@@ -92,7 +92,7 @@ async def _run(
             load.remembered.advanced(now)
             moved(now)
 
-        async def work(step: jobs.Told) -> LoadProgress:
+        async def work(step: jobs.OnProgress) -> LoadProgress:
             action = Publish(
                 file=content,
                 progress=load.begun,
@@ -114,7 +114,7 @@ def _cannot_remember() -> None:
     )
 
 
-class _Telling:
+class _RefusalReport:
     """What the command shows of refused lines while a load runs."""
 
     def __init__(self, report: TextIO | None) -> None:
@@ -155,7 +155,7 @@ def _report(path: Path | None) -> Iterator[TextIO | None]:
 
 
 @contextmanager
-def _bar(load: Load, told: _Telling) -> Iterator[Callable[[LoadProgress], None]]:
+def _bar(load: Load, told: _RefusalReport) -> Iterator[Callable[[LoadProgress], None]]:
     """A progress bar on stderr; nothing where that is no terminal."""
     size = load.size
     bar = Bar(
@@ -180,7 +180,7 @@ def _bar(load: Load, told: _Telling) -> Iterator[Callable[[LoadProgress], None]]
         yield moved
 
 
-def _show(progress: LoadProgress, told: _Telling, *, dry_run: bool, seconds: float) -> None:
+def _show(progress: LoadProgress, told: _RefusalReport, *, dry_run: bool, seconds: float) -> None:
     verb = "would be published" if dry_run else "published"
     console = out()
     console.print(

@@ -66,7 +66,7 @@ def rebuild(
 
 
 async def _rebuild(session: Session, action: Rebuild, order: Order, *, dry: bool) -> Filled:
-    async def work(told: jobs.Told) -> Filled:
+    async def work(told: jobs.OnProgress) -> Filled:
         return await deeds.carry_out(session, replace(action, told=told), order, is_dry=dry)
 
     with bars() as show:

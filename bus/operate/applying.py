@@ -14,8 +14,7 @@ from bus.control.editions import Editions
 from bus.errors import ConfigurationError, FilesRefused
 from bus.model import Edition, Fault, Suppression, digest_of
 from bus.model.deed import Act
-from bus.operate.deeds import Order
-from bus.operate.deeds import Planned
+from bus.operate.deeds import Order, Planned
 from bus.operate.session import Session
 from bus.policy import (
     Difference,

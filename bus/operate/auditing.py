@@ -25,7 +25,7 @@ from bus.model.custody import Custody, CustodyAct
 from bus.model.deed import Act
 from bus.operate.actor import Actor
 from bus.operate.deeds import Order, Planned
-from bus.operate.jobs import Progress, Told
+from bus.operate.jobs import OnProgress, Progress
 from bus.operate.session import Session
 from bus.sealing import Proofs, Statement
 
@@ -41,7 +41,7 @@ __all__ = [
 async def verify(
     session: Session,
     choice: Choice,
-    told: Told,
+    told: OnProgress,
     *,
     anchor: Anchor | None = None,
     with_log: bool = True,

@@ -23,14 +23,14 @@ class Progress:
     total: int | None = None  # None: nobody knows yet
 
 
-Told = Callable[[Progress], None]
+OnProgress = Callable[[Progress], None]
 """Told how far a job is, as often as it likes."""
 
 
 class Job(Generic[T]):
     """One job; started with :func:`start`."""
 
-    def __init__(self, work: Callable[[Told], Awaitable[T]], told: Told | None) -> None:
+    def __init__(self, work: Callable[[OnProgress], Awaitable[T]], told: OnProgress | None) -> None:
         self._also_told = told
         self._news = asyncio.Event()
         self._newest: Progress | None = None
@@ -84,6 +84,6 @@ class Job(Generic[T]):
             self._also_told(progress)
 
 
-def start(work: Callable[[Told], Awaitable[T]], told: Told | None = None) -> Job[T]:
+def start(work: Callable[[OnProgress], Awaitable[T]], told: OnProgress | None = None) -> Job[T]:
     """Start *work* as a job; *told* is called with each progress."""
     return Job(work, told)

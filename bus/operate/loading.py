@@ -13,7 +13,7 @@ from bus.app.loading import LoadJournal, LoadProgress, RefusedLine, load
 from bus.errors import ConfigurationError
 from bus.model.deed import Act
 from bus.operate.deeds import Order, Planned
-from bus.operate.jobs import Progress, Told
+from bus.operate.jobs import OnProgress, Progress
 from bus.operate.session import Session
 from bus.settings import Settings
 
@@ -133,7 +133,7 @@ class Publish:
     progress: LoadProgress | None
     refused: Callable[[RefusedLine], None]
     advanced: Callable[[LoadProgress], None]
-    told: Told = lambda _: None
+    told: OnProgress = lambda _: None
 
     async def plan(self, _: Session) -> PublishPreview:
         """The preview; nothing is read for it.

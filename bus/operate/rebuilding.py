@@ -16,7 +16,7 @@ from bus.errors import ConfigurationError
 from bus.hosting.feeds import Feed
 from bus.model.deed import Act
 from bus.operate.deeds import Order, Planned
-from bus.operate.jobs import Progress, Told
+from bus.operate.jobs import OnProgress, Progress
 from bus.operate.session import Session
 from bus.policy import feed_policy, read_subscriptions
 from bus.rebuild.rebuild import Rebuild as Filling
@@ -141,7 +141,7 @@ class Rebuild:
 
     system: str
     stream: str | None = None  # None: all that it receives, one by one
-    told: Told = lambda _: None
+    told: OnProgress = lambda _: None
 
     async def plan(self, session: Session) -> RebuildPreview:
         """Which tables would be rebuilt, from how many events.

@@ -15,7 +15,7 @@ from bus.errors import ConfigurationError, PolicyError
 from bus.model import MaskKey, View
 from bus.operate.applying import plan_of
 from bus.operate.impact import Impact, ViewComparison, count
-from bus.operate.jobs import Progress, Told
+from bus.operate.jobs import OnProgress, Progress
 from bus.operate.session import Session
 from bus.policy import Difference, Subscription, compile_view
 
@@ -29,7 +29,7 @@ class Simulated:
     unreadable: int  # events of the stream that could not be counted
 
 
-async def simulate(session: Session, paths: Sequence[Path], told: Told) -> list[Simulated]:
+async def simulate(session: Session, paths: Sequence[Path], told: OnProgress) -> list[Simulated]:
     """Count how many subjects each difference touches that the files of *paths* would make.
 
     Raises:

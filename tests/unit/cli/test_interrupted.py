@@ -18,7 +18,6 @@ from unittest.mock import AsyncMock
 
 import pytest
 
-from bus.cli.asking import Ended
 from bus.cli.main import build
 from bus.demo.show import alone
 from bus.errors import DataFolderInUse, LeaseLost
@@ -34,7 +33,7 @@ from tests.support.counted import Counted, counted_site
 ENDED_WHILE_IT_IS_BUILT = """
 import signal
 import bus.cli.main as main
-from bus.cli.asking import Ended
+from bus.cli.asking import EndedBySignal
 def build():
     raise {}
 main.build = build
@@ -47,7 +46,7 @@ main.main()
     ("raised", "status", "word"),
     [
         ("KeyboardInterrupt", 130, "interrupted\n"),
-        ("Ended(signal.SIGTERM)", 143, "terminated\n"),
+        ("EndedBySignal(signal.SIGTERM)", 143, "terminated\n"),
     ],
 )
 def test_ctrl_c_is_no_traceback(raised: str, status: int, word: str) -> None:
@@ -148,7 +147,7 @@ def test_what_takes_a_while_ends_where_it_stands(
     monkeypatch.setattr(where, takes_a_while)
     monkeypatch.setenv("RENKEI_DATABASE", "postgresql://nobody@127.0.0.1:1/none")
     monkeypatch.setattr("bus.operate.auditing.prepare", AsyncMock())
-    with pytest.raises(Ended) as said:
+    with pytest.raises(EndedBySignal) as said:
         build()(words)
 
     assert ended == [act]
@@ -170,7 +169,7 @@ def test_any_question_ends_in_order(
         await asyncio.Event().wait()
 
     monkeypatch.setattr("bus.control.parked.ParkedIndex.start", waits)
-    with pytest.raises(Ended) as said:
+    with pytest.raises(EndedBySignal) as said:
         build()(("parked", "retry", "child_allowance", "--all"))
 
     assert said.value.number is number
@@ -217,7 +216,7 @@ def test_a_list_of_ends_says_how_far_it_came(
     monkeypatch.setattr(Session, "publisher", AsyncMock(return_value=Publishing()))
     file = tmp_path / "ends.csv"
     file.touch()
-    with pytest.raises(LeaseLost if isinstance(fault, LeaseLost) else Ended):
+    with pytest.raises(LeaseLost if isinstance(fault, LeaseLost) else EndedBySignal):
         build()(("protections", "end", str(file), "--reason", "T-1", "--yes", *form))
 
     assert [(d.act, d.count) for d in site.recorded] == [

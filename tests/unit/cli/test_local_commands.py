@@ -206,7 +206,7 @@ def test_a_fetch_fits_eighty_columns(is_terminal: bool) -> None:
     console = Console(
         file=text, width=80, force_terminal=is_terminal, no_color=True, highlight=False
     )
-    watch = local.Watch(console)
+    watch = local.StartScreen(console)
 
     watch.fetching(2, 200_000_000)
     watch.received("a-file-with-quite-a-long-name-1.2.3-all.tar.gz", 199_000_000, 1_000_000)

@@ -8,14 +8,14 @@ import pytest
 
 from bus.errors import ConfigurationError
 from bus.operate import jobs
-from bus.operate.jobs import Progress, Told
+from bus.operate.jobs import OnProgress, Progress
 
 
 async def test_what_it_comes_to() -> None:
     """And how far it was, to whoever looks and to whoever is told."""
     said: list[Progress] = []
 
-    async def work(told: Told) -> str:
+    async def work(told: OnProgress) -> str:
         for done in range(3):
             told(Progress("rows", done, 3))
             await asyncio.sleep(0)
@@ -35,7 +35,7 @@ async def test_it_ends_where_it_stands() -> None:
     """Cancelled; twice is once."""
     ended = asyncio.Event()
 
-    async def work(_: Told) -> None:
+    async def work(_: OnProgress) -> None:
         try:
             await asyncio.Event().wait()
         finally:
@@ -56,7 +56,7 @@ async def test_whoever_waits_takes_it_along() -> None:
     """Ctrl-C in a command ends the command's job."""
     begun, ended = asyncio.Event(), asyncio.Event()
 
-    async def work(_: Told) -> None:
+    async def work(_: OnProgress) -> None:
         begun.set()
         try:
             await asyncio.Event().wait()
@@ -75,7 +75,7 @@ async def test_whoever_waits_takes_it_along() -> None:
 async def test_what_went_wrong_is_raised() -> None:
     """Where it is waited for."""
 
-    async def work(_: Told) -> None:
+    async def work(_: OnProgress) -> None:
         raise ConfigurationError("it cannot be")
 
     with pytest.raises(ConfigurationError):
