@@ -24,7 +24,7 @@ from bus.bench.figures import percentile
 from bus.catalog import Catalog
 from bus.errors import ConfigurationError
 from bus.ledger import Ledger
-from bus.ledger.provision_queries import Mark, ProvisionQueries
+from bus.ledger.provision_queries import PageMark, ProvisionQueries
 from bus.ledger.statements import events_table
 from bus.ledger.store import connected, prepare
 from bus.ledger.subjects import persons_streams
@@ -237,7 +237,7 @@ async def _by(asked: ProvisionQueries, step: Callable[[str], None]) -> Mapping[s
 
     async def page(pair: tuple[str, int]) -> None:
         during = period(months[pair[1]], months[pair[1] + 1])
-        await asked.page(pair[0], "resident", during, Mark(), 100)
+        await asked.page(pair[0], "resident", during, PageMark(), 100)
 
     by_times = await _timed(by, pairs)
     page_times = await _timed(page, pairs)

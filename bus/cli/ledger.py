@@ -17,7 +17,7 @@ from bus.cli.output import DryRun, Json, err, out, show_json
 from bus.cli.times import shown
 from bus.observe.moments import TO_THE_SECOND
 from bus.operate import auditing, deeds, documents, jobs
-from bus.operate.auditing import Anchor, Finding, Pruned, Verified
+from bus.operate.auditing import Anchor, ChainFault, Pruned, Verified
 from bus.operate.deeds import Order
 from bus.operate.session import Session
 
@@ -53,7 +53,7 @@ def verify(
     or if nothing shows that the bus said it (a receipt, a deed, a look-up); each is named.
     """
     before = None if anchor_file is None else auditing.read_anchor(anchor_file)
-    choice = auditing.Choice(system, stream)
+    choice = auditing.AuditScope(system, stream)
     with _progress() as told:
         found = ask(
             lambda session: jobs.start(
@@ -171,7 +171,7 @@ def _counts(found: Verified) -> Table:
     return table
 
 
-def _line(finding: Finding) -> str:
+def _line(finding: ChainFault) -> str:
     place = f"{finding.place[0]}/{finding.place[1]}"
     if not finding.system:
         return f"{finding.kind.value}: {finding.stream} {place}: {finding.what}"

@@ -17,7 +17,7 @@ _TITLE = "renkei ledger anchor 1"
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Head:
+class ChainEnd:
     """The last receipt of a chain."""
 
     system: str
@@ -38,10 +38,10 @@ class Anchor:
     """All heads at one time."""
 
     at: datetime
-    heads: Sequence[Head]  # in order
+    heads: Sequence[ChainEnd]  # in order
 
     @classmethod
-    def of(cls, heads: Iterable[Head], at: datetime) -> Anchor:
+    def of(cls, heads: Iterable[ChainEnd], at: datetime) -> Anchor:
         """The anchor of these heads."""
         return cls(at, sorted(heads))
 
@@ -76,11 +76,11 @@ def read(text: str) -> Anchor:
     return anchor
 
 
-def _head(system: str, where: str = "", chain: str = "") -> Head:
+def _head(system: str, where: str = "", chain: str = "") -> ChainEnd:
     nothing, stream, partition, end, place = where.split(" ")
     log_partition, log_offset = place.split("/")
     if nothing or chain[:1] != " ":
         raise ValueError("not indented")
-    return Head(
+    return ChainEnd(
         system, stream, int(partition), int(end), chain[1:], int(log_partition), int(log_offset)
     )

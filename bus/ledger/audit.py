@@ -19,10 +19,10 @@ from psycopg import sql
 from bus.broker import Broker
 from bus.catalog.decoding import BatchReader, read_what_can_be
 from bus.errors import SchemaMismatch
-from bus.ledger.anchor import Anchor, Head
-from bus.ledger.chains import Finding, FindingKind, ReceiptRow, check_lane, settle
-from bus.ledger.custody import Marks, deeds, marks, wrong_marks
-from bus.ledger.deeds import RecordedDeed, Unended, all_deeds, unproved
+from bus.ledger.anchor import Anchor, ChainEnd
+from bus.ledger.chains import ChainFault, ChainFaultKind, ReceiptRow, check_lane, settle
+from bus.ledger.custody import PruneMarks, deeds, marks, wrong_marks
+from bus.ledger.deeds import OpenDeeds, RecordedDeed, all_deeds, unproved
 from bus.ledger.digest_check import DigestCheck
 from bus.ledger.event_rows import EventRows
 from bus.ledger.log_comparison import LogComparison
@@ -113,7 +113,7 @@ Step = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class AuditScope:
     """The part of the ledger that is verified, by system and stream; None: all."""
 
     system: str | None = None
@@ -126,7 +126,7 @@ class Choice:
 
 
 @dataclass(slots=True)
-class Verdict:
+class AuditResult:
     """What was verified, and all findings."""
 
     lanes: int = 0
@@ -152,9 +152,9 @@ class Verdict:
     deeds_without_end: Sequence[RecordedDeed] = ()  # begun: cut off, or at work; no fault of it
     wrong_marks: tuple[str, ...] = ()  # what of them cannot be so
     ahead: int = 0  # records in the log that the ledger has not come to
-    lost_heads: tuple[Head, ...] = ()  # of the anchor, and not in the ledger
+    lost_heads: tuple[ChainEnd, ...] = ()  # of the anchor, and not in the ledger
     pruned_heads: int = 0  # of the anchor, and taken by retention since
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[ChainFault] = field(default_factory=list)
 
     @property
     def is_good(self) -> bool:
@@ -186,7 +186,7 @@ class Audit:
     def __init__(
         self,
         lent: Lent,
-        choice: Choice,
+        choice: AuditScope,
         step: Step,
         ring: KeyRing,
         taken_before: datetime,
@@ -198,18 +198,18 @@ class Audit:
         self._zone = zone
         self._choice = choice
         self._step = step
-        self._verdict = Verdict()
-        self._in_chains: list[Finding] = []
-        self._in_log: list[Finding] = []
+        self._verdict = AuditResult()
+        self._in_chains: list[ChainFault] = []
+        self._in_log: list[ChainFault] = []
         self._said: set[str] = set()
-        self._in_events: list[Finding] = []
-        self._in_deeds: list[Finding] = []
+        self._in_events: list[ChainFault] = []
+        self._in_deeds: list[ChainFault] = []
 
     async def run(
         self,
         log: LogSide | None,
         anchor: Anchor | None = None,
-    ) -> Verdict:
+    ) -> AuditResult:
         """Verify.
 
         Args:
@@ -261,7 +261,7 @@ class Audit:
     # -- what was done to it
 
     async def _check_custody(
-        self, left: Marks, log: Log, side: LogSide, anchor: Anchor | None
+        self, left: PruneMarks, log: Log, side: LogSide, anchor: Anchor | None
     ) -> None:
         stream = side.streams[_CUSTODY]
         count = (await side.broker.partitions([stream.topic])).get(stream.topic, 0)
@@ -312,7 +312,7 @@ class Audit:
 
     async def _check_deeds(self, connection: _Connection) -> None:
         self._step("deeds")
-        unended = Unended()
+        unended = OpenDeeds()
         async for recorded in all_deeds(connection, self._ring):
             unended.take(recorded)
             if recorded.is_proved:
@@ -373,7 +373,7 @@ class Audit:
                     at = min(row.applied_at.timestamp(), told[row.log_offset] / 1e3)
                     if at >= before.timestamp():
                         what = "retention took it before its time"
-                        self._in_log.append(Finding.of(FindingKind.REMOVED, row, what))
+                        self._in_log.append(ChainFault.of(ChainFaultKind.REMOVED, row, what))
                 about = self._stretch(partition, max(first, below), after)
                 held = [_row(row) for row in await _all(connection, _STRETCH, about)]
                 compared.take(held, [row for row in said if row.log_offset >= below])
@@ -506,7 +506,7 @@ class Audit:
         self._verdict.ahead += rows.ahead
         self._in_events += rows.findings[:MOST_FINDINGS]
 
-    def _add_content(self, findings: Sequence[Finding]) -> None:
+    def _add_content(self, findings: Sequence[ChainFault]) -> None:
         """Add findings about contents, at most one for each row."""
         named = {finding.place for finding in (*self._in_log, *self._in_chains)}
         left = MOST_FINDINGS - len(self._in_log)
@@ -543,7 +543,7 @@ async def anchor_of(lent: Lent, at: datetime) -> Anchor:
         StoreUnavailable: The database does not answer.
     """
     async with _snapshot(lent) as connection:
-        return Anchor.of([Head(*row) for row in await _all(connection, _ENDS, {})], at)
+        return Anchor.of([ChainEnd(*row) for row in await _all(connection, _ENDS, {})], at)
 
 
 _Connection = psycopg.AsyncConnection[tuple[Any, ...]]

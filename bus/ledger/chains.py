@@ -17,7 +17,7 @@ from bus.model import Receipt
 from bus.model.receipt import NO_PREVIOUS
 
 
-class FindingKind(StrEnum):
+class ChainFaultKind(StrEnum):
     """What can be wrong with a row of the ledger."""
 
     CHANGED = "changed"  # it does not say what was said
@@ -56,10 +56,10 @@ class ReceiptRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class ChainFault:
     """Something that is wrong with one row."""
 
-    kind: FindingKind
+    kind: ChainFaultKind
     system: str
     stream: str
     partition: int
@@ -70,7 +70,7 @@ class Finding:
     follows: str = ""  # the chain value of the receipt that it does not follow well
 
     @classmethod
-    def of(cls, kind: FindingKind, row: ReceiptRow, what: str, follows: str = "") -> Finding:
+    def of(cls, kind: ChainFaultKind, row: ReceiptRow, what: str, follows: str = "") -> ChainFault:
         """A finding about *row*."""
         receipt = row.receipt
         return cls(
@@ -94,7 +94,7 @@ class LaneVerdict:
     repeats: int = 0
     chains: int = 0
     forks: int = 0  # receipts that follow one which another follows already: a restored store
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[ChainFault] = field(default_factory=list)
 
 
 def check_lane(rows: Sequence[ReceiptRow], heads: Mapping[str, int]) -> LaneVerdict:
@@ -136,11 +136,15 @@ def check_lane(rows: Sequence[ReceiptRow], heads: Mapping[str, int]) -> LaneVerd
     return verdict
 
 
-def _itself(row: ReceiptRow) -> Finding | None:
+def _itself(row: ReceiptRow) -> ChainFault | None:
     if row.chain != row.receipt.chain:
-        return Finding.of(FindingKind.CHANGED, row, "its chain value is not that of what it says")
+        return ChainFault.of(
+            ChainFaultKind.CHANGED, row, "its chain value is not that of what it says"
+        )
     if row.is_replay != (row.receipt.start == row.receipt.end):
-        return Finding.of(FindingKind.CHANGED, row, "whether it is out of turn is not what it says")
+        return ChainFault.of(
+            ChainFaultKind.CHANGED, row, "whether it is out of turn is not what it says"
+        )
     return None
 
 
@@ -149,32 +153,32 @@ def _before(
     ends: Mapping[str, int | None],
     first: Mapping[str, tuple[int, int]],
     seen: set[str],
-) -> Finding | None:
+) -> ChainFault | None:
     receipt = row.receipt
     if receipt.previous == NO_PREVIOUS:
         if receipt.start != 0:
             what = "it begins a chain, and not at offset 0"
-            return Finding.of(FindingKind.BROKEN, row, what)
+            return ChainFault.of(ChainFaultKind.BROKEN, row, what)
         return None
     if receipt.previous not in ends:
         if row.chain in seen:  # retention took it; a lane that opened sent it again
             return None
         what = f"the receipt before it, which ended at {receipt.start}, is not there"
-        return Finding.of(FindingKind.BROKEN, row, what, receipt.previous)
+        return ChainFault.of(ChainFaultKind.BROKEN, row, what, receipt.previous)
     end = ends[receipt.previous]  # None: that one is not what it was, and is named itself
     if end is not None and end != receipt.start:
         what = f"it starts elsewhere than the receipt before it ended: {end}"
-        return Finding.of(FindingKind.BROKEN, row, what, receipt.previous)
+        return ChainFault.of(ChainFaultKind.BROKEN, row, what, receipt.previous)
     if receipt.previous not in seen:
         place = first[receipt.previous]
         what = f"it stands before the receipt that it follows: {place[0]}/{place[1]}"
-        return Finding.of(FindingKind.MOVED, row, what, receipt.previous)
+        return ChainFault.of(ChainFaultKind.MOVED, row, what, receipt.previous)
     return None
 
 
 def settle(
-    in_chains: Iterable[Finding], in_log: Iterable[Finding], said: set[str]
-) -> list[Finding]:
+    in_chains: Iterable[ChainFault], in_log: Iterable[ChainFault], said: set[str]
+) -> list[ChainFault]:
     """All findings, without those of the chains that the log already explains.
 
     Args:

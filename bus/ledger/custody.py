@@ -37,7 +37,7 @@ _QUESTIONS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
+class PruneMarks:
     """The marks that prunes left in the ledger, summed up."""
 
     digest: str  # SHA-256 in hex of all of them, in order
@@ -45,7 +45,7 @@ class Marks:
     before: datetime | None  # the newest time of them
 
 
-async def marks(connection: psycopg.AsyncConnection[tuple[Any, ...]]) -> Marks:
+async def marks(connection: psycopg.AsyncConnection[tuple[Any, ...]]) -> PruneMarks:
     """The ledger's marks now."""
     made, count, newest = hashlib.sha256(), 0, list[datetime]()
     for name, question in _QUESTIONS:
@@ -54,11 +54,11 @@ async def marks(connection: psycopg.AsyncConnection[tuple[Any, ...]]) -> Marks:
             said = (f"{v.timestamp():.6f}" if isinstance(v, datetime) else str(v) for v in row)
             made.update("\x1f".join((name, *said)).encode() + b"\n")
             count += 1
-    return Marks(made.hexdigest(), count, max(newest, default=None))
+    return PruneMarks(made.hexdigest(), count, max(newest, default=None))
 
 
 @dataclass(slots=True)
-class Deeds:
+class CustodyLog:
     """The records in the log of custody, proved and unproved."""
 
     proved: list[Custody] = field(default_factory=list)
@@ -69,7 +69,7 @@ class Deeds:
         """The first proved record of that act with that digest; None if there is none."""
         return next((d for d in self.proved if (d.act, d.digest) == (act, digest)), None)
 
-    def insist_on(self, left: Marks) -> None:
+    def insist_on(self, left: PruneMarks) -> None:
         """Refuse marks in the ledger that no proved record explains.
 
         Raises:
@@ -82,13 +82,15 @@ class Deeds:
             )
 
 
-async def deeds(log: Log, topic: str, partitions: int, reader: BatchReader, ring: KeyRing) -> Deeds:
+async def deeds(
+    log: Log, topic: str, partitions: int, reader: BatchReader, ring: KeyRing
+) -> CustodyLog:
     """Everything in the log of custody.
 
     Raises:
         Unavailable: Broker or registry does not answer.
     """
-    found = Deeds()
+    found = CustodyLog()
     for partition in range(partitions):
         place = (topic, partition)
         begin, end = await log.bounds(place)
@@ -132,7 +134,7 @@ def _deed(row: Mapping[str, Any]) -> Custody:
 
 
 def wrong_marks(
-    left: Marks, said: Deeds | None, newest_allowed: datetime, zone: tzinfo
+    left: PruneMarks, said: CustodyLog | None, newest_allowed: datetime, zone: tzinfo
 ) -> Sequence[str]:
     """What is wrong with the ledger's marks and with the log of custody; empty if nothing.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from bus.ledger.chains import Finding, FindingKind
+from bus.ledger.chains import ChainFault, ChainFaultKind
 from bus.ledger.store import Ledger
 from bus.model.deed import CUT_OFF, ENDS, Deed
 from bus.observe.moments import told
@@ -106,7 +106,7 @@ async def all_deeds(
             yield _recorded(row, ring)
 
 
-class Unended:
+class OpenDeeds:
     """Deeds that were begun and have no end: cut off where nobody could record it, or at work."""
 
     def __init__(self) -> None:
@@ -128,12 +128,12 @@ class Unended:
         return sorted(left, key=lambda each: (each.partition, each.offset))
 
 
-def unproved(recorded: RecordedDeed, zone: tzinfo) -> Finding:
+def unproved(recorded: RecordedDeed, zone: tzinfo) -> ChainFault:
     """The finding that a deed has no proof: somebody else, or a process without keys, wrote it."""
     at = told(recorded.deed.at, zone)
     what = "it has no proof" if recorded.deed.proof is None else "its proof is not of what it says"
-    return Finding(
-        kind=FindingKind.UNPROVED,
+    return ChainFault(
+        kind=ChainFaultKind.UNPROVED,
         system="",
         stream="deed",
         partition=recorded.partition,

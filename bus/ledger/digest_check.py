@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from bus.broker import Fetched
-from bus.ledger.chains import Finding, FindingKind, ReceiptRow
+from bus.ledger.chains import ChainFault, ChainFaultKind, ReceiptRow
 from bus.sealing.proofs import Hashing
 from bus.sealing.ring import KeyRing
 
@@ -59,7 +59,7 @@ class DigestCheck:
     ring: KeyRing
     checked: int = 0
     compacted: int = 0  # receipts that could not be checked: not all of it is in the log
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[ChainFault] = field(default_factory=list)
     _open: list[_Open] = field(default_factory=list)
 
     def add(self, row: ReceiptRow) -> None:
@@ -89,7 +89,7 @@ class DigestCheck:
         """Note the end of the log: a receipt of anything beyond it is wrong."""
         for each in self._open:
             what = "it delivered offsets that the log does not have, and never had"
-            self.findings.append(Finding.of(FindingKind.CONTENT, each.row, what))
+            self.findings.append(ChainFault.of(ChainFaultKind.CONTENT, each.row, what))
         self._open = []
 
     def _close(self, each: _Open) -> None:
@@ -98,9 +98,9 @@ class DigestCheck:
             return
         if not each.hashed.is_known:
             what = "its digest was made with a key that is not among the keys here"
-            self.findings.append(Finding.of(FindingKind.UNPROVED, each.row, what))
+            self.findings.append(ChainFault.of(ChainFaultKind.UNPROVED, each.row, what))
             return
         self.checked += 1
         if not each.hashed.agrees:
             what = "the log holds other events than it delivered"
-            self.findings.append(Finding.of(FindingKind.CONTENT, each.row, what))
+            self.findings.append(ChainFault.of(ChainFaultKind.CONTENT, each.row, what))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from bus.ledger.chains import Finding, FindingKind
+from bus.ledger.chains import ChainFault, ChainFaultKind
 
 Row = Mapping[str, Any]
 
@@ -28,7 +28,7 @@ class EventRows:
     same: int = 0
     compacted: int = 0
     ahead: int = 0  # in the log, and the ledger has not come to it
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[ChainFault] = field(default_factory=list)
 
     def take(
         self,
@@ -53,19 +53,19 @@ class EventRows:
             if told is not None:
                 wrong = [name for name in told if told[name] != row[name]]
                 if wrong:
-                    self._find(FindingKind.CHANGED, offset, f"not as in the log: {_list(wrong)}")
+                    self._find(ChainFaultKind.CHANGED, offset, f"not as in the log: {_list(wrong)}")
                 else:
                     self.same += 1
             elif offset in there:
                 if offset not in unreadable:
-                    self._find(FindingKind.ADDED, offset, "the log has no such event there")
+                    self._find(ChainFaultKind.ADDED, offset, "the log has no such event there")
             else:
                 self.compacted += 1
         for offset, told in missing.items():
             if offset >= self.reached:
                 self.ahead += 1
             elif offset >= self.below or self._is_young(told):
-                self._find(FindingKind.REMOVED, offset, "it is in the log, and is not there")
+                self._find(ChainFaultKind.REMOVED, offset, "it is in the log, and is not there")
 
     def _is_young(self, told: Row) -> bool:
         at = told.get("at")
@@ -74,11 +74,11 @@ class EventRows:
     def beyond(self, held: Sequence[Row]) -> None:
         """Add a finding for each row of the ledger beyond the log's end."""
         for row in held:
-            self._find(FindingKind.ADDED, row["log_offset"], "it lies beyond the log's end")
+            self._find(ChainFaultKind.ADDED, row["log_offset"], "it lies beyond the log's end")
 
-    def _find(self, kind: FindingKind, offset: int, what: str) -> None:
+    def _find(self, kind: ChainFaultKind, offset: int, what: str) -> None:
         self.findings.append(
-            Finding(
+            ChainFault(
                 kind=kind,
                 system="",
                 stream=self.stream,

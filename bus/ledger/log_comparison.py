@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from bus.ledger.chains import Finding, FindingKind, ReceiptRow
+from bus.ledger.chains import ChainFault, ChainFaultKind, ReceiptRow
 
 
 @dataclass(slots=True)
@@ -34,9 +34,9 @@ class LogComparison:
         """The chain values of receipts that the log has and the ledger lacks or has otherwise."""
         return {row.chain for row in self._said}
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[ChainFault]:
         """One finding for each row that differs."""
-        found: list[Finding] = []
+        found: list[ChainFault] = []
         missing = {row.place: row for row in self._said}
         moved: dict[tuple[object, ...], ReceiptRow] = {}
         for row in self._said:
@@ -50,18 +50,20 @@ class LogComparison:
             del moved[row.said]
             missing.pop(origin.place, None)
             what = f"it was said at {origin.place[0]}/{origin.place[1]} of the receipts' log"
-            found.append(Finding.of(FindingKind.MOVED, row, what))
+            found.append(ChainFault.of(ChainFaultKind.MOVED, row, what))
         for row in left:
             told = missing.pop(row.place, None)
             if told is None:
                 what = "the receipts' log does not have it"
-                found.append(Finding.of(FindingKind.ADDED, row, what))
+                found.append(ChainFault.of(ChainFaultKind.ADDED, row, what))
             else:
                 wrong = ", ".join(_differences(row, told))
-                found.append(Finding.of(FindingKind.CHANGED, told, f"not as it was said: {wrong}"))
+                found.append(
+                    ChainFault.of(ChainFaultKind.CHANGED, told, f"not as it was said: {wrong}")
+                )
         for row in missing.values():
             what = "it was said, and is not there"
-            found.append(Finding.of(FindingKind.REMOVED, row, what))
+            found.append(ChainFault.of(ChainFaultKind.REMOVED, row, what))
         return found
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from bus.ledger.chains import Finding, FindingKind, ReceiptRow
+from bus.ledger.chains import ChainFault, ChainFaultKind, ReceiptRow
 from bus.model.receipt import proved_of
 from bus.sealing import KeyRing, Statement
 from bus.sealing.proofs import proves
@@ -27,7 +27,7 @@ class ProofCheck:
     since: Mapping[int, int]
     good: int = 0
     before: int = 0  # receipts of before there were proofs
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[ChainFault] = field(default_factory=list)
 
     def take(self, rows: Iterable[ReceiptRow], named: Collection[tuple[int, int]]) -> None:
         """Check *rows*; one whose place is *named* already gets no second finding."""
@@ -37,7 +37,7 @@ class ProofCheck:
                 self.good += row.proof is not None
                 self.before += row.proof is None
             elif row.place not in named:
-                self.findings.append(Finding.of(FindingKind.UNPROVED, row, what))
+                self.findings.append(ChainFault.of(ChainFaultKind.UNPROVED, row, what))
 
     def _wrong(self, row: ReceiptRow) -> str | None:
         if row.proof is None:

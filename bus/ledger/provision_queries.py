@@ -132,7 +132,7 @@ class Period:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class PageMark:
     """The provision after which a page begins."""
 
     at: datetime = BEGINNING
@@ -140,7 +140,7 @@ class Mark:
     offset: int = -1
 
     @classmethod
-    def of(cls, text: str) -> Mark:
+    def of(cls, text: str) -> PageMark:
         """The mark in *text*.
 
         Raises:
@@ -156,7 +156,7 @@ class Mark:
             raise ConfigurationError("--after is what the page before ended with") from None
 
     @classmethod
-    def behind(cls, provision: Provision) -> Mark:
+    def behind(cls, provision: Provision) -> PageMark:
         """The mark after *provision*."""
         return cls(provision.given_at, provision.partition, provision.offset)
 
@@ -251,7 +251,7 @@ class ProvisionQueries:
         )
 
     async def page(
-        self, system: str, stream: str, period: Period, mark: Mark, most: int
+        self, system: str, stream: str, period: Period, mark: PageMark, most: int
     ) -> list[Provision]:
         """The next provisions of one stream to one system, at most *most*, oldest first."""
         about = {

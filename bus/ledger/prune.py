@@ -21,7 +21,7 @@ import psycopg
 from psycopg import sql
 
 from bus.ledger import statements
-from bus.ledger.custody import Marks, marks
+from bus.ledger.custody import PruneMarks, marks
 from bus.ledger.store import Lent
 from bus.model.subject import subject_digest
 
@@ -172,8 +172,8 @@ class Pruned:
         return self.receipts + sum(self.events.values()) + self.exceptions + self.operations
 
 
-Insist = Callable[[Marks], Awaitable[None]]
-Record = Callable[[Pruned, Marks], Awaitable[None]]
+Insist = Callable[[PruneMarks], Awaitable[None]]
+Record = Callable[[Pruned, PruneMarks], Awaitable[None]]
 
 
 async def prune(

@@ -63,7 +63,7 @@ EventPlace = tuple[str, int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EventStanding:
+class EventReach:
     """What the ledger knows of one event in one system that should have it or was given it."""
 
     system: str
@@ -128,14 +128,14 @@ def reach_of(
     size: int | None,
     events: int,
     systems: Sequence[str],
-    standings: Sequence[EventStanding],
+    standings: Sequence[EventReach],
     places: Sequence[EventPlace] = (),
 ) -> Reach:
     """Reach from what the ledger holds; *systems* are all systems, entitled or not.
 
     A system that is gone from the subscriptions, but was given the change, is there as well.
     """
-    by_system: dict[str, list[EventStanding]] = {system: [] for system in systems}
+    by_system: dict[str, list[EventReach]] = {system: [] for system in systems}
     for standing in standings:
         by_system.setdefault(standing.system, []).append(standing)
     whole = size is not None and events >= size
@@ -167,7 +167,7 @@ def timed(reach: Reach, logged: Mapping[EventPlace, datetime]) -> Reach:
     return replace(reach, systems=systems)
 
 
-def _system(system: str, standings: Sequence[EventStanding], is_whole: bool) -> SystemReach:
+def _system(system: str, standings: Sequence[EventReach], is_whole: bool) -> SystemReach:
     if not standings:
         return SystemReach(
             system=system, state=ReachState.NOT_ENTITLED if is_whole else ReachState.WAITING
@@ -190,7 +190,7 @@ def _system(system: str, standings: Sequence[EventStanding], is_whole: bool) -> 
     )
 
 
-def _state(standing: EventStanding) -> ReachState:
+def _state(standing: EventReach) -> ReachState:
     operation = standing.operation
     if operation is not None and operation.has_gone_back:
         if standing.offset >= (operation.offset or 0):
@@ -208,11 +208,11 @@ def _state(standing: EventStanding) -> ReachState:
     return ReachState.MISSED
 
 
-def _code(standing: EventStanding, operation: Operation | None) -> str | None:
+def _code(standing: EventReach, operation: Operation | None) -> str | None:
     return standing.code if operation is None else operation.code
 
 
-def _behind(standing: EventStanding) -> int | None:
+def _behind(standing: EventReach) -> int | None:
     if standing.exception is not None:
         return None
     return standing.offset + 1 - (standing.reached or 0)

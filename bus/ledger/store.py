@@ -20,7 +20,7 @@ from bus.connect.sqlstates import Database, Meaning, Row
 from bus.connect.sqlstates import translated as translated_by
 from bus.errors import StoreUnavailable
 from bus.ledger import statements
-from bus.ledger.reach import Entitlements, EventStanding, Reach, reach_of
+from bus.ledger.reach import Entitlements, EventReach, Reach, reach_of
 from bus.model import Edition, Operation, OperationState
 
 SCHEMA = "ledger"
@@ -137,7 +137,7 @@ class Ledger:
             events=len(events),
             systems=list(entitlements),
             standings=[
-                EventStanding(
+                EventReach(
                     system=row[0],
                     stream=row[1],
                     partition=row[2],

@@ -13,9 +13,9 @@ from bus.credentials import erasure_key
 from bus.errors import ConfigurationError, UnknownName
 from bus.ledger.anchor import Anchor
 from bus.ledger.anchor import read as parsed
-from bus.ledger.audit import Audit, Choice, LogSide, Verdict, anchor_of
-from bus.ledger.chains import Finding
-from bus.ledger.custody import KEY, Deeds, Marks, deeds, row_of
+from bus.ledger.audit import Audit, AuditResult, AuditScope, LogSide, anchor_of
+from bus.ledger.chains import ChainFault
+from bus.ledger.custody import KEY, CustodyLog, PruneMarks, deeds, row_of
 from bus.ledger.prune import Pruned, prune
 from bus.ledger.store import prepare
 from bus.log.internal import InternalTopic
@@ -31,16 +31,16 @@ from bus.sealing import Proofs, Statement
 
 __all__ = [
     "Anchor",
-    "Choice",
-    "Finding",
+    "AuditResult",
+    "AuditScope",
+    "ChainFault",
     "Pruned",
-    "Verdict",
 ]  # what verifying is asked, and what it names
 
 
 async def verify(
     session: Session,
-    choice: Choice,
+    choice: AuditScope,
     told: OnProgress,
     *,
     anchor: Anchor | None = None,
@@ -82,7 +82,7 @@ async def verify(
 class Verified:
     """A verdict, and what the ledger was compared with."""
 
-    verdict: Verdict
+    verdict: AuditResult
     anchor: Anchor | None
     with_log: bool
 
@@ -205,10 +205,10 @@ async def _prune(session: Session, actor: Actor, *, is_dry: bool) -> Pruned:
     key = None if settings.erasure_key_file is None else erasure_key(settings)
     custodian = await _custodian(session, actor)
 
-    async def insist(left: Marks) -> None:
+    async def insist(left: PruneMarks) -> None:
         (await custodian.deeds()).insist_on(left)
 
-    async def record(done: Pruned, left: Marks) -> None:
+    async def record(done: Pruned, left: PruneMarks) -> None:
         await custodian.record(CustodyAct.PRUNED, done.receipts, left.digest, done.before)
 
     await prepare(ledger.lent(), streams)
@@ -236,7 +236,7 @@ class Custodian:
         self._proofs = proofs
         self._operator = operator
 
-    async def deeds(self) -> Deeds:
+    async def deeds(self) -> CustodyLog:
         """The records of custody so far.
 
         Raises:

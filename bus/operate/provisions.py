@@ -11,7 +11,7 @@ from bus.credentials import erasure_key, number_form
 from bus.errors import ConfigurationError, UnknownName
 from bus.hosting.feeds import JAPAN
 from bus.ledger import handout
-from bus.ledger.provision_queries import Mark, Period, ProvisionQueries
+from bus.ledger.provision_queries import PageMark, Period, ProvisionQueries
 from bus.ledger.provisions import Provision, Provisions, RecordedView, SystemProvisions
 from bus.ledger.subjects import PersonsStreams, persons_streams, stream_of_a_number
 from bus.model import NumberForm
@@ -140,12 +140,12 @@ async def provisions_page(
         Unavailable: Ledger or log does not answer.
     """
     name = session.catalog.stream(stream).name
-    mark = Mark() if after is None else Mark.of(after)
+    mark = PageMark() if after is None else PageMark.of(after)
     asked = ProvisionQueries(await session.ledger())
     page = await asked.page(system, name, when, mark, most)
     looked_up = Planned(act=Act.PROVISIONS_BY, count=len(page), system=system, stream=name)
     await record(session, looked_up, order)
-    return Page(page, str(Mark.behind(page[-1])) if len(page) == most else None)
+    return Page(page, str(PageMark.behind(page[-1])) if len(page) == most else None)
 
 
 async def whose(

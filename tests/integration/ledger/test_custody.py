@@ -16,9 +16,9 @@ from bus.broker import Message
 from bus.errors import ConfigurationError
 from bus.ledger import SCHEMA, TABLE_PREFIX
 from bus.ledger.anchor import Anchor
-from bus.ledger.audit import Audit, Choice, LogSide, Verdict, anchor_of
-from bus.ledger.chains import FindingKind
-from bus.ledger.custody import Marks
+from bus.ledger.audit import Audit, AuditResult, AuditScope, LogSide, anchor_of
+from bus.ledger.chains import ChainFaultKind
+from bus.ledger.custody import PruneMarks
 from bus.ledger.feed import LedgerFeed
 from bus.ledger.prune import Pruned, prune
 from bus.ledger.store import connected
@@ -53,12 +53,17 @@ class Place:
             done = connection.execute(statement, about)
             return done.fetchall() if done.description else []
 
-    async def verify(self, anchor: Anchor | None = None, *, with_log: bool = True) -> Verdict:
+    async def verify(self, anchor: Anchor | None = None, *, with_log: bool = True) -> AuditResult:
         readers = {name: self.town.reader(name) for name in CATALOG.streams}
         log = LogSide(self.town.broker, CATALOG.streams, readers)
         until = datetime.now(UTC) - KEPT
         audit = Audit(
-            connected(self.uri), Choice(), lambda _: None, await self.town.proofs.ring(), until, UTC
+            connected(self.uri),
+            AuditScope(),
+            lambda _: None,
+            await self.town.proofs.ring(),
+            until,
+            UTC,
         )
         return await audit.run(log if with_log else None, anchor)
 
@@ -70,10 +75,10 @@ class Place:
     async def prune(self, before: datetime, *, is_cut_off: bool = False) -> Pruned:
         custodian = self.custodian()
 
-        async def insist(left: Marks) -> None:
+        async def insist(left: PruneMarks) -> None:
             (await custodian.deeds()).insist_on(left)
 
-        async def record(done: Pruned, left: Marks) -> None:
+        async def record(done: Pruned, left: PruneMarks) -> None:
             await custodian.record(CustodyAct.PRUNED, done.receipts, left.digest, done.before)
             if is_cut_off:
                 raise RuntimeError("killed")
@@ -142,7 +147,7 @@ async def test_another_operators_name_in_a_row_is_found(place: Place) -> None:
 
         (found,) = (await place.verify()).findings
 
-        assert (found.kind, found.stream) == (FindingKind.CHANGED, "operation")
+        assert (found.kind, found.stream) == (ChainFaultKind.CHANGED, "operation")
         assert column in found.what
         place.do("DELETE FROM ledger.event_operation")
         place.do("INSERT INTO ledger.event_operation SELECT * FROM kept")
@@ -150,7 +155,7 @@ async def test_another_operators_name_in_a_row_is_found(place: Place) -> None:
 
     place.do("DELETE FROM ledger.event_operation WHERE note = 'T-17'")
     (gone,) = (await place.verify()).findings
-    assert (gone.kind, gone.stream) == (FindingKind.REMOVED, "operation")
+    assert (gone.kind, gone.stream) == (ChainFaultKind.REMOVED, "operation")
 
 
 async def test_a_ground_that_was_put_in_is_found(place: Place) -> None:
@@ -161,7 +166,7 @@ async def test_a_ground_that_was_put_in_is_found(place: Place) -> None:
 
     (found,) = (await place.verify()).findings
 
-    assert (found.kind, found.stream) == (FindingKind.ADDED, "erasure")
+    assert (found.kind, found.stream) == (ChainFaultKind.ADDED, "erasure")
 
 
 @pytest.mark.parametrize("before", ["now() + interval '1 year'", "now() - interval '2558 days'"])
@@ -178,7 +183,7 @@ async def test_receipts_that_were_deleted_under_a_mark_are_found(place: Place, b
     if "+" in before:
         assert any("retention took" in what for what in alone.wrong_marks)
     else:
-        assert {f.kind for f in verdict.findings} == {FindingKind.REMOVED}
+        assert {f.kind for f in verdict.findings} == {ChainFaultKind.REMOVED}
     with pytest.raises(ConfigurationError, match="marks of retention"):
         await place.prune(datetime.now(UTC) - KEPT)
 
@@ -196,7 +201,7 @@ async def test_a_pruning_is_recorded_with_who_did_it(place: Place) -> None:
     assert verdict.deeds == 1
     # the log's own time says that they are young; a store's clock, or a ledger's, is not believed
     assert {(f.kind, f.place) for f in verdict.findings} == {
-        (FindingKind.REMOVED, (0, offset)) for offset in (0, 1)
+        (ChainFaultKind.REMOVED, (0, offset)) for offset in (0, 1)
     }
     ((act, operator),) = place.do("SELECT act, operator FROM ledger.event_custody")
     assert (act, bool(operator)) == ("PRUNED", True)

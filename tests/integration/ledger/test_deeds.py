@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from bus.control.deeds import Journal
 from bus.errors import UnknownName
 from bus.ledger import Ledger
-from bus.ledger.chains import FindingKind
+from bus.ledger.chains import ChainFaultKind
 from bus.ledger.deeds import DeedQuery, deeds_of
 from bus.ledger.provision_queries import Period
 from bus.log.internal import InternalTopic
@@ -117,7 +117,7 @@ async def test_another_name_in_a_row_is_found(place: Place) -> None:
 
     assert (found.deed.actor, found.is_proved) == ("somebody else", False)
     (finding,) = verdict.findings
-    assert (finding.kind, finding.stream) == (FindingKind.CHANGED, "deed")
+    assert (finding.kind, finding.stream) == (ChainFaultKind.CHANGED, "deed")
 
 
 async def test_a_deed_without_a_proof_is_named(place: Place) -> None:
@@ -135,8 +135,8 @@ async def test_a_deed_without_a_proof_is_named(place: Place) -> None:
         assert not found.is_good
         assert found.deeds_proved == 1
         assert [(each.kind, each.stream, each.place) for each in found.findings] == [
-            (FindingKind.UNPROVED, "deed", (0, 1)),
-            (FindingKind.UNPROVED, "deed", (0, 2)),
+            (ChainFaultKind.UNPROVED, "deed", (0, 1)),
+            (ChainFaultKind.UNPROVED, "deed", (0, 2)),
         ]
         first, second = (each.what for each in found.findings)
         assert first == "erase at 2026-11-30 01:00 UTC: it has no proof"

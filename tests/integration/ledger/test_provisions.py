@@ -11,7 +11,7 @@ import pytest
 from bus.catalog import load
 from bus.errors import ConfigurationError
 from bus.ledger import Ledger
-from bus.ledger.provision_queries import Mark, Period, ProvisionQueries
+from bus.ledger.provision_queries import PageMark, Period, ProvisionQueries
 from bus.ledger.provisions import Provision
 from bus.ledger.store import connected, prepare
 from bus.ledger.subjects import PersonsStreams, persons_streams
@@ -213,10 +213,10 @@ async def test_a_system_by_day_and_page_by_page(
 
     answer = await queries.by_system("school", Period())
     pages: list[Provision] = []
-    mark = Mark()
+    mark = PageMark()
     while page := await queries.page("school", "resident", Period(), mark, 37):
         pages += page
-        mark = Mark.of(str(Mark.behind(page[-1])))
+        mark = PageMark.of(str(PageMark.behind(page[-1])))
 
     receipts = {r["chain"] for r in log if r["system"] == "school" and r["rows"]}
     assert [(d.day.isoformat(), d.stream, d.view) for d in answer.days] == [
@@ -232,7 +232,7 @@ async def test_a_system_by_day_and_page_by_page(
 def test_a_mark_is_what_a_page_ended_with() -> None:
     """Anything else is told."""
     with pytest.raises(ConfigurationError, match="--after"):
-        Mark.of("2026-04-01T00:00:00/0/1")
+        PageMark.of("2026-04-01T00:00:00/0/1")
 
 
 def test_where_a_persons_number_is_found() -> None:

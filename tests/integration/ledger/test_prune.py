@@ -10,8 +10,8 @@ import pytest
 
 from bus.ledger import Ledger
 from bus.ledger import prune as pruning
-from bus.ledger.audit import Audit, Choice, Verdict, anchor_of
-from bus.ledger.custody import Marks
+from bus.ledger.audit import Audit, AuditResult, AuditScope, anchor_of
+from bus.ledger.custody import PruneMarks
 from bus.ledger.provision_queries import Period, ProvisionQueries
 from bus.ledger.prune import Pruned
 from bus.ledger.store import connected, prepare
@@ -38,10 +38,10 @@ def do(uri: str, statement: str, about: Any = None) -> list[Any]:
 async def prune(uri: str, before: datetime, streams: list[str], **more: Any) -> Pruned:
     """As the command has it done, with nobody who records it."""
 
-    async def insist(left: Marks) -> None:
+    async def insist(left: PruneMarks) -> None:
         del left
 
-    async def record(done: Pruned, left: Marks) -> None:
+    async def record(done: Pruned, left: PruneMarks) -> None:
         del done, left
 
     return await pruning.prune(
@@ -49,9 +49,11 @@ async def prune(uri: str, before: datetime, streams: list[str], **more: Any) -> 
     )
 
 
-async def alone(uri: str) -> Verdict:
+async def alone(uri: str) -> AuditResult:
     taken_before = YOUNG + 20 * YEARS
-    return await Audit(connected(uri), Choice(), lambda _: None, RING, taken_before, UTC).run(None)
+    return await Audit(connected(uri), AuditScope(), lambda _: None, RING, taken_before, UTC).run(
+        None
+    )
 
 
 @pytest.fixture
@@ -252,7 +254,7 @@ async def test_an_anchor_of_before_knows_what_was_taken(filled: str) -> None:
 
     await prune(filled, YOUNG + YEARS, STREAMS, is_dry=False)
     verdict = await Audit(
-        connected(filled), Choice(), lambda _: None, RING, YOUNG + 20 * YEARS, UTC
+        connected(filled), AuditScope(), lambda _: None, RING, YOUNG + 20 * YEARS, UTC
     ).run(None, anchor)
 
     assert verdict.is_good, (verdict.lost_heads, verdict.findings)

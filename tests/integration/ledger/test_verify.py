@@ -16,8 +16,8 @@ from bus.conformance.sink_suite import rows_of
 from bus.errors import ConfigurationError, EventRefused
 from bus.ledger import SCHEMA, TABLE_PREFIX
 from bus.ledger.anchor import Anchor, read
-from bus.ledger.audit import Audit, Choice, LogSide, Verdict, anchor_of
-from bus.ledger.chains import FindingKind
+from bus.ledger.audit import Audit, AuditResult, AuditScope, LogSide, anchor_of
+from bus.ledger.chains import ChainFaultKind
 from bus.ledger.feed import LedgerFeed
 from bus.ledger.store import connected
 from bus.model import Receipt
@@ -33,7 +33,7 @@ SYSTEMS = ("child_allowance", "individual_resident_tax")
 INTERNAL = ("receipt", "exception", "view")
 PUBLISHED = [name for name, stream in CATALOG.streams.items() if not stream.is_internal]
 END = 10  # of the residents: nine events and an erasure
-ALL = Choice()
+ALL = AuditScope()
 KEPT = timedelta(days=2557)
 KEY = "log_partition = %(log_partition)s AND log_offset = %(log_offset)s"
 
@@ -57,8 +57,8 @@ class Fed:
     town: Town
 
     async def verify(
-        self, choice: Choice = ALL, *, with_log: bool = True, anchor: Anchor | None = None
-    ) -> Verdict:
+        self, choice: AuditScope = ALL, *, with_log: bool = True, anchor: Anchor | None = None
+    ) -> AuditResult:
         readers = {name: self.town.reader(name) for name in CATALOG.streams}
         log = LogSide(self.town.broker, CATALOG.streams, readers)
         ring, kept_from = await self.town.proofs.ring(), datetime.now(UTC) - KEPT
@@ -190,7 +190,7 @@ async def test_every_column_that_is_changed_is_found(fed: Fed) -> None:
             alone = (await fed.verify(with_log=False)).findings
 
             assert [named(f) for f in found] == [named_of(row)], (column, found)
-            assert found[0].kind is FindingKind.CHANGED
+            assert found[0].kind is ChainFaultKind.CHANGED
             assert alone, column
             fed.restore()
     assert (await fed.verify()).is_good
@@ -207,11 +207,11 @@ async def test_every_row_that_is_removed_is_found(fed: Fed) -> None:
         found = (await fed.verify()).findings
         alone = (await fed.verify(with_log=False)).findings
 
-        assert [(f.kind, named(f)) for f in found] == [(FindingKind.REMOVED, named_of(row))]
+        assert [(f.kind, named(f)) for f in found] == [(ChainFaultKind.REMOVED, named_of(row))]
         followers = [r for r in table if r["previous"] == row["chain"]]
         if row["chain"] not in twice and followers:
             assert [named(f) for f in alone] == [named_of(followers[0])]
-            assert alone[0].kind is FindingKind.BROKEN
+            assert alone[0].kind is ChainFaultKind.BROKEN
         fed.restore()
 
 
@@ -230,9 +230,9 @@ async def test_rows_in_another_order_are_found(fed: Fed) -> None:
         found = (await fed.verify()).findings
         alone = (await fed.verify(with_log=False)).findings
 
-        assert {f.kind for f in found} == {FindingKind.MOVED}
+        assert {f.kind for f in found} == {ChainFaultKind.MOVED}
         assert sorted(named(f)[:5] for f in found) == sorted(named_of(r)[:5] for r in (one, other))
-        assert FindingKind.MOVED in {f.kind for f in alone}
+        assert ChainFaultKind.MOVED in {f.kind for f in alone}
         fed.restore()
 
 
@@ -243,7 +243,7 @@ async def test_a_row_at_another_place_is_found(fed: Fed) -> None:
 
     (found,) = (await fed.verify()).findings
 
-    assert found.kind is FindingKind.MOVED
+    assert found.kind is ChainFaultKind.MOVED
     assert named(found)[:5] == named_of(row)[:5]
     assert found.place == (0, 9999)
 
@@ -280,7 +280,7 @@ async def test_a_row_that_was_put_in_is_found(fed: Fed, is_forged: bool) -> None
     verdict = await fed.verify()
 
     (found,) = verdict.findings
-    assert (found.kind, found.place) == (FindingKind.ADDED, (0, 9999))
+    assert (found.kind, found.place) == (ChainFaultKind.ADDED, (0, 9999))
 
 
 async def test_a_receipt_that_was_said_without_the_key_is_found(fed: Fed) -> None:
@@ -307,7 +307,7 @@ async def test_a_receipt_that_was_said_without_the_key_is_found(fed: Fed) -> Non
 
     found = (await fed.verify()).findings
 
-    assert {f.kind for f in found} == {FindingKind.UNPROVED}
+    assert {f.kind for f in found} == {ChainFaultKind.UNPROVED}
     assert [f.place[1] - last["log_offset"] for f in found] == [1, 2, 3]
 
 
@@ -335,8 +335,8 @@ async def test_events_that_are_others_than_those_delivered_are_found(fed: Fed) -
     found = (await fed.verify()).findings
 
     assert {(f.kind, f.system, f.start, f.end) for f in found} == {
-        *((FindingKind.CONTENT, system, 2, 3) for system in SYSTEMS),
-        (FindingKind.CHANGED, "", 2, 3),  # the ledger has the event that was there
+        *((ChainFaultKind.CONTENT, system, 2, 3) for system in SYSTEMS),
+        (ChainFaultKind.CHANGED, "", 2, 3),  # the ledger has the event that was there
     }
 
 
@@ -360,8 +360,8 @@ async def test_a_part_of_it(fed: Fed) -> None:
     row = next(r for r in fed.receipts() if r["system"] == SYSTEMS[0])
     fed.do(f"UPDATE ledger.event_receipt SET rows = 77 WHERE {KEY}", row)
 
-    mine = await fed.verify(Choice(system=SYSTEMS[0]))
-    others = await fed.verify(Choice(system=SYSTEMS[1], stream="resident"))
+    mine = await fed.verify(AuditScope(system=SYSTEMS[0]))
+    others = await fed.verify(AuditScope(system=SYSTEMS[1], stream="resident"))
 
     assert [named(f) for f in mine.findings] == [named_of(row)]
     assert others.is_good
@@ -378,8 +378,8 @@ async def test_an_events_row_that_was_changed_is_found(fed: Fed) -> None:
             continue
         value = "now()" if name == "processed_at" else values.get(name, "'another'")
         fed.do(f"UPDATE ledger.event_resident SET {name} = {value} WHERE log_offset = 4")
-        (found,) = (await fed.verify(Choice(stream="resident"))).findings
-        assert (found.kind, found.place) == (FindingKind.CHANGED, (0, 4))
+        (found,) = (await fed.verify(AuditScope(stream="resident"))).findings
+        assert (found.kind, found.place) == (ChainFaultKind.CHANGED, (0, 4))
         assert name in found.what
         fed.do("DELETE FROM ledger.event_resident")
         fed.do("INSERT INTO ledger.event_resident SELECT * FROM kept")
@@ -392,12 +392,12 @@ async def test_an_events_row_that_was_changed_is_found(fed: Fed) -> None:
     fed.do("UPDATE ledger.event_resident SET log_offset = 999 WHERE log_offset = 9")
     beyond = (await fed.verify()).findings
 
-    assert (gone.kind, gone.place) == (FindingKind.REMOVED, (0, 4))
+    assert (gone.kind, gone.place) == (ChainFaultKind.REMOVED, (0, 4))
     assert {(f.kind, f.place) for f in moved} == {
-        (FindingKind.REMOVED, (0, 8)),
-        (FindingKind.ADDED, (0, 9)),  # an erasure lies there
+        (ChainFaultKind.REMOVED, (0, 8)),
+        (ChainFaultKind.ADDED, (0, 9)),  # an erasure lies there
     }
-    assert (FindingKind.ADDED, (0, 999)) in {(f.kind, f.place) for f in beyond}
+    assert (ChainFaultKind.ADDED, (0, 999)) in {(f.kind, f.place) for f in beyond}
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from unittest.mock import AsyncMock
 
 import pytest
 
+from bus.cli.asking import EndedBySignal
 from bus.cli.main import build
 from bus.demo.show import alone
 from bus.errors import DataFolderInUse, LeaseLost

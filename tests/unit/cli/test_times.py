@@ -12,7 +12,7 @@ import pytest
 
 from bus.cli.times import shown
 from bus.errors import ConfigurationError
-from bus.ledger.custody import Marks, wrong_marks
+from bus.ledger.custody import PruneMarks, wrong_marks
 from bus.ledger.deeds import RecordedDeed, unproved
 from bus.model.deed import Deed
 from bus.observe.moments import TO_THE_SECOND
@@ -57,7 +57,7 @@ def test_no_text_has_a_zone_of_its_own() -> None:
 def test_the_ledger_tells_times_in_the_zone_that_it_is_given() -> None:
     """What retention took too early, and a deed without a proof."""
     tokyo = ZoneInfo("Asia/Tokyo")
-    left = Marks(before=AT, digest="", count=0)
+    left = PruneMarks(before=AT, digest="", count=0)
     (wrong,) = wrong_marks(left, None, AT - timedelta(days=1), tokyo)
     assert "before 2026-12-01 01:04 JST; what is younger than 2026-11-30 01:04 JST" in wrong
 

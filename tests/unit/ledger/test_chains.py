@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from bus.ledger.chains import FindingKind, LaneVerdict, ReceiptRow, check_lane
+from bus.ledger.chains import ChainFaultKind, LaneVerdict, ReceiptRow, check_lane
 from bus.model import Receipt
 from tests.support.ledgers import BEGAN, Chain
 
@@ -85,7 +85,7 @@ def test_a_chain_that_begins_in_the_middle_is_broken() -> None:
 
     (found,) = verdict(log).findings
 
-    assert found.kind is FindingKind.BROKEN
+    assert found.kind is ChainFaultKind.BROKEN
 
 
 def test_a_jump_is_broken() -> None:
@@ -98,4 +98,4 @@ def test_a_jump_is_broken() -> None:
 
     (found,) = verdict(log).findings
 
-    assert (found.kind, found.start, found.end) == (FindingKind.BROKEN, 3, 4)
+    assert (found.kind, found.start, found.end) == (ChainFaultKind.BROKEN, 3, 4)

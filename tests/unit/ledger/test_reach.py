@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bus.ledger.reach import EventStanding, Reach, ReachState, reach_of, timed
+from bus.ledger.reach import EventReach, Reach, ReachState, reach_of, timed
 from bus.model import Operation, OperationState
 
 PAUSED, STOPPED = (
@@ -28,8 +28,8 @@ PLACE = ("resident", 0, 5)
 LATER = DONE + timedelta(milliseconds=80)
 
 
-def standing(system: str = "school", offset: int = 5, **held: Any) -> EventStanding:
-    return EventStanding(
+def standing(system: str = "school", offset: int = 5, **held: Any) -> EventReach:
+    return EventReach(
         system=system,
         stream="resident",
         partition=0,
@@ -38,7 +38,7 @@ def standing(system: str = "school", offset: int = 5, **held: Any) -> EventStand
     )
 
 
-def reach(*standings: EventStanding, size: int | None = None, events: int | None = None) -> Reach:
+def reach(*standings: EventReach, size: int | None = None, events: int | None = None) -> Reach:
     known = len({s.offset for s in standings}) if events is None else events
     found = reach_of(
         "change",
@@ -127,7 +127,7 @@ def test_how_long_it_took_is_of_the_log_s_clock_or_unknown() -> None:
     assert timed(again, {}).systems[0].took is None
     two = replace(again, places=[PLACE, ("resident", 0, 6)])
     assert timed(two, {PLACE: DONE}).systems[0].took is None
-    assert "processed_at" not in {field.name for field in fields(EventStanding)}
+    assert "processed_at" not in {field.name for field in fields(EventReach)}
 
 
 def test_nothing_is_settled_before_all_events_are_known() -> None:
