@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 from bus.connect import AppliedView, LeftoverStaging, LockedTarget, Merged
@@ -37,7 +37,7 @@ from connectors.postgres.statements import (
     positions,
     type_of,
 )
-from connectors.postgres.table import PostgresTable, checkpoints_of
+from connectors.postgres.table import PostgresTable, checkpoints_of, one_by_one
 from connectors.postgres.writers import SmallWriter, connect
 
 ALONE = "SELECT pg_try_advisory_lock(hashtextextended('renkei rebuild:' || $1, 0))"
@@ -149,22 +149,15 @@ class _LockedTable:
         try:
             return self._positions()
         except StoreForged:
-            found: dict[int, Checkpoint] = {}
-            for (partition,) in self._connection.execute(
-                f"SELECT partition FROM {self._live.position} WHERE stream = $1"
-                f" ORDER BY partition LIMIT {believing.MOST_ROWS}",
-                (self._live.stream,),
-            ).fetchall():
-                with suppress(StoreForged):
-                    found |= self._positions(partition)
-            return found
+            found = one_by_one(self._connection, self._live)
+            return {lane: held for lane, held in found.items() if held is not None}
 
-    def _positions(self, partition: int | None = None) -> dict[int, Checkpoint]:
-        """The positions of the lanes of the table in use, or of one."""
+    def _positions(self) -> dict[int, Checkpoint]:
+        """The positions of the lanes of the table in use."""
         live = self._live
-        asked = positions(live, "" if partition is None else " AND partition = $2")
-        about = [live.stream] if partition is None else [live.stream, partition]
-        return checkpoints_of(believing.rows(self._connection, asked, about, table=live.position))
+        asked = positions(live, "")
+        rows = believing.rows(self._connection, asked, [live.stream], table=live.position)
+        return checkpoints_of(rows)
 
     @classmethod
     def of(cls, conninfo: str, live: Names, view: View) -> _LockedTable:

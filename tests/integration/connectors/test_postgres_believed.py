@@ -75,7 +75,39 @@ async def test_what_is_too_much_is_not_read(filled: str, forged: str) -> None:
         stack.push_async_callback(sink.close)
         stack.enter_context(pytest.raises(StoreForged))
         await sink.open(VIEW)
+        await sink.checkpoint(0)
         await sink.checkpoints()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "applied_at = 'infinity'",
+        "applied_at = '-infinity'",
+        "applied_at = '294276-12-31'",
+        "applied_at = '4000-01-01 BC'",
+        "receipt = '{\"start\": 1e5000}'",
+        f"receipt = receipt || jsonb_build_object('x', {LARGE})",
+    ],
+)
+async def test_what_cannot_be_read_costs_its_own_lane(filled: str, said: str) -> None:
+    """The others' positions are told as they are, and the store is watched as before."""
+    async with opened(sink_at(filled), VIEW) as sink:
+        await sink.apply(batch_of(VIEW, partition=1))
+        before, marks = await sink.checkpoints(), await sink.marks()
+        execute(filled, f"UPDATE linkage.renkei_position SET {said} WHERE partition = 1")
+
+        found = await sink.checkpoints()
+        assert found[0] == before[0]
+        assert found[1].receipt.system == ""  # nobody's, so that no lane believes it
+        assert (await sink.checkpoint(0)) == before[0]
+        with pytest.raises(StoreForged):
+            await sink.checkpoint(1)
+        seen = await sink.marks()
+        mine, bad = (VIEW.stream, 0), (VIEW.stream, 1)
+        assert (seen[mine], seen[bad].offset) == (marks[mine], marks[bad].offset)
+        is_of_a_time = said.startswith("applied_at")
+        assert seen[bad].applied_at == (None if is_of_a_time else marks[bad].applied_at)
 
 
 async def test_a_position_that_grows_under_an_open_sink(filled: str) -> None:

@@ -4,6 +4,18 @@ from tests.mutants.mutant import Mutant
 
 MUTANTS = (
     Mutant(
+        name="one-time-blinds-no-watch",
+        promise="One row whose time cannot be read takes nobody's eyes off the other lanes.",
+        where="docs/delivery.md 6",
+        file="connectors/postgres/statements.py",
+        old='    said = [cut("stream"), "partition", \'"offset"\', _READABLE_TIME]',
+        new='    said = [cut("stream"), "partition", \'"offset"\', "applied_at"]',
+        tests=(
+            "tests/integration/connectors/test_postgres_believed.py::test_what_cannot_be_read_costs_its_own_lane",
+        ),
+        on_engines=True,
+    ),
+    Mutant(
         name="an-idle-lane-looks-at-its-store",
         promise="A store that went back is noticed, traffic or none.",
         where="docs/delivery.md 6",
