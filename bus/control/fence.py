@@ -37,6 +37,7 @@ from bus.model.number import AS_SHIPPED
 from bus.model.protection import LOOKED_BACK, fewer
 from bus.policy import Closure, Search
 from bus.policy.cases import PersonsCases, covered, said
+from bus.policy.grounds import Grounds
 from bus.sealing import Key
 from bus.sealing.proofs import digest
 
@@ -45,7 +46,7 @@ MEMBERS, LINKS = "household", "nonresident"
 RESTS_ON = (PROTECTION, MEMBERS, LINKS)
 """The streams that coverage rests on."""
 
-_SEAL = b"coverage"  # what a seal is of, so that it is no receipt's digest
+_SEAL = b"coverage, with its grounds"  # what a seal is of: no receipt's digest, no seal of before
 ALIKE = 100
 """Of the last so many changes of coverage it is remembered one by one who was new; of those before
 by twos, by fours and so on."""
@@ -75,12 +76,14 @@ class Fence(Follower):
         self._readers = {name: readers[name] for name in RESTS_ON}
         self._form = form
         self._closure = Closure(form)
+        self._grounds: Grounds | None = Grounds(self._closure)  # until it has begun
         self._cases = PersonsCases()
         self._all: Protected | None = NOBODY
         self._search: Search | None = None
         self._has_started = False
         self._taken: dict[str, int] = {}  # by log: the offset after what was taken in last
         self._begin: Reached = {}  # as of which the process began to look
+        self._rests_on: Reached = {}  # how far the records go that say who was covered then
         self._began: bytes | None = None  # a digest of who was covered then
         self._digested: tuple[Protected | None, bytes] | None = None  # who, and a digest of them
         self._turns: list[Turn] = []
@@ -108,6 +111,8 @@ class Fence(Follower):
         self._all = self._search = None
         self._has_started = True
         reached = self._begin = self.reached
+        if self._grounds is not None:
+            self._rests_on, self._grounds = self._grounds.reach(reached), None
         self._began = _digest(self._closure.everybody)
         if any(reached[log] for log in reached if log.startswith(f"{PROTECTION}/")):
             self.turned = self.released = reached
@@ -159,7 +164,8 @@ class Fence(Follower):
         everybody = await self.all_by_now()
         history = everybody.history
         if history is not None and self._began is not None:
-            history = replace(history, seal=digest(key, [_SEAL, self._began]))
+            seal = digest(key, [_SEAL, self._began])
+            history = replace(history, seal=seal, rests_on=self._rests_on)
         if self._digested is None or self._digested[0] is not self._all:
             self._digested = self._all, _digest(everybody)
         seal = digest(key, [_SEAL, self._digested[1]])
@@ -218,12 +224,13 @@ class Fence(Follower):
 
     async def _take(self, fetched: Fetched) -> None:
         name = self._names[fetched.topic]
+        log = f"{name}/{fetched.partition}"
         self._closure.advance(max(fetched.timestamps_ms))
         values = [value for value in fetched.values if value is not None]
         readable = await read_what_can_be(self._readers[name], values, refuse=(SchemaMismatch,))
         unreadable = dict(readable.refused)
         if name == PROTECTION:
-            self._take_protections(fetched, readable.records, unreadable.keys())
+            self._take_protections(log, fetched, readable.records, unreadable.keys())
         else:
             for index, error in readable.refused:
                 at = [n for n, value in enumerate(fetched.values) if value is not None][index]
@@ -234,8 +241,10 @@ class Fence(Follower):
                     partition=fetched.partition,
                     offset=fetched.offsets[at],
                 )
+            if readable.records is not None:
+                self._note_ties(name, log, fetched, readable.records, readable.good)
             self._take_ties(name, fetched, readable.records, readable.good)
-        self._taken[f"{name}/{fetched.partition}"] = fetched.offsets[-1] + 1
+        self._taken[log] = fetched.offsets[-1] + 1
         if self._has_started:
             self._settle()
 
@@ -260,11 +269,15 @@ class Fence(Follower):
             self.released = as_of
 
     def _take_protections(
-        self, fetched: Fetched, records: pa.RecordBatch | None, unreadable: Collection[int]
+        self,
+        log: str,
+        fetched: Fetched,
+        records: pa.RecordBatch | None,
+        unreadable: Collection[int],
     ) -> None:
         by_value = iter(() if records is None else said(records))
         index = 0
-        for key, value in zip(fetched.keys, fetched.values, strict=True):
+        for key, value, offset in zip(fetched.keys, fetched.values, fetched.offsets, strict=True):
             subject = subject_of(key)
             if value is None:
                 self._cases.forget(subject)
@@ -274,9 +287,28 @@ class Fence(Follower):
                 self._closure.protection(subject, None)
             else:
                 told = next(by_value)
-                now = covered(told.key, self._cases.take(told), self._form)
-                self._closure.protection(told.key, now)
+                subject = told.key
+                now = covered(subject, self._cases.take(told), self._form)
+                self._closure.protection(subject, now)
+            if self._grounds is not None:
+                self._grounds.protection(log, subject, offset)
             index += 1
+
+    def _note_ties(
+        self,
+        name: str,
+        log: str,
+        fetched: Fetched,
+        records: pa.RecordBatch,
+        good: Sequence[int],
+    ) -> None:
+        """Note where records lie, while the logs are read for the first time."""
+        if self._grounds is None:
+            return
+        placed = zip(fetched.values, fetched.offsets, strict=True)
+        offsets = [offset for value, offset in placed if value is not None]
+        note = {MEMBERS: self._grounds.households, LINKS: self._grounds.nonresidents}[name]
+        note(log, records, [offsets[index] for index in good])
 
     def _take_ties(
         self,

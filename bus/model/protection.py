@@ -66,15 +66,18 @@ class Protected:
     def since(self, told: Reached, seal: str) -> Reached:
         """As of when a store knows coverage that was told *told*, with *seal*.
 
-        Later than *told*, if the same persons were covered at the beginning of what is remembered.
+        Later than *told*, if the same persons were covered at the beginning of what is remembered,
+        and all the time since for whoever knew as much as the store was told.
         """
         history = self.history
         if history is None or not seal or seal != history.seal or knows(told, history.begin):
             return told
+        if history.rests_on is None or not knows(told, history.rests_on):
+            return told
         return history.begin
 
     def may_release(self, told: Reached | None) -> bool:
-        """Whether somebody who was covered as of *told* may be covered no longer."""
+        """Whether somebody who was covered as of *told*, or later, may be covered no longer."""
         return told is None or self.history is None or not knows(told, self.history.released)
 
 
@@ -128,6 +131,9 @@ class History:
     turns: tuple[Turn, ...]  # since, oldest first
     released: Reached  # as of which somebody was covered no longer, for the last time
     seal: str = ""  # of who was covered at the begin; empty if it was not made
+    rests_on: Reached | None = None
+    """How far the records go that say who was covered at the begin: whoever knew as much, and
+    perhaps more, covered at least these. None if that is not known."""
 
 
 ENDED = "ENDED"

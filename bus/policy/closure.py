@@ -245,6 +245,28 @@ class Closure:
                     waiting.append(number)
         return found
 
+    # -- on which records it rests
+
+    def numbers_of(self, records: pa.RecordBatch) -> pa.Int64Array:
+        """The whole numbers of those whom *records* are about; column: header."""
+        header: Any = records.column("header")
+        codes = pc.struct_field(header, "municipality_code")
+        return self._numbers.column(codes, pc.struct_field(header, "subject_id"))
+
+    def covered_among(self, numbers: pa.Int64Array, *, are_homes: bool) -> pa.BooleanArray:
+        """Which of *numbers*, of persons or of households, were covered as of the last settle."""
+        covered = pa.array(self._homes if are_homes else self._persons, pa.int64())
+        return pc.is_in(numbers, covered)
+
+    def protects(self, subject: str) -> bool:
+        """Whether the protection of *subject* covers anybody."""
+        return subject in self._protections
+
+    @property
+    def rests_on_moves(self) -> bool:
+        """Whether somebody is covered who left a household, and is in none since."""
+        return any(self._moved_with(person) for person in self._persons)
+
     # -- the relations
 
     def _members(self, home: int) -> Sequence[int]:
@@ -307,7 +329,7 @@ class Closure:
         """The owners of the records as numbers, and for each the list of those whom it names."""
         header: Any = records.column("header")
         codes = pc.struct_field(header, "municipality_code")
-        owners = self._numbers.column(codes, pc.struct_field(header, "subject_id"))
+        owners = self.numbers_of(records)
         ends: Any = pc.cumulative_sum(counts).cast(pa.int32())
         starts: Any = pa.concat_arrays([pa.array([0], pa.int32()), ends])
         rows: Any = pc.list_parent_indices(pa.ListArray.from_arrays(starts, ids))

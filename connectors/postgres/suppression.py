@@ -173,10 +173,11 @@ def apply(connection: Connection, names: Names, cluster_id: str, protected: Prot
         by_word[told if is_same_log else UNTOLD].append(table)
     covered, released = dict[Table, set[finding.Key]](), dict[Table, set[finding.Key]]()
     for word, alike in by_word.items():
-        known = _known(word, protected)
+        as_of, seal = _read(word)
+        known = None if as_of is None else protected.since(as_of, seal)
         if newly := protected.newly(known):
             covered |= finding.rows_of(connection, alike, newly)
-        if protected.may_release(known):
+        if protected.may_release(as_of):
             released |= {each: finding.let_go(connection, each, protected) for each in alike}
     if any(covered.values()):
         finding.note(connection, {table.relation: keys for table, keys in covered.items()})
@@ -293,12 +294,12 @@ def _noted(connection: Connection, names: Names) -> dict[str, tuple[Withheld, st
     }
 
 
-def _known(told: str, protected: Protected) -> Reached | None:
-    """As of which offsets a table was told; None if nothing is known."""
-    if told == UNTOLD:
-        return None
-    word = json.loads(told)
-    return protected.since(word.get("as_of", {}), word.get("seal") or "")
+def _read(word: str) -> tuple[Reached | None, str]:
+    """As of which offsets a table was told, None if nothing is known; and the seal of whom."""
+    if word == UNTOLD:
+        return None, ""
+    said = json.loads(word)
+    return said.get("as_of", {}), said.get("seal") or ""
 
 
 def _shapes(connection: Connection, relations: Iterable[str]) -> dict[str, TableShape]:

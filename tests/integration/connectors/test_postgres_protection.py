@@ -318,7 +318,8 @@ async def test_a_table_is_told_what_is_new(database: str) -> None:
 
 async def test_after_a_restart_a_table_is_told_nothing_that_it_knows(database: str) -> None:
     """A process that has just begun remembers nothing, but knows by the seal that the same were
-    covered when it began: whoever came since is looked for, and everybody if others were."""
+    covered when it began, on grounds that the table was told of: whoever came since is looked for,
+    and everybody if others were, or on other grounds."""
     view = fenced_view("nonresident")
     async with opened(sink_at(database), view) as writer:
         await writer.apply(batch_of(view, [vehicle(f"{one}", owner_id=one) for one in "abc"]))
@@ -330,7 +331,7 @@ async def test_after_a_restart_a_table_is_told_nothing_that_it_knows(database: s
         everybody = frozenset(f"{CITY}/{one}" for one in persons)
         return Protected(everybody, as_of=known_to(known), history=history, seal=seal)
 
-    same = History(known_to(5), (), known_to(5), seal="of a")
+    same = History(known_to(5), (), known_to(5), seal="of a", rests_on=known_to(1))
     assert await told(database, 1, begun(same, "a", known=5, seal="of a")) == []
     turn = Turn(known_to(6), frozenset([f"{CITY}/b"]), frozenset())
     later = replace(same, turns=(turn,))
@@ -342,6 +343,9 @@ async def test_after_a_restart_a_table_is_told_nothing_that_it_knows(database: s
     others = History(known_to(9), (), known_to(9), seal="of a, c")
     changed = begun(others, "a", "c", known=9, seal="of a, c")
     assert await told(database, 3, changed) == ["a", "c"]
+    shown_again(database)
+    anew = History(known_to(12), (), known_to(12), seal="of a, c", rests_on=known_to(10))
+    assert await told(database, 4, begun(anew, "a", "c", known=12, seal="of a, c")) == ["a", "c"]
 
 
 async def test_two_processes_tell_a_store_what_each_read_in_its_own_order(database: str) -> None:

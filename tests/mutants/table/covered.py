@@ -380,6 +380,29 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        name="the-same-on-other-grounds",
+        promise="After a restart a store is told of whoever may not have been covered all the time.",
+        where="docs/delivery.md 7",
+        file="bus/model/protection.py",
+        old="if history.rests_on is None or not knows(told, history.rests_on):",
+        new="if False:",
+        tests=(
+            "tests/unit/policy/test_closure_paths.py::test_after_a_restart_the_same_are_covered_but_not_all_the_time",
+            "tests/unit/control/test_fence.py::test_a_seal_is_of_who_is_covered",
+        ),
+    ),
+    Mutant(
+        name="grounds-of-households",
+        promise="After a restart a store is told of whoever may not have been covered all the time.",
+        where="docs/delivery.md 7",
+        file="bus/policy/grounds.py",
+        old="        for piece in self._pieces:",
+        new="        for piece in ():",
+        tests=(
+            "tests/unit/policy/test_closure_paths.py::test_a_newer_record_of_the_household_is_no_ground",
+        ),
+    ),
+    Mutant(
         name="what-is-shown-again",
         promise="Once nobody covers a row, it comes back from the log.",
         where="docs/delivery.md 7",

@@ -460,7 +460,7 @@ async def test_a_process_that_starts_in_the_middle_of_a_move(town: Town) -> None
 
 async def test_a_seal_is_of_who_is_covered(town: Town) -> None:
     """It is the same in another process, whatever else came, for as long as the same are covered;
-    with another key it is another."""
+    with another key it is another. It holds while they are covered on the same grounds."""
     key = (await town.proofs.ring()).current
     first = fence_of(town)
     await first.start()
@@ -471,7 +471,9 @@ async def test_a_seal_is_of_who_is_covered(town: Town) -> None:
     assert one.history.seal == nobody.seal != one.seal
     assert (await first.sealed_by_now(replace(key, secret=bytes(32)))).seal != one.seal
 
-    await town.publish("protection", ONE, 2)
+    home = "000000000000077"
+    listed = [{"subject_id": THREE, "relationship": None}]
+    await town.publish("household", home, 1, members=listed, member_count=1, head_subject_id=None)
     later = fence_of(town)
     await later.start()
     begun = await later.sealed_by_now(key)
@@ -480,8 +482,15 @@ async def test_a_seal_is_of_who_is_covered(town: Town) -> None:
     assert begun.since(one.as_of, one.seal) == begun.history.begin
     assert begun.since(nobody.as_of, nobody.seal) == nobody.as_of
     assert begun.since(one.as_of, "") == one.as_of
-    await first.close()
-    await later.close()
+
+    await town.publish("protection", ONE, 2)
+    again = fence_of(town)
+    await again.start()
+    anew = await again.sealed_by_now(key)
+    assert anew.seal == one.seal
+    assert anew.since(one.as_of, one.seal) == one.as_of  # she may not have been, in between
+    for each in (first, later, again):
+        await each.close()
 
 
 async def test_a_process_that_starts_between_two_who_leave(town: Town) -> None:

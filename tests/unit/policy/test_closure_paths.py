@@ -8,14 +8,17 @@ row once it tells the store of a coverage that has it, though on its own way not
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from random import Random
 
 import pytest
 
 from bus.model import History, Protected, Reached, Turn
 from bus.policy import Closure
+from bus.policy.grounds import Grounds
+from tests.support.changes import MUNICIPALITY, body
 from tests.unit.deliver.coverage_cases import Oracle, Said
-from tests.unit.policy.test_closure import keyed, saying, tell, unspelled
+from tests.unit.policy.test_closure import HOMES, NUMBERS, batch, keyed, saying, tell, unspelled
 
 STREAMS = ("protection", "household", "nonresident")
 SOME = range(400)
@@ -43,10 +46,39 @@ def covered_at(logs: Logs, at: Reached) -> tuple[frozenset[str], frozenset[str]]
     return keyed(persons), keyed(homes)
 
 
-def one_way(dice: Random, logs: Logs) -> Iterable[Protected]:
-    """Who is covered, after each piece that one process reads, and what it remembers."""
+def seal_of(covered: tuple[frozenset[str], frozenset[str]]) -> str:
+    """Equal if the same are covered."""
+    return repr([sorted(keys) for keys in covered])
+
+
+def begun(dice: Random, logs: Logs, begin: Reached) -> tuple[Closure, Reached]:
+    """A process that has read all up to *begin*, and how far the records go that it rests on."""
     closure, at = Closure(recompute_from=dice.choice([1, 2, 500])), dict.fromkeys(STREAMS, 0)
-    begin, turns = dict(at), list[Turn]()
+    grounds = Grounds(closure)
+    note = {"household": grounds.households, "nonresident": grounds.nonresidents}
+    while left := [stream for stream in STREAMS if at[stream] < begin[stream]]:
+        stream = dice.choice(left)
+        many = min(dice.choice([1, 2, 5]), begin[stream] - at[stream])
+        piece = logs[stream][at[stream] :][:many]
+        tell(closure, piece)
+        for offset, said in enumerate(piece, at[stream]):
+            if stream == "protection":
+                grounds.protection(stream, f"{MUNICIPALITY}/{said[1]}", offset)
+            elif isinstance(said[2], dict):
+                note[stream](stream, batch(stream, [said]), [offset])
+        at[stream] += many
+    closure.settle()
+    return closure, grounds.reach(begin)
+
+
+def one_way(
+    dice: Random, logs: Logs, closure: Closure, begin: Reached, rests_on: Reached
+) -> Iterable[Protected]:
+    """Who is covered, after each piece that one process reads, and what it remembers."""
+    at, turns = dict(begin), list[Turn]()
+    seal = seal_of(covered_at(logs, begin))
+    history = History(begin, (), {}, seal, rests_on)
+    yield replace(closure.everybody, as_of=begin, history=history)
     while left := [stream for stream in STREAMS if at[stream] < len(logs[stream])]:
         stream, before = dice.choice(left), closure.everybody
         piece = logs[stream][at[stream] :][: dice.choice([1, 1, 2, 5])]
@@ -57,25 +89,23 @@ def one_way(dice: Random, logs: Logs) -> Iterable[Protected]:
             persons = now.persons - before.persons | stirred.persons
             homes = now.households - before.households | stirred.households
             turns.append(Turn(dict(at), persons, homes))
-        yield Protected(
-            closure.everybody.persons,
-            closure.everybody.households,
-            dict(at),
-            History(begin, tuple(turns), {}),
-        )
+        history = replace(history, turns=tuple(turns))
+        yield replace(closure.everybody, as_of=dict(at), history=history)
 
 
 def hold(dice: Random) -> None:
-    """One process tells what another has not masked."""
+    """One process tells what others, before it or beside it, have not masked."""
     logs = logs_of(dice)
     nothing = dict.fromkeys(STREAMS, 0)
-    for now in one_way(dice, logs):
+    begin = between(dice, nothing, {stream: len(said) for stream, said in logs.items()})
+    closure, rests_on = begun(dice, logs, begin)
+    for now in one_way(dice, logs, closure, begin, rests_on):
         persons, homes = covered_at(logs, now.as_of)
         for _ in range(10):
             masked_under = between(dice, nothing, now.as_of)
             told = between(dice, nothing, masked_under)
             shown = covered_at(logs, masked_under)
-            newly = now.newly(told)
+            newly = now.newly(now.since(told, seal_of(covered_at(logs, told))))
             assert persons - shown[0] <= unspelled(newly.persons)
             assert homes - shown[1] <= unspelled(newly.households)
 
@@ -84,6 +114,64 @@ def test_whoever_was_told_by_another_process_is_looked_for() -> None:
     """Also of whom this one has known all the time, for one reason or another."""
     for seed in SOME:
         hold(Random(seed))
+
+
+def newly_after_a_restart(said: Logs, told: Reached) -> frozenset[str]:
+    """Whom a process looks for that begins at the end of *said*, in a store told as of *told*."""
+    begin = {stream: len(said[stream]) for stream in STREAMS}
+    closure, rests_on = begun(Random(0), said, begin)
+    now = next(iter(one_way(Random(0), said, closure, begin, rests_on)))
+    return now.newly(now.since(told, seal_of(covered_at(said, told)))).persons
+
+
+def test_after_a_restart_the_same_are_covered_but_not_all_the_time() -> None:
+    """Whoever read that she has left, and not yet that she is named, has shown her row since."""
+    one, two = NUMBERS[:2]
+    named = {**body("protection"), "shared_with": [two], "sharers": []}
+    lives = [{"members": [{"subject_id": each} for each in some]} for some in ([one, two], [one])]
+    household: list[Said] = [("household", HOMES[0], each) for each in lives]
+    protection: list[Said] = [("protection", one, each) for each in (body("protection"), named)]
+    logs: Logs = {"protection": protection, "household": household, "nonresident": []}
+    told = {"protection": 1, "household": 1, "nonresident": 0}
+    assert covered_at(logs, told)[0] == keyed({one, two})
+    assert covered_at(logs, {**told, "household": 2})[0] == keyed({one})
+    assert newly_after_a_restart(logs, told) == keyed({one, two})
+    quiet: Logs = {**logs, "protection": protection[:1], "household": household[:1]}
+    assert not newly_after_a_restart(quiet, told)
+    assert not newly_after_a_restart({**quiet, "household": [household[0], elsewhere()]}, told)
+
+
+def test_a_newer_record_of_the_household_is_no_ground() -> None:
+    """She may have left it in between, and come back."""
+    one, two = NUMBERS[:2]
+    lives: Said = ("household", HOMES[0], {"members": [{"subject_id": o} for o in (one, two)]})
+    told = {"protection": 1, "household": 1, "nonresident": 0}
+    logs: Logs = {
+        "protection": [("protection", one, body("protection"))],
+        "household": [lives, ("household", HOMES[0], {"members": [{"subject_id": one}]}), lives],
+        "nonresident": [],
+    }
+    assert newly_after_a_restart(logs, told) == keyed({one, two})
+
+
+def elsewhere() -> Said:
+    """Somebody else's household, of which nobody is covered."""
+    return "household", HOMES[1], {"members": [{"subject_id": NUMBERS[5]}]}
+
+
+def test_a_move_is_no_ground() -> None:
+    """What rests on records that hold no longer is taken for all that was read."""
+    closure = Closure(recompute_from=1)
+    both = {"members": [{"subject_id": each} for each in NUMBERS[:2]]}
+    for said in (
+        ("protection", NUMBERS[0], body("protection")),
+        ("household", HOMES[0], both),
+        ("household", HOMES[0], {"members": []}),
+    ):
+        tell(closure, [said])
+    closure.settle()
+    assert closure.rests_on_moves
+    assert Grounds(closure).reach({"household/0": 7}) == {"household/0": 7}
 
 
 def test_who_is_new_alone_is_not_enough(monkeypatch: pytest.MonkeyPatch) -> None:
