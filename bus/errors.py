@@ -414,6 +414,18 @@ class PositionForeign(LaneError):
     """A stored position belongs to another cluster, another log, or lies beyond the log's end."""
 
     code = "RK-502"
+    sought: tuple[str, int, int] | None = None
+    """Topic, partition and offset, where a consumer stands outside of a log that it reads: who
+    reads many stops the lane of this one."""
+
+    @classmethod
+    def at(cls, topic: str, partition: int, offset: int) -> PositionForeign:
+        """The error of a consumer that is told to read where a log has nothing."""
+        error = cls(
+            "the log does not hold this position", topic=topic, partition=partition, offset=offset
+        )
+        error.sought = (topic, partition, offset)
+        return error
 
 
 class RebuildBusy(LaneError):

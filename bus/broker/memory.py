@@ -320,12 +320,7 @@ class MemoryConsumer:
                 continue
             log, position = self._broker._log(place), self._positions[place]
             if not log.begin <= position <= log.end:
-                raise PositionForeign(
-                    "the log does not hold this position",
-                    topic=place[0],
-                    partition=place[1],
-                    offset=position,
-                )
+                raise PositionForeign.at(*place, position)
             first = bisect_left(log.offsets, position)
             last = min(first + max_records, len(log.offsets))
             is_all = last == len(log.offsets)  # a hole at the end is passed over too

@@ -99,6 +99,11 @@ class Consumer(Protocol):
 
         With *places*, only from these; what was read ahead of the others is kept for later
         (:meth:`pause` throws it away).
+
+        Raises:
+            PositionForeign: One of the partitions does not hold the position that is set; the
+                error's ``sought`` is it.
+            BrokerUnavailable: The broker does not answer.
         """
 
     def seek(self, place: TopicPartition, offset: int) -> None: ...

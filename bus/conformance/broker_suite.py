@@ -325,6 +325,7 @@ class BrokerSuite:
             await drained(consumer, 1)
 
         assert refused.value.where == {"topic": topic, "partition": 0, "offset": 99}
+        assert refused.value.sought == (topic, 0, 99)
 
     async def test_the_ends_of_a_log(
         self, broker: Broker, topic: str, producer: Producer, stack: AsyncExitStack

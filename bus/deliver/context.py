@@ -12,6 +12,7 @@ from bus.broker import TopicPartition
 from bus.deliver.process import ProcessContext
 from bus.deliver.rows import Rows
 from bus.deliver.state import LaneState
+from bus.errors import BusError
 from bus.model import LaneName, Position, View
 
 _log = structlog.get_logger("renkei.deliver")
@@ -49,6 +50,8 @@ class LaneContext:
         self.clock = process.runtime.clock
         self.state: LaneState = process.lanes.of(*self.name)
         self.log: Any = _log.bind(system=view.system, stream=view.stream, partition=place[1])
+        self.stuck_at: int | None = None
+        """The offset that the lane cannot pass, where an error is of one."""
         self.no_rows = Rows(pa.RecordBatch.from_pylist([], schema=view.schema), [], [], [])
 
     @property
@@ -69,6 +72,11 @@ class LaneContext:
             "stream": self.view.stream,
             "partition": self.place[1],
         }
+
+    def stuck(self, offset: int, error: BusError) -> BusError:
+        """*error*, for which the lane cannot pass this offset, to be raised."""
+        self.stuck_at = offset
+        return error
 
     def now(self) -> datetime:
         """The time by the process's clock."""

@@ -74,6 +74,11 @@ class Lane:
         return self._context.state
 
     @property
+    def stuck_at(self) -> int | None:
+        """The offset that the lane has stopped at, where it has stopped at one."""
+        return self._context.stuck_at
+
+    @property
     def is_open(self) -> bool:
         """Whether the lane knows its position and takes what is fetched."""
         return self._retrier.is_open
@@ -151,6 +156,7 @@ class Lane:
         """Ask the store for its position, check it against the log, and seek there."""
         context, persist = self._context, self._retrier.persist
         context.state.opens()
+        context.stuck_at = None
         self._told = None
         if not context.view.protects:
             await self._sink.pulse.is_free.wait()

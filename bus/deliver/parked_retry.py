@@ -65,7 +65,7 @@ class ParkedRetry:
             if seen.stop is not None:
                 offset, error = seen.stop
                 if error.remedy is not Remedy.LEAVE_PARKED:
-                    raise error
+                    raise context.stuck(offset, error)
                 at = run.offsets.index(offset)  # of one that was set aside already
                 attempt.fail(run.keys[at], offset, error)
                 run = run.picked([n for n in range(len(run)) if n != at])
@@ -120,8 +120,9 @@ class ParkedRetry:
             if event is None or event.event_id is None or readable.records is None:
                 continue
             if event_id(readable.records, row) != event.event_id:
-                raise PositionForeign(
+                foreign = PositionForeign(
                     "the log holds another event where one was parked",
                     **self._context.where,
                     offset=event.offset,
                 )
+                raise self._context.stuck(event.offset, foreign)

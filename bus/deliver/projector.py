@@ -82,7 +82,7 @@ class Projector:
         """
         seen = await self.see(run, refuse=refuse)
         if seen.stop is not None:
-            raise seen.stop[1]
+            raise self._context.stuck(*seen.stop)
         return seen
 
     async def see(self, run: Run, *, refuse: tuple[type[BusError], ...] = ()) -> Seen:

@@ -12,6 +12,7 @@ from bus.control.views import Views
 from bus.deliver.context import LARGE, LaneContext
 from bus.deliver.retrier import Retrier
 from bus.deliver.rows import Rows, ranges
+from bus.errors import PositionForged
 from bus.model import Checkpoint, Position, Receipt, Step
 from bus.sealing import Proofs
 from bus.sealing.proofs import digest
@@ -89,7 +90,11 @@ class ReceiptIssuer:
         Raises:
             PositionForged: Somebody else's.
         """
-        await self._testimony.insist(self._context.name, self._context.place, held)
+        try:
+            await self._testimony.insist(self._context.name, self._context.place, held)
+        except PositionForged:
+            self._context.stuck_at = held.position.offset
+            raise
 
     async def take_up(self, held: Checkpoint) -> None:
         """As :meth:`insist`, repeated while something does not answer."""

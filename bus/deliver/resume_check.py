@@ -13,7 +13,7 @@ from bus.broker import Fetched
 from bus.deliver.context import LaneContext
 from bus.deliver.projector import Projector
 from bus.deliver.rows import event_id
-from bus.errors import LaneTooOld, PositionForeign
+from bus.errors import BusError, LaneTooOld, PositionForeign
 from bus.log.run import Run
 from bus.model import Checkpoint
 
@@ -41,14 +41,15 @@ class ResumeCheck:
             LaneTooOld: The log no longer reaches back to it.
         """
         position = self._checkpoint.position
-        where = {**self._context.where, "offset": position.offset}
         log = (self._context.cluster_id, self._context.place[0])
         if (position.cluster_id, position.topic) != log:
-            raise PositionForeign("the store's position is of another cluster or topic", **where)
+            raise self._foreign("the store's position is of another cluster or topic")
         if position.offset > end:
-            raise PositionForeign("the store's position lies beyond the log's end", **where)
+            raise self._foreign("the store's position lies beyond the log's end")
         if position.offset < begin:
-            raise LaneTooOld("the log no longer holds what follows the store's position", **where)
+            raise self._too_old(
+                position.offset, "the log no longer holds what follows the store's position"
+            )
         is_to_be_seen = position.last_event_id is not None and position.offset > begin
         return position.offset - 1 if is_to_be_seen else position.offset
 
@@ -63,11 +64,7 @@ class ResumeCheck:
         if run.offsets[0] == position.offset - 1 and position.last_event_id is not None:
             value = run.values[0]
             if value is None or await self._event_id(run.part(0, 1)) != position.last_event_id:
-                raise PositionForeign(
-                    "the log holds another event before the store's position",
-                    **self._context.where,
-                    offset=position.offset,
-                )
+                raise self._foreign("the log holds another event before the store's position")
         run = run.from_offset(position.offset)
         if run.offsets:
             self._check_age(run.offsets[0], pieces)
@@ -85,14 +82,23 @@ class ResumeCheck:
         )
         age = now - datetime.fromtimestamp(timestamp_ms / 1000, UTC)
         if first != self._checkpoint.position.offset or age > lag:
-            raise LaneTooOld(
-                "the lane was away so long that it may have missed an erasure; rebuild it",
-                **self._context.where,
-                offset=first,
+            raise self._too_old(
+                first, "the lane was away so long that it may have missed an erasure; rebuild it"
             )
+
+    def _foreign(self, message: str) -> BusError:
+        """The error of a position that is not the log's."""
+        context, offset = self._context, self._checkpoint.position.offset
+        return context.stuck(offset, PositionForeign(message, **context.where, offset=offset))
+
+    def _too_old(self, offset: int, message: str) -> BusError:
+        """The error of a log that does not reach back."""
+        context = self._context
+        return context.stuck(offset, LaneTooOld(message, **context.where, offset=offset))
 
     async def _event_id(self, run: Run) -> str | None:
         readable = await self._projector.read(run)
         if readable.stop is not None:
-            raise readable.stop[1]
+            index, error = readable.stop
+            raise self._context.stuck(run.offsets[index], error)
         return None if readable.records is None else event_id(readable.records, 0)

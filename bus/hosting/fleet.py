@@ -237,7 +237,7 @@ class Fleet:
         if error is not None and is_ours:
             self._consumer.pause(place)
         if isinstance(error, BusError):
-            self._stops.on_error(place, error)
+            self._stops.on_error(place, error, lane.stuck_at)
         elif error is not None:
             again = partial(self._again, place, lane)
             self._stops.on_defect(place, error, again)
@@ -262,19 +262,19 @@ class Fleet:
             if self.roster.has_expired(place):
                 self._on(Event.EXPIRED, place)
 
-    def _stop(self, place: TopicPartition, error: BusError) -> None:
+    def _stop(self, place: TopicPartition, error: BusError, offset: int | None = None) -> None:
         self._consumer.pause(place)
-        self._stops.on_error(place, error)
+        self._stops.on_error(place, error, offset)
 
-    def stop_lane(self, error: BusError) -> bool:
-        """Stop the lane of the one partition that a fetch failed for; False if there is none."""
-        place = (str(error.where.get("topic")), error.where.get("partition"))
-        for known, (_, task) in self.roster.lanes.items():
-            if known == place and not task.done():
-                task.cancel()
-                self._stop(known, error)
-                return True
-        return False
+    def stop_lane(self, topic: str, partition: int, offset: int, error: BusError) -> bool:
+        """Stop the lane of a partition that could not be fetched from; False if there is none."""
+        place = (topic, partition)
+        _, task = self.roster.lanes.get(place, (None, None))
+        if task is None or task.done():
+            return False
+        task.cancel()
+        self._stop(place, error, offset)
+        return True
 
     async def close(self) -> None:
         """Leave the group and close the stores; those that do not answer in time are left."""

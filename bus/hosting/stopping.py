@@ -42,11 +42,15 @@ class Stops:
 
         self._background.keep_until_done("pause", look, lane.state.stream)
 
-    def on_error(self, place: TopicPartition, error: BusError) -> None:
-        """Tell that a lane has stopped by an error and waits for a person."""
+    def on_error(self, place: TopicPartition, error: BusError, stuck_at: int | None) -> None:
+        """Tell that a lane has stopped by an error and waits for a person.
+
+        Args:
+            stuck_at: The offset that it cannot pass; None: the error is of none, and the lane
+                is told to stand where its store does.
+        """
         state = self._roster.state(place)
-        where = error.where.get("offset")
-        offset = where if isinstance(where, int) else state.offset
+        offset = state.offset if stuck_at is None else stuck_at
         state.stops(error.code, self._process.runtime.clock.now())
         self.log_of(place).error(
             "lane-stopped", code=error.code, reason=error.message, offset=offset

@@ -19,12 +19,12 @@ import structlog
 from bus.broker import Consumer, TopicPartition, group_of
 from bus.deliver.process import ProcessContext
 from bus.deliver.state import LaneState
-from bus.errors import BusError
+from bus.errors import BusError, PositionForeign
 from bus.hosting.feeds import Feed, Withdraw
 from bus.hosting.fleet import Fleet
 from bus.hosting.roster import Roster
 from bus.observe.runner import this_process
-from bus.retry import is_temporary, retried
+from bus.retry import retried
 
 _log = structlog.get_logger("renkei.deliver")
 _SOME_ARE_FULL = timedelta(milliseconds=50)  # how often the others are looked at meanwhile
@@ -130,8 +130,8 @@ class SystemDelivery:
                 self._has_started = True
             if await self._is_subscribed():
                 return await self._fetch(once)
-        except BusError as error:
-            if is_temporary(error) or not self.fleet.stop_lane(error):
+        except PositionForeign as error:
+            if error.sought is None or not self.fleet.stop_lane(*error.sought, error):
                 raise
             return False
         if not once:  # there is nothing that it may have, yet

@@ -129,10 +129,6 @@ def raise_for(code: int) -> None:
 
 def _out_of_range(error: kafka.OffsetOutOfRangeError) -> PositionForeign:
     offsets = error.args[0] if error.args and isinstance(error.args[0], dict) else {}
-    place, offset = next(iter(offsets.items()), (None, None))
-    return PositionForeign(
-        "the log does not hold this position",
-        topic=getattr(place, "topic", None),
-        partition=getattr(place, "partition", None),
-        offset=offset,
-    )
+    for place, offset in offsets.items():
+        return PositionForeign.at(place.topic, place.partition, offset)
+    return PositionForeign("the log does not hold this position")

@@ -187,6 +187,21 @@ async def test_a_foreign_position_stops(town: Town, sinks, store, changes) -> No
     assert await moved(town, sinks, store, **changes) == PositionForeign.code
 
 
+async def test_a_log_that_is_cut_under_a_lane_stops_it(town: Town, sinks, store) -> None:
+    """The fetch of a whole system fails; the lane of the partition that it is about is stopped, and
+    everybody is told where it stood."""
+    await town.publish("resident", ONE, 1)
+    async with hosted(town, sinks) as bus:
+        await bus.at(1)
+        town.memory.truncate("linkage.resident", 0, 5)
+        state = await bus.stopped()
+        await bus.until(lambda: town.read_all("operation"))
+
+    assert state.code == PositionForeign.code
+    (said,) = town.read_all("operation")
+    assert (said["code"], said["offset"]) == (PositionForeign.code, 1)
+
+
 async def test_the_event_before_the_position_may_be_compacted(town: Town, sinks, store) -> None:
     """Then it cannot be checked, and the lane goes on."""
     await town.publish("resident", ONE, 1)
