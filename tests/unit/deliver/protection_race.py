@@ -73,6 +73,7 @@ _NUL = "a\x00b"  # no store of these tests takes it
 Row = tuple[str, str]  # stream, subject
 Rows = Callable[[str], Iterator[Mapping[str, Any]]]  # of a stream, in a store
 Reached = Callable[[str], int]  # log -> as of where coverage is applied in a store
+Spans = tuple[tuple[int, int], ...]  # by record: the newest word that is known, and all words
 
 
 @cache
@@ -110,6 +111,9 @@ class Word:
     offset: int = -1
 
 
+Words = Mapping[Row, Sequence[Word]]
+
+
 @dataclass
 class Published:
     """One version of a row: whose location it says, and when it was appended."""
@@ -119,6 +123,8 @@ class Published:
     begun: float
     is_refused: bool
     family: int
+    told: Sequence[int] | None = None
+    """Of each record that coverage rests on, the newest word acknowledged before; -1 for none."""
 
     def is_covered(self, oracle: Oracle) -> bool:
         """Whether it is about somebody who is covered."""
@@ -139,7 +145,7 @@ class Judge:
     newest: dict[Row, int] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     looks: int = 0
-    _answers: dict[tuple[float, tuple[tuple[int, int], ...]], bool] = field(default_factory=dict)
+    _answers: dict[tuple[float, Spans], bool] = field(default_factory=dict)
     _time: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def now(self) -> int:
@@ -150,28 +156,31 @@ class Judge:
         """Note every location that a store shows and must not."""
         now = self.now()
         self.looks += 1
+        applied: dict[int, Spans] = {}
         for stream in self.streams:
             for row in rows(stream):
                 if all(row[name] is None for name in PLACES[stream]):
                     continue
                 event = self.events[stream, row["subject_id"], row["version"]]
-                if self._is_forbidden(event, now, reached):
+                if event.family not in applied:
+                    applied[event.family] = _applied(self.words[event.family], reached)
+                if self._is_forbidden(event, applied[event.family]):
                     self.failures.append(f"{stream} {row['subject_id']} v{row['version']} at {now}")
 
     def is_settled(self, rows: Rows) -> list[str]:
         """What is not yet as it must be in the end: newest versions, seen or withheld."""
         wrong = []
         held = {(s, row["subject_id"]): row for s in self.streams for row in rows(s)}
+        oracles: dict[int, Oracle] = {}
         for (stream, subject), version in self.newest.items():
             row, event = held.get((stream, subject)), self.events[stream, subject, version]
             parked = any(self.events[stream, subject, v].is_refused for v in range(1, version + 1))
             if parked:
                 continue
-            oracle = Oracle()
-            for key, said in self.words[event.family].items():
-                for word in said:
-                    oracle.hear(*key, word.said)
-            covered = event.is_covered(oracle)
+            if event.family not in oracles:
+                words = self.words[event.family]
+                oracles[event.family] = _oracle(words, [len(said) for said in words.values()])
+            covered = event.is_covered(oracles[event.family])
             is_there = row is not None and all(row[c] is not None for c in PLACES[stream])
             is_right = row is not None and (row["version"], row["protected"], is_there) == (
                 version, covered, not covered,
@@ -180,37 +189,52 @@ class Judge:
                 wrong.append(f"{stream} {subject}")
         return wrong
 
-    def _is_forbidden(self, event: Published, now: int, reached: Reached) -> bool:
+    def _is_forbidden(self, event: Published, applied: Spans) -> bool:
         words = self.words[event.family]
         if not any(key[0] == PROTECTION for key in words):
             return False
-        spans = tuple(_span(said, event, now, reached) for said in words.values())
+        if event.told is None:
+            event.told = [_told(said, event) for said in words.values()]
+        told = itertools.chain(event.told, itertools.repeat(-1))  # of others there was no word yet
+        spans = tuple(
+            [(max(at, known), end) for (at, end), known in zip(applied, told, strict=False)]
+        )
         asked = event.begun, spans
         if asked not in self._answers:
             self._answers[asked] = _is_always_covered(event, words, spans)
         return self._answers[asked]
 
 
-def _span(said: Sequence[Word], event: Published, now: int, reached: Reached) -> tuple[int, int]:
-    """The newest word that must be known, -1 for none, and how many there are by now."""
-    known = -1
-    for at, word in enumerate(said):
-        if word.acknowledged < event.begun or 0 <= word.offset < reached(word.log):
-            known = at
-    return known, sum(word.begun <= now for word in said)
+def _told(said: Sequence[Word], event: Published) -> int:
+    """The newest word that whoever wrote the event knew for certain, -1 for none. What is said
+    later cannot change it."""
+    return max((at for at, word in enumerate(said) if word.acknowledged < event.begun), default=-1)
 
 
-def _is_always_covered(
-    event: Published, words: Mapping[Row, Sequence[Word]], spans: Sequence[tuple[int, int]]
-) -> bool:
-    for newest in itertools.product(*(range(*span) for span in spans)):
-        oracle = Oracle()
-        for (key, said), at in zip(words.items(), newest, strict=True):
-            for word in said[: at + 1]:
-                oracle.hear(*key, word.said)
-        if not event.is_covered(oracle):
-            return False
-    return True
+def _applied(words: Words, reached: Reached) -> Spans:
+    """By record: the newest word that is applied, -1 for none, and how many there are by now."""
+    return tuple([(_newest(said, reached), len(said)) for said in words.values()])
+
+
+def _newest(said: Sequence[Word], reached: Reached) -> int:
+    for at in range(len(said) - 1, -1, -1):
+        if 0 <= said[at].offset < reached(said[at].log):
+            return at
+    return -1
+
+
+def _oracle(words: Words, heard: Sequence[int]) -> Oracle:
+    """One that has heard so many words of each record."""
+    oracle = Oracle()
+    for (key, said), end in zip(words.items(), heard, strict=True):
+        for word in said[:end]:
+            oracle.hear(*key, word.said)
+    return oracle
+
+
+def _is_always_covered(event: Published, words: Words, spans: Spans) -> bool:
+    newest = itertools.product(*(range(*span) for span in spans))
+    return all(event.is_covered(_oracle(words, [at + 1 for at in each])) for each in newest)
 
 
 class Family:
@@ -414,8 +438,13 @@ class Family:
         return partition, await self._town.append(stream, subject, value, partition=partition)
 
 
-def _example(stream: str, part: str | None = None) -> Any:
+def _example(stream: str, part: str | None = None) -> dict[str, Any]:
     """A valid body with every location filled in; or one part of the record."""
+    return {**_read(stream, part)}
+
+
+@cache
+def _read(stream: str, part: str | None) -> dict[str, Any]:
     if part == "co_owners":
         return {"name": None, "share": "1/2", "representative": False}
     known = "nonresident" if part == "header" else stream
@@ -423,7 +452,7 @@ def _example(stream: str, part: str | None = None) -> Any:
     record = json.loads(file.read_text(encoding="utf-8"))
     header = record.pop("header")
     if part == "header":
-        return header
+        return dict(header)
     for field_name in (
         "address", "mailing_address", "owner_address", "kept_at", "applicant_address",
     ):  # fmt: skip
