@@ -8,10 +8,10 @@ READY := $(VENV)/.ready
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast check docs bench lock clean
+.PHONY: help setup demo test test-fast soak-orders check docs bench lock clean
 
 help:  ## list these commands
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): requirements/lock.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Renkei needs Python 3.11 or newer; this is %d.%d. Name another with: make PYTHON=python3.12 …" % sys.version_info[:2])'
@@ -38,6 +38,9 @@ test: setup  ## all tests, on the real engines
 
 test-fast: $(READY)  ## the tests that need no engine, without the long runs of seeds: a minute and a half
 	$(BIN)/python -m pytest -m "not service and not slow"
+
+soak-orders: $(READY)  ## ten thousand seeded orders of protections and addresses: ten minutes of one core
+	$(BIN)/python -m tests.orders
 
 check: $(READY)  ## format, lint, types, imports
 	$(BIN)/ruff format --check .
