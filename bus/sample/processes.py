@@ -10,17 +10,33 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from bus.local import launch
+
 STOP_SECONDS = 15.0
 
 
 class Process:
-    """One ``renkei`` command under way; its output goes to a file."""
+    """One ``renkei`` command under way; its output goes to a file.
 
-    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+    If asked, it ends with the thread that starts it, however that ends: the kernel kills it.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        log: Path,
+        *,
+        ends_with_starter: bool = False,
+    ) -> None:
         self.log = log
+        command = [sys.executable, "-m", "bus.cli", *arguments]
+        if ends_with_starter:
+            told = [str(os.getpid()), str(int(signal.SIGKILL)), "same"]
+            command = [sys.executable, "-I", "-S", str(launch.__file__), *told, *command]
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "bus.cli", *arguments],
+                command,
                 env={**_inherited(), **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,

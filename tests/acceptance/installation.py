@@ -152,8 +152,9 @@ class Installation:
         kind = "RENKEI_MONITOR_PORT" if command == MONITOR else "RENKEI_HTTP_PORT"
         log = self.logs / f"{name.replace(' ', '-')}.log"
         given = {**self.environment, kind: str(port), **environment}
-        self.processes[name], self.ports[name] = Process(command.split(), given, log), port
-        return self.processes[name]
+        made = Process(command.split(), given, log, ends_with_starter=True)
+        self.processes[name], self.ports[name] = made, port
+        return made
 
     @contextmanager
     def beside(self, command: str) -> Iterator[Process]:
