@@ -16,6 +16,7 @@ from bus.broker import Broker, Fetched, Message, Producer
 from bus.broker.partitioner import partition_of
 from bus.catalog.decoding import BatchReader
 from bus.clock import Clock
+from bus.connect.source import Guard
 from bus.errors import ConfigurationError
 from bus.log.internal import InternalTopic, rows_of
 from bus.log.tail import Follower
@@ -47,14 +48,18 @@ class Erasures(Follower):
         """The newest record of a subject's erasure."""
         return self._known.get(subject_digest)
 
-    async def erase(self, begun: Erasure, keys: Sequence[tuple[Stream, str]]) -> Erasure:
+    async def erase(
+        self, begun: Erasure, keys: Sequence[tuple[Stream, str]], guard: Guard
+    ) -> Erasure:
         """Append a null value under each of *keys*; the erasure with their places.
 
         Args:
             begun: The erasure as it is to be recorded, without places.
             keys: Streams and the Kafka keys in them, in the order in which they are appended.
+            guard: Asked immediately before each append.
 
         Raises:
+            LeaseLost, IntakeDiffers: As *guard* says; erasing again finishes it.
             ConfigurationError: A topic does not exist.
             Unavailable: Broker or registry does not answer; erasing again finishes it.
         """
@@ -65,12 +70,14 @@ class Erasures(Follower):
                 "a topic does not exist; make it with: renkei topics apply",
                 topics=", ".join(sorted(missing)),
             )
+        guard()
         await self._record(replace(begun, state=ErasureState.BEGUN))
         messages = [
             Message(stream.topic, partition, key.encode(), None)
             for stream, key in keys
             for partition in partition_of([key.encode()], counts[stream.topic])
         ]
+        guard()
         offsets = await self._producer.send(messages)
         erased = replace(
             begun,
@@ -80,6 +87,7 @@ class Erasures(Follower):
             offsets=tuple(offsets),
             at=self._clock.now(),
         )
+        guard()
         await self._record(erased)
         return erased
 

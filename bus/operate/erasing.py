@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from bus.catalog import Catalog
 from bus.clock import SystemClock
+from bus.connect.source import Guard
 from bus.control.erasing import Erasures
 from bus.control.fence import RESTS_ON, Fence
 from bus.credentials import erasure_key, number_form
@@ -112,11 +113,20 @@ class Erasing:
             refusal=self._refusal(municipality, number, is_known=bool(before or known)),
         )
 
-    async def erase(self, plan: ErasurePlan, *, operator: str, reason: str) -> Erasure:
+    async def erase(
+        self, plan: ErasurePlan, *, operator: str, reason: str, guard: Guard
+    ) -> Erasure:
         """Append the null values and the record of the erasure.
+
+        Args:
+            plan: What is erased.
+            operator: Who wants it.
+            reason: Why.
+            guard: Asked before each append.
 
         Raises:
             ErasureRefused, UnknownName: It is no erasure that may be.
+            LeaseLost, IntakeDiffers: As *guard* says; erasing again finishes it.
             Unavailable: Something does not answer; erasing again finishes it.
         """
         if plan.refusal is not None:
@@ -130,7 +140,7 @@ class Erasing:
             operator=operator,
             reason=reason,
         )
-        return await self._erasures.erase(begun, plan.keys)
+        return await self._erasures.erase(begun, plan.keys, guard)
 
     def _refusal(
         self, municipality: str, number: str, *, is_known: bool
@@ -268,8 +278,9 @@ class ErasePreview:
         guard = await session.guard()
 
         async def erase() -> Erasure:
-            guard()
-            return await self.erasing.erase(self.plan, operator=order.actor.name, reason=order.note)
+            return await self.erasing.erase(
+                self.plan, operator=order.actor.name, reason=order.note, guard=guard
+            )
 
         speaking = {provider for stream, _ in self.plan.keys for provider in stream.providers}
         return await session.turns.during(speaking, erase)

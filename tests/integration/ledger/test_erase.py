@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from bus.clock import SystemClock
 from bus.conformance.sink_suite import rows_of
+from bus.connect.source import Guard
 from bus.control.erasing import Erasures
 from bus.control.fence import RESTS_ON, Fence
 from bus.errors import (
@@ -22,6 +23,7 @@ from bus.errors import (
     ConfigurationError,
     ErasureRefused,
     EventRefused,
+    IntakeDiffers,
     UnknownName,
 )
 from bus.ledger import SCHEMA, TABLE_PREFIX, Ledger
@@ -111,11 +113,13 @@ class Place:
             await erasures.close()
             await fence.close()
 
-    async def erase(self, subject: str) -> ErasurePlan:
+    async def erase(self, subject: str, guard: Guard | None = None) -> ErasurePlan:
         async with self.erasing() as erasing:
             plan = await erasing.plan(subject)
             if not plan.is_done:
-                await erasing.erase(plan, operator="ops", reason="T-1")
+                await erasing.erase(
+                    plan, operator="ops", reason="T-1", guard=guard or (lambda: None)
+                )
             return plan
 
     def held(self) -> dict[str, int]:
@@ -238,6 +242,29 @@ async def test_an_erasure_that_was_cut_off_is_finished(place: Place, monkeypatch
 
     assert not plan.is_done
     assert plan.before is not None
+    assert place.town.read_all("erasure")[-1]["state"] == "ERASED"
+
+
+@pytest.mark.parametrize("asked", [1, 2, 3])
+async def test_the_guard_is_asked_before_each_append(place: Place, asked: int) -> None:
+    """Another process with another RENKEI_INTAKE came meanwhile: nothing more is appended, and the
+    next run finishes it."""
+    async with place.delivering():
+        await place.town.publish("resident", ONE, 1)
+    answers = iter(range(asked, 0, -1))
+
+    def guard() -> None:
+        if next(answers) == 1:
+            raise IntakeDiffers("another process has another RENKEI_INTAKE")
+
+    with pytest.raises(IntakeDiffers):
+        await place.erase(ONE, guard)
+    begun = ["BEGUN"] if asked > 1 else []
+    assert [row["state"] for row in place.town.read_all("erasure")] == begun
+    log = place.town.memory._topic("linkage.resident").logs[0]
+    assert (None in log.values) is (asked > 2)
+
+    await place.erase(ONE)
     assert place.town.read_all("erasure")[-1]["state"] == "ERASED"
 
 

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from bus.app import configured
 from bus.cli import protections, publish
+from bus.connect.source import Guard
 from bus.errors import LeaseLost
 from bus.model import PROTECTION, Change
 from bus.operate import session as opening
@@ -134,7 +135,8 @@ def test_an_erasure(other: Holder, cluster: Any) -> None:
     erased: list[str] = []
 
     class Erasing:
-        async def erase(self, _: Any, *, operator: str, reason: str) -> None:
+        async def erase(self, _: Any, *, operator: str, reason: str, guard: Guard) -> None:
+            guard()
             erased.append(operator)
 
     plan = SimpleNamespace(keys=[(cluster.catalog.stream("resident"), f"131016/{PERSON}")])

@@ -105,6 +105,18 @@ MUTANTS = (
         tests=("tests/unit/operate/test_deeds.py::test_who_could_not_prove_it_does_nothing",),
     ),
     Mutant(
+        name="an-erasure-asks-before-each-append",
+        promise="Whoever has another RENKEI_INTAKE than a living publisher appends nothing.",
+        where="docs/delivery.md 2",
+        file="bus/control/erasing.py",
+        old="        guard()\n        offsets = await",
+        new="        offsets = await",
+        tests=(
+            "tests/integration/ledger/test_erase.py::test_the_guard_is_asked_before_each_append",
+        ),
+        on_engines=True,
+    ),
+    Mutant(
         name="who-has-another-intake",
         promise="Whoever has another RENKEI_INTAKE than a living publisher appends nothing.",
         where="docs/delivery.md 2",
