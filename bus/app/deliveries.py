@@ -22,6 +22,7 @@ from bus.broker import Broker
 from bus.catalog import Catalog
 from bus.catalog.decoding import BatchReader
 from bus.catalog.memory import keep_freed
+from bus.catalog.registry import Registry
 from bus.catalog.wire import Reader
 from bus.clock import SystemClock
 from bus.deliver.process import ProcessContext
@@ -37,13 +38,14 @@ from bus.settings import Settings
 
 @asynccontextmanager
 async def sharing(
-    settings: Settings, cluster: Broker
-) -> AsyncIterator[tuple[Catalog, Mapping[str, BatchReader], ProcessContext]]:
-    """What the systems of a process share: streams, their readers, and clients."""
-    streams = catalog(settings)
+    settings: Settings, cluster: Broker, streams: Catalog, known: Registry
+) -> AsyncIterator[tuple[Mapping[str, BatchReader], ProcessContext]]:
+    """What the systems of a process share: the streams' readers, and what is made of clients.
+
+    The clients are the caller's: a process that delivers opens them for itself, a session has them.
+    """
     keep_freed()
     async with AsyncExitStack() as stack:
-        known = await stack.enter_async_context(registry(settings))
         bare = {name: Reader(stream, streams, known) for name, stream in streams.streams.items()}
         await _prime(bare.values())
         readers = {name: Remembering(reader) for name, reader in bare.items()}
@@ -60,7 +62,7 @@ async def sharing(
                 seals=seals(settings),
             )
         )
-        yield streams, readers, process
+        yield readers, process
 
 
 @asynccontextmanager
@@ -74,7 +76,11 @@ async def delivering(
         PolicyError: No system has a subscription of which a view can be made.
     """
     chosen, keys = connections(settings, systems), mask_keys(settings)
-    async with sharing(settings, cluster) as (streams, readers, process):
+    streams = catalog(settings)
+    async with (
+        registry(settings) as known,
+        sharing(settings, cluster, streams, known) as (readers, process),
+    ):
         files = read_subscriptions(streams, settings.schemas)
         entitlements = Entitlements(streams, files, chosen, readers, process, keys)
         deliveries = []

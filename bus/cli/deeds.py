@@ -123,6 +123,6 @@ def _table(page: DeedPage) -> Table:
 def _count(deed: Deed) -> str:
     """Of how many, as far as is known."""
     if deed.is_begun:
-        return "begun"
+        return f"begun, {deed.count:,}" if deed.count else "begun"
     least = "at least " if deed.act in CUT_OFF.values() else ""
     return f"{least}{deed.count:,}"

@@ -18,7 +18,8 @@ class Act(StrEnum):
     REFUSED_DROP = "refused-drop"
     LANES_PAUSE = "lanes-pause"
     LANES_RESUME = "lanes-resume"
-    REBUILD = "rebuild"
+    REBUILD = "rebuild"  # begun, from so many events
+    REBUILT = "rebuilt"
     REBUILD_CUT_OFF = "rebuild-cut-off"
     REBUILD_DISCARD = "rebuild-discard"
     PRUNE = "prune"  # begun: how many there are is known at the end
@@ -56,8 +57,9 @@ LOOK_UPS = frozenset(
 """Acts that change nothing, and show who somebody is or what was given of them."""
 
 
-ENDS = {Act.PRUNE: Act.PRUNED, Act.PUBLISH: Act.PUBLISHED}
-"""Acts that are recorded twice: before, when nobody knows of how many, and with that at the end."""
+ENDS = {Act.PRUNE: Act.PRUNED, Act.PUBLISH: Act.PUBLISHED, Act.REBUILD: Act.REBUILT}
+"""Acts that are recorded twice: before, when nobody knows of how many it will be, or whether it
+comes to an end; and with that at the end."""
 CUT_OFF = {
     Act.PRUNE: Act.PRUNE_CUT_OFF,
     Act.PUBLISH: Act.PUBLISH_CUT_OFF,
@@ -89,7 +91,7 @@ class Deed:
 
     @property
     def is_begun(self) -> bool:
-        """Whether of how many it was is said by another, once all is done."""
+        """Whether another says of how many it was, once all is done."""
         return self.act in ENDS
 
     @property

@@ -91,11 +91,12 @@ async def rebuilding(
             ledger.
         PolicyError: It may have nothing today.
     """
-    settings = session.settings
+    settings, streams = session.settings, session.catalog
     if (reason := feed_policy(system).not_rebuilt) is not None:
         raise ConfigurationError(reason, system=system)
     chosen, keys = connections(settings, [system]), mask_keys(settings)
-    async with sharing(settings, await session.broker()) as (streams, readers, process):
+    cluster, known = await session.broker(), await session.registry()
+    async with sharing(settings, cluster, streams, known) as (readers, process):
         files = read_subscriptions(streams, settings.schemas)
         entitlements = Entitlements(streams, files, chosen, readers, process, keys)
         feeds, _ = entitlements.of(system)
@@ -178,6 +179,10 @@ class RebuildPreview:
             system=self.wanted.system,
             stream=self.wanted.stream,
         )
+
+    def counted(self, _: Sequence[ToRebuild | RebuildDone]) -> int:
+        """The events of all tables."""
+        return self.so_far()
 
     async def tried(self, _: Session, __: Order) -> Sequence[ToRebuild | RebuildDone]:
         """These tables."""

@@ -40,7 +40,8 @@ async def simulate(session: Session, paths: Sequence[Path], told: OnProgress) ->
     found = await plan_of(session, paths)
     settings, keys = session.settings, mask_keys(session.settings)
     by_stream: dict[str, list[tuple[Difference, ViewComparison]]] = defaultdict(list)
-    async with sharing(settings, await session.broker()) as (catalog, readers, process):
+    catalog, cluster, known = session.catalog, await session.broker(), await session.registry()
+    async with sharing(settings, cluster, catalog, known) as (readers, process):
         for planned in found.planned:
             for difference in planned.differences:
                 if difference.changes_view:

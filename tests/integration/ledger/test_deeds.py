@@ -155,11 +155,14 @@ async def test_what_was_begun_and_never_ended_is_named(place: Place) -> None:
         deed(Act.PRUNE, "clerk", minutes=4),
         deed(Act.PRUNED, "ops", minutes=5),
         deed(Act.PUBLISHED, "ops", minutes=6, reason="T-2"),
+        deed(Act.REBUILD, "ops", minutes=7, system=SYSTEM, stream="resident"),
+        deed(Act.REBUILD, "ops", minutes=8, system=SYSTEM, stream="household"),
+        deed(Act.REBUILT, "ops", minutes=9, system=SYSTEM, stream="resident"),
     )
 
     for verdict in (await place.verify(), await place.verify(with_log=False)):
         assert verdict.is_good
-        assert [each.offset for each in verdict.deeds_without_end] == [0, 4]
+        assert [each.offset for each in verdict.deeds_without_end] == [0, 4, 8]
 
 
 async def test_an_anchor_is_a_deed(place: Place) -> None:

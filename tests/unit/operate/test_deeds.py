@@ -26,7 +26,9 @@ from bus.model.deed import CUT_OFF, ENDS, LOOK_UPS, Act, Deed
 from bus.operate import deeds, documents
 from bus.operate.actor import LONGEST_REASON, Actor, account, checked_reason
 from bus.operate.deeds import Order, Planned
+from bus.operate.rebuilding import Rebuild, RebuildPreview, ToRebuild
 from bus.operate.session import Session
+from bus.rebuild.rebuild import Rebuilt
 from bus.sealing import Proofs, Statement
 from bus.settings import Settings
 
@@ -110,7 +112,7 @@ async def test_of_how_many_is_recorded_at_the_end() -> None:
         "done for clerk: T-1",
         "published of 4 by clerk (ops)",
     ]
-    assert set(ENDS) == {Act.PUBLISH, Act.PRUNE}
+    assert set(ENDS) == {Act.PUBLISH, Act.PRUNE, Act.REBUILD}
 
 
 @pytest.mark.parametrize(
@@ -128,7 +130,7 @@ async def test_what_ends_before_its_end_is_recorded(error: BaseException) -> Non
         "publish of 0 by clerk (ops)",
         "publish-cut-off of 2 by clerk (ops)",
     ]
-    assert set(CUT_OFF) == {*ENDS, Act.REBUILD, Act.PROTECTIONS_END}
+    assert set(CUT_OFF) == {*ENDS, Act.PROTECTIONS_END}
 
 
 async def test_an_end_that_cannot_be_recorded_hides_no_error() -> None:
@@ -144,6 +146,26 @@ async def test_an_end_that_cannot_be_recorded_hides_no_error() -> None:
     with pytest.raises(SourceUnavailable):
         await deeds.perform(desk, load, ME, "T-1")
     assert desk.happened == ["publish of 0 by clerk (ops)"]
+
+
+async def test_a_rebuild_ends_in_the_journal() -> None:
+    """From so many events it was begun; of so many the tables that are in place were made."""
+    desk = Desk()
+    feed: Any = SimpleNamespace(view=SimpleNamespace(stream="resident"))
+
+    class Opened:
+        async def rebuild(self, *_: object) -> Rebuilt:
+            desk.happened.append("filled")
+            return Rebuilt(events=2, merged=None)
+
+    opened: Any = Opened()
+    rebuilds = RebuildPreview(Rebuild("child_allowance"), opened, [ToRebuild(feed, 3)])
+    await deeds.perform(desk, rebuilds, ME, "T-1")
+    assert desk.happened == [
+        "rebuild of 3 by clerk (ops)",
+        "filled",
+        "rebuilt of 2 by clerk (ops)",
+    ]
 
 
 async def test_a_rebuild_that_is_cut_off_says_so() -> None:
