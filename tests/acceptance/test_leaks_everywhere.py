@@ -35,6 +35,7 @@ from tests.acceptance.installation import (
 from tests.acceptance.leaks import TABLES, Sighting, content, in_databases, in_files, seen
 from tests.acceptance.planting import Garden, Planted, newest
 from tests.support import engines as test_engines
+from tests.support.changes import by_cases, case
 from tests.support.waiting import wait_until
 from tests.support.warm import FIRST
 
@@ -104,11 +105,15 @@ class Person:
     fenced: bool = False  # only the protection stream says so
     lives_with: str = ""  # a protected person whose household they are a member of; no more is said
     linked_to: str = ""  # a protected person whom a non-resident's record names as the same
+    named_by: str = ""  # a protected person whose protection names them; no more is said
+    by_cases: bool = False  # fenced by a second case; the first has ended
+    spelled: str = ""  # how all records but the protection's write the number
 
     @property
     def is_protected(self) -> bool:
         """Whether a withholding system may not have where they are."""
-        return self.flagged or self.fenced or bool(self.lives_with or self.linked_to)
+        is_led_to = bool(self.lives_with or self.linked_to or self.named_by)
+        return self.flagged or self.fenced or is_led_to
 
 
 PERSONS = (
@@ -118,6 +123,9 @@ PERSONS = (
     Person("000000020000042", flagged=True),
     Person("000000020000058", lives_with="000000020000034"),
     Person("000000020000066", linked_to="000000020000034"),
+    Person("000000020000074", named_by="000000020000082"),
+    Person("000000020000082", fenced=True, by_cases=True),
+    Person("000000020000090", fenced=True, spelled="20000090"),
 )
 TIES = ("household", "nonresident")
 """What says who belongs to whom: it comes before what says where somebody is."""
@@ -269,15 +277,24 @@ def watching(schemas: Path, only: Collection[str] = ()) -> None:
 
 
 def publish(run: Run) -> None:
-    """Protection first; then one record of each stream of each person, by its provider."""
-    lines = [change("protection", person, run) for person in PERSONS if person.fenced] + [
-        change(stream, person, run)
-        for stream in sorted(run.garden.streams, key=lambda name: name not in TIES)
-        if stream != "protection"
-        for person in PERSONS
-    ]
+    """Protection first; then one record of each stream of each person, by its provider.
+
+    Some numbers are written in another form: as a site's were that had it before.
+    """
+    lines = [change("protection", person, run) for person in PERSONS if person.fenced]
+    another: list[dict[str, Any]] = []
+    for stream in sorted(run.garden.streams, key=lambda name: name not in TIES):
+        if stream != "protection":
+            for person in PERSONS:
+                (another if person.spelled else lines).append(change(stream, person, run))
+    send(run, lines)
+    send(run, another, RENKEI_NUMBER_PADDED="false")
+
+
+def send(run: Run, lines: Sequence[dict[str, Any]], **environment: str) -> None:
+    """Publish these changes."""
     stdin = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    run.town.renkei("publish", "-", stdin=stdin)
+    run.town.renkei("publish", "-", stdin=stdin, environment=environment)
 
 
 def change(stream: str, person: Person, run: Run) -> dict[str, Any]:
@@ -293,6 +310,8 @@ def change(stream: str, person: Person, run: Run) -> dict[str, Any]:
     )
     if "protected" in record["body"]:
         record["body"]["protected"] = person.flagged
+    if person.spelled and stream != "protection":
+        record["body"] = respelled(record["body"])
     run.changes += 1
     return {
         "change_id": f"019d3f00-0000-7000-8000-{run.changes:012d}",
@@ -305,10 +324,13 @@ def change(stream: str, person: Person, run: Run) -> dict[str, Any]:
 
 def tied(stream: str, person: Person) -> tuple[str, dict[str, Any]]:
     """The subject id of *person*'s record in a stream, and the items that name the person."""
-    number, last = person.number, person.number[-4:]
+    number, last = person.spelled or person.number, person.number[-4:]
     match stream:
+        case "protection":
+            return person.number, cases_of(person)
         case "household":
-            return f"00000003{number[-7:]}", housemates(person)
+            home = f"00000003{person.number[-7:]}"
+            return respelled(home) if person.spelled else home, housemates(person)
         case "application.received":
             return f"A-{last}", {"applicant_subject_id": number, "concerned": []}
         case "calendar.milestone":
@@ -332,6 +354,27 @@ def tied(stream: str, person: Person) -> tuple[str, dict[str, Any]]:
             other = person.linked_to or None
             return number, {"linked_to": other, "linked_source": other is not None}
     return number, {}
+
+
+def respelled(items: Any) -> Any:
+    """The same items, each number in them without its zeros in front."""
+    if isinstance(items, dict):
+        return {name: respelled(value) for name, value in items.items()}
+    if isinstance(items, list):
+        return [respelled(value) for value in items]
+    is_number = isinstance(items, str) and len(items) == 15 and items.isdecimal()
+    return items.lstrip("0") if is_number else items
+
+
+def cases_of(person: Person) -> dict[str, Any]:
+    """Two cases, of which the first has ended; the second is shared with whom it leads to."""
+    if not person.by_cases:
+        return {}
+    shared = [each.number for each in PERSONS if each.named_by == person.number]
+    first, second = case("2026-02-01", status="ENDED"), case("2026-04-01", shared_with=shared)
+    body = by_cases("2026-04-01", first, second)
+    names = "status", "started_on", "ends_on", "suppresses", "shared_with", "cases", "sharers"
+    return {name: body[name] for name in names} | {"decided_on": None}
 
 
 def housemates(person: Person) -> dict[str, Any]:
@@ -462,6 +505,24 @@ Closure.households = lambda *_: None
     "linked numbers": """
 from bus.policy.closure import Closure
 Closure.nonresidents = lambda *_: None
+""",
+    "whom a case names": """
+from dataclasses import replace
+from bus.policy.cases import PersonCases
+opened = PersonCases.open.fget
+PersonCases.open = property(
+    lambda self: [replace(case, shared_with=frozenset()) for case in opened(self)]
+)
+""",
+    "every case but the first": """
+from bus.policy.cases import PersonCases
+PersonCases.open = property(
+    lambda self: [case for _, case in sorted(self.cases.items())[:1] if case.is_open]
+)
+""",
+    "however a number is spelled": """
+import bus.policy.protection as searching
+searching.comparable_column = lambda numbers: numbers
 """,
 }  # fmt: skip
 """What is taken out of delivery, one at a time."""
