@@ -324,15 +324,18 @@ class Hosted:
         self, offset: int, stream: str = "resident", partition: int = 0, seconds: float = 30
     ) -> None:
         """Wait until a lane stands at *offset* with its receipt acknowledged."""
-        name = (stream, partition)
-        async with asyncio.timeout(seconds):
-            while True:
-                await asyncio.sleep(0.001)
-                for delivery in self.deliveries:
-                    for place, (lane, _) in delivery.fleet.roster.lanes.items():
-                        is_it = (lane.state.stream, place[1]) == name
-                        if is_it and lane.state.offset == offset and lane.is_idle:
-                            return
+
+        def stands() -> bool:
+            return any(
+                (lane.state.stream, place[1]) == (stream, partition)
+                and lane.state.offset == offset
+                and lane.is_idle
+                for delivery in self.deliveries
+                for place, (lane, _) in delivery.fleet.roster.lanes.items()
+            )
+
+        await asyncio.sleep(0)
+        await until(stands, seconds)
 
     async def stopped(self, stream: str = "resident") -> LaneState:
         """Wait until a lane has stopped."""

@@ -335,7 +335,8 @@ async def test_switched_again_and_again_while_events_flow(sinks, store) -> None:
         for turn in range(15):
             await policies.apply(SYSTEM, VARIANTS[turn % 3]())
             await bus.until(lambda n=turn: store.standings["resident"].edition == n + 1)
-            await asyncio.sleep(0.02)
+            more = sum(published.values()) + 10
+            await bus.until(lambda n=more: sum(published.values()) >= n)
         await policies.apply(SYSTEM, NARROW)
         await bus.until(lambda: store.standings["resident"].edition == 16)
         done.set()

@@ -29,12 +29,14 @@ from bus.policy import compile_view
 from bus.policy.grants import Where
 from bus.rebuild.rebuild import Rebuild
 from tests.support.lanes import CATALOG, SUBSCRIPTIONS, TODAY, Hosted, Town, hosted
+from tests.support.waiting import until
 
 SYSTEM, STREAM, TOPIC = "child_allowance", "resident", "linkage.resident"
 SUBJECTS = [f"{number:015d}" for number in range(1, 5)]
 HERE, GONE = "1", "2"
 REFUSED = "a\x00b"  # no store of these tests takes it
 FOR_EVER = ("garbage", "foreign", "refused")
+STUCK_AFTER = 20.0
 
 
 def view() -> View:
@@ -255,18 +257,22 @@ class Order:
         for subject in self._refused if self.refuse is not None else ():
             self.refuse(subject, False)
         await self._catch_up(bus)
-        for _ in range(200):
-            if not bus.parked():
-                return
+
+        async def is_nothing_parked() -> bool:
+            await bus.news()
             for event in [e for e in bus.parked() if e.state == "PARKED"]:
                 if self.judge.kind_at(event.offset) in FOR_EVER:
                     await self._dismissed(bus, [event])
                 else:
                     await bus.process.control.parked.ask_retry([event])
                     bus.process.control.parked.lane(LaneName(SYSTEM, STREAM, 0)).on_news()
-            await asyncio.sleep(0.005)
-            await bus.news()
-        raise AssertionError(f"stuck: {[replace(e, subject='') for e in bus.parked()]}")
+            return not bus.parked()
+
+        try:
+            await until(is_nothing_parked, STUCK_AFTER, every=0.005)
+        except TimeoutError:
+            stuck = [replace(e, subject="") for e in bus.parked()]
+            raise AssertionError(f"stuck: {stuck}") from None
 
     def _last_words(self) -> dict[int, str]:
         return {row["offset"]: row["state"] for row in self.town.read_all("exception")}
