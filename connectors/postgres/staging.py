@@ -10,16 +10,19 @@ lacks are deleted, rows that differ are written over unless they are newer, and 
 the table's. Nothing of the table itself changes hands: rights, triggers, indexes, views on it and
 columns of the system's own stay as they are. Readers see the old rows or the new ones.
 
-An advisory lock, held by the session that fills, keeps a second process out. A process that dies
-leaves a table that the next one takes up where it stands.
+An advisory lock, held by the session that fills, keeps a second process out. Whoever is done lets
+go of it first and ends the session then: a server notices the end of a session a moment later. A
+process that dies leaves a table that the next one takes up where it stands.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
+
+import psycopg
 
 from bus.connect import AppliedView, LeftoverStaging, LockedTarget, Merged
 from bus.errors import ConfigurationError, EventRefused, RebuildBusy, SinkUnavailable, StoreForged
@@ -41,6 +44,7 @@ from connectors.postgres.table import PostgresTable, checkpoints_of, one_by_one
 from connectors.postgres.writers import SmallWriter, connect
 
 ALONE = "SELECT pg_try_advisory_lock(hashtextextended('renkei rebuild:' || $1, 0))"
+LEAVE = "SELECT pg_advisory_unlock_all()"
 
 STRANGERS = """\
 SELECT DISTINCT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(r.rolname) END
@@ -80,6 +84,11 @@ class StagingTable(PostgresTable):
         if self._small is None or self._small.connection.closed:
             raise SinkUnavailable("the staging table is to be opened anew")
         return super()._session()
+
+    def _close(self) -> None:
+        if self._small is not None:
+            _leave(self._small.connection)
+        super()._close()
 
     @asynccontextmanager
     async def lock(self) -> AsyncIterator[LockedTarget]:
@@ -121,6 +130,7 @@ class StagingTable(PostgresTable):
                         connection.execute(LOCK_SCHEMA, (live.schema,))
                         applied_view.forget_staging(connection, live)
             finally:
+                _leave(connection)
                 connection.close()
         return found
 
@@ -273,6 +283,12 @@ def _be_alone(connection: tables.Connection, live: Names, view: View) -> None:
     alone = connection.execute(ALONE, (live.table,)).fetchone()
     if alone != (True,):
         raise RebuildBusy("another process rebuilds this table now", **_where(view))
+
+
+def _leave(connection: tables.Connection) -> None:
+    """Let go of the table's rebuild; safe on a broken connection, whose end does it."""
+    with suppress(psycopg.Error):
+        connection.execute(LEAVE)
 
 
 def _left(connection: tables.Connection, live: Names) -> LeftoverStaging | None:

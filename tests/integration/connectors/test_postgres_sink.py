@@ -342,6 +342,32 @@ async def test_a_connection_that_breaks_in_the_middle_undoes_the_batch(
     assert values(database, "SELECT DISTINCT version FROM linkage.resident") == [(2,)]
 
 
+async def test_whoever_has_rebuilt_lets_go_before_the_session_ends(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server notices the end of a session a moment later, and the next one is refused until
+    then: when a connection is closed, nobody may have the table's rebuild any more."""
+    view, sink = view_of(), sink_at(database)
+    asked = b"SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database"
+    asked += b" WHERE locktype = 'advisory' AND datname = current_database()"
+    held: list[int] = []
+    close = psycopg.Connection.close
+
+    with psycopg.connect(database, autocommit=True) as other:
+
+        def closing(connection: psycopg.Connection[Any]) -> None:
+            held.extend(number for (number,) in other.execute(asked))
+            close(connection)
+
+        async with opened(sink, view):
+            async with opened(sink.staging(), view):
+                monkeypatch.setattr(psycopg.Connection, "close", closing)
+            await sink_at(database).staging().discard(view)
+            monkeypatch.undo()
+    assert held
+    assert set(held) == {0}
+
+
 @SIZES
 async def test_a_close_does_not_wait_for_a_lock(
     database: str, rows: int, monkeypatch: pytest.MonkeyPatch
