@@ -57,6 +57,7 @@ TABLE = (
         "{server} takes no writes: it is a standby, or its disk is read-only; name the primary in"
         " {setting}"),
     Row("25P03", Meaning.AWAY, "{server} ended a transaction that stood still; it is tried again"),
+    Row("25P04", Meaning.AWAY, "{server} ended a transaction that took long; it is tried again"),
     Row("28", Meaning.UNFIT, "{server} does not take this way of logging in: see its log"),
     Row("28000", Meaning.UNREADY, "the role does not exist there, or may not log in"),
     Row("28P01", Meaning.LOGIN, "{database} refuses the login"),
@@ -91,6 +92,7 @@ TABLE = (
     Row("57P03", Meaning.AWAY, "{server} is starting or stopping; it is tried again"),
     Row("58", Meaning.AWAY, "{server} cannot read or write its files: see its log"),
     Row("XX", Meaning.AWAY, "{server} finds its own files damaged: see its log, and restore it"),
+    Row("", Meaning.UNFIT),  # what nobody foresaw: doubt stops
 )  # fmt: skip
 """What holds wherever a :class:`Database` has no row of its own."""
 
@@ -113,7 +115,7 @@ _KINDS = {
     "DataError": Meaning.REFUSED,
     "IntegrityError": Meaning.REFUSED,
 }
-"""What no row knows is told by its class, which drivers have in common (PEP 249)."""
+"""What has no SQLSTATE is told by its class, which drivers have in common (PEP 249)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,16 +139,13 @@ class Database:
     us: str = "us"
     mend: str = ""
     rows: Sequence[Row] = ()
-    """What is told otherwise here; a row of "" is for all that no other row knows."""
+    """What is told otherwise here."""
     drivers: tuple[type[Exception], ...] = (psycopg.Error,)
 
-    def row(self, state: str) -> Row | None:
+    def row(self, state: str) -> Row:
         """The most exact row; of two that are as exact, the database's own."""
-        for length in (5, 2, 0):
-            for row in (*self.rows, *TABLE):
-                if row.state == state[:length]:
-                    return row
-        return None
+        rows = (*self.rows, *TABLE)
+        return next(row for length in (5, 2, 0) for row in rows if row.state == state[:length])
 
     def meaning(self, means: Meaning) -> type[BusError] | None:
         """The class of error; None where that is a defect here."""
@@ -177,8 +176,6 @@ class Database:
                 return refused
             return meaning(self._named(_WITHOUT_STATE[kind]), **where)
         row = self.row(state)
-        if row is None or self.meaning(row.means) is None:
-            row = Row(state, kind)
         meaning = self.meaning(row.means)
         if meaning is None:
             return None

@@ -31,6 +31,7 @@ OUTBOX = Database(
     rows=(
         Row("0A", Meaning.UNFIT,
             "the server cannot do what the relay asks: it has to be PostgreSQL 14 or newer"),
+        Row("25P02", Meaning.AWAY),
         Row("3F000", Meaning.UNFIT, _NONE),
         Row("42501", Meaning.UNFIT,
             "the relay's role lacks rights on the outbox: renkei relay install --relay ROLE"),

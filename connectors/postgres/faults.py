@@ -23,7 +23,6 @@ STORE = Database(
         Row(
             "XX", Meaning.UNFIT, "{server} finds its own files damaged: see its log, and restore it"
         ),
-        Row("", Meaning.UNFIT),  # what nobody foresaw: doubt stops
     ),
     drivers=(psycopg.Error, adbc.Error),
 )

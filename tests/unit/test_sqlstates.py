@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from bus.connect.sqlstates import TABLE, Row, translated
-from bus.errors import BusError
+from bus.errors import BusError, ConfigurationError, Reaction, Unavailable
 from bus.ledger.keeper import KEPT
 from bus.ledger.store import LEDGER
 from bus.publish.terms import TERMS
@@ -51,6 +51,27 @@ def test_every_row_is_told_in_words(name: str, row: Row) -> None:
     assert VALUE not in f"{told.value!r} {told.value} {told.value.__cause__}"
 
 
+@pytest.mark.parametrize("kind", [psycopg.Error, psycopg.OperationalError, psycopg.InternalError])
+@pytest.mark.parametrize("state", ["ZZ9Z9", "P0001", "25999"])
+@pytest.mark.parametrize("name", DATABASES)
+def test_what_nobody_foresaw_stops(name: str, state: str, kind: type[psycopg.Error]) -> None:
+    """Whatever class the driver has for it: it is told with its state, and not tried in silence."""
+    with pytest.raises(ConfigurationError) as told, translated(DATABASES[name], system="s"):
+        raise type("Raised", (kind,), {"sqlstate": state})(f"({VALUE})")
+
+    assert told.value.reaction is Reaction.STOP
+    assert told.value.where["sqlstate"] == state
+    assert VALUE not in f"{told.value!r} {told.value} {told.value.__cause__}"
+
+
+@pytest.mark.parametrize("state", ["25P03", "25P04", "40001", "57P01"])
+@pytest.mark.parametrize("name", DATABASES)
+def test_what_passes_by_itself_is_tried_again(name: str, state: str) -> None:
+    """A session or a transaction that the server ended."""
+    with pytest.raises(Unavailable), translated(DATABASES[name]):
+        raise raised(state)
+
+
 @pytest.mark.parametrize("name", DATABASES)
 def test_a_row_says_once_what_a_state_means(name: str) -> None:
     """And a database's own row says something else than the table."""
@@ -66,3 +87,5 @@ def test_a_value_at_fault_is_a_defect_where_nobody_handed_one_in(name: str) -> N
     """It stays what the driver raised."""
     with pytest.raises(psycopg.errors.UniqueViolation), translated(DATABASES[name]):
         raise psycopg.errors.UniqueViolation
+    with pytest.raises(psycopg.errors.ProgramLimitExceeded), translated(DATABASES[name]):
+        raise psycopg.errors.ProgramLimitExceeded
