@@ -203,6 +203,23 @@ async def test_a_store_whose_clock_was_put_back_goes_on(town: Town, sinks, store
     assert await opened(town, sinks) is None
 
 
+@pytest.mark.parametrize(("back", "stands"), [(60, False), (61, True)])
+async def test_a_clock_put_back_and_a_kill_in_that_instant(
+    town: Town, sinks, store, back: int, stands: bool
+) -> None:
+    """The batch is in the store and its receipt nowhere else: by more than a minute the lane
+    stands until somebody rebuilds, and nothing goes out."""
+    await three_events(town, sinks)
+    said = town.read_all("receipt")
+    await town.publish("resident", ONE, 4)
+    owed = await town.standing_at(store.checkpoints[LANE], offset=4)
+    put_back = owed.applied_at - timedelta(seconds=back)
+    store.checkpoints[LANE] = replace(owed, applied_at=put_back)
+
+    assert await opened(town, sinks) == (PositionForged.code if stands else None)
+    assert len(town.read_all("receipt")) == len(said) + (not stands)
+
+
 async def test_a_time_in_days_to_come_is_not_believed(town: Town, sinks, store) -> None:
     """Its proof is true, for that is of the batch before; but the log has no such receipt."""
     await three_events(town, sinks)
