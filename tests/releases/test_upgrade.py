@@ -55,9 +55,9 @@ async def test_a_site_goes_on(release: Path, database: str) -> None:
         await given.resume(SYSTEM, "household")
         await given.at(2, "household", seconds=60)
         await is_told(town, ledger)
-        bad = [
-            lane for lane in (*given.lanes, *ledger.lanes) if lane.status is not LaneStatus.RUNNING
-        ]
+        lanes = given.lanes + ledger.lanes
+        await given.until(lambda: not any(n.status is LaneStatus.OPENING for n in lanes), 60)
+        bad = [lane for lane in lanes if lane.status is not LaneStatus.RUNNING]
 
     after = {row[0]: row for row in rows_of(database)}
     assert bad == []

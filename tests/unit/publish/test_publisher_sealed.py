@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -84,6 +85,11 @@ def raw(house: Any) -> bytes:
     return b"".join((key or b"") + (value or b"") for key, value in house.log(STREAM))
 
 
+def sealed(house: Any, key_id: str) -> int:
+    """How many texts of the topic are sealed by this key: its id, the nonce, the ciphertext."""
+    return len(re.findall(rf"{key_id}\.[\w-]{{16}}\.[\w-]+".encode(), raw(house)))
+
+
 @pytest.mark.parametrize("count", [1, FEW, FEW + 1, 60])
 async def test_the_log_has_it_sealed(house: Any, publish: Publish, count: int) -> None:
     """One by one, or as columns: no number is in a byte of the topic, and each opens."""
@@ -92,7 +98,7 @@ async def test_the_log_has_it_sealed(house: Any, publish: Publish, count: int) -
     assert all(outcome.is_published for outcome in outcomes)
     assert opened(house, "k1") == {subject(p): number_of(p) for p in range(count)}
     assert [p for p in range(count) if number_of(p).encode() in raw(house)] == []
-    assert raw(house).count(b"k1.") == count
+    assert sealed(house, "k1") == count
 
 
 async def test_columns_are_sealed_too(house: Any, publish: Publish, pocket: Pocket) -> None:
@@ -149,7 +155,7 @@ async def test_a_new_key_is_taken_up(house: Any, pocket: Pocket, parse: Any) -> 
     await publisher.publish([parse(assigned(2))])
 
     assert opened(house, "k1", "k2") == {subject(p): number_of(p) for p in (1, 2)}
-    assert (raw(house).count(b"k1."), raw(house).count(b"k2.")) == (1, 1)
+    assert (sealed(house, "k1"), sealed(house, "k2")) == (1, 1)
 
 
 @pytest.mark.parametrize("count", [1, FEW + 4])
