@@ -251,8 +251,8 @@ class Fence(Follower):
     def _settle(self) -> None:
         before = self._closure.everybody
         is_more, is_less = self._closure.settle()
-        stirred = self._closure.stirred
-        if not (is_more or is_less or stirred):
+        stirred, loosened = self._closure.stirred, self._closure.loosened
+        if not (is_more or is_less or stirred or loosened):
             return
         now, as_of = self._closure.everybody, dict(self.reached) | self._taken
         self._all = self._search = None
@@ -265,7 +265,7 @@ class Fence(Follower):
         )
         self._turns = fewer(self._turns, ALIKE)
         self.turned = as_of
-        if is_less:
+        if is_less or loosened:
             self.released = as_of
 
     def _take_protections(

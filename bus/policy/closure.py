@@ -35,6 +35,8 @@ RECOMPUTE_FROM = 500
 """From so many records on, who is covered is computed anew, not extended record by record."""
 LOAD_FROM = 200_000
 """Up to so many records of households are searched for who left; more at once are a first load."""
+MOST_LOOSENED = 100_000
+"""Of so many it is remembered that somebody was parted from them; then of everybody."""
 
 
 class Relation(StrEnum):
@@ -83,6 +85,11 @@ class Closure:
         self._touched: set[int] = set()  # persons and homes whose ties are others since
         self._touched_homes: set[int] = set()
         self._may_all_be_touched = False
+        self._loosened: set[int] = set()  # persons and homes that somebody was ever parted from
+        self._loosened_homes: set[int] = set()
+        self._may_all_be_loosened = False
+        self._is_loosened = False
+        self._has_settled = False
         self._everybody: Protected | None = NOBODY
         self.stirred = NOBODY
         """Those covered by the last :meth:`settle` to whom led what was said since the one before.
@@ -90,6 +97,9 @@ class Closure:
         They may have been covered before, and all the time: but perhaps not for whoever heard the
         same in another order, or not all of it yet.
         """
+        self.loosened = False
+        """Whether what was said since the :meth:`settle` before the last may have released
+        somebody: perhaps not here, where nobody was covered in between, but for others."""
 
     # -- what is said
 
@@ -102,7 +112,7 @@ class Closure:
         if now:
             self._protections[subject] = now
         if not (before.persons <= now.persons and before.households <= now.households):
-            self._may_be_less = True
+            self._may_be_less = self._is_loosened = True
         self._added |= {self._numbers.of(key) for key in now.persons}
         self._added_homes |= {self._numbers.of(key) for key in now.households}
         if before != now:
@@ -141,7 +151,7 @@ class Closure:
                 self._link(owner, named)
         else:
             self._links.append(owners, lists)
-            self._may_be_less = self._may_all_be_touched = True
+            self._may_be_less = self._may_all_be_touched = self._may_all_be_loosened = True
 
     def household_gone(self, key: str) -> None:
         """Take in that a household was erased: nobody is a member of it, and nobody moved."""
@@ -162,6 +172,7 @@ class Closure:
         self._append_old()
         self._apply_deferred()
         gone = self._departures.expire()
+        self._loosened |= gone
         if not self._persons.isdisjoint(gone):
             self._may_be_less = True
             self._touched |= gone
@@ -195,6 +206,24 @@ class Closure:
             self._spread(*touched, persons, homes)
         self._touched, self._touched_homes, self._may_all_be_touched = set(), set(), False
         self.stirred = Protected(self._keys(persons), self._keys(homes))
+        self._loosen(persons, homes)
+
+    def _loosen(self, persons: Set[int], homes: Set[int]) -> None:
+        """Note whether somebody was parted from any of those who were stirred.
+
+        Whoever heard of these before may have covered whom they were then parted from. What comes
+        in large pieces before anybody looks is known to whoever tells a store, once there is a
+        protection.
+        """
+        if not self._has_settled and self._protections:
+            self._may_all_be_loosened = False
+        self._has_settled = True
+        if len(self._loosened) + len(self._loosened_homes) > MOST_LOOSENED:
+            self._loosened, self._loosened_homes = set(), set()
+            self._may_all_be_loosened = True
+        among = not self._loosened.isdisjoint(persons) or not self._loosened_homes.isdisjoint(homes)
+        is_anybody = self._may_all_be_loosened and bool(persons or homes)
+        self.loosened, self._is_loosened = self._is_loosened or among or is_anybody, False
 
     @property
     def everybody(self) -> Protected:
@@ -350,7 +379,7 @@ class Closure:
             many = len(owners) if is_load else bisect_left(times, since)
             if many:
                 self._households.append(owners.slice(0, many), lists.slice(0, many))
-                self._may_be_less = self._may_all_be_touched = True
+                self._may_be_less = self._may_all_be_touched = self._may_all_be_loosened = True
             if many < len(owners):
                 self._deferred.append((owners.slice(many), lists.slice(many), times[many:]))
 
@@ -370,6 +399,10 @@ class Closure:
         if at_ms is not None:
             self._departures.left(home, set(before).difference(members), at_ms)
         moved = set(before) ^ set(members)
+        if not set(before) <= set(members):
+            self._loosened.update(before)
+            self._loosened_homes.add(home)
+        self._loosened.update(*(self._departures.left_with(person) for person in moved))
         if self._departures.any_left_with(moved, self._persons):
             self._may_be_less = True
             self._touched.update(*(self._departures.left_with(person) for person in moved))
@@ -386,6 +419,8 @@ class Closure:
     def _link(self, number: int, others: Collection[int]) -> None:
         before = self._links.named_by(number)
         self._links.put(number, others)
+        if not set(before) <= set(others):
+            self._loosened.update((number, *before))
         if self._persons.isdisjoint((number, *before, *others)):
             return
         if set(before) != set(others):

@@ -415,6 +415,18 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        name="released-for-another-process",
+        promise="Once nobody covers a row, it comes back from the log.",
+        where="docs/delivery.md 7",
+        file=_CLOSURE,
+        old="        self._loosen(persons, homes)",
+        new="        pass",
+        tests=(
+            "tests/unit/policy/test_closure_paths.py::test_whoever_was_told_by_another_process_is_looked_for",
+            "tests/unit/control/test_fence.py::test_who_was_covered_for_another_process_alone_is_released",
+        ),
+    ),
+    Mutant(
         name="coverage-without-a-protection",
         promise="When somebody joins a household or is linked, stores follow, though nothing of protection comes.",
         where="docs/delivery.md 7",

@@ -12,6 +12,7 @@ import pytest
 
 from bus.control.fence import RESTS_ON, Fence
 from bus.errors import BrokerUnavailable, ConfigurationError, RegistryUnavailable
+from bus.model import knows
 from tests.support.lanes import CATALOG, Town, hosted
 from tests.support.madeup import passes
 
@@ -432,6 +433,46 @@ async def test_who_was_told_by_another_process_hears_of_those_known_all_the_time
     now = await fence.all_by_now()
     assert TWO in {key.partition("/")[2] for key in now.newly(told).persons}
     assert fence.turned == fence.reached  # so that the store is told at all
+    await fence.close()
+    await other.close()
+
+
+async def test_who_was_covered_for_another_process_alone_is_released(town: Town) -> None:
+    """One process tells a store of her, and dies; another reads at once that she is under
+    protection and no longer, or that another has left before what covers her at all."""
+    home = "000000000000077"
+
+    async def household(version: int, *members: str) -> None:
+        listed = [{"subject_id": each, "relationship": None} for each in members]
+        await town.publish(
+            "household", home, version, members=listed, member_count=len(listed),
+            head_subject_id=None,
+        )  # fmt: skip
+
+    fence, other = fence_of(town), fence_of(town)
+    await fence.start()
+    await other.start()
+    for start, end in ((1, 2), (3, 4)):
+        await town.publish("protection", ONE, start)
+        told = (await other.all_by_now()).as_of
+        assert await is_protected(town, other, ONE) == [True]
+        await town.publish("protection", ONE, end, status="ENDED")
+        now = await fence.all_by_now()
+        assert not now
+        assert now.may_release(told)
+        assert not knows(told, fence.turned)  # so that the store is told at all
+        await other.catch_up()
+
+    await household(1, ONE, TWO)
+    await fence.catch_up()
+    await other.catch_up()
+    behind = other.reached
+    await household(2, ONE)
+    await fence.catch_up()
+    await town.publish("protection", ONE, 5)
+    now = await fence.all_by_now()
+    told = {**now.as_of, "household/0": behind["household/0"]}  # who is in the household still
+    assert now.may_release(told)
     await fence.close()
     await other.close()
 

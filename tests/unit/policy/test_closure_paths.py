@@ -3,6 +3,8 @@
 Processes read three logs each in an order of its own between them. One masks a row as of somewhere,
 of a store that was told as of somewhere before; another, which came another way, has to find that
 row once it tells the store of a coverage that has it, though on its own way nothing ever changed.
+And where the first covered somebody whom the other never did, the other has to look for rows that
+may be shown again, and to tell the store at all.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from random import Random
 
 import pytest
 
-from bus.model import History, Protected, Reached, Turn
+from bus.model import History, Protected, Reached, Turn, knows
 from bus.policy import Closure
 from bus.policy.grounds import Grounds
 from tests.support.changes import MUNICIPALITY, body
@@ -77,20 +79,31 @@ def one_way(
     """Who is covered, after each piece that one process reads, and what it remembers."""
     at, turns = dict(begin), list[Turn]()
     seal = seal_of(covered_at(logs, begin))
-    history = History(begin, (), {}, seal, rests_on)
+    released = dict(begin) if begin["protection"] else {}
+    history = History(begin, (), released, seal, rests_on)
     yield replace(closure.everybody, as_of=begin, history=history)
     while left := [stream for stream in STREAMS if at[stream] < len(logs[stream])]:
         stream, before = dice.choice(left), closure.everybody
         piece = logs[stream][at[stream] :][: dice.choice([1, 1, 2, 5])]
         tell(closure, piece)
         at[stream] += len(piece)
-        if any(closure.settle()) or closure.stirred:
+        is_more, is_less = closure.settle()
+        if is_less or closure.loosened:
+            released = dict(at)
+        if is_more or is_less or closure.stirred or closure.loosened:
             now, stirred = closure.everybody, closure.stirred
             persons = now.persons - before.persons | stirred.persons
             homes = now.households - before.households | stirred.households
             turns.append(Turn(dict(at), persons, homes))
-        history = replace(history, turns=tuple(turns))
+        history = replace(history, turns=tuple(turns), released=released)
         yield replace(closure.everybody, as_of=dict(at), history=history)
+
+
+def turned_at(now: Protected) -> Reached:
+    """As of which a store is told at the latest: who is covered changed last then."""
+    history = now.history
+    assert history is not None
+    return history.turns[-1].as_of if history.turns else history.released
 
 
 def hold(dice: Random) -> None:
@@ -108,10 +121,13 @@ def hold(dice: Random) -> None:
             newly = now.newly(now.since(told, seal_of(covered_at(logs, told))))
             assert persons - shown[0] <= unspelled(newly.persons)
             assert homes - shown[1] <= unspelled(newly.households)
+            if not shown[0] <= persons:
+                assert now.may_release(told)
+                assert not knows(told, turned_at(now))
 
 
 def test_whoever_was_told_by_another_process_is_looked_for() -> None:
-    """Also of whom this one has known all the time, for one reason or another."""
+    """Also of whom this one has known all the time, for one reason or another, or never."""
     for seed in SOME:
         hold(Random(seed))
 
@@ -177,5 +193,12 @@ def test_a_move_is_no_ground() -> None:
 def test_who_is_new_alone_is_not_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     """The oracle objects, where a process says only who is new on its own way."""
     monkeypatch.setattr(Closure, "_stir", lambda closure: None)
+    with pytest.raises(AssertionError):
+        test_whoever_was_told_by_another_process_is_looked_for()
+
+
+def test_who_is_released_alone_is_not_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oracle objects, where a process says only who is released on its own way."""
+    monkeypatch.setattr(Closure, "_loosen", lambda *_: None)
     with pytest.raises(AssertionError):
         test_whoever_was_told_by_another_process_is_looked_for()
