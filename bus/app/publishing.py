@@ -32,7 +32,7 @@ from bus.publish.agreement import Agreed, Agreement, Member
 from bus.publish.check import check_columns
 from bus.publish.held_changes import KeyGate
 from bus.publish.publisher import Publisher, PublisherSettings
-from bus.publish.runner import Pace, Runner
+from bus.publish.runner import Runner, RunnerLimits
 from bus.publish.runners import run_together
 from bus.publish.sender import Publishes
 from bus.publish.source_reports import RelayReport
@@ -149,7 +149,7 @@ class Relays:
         gate = KeyGate(self.rules.keys, self.rules.sealed)
         terms = turns(settings) if settings.intake else None
         agreed = agreement(self.rules, cluster, tasks)
-        pace = Pace(
+        pace = RunnerLimits(
             send_within=_send_within(settings),
             change_bytes=settings.change_bytes,
             retry_first=settings.retry_first,

@@ -11,7 +11,7 @@ from bus.app import configured
 from bus.cli.output import Json, out, show_json
 from bus.errors import FilesRefused
 from bus.operate import contracts, documents
-from bus.operate.contracts import Difference
+from bus.operate.contracts import FolderDifference
 
 Out = Annotated[
     Path | None,
@@ -52,7 +52,7 @@ def build(check: Check = False, into: Out = None, as_json: Json = False) -> None
         _say(made.count, made.found, check)
 
 
-def _say(count: int, found: Difference, check: bool) -> None:
+def _say(count: int, found: FolderDifference, check: bool) -> None:
     written = len(found.missing) + len(found.old)
     if check:
         out().print(f"{count} pages, as they would be written")

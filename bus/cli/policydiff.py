@@ -12,14 +12,14 @@ from bus.app import configured
 from bus.cli.output import Json, out, show_json
 from bus.model import MaskKind, in_header
 from bus.operate import applying, documents
-from bus.operate.applying import Column, Difference, Kind
+from bus.operate.applying import AccessChange, ColumnShown, Difference
 
 Old = Annotated[Path, typer.Argument(help="A folder of subscriptions, or one file, as it was.")]
 New = Annotated[Path, typer.Argument(help="The same as it is to be.")]
 _KIND = {
-    Kind.GAINED: "gains the stream",
-    Kind.LOST: "loses the stream",
-    Kind.CHANGED: "goes on receiving",
+    AccessChange.GAINED: "gains the stream",
+    AccessChange.LOST: "loses the stream",
+    AccessChange.CHANGED: "goes on receiving",
 }
 
 
@@ -74,7 +74,7 @@ def words(difference: Difference) -> Iterator[str]:
         yield f"  leaves what the system holds: {', '.join(difference.removes)}"
 
 
-def _columns(verb: str, columns: Sequence[Column]) -> Iterator[str]:
+def _columns(verb: str, columns: Sequence[ColumnShown]) -> Iterator[str]:
     for column in columns:
         if not in_header(column.path):
             mask = "" if column.mask is None else f", masked: {column.mask.value}"

@@ -14,7 +14,7 @@ from bus.cli.output import Json, err, out, show_json
 from bus.errors import FilesRefused
 from bus.model import Mode, Suppression
 from bus.operate import documents, granted
-from bus.operate.granted import Refusal
+from bus.operate.granted import GrantRefusal
 
 _SUPPRESSION = {
     Suppression.WITHHOLD: "withhold: the fact of a protected person's change, no location",
@@ -89,7 +89,7 @@ def show(system: System, as_json: Json = False) -> None:
     _warn(found.refusals)
 
 
-def _warn(refusals: Sequence[Refusal]) -> None:
+def _warn(refusals: Sequence[GrantRefusal]) -> None:
     """Show on stderr what a file names and is not granted."""
     for refusal in refusals:
         err().print(f"not granted: {refusal.error}", style="bold red", markup=False)

@@ -9,14 +9,14 @@ import pyarrow as pa
 from bus.catalog.decoding import read_what_can_be
 from bus.catalog.wire import Reader
 from bus.errors import SchemaMismatch
-from bus.monitor.windows import Seen
+from bus.monitor.windows import ReceiptTimes
 
 COLUMNS = ("system", "stream", "partition", "end", "rows", "chain", "applied_at", "is_replay")
 
 
 async def read_receipts(
     reader: Reader, values: Sequence[bytes], told_ms: Sequence[int]
-) -> tuple[list[Seen], int]:
+) -> tuple[list[ReceiptTimes], int]:
     """The receipts in *values*, in order, and how many values are none (another stream's, say).
 
     Args:
@@ -34,7 +34,7 @@ async def read_receipts(
         (micros if name == "applied_at" else batch.column(name)).to_pylist() for name in COLUMNS
     ]
     return [
-        Seen(
+        ReceiptTimes(
             system=system,
             stream=stream,
             partition=partition,

@@ -16,7 +16,7 @@ KEEP_MINUTES = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class ReceiptTimes:
     """The fields of one receipt that the monitor needs. Times are seconds since 1970."""
 
     system: str
@@ -59,7 +59,7 @@ class Windows:
     _last: dict[Lane, str] = field(default_factory=dict)
     _newest: int = 0
 
-    def add(self, seen: Seen) -> bool:
+    def add(self, seen: ReceiptTimes) -> bool:
         """Count a receipt; False if it was counted before or is too late."""
         lane = (seen.system, seen.stream, seen.partition)
         if self._last.get(lane) == seen.chain:

@@ -25,10 +25,10 @@ from bus.policy import (
     read_files,
     read_subscriptions,
 )
-from bus.policy.diff import Column, Kind
+from bus.policy.diff import AccessChange, ColumnShown
 from bus.policy.subscriptions import FOLDER
 
-__all__ = ["Column", "Difference", "Kind"]  # what changes between two subscriptions
+__all__ = ["AccessChange", "ColumnShown", "Difference"]  # what changes between two subscriptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +197,7 @@ class ApplyPreview:
 
 def consequences(difference: Difference) -> Iterator[str]:
     """What happens to what the system holds, apart from the difference itself."""
-    if difference.kind is Kind.LOST:
+    if difference.kind is AccessChange.LOST:
         yield "  everything that the system holds of the stream is taken away"
     elif begins_anew(difference):
         yield "  all rows are taken away, and delivered anew where they fit the conditions"
@@ -209,7 +209,7 @@ def consequences(difference: Difference) -> Iterator[str]:
 
 def begins_anew(difference: Difference) -> bool:
     """Whether the store empties the table by itself and its lanes begin at the beginning."""
-    return difference.kind is Kind.CHANGED and bool(difference.conditions_new)
+    return difference.kind is AccessChange.CHANGED and bool(difference.conditions_new)
 
 
 def to_rebuild(found: ApplyPlan) -> list[tuple[str, str]]:

@@ -20,11 +20,11 @@ from bus.errors import ConfigurationError
 from bus.model import Fault, SystemKind
 from bus.operate.session import Session
 from bus.policy import load_subscriptions
-from bus.reference import Difference, Sources, difference, gather, pages, write
+from bus.reference import FolderDifference, Sources, difference, gather, pages, write
 from bus.reference.words import KINDS
 from bus.settings import Settings
 
-__all__ = ["KINDS", "Difference", "Pushed", "Sources"]
+__all__ = ["KINDS", "FolderDifference", "Pushed", "Sources"]
 
 READERS = ("fastavro", "pyruhvro")
 _COUNTED = {
@@ -117,7 +117,7 @@ class PagesBuilt:
 
     folder: Path
     count: int
-    found: Difference
+    found: FolderDifference
 
     @property
     def faults(self) -> list[Fault]:

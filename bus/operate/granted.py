@@ -14,7 +14,7 @@ from bus.errors import BusError, FilesRefused, PolicyError
 from bus.model import Fault, MaskKey, Sensitivity, Stream, Suppression
 from bus.policy import (
     Grant,
-    Refusal,
+    GrantRefusal,
     Subscription,
     SubscriptionReport,
     columns_of,
@@ -23,7 +23,7 @@ from bus.policy import (
 )
 from bus.settings import Settings
 
-__all__ = ["Refusal"]
+__all__ = ["GrantRefusal"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class SystemGrants:
     """What the files say of one system."""
 
     told: Mapping[str, Any] | None  # what it is granted, in plain values; None: nothing
-    refusals: Sequence[Refusal]  # what is in its file and not granted
+    refusals: Sequence[GrantRefusal]  # what is in its file and not granted
     known: Sequence[str]  # the systems that the files are of
 
     @property

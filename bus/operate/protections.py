@@ -28,7 +28,7 @@ from bus.operate.neighbours import neighbours
 from bus.operate.session import Session
 from bus.policy import Reason
 from bus.policy.cases import PersonCases, covered
-from bus.publish.case_ends import Judged, change_of, judged, read_ends
+from bus.publish.case_ends import CaseEndChecked, change_of, judged, read_ends
 from bus.publish.cases import Refused
 from bus.publish.digits import is_municipality
 from bus.publish.identity import new_change_id
@@ -50,11 +50,11 @@ _LIVING = "resident"
 class EndsPlan:
     """What a list of ends would do."""
 
-    entries: Sequence[Judged]
+    entries: Sequence[CaseEndChecked]
     faults: Sequence[Fault]  # of lines that are no entries
 
     @property
-    def taken(self) -> list[Judged]:
+    def taken(self) -> list[CaseEndChecked]:
         """The entries that are not refused."""
         return [one for one in self.entries if not one.refused]
 
@@ -70,7 +70,7 @@ class EndsPlan:
         return {one.end.key for one in self.taken}
 
     @property
-    def refused(self) -> list[Judged]:
+    def refused(self) -> list[CaseEndChecked]:
         """Entries that are."""
         return [one for one in self.entries if one.refused]
 
@@ -171,7 +171,7 @@ class CaseRegister:
             refused |= more
 
     async def _tried(
-        self, entries: Sequence[Judged], snapshots: Mapping[str, ChangeRecord]
+        self, entries: Sequence[CaseEndChecked], snapshots: Mapping[str, ChangeRecord]
     ) -> dict[int, Sequence[Refused]]:
         """What a publisher would refuse of what is not refused yet, by place: of each person the
         first."""
@@ -206,14 +206,14 @@ class CaseRegister:
         publishing = await self._session.publisher()
         speaking = {p for name in _SPOKEN_OF for p in self._streams.stream(name).providers}
 
-        async def send(some: Sequence[Judged]) -> None:
+        async def send(some: Sequence[CaseEndChecked]) -> None:
             snapshots = await self._snapshots({one.end.key for one in some})
             await self._send(publishing, some, under, snapshots, outcomes)
 
         for some in _sliced(plan.taken):
             await self._session.turns.during(speaking, partial(send, some))
 
-    def _under(self, entries: Sequence[Judged]) -> set[str]:
+    def _under(self, entries: Sequence[CaseEndChecked]) -> set[str]:
         """Who is covered once the list has taken effect."""
         for one in entries:
             key = one.end.key
@@ -224,7 +224,7 @@ class CaseRegister:
     async def _send(
         self,
         publishing: Publisher,
-        taken: Sequence[Judged],
+        taken: Sequence[CaseEndChecked],
         under: Collection[str],
         snapshots: Mapping[str, ChangeRecord],
         outcomes: list[Outcome],
@@ -288,7 +288,7 @@ class CaseRegister:
         }
 
 
-def _sliced(taken: Sequence[Judged]) -> Iterator[Sequence[Judged]]:
+def _sliced(taken: Sequence[CaseEndChecked]) -> Iterator[Sequence[CaseEndChecked]]:
     for first in range(0, len(taken), IN_ONE_TURN):
         yield taken[first : first + IN_ONE_TURN]
 

@@ -11,7 +11,7 @@ from bus.policy.grants import Grant, Subscription
 from bus.policy.projection import Projected, project
 from bus.policy.protection import Search
 from bus.policy.subscriptions import (
-    Refusal,
+    GrantRefusal,
     SubscriptionReport,
     check_subscriptions,
     load_subscriptions,
@@ -29,9 +29,9 @@ __all__ = [
     "EffectiveSubscription",
     "FeedPolicy",
     "Grant",
+    "GrantRefusal",
     "Projected",
     "Reason",
-    "Refusal",
     "Relation",
     "Search",
     "Subscription",

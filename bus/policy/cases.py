@@ -39,7 +39,7 @@ _BODY = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class CaseRecord:
     """What one record says of its subject: a case, all known cases, and whom they cover."""
 
     key: str
@@ -81,7 +81,7 @@ class PersonCases:
 NOTHING = PersonCases()
 
 
-def said(records: pa.RecordBatch) -> Iterator[Said]:
+def said(records: pa.RecordBatch) -> Iterator[CaseRecord]:
     """What each record says. A record with a day that no calendar has covers everybody it names.
 
     Args:
@@ -101,12 +101,12 @@ def said(records: pa.RecordBatch) -> Iterator[Said]:
         yield _said_of(row)
 
 
-def said_of(row: Mapping[str, Any]) -> Said:
+def said_of(row: Mapping[str, Any]) -> CaseRecord:
     """As :func:`said`, of one record in Python values of the newest schema."""
     return _said_of({**row, **{name: row["header"][name] for name in _HEADER}})
 
 
-def _said_singly(record: pa.RecordBatch) -> Said:
+def _said_singly(record: pa.RecordBatch) -> CaseRecord:
     try:
         return _said_of(record.to_pylist()[0])
     except (ValueError, OverflowError):
@@ -118,7 +118,7 @@ def _said_singly(record: pa.RecordBatch) -> Said:
         return _said_of({**row, **days, **doubtful, **lists, "event_type": "protection.started"})
 
 
-def _said_of(row: Mapping[str, Any]) -> Said:
+def _said_of(row: Mapping[str, Any]) -> CaseRecord:
     """As :func:`said_of`, of a row that has the needed fields of the header beside the body."""
     shared = frozenset(row["shared_with"] or ())
     cases = _listed(row) or {
@@ -132,7 +132,7 @@ def _said_of(row: Mapping[str, Any]) -> Said:
             shared_with=shared,
         )
     }
-    return Said(
+    return CaseRecord(
         key=event_key(row["municipality_code"], row["subject_id"]),
         event_type=row["event_type"],
         named=row["started_on"],
@@ -167,7 +167,7 @@ def _listed(row: Mapping[str, Any]) -> dict[date, Case]:
     return found
 
 
-def after(before: PersonCases, now: Said) -> PersonCases:
+def after(before: PersonCases, now: CaseRecord) -> PersonCases:
     """A person's cases once the record *now* follows *before* in the log."""
     if now.is_whole:
         return PersonCases(now.cases, True, now.household, _beside(now), _past(before, now))
@@ -189,7 +189,7 @@ class PersonsCases:
         """The cases of the subject with that key."""
         return self._standings.get(key, NOTHING)
 
-    def take(self, told: Said) -> PersonCases:
+    def take(self, told: CaseRecord) -> PersonCases:
         """Take in that the log has *told* next; the subject's cases after it."""
         found = self._standings[told.key] = after(self.of(told.key), told)
         return found
@@ -202,13 +202,13 @@ class PersonsCases:
         yield from self._standings.items()
 
 
-def _past(before: PersonCases, now: Said) -> frozenset[date]:
+def _past(before: PersonCases, now: CaseRecord) -> frozenset[date]:
     """What had ended and is not in *now*, which replaces all cases; an open one was moved."""
     ended = (day for day, case in before.cases.items() if not case.is_open)
     return before.past.union(ended).difference(now.cases)
 
 
-def _beside(now: Said) -> frozenset[str]:
+def _beside(now: CaseRecord) -> frozenset[str]:
     """Whom a record names that none of its open cases names; publishing would have refused it."""
     if now.status == ENDED:
         return frozenset()

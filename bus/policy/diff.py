@@ -28,7 +28,7 @@ from bus.policy.views import columns_of
 Subscriptions = Mapping[str, Subscription]
 
 
-class Kind(StrEnum):
+class AccessChange(StrEnum):
     """What becomes of a system's access to a stream."""
 
     GAINED = "gained"
@@ -37,7 +37,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ColumnShown:
     """One column that a system gains or loses."""
 
     path: str
@@ -60,7 +60,7 @@ class MaskChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Term:
+class TermChange:
     """One term of a grant that does not change what is seen: ground, purpose, days and the like."""
 
     name: str
@@ -76,11 +76,11 @@ class Difference:
     system_ja: str
     stream: str
     stream_ja: str
-    kind: Kind
+    kind: AccessChange
     ground: str  # of the new grant; of a lost one, what it stood on
     purpose: str
-    gained: tuple[Column, ...] = ()
-    lost: tuple[Column, ...] = ()
+    gained: tuple[ColumnShown, ...] = ()
+    lost: tuple[ColumnShown, ...] = ()
     masks: tuple[MaskChange, ...] = ()
     event_types_gained: tuple[str, ...] = ()
     event_types_lost: tuple[str, ...] = ()
@@ -88,12 +88,12 @@ class Difference:
     conditions_new: tuple[Condition, ...] = ()
     suppression: tuple[Suppression, Suppression] | None = None  # before, after; None: as it was
     mode: tuple[Mode, Mode] | None = None
-    terms: tuple[Term, ...] = ()
+    terms: tuple[TermChange, ...] = ()
 
     @property
     def changes_view(self) -> bool:
         """Whether the system would see something else; otherwise only terms change."""
-        return self.kind is not Kind.CHANGED or any(
+        return self.kind is not AccessChange.CHANGED or any(
             (
                 self.gained, self.lost, self.masks, self.event_types_gained,
                 self.event_types_lost, self.conditions_gone, self.conditions_new,
@@ -109,7 +109,7 @@ class Difference:
         because what is held was written under the old one. A stream that is gained is filled
         from the start anyway, and one that is lost is not filled at all.
         """
-        return self.kind is Kind.CHANGED and bool(
+        return self.kind is AccessChange.CHANGED and bool(
             self.gained
             or self.masks
             or self.event_types_gained
@@ -175,7 +175,13 @@ def _of_grants(
     shown = {column.path: column for column in columns_of(now, stream)} if now else {}
     types_before, types_after = _types(was), _types(now)
     rules_before, rules_after = _rules(was), _rules(now)
-    kind = Kind.GAINED if was is None else Kind.LOST if now is None else Kind.CHANGED
+    kind = (
+        AccessChange.GAINED
+        if was is None
+        else AccessChange.LOST
+        if now is None
+        else AccessChange.CHANGED
+    )
     return Difference(
         **words,
         kind=kind,
@@ -210,8 +216,8 @@ def _mask(column: ViewColumn) -> MaskKind | None:
     return column.mask.kind if column.mask else None
 
 
-def _column(column: ViewColumn) -> Column:
-    return Column(column.path, column.name, column.ja, column.sensitivity, _mask(column))
+def _column(column: ViewColumn) -> ColumnShown:
+    return ColumnShown(column.path, column.name, column.ja, column.sensitivity, _mask(column))
 
 
 _TERMS = (
@@ -220,10 +226,10 @@ _TERMS = (
 )  # fmt: skip
 
 
-def _terms(was: Grant, now: Grant) -> tuple[Term, ...]:
+def _terms(was: Grant, now: Grant) -> tuple[TermChange, ...]:
     context = ((name, getattr(was, name), getattr(now, name)) for name in _TERMS)
     return tuple(
-        Term(name, _said(before), _said(after))
+        TermChange(name, _said(before), _said(after))
         for name, before, after in context
         if before != after
     )

@@ -45,7 +45,7 @@ _ZONES = {
 }
 
 
-class Ground(BaseModel):
+class LegalReference(BaseModel):
     """One ground: a law, an ordinance, or a notice that says how a law is applied."""
 
     model_config = _STRICT
@@ -70,7 +70,9 @@ class Ground(BaseModel):
         return f"{self.law or self.ordinance or self.notice}{self.article or ''}"
 
 
-class LegalBasis(RootModel[Annotated[tuple[Ground, ...], Field(min_length=1, strict=False)]]):
+class LegalBasis(
+    RootModel[Annotated[tuple[LegalReference, ...], Field(min_length=1, strict=False)]]
+):
     """All grounds of a grant; ``str`` gives them one after the other."""
 
     model_config = ConfigDict(frozen=True)

@@ -30,7 +30,7 @@ RESERVED = frozenset({"ledger", "monitor", "publishing"})
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class GrantRefusal:
     """A grant, or a whole file, that is refused, and all that is wrong with it."""
 
     system: str  # of a file that cannot be used, the file's name
@@ -53,7 +53,7 @@ class SubscriptionReport:
     """What a set of files grants, and what of it is refused."""
 
     subscriptions: Mapping[str, Subscription]  # by system, alphabetically; good grants alone
-    refusals: tuple[Refusal, ...]
+    refusals: tuple[GrantRefusal, ...]
     faults: tuple[Fault, ...]  # of all files, in order; warnings as well
 
     @property
@@ -154,7 +154,7 @@ def read_subscription(
 def joined(reports: Iterable[SubscriptionReport]) -> SubscriptionReport:
     """Several reports as one; each must be about other systems."""
     subscriptions: dict[str, Subscription] = {}
-    refusals: list[Refusal] = []
+    refusals: list[GrantRefusal] = []
     faults: list[Fault] = []
     for report in reports:
         subscriptions.update(report.subscriptions)
@@ -303,10 +303,10 @@ def _report(
             refused[_stream_of(place)].append(fault)
     if None in refused or subscription is None:
         return _nothing(name, faults)
-    refusals = [Refusal(name, stream, tuple(each)) for stream, each in refused.items()]
+    refusals = [GrantRefusal(name, stream, tuple(each)) for stream, each in refused.items()]
     return SubscriptionReport({subscription.system: subscription}, tuple(refusals), tuple(faults))
 
 
 def _nothing(name: str, faults: Sequence[Fault]) -> SubscriptionReport:
     errors = tuple(fault for fault in faults if fault.is_error)
-    return SubscriptionReport({}, (Refusal(name, None, errors),), tuple(faults))
+    return SubscriptionReport({}, (GrantRefusal(name, None, errors),), tuple(faults))

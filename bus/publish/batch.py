@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from bus.catalog.columns import compact
 from bus.model import Fault
-from bus.policy.cases import Said
+from bus.policy.cases import CaseRecord
 from bus.publish.cases import CaseDraft
 from bus.publish.check import Checker
 from bus.publish.finding import Finding
@@ -52,7 +52,7 @@ class Batch:
     refused: set[int]  # rows
     faults: list[Fault]
     warnings: Mapping[tuple[str, str], int]
-    told: Sequence[Said] | None  # of protections: what each says of its cases
+    told: Sequence[CaseRecord] | None  # of protections: what each says of its cases
 
     def settle(self, draft: Draft, cases: CaseDraft) -> ColumnsOutcome:
         """Judge versions and cases against the drafts, and keep the entries that are to be sent."""
@@ -118,7 +118,7 @@ def prepare(
     now: datetime,
     encode: Callable[[pa.RecordBatch], list[bytes]],
     limit: int,
-    tell: Callable[[pa.RecordBatch], list[Said] | None],
+    tell: Callable[[pa.RecordBatch], list[CaseRecord] | None],
 ) -> Batch:
     """Check and encode *records*; a row with an error takes the other rows of its change out too.
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from bus.model import ENDED, Case, Change, ChangeRecord, Fault, Nature, NumberForm, PartialDate
 from bus.model.change import calendar_date
-from bus.policy.cases import SUPPRESSED, PersonCases, Said, after
+from bus.policy.cases import SUPPRESSED, CaseRecord, PersonCases, after
 from bus.publish.cases import Refused, judge
 from bus.publish.digits import is_municipality
 
@@ -29,7 +29,7 @@ _EARLY = Refused("date-order", "a day not before started_on", "decided_on", "支
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class CaseEnd:
     """One entry of a list: a case, and the day on which its end was decided."""
 
     line: int
@@ -39,10 +39,10 @@ class End:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class CaseEndChecked:
     """The verdict on an entry: refused, or the person's cases after it."""
 
-    end: End
+    end: CaseEnd
     refused: tuple[Refused, ...]
     after: PersonCases
 
@@ -52,7 +52,7 @@ class Judged:
         return not self.refused and bool(self.after.open)
 
 
-def read_ends(data: bytes, form: NumberForm, *, is_csv: bool) -> tuple[list[End], list[Fault]]:
+def read_ends(data: bytes, form: NumberForm, *, is_csv: bool) -> tuple[list[CaseEnd], list[Fault]]:
     """The entries of a list, and every fault with its line; no value is shown.
 
     Args:
@@ -64,7 +64,7 @@ def read_ends(data: bytes, form: NumberForm, *, is_csv: bool) -> tuple[list[End]
         text = data.decode()
     except UnicodeDecodeError:
         return [], [Fault(code="encoding", expected="UTF-8")]
-    ends: list[End] = []
+    ends: list[CaseEnd] = []
     faults: list[Fault] = []
     for line, entry in _from_csv(text) if is_csv else _from_lines(text):
         if entry is None or set(entry) != set(COLUMNS):
@@ -73,15 +73,15 @@ def read_ends(data: bytes, form: NumberForm, *, is_csv: bool) -> tuple[list[End]
             faults.append(Fault(code="entry", expected=expected, line=line))
             continue
         found = _end(line, entry, form)
-        (ends if isinstance(found, End) else faults).append(found)  # type: ignore[arg-type]
+        (ends if isinstance(found, CaseEnd) else faults).append(found)  # type: ignore[arg-type]
     return ends, faults
 
 
 def judged(
-    ends: Sequence[End],
+    ends: Sequence[CaseEnd],
     standing: Callable[[str], PersonCases],
     refused_at: Mapping[int, Sequence[Refused]] = MappingProxyType({}),
-) -> list[Judged]:
+) -> list[CaseEndChecked]:
     """What is to become of each entry, behind those before it.
 
     Args:
@@ -100,12 +100,12 @@ def judged(
         refused += refused_at.get(place, ())
         behind = before if refused else after(before, said)
         now[end.key] = behind
-        found.append(Judged(end, tuple(refused), behind))
+        found.append(CaseEndChecked(end, tuple(refused), behind))
     return found
 
 
 def change_of(
-    one: Judged,
+    one: CaseEndChecked,
     *,
     version: int,
     snapshot: ChangeRecord | None,
@@ -170,12 +170,12 @@ def _case_body(case: Case) -> dict[str, Any]:
     }
 
 
-def _said(before: PersonCases, end: End) -> Said:
+def _said(before: PersonCases, end: CaseEnd) -> CaseRecord:
     """The record that ends one case and leaves all others as they are."""
     named = before.cases.get(end.began) or Case(started_on=end.began, status=ENDED)
     opened = [case for case in before.open if case.started_on != end.began]
     ended = replace(named, status=ENDED, shared_with=frozenset())
-    return Said(
+    return CaseRecord(
         key=end.key,
         event_type="protection.ended",
         named=end.began,
@@ -188,7 +188,7 @@ def _said(before: PersonCases, end: End) -> Said:
     )
 
 
-def _end(line: int, entry: Mapping[str, Any], form: NumberForm) -> End | Fault:
+def _end(line: int, entry: Mapping[str, Any], form: NumberForm) -> CaseEnd | Fault:
     texts = {name: entry[name] for name in COLUMNS}
     if not all(isinstance(text, str) for text in texts.values()):
         return Fault(code="type", expected="texts", line=line)
@@ -202,7 +202,7 @@ def _end(line: int, entry: Mapping[str, Any], form: NumberForm) -> End | Fault:
     if began is None or decided is None:
         name = "started_on" if began is None else "decided_on"
         return Fault(code="date", expected="a day, YYYY-MM-DD", line=line, field=name)
-    return End(line, f"{texts['municipality_code']}/{number}", began, decided)
+    return CaseEnd(line, f"{texts['municipality_code']}/{number}", began, decided)
 
 
 def _from_csv(text: str) -> Iterator[tuple[int, dict[str, Any] | None]]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from bus.model import Case, Fault
-from bus.policy.cases import NOTHING, PersonCases, PersonsCases, Said, after
+from bus.policy.cases import NOTHING, CaseRecord, PersonCases, PersonsCases, after
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ _TOO_EARLY = Refused(
 )  # fmt: skip
 
 
-def judge(before: PersonCases, now: Said, *, opens: bool) -> Iterator[Refused]:
+def judge(before: PersonCases, now: CaseRecord, *, opens: bool) -> Iterator[Refused]:
     """Everything that is wrong with the record *now*, coming after *before*.
 
     Args:
@@ -83,7 +83,7 @@ def judge(before: PersonCases, now: Said, *, opens: bool) -> Iterator[Refused]:
         )
 
 
-def _about(before: PersonCases, now: Said) -> Iterator[Refused]:
+def _about(before: PersonCases, now: CaseRecord) -> Iterator[Refused]:
     """What is wrong with what the record says of the case that it names."""
     named = before.cases.get(now.named)
     if now.event_type == "protection.started":
@@ -102,7 +102,7 @@ def _about(before: PersonCases, now: Said) -> Iterator[Refused]:
             yield _TOO_EARLY
 
 
-def _of_another(case: Case, now: Said) -> Refused | None:
+def _of_another(case: Case, now: CaseRecord) -> Refused | None:
     """What is wrong with an open case that the event is not about."""
     told = now.cases.get(case.started_on)
     if told is None:
@@ -125,7 +125,7 @@ class CaseDraft:
         self._kept: dict[str, PersonCases] = {}
         self._added: dict[str, PersonCases] = {}
 
-    def add(self, now: Said, *, opens: bool) -> list[Refused]:
+    def add(self, now: CaseRecord, *, opens: bool) -> list[Refused]:
         """What is wrong with an event; if nothing is, it is added as the newest."""
         before = self._added.get(now.key) or self._kept.get(now.key) or self._index.of(now.key)
         wrong = list(judge(before, now, opens=opens))

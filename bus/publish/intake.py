@@ -42,7 +42,7 @@ class Principal:
     bounds: Bounds
 
 
-class Fate(StrEnum):
+class IntakeStatus(StrEnum):
     """The possible answers to a change."""
 
     ACCEPTED = "accepted"  # in the log, at least a part of it by this call
@@ -54,7 +54,7 @@ class Fate(StrEnum):
 class Answer:
     """The answer to one change that was handed in."""
 
-    fate: Fate
+    fate: IntakeStatus
     change_id: str | None = None
     event_ids: Sequence[str] = ()
     faults: Sequence[Fault] = ()
@@ -175,7 +175,7 @@ class _Admission:
 def _accepted(each: Published) -> Answer:
     is_known = each.known == len(each.event_ids)
     return Answer(
-        Fate.KNOWN if is_known else Fate.ACCEPTED,
+        IntakeStatus.KNOWN if is_known else IntakeStatus.ACCEPTED,
         each.change.change_id,
         each.event_ids,
         each.warnings,
@@ -183,4 +183,4 @@ def _accepted(each: Published) -> Answer:
 
 
 def _refused(refusal: Refusal, change_id: str | None) -> Answer:
-    return Answer(Fate.REFUSED, change_id, faults=(*refusal.reasons, *refusal.warnings))
+    return Answer(IntakeStatus.REFUSED, change_id, faults=(*refusal.reasons, *refusal.warnings))

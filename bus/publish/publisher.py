@@ -49,7 +49,7 @@ from bus.errors import ChangeRefused, ConfigurationError, SchemaUnknown
 from bus.model import PROTECTION, Change, Fault, Nature, NumberForm, Severity, Stream
 from bus.model.number import AS_SHIPPED
 from bus.observe.metrics import Metrics
-from bus.policy.cases import Said, said
+from bus.policy.cases import CaseRecord, said
 from bus.publish.batch import ColumnsOutcome, prepare, too_large, version_fault
 from bus.publish.body import Fitter
 from bus.publish.cases import CaseDraft
@@ -57,7 +57,7 @@ from bus.publish.check import Checker
 from bus.publish.fault_search import fault_of, narrowed
 from bus.publish.identity import is_uuid7, new_change_id
 from bus.publish.rows import Origin, StreamRows, add_rows, without_repeats
-from bus.publish.tail import Tail
+from bus.publish.tail import VersionTail
 from bus.publish.versions import Draft, Entries, Sequencing
 from bus.publish.whole import check_whole
 from bus.sealing import KeyRing, Seals
@@ -98,7 +98,7 @@ class _Event:
     origin: Origin
     value: bytes
     opens: bool  # its nature is RECORD
-    said: Said | None  # of a protection: its cases
+    said: CaseRecord | None  # of a protection: its cases
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ class Publisher:
         self._checkers: dict[str, Checker] = {}
         self._fitters: dict[str, Fitter] = {}
         self._limits: dict[str, int] = {}
-        self._tail = Tail(catalog, registry, broker)
+        self._tail = VersionTail(catalog, registry, broker)
         self._producer: Producer | None = None
         self._preparing = asyncio.Lock()  # taken first; both are fair, so calls keep their order
         self._appending = asyncio.Lock()
@@ -242,7 +242,7 @@ class Publisher:
                 self._settings.now(),
                 lambda rows: frame(schema_id, _columns_encoded(stream, rows, ring)),
                 self._limits[stream.name],
-                partial(_told, stream),
+                partial(_case_records, stream),
             )
             await self._appending.acquire()
         try:
@@ -394,7 +394,7 @@ class Publisher:
             else:
                 payloads = _columns_encoded(stream, records, ring)
             natures = (found.rows[row]["header"]["nature"] for row in some)
-            told = _told(stream, records)
+            told = _case_records(stream, records)
             return [
                 _Event(
                     stream, found.origins[row], value, nature == _OPENS, told[at] if told else None
@@ -506,7 +506,7 @@ class Publisher:
         places = [(batch.topic, batch.partition) for batch in batches]
         self._tail.passed(dict(zip(places, offsets, strict=True)))
 
-    def _appended(self, stream: Stream, entries: Entries, told: Iterable[Said] = ()) -> None:
+    def _appended(self, stream: Stream, entries: Entries, told: Iterable[CaseRecord] = ()) -> None:
         """Take in that these are in the log, and count them."""
         self._tail.index(stream.name).learn(entries)
         for each in told:
@@ -549,7 +549,7 @@ def _columns_encoded(stream: Stream, records: pa.RecordBatch, ring: KeyRing | No
     return encode(stream.latest, records if ring is None else seal_columns(stream, records, ring))
 
 
-def _told(stream: Stream, records: pa.RecordBatch) -> list[Said] | None:
+def _case_records(stream: Stream, records: pa.RecordBatch) -> list[CaseRecord] | None:
     """What records of the protection stream say of their cases; None for other streams."""
     return [*said(records)] if stream.name == PROTECTION else None
 

@@ -48,7 +48,7 @@ ALL_BATCHES = 16 * 1024 * 1024  # bytes of text that all runners of a process ha
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
+class RunnerLimits:
     """How fast, how much at once and for how long a runner tries."""
 
     batch_changes: int = 1_000  # most changes handed over at once
@@ -65,7 +65,7 @@ class Pace:
         """How much is taken at once."""
         return Limits(self.batch_changes, self.batch_bytes, self.change_bytes)
 
-    def shared_by(self, runners: int) -> Pace:
+    def shared_by(self, runners: int) -> RunnerLimits:
         """The pace of each of so many runners in one process, which share its limits.
 
         They come in turn, a batch each; batches are the smaller the more there are.
@@ -73,7 +73,7 @@ class Pace:
         return replace(self, batch_bytes=min(self.batch_bytes, ALL_BATCHES // max(runners, 1)))
 
 
-BULK = Pace(
+BULK = RunnerLimits(
     batch_changes=2_000,
     batch_bytes=8 * 1024 * 1024,
     change_bytes=16 * 1024 * 1024,
@@ -101,14 +101,14 @@ class Runner:
         *,
         admit: Admission | None = None,
         gate: Gate | None = None,
-        pace: Pace | None = None,
+        pace: RunnerLimits | None = None,
         report: Report | None = None,
     ) -> None:
         self._source = source
         self._make_publisher = publisher
         self._admit = admit
         self._gate = gate
-        self._pace = pace or Pace()
+        self._pace = pace or RunnerLimits()
         self._report = report or Report()
         self._stopping = asyncio.Event()
         self._sender = Sender()

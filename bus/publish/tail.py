@@ -36,7 +36,7 @@ _FETCH_RECORDS = 20_000
 _WAIT = timedelta(milliseconds=500)
 
 
-class Tail:
+class VersionTail:
     """The version indexes of some streams, kept up to date with their topics."""
 
     def __init__(

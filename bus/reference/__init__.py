@@ -7,7 +7,7 @@ touches a disk.
 """
 
 from bus.reference.build import pages
-from bus.reference.folder import Difference, difference, write
+from bus.reference.folder import FolderDifference, difference, write
 from bus.reference.sources import Sources, gather
 
-__all__ = ["Difference", "Sources", "difference", "gather", "pages", "write"]
+__all__ = ["FolderDifference", "Sources", "difference", "gather", "pages", "write"]

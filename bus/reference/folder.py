@@ -17,7 +17,7 @@ _HEAD = 400  # bytes in which a file must say that it was made here
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class FolderDifference:
     """How a folder differs from the pages, by path below it, each in alphabetical order."""
 
     missing: tuple[str, ...]
@@ -28,18 +28,18 @@ class Difference:
         return bool(self.missing or self.old or self.surplus)
 
 
-def difference(folder: Path, pages: Mapping[str, str]) -> Difference:
+def difference(folder: Path, pages: Mapping[str, str]) -> FolderDifference:
     """What :func:`write` would do in *folder*, which need not exist."""
     contents = {path: _content(folder / path) for path in sorted(pages)}
     held = {path: content for path, content in contents.items() if content is not None}
-    return Difference(
+    return FolderDifference(
         missing=tuple(path for path in contents if path not in held),
         old=tuple(path for path, content in held.items() if content != pages[path].encode()),
         surplus=tuple(sorted(path for path in _made_in(folder) if path not in pages)),
     )
 
 
-def write(folder: Path, pages: Mapping[str, str]) -> Difference:
+def write(folder: Path, pages: Mapping[str, str]) -> FolderDifference:
     """Make *folder* hold exactly *pages*, besides files of other origin; what was done.
 
     Raises:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from bus.model import Stream, System, SystemKind
 from bus.reference.sources import Sources
-from bus.reference.visibility import PROVIDES, Mark, mark
+from bus.reference.visibility import PROVIDES, Sign, mark
 
 
 def taking_part(sources: Sources) -> tuple[System, ...]:
@@ -20,9 +20,9 @@ def taking_part(sources: Sources) -> tuple[System, ...]:
     )
 
 
-def signs(stream: Stream, sources: Sources) -> Mapping[str, tuple[Mark, ...]]:
+def signs(stream: Stream, sources: Sources) -> Mapping[str, tuple[Sign, ...]]:
     """System -> the marks in its cell of the row of *stream*."""
-    found: dict[str, tuple[Mark, ...]] = dict.fromkeys(stream.providers, (PROVIDES,))
+    found: dict[str, tuple[Sign, ...]] = dict.fromkeys(stream.providers, (PROVIDES,))
     for name, grant in sources.receivers(stream.name).items():
         found[name] = (*found.get(name, ()), mark(stream, grant))
     return found

@@ -9,7 +9,7 @@ from bus.model import System, SystemKind
 from bus.reference.markdown import MADE
 from bus.reference.matrix import signs, taking_part
 from bus.reference.sources import Sources
-from bus.reference.visibility import CAPABLE, MARKS, PROVIDES, RECEIVES, WITHHOLD, Mark
+from bus.reference.visibility import CAPABLE, MARKS, PROVIDES, RECEIVES, WITHHOLD, Sign
 
 _CELL = 26
 _LEFT = 330  # where names of streams end
@@ -71,7 +71,7 @@ def _rows(sources: Sources, systems: tuple[System, ...], top: int, width: int) -
             yield from _cell(found.get(system.name, ()), _LEFT + _CELL * column, y)
 
 
-def _cell(found: tuple[Mark, ...], x: int, y: int) -> Iterator[str]:
+def _cell(found: tuple[Sign, ...], x: int, y: int) -> Iterator[str]:
     for index, mark in enumerate(found):
         middle = x + _CELL * (2 * index + 1) // (2 * len(found))
         yield (

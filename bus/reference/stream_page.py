@@ -11,7 +11,7 @@ from bus.reference import places
 from bus.reference.leaves import Leaf, leaves_of
 from bus.reference.sources import Sources
 from bus.reference.versions import added_and_taken
-from bus.reference.visibility import CAPABLE, WITHHOLD, Mark, Seen, body, mark, seen
+from bus.reference.visibility import CAPABLE, WITHHOLD, ItemVisibility, Sign, body, mark, seen
 from bus.reference.words import MASKS, MODES, PROPERTIES, SENSITIVITIES, condition_words
 
 _ITEM_HEAD = (
@@ -178,7 +178,7 @@ def _who_sees_what(stream: Stream, sources: Sources) -> Iterator[str]:
     yield from md.table(("項目 Item", "項目名", *heads), rows)
 
 
-def _sign(each: Seen, mark: Mark) -> str:
+def _sign(each: ItemVisibility, mark: Sign) -> str:
     sign = mark.sign if each.item.sensitivity is Sensitivity.LOCATION else "●"
     return sign if each.mask is None else f"{sign} ◇{MASKS[each.mask].ja}"
 

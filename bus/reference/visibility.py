@@ -13,7 +13,7 @@ from bus.reference.words import Words
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ItemVisibility:
     """One item as a system sees it."""
 
     item: Item
@@ -22,7 +22,7 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class Sign:
     """A sign of the matrix, what it is called, and what it means."""
 
     sign: str
@@ -33,16 +33,16 @@ class Mark:
         return f"{self.sign} {self.name}"
 
 
-PROVIDES = Mark("▲", Words("提供", "provides"), Words("ストリームを提供する", "publishes it"))
-RECEIVES = Mark(
+PROVIDES = Sign("▲", Words("提供", "provides"), Words("ストリームを提供する", "publishes it"))
+RECEIVES = Sign(
     "●", Words("受取", "receives"), Words("受け取る項目に所在がない", "no location among its items")
 )
-WITHHOLD = Mark(
+WITHHOLD = Sign(
     "◐",
     Words("秘匿", "withheld"),
     Words("支援措置対象者の所在は受け取らない", "never a protected person's location"),
 )
-CAPABLE = Mark(
+CAPABLE = Sign(
     "◉",
     Words("自ら抑止", "capable"),
     Words(
@@ -58,7 +58,7 @@ def body(stream: Stream) -> list[Item]:
     return [item for item in stream.items if not item.is_header]
 
 
-def seen(stream: Stream, grant: Grant) -> list[Seen]:
+def seen(stream: Stream, grant: Grant) -> list[ItemVisibility]:
     """The items of the body that *grant* lets its system see, as declared.
 
     The flag of protection is always among them.
@@ -66,7 +66,7 @@ def seen(stream: Stream, grant: Grant) -> list[Seen]:
     masks = _masks(stream, grant)
     withholds = grant.suppression is Suppression.WITHHOLD
     return [
-        Seen(
+        ItemVisibility(
             item,
             withholds and item.sensitivity is Sensitivity.LOCATION,
             masks.get(item.path),
@@ -87,7 +87,7 @@ def _masks(stream: Stream, grant: Grant) -> dict[str, MaskKind]:
     return found
 
 
-def mark(stream: Stream, grant: Grant) -> Mark:
+def mark(stream: Stream, grant: Grant) -> Sign:
     """The mark in the matrix for a receiver with this grant."""
     given = seen(stream, grant)
     if not any(each.item.sensitivity is Sensitivity.LOCATION for each in given):

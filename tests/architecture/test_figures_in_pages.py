@@ -12,7 +12,7 @@ from bus.broker import topics
 from bus.hosting import store_watch
 from bus.hosting.overdue import overdue_after
 from bus.model import protection
-from bus.publish.runner import Pace
+from bus.publish.runner import RunnerLimits
 from bus.publish.source_watch import UNLED_MOST, WARN_BEFORE
 from bus.sealing import source as key_source
 from bus.settings import Settings
@@ -44,7 +44,7 @@ FIGURES = {
         "`RENKEI_CHANGE_BYTES` (4 MiB)": SHIPPED.change_bytes == 4 << 20,
         "`RENKEI_OUTBOX_KEEP` (seven days)": SHIPPED.outbox_keep == 7 * DAY,
         "`RENKEI_REFUSED_KEEP` (thirty days;": SHIPPED.refused_keep == 30 * DAY,
-        "finds rows only every five seconds": Pace().poll == timedelta(seconds=5),
+        "finds rows only every five seconds": RunnerLimits().poll == timedelta(seconds=5),
         "(from 10 on `/readyz` fails": timedelta(seconds=10) == UNLED_MOST,
     },
     "docs/howto/connect-a-receiving-system.md": {

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from typing import Any, BinaryIO
 
 from bus.publish.admission import Naming
-from bus.publish.runner import BULK, Pace, Runner
+from bus.publish.runner import BULK, Runner, RunnerLimits
 from connectors.jsonlines.source import LinesSource, LoadProgress
 
 
@@ -17,7 +17,7 @@ async def load(
     sealed: Collection[str],
     key: bytes | None,
     progress: LoadProgress | None = None,
-    pace: Pace = BULK,
+    pace: RunnerLimits = BULK,
     **told: Callable[[Any], None],
 ) -> LoadProgress:
     """Publish every line of *file* from where *progress* stands; how it went."""

@@ -35,7 +35,7 @@ from bus.observe.runner import this_process
 from bus.observe.tasks import Tasks
 from bus.publish.admission import Admission
 from bus.publish.held_changes import Gate
-from bus.publish.runner import Pace, Runner
+from bus.publish.runner import Runner, RunnerLimits
 from bus.publish.runners import run_together
 from bus.publish.sender import Publishes
 from bus.publish.source_reports import RelayReport
@@ -50,7 +50,7 @@ KEEPING = OutboxTimes(
     stand_by=timedelta(milliseconds=200),
 )
 """For tests: a killed leader is followed within three seconds."""
-QUICK = Pace(
+QUICK = RunnerLimits(
     send_within=KEEPING.send_within,
     poll=timedelta(milliseconds=500),
     retry_first=FIRST,
@@ -211,7 +211,7 @@ class Outbox:
         admit: Admission | None = None,
         gate: Gate | None = None,
         concealer: Concealer | None = None,
-        pace: Pace = QUICK,
+        pace: RunnerLimits = QUICK,
         keeping: OutboxTimes = KEEPING,
         metrics: Metrics | None = None,
         report: RelayReport | None = None,

@@ -10,7 +10,7 @@ from bus.model import Item, Stream, System
 from bus.operate.contracts import ContractsChecked, StoreShown
 from bus.operate.documents.shape import Document, named
 from bus.operate.granted import SubscriptionFiles, SystemGrants
-from bus.reference import Difference, Sources
+from bus.reference import FolderDifference, Sources
 from bus.reference.summaries import stream_summary, system_summary
 
 
@@ -135,6 +135,6 @@ def subscription(value: SystemGrants) -> Document:
 
 
 @named("reference")
-def reference(folder: object, pages: int, found: Difference, *, is_check: bool) -> Document:
+def reference(folder: object, pages: int, found: FolderDifference, *, is_check: bool) -> Document:
     """Which pages were written, or would be written."""
     return {"folder": folder, "pages": pages, "check": is_check, **asdict(found)}

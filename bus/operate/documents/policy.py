@@ -8,7 +8,7 @@ from typing import Any
 from bus.operate.applying import ApplyPlan, SystemPlan, begins_anew, consequences, to_rebuild
 from bus.operate.documents.shape import Document, named, of, shaped
 from bus.operate.simulating import Simulated
-from bus.policy.diff import Column, Difference
+from bus.policy.diff import ColumnShown, Difference
 
 
 @shaped(Difference, "difference")
@@ -51,7 +51,7 @@ def plain(difference: Difference) -> Document:
     }
 
 
-def _plain(column: Column) -> Document:
+def _plain(column: ColumnShown) -> Document:
     return {
         "field": column.path,
         "column": column.name,

@@ -23,7 +23,7 @@ from bus.observe.metrics import Metrics
 from bus.observe.tasks import Tasks
 from bus.publish.admission import Bounds
 from bus.publish.agreement import Agreed
-from bus.publish.intake import Fate, Intake, Principal
+from bus.publish.intake import Intake, IntakeStatus, Principal
 from bus.publish.publisher import Publisher
 from bus.publish.runners import run_together
 from bus.settings import OutboxConnection, Settings
@@ -131,10 +131,10 @@ async def test_order_is_kept_and_nothing_doubles(site: Callable[..., Site], clus
 
         await asyncio.gather(*(live(subject) for subject in SUBJECTS))
 
-    assert fates["refused"] == fates[Fate.REFUSED] == 0
+    assert fates["refused"] == fates[IntakeStatus.REFUSED] == 0
     assert fates["sent"] > 10
-    assert fates[Fate.ACCEPTED] > 5
-    assert fates[Fate.KNOWN] > 5
+    assert fates[IntakeStatus.ACCEPTED] > 5
+    assert fates[IntakeStatus.KNOWN] > 5
     found: dict[str, list[int]] = {}
     for event in await cluster.events("resident"):
         found.setdefault(event["header"]["subject_id"], []).append(event["header"]["version"])
@@ -169,7 +169,7 @@ async def test_whose_turn_it_is_not_waits(
         assert not second.done()
         wake.set()
 
-        assert [answer.fate for answer in await first] == [Fate.ACCEPTED]
+        assert [answer.fate for answer in await first] == [IntakeStatus.ACCEPTED]
         assert await second == "sent"
     assert len(await cluster.events("resident")) == 1
 
@@ -181,7 +181,7 @@ async def test_who_may_not_hand_in_is_refused(site: Callable[..., Site], cluster
     async with site(intake=(SYSTEM,)).intake() as intake:
         (answer,) = await intake.accept(both, [json.dumps(of(1, 1, tax)).encode()])
 
-    assert answer.fate is Fate.REFUSED
+    assert answer.fate is IntakeStatus.REFUSED
     assert [fault.field for fault in answer.faults] == ["source"]
 
 
@@ -200,7 +200,7 @@ async def test_who_takes_no_turns_does_not_publish(site: Callable[..., Site], cl
         async with AsyncExitStack() as stack:
             async with there.intake() as intake:
                 (answer,) = await intake.accept(CLERK, [json.dumps(of(1, 1)).encode()])
-                assert answer.fate is Fate.ACCEPTED
+                assert answer.fate is IntakeStatus.ACCEPTED
                 await stack.enter_async_context(here.relay())
                 sending = asyncio.create_task(here.by_outbox(of(2, 1)))
                 await until(lambda: bool(disagreed(lines)), 30)

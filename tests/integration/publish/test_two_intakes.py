@@ -17,7 +17,7 @@ import pytest
 from bus.connect.lease import Lease, LeaseStore
 from bus.errors import BrokerUnavailable, LeaseLost, StoreUnavailable
 from bus.publish.admission import Bounds
-from bus.publish.intake import Fate, Intake, Principal
+from bus.publish.intake import Intake, IntakeStatus, Principal
 from bus.publish.publisher import Publisher, PublisherSettings
 from bus.publish.terms import DatabaseTerms
 from tests.support.changes import MUNICIPALITY, change, record
@@ -88,7 +88,7 @@ async def versions(cluster: Any) -> dict[str, list[int]]:
     return found
 
 
-async def insist(intake: Intake, changes: list[bytes]) -> list[Fate]:
+async def insist(intake: Intake, changes: list[bytes]) -> list[IntakeStatus]:
     """Hand in until there is an answer, as a core system does."""
     while True:
         try:
@@ -104,8 +104,8 @@ async def test_the_same_change_at_both_is_in_the_log_once(site: Site, cluster: A
         for subject in range(1, 11):
             found = await asyncio.gather(*(insist(each, [of(subject, 1)]) for each in (one, two)))
             assert Counter(fate for fates in found for fate in fates) == {
-                Fate.ACCEPTED: 1,
-                Fate.KNOWN: 1,
+                IntakeStatus.ACCEPTED: 1,
+                IntakeStatus.KNOWN: 1,
             }
     finally:
         await one.close()
@@ -130,7 +130,7 @@ async def test_changes_of_one_person_at_two_processes_keep_their_order(
             chosen = intakes[(number + chance.randrange(2)) % 2]
             fates = await insist(chosen, [of(*each) for each in wanted])
             for (subject, version), fate in zip(wanted, fates, strict=True):
-                if fate is not Fate.REFUSED:
+                if fate is not IntakeStatus.REFUSED:
                     newest[subject] = max(newest[subject], version)
 
     try:
@@ -159,7 +159,7 @@ async def test_a_process_that_died_keeps_others_waiting_no_longer_than_its_lease
     patient = site.intake(patience=2 * LENGTH)
     (answer,) = await patient.accept(CLERK, [of(1, 1)])
 
-    assert answer.fate is Fate.ACCEPTED
+    assert answer.fate is IntakeStatus.ACCEPTED
     await hasty.close()
     await patient.close()
 
@@ -193,13 +193,16 @@ async def test_one_that_sleeps_past_its_lease_appends_nothing(
     await asleep.wait()
 
     (answer,) = await other.accept(CLERK, [of(1, 1)])
-    assert answer.fate is Fate.ACCEPTED
+    assert answer.fate is IntakeStatus.ACCEPTED
     wake.set()
     with pytest.raises(LeaseLost):
         await first
 
     assert await versions(cluster) == {"000000000000001": [1]}
-    assert await insist(sleeper, [of(1, 1), of(1, 2)]) == [Fate.KNOWN, Fate.ACCEPTED]
+    assert await insist(sleeper, [of(1, 1), of(1, 2)]) == [
+        IntakeStatus.KNOWN,
+        IntakeStatus.ACCEPTED,
+    ]
     await sleeper.close()
     await other.close()
 
@@ -237,7 +240,7 @@ async def test_an_answer_that_was_lost_is_had_at_the_other(site: Site, cluster: 
         await deaf.accept(CLERK, [of(1, 1)])
     other = site.intake()
 
-    assert await insist(other, [of(1, 1), of(1, 2)]) == [Fate.KNOWN, Fate.ACCEPTED]
+    assert await insist(other, [of(1, 1), of(1, 2)]) == [IntakeStatus.KNOWN, IntakeStatus.ACCEPTED]
     await other.close()
 
 

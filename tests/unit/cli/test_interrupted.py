@@ -27,7 +27,7 @@ from bus.operate import protections
 from bus.operate.protections import CaseRegister, EndsPlan
 from bus.operate.session import Session
 from bus.policy.cases import PersonCases
-from bus.publish.case_ends import End, Judged
+from bus.publish.case_ends import CaseEnd, CaseEndChecked
 from bus.publish.publisher import Outcome
 from tests.support.counted import Counted, counted_site
 
@@ -190,7 +190,8 @@ def test_a_list_of_ends_says_how_far_it_came(
 ) -> None:
     """Whatever ends it between two turns, or in one: what was sent is said, and recorded."""
     taken = [
-        Judged(End(line, f"131016/{line:015}", DAY, DAY), (), PersonCases()) for line in range(5)
+        CaseEndChecked(CaseEnd(line, f"131016/{line:015}", DAY, DAY), (), PersonCases())
+        for line in range(5)
     ]
 
     async def plan(*_: object, **__: object) -> EndsPlan:

@@ -7,14 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from bus.monitor.windows import MINUTE, Seen, Windows, minute_of
+from bus.monitor.windows import MINUTE, ReceiptTimes, Windows, minute_of
 
 T0 = 1_800_000_000 // MINUTE * MINUTE
 
 
-def seen(at: float, rows: int = 1, *, system: str = "tax", chain: str | None = None) -> Seen:
+def seen(
+    at: float, rows: int = 1, *, system: str = "tax", chain: str | None = None
+) -> ReceiptTimes:
     """A receipt applied *at* seconds after T0, told half a second later."""
-    return Seen(
+    return ReceiptTimes(
         system=system,
         stream="resident",
         partition=0,

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from bus.cli import throughput
 from bus.monitor.page import ask_monitor, throughput_page
 from bus.monitor.report import report
-from bus.monitor.windows import MINUTE, Seen, Windows
+from bus.monitor.windows import MINUTE, ReceiptTimes, Windows
 from bus.observe import http
 from bus.observe.metrics import Metrics
 from bus.operate import throughput as throughputs
@@ -32,7 +32,7 @@ def said(
     for minute in range(minutes):
         for lane in range(1, lanes + 1):
             windows.add(
-                Seen(
+                ReceiptTimes(
                     system=f"individual_resident_tax_{lane}",
                     stream="resident",
                     partition=0,

@@ -11,7 +11,7 @@ import pytest
 from bus.catalog import Catalog, load
 from bus.model import MaskKind, Sensitivity
 from bus.policy import Difference, Subscription, diff
-from bus.policy.diff import Kind
+from bus.policy.diff import AccessChange
 
 GRANT: dict[str, Any] = {
     "event_types": ["resident.moved_in", "resident.died"],
@@ -60,7 +60,7 @@ def test_a_new_system_gains_everything(catalog: Catalog) -> None:
     assert (found.system, found.system_ja, found.stream, found.stream_ja) == (
         "some_system", "何か", "resident", "住民",
     )  # fmt: skip
-    assert found.kind is Kind.GAINED
+    assert found.kind is AccessChange.GAINED
     assert found.ground == "何法第1条"
     assert "性別" in {column.ja for column in found.gained}
     assert found.event_types_gained == ("resident.moved_in", "resident.died")
@@ -71,7 +71,7 @@ def test_a_system_that_goes_loses_everything(catalog: Catalog) -> None:
     """Every column is named, so that each can be taken out of what it holds."""
     (found,) = diff(policy(resident={}), {}, catalog)
 
-    assert found.kind is Kind.LOST
+    assert found.kind is AccessChange.LOST
     assert {"name_full", "subject_id"} <= set(found.removes)
     assert not found.needs_rebuild
 

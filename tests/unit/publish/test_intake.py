@@ -12,7 +12,7 @@ import pytest
 from bus.connect.source import Limits, SoleTerm
 from bus.errors import BrokerUnavailable, ChangeRefused, LeaseLost
 from bus.publish.admission import Bounds
-from bus.publish.intake import Answer, Fate, Intake, Principal
+from bus.publish.intake import Answer, Intake, IntakeStatus, Principal
 from bus.publish.publisher import Publisher, PublisherSettings
 from tests.support.changes import MUNICIPALITY, body, change, record
 
@@ -69,7 +69,7 @@ def intake(house: Any) -> Callable[..., Any]:
     return make
 
 
-def fates(answers: list[Answer]) -> list[Fate]:
+def fates(answers: list[Answer]) -> list[IntakeStatus]:
     """What became of each."""
     return [answer.fate for answer in answers]
 
@@ -81,7 +81,12 @@ async def test_each_is_answered_by_itself(intake: Any, house: Any) -> None:
         [moved_in(1), b"{", moved_in(2, body=body("resident", sex="9")), moved_in(3)],
     )
 
-    assert fates(taken) == [Fate.ACCEPTED, Fate.REFUSED, Fate.REFUSED, Fate.ACCEPTED]
+    assert fates(taken) == [
+        IntakeStatus.ACCEPTED,
+        IntakeStatus.REFUSED,
+        IntakeStatus.REFUSED,
+        IntakeStatus.ACCEPTED,
+    ]
     assert [fault.code for fault in taken[1].faults] == ["not-json"]
     assert ("code-list", "性別") in [(fault.code, fault.item) for fault in taken[2].faults]
     assert taken[2].change_id == ident(2)
@@ -94,7 +99,11 @@ async def test_twice_is_once(intake: Any, house: Any) -> None:
     first = await (await intake()).accept(CLERK, [moved_in(1)])
     again = await (await intake()).accept(CLERK, [moved_in(1), moved_in(2)])
 
-    assert fates(first + again) == [Fate.ACCEPTED, Fate.KNOWN, Fate.ACCEPTED]
+    assert fates(first + again) == [
+        IntakeStatus.ACCEPTED,
+        IntakeStatus.KNOWN,
+        IntakeStatus.ACCEPTED,
+    ]
     assert first[0].event_ids == again[0].event_ids
     assert len(house.events("resident")) == 2
 
@@ -152,7 +161,7 @@ async def test_nothing_is_sent_without_the_term(house: Any) -> None:
     assert house.events("resident") == []
 
     terms.term.is_lost = False
-    assert fates(await intake.accept(CLERK, [moved_in(1)])) == [Fate.ACCEPTED]
+    assert fates(await intake.accept(CLERK, [moved_in(1)])) == [IntakeStatus.ACCEPTED]
     assert len(publishers) == 2
     assert not terms.term.is_abandoned
     await intake.close()

@@ -25,7 +25,7 @@ from bus.errors import (
 from bus.model import Change, Fault
 from bus.observe.metrics import Metrics
 from bus.observe.tasks import Tasks
-from bus.publish.runner import Pace, Runner
+from bus.publish.runner import Runner, RunnerLimits
 from bus.publish.runners import run_together
 from bus.publish.sender import MOST_BROKEN
 from bus.publish.source_reports import RelayReport, Report
@@ -34,7 +34,7 @@ from tests.support.changes import change, record
 from tests.support.clock import Clock
 from tests.support.waiting import until
 
-QUICK = Pace(
+QUICK = RunnerLimits(
     batch_changes=4,
     poll=timedelta(milliseconds=20),
     retry_first=timedelta(milliseconds=1),
@@ -255,7 +255,7 @@ async def test_a_stop_lets_the_batch_in_hand_end(box: MemoryBox) -> None:
 async def test_without_patience_what_is_away_is_raised(box: MemoryBox) -> None:
     """Somebody waits for it, and is told; what was settled before stays so."""
     log = Log(failing=[None, BrokerUnavailable("away")])
-    pace = Pace(batch_changes=4, retry_first=None)
+    pace = RunnerLimits(batch_changes=4, retry_first=None)
     with pytest.raises(BrokerUnavailable):
         await Runner(MemorySource(box), log.publisher, pace=pace).run()
 

@@ -10,7 +10,7 @@ from bus.connect.source import Backlog, SourceStatus
 from bus.errors import SourceUnavailable
 from bus.observe.metrics import Metrics
 from bus.observe.tasks import Tasks
-from bus.publish.runner import ALL_BATCHES, Pace
+from bus.publish.runner import ALL_BATCHES, RunnerLimits
 from bus.publish.source_watch import SAY_AGAIN, SourceWatch
 from tests.support.clock import Clock
 from tests.support.waiting import until
@@ -77,9 +77,9 @@ def test_what_cannot_be_seen_has_no_figures() -> None:
 
 def test_relays_of_a_process_share_what_is_in_hand() -> None:
     """However many there are, all their batches together have an end."""
-    assert Pace().shared_by(1) == Pace()
+    assert RunnerLimits().shared_by(1) == RunnerLimits()
     for relays in (4, 20, 1_000):
-        assert relays * Pace().shared_by(relays).batch_bytes <= ALL_BATCHES
+        assert relays * RunnerLimits().shared_by(relays).batch_bytes <= ALL_BATCHES
 
 
 async def test_one_that_is_killed_is_seen_and_begun_again() -> None:
