@@ -37,7 +37,7 @@ class Remedy(StrEnum):
     LEAVE_PARKED = "leave parked"  # an event that is set aside already stays so
 
 
-class Outside(StrEnum):
+class Dependency(StrEnum):
     """What does not answer; whoever hears from it tells all who wait for it."""
 
     BROKER = "broker"
@@ -73,7 +73,7 @@ class BusError(Exception):
     code: ClassVar[str] = "RK-000"
     reaction: ClassVar[Reaction] = Reaction.STOP
     remedy: ClassVar[Remedy | None] = None
-    outside: ClassVar[Outside | None] = None
+    outside: ClassVar[Dependency | None] = None
     has_end: ClassVar[bool] = False  # whether trying again comes to an end, after ``unready_most``
     exit_status: ClassVar[int] = 1
 
@@ -316,7 +316,7 @@ class BrokerUnavailable(Unavailable):
     """Kafka does not answer."""
 
     code = "RK-401"
-    outside = Outside.BROKER
+    outside = Dependency.BROKER
 
 
 class RegistryUnavailable(Unavailable):
@@ -336,7 +336,7 @@ class SinkUnavailable(Unavailable):
 
     code = "RK-404"
     remedy = Remedy.REOPEN
-    outside = Outside.STORE
+    outside = Dependency.STORE
 
 
 class EditionOutdated(SinkUnavailable):
@@ -379,7 +379,7 @@ class Unready(Unavailable):
 
     code = "RK-410"
     remedy = Remedy.REOPEN
-    outside = Outside.STORE
+    outside = Dependency.STORE
     has_end = True
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bus import settings as settings_tree
 from bus.broker import TopicSpec
-from bus.broker.topics import Shape, specs
+from bus.broker.topics import TopicShape, specs
 from bus.catalog import Catalog
 from bus.catalog import load as load_catalog
 from bus.errors import BusError
@@ -62,7 +62,7 @@ def catalog(settings: Settings) -> Catalog:
 
 def topic_specs(settings: Settings) -> list[TopicSpec]:
     """The topics of all streams, as these settings want them."""
-    shape = Shape(
+    shape = TopicShape(
         partitions=settings.partitions,
         replication=settings.replication,
         compaction_lag=settings.compaction_lag,

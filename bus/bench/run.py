@@ -24,7 +24,7 @@ from bus.bench import (
 from bus.bench.figures import AIMS, Aim
 from bus.bench.machines import machines
 from bus.errors import DataFolderInUse
-from bus.local.progress import Progress
+from bus.local.progress import StartProgress
 from bus.local.stack import LocalStack
 from bus.settings import Settings
 
@@ -63,7 +63,7 @@ class Figure:
 def measure(
     outer: Settings,
     part: Part,
-    watching: Callable[[], AbstractContextManager[Progress]],
+    watching: Callable[[], AbstractContextManager[StartProgress]],
     step: Step,
     *,
     is_family: bool,

@@ -25,7 +25,7 @@ DEEDS = frozenset({"operation", "subscription", "erasure", "view"})
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class TopicShape:
     """The settings that all topics of an installation have in common."""
 
     partitions: int
@@ -49,7 +49,7 @@ class TopicState:
         return self.partitions is not None and self.partitions != self.spec.partitions
 
 
-def specs(streams: Iterable[Stream], shape: Shape) -> list[TopicSpec]:
+def specs(streams: Iterable[Stream], shape: TopicShape) -> list[TopicSpec]:
     """The topic of each stream, by name."""
     return sorted((_spec(stream, shape) for stream in streams), key=lambda spec: spec.name)
 
@@ -86,7 +86,7 @@ async def apply(broker: Broker, found: Sequence[TopicState]) -> None:
             await broker.alter_topic_config(state.spec.name, wanted)
 
 
-def _spec(stream: Stream, shape: Shape) -> TopicSpec:
+def _spec(stream: Stream, shape: TopicShape) -> TopicSpec:
     config = {
         "max.message.bytes": str(shape.max_message_bytes),
         "message.timestamp.type": "LogAppendTime",  # one clock says when: not each producer's

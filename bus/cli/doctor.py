@@ -15,7 +15,7 @@ from bus.operate import documents
 from bus.operate.session import ANSWER_WITHIN
 
 if TYPE_CHECKING:  # needs the packages of renkei[local]
-    from bus.operate.examining import Finding
+    from bus.operate.examining import CheckResult
 
 STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
@@ -43,7 +43,7 @@ def doctor(as_json: Json = False) -> None:
         raise typer.Exit(1)
 
 
-def _table(findings: list[Finding]) -> Table:
+def _table(findings: list[CheckResult]) -> Table:
     table = Table(box=None, pad_edge=False, show_header=False)
     for _ in range(3):
         table.add_column(overflow="fold")

@@ -28,7 +28,7 @@ from bus.cli.times import shown
 from bus.errors import ConfigurationError
 from bus.observe.moments import TO_THE_SECOND
 from bus.operate import documents
-from bus.operate.engines import LOGS, Engines, Step
+from bus.operate.engines import LOGS, Engines, StartStep
 
 if TYPE_CHECKING:  # needs the packages of renkei[local]
     from bus.operate.engines import Status
@@ -191,7 +191,7 @@ class StartScreen:
         self.close()
         self._console.print("every file is the one that was pinned (SHA-256)")
 
-    def step(self, step: Step) -> None:
+    def step(self, step: StartStep) -> None:
         """A line for each step that is done."""
         if step.seconds is not None:
             name, _, what = step.name.partition(": ")

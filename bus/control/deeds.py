@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 
 from bus.log.internal import InternalTopic
 from bus.model.deed import Deed
-from bus.sealing import Proofs, Statement
+from bus.sealing import ProofKind, Proofs
 
 KEY = "deed"
 """Of every record: all lie in one partition, in order."""
@@ -32,6 +32,6 @@ class Journal:
             KeysUnusable: There are no keys that prove it, or they cannot be used.
             Unavailable: Broker or registry does not answer.
         """
-        proof = await self._proofs.prove(Statement.DEED, deed.proved)
+        proof = await self._proofs.prove(ProofKind.DEED, deed.proved)
         (place,) = await self._topic.append([KEY], [asdict(replace(deed, proof=proof))])
         return place

@@ -29,7 +29,7 @@ from bus.errors import BusError, Reaction
 from bus.log.internal import InternalTopic, rows_of
 from bus.log.tail import Follower
 from bus.model import LaneName, Operation, OperationState, Stream
-from bus.observe.tasks import Kept, Tasks
+from bus.observe.tasks import SupervisedTask, Tasks
 from bus.retry import retried
 
 _log = structlog.get_logger("renkei.deliver")
@@ -63,7 +63,7 @@ class Operations(Follower):
         self._told: dict[LaneName, OperationState] = {}
         self._news = asyncio.Event()
         self._all_told = asyncio.Event()
-        self._telling: Kept | None = None
+        self._telling: SupervisedTask | None = None
 
     async def close(self) -> None:
         """Append what is still to be told, if that is quick, and close; safe to call twice."""

@@ -19,9 +19,9 @@ from bus.errors import BrokerUnavailable, BusError
 from bus.log.internal import InternalTopic
 from bus.model import Receipt
 from bus.model.receipt import proved_of
-from bus.observe.tasks import Kept, Tasks
+from bus.observe.tasks import SupervisedTask, Tasks
 from bus.retry import retried
-from bus.sealing import Proofs, Statement
+from bus.sealing import ProofKind, Proofs
 
 _log = structlog.get_logger("renkei.deliver")
 _Waiting = tuple[str, dict[str, Any], asyncio.Future[None]]
@@ -58,7 +58,7 @@ class Receipts:
         self._waiting: list[_Waiting] = []
         self._under_way: list[_Waiting] = []
         self._news = asyncio.Event()
-        self._sender: Kept | None = None
+        self._sender: SupervisedTask | None = None
 
     def start(self) -> None:
         """Start the sender; one that fails starts again with the receipts it had."""
@@ -125,7 +125,7 @@ class Receipts:
     async def _send(self, waiting: Sequence[_Waiting]) -> None:
         async def append() -> None:
             rows = [
-                {**row, "proof": await self._proofs.prove(Statement.RECEIPT, said_of(row))}
+                {**row, "proof": await self._proofs.prove(ProofKind.RECEIPT, said_of(row))}
                 for _, row, _ in waiting
             ]
             await self._topic.append([key for key, _, _ in waiting], rows)

@@ -33,7 +33,7 @@ from bus.control.receipts import lane_key, said_of
 from bus.errors import ConfigurationError, PositionForged, SchemaMismatch, StoreForged
 from bus.log.partition import opened
 from bus.model import Checkpoint, LaneName, Position, Receipt, Stream
-from bus.sealing import Proofs, Statement
+from bus.sealing import ProofKind, Proofs
 
 _SINCE = "@"  # between a proof and the time that it is of
 _CLOCK_IS_SET = timedelta(minutes=1)  # by which a store's clock may have been put back
@@ -78,7 +78,7 @@ class Testimony:
             return False
         proof, _, since = (held.proof or "").partition(_SINCE)
         said = (*_said(lane, position, receipt), since)
-        is_proved = await self._proofs.are_of(proof, Statement.POSITION, said)
+        is_proved = await self._proofs.are_of(proof, ProofKind.POSITION, said)
         if is_proved and since and _is_within(held, datetime.fromisoformat(since)):
             return True
         if (position.cluster_id, position.topic) != (self._cluster_id, place[0]):
@@ -116,7 +116,7 @@ async def prove_position(
 ) -> str:
     """As :meth:`Testimony.prove`; it was not applied before *since*."""
     said = since.astimezone(UTC).isoformat(timespec="microseconds")
-    proof = await proofs.prove(Statement.POSITION, (*_said(lane, stands_at, receipt), said))
+    proof = await proofs.prove(ProofKind.POSITION, (*_said(lane, stands_at, receipt), said))
     return f"{proof}{_SINCE}{said}"
 
 
@@ -230,4 +230,4 @@ class SaidReceipts:
 
     async def _is_the_bus_s(self, row: Mapping[str, Any]) -> bool:
         """Whether a known key proves it; a proof by an unknown key may be anybody's."""
-        return await self._proofs.are_of(row["proof"], Statement.RECEIPT, said_of(row)) is True
+        return await self._proofs.are_of(row["proof"], ProofKind.RECEIPT, said_of(row)) is True

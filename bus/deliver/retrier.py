@@ -16,7 +16,7 @@ from typing import TypeVar
 from bus.backoff import BackOff
 from bus.deliver.context import LaneContext, PartitionConsumer
 from bus.deliver.pulse import Pulse
-from bus.errors import BusError, Outside, Reaction
+from bus.errors import BusError, Dependency, Reaction
 from bus.retry import retried
 
 T = TypeVar("T")
@@ -89,9 +89,9 @@ class Retrier:
         say = context.log.warning if age < ALARM_AFTER else context.log.error
         seconds = round(age.total_seconds(), 1)
         say("lane-retries", code=error.code, reason=error.message, seconds=seconds)
-        if error.outside is Outside.BROKER:
+        if error.outside is Dependency.BROKER:
             return await self._kafka.rest(length)
-        if error.outside is Outside.STORE:
+        if error.outside is Dependency.STORE:
             return await self._store.rest(length)
         await context.clock.sleep(length)
         return False

@@ -95,7 +95,7 @@ class Machines:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class ChangeEntered:
     """A change that was entered, and the system that entered it."""
 
     change: Change
@@ -150,7 +150,7 @@ async def run(
         for number, scene in enumerate(story, 1):
             change = scene.make(datetime.now(UTC))
             entered = offices[change.source].enter(change)
-            told.append(Told(change, entered.change_id))
+            told.append(ChangeEntered(change, entered.change_id))
             screen.scene(number, len(story), scene, change)
             arrivals: Sequence[Arrival] = []
             async for arrivals in stores.watch(change, entered.committed_at, CHANGE_WITHIN_S):
@@ -283,7 +283,7 @@ async def _first_load(
 
 
 async def _provided(
-    system: str, uri: str, told: Sequence[Told], stores: Stores, *, is_neighbour: bool
+    system: str, uri: str, told: Sequence[ChangeEntered], stores: Stores, *, is_neighbour: bool
 ) -> ProviderShown:
     """How much *system* has sent by its own outbox, and how much of that other systems hold."""
     mine = [each for each in told if each.change.source == system]

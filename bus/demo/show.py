@@ -21,7 +21,7 @@ from bus.demo.result import Arrival, ChangeShown, DemoResult, FirstLoad
 from bus.demo.run import Screen, run
 from bus.demo.story import Scene
 from bus.errors import DataFolderInUse
-from bus.local.progress import Progress as Fetching
+from bus.local.progress import StartProgress as Fetching
 from bus.model import Change
 from bus.settings import Settings
 

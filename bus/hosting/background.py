@@ -8,7 +8,7 @@ from typing import Any
 from bus.deliver.process import ProcessContext
 from bus.deliver.shared_sink import SharedSink
 from bus.errors import BusError
-from bus.observe.tasks import Kept, Work
+from bus.observe.tasks import SupervisedTask, Work
 
 
 class BackgroundTasks:
@@ -18,9 +18,9 @@ class BackgroundTasks:
         self._system = system
         self._process = process
         self._log = log
-        self._kept: set[Kept] = set()
+        self._kept: set[SupervisedTask] = set()
 
-    def keep_until_done(self, task: str, work: Work, stream: str | None = None) -> Kept:
+    def keep_until_done(self, task: str, work: Work, stream: str | None = None) -> SupervisedTask:
         """Run *work*, and again until it succeeds."""
         keep = partial(
             self._process.runtime.tasks.keep, task, work, until_done=True, system=self._system

@@ -27,13 +27,13 @@ from bus.credentials import number_form
 from bus.deliver.process import Cluster, ControlStreams, Keys, ProcessContext, Runtime
 from bus.deliver.pulse import Pulse
 from bus.deliver.state import Lanes, LaneStatus
-from bus.errors import BusError, Outside, Reaction
+from bus.errors import BusError, Dependency, Reaction
 from bus.hosting.overdue import Overdue
 from bus.hosting.system_delivery import SystemDelivery
 from bus.log.internal import InternalTopic
 from bus.model import Stream
 from bus.observe.metrics import Metrics
-from bus.observe.tasks import Kept, Tasks, errors_of, until_over
+from bus.observe.tasks import SupervisedTask, Tasks, errors_of, until_over
 from bus.retry import retried
 from bus.sealing import Proofs, Seals
 from bus.settings import Settings
@@ -223,7 +223,7 @@ def ill(process: ProcessContext) -> list[str]:
     ]
 
 
-def follow(process: ProcessContext) -> list[Kept]:
+def follow(process: ProcessContext) -> list[SupervisedTask]:
     """Follow operations and coverage, and warn of what is overdue, each in a task of its own."""
     overdue = Overdue(process)
     follows: Mapping[str, Callable[[], Awaitable[None]]] = {
@@ -242,7 +242,7 @@ def follow(process: ProcessContext) -> list[Kept]:
             except BusError as error:
                 if error.reaction is not Reaction.RETRY:
                     raise
-                if error.outside is Outside.BROKER:
+                if error.outside is Dependency.BROKER:
                     process.cluster.pulse.failed()
                 _log.warning("operators-unheard", code=error.code, wants=name)
 

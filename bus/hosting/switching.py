@@ -17,7 +17,7 @@ from bus.errors import NotEntitled
 from bus.hosting.background import BackgroundTasks
 from bus.hosting.feeds import Feed
 from bus.hosting.roster import LOOK_AGAIN, Roster, end
-from bus.observe.tasks import Kept
+from bus.observe.tasks import SupervisedTask
 
 
 class Switching:
@@ -38,7 +38,7 @@ class Switching:
         self._on_done = on_done
         self._turns: dict[str, asyncio.Lock] = {}
 
-    def to(self, feeds: Sequence[Feed]) -> list[Kept]:
+    def to(self, feeds: Sequence[Feed]) -> list[SupervisedTask]:
         """Switch to *feeds* and no others; the tasks that do so."""
         roster = self._roster
         before, roster.feeds = roster.feeds, {feed.topic: feed for feed in feeds}

@@ -12,7 +12,7 @@ from bus.deliver.process import ProcessContext
 from bus.errors import BusError, Reaction
 from bus.hosting.background import BackgroundTasks
 from bus.hosting.feeds import Withdraw
-from bus.observe.tasks import Kept
+from bus.observe.tasks import SupervisedTask
 from bus.retry import retried
 
 
@@ -26,11 +26,11 @@ class Withdrawal:
         self._process = process
         self._background = background
         self._log = log
-        self._under_way: Kept | None = None
+        self._under_way: SupervisedTask | None = None
         self.withdraw: Withdraw | None = None
         """None where what the system may have is not known: then nothing is taken away."""
 
-    def begin(self, after: Sequence[Kept] = ()) -> None:
+    def begin(self, after: Sequence[SupervisedTask] = ()) -> None:
         """Withdraw again, once *after* is done."""
         if self._under_way is not None:
             self._under_way.cancel()
@@ -40,7 +40,7 @@ class Withdrawal:
                 "withdrawal", partial(self._take_away, withdraw, after)
             )
 
-    async def _take_away(self, withdraw: Withdraw, after: Sequence[Kept]) -> None:
+    async def _take_away(self, withdraw: Withdraw, after: Sequence[SupervisedTask]) -> None:
         if after:
             await asyncio.wait([kept.outcome for kept in after])
         settings, owed = self._process.runtime.settings, self._process.lanes.not_withdrawn

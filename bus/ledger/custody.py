@@ -21,7 +21,7 @@ from bus.errors import ConfigurationError, SchemaMismatch
 from bus.log.partition import Log
 from bus.model.custody import Custody, CustodyAct
 from bus.observe.moments import told
-from bus.sealing import KeyRing, Statement
+from bus.sealing import KeyRing, ProofKind
 from bus.sealing.proofs import proves
 
 KEY = "ledger"
@@ -101,7 +101,7 @@ async def deeds(
             rows = [] if readable.records is None else readable.records.to_pylist()
             for index, row in zip(readable.good, rows, strict=True):
                 deed = _deed(row)
-                if proves(ring, deed.proof, Statement.CUSTODY, deed.proved):
+                if proves(ring, deed.proof, ProofKind.CUSTODY, deed.proved):
                     found.proved.append(deed)
                 else:
                     found.unproved.append((partition, piece.offsets[index]))

@@ -13,7 +13,7 @@ from bus.ledger.chains import ChainFault, ChainFaultKind
 from bus.ledger.store import Ledger
 from bus.model.deed import CUT_OFF, ENDS, Deed
 from bus.observe.moments import told
-from bus.sealing import KeyRing, Statement
+from bus.sealing import KeyRing, ProofKind
 from bus.sealing.proofs import proves
 
 _ROWS = """
@@ -87,7 +87,7 @@ def _recorded(row: Sequence[object], ring: KeyRing | None) -> RecordedDeed:
     names = Deed.__dataclass_fields__
     deed = Deed(**dict(zip(names, row, strict=False)))  # type: ignore[arg-type]
     partition, offset = row[len(names)], row[len(names) + 1]
-    known = ring is not None and bool(proves(ring, deed.proof, Statement.DEED, deed.proved))
+    known = ring is not None and bool(proves(ring, deed.proof, ProofKind.DEED, deed.proved))
     return RecordedDeed(deed, int(str(partition)), int(str(offset)), known)
 
 

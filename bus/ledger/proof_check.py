@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from bus.ledger.chains import ChainFault, ChainFaultKind, ReceiptRow
 from bus.model.receipt import proved_of
-from bus.sealing import KeyRing, Statement
+from bus.sealing import KeyRing, ProofKind
 from bus.sealing.proofs import proves
 
 
@@ -46,7 +46,7 @@ class ProofCheck:
                 return None
             return "it has no proof, and one before it in the log has"
         said = proved_of(row.chain, row.applied_at, row.cluster_id)
-        holds = proves(self.ring, row.proof, Statement.RECEIPT, said)
+        holds = proves(self.ring, row.proof, ProofKind.RECEIPT, said)
         if holds is None:
             return "its proof is by a key that is not among the keys here"
         return None if holds else "its proof is not of what it says"

@@ -77,7 +77,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """The result of one check, in words, with what mends it."""
 
     name: str
@@ -87,7 +87,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Outside:
+class CheckContext:
     """What the checks need besides the stack's own folder."""
 
     lock: Path | None
@@ -95,13 +95,13 @@ class Outside:
     settings: Settings = field(default_factory=Settings)
     now: datetime | None = None
     """The time, if not this machine's clock."""
-    kafka: Finding | None = None
+    kafka: CheckResult | None = None
     """How Kafka was entered by whoever asks it more; None: it is entered here."""
     asks_ledger: Callable[[psycopg.AsyncConnection[Any]], Awaitable[None]] | None = None
     """Asks the ledger's database more, over the connection that is opened here."""
 
 
-def examine(stack: LocalStack, outside: Outside) -> list[Finding]:
+def examine(stack: LocalStack, outside: CheckContext) -> list[CheckResult]:
     """Make every check."""
     status = stack.status()
     answers = asyncio.run(_answers(outside.settings, outside.asks_ledger))
@@ -124,20 +124,22 @@ def examine(stack: LocalStack, outside: Outside) -> list[Finding]:
     ]
 
 
-def python() -> Iterator[Finding]:
+def python() -> Iterator[CheckResult]:
     """Check the interpreter and the libraries."""
     says = platform.python_version()
     if sys.version_info < OLDEST_PYTHON:
-        yield Finding("python", Verdict.FAIL, f"{says} is too old", "install Python 3.11 or newer")
+        yield CheckResult(
+            "python", Verdict.FAIL, f"{says} is too old", "install Python 3.11 or newer"
+        )
     else:
         names = [f"{name} {found}" for name in LIBRARIES if (found := _version(name))]
-        yield Finding("python", Verdict.OK, ", ".join([says, *names]))
+        yield CheckResult("python", Verdict.OK, ", ".join([says, *names]))
 
 
-def packages(lock: Path | None) -> Iterator[Finding]:
+def packages(lock: Path | None) -> Iterator[CheckResult]:
     """Check that the installed packages are the locked ones."""
     if lock is None or not lock.is_file():
-        yield Finding("packages", Verdict.WARN, "there is no lock file here to compare with")
+        yield CheckResult("packages", Verdict.WARN, "there is no lock file here to compare with")
         return
     wanted = locked(lock.read_text(encoding="utf-8"))
     differ = [
@@ -146,9 +148,9 @@ def packages(lock: Path | None) -> Iterator[Finding]:
         if (found := _version(name)) is not None and found != pinned
     ]
     if differ:
-        yield Finding("packages", Verdict.WARN, "; ".join(differ), "make clean setup")
+        yield CheckResult("packages", Verdict.WARN, "; ".join(differ), "make clean setup")
     else:
-        yield Finding("packages", Verdict.OK, f"as in {lock.name}")
+        yield CheckResult("packages", Verdict.OK, f"as in {lock.name}")
 
 
 def locked(text: str) -> dict[str, str]:
@@ -156,7 +158,7 @@ def locked(text: str) -> dict[str, str]:
     return dict(re.findall(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", text, re.MULTILINE))
 
 
-def engine_files(stack: LocalStack) -> Iterator[Finding]:
+def engine_files(stack: LocalStack) -> Iterator[CheckResult]:
     """Check every fetched file against its pinned digest."""
     pinned = artifacts.read()
     store = stack.folder.engines / "maven"
@@ -166,48 +168,50 @@ def engine_files(stack: LocalStack) -> Iterator[Finding]:
     if wrong:
         names = ", ".join(each.file for each in wrong)
         says = f"other than what was pinned: {names}"
-        yield Finding("engine files", Verdict.FAIL, says, "renkei local fetch")
+        yield CheckResult("engine files", Verdict.FAIL, says, "renkei local fetch")
     elif absent or not unpacked:
         says = f"{len(absent)} of {len(pinned)} missing" if absent else "an archive is not unpacked"
-        yield Finding("engine files", Verdict.WARN, says, "renkei local fetch")
+        yield CheckResult("engine files", Verdict.WARN, says, "renkei local fetch")
     else:
-        yield Finding("engine files", Verdict.OK, f"{len(pinned)} files, each the pinned one")
+        yield CheckResult("engine files", Verdict.OK, f"{len(pinned)} files, each the pinned one")
 
 
-def programs() -> Iterator[Finding]:
+def programs() -> Iterator[CheckResult]:
     """Check Java and PostgreSQL."""
     for name, find in (("java", java.java), ("postgresql", postgres.programs)):
         try:
             place = find()
         except BusError as error:
-            yield Finding(name, Verdict.FAIL, error.message, "make setup")
+            yield CheckResult(name, Verdict.FAIL, error.message, "make setup")
         else:
-            yield Finding(name, Verdict.OK, str(place))
+            yield CheckResult(name, Verdict.OK, str(place))
 
 
-def processes(stack: LocalStack, status: Status) -> Iterator[Finding]:
+def processes(stack: LocalStack, status: Status) -> Iterator[CheckResult]:
     """Check which engines run, and that no others do."""
     if status.pid is None:
         left = stack.leftovers()
         if left:
             ids = ", ".join(str(each.pid) for each in left)
             says = f"left running without a supervisor: {ids}"
-            yield Finding("processes", Verdict.FAIL, says, "renkei local down")
+            yield CheckResult("processes", Verdict.FAIL, says, "renkei local down")
         else:
-            yield Finding("processes", Verdict.OK, "the engines are down; nothing is left running")
+            yield CheckResult(
+                "processes", Verdict.OK, "the engines are down; nothing is left running"
+            )
     elif status.is_up:
-        yield Finding("processes", Verdict.OK, "every engine is up")
+        yield CheckResult("processes", Verdict.OK, "every engine is up")
     else:
         down = ", ".join(each.name for each in status.engines if each.pid is None)
         says = f"not up: {down or 'starting'}"
-        yield Finding("processes", Verdict.FAIL, says, "renkei local up")
+        yield CheckResult("processes", Verdict.FAIL, says, "renkei local up")
 
 
-def engine_ports(stack: LocalStack, status: Status) -> Iterator[Finding]:
+def engine_ports(stack: LocalStack, status: Status) -> Iterator[CheckResult]:
     """Check that the ports of this folder are free or the engines' own."""
     ports = kept(stack.folder)
     if ports is None:
-        yield Finding("ports", Verdict.OK, "free ones will be chosen")
+        yield CheckResult("ports", Verdict.OK, "free ones will be chosen")
         return
     numbers = {name: getattr(ports, name) for name in ports.__slots__}
     says = ", ".join(f"{name} {port}" for name, port in numbers.items())
@@ -215,12 +219,12 @@ def engine_ports(stack: LocalStack, status: Status) -> Iterator[Finding]:
     if status.pid is None and taken:
         mend = "renkei local up " + " ".join(f"--{name}-port PORT" for name in sorted(taken))
         says = f"taken by somebody else: {', '.join(sorted(taken))} ({says})"
-        yield Finding("ports", Verdict.FAIL, says, mend)
+        yield CheckResult("ports", Verdict.FAIL, says, mend)
     else:
-        yield Finding("ports", Verdict.OK, says)
+        yield CheckResult("ports", Verdict.OK, says)
 
 
-def room(stack: LocalStack, status: Status) -> Iterator[Finding]:
+def room(stack: LocalStack, status: Status) -> Iterator[CheckResult]:
     """Check disk space and memory."""
     place = stack.folder.home
     while not place.exists():
@@ -229,20 +233,20 @@ def room(stack: LocalStack, status: Status) -> Iterator[Finding]:
     says = f"{free / 1e9:.1f} GB free at {place}"
     mend = "free some space, or set RENKEI_HOME to another disk"
     if free < FREE_DISK_BYTES:
-        yield Finding("disk", Verdict.FAIL, says, mend)
+        yield CheckResult("disk", Verdict.FAIL, says, mend)
     elif free < SCARCE_DISK_BYTES:
-        yield Finding("disk", Verdict.WARN, says, mend)
+        yield CheckResult("disk", Verdict.WARN, says, mend)
     else:
-        yield Finding("disk", Verdict.OK, says)
+        yield CheckResult("disk", Verdict.OK, says)
     memory = psutil.virtual_memory().available
     says = f"{memory / 1e9:.1f} GB available"
     if memory < FREE_MEMORY_BYTES and not status.is_up:
-        yield Finding("memory", Verdict.WARN, says, "end other programs")
+        yield CheckResult("memory", Verdict.WARN, says, "end other programs")
     else:
-        yield Finding("memory", Verdict.OK, says)
+        yield CheckResult("memory", Verdict.OK, says)
 
 
-def permissions(stack: LocalStack) -> Iterator[Finding]:
+def permissions(stack: LocalStack) -> Iterator[CheckResult]:
     """Check that nobody but the owner can read a secret."""
     run = stack.folder.run
     secret = [
@@ -257,48 +261,48 @@ def permissions(stack: LocalStack) -> Iterator[Finding]:
     if bad:
         names = " ".join(str(path) for path in bad)
         says = "others may read files with passwords"
-        yield Finding("secrets", Verdict.FAIL, says, f"chmod 600 {names}")
+        yield CheckResult("secrets", Verdict.FAIL, says, f"chmod 600 {names}")
     else:
-        yield Finding("secrets", Verdict.OK, f"{len(there)} files, for the owner alone")
+        yield CheckResult("secrets", Verdict.OK, f"{len(there)} files, for the owner alone")
 
 
-def kafka(settings: Settings) -> Iterator[Finding]:
+def kafka(settings: Settings) -> Iterator[CheckResult]:
     """Check that the brokers let this installation in, over a connection nobody can read along."""
     yield _entered("kafka", settings.kafka, lambda place: _enter_kafka(settings, place))
 
 
-async def kafka_entered(settings: Settings, enter: Callable[[], Awaitable[object]]) -> Finding:
+async def kafka_entered(settings: Settings, enter: Callable[[], Awaitable[object]]) -> CheckResult:
     """As :func:`kafka`, through the connection that *enter* opens."""
 
-    async def entered(place: str) -> Finding:
+    async def entered(place: str) -> CheckResult:
         await enter()
         return _in_kafka(settings, place)
 
     return await _judged("kafka", settings.kafka, entered)
 
 
-def registry(settings: Settings) -> Iterator[Finding]:
+def registry(settings: Settings) -> Iterator[CheckResult]:
     """Check that the schema registry answers."""
     yield _entered("registry", settings.registry, lambda place: _enter_registry(settings, place))
 
 
-def databases(settings: Settings, answers: Answers | None = None) -> Iterator[Finding]:
+def databases(settings: Settings, answers: Answers | None = None) -> Iterator[CheckResult]:
     """Whether every database that the settings name answers: the ledger's, each system's, each
     outbox's."""
     named = _databases(settings)
     answers = asyncio.run(_answers(settings)) if answers is None else answers
     if not named:
-        yield Finding("databases", Verdict.OK, "none is named")
+        yield CheckResult("databases", Verdict.OK, "none is named")
         return
     silent = sorted(answer for answer in answers.values() if isinstance(answer, str))
     if silent:
         says = f"{len(silent)} of {len(named)} do not answer: {', '.join(silent)}"
-        yield Finding("databases", Verdict.FAIL, says, START)
+        yield CheckResult("databases", Verdict.FAIL, says, START)
     else:
-        yield Finding("databases", Verdict.OK, f"{len(named)} of {len(named)} answer")
+        yield CheckResult("databases", Verdict.OK, f"{len(named)} of {len(named)} answer")
 
 
-def lines(settings: Settings) -> Iterator[Finding]:
+def lines(settings: Settings) -> Iterator[CheckResult]:
     """Check how each connection is protected: within this machine, by verified TLS, or not."""
     found: dict[Transport, list[str]] = {each: [] for each in Transport}
     if settings.kafka is not None:
@@ -313,7 +317,7 @@ def lines(settings: Settings) -> Iterator[Finding]:
     said = [f"{each}: {', '.join(names)}" for each, names in found.items() if names]
     verdict = Verdict.FAIL if found[Transport.UNSAFE] else Verdict.OK
     mend = "docs/howto/secure-the-connections.md" if found[Transport.UNSAFE] else None
-    yield Finding("lines", verdict, "; ".join(said) or "none are named", mend)
+    yield CheckResult("lines", verdict, "; ".join(said) or "none are named", mend)
 
 
 def _protected(is_here: bool, is_tls: bool) -> Transport:
@@ -376,14 +380,14 @@ async def _answers(
     return dict(zip(named, found, strict=True))
 
 
-def keys(settings: Settings) -> Iterator[Finding]:
+def keys(settings: Settings) -> Iterator[CheckResult]:
     """Check that the keys that seal 個人番号 can be read."""
     mend = "docs/howto/keys-for-individual-numbers.md"
     found = _keys("seal keys", "sealing", mend, lambda: Seals(seal_keys(settings)))
     waiting = _publishers_of_sealed(settings) if found.says == NO_KEYS else []
     if waiting:
         says = f"{NO_KEYS}: changes with a 個人番号 wait in the outbox of {', '.join(waiting)}"
-        found = Finding(found.name, Verdict.WARN, says, mend)
+        found = CheckResult(found.name, Verdict.WARN, says, mend)
     yield found
 
 
@@ -405,50 +409,50 @@ def _publishers_of_sealed(settings: Settings) -> list[str]:
     ]
 
 
-def proofs(settings: Settings) -> Iterator[Finding]:
+def proofs(settings: Settings) -> Iterator[CheckResult]:
     """Check that the keys that prove receipts can be read."""
     mend = "docs/howto/keys-for-receipts.md"
     yield _keys("receipt keys", "proving", mend, lambda: Proofs(receipt_keys(settings)))
 
 
-def _keys(name: str, does: str, mend: str, make: Callable[[], Keys]) -> Finding:
+def _keys(name: str, does: str, mend: str, make: Callable[[], Keys]) -> CheckResult:
     try:
         made = make()
         ring = asyncio.run(made.ring()) if made.has_source else None
     except SettingsRefused as error:
         says = "; ".join(str(fault) for fault in error.faults)
-        return Finding(name, Verdict.FAIL, says, "renkei settings show")
+        return CheckResult(name, Verdict.FAIL, says, "renkei settings show")
     except Unavailable as error:
-        return Finding(name, Verdict.WARN, str(error), mend)
+        return CheckResult(name, Verdict.WARN, str(error), mend)
     except ConfigurationError as error:
-        return Finding(name, Verdict.FAIL, str(error), mend)
+        return CheckResult(name, Verdict.FAIL, str(error), mend)
     says = NO_KEYS if ring is None else f"{len(ring.keys)}, {does}: {ring.current.id}"
-    return Finding(name, Verdict.OK, says)
+    return CheckResult(name, Verdict.OK, says)
 
 
 def _entered(
-    name: str, place: str | None, enter: Callable[[str], Coroutine[Any, Any, Finding]]
-) -> Finding:
+    name: str, place: str | None, enter: Callable[[str], Coroutine[Any, Any, CheckResult]]
+) -> CheckResult:
     return asyncio.run(_judged(name, place, enter))
 
 
 async def _judged(
-    name: str, place: str | None, enter: Callable[[str], Awaitable[Finding]]
-) -> Finding:
+    name: str, place: str | None, enter: Callable[[str], Awaitable[CheckResult]]
+) -> CheckResult:
     if place is None:
-        return Finding(name, Verdict.OK, "none is named")
+        return CheckResult(name, Verdict.OK, "none is named")
     try:
         return await enter(place)
     except SettingsRefused as error:
         says = "; ".join(str(fault) for fault in error.faults)
-        return Finding(name, Verdict.FAIL, says, "renkei settings show")
+        return CheckResult(name, Verdict.FAIL, says, "renkei settings show")
     except Unavailable as error:
-        return Finding(name, Verdict.FAIL, str(error), START)
+        return CheckResult(name, Verdict.FAIL, str(error), START)
     except ConfigurationError as error:
-        return Finding(name, Verdict.FAIL, str(error), "renkei settings show")
+        return CheckResult(name, Verdict.FAIL, str(error), "renkei settings show")
 
 
-async def _enter_kafka(settings: Settings, bootstrap: str) -> Finding:
+async def _enter_kafka(settings: Settings, bootstrap: str) -> CheckResult:
     security = kafka_security(settings)
     broker = KafkaBroker(bootstrap, security, patience=timedelta(seconds=ANSWER_SECONDS))
     await broker.start()
@@ -456,20 +460,22 @@ async def _enter_kafka(settings: Settings, bootstrap: str) -> Finding:
     return _in_kafka(settings, bootstrap)
 
 
-def _in_kafka(settings: Settings, bootstrap: str) -> Finding:
+def _in_kafka(settings: Settings, bootstrap: str) -> CheckResult:
     security = kafka_security(settings)
     who = f" as {security.login.user}" if security.login else ""
     says = f"{bootstrap} by {security.protocol.value}{who}"
-    return Finding("kafka", Verdict.OK, says)
+    return CheckResult("kafka", Verdict.OK, says)
 
 
-async def _enter_registry(settings: Settings, url: str) -> Finding:
+async def _enter_registry(settings: Settings, url: str) -> CheckResult:
     async with Registry(url, registry_security(settings)) as there:
         await there.greet()
-        return Finding("registry", Verdict.OK, there.shown)
+        return CheckResult("registry", Verdict.OK, there.shown)
 
 
-def clock(stack: LocalStack, outside: Outside, answers: Answers | None = None) -> Iterator[Finding]:
+def clock(
+    stack: LocalStack, outside: CheckContext, answers: Answers | None = None
+) -> Iterator[CheckResult]:
     """Check this machine's clock against others.
 
     On one machine all share a clock; then only going back is seen, by what was written before.
@@ -485,15 +491,17 @@ def clock(stack: LocalStack, outside: Outside, answers: Answers | None = None) -
     }
     if off:
         says = "; ".join(f"{seconds:+.0f} s against {name}" for name, seconds in off.items())
-        yield Finding("clock", Verdict.FAIL, says, "set the clock: timedatectl set-ntp true")
+        yield CheckResult("clock", Verdict.FAIL, says, "set the clock: timedatectl set-ntp true")
     else:
         names = ", ".join(others) or "nobody to compare with"
         there = told(now, ZoneInfo(outside.settings.time_zone), TO_THE_SECOND)
         says = f"{there} (agrees with {names})"
-        yield Finding("clock", Verdict.OK, says)
+        yield CheckResult("clock", Verdict.OK, says)
 
 
-def _times(stack: LocalStack, outside: Outside, answers: Answers) -> Iterator[tuple[str, datetime]]:
+def _times(
+    stack: LocalStack, outside: CheckContext, answers: Answers
+) -> Iterator[tuple[str, datetime]]:
     files = [path for path in (stack.folder.run, stack.folder.logs) if path.is_dir()]
     written = [file.stat().st_mtime for folder in files for file in folder.iterdir()]
     if written:

@@ -29,7 +29,7 @@ from bus.errors import FetchFailed, causes
 from bus.local import artifacts
 from bus.local.artifacts import Artifact
 from bus.local.maven import Repository
-from bus.local.progress import Progress
+from bus.local.progress import StartProgress
 from bus.tls import trusting
 
 AT_ONCE = 4
@@ -63,7 +63,7 @@ def fetch(
     *,
     cache: Path | None,
     environment: Mapping[str, str],
-    progress: Progress,
+    progress: StartProgress,
 ) -> int:
     """Fetch every wanted file that is missing.
 
@@ -91,7 +91,7 @@ def fetch(
         absent.sort(key=lambda artifact: -artifact.size_bytes)  # the longest sets the pace
         named = source()
         with _client(named, environment) as client, ThreadPoolExecutor(AT_ONCE) as pool:
-            way = _Way(named, client, cache, progress, threading.Event())
+            way = _SharedFetch(named, client, cache, progress, threading.Event())
             jobs = [pool.submit(_bring, folder, artifact, way) for artifact in absent]
             try:
                 for job in as_completed(jobs):
@@ -162,13 +162,13 @@ def _client(source: Repository, environment: Mapping[str, str]) -> httpx.Client:
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
+class _SharedFetch:
     """What all downloads of one fetch share."""
 
     source: Repository
     client: httpx.Client
     cache: Path | None
-    progress: Progress
+    progress: StartProgress
     given_up: threading.Event
     """Set when one file has failed or the user has had enough: the others stop where they are."""
 
@@ -182,7 +182,7 @@ class _GivenUp(Exception):
     """This download was stopped because of another one; its part stays."""
 
 
-def _bring(folder: Path, artifact: Artifact, way: _Way) -> None:
+def _bring(folder: Path, artifact: Artifact, way: _SharedFetch) -> None:
     target = folder / artifact.path
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name + ".part")
@@ -203,7 +203,7 @@ def _bring(folder: Path, artifact: Artifact, way: _Way) -> None:
     way.progress.received(artifact.file, artifact.size_bytes, artifact.size_bytes)
 
 
-def _download(part: Path, target: Path, artifact: Artifact, way: _Way) -> None:
+def _download(part: Path, target: Path, artifact: Artifact, way: _SharedFetch) -> None:
     try:
         for attempt in stamina.retry_context(
             on=_is_passing, attempts=ATTEMPTS, wait_initial=0.2, wait_max=5.0
@@ -240,7 +240,7 @@ def _is_passing(error: Exception) -> bool:
     return isinstance(error, httpx.TransportError)
 
 
-def _resume(part: Path, artifact: Artifact, way: _Way) -> None:
+def _resume(part: Path, artifact: Artifact, way: _SharedFetch) -> None:
     done = part.stat().st_size if part.exists() else 0
     if done >= artifact.size_bytes:  # whole, or no beginning of this file: its digest tells
         return

@@ -7,14 +7,14 @@ from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class StartStep:
     """One step with an engine; ``seconds`` is None while it is under way."""
 
     name: str
     seconds: float | None = None
 
 
-class Progress(Protocol):
+class StartProgress(Protocol):
     """Is told of a fetch and a start. Calls may come from several threads."""
 
     def fetching(self, files: int, size_bytes: int) -> None:
@@ -26,7 +26,7 @@ class Progress(Protocol):
     def fetched(self) -> None:
         """Every file is fetched and verified."""
 
-    def step(self, step: Step) -> None:
+    def step(self, step: StartStep) -> None:
         """A step begins, or has ended."""
 
 
@@ -42,5 +42,5 @@ class Silent:
     def fetched(self) -> None:
         """Show nothing."""
 
-    def step(self, step: Step) -> None:
+    def step(self, step: StartStep) -> None:
         """Show nothing."""

@@ -26,7 +26,7 @@ from bus.local.endpoints import ENGINES, Endpoints
 from bus.local.fetch import differing, fetch, unpack
 from bus.local.folder import Folder
 from bus.local.maven import repository
-from bus.local.progress import Progress, Silent, Step
+from bus.local.progress import Silent, StartProgress, StartStep
 from bus.local.state import Phase, State
 from bus.yamltext import load_yaml
 
@@ -97,7 +97,7 @@ class LocalStack:
         self._maven = maven
         self._environment = os.environ if environment is None else environment
 
-    def fetch(self, progress: Progress | None = None) -> int:
+    def fetch(self, progress: StartProgress | None = None) -> int:
         """Fetch the engines' files that are missing or differ from what is pinned.
 
         Every file is read and its digest compared: 150 MB, some tenths of a second.
@@ -125,7 +125,7 @@ class LocalStack:
         unpack(store / archive.path, supervisor.program_of_registry(self.folder))
         return brought
 
-    def up(self, progress: Progress | None = None, *, owner: int | None = None) -> Endpoints:
+    def up(self, progress: StartProgress | None = None, *, owner: int | None = None) -> Endpoints:
         """Start what does not run, and wait until everything answers.
 
         Args:
@@ -153,7 +153,7 @@ class LocalStack:
             raise EngineError("the engines stopped as soon as they were up")
         return endpoints
 
-    def run(self, progress: Progress | None = None) -> None:
+    def run(self, progress: StartProgress | None = None) -> None:
         """Run the engines in this process until SIGINT or SIGTERM; from the main thread only.
 
         Raises:
@@ -198,7 +198,7 @@ class LocalStack:
                 raise EngineError("cannot delete the folder", folder=str(path))
 
     @contextmanager
-    def running(self, progress: Progress | None = None) -> Iterator[Endpoints]:
+    def running(self, progress: StartProgress | None = None) -> Iterator[Endpoints]:
         """Have the stack up inside the block; afterwards only if it was up before.
 
         It also ends if this process does, however it ends.
@@ -246,7 +246,7 @@ class LocalStack:
             return []
         return engine.strays(supervisor.engines(self.folder, ports.NONE, ""))
 
-    def _spawn(self, owner: int | None, progress: Progress) -> None:
+    def _spawn(self, owner: int | None, progress: StartProgress) -> None:
         command = [sys.executable, "-m", "bus.local.supervisor", "--detach"]
         command += [str(self.folder.home), str(self.folder.engines)]
         command += ["--owner", str(owner)] if owner is not None else []
@@ -271,7 +271,7 @@ class LocalStack:
             engine.kill([process], DOWN_SECONDS)
             raise
 
-    def _mend(self, progress: Progress) -> None:
+    def _mend(self, progress: StartProgress) -> None:
         """Wait for a supervisor that is starting, or have it start again what is down."""
         holder = folder.holder(self.folder)
         process = holder.process() if holder else None
@@ -284,7 +284,7 @@ class LocalStack:
             attempt += 1
         self._follow(process, attempt, progress)
 
-    def _follow(self, process: psutil.Process, attempt: int, progress: Progress) -> None:
+    def _follow(self, process: psutil.Process, attempt: int, progress: StartProgress) -> None:
         """Pass on what the supervisor writes, until the stack is up.
 
         Raises:
@@ -299,7 +299,7 @@ class LocalStack:
                 for name, seconds in note.steps:
                     if (name, seconds) not in told:
                         told.append((name, seconds))
-                        progress.step(Step(name, seconds))
+                        progress.step(StartStep(name, seconds))
                 if note.phase is Phase.UP and note.error is None:
                     return
                 self._raise(note)

@@ -34,7 +34,7 @@ from bus.local.engine import Engine
 from bus.local.folder import Folder, Lock
 from bus.local.kafka import Kafka
 from bus.local.postgres import Postgres
-from bus.local.progress import Progress, Silent, Step
+from bus.local.progress import Silent, StartProgress, StartStep
 from bus.local.registry import Registry
 from bus.local.state import EngineState, Phase, State
 
@@ -99,7 +99,7 @@ class Supervisor:
         addresses: Callable[[], dict[str, str]],
         *,
         owner: int | None = None,
-        progress: Progress | None = None,
+        progress: StartProgress | None = None,
         first_pause: float = FIRST_PAUSE_SECONDS,
     ) -> None:
         me = psutil.Process()
@@ -339,7 +339,7 @@ class Supervisor:
         self._state.steps = [step for step in self._state.steps if step[0] != name]
         if keep:
             self._state.steps.append((name, seconds))
-            self._progress.step(Step(name, seconds))
+            self._progress.step(StartStep(name, seconds))
             if seconds is not None:
                 self._say(f"{name}: {seconds:.1f} s")
         self._write(self._state.phase)
@@ -380,7 +380,9 @@ def engines(where: Folder, at: ports.Ports, password: str) -> tuple[Kafka, Postg
     )
 
 
-def build(where: Folder, at: ports.Ports, owner: int | None, watch: Progress | None) -> Supervisor:
+def build(
+    where: Folder, at: ports.Ports, owner: int | None, watch: StartProgress | None
+) -> Supervisor:
     """The supervisor of a data folder whose engines have been fetched."""
     kafka, postgres, registry = engines(where, at, where.ensure_password())
 

@@ -90,7 +90,7 @@ def configure(
             once,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _Losing(stream))),
+        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _LossyStream(stream))),
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()
@@ -159,7 +159,7 @@ class _Line:
         return {"repeated": self.repeated}
 
 
-class _Losing(io.TextIOBase):
+class _LossyStream(io.TextIOBase):
     """Writes to *stream*; what it does not take (a full disk) is lost, and the work goes on.
 
     Raising here would stop whatever was about to tell something, a lane in the middle of a batch

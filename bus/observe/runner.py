@@ -14,7 +14,7 @@ _NAME = re.compile(r"(?P<host>[^@:]+):(?P<pid>\d+):(?P<since>\d{1,12})(?:-.*)?")
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Runner:
+class ProcessName:
     """The parts of a process's name; for people, never compared with another machine's clock."""
 
     host: str
@@ -31,7 +31,7 @@ def this_process() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{int(time.time())}"
 
 
-def runner_of(name: str) -> Runner | None:
+def runner_of(name: str) -> ProcessName | None:
     """The process that a name is of, with a prefix before ``@`` or a suffix after ``-`` or neither.
 
     None if it is no such name.
@@ -40,4 +40,4 @@ def runner_of(name: str) -> Runner | None:
     if found is None:
         return None
     since = datetime.fromtimestamp(int(found["since"]), UTC)
-    return Runner(found["host"], int(found["pid"]), since)
+    return ProcessName(found["host"], int(found["pid"]), since)

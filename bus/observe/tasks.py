@@ -36,7 +36,7 @@ class CameBack(Exception):
 
 
 @dataclass(slots=True)
-class Fallen:
+class TaskFailure:
     """A task that has ended by itself and does not run well again yet."""
 
     task: str
@@ -49,7 +49,7 @@ class Fallen:
         return " ".join(part for part in (self.task, self.place, "ended", code) if part)
 
 
-class Kept:
+class SupervisedTask:
     """A task that is started again whenever it ends by itself."""
 
     def __init__(self) -> None:
@@ -79,7 +79,9 @@ class Kept:
         await asyncio.wait({self.outcome})
 
 
-async def until_over(kept: Sequence[Kept], stop: asyncio.Event, *, all_fail: bool = False) -> None:
+async def until_over(
+    kept: Sequence[SupervisedTask], stop: asyncio.Event, *, all_fail: bool = False
+) -> None:
     """Wait until all have ended, one has given up (unless *all_fail*), or *stop* is set."""
     pending = {each.outcome for each in kept}
     stopping = asyncio.create_task(stop.wait())
@@ -94,7 +96,7 @@ async def until_over(kept: Sequence[Kept], stop: asyncio.Event, *, all_fail: boo
         stopping.cancel()
 
 
-async def errors_of(kept: Sequence[Kept]) -> list[BaseException]:
+async def errors_of(kept: Sequence[SupervisedTask]) -> list[BaseException]:
     """The errors of these tasks, all of which have ended."""
     outcomes = [each.outcome for each in kept]
     if outcomes:
@@ -116,12 +118,12 @@ class Tasks:
         self._metrics = metrics or Metrics()
         self._first = first
         self._most = most
-        self._fallen: dict[tuple[str, str], Fallen] = {}
+        self._fallen: dict[tuple[str, str], TaskFailure] = {}
         self._back_offs: dict[tuple[str, str], BackOff] = {}
         self._began: dict[tuple[str, str], float] = {}
 
     @property
-    def fallen(self) -> list[Fallen]:
+    def fallen(self) -> list[TaskFailure]:
         """Tasks that have ended by themselves and do not run well again yet, in that order."""
         return list(self._fallen.values())
 
@@ -137,7 +139,7 @@ class Tasks:
         until_done: bool = False,
         gives_up: Callable[[BaseException], bool] | None = None,
         **where: str | int,
-    ) -> Kept:
+    ) -> SupervisedTask:
         """Run *work*, and start it again whenever it ends by itself.
 
         Args:
@@ -147,7 +149,7 @@ class Tasks:
             gives_up: Whether an error, which was told of, is to be raised by the outcome instead.
             where: Which one it is: identifiers that may stand in a log line.
         """
-        kept = Kept()
+        kept = SupervisedTask()
         kept.outcome = asyncio.create_task(
             self._keep(kept, task, work, where, until_done=until_done, gives_up=gives_up)
         )
@@ -161,7 +163,7 @@ class Tasks:
         if now - self._began.get(name, now) >= self._most.total_seconds():
             back_off.reset()
         wait = back_off.next()
-        self._fallen[name] = Fallen(*name, error, wait)
+        self._fallen[name] = TaskFailure(*name, error, wait)
         seconds = round(wait.total_seconds(), 3)
         _log.error("task-ended", **{**describe(error), **where, "task": task, "seconds": seconds})
         self._count(task)
@@ -186,7 +188,7 @@ class Tasks:
 
     async def _keep(
         self,
-        kept: Kept,
+        kept: SupervisedTask,
         task: str,
         work: Work,
         where: Mapping[str, object],
@@ -218,7 +220,7 @@ class Tasks:
             if not is_given_up:
                 self.forget(task, **where)
 
-    def _does_well(self, name: tuple[str, str], fallen: Fallen) -> None:
+    def _does_well(self, name: tuple[str, str], fallen: TaskFailure) -> None:
         if self._fallen.get(name) is fallen:
             del self._fallen[name]
             self._count(name[0])

@@ -27,7 +27,7 @@ from bus.operate.actor import Actor
 from bus.operate.deeds import Order, Planned
 from bus.operate.jobs import OnProgress, Progress
 from bus.operate.session import Session
-from bus.sealing import Proofs, Statement
+from bus.sealing import ProofKind, Proofs
 
 __all__ = [
     "Anchor",
@@ -264,7 +264,7 @@ class Custodian:
             digest=digest,
             before=before,
         )
-        proof = await self._proofs.prove(Statement.CUSTODY, deed.proved)
+        proof = await self._proofs.prove(ProofKind.CUSTODY, deed.proved)
         await self._topic.append([KEY], [row_of(replace(deed, proof=proof))])
 
 

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 from bus import app
 from bus.errors import ConfigurationError
 from bus.local.endpoints import ENGINES, Endpoints
-from bus.local.progress import Progress, Step
+from bus.local.progress import StartProgress, StartStep
 
 if TYPE_CHECKING:  # needs the packages of renkei[local]
     from bus.local.stack import LocalStack, Status
     from bus.settings import Settings
 
-__all__ = ["LOGS", "Engines", "Progress", "Status", "Step"]
+__all__ = ["LOGS", "Engines", "StartProgress", "StartStep", "Status"]
 
 LOGS = (*ENGINES, "supervisor")
 """Whose logs there are."""
@@ -66,7 +66,7 @@ class Engines:
                 package=error.name,
             ) from error
 
-    def fetch(self, progress: Progress) -> int:
+    def fetch(self, progress: StartProgress) -> int:
         """Bring the engines' files, each verified; how many were not there.
 
         Raises:
@@ -74,7 +74,7 @@ class Engines:
         """
         return self.stack.fetch(progress)
 
-    def up(self, progress: Progress) -> Up:
+    def up(self, progress: StartProgress) -> Up:
         """Start what does not run, and wait until everything answers.
 
         Raises:
@@ -84,7 +84,7 @@ class Engines:
         where = self._where(self.stack.up(progress))
         return Up(where, before.since if before.is_up else None, before.is_up)
 
-    def run(self, progress: Progress) -> None:
+    def run(self, progress: StartProgress) -> None:
         """Run them in this process until SIGINT or SIGTERM.
 
         Raises:

@@ -16,7 +16,7 @@ from bus.app.configured import topic_specs
 from bus.broker.topics import LAG
 from bus.errors import BusError
 from bus.ledger.keeper import Owed, owed_in
-from bus.local.checkup import Finding, Outside, Verdict, examine, kafka_entered
+from bus.local.checkup import CheckContext, CheckResult, Verdict, examine, kafka_entered
 from bus.observe.moments import told
 from bus.operate.engines import Engines
 from bus.operate.running import Duty, all_duties
@@ -24,13 +24,13 @@ from bus.operate.session import Session
 from bus.publish.agreement import living, written
 from bus.settings import LEAST_LAG
 
-__all__ = ["Finding", "Verdict"]
+__all__ = ["CheckResult", "Verdict"]
 
 _LOCK = Path(bus.__file__).parents[1] / "requirements" / "lock.txt"
 _NAMED = 3  # of what is wrong; of more it is said how many
 
 
-async def examined(session: Session, engines: Engines) -> list[Finding]:
+async def examined(session: Session, engines: Engines) -> list[CheckResult]:
     """Everything that can be examined, each with the command that mends it; nothing is changed."""
     settings = session.settings
     entered = await kafka_entered(settings, session.broker)
@@ -41,7 +41,7 @@ async def examined(session: Session, engines: Engines) -> list[Finding]:
         with suppress(BusError):
             owing = await owed_in(ledger)
 
-    outside = Outside(lock=_LOCK, settings=settings, kafka=entered, asks_ledger=ask)
+    outside = CheckContext(lock=_LOCK, settings=settings, kafka=entered, asks_ledger=ask)
     found = await asyncio.to_thread(examine, engines.stack, outside)
     if settings.kafka is None or not (settings.systems or settings.outboxes or settings.sources):
         return found
@@ -55,7 +55,7 @@ async def examined(session: Session, engines: Engines) -> list[Finding]:
     ]
 
 
-async def publishing(session: Session) -> list[Finding]:
+async def publishing(session: Session) -> list[CheckResult]:
     """Whether all who publish, and these settings, have the same ``RENKEI_INTAKE``; nothing where
     nobody can be asked, which is a finding by itself."""
     try:
@@ -67,12 +67,12 @@ async def publishing(session: Session) -> list[Finding]:
     if any(each.intake != here for each in found):
         told = _brief([f"here it is {here}", *says])
         mend = "give every process that publishes the same RENKEI_INTAKE, and restart it"
-        return [Finding("intake", Verdict.FAIL, told, mend)]
+        return [CheckResult("intake", Verdict.FAIL, told, mend)]
     told = f"{here}; {len(found)} that publish have the same" if found else here
-    return [Finding("intake", Verdict.OK, told)]
+    return [CheckResult("intake", Verdict.OK, told)]
 
 
-async def logs(session: Session) -> list[Finding]:
+async def logs(session: Session) -> list[CheckResult]:
     """Whether Kafka keeps every state that is compacted for as long as it may be needed; nothing
     where nobody can be asked."""
     wanted = [spec for spec in topic_specs(session.settings) if LAG in spec.config]
@@ -84,13 +84,15 @@ async def logs(session: Session) -> list[Finding]:
         return []
     short = [name for name, lag in sorted(lags.items()) if timedelta(milliseconds=lag) < LEAST_LAG]
     if not short:
-        return [Finding("logs", Verdict.OK, f"{len(there)}, compacted after {LEAST_LAG.days} days")]
+        return [
+            CheckResult("logs", Verdict.OK, f"{len(there)}, compacted after {LEAST_LAG.days} days")
+        ]
     told = [f"{name} after {timedelta(milliseconds=lags[name]).days} days" for name in short]
     says = f"compacted before {LEAST_LAG.days} days: {_brief(told)}"
-    return [Finding("logs", Verdict.FAIL, says, "renkei topics apply")]
+    return [CheckResult("logs", Verdict.FAIL, says, "renkei topics apply")]
 
 
-def debts(found: Sequence[Owed] | None) -> Iterator[Finding]:
+def debts(found: Sequence[Owed] | None) -> Iterator[CheckResult]:
     """Whether somebody has to take something out of a store by hand; nothing where nobody can say,
     because there is no database or it does not answer, which is a finding by itself."""
     if found is None:
@@ -98,26 +100,32 @@ def debts(found: Sequence[Owed] | None) -> Iterator[Finding]:
     by_system = sorted(Counter(each.system for each in found).items())
     if by_system:
         says = ", ".join(f"{count} by {system}" for system, count in by_system)
-        yield Finding("owed", Verdict.WARN, f"to be taken out by hand: {says}", "renkei owed list")
+        yield CheckResult(
+            "owed", Verdict.WARN, f"to be taken out by hand: {says}", "renkei owed list"
+        )
     else:
-        yield Finding("owed", Verdict.OK, "nothing")
+        yield CheckResult("owed", Verdict.OK, "nothing")
 
 
-def at_work(duties: Sequence[Duty], zone: ZoneInfo) -> Iterator[Finding]:
+def at_work(duties: Sequence[Duty], zone: ZoneInfo) -> Iterator[CheckResult]:
     """Which processes deliver, relay and monitor, and which are missing."""
     for command in dict.fromkeys(duty.command for duty in duties):
         mine = [duty for duty in duties if duty.command == command]
         wrong = [str(duty) for duty in mine if not duty.is_done]
         name = command.partition(" ")[0]
         if wrong:
-            yield Finding(name, Verdict.FAIL, _brief(wrong), f"renkei {command}, and see its log")
+            yield CheckResult(
+                name, Verdict.FAIL, _brief(wrong), f"renkei {command}, and see its log"
+            )
         else:
             runners = sorted({runner for duty in mine for runner in duty.runners})
             where = ", ".join(f"{each} since {told(each.since, zone)}" for each in runners)
-            yield Finding(name, Verdict.OK, f"{len(mine)} of {len(mine)}, by {where or 'others'}")
+            yield CheckResult(
+                name, Verdict.OK, f"{len(mine)} of {len(mine)}, by {where or 'others'}"
+            )
 
 
-def is_ill(findings: Sequence[Finding]) -> bool:
+def is_ill(findings: Sequence[CheckResult]) -> bool:
     """Whether any finding is a failure."""
     return any(finding.verdict is Verdict.FAIL for finding in findings)
 

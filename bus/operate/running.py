@@ -22,7 +22,7 @@ from bus.app.systems import connections
 from bus.broker import group_of
 from bus.errors import BusError, SourceUnavailable, Unavailable
 from bus.model import Edition
-from bus.observe.runner import Runner, runner_of
+from bus.observe.runner import ProcessName, runner_of
 from bus.operate.naming import source_names
 from bus.operate.session import ANSWER_WITHIN, Session
 from bus.policy import feed_policy
@@ -37,7 +37,7 @@ class Duty:
 
     command: str  # that does it, after ``renkei``
     system: str | None  # for which; None: there is one for all
-    runners: Sequence[Runner] = ()
+    runners: Sequence[ProcessName] = ()
     is_done: bool = False
     unseen: BusError | None = None  # why nobody can say
 

@@ -23,7 +23,7 @@ from bus.connect.source import Guard
 from bus.errors import BrokerUnavailable, BusError, IntakeDiffers
 from bus.model import Change
 from bus.observe.runner import runner_of, this_process
-from bus.observe.tasks import Kept, Tasks
+from bus.observe.tasks import SupervisedTask, Tasks
 from bus.publish.sender import Outcome, Publishes
 
 GROUP = group_of("publishing")
@@ -105,7 +105,7 @@ class Agreement:
         self._joining = asyncio.Lock()
         self._users = 0
         self._consumer: Consumer | None = None
-        self._looking: Kept | None = None
+        self._looking: SupervisedTask | None = None
         self._others: Sequence[Member] = ()
         self._seen_at = _NEVER
         self._unseen: BusError | None = None

@@ -18,7 +18,7 @@ import structlog
 from bus.connect.source import Backlog, SourceStatus, Watch
 from bus.errors import BusError
 from bus.observe.metrics import Metrics
-from bus.observe.tasks import Kept, Tasks
+from bus.observe.tasks import SupervisedTask, Tasks
 
 WARN_BEFORE = timedelta(days=7)
 """How long before refused changes go it is said."""
@@ -63,7 +63,7 @@ class SourceWatch:
         self._said_at: float | None = None  # that refused changes are to go
         self._unseen: str | None = None  # the code of why it cannot be looked into
 
-    def begin(self, tasks: Tasks) -> Kept:
+    def begin(self, tasks: Tasks) -> SupervisedTask:
         """Look until ended."""
         return tasks.keep("lookout", self.run, system=self.system)
 

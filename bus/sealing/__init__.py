@@ -8,7 +8,7 @@ work is proved by :mod:`bus.sealing.proofs`.
 """
 
 from bus.sealing.keys import Keys
-from bus.sealing.proofs import Proofs, Statement
+from bus.sealing.proofs import ProofKind, Proofs
 from bus.sealing.ring import Key, KeyRing
 from bus.sealing.seals import Seals
 from bus.sealing.source import CommandSource, FileSource, KeySource
@@ -20,7 +20,7 @@ __all__ = [
     "KeyRing",
     "KeySource",
     "Keys",
+    "ProofKind",
     "Proofs",
     "Seals",
-    "Statement",
 ]

@@ -29,7 +29,7 @@ _PROOF = re.compile(rf"({ID}):([0-9a-f]{{64}})")
 _DIGEST = re.compile(rf"hmac-sha256:({ID}):([0-9a-f]{{64}})")
 
 
-class Statement(StrEnum):
+class ProofKind(StrEnum):
     """The kinds of statement that are proved; each has a key of its own."""
 
     POSITION = "position"  # where a lane stands, in its system's own store
@@ -48,7 +48,7 @@ class Proofs(Keys):
     def _say_unread(self, error: BusError) -> None:
         _log.error("receipt-keys-not-reread", code=error.code, reason=error.message)
 
-    async def prove(self, kind: Statement, said: Sequence[str | int | None]) -> str:
+    async def prove(self, kind: ProofKind, said: Sequence[str | int | None]) -> str:
         """The proof of *said*, by the newest key.
 
         Raises:
@@ -64,9 +64,9 @@ class Proofs(Keys):
             KeysUnusable, KeysUnavailable: There are no keys yet.
         """
         ring = await self.ring()
-        return key_for(next(iter(ring.keys.values())), Statement.CHANGE)
+        return key_for(next(iter(ring.keys.values())), ProofKind.CHANGE)
 
-    async def are_of(self, proof: str | None, kind: Statement, said: Sequence[Any]) -> bool | None:
+    async def are_of(self, proof: str | None, kind: ProofKind, said: Sequence[Any]) -> bool | None:
         """Whether *proof* is one of *said*; None if its key is not known here.
 
         Raises:
@@ -85,13 +85,13 @@ class Proofs(Keys):
             return await self.ring()
 
 
-def prove(key: Key, kind: Statement, said: Sequence[str | int | None]) -> str:
+def prove(key: Key, kind: ProofKind, said: Sequence[str | int | None]) -> str:
     """The proof of *said*, a list of texts and numbers, by *key*."""
     text = json.dumps(list(said), ensure_ascii=False, separators=(",", ":"))
     return f"{key.id}:{hmac.digest(key_for(key, kind), text.encode(), 'sha256').hex()}"
 
 
-def proves(ring: KeyRing, proof: str | None, kind: Statement, said: Sequence[Any]) -> bool | None:
+def proves(ring: KeyRing, proof: str | None, kind: ProofKind, said: Sequence[Any]) -> bool | None:
     """As :meth:`Proofs.are_of`, by the keys of *ring*."""
     name = key_of(proof)
     if proof is None or name is None:
@@ -108,7 +108,7 @@ def key_of(proof: str | None) -> str | None:
 
 def digest(key: Key, values: Sequence[bytes]) -> str:
     """The keyed digest over the bytes of events, one after the other."""
-    return written(key.id, hmac.digest(key_for(key, Statement.DIGEST), b"".join(values), "sha256"))
+    return written(key.id, hmac.digest(key_for(key, ProofKind.DIGEST), b"".join(values), "sha256"))
 
 
 def written(key_id: str, made: bytes) -> str:
@@ -140,7 +140,7 @@ class Hashing:
         self._made: Any = (
             hashlib.sha256()
             if key is None
-            else hmac.new(key_for(key, Statement.DIGEST), digestmod="sha256")
+            else hmac.new(key_for(key, ProofKind.DIGEST), digestmod="sha256")
         )
         self._name = name
 
@@ -155,6 +155,6 @@ class Hashing:
         return self._said == (made.hex() if self._name is None else written(self._name, made))
 
 
-def key_for(key: Key, kind: Statement) -> bytes:
+def key_for(key: Key, kind: ProofKind) -> bytes:
     """The key for one kind of statement, derived from *key*."""
     return hmac.digest(key.secret, f"renkei {kind.value}".encode(), "sha256")

@@ -29,7 +29,7 @@ def insist_on_encryption(session: Session, view: View) -> None:
     if not view.is_restricted:
         return
     found = session.execute(_QUERY).fetchone()
-    if found != (True,):
+    if found is None or tuple(found) != (True,):
         raise Untrusted(
             "the session with the system's database is not encrypted, and what is restricted would "
             "go over it; its URI has to say sslmode=verify-full",

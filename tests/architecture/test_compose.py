@@ -158,7 +158,7 @@ def test_brokers_hold_topics_as_the_catalogue_wants_them() -> None:
     have Kafka's own topics."""
     deploy = settings.load({"RENKEI_SETTINGS": str(ROOT / "deploy" / "settings.yaml")})
     environment = next(iter(BROKERS.values()))["environment"]
-    shape = topics.Shape(
+    shape = topics.TopicShape(
         partitions=deploy.partitions,
         replication=deploy.replication,
         compaction_lag=deploy.compaction_lag,

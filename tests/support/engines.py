@@ -25,7 +25,7 @@ from bus.errors import ConfigurationError
 from bus.files import write_private
 from bus.local.endpoints import Endpoints
 from bus.local.folder import Folder, is_held, process, read_json
-from bus.local.progress import Progress
+from bus.local.progress import StartProgress
 from bus.local.stack import LocalStack
 
 HOME = "home"
@@ -56,7 +56,7 @@ def stack(home: Path) -> LocalStack:
     return LocalStack(home, engines=own.home / "engines", maven=own.maven)
 
 
-def shared(home: Path, owner: int, progress: Progress | None = None) -> Endpoints:
+def shared(home: Path, owner: int, progress: StartProgress | None = None) -> Endpoints:
     """The engines of this run: started by whoever comes first, the others wait.
 
     Args:

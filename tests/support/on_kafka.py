@@ -9,7 +9,7 @@ from datetime import timedelta
 from confluent_kafka.admin import AdminClient
 
 from bus.broker.kafka import KafkaBroker
-from bus.broker.topics import Shape, specs
+from bus.broker.topics import TopicShape, specs
 from bus.clock import Clock, SystemClock
 from bus.model import Stream
 from bus.settings import Settings
@@ -33,7 +33,7 @@ async def own_topics(
     """A broker that is started, with the topics of *streams*; whatever was made is deleted."""
     kafka = KafkaBroker(bootstrap, max_message_bytes=max_message_bytes, patience=patience)
     broker = OwnTopics(kafka, f"{unique()}.")
-    shape = Shape(
+    shape = TopicShape(
         partitions=partitions,
         replication=1,
         compaction_lag=timedelta(days=30),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bus.errors import Outside, Reaction, Remedy
+from bus.errors import Dependency, Reaction, Remedy
 from tests.support.errors import classes
 
 
@@ -27,10 +27,10 @@ def test_what_does_not_answer_is_tried_again() -> None:
     found = {error.__name__: error.outside for error in classes() if error.outside is not None}
 
     assert found == {
-        "BrokerUnavailable": Outside.BROKER,
-        "SinkUnavailable": Outside.STORE,
-        "EditionOutdated": Outside.STORE,
-        "Unready": Outside.STORE,
+        "BrokerUnavailable": Dependency.BROKER,
+        "SinkUnavailable": Dependency.STORE,
+        "EditionOutdated": Dependency.STORE,
+        "Unready": Dependency.STORE,
     }
     for error in classes():
         if error.outside is not None or error.has_end:

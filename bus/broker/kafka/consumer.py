@@ -98,7 +98,7 @@ class KafkaConsumer:
         try:
             async with self._way_in.opening():
                 await self._consumer.start()
-            self._consumer._fetcher._records = _AsTheyAre()
+            self._consumer._fetcher._records = _UnwrappedRecords()
             await asyncio.sleep(0)  # the library cannot be closed before its own tasks ran once
         except BaseException:
             await self.close()
@@ -248,7 +248,7 @@ async def _end_fetching(consumer: AIOKafkaConsumer) -> None:
         await asyncio.wait({fetcher._fetch_task}, timeout=_ASK_AGAIN)
 
 
-class _AsTheyAre(OrderedDict[KafkaPartition, Any]):
+class _UnwrappedRecords(OrderedDict[KafkaPartition, Any]):
     """Hands over what the library fetched without a ConsumerRecord around each record.
 
     The records of aiokafka's own decoder have the attributes that are read here; wrapping each

@@ -11,12 +11,12 @@ from bus.sealing import KeyRing
 from bus.sealing.ring import Key
 
 if TYPE_CHECKING:  # needs the packages of renkei[local]
-    from bus.local.checkup import Finding
+    from bus.local.checkup import CheckResult
     from bus.local.stack import EngineStatus, Status
 
 
 @named("finding")
-def findings(found: Sequence[Finding]) -> list[Document]:
+def findings(found: Sequence[CheckResult]) -> list[Document]:
     """Each thing that was examined, and the command that mends it."""
     return [
         {"name": each.name, "verdict": each.verdict.value, "says": each.says, "mend": each.mend}

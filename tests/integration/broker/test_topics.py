@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from bus.broker.kafka import KafkaBroker
-from bus.broker.topics import Shape, apply, specs, states
+from bus.broker.topics import TopicShape, apply, specs, states
 from bus.conformance.broker_suite import opened
 from bus.local.endpoints import Endpoints
 from bus.model import Stream
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.service
 async def test_two_at_once_and_again(engines: Endpoints) -> None:
     """Two operators at once do no harm; Kafka then says of each topic what was wanted."""
     names = [unique("topics"), unique("topics")]
-    shape = Shape(2, 1, timedelta(days=30), 500_000)
+    shape = TopicShape(2, 1, timedelta(days=30), 500_000)
     wanted = specs([Stream(name, name, (), (), ()) for name in names], shape)
 
     async def make() -> None:

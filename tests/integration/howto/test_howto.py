@@ -15,7 +15,7 @@ import pytest
 import yaml
 from psycopg import errors, sql
 
-from bus.broker.topics import Shape, specs
+from bus.broker.topics import TopicShape, specs
 from bus.catalog.registry import Registry
 from bus.clock import SystemClock
 from bus.deliver.state import LaneStatus
@@ -126,7 +126,7 @@ async def test_the_core_systems_page_holds(
 ) -> None:
     """Called as the core system's role, sent by the relay's; refused and put right as it says."""
     await install(site)
-    shape = Shape(
+    shape = TopicShape(
         partitions=1, replication=1, compaction_lag=timedelta(days=30), max_message_bytes=1_000_000
     )
     await broker.create_topics(specs(CATALOG.streams.values(), shape))

@@ -23,7 +23,7 @@ from bus.operate.actor import Actor
 from bus.operate.auditing import TakeAnchor
 from bus.operate.deeds import Order
 from bus.operate.provisions import provisions_of, provisions_page
-from bus.sealing import Proofs, Statement
+from bus.sealing import ProofKind, Proofs
 from bus.settings import Settings
 from tests.integration.ledger.test_custody import SUBJECTS, SYSTEM, Place, place
 from tests.support.changes import MUNICIPALITY
@@ -44,14 +44,14 @@ class Forged(Proofs):
     def __init__(self) -> None:
         super().__init__(None)
 
-    async def prove(self, _: Statement, __: Any) -> str:
+    async def prove(self, _: ProofKind, __: Any) -> str:
         return "k1.AAAA"
 
 
 class Unproved(Forged):
     """Proves nothing, as a process of an earlier release did that had no keys."""
 
-    async def prove(self, _: Statement, __: Any) -> Any:
+    async def prove(self, _: ProofKind, __: Any) -> Any:
         return None
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from bus.broker import TopicPartition
 from bus.broker.kafka import KafkaBroker
-from bus.broker.topics import Shape, specs
+from bus.broker.topics import TopicShape, specs
 from bus.catalog import Catalog, load
 from bus.catalog.registry import Registry
 from bus.catalog.wire import Reader
@@ -108,7 +108,7 @@ def cluster(engines: Endpoints) -> Iterator[Cluster]:
     streams = [*own, made.catalog.stream("deed")]  # in which commands record who gives them
     wanted = specs(
         streams,
-        Shape(
+        TopicShape(
             partitions=3,
             replication=1,
             compaction_lag=timedelta(days=30),

@@ -94,8 +94,8 @@ MUTANTS = (
         promise="A receipt in the log without a proof, or by an unknown key, shows nothing.",
         where="docs/delivery.md 8",
         file="bus/control/testimony.py",
-        old="Statement.RECEIPT, said_of(row)) is True",
-        new="Statement.RECEIPT, said_of(row)) is not False",
+        old="ProofKind.RECEIPT, said_of(row)) is True",
+        new="ProofKind.RECEIPT, said_of(row)) is not False",
         tests=(
             "tests/unit/control/test_testimony.py::test_a_receipt_in_the_log_without_a_true_proof_proves_nothing",
         ),
@@ -200,7 +200,7 @@ MUTANTS = (
         promise="A record of a pruning that the bus did not write is found.",
         where="docs/delivery.md 8",
         file="bus/ledger/custody.py",
-        old="if proves(ring, deed.proof, Statement.CUSTODY, deed.proved):",
+        old="if proves(ring, deed.proof, ProofKind.CUSTODY, deed.proved):",
         new="if True:",
         tests=(
             "tests/integration/ledger/test_custody.py::test_a_record_that_the_bus_did_not_write_is_found",
@@ -246,7 +246,7 @@ MUTANTS = (
         promise="From a receipt's digest nobody without the key learns what a record said.",
         where="docs/delivery.md 8",
         file="bus/sealing/proofs.py",
-        old='return written(key.id, hmac.digest(key_for(key, Statement.DIGEST), b"".join(values), "sha256"))',
+        old='return written(key.id, hmac.digest(key_for(key, ProofKind.DIGEST), b"".join(values), "sha256"))',
         new='return written(key.id, hashlib.sha256(b"".join(values)).digest())',
         tests=("tests/unit/deliver/test_guessing.py::test_a_value_is_not_found_by_guessing",),
     ),

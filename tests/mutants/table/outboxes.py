@@ -76,7 +76,7 @@ MUTANTS = (
         promise="A process with a task that ended is not ready.",
         where="docs/delivery.md 1",
         file="bus/observe/tasks.py",
-        old="self._fallen[name] = Fallen(*name, error, wait)",
+        old="self._fallen[name] = TaskFailure(*name, error, wait)",
         new="pass",
         tests=(
             "tests/unit/observe/test_tasks.py::test_it_waits_longer_each_time_and_is_not_ready_meanwhile",

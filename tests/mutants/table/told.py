@@ -91,7 +91,7 @@ MUTANTS = (
         promise="The record of a deed is proved by a key of the site's.",
         where="SECURITY.md What it leaves to you",
         file="bus/control/deeds.py",
-        old="        proof = await self._proofs.prove(Statement.DEED, deed.proved)",
+        old="        proof = await self._proofs.prove(ProofKind.DEED, deed.proved)",
         new="        proof = None",
         tests=("tests/unit/operate/test_deeds.py::test_the_journal_proves_all",),
     ),

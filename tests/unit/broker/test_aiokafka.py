@@ -25,7 +25,7 @@ from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import ConsumerRecord
 from packaging.requirements import Requirement
 
-from bus.broker.kafka.consumer import _AsTheyAre
+from bus.broker.kafka.consumer import _UnwrappedRecords
 
 ROOT = Path(__file__).parents[3]
 PLACE = TopicPartition("t", 0)
@@ -80,7 +80,7 @@ async def test_the_library_wraps_each_record(fetcher) -> None:
 async def test_in_our_mapping_it_wraps_none(fetcher) -> None:
     """And they have what is read of them, to the last."""
     made, assignment = fetcher
-    made._records = _AsTheyAre()
+    made._records = _UnwrappedRecords()
 
     rows = await fetched(made, assignment)
 

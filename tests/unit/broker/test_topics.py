@@ -8,11 +8,11 @@ import pytest
 
 from bus.broker import Message, TopicSpec
 from bus.broker.memory import MemoryBroker
-from bus.broker.topics import Shape, apply, specs, states
+from bus.broker.topics import TopicShape, apply, specs, states
 from bus.errors import ConfigurationError
 from bus.model import Stream
 
-SHAPE = Shape(
+SHAPE = TopicShape(
     partitions=4, replication=1, compaction_lag=timedelta(days=30), max_message_bytes=1_000_000
 )
 
@@ -52,7 +52,7 @@ def test_receipts_are_never_compacted() -> None:
 @pytest.mark.parametrize(("replication", "in_sync"), [(1, "1"), (2, "1"), (3, "2"), (5, "2")])
 def test_two_replicas_acknowledge_where_there_are_three(replication: int, in_sync: str) -> None:
     """An acknowledged event survives the loss of one broker."""
-    shape = Shape(4, replication, timedelta(days=30), 1_000_000)
+    shape = TopicShape(4, replication, timedelta(days=30), 1_000_000)
 
     (spec,) = specs([stream("resident")], shape)
 

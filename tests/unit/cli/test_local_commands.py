@@ -21,7 +21,7 @@ from bus.cli import doctor, local, settings
 from bus.errors import BusError
 from bus.local.endpoints import Endpoints
 from bus.local.folder import Folder
-from bus.operate.engines import Engines, Step
+from bus.operate.engines import Engines, StartStep
 
 SECRET = "tr0ub4dor"
 
@@ -212,7 +212,7 @@ def test_a_fetch_fits_eighty_columns(is_terminal: bool) -> None:
     watch.received("a-file-with-quite-a-long-name-1.2.3-all.tar.gz", 199_000_000, 1_000_000)
     watch.received("b.jar", 1_000_000, 1_000_000)
     watch.fetched()
-    watch.step(Step("kafka: start", 2.5))
+    watch.step(StartStep("kafka: start", 2.5))
 
     shown = Text.from_ansi(text.getvalue()).plain
     assert "fetching 2 files, 200.0 MB" in shown

@@ -12,7 +12,7 @@ from bus.control.testimony import _said
 from bus.deliver.state import LaneStatus
 from bus.errors import PositionForged, SinkUnavailable, StoreForged
 from bus.model import Applied, Delivery, LaneName
-from bus.sealing import Proofs, Statement
+from bus.sealing import ProofKind, Proofs
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 from tests.support.keys import Pocket
 from tests.support.lanes import Town, hosted
@@ -249,7 +249,7 @@ async def test_a_proof_of_before_says_no_time(town: Town, sinks, store, is_edite
     held = store.checkpoints[LANE]
     lane = LaneName(held.receipt.system, *LANE)
     at = held.applied_at - timedelta(seconds=1) if is_edited else held.applied_at
-    proof = await town.proofs.prove(Statement.POSITION, _said(lane, held.position, held.receipt))
+    proof = await town.proofs.prove(ProofKind.POSITION, _said(lane, held.position, held.receipt))
     store.checkpoints[LANE] = replace(held, proof=proof, applied_at=at)
 
     assert await opened(town, sinks) == (PositionForged.code if is_edited else None)

@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from bus.local import artifacts, checkup
-from bus.local.checkup import Finding, Outside, Verdict
+from bus.local.checkup import CheckContext, CheckResult, Verdict
 from bus.local.ports import choose
 from bus.local.stack import LocalStack
 from bus.settings import OutboxConnection, Settings, SystemConnection
@@ -25,7 +25,7 @@ def stack(tmp_path: Path) -> LocalStack:
     return LocalStack(tmp_path / "home", environment={})
 
 
-def only(findings: Iterator[Finding]) -> Finding:
+def only(findings: Iterator[CheckResult]) -> CheckResult:
     """The one finding."""
     (finding,) = findings
     return finding
@@ -33,7 +33,7 @@ def only(findings: Iterator[Finding]) -> Finding:
 
 def test_looking_changes_nothing(stack: LocalStack, tmp_path: Path) -> None:
     """Not even a folder is made."""
-    findings = checkup.examine(stack, Outside(None))
+    findings = checkup.examine(stack, CheckContext(None))
 
     assert not stack.folder.home.exists()
     assert len({finding.name for finding in findings}) == len(findings) == 17
@@ -138,11 +138,11 @@ def test_a_clock_that_went_back_an_hour_is_seen(stack: LocalStack) -> None:
     file.touch()
     now = datetime.now(UTC)
     os.utime(file, (now.timestamp(),) * 2)  # by this clock, which may not be the one that stamps
-    assert only(checkup.clock(stack, Outside(None, now=now))).verdict is Verdict.OK
+    assert only(checkup.clock(stack, CheckContext(None, now=now))).verdict is Verdict.OK
 
     os.utime(file, ((now + timedelta(hours=1)).timestamp(),) * 2)
 
-    finding = only(checkup.clock(stack, Outside(None, now=now)))
+    finding = only(checkup.clock(stack, CheckContext(None, now=now)))
     assert finding.verdict is Verdict.FAIL
     assert "-3600 s" in finding.says
 
@@ -153,7 +153,7 @@ def test_old_files_are_no_reason_to_doubt_the_clock(stack: LocalStack) -> None:
     stack.folder.log("kafka").touch()
     later = datetime.now(UTC) + timedelta(days=7)
 
-    assert only(checkup.clock(stack, Outside(None, now=later))).verdict is Verdict.OK
+    assert only(checkup.clock(stack, CheckContext(None, now=later))).verdict is Verdict.OK
 
 
 def test_running_engines_are_not_missed_when_down(stack: LocalStack) -> None:
@@ -168,13 +168,13 @@ def test_running_engines_are_not_missed_when_down(stack: LocalStack) -> None:
 def test_a_clock_an_hour_off_a_database_is_seen(stack: LocalStack, database: str) -> None:
     """A database on another machine tells another time."""
     settings = Settings(database=SecretStr(database))
-    late = Outside(None, settings=settings, now=datetime.now(UTC) + timedelta(hours=1))
+    late = CheckContext(None, settings=settings, now=datetime.now(UTC) + timedelta(hours=1))
 
     finding = only(checkup.clock(stack, late))
 
     assert finding.verdict is Verdict.FAIL
     assert "against the database" in finding.says
-    right = Outside(None, settings=settings)
+    right = CheckContext(None, settings=settings)
     assert only(checkup.clock(stack, right)).verdict is Verdict.OK
 
 

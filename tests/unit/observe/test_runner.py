@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bus.observe.runner import Runner, runner_of, this_process
+from bus.observe.runner import ProcessName, runner_of, this_process
 
 SINCE = datetime(2026, 11, 30, 0, 42, 29, tzinfo=UTC)
 
@@ -21,7 +21,7 @@ SINCE = datetime(2026, 11, 30, 0, 42, 29, tzinfo=UTC)
 )
 def test_a_name_says_who_it_is(name: str) -> None:
     """A member of a group, or the holder of a lease."""
-    assert runner_of(name) == Runner("host.example", 12, SINCE)
+    assert runner_of(name) == ProcessName("host.example", 12, SINCE)
 
 
 @pytest.mark.parametrize("name", ["", "renkei-tax", "vm:28125:9d52fd69", "consumer-1"])

@@ -29,7 +29,7 @@ from bus.operate.deeds import Order, Planned
 from bus.operate.rebuilding import Rebuild, RebuildPreview, ToRebuild
 from bus.operate.session import Session
 from bus.rebuild.rebuild import Rebuilt
-from bus.sealing import Proofs, Statement
+from bus.sealing import ProofKind, Proofs
 from bus.settings import Settings
 
 ME = Actor("clerk", "ops")
@@ -409,7 +409,7 @@ async def test_the_journal_proves_all() -> None:
     """Over all that the deed says; without keys nothing is recorded."""
 
     class Known(Proofs):
-        async def prove(self, kind: Statement, said: Any) -> str:
+        async def prove(self, kind: ProofKind, said: Any) -> str:
             return f"{kind.value} {len(said)}"
 
     deed = Deed(act=Act.PUBLISH, at=AT, actor="a", account="b", count=2)
