@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
-from bus.demo import picture, screen
+from bus.catalog import load
+from bus.demo import picture, run, screen
 from bus.demo.result import (
     Arrival,
     ChangeShown,
@@ -20,8 +25,11 @@ from bus.demo.result import (
     ReceiverShown,
     SideBySide,
 )
+from bus.demo.sight import LEFT
 from bus.demo.story import scenes
+from bus.policy import load_subscriptions
 from bus.sample.municipality import Municipality
+from bus.sample.neighbours import NEIGHBOURS
 
 COMPARED = SideBySide(
     "child_allowance",
@@ -158,6 +166,29 @@ def test_the_readmes_picture_is_what_the_demo_draws_now() -> None:
     assert picture.draw(record) == RECORD.with_suffix(".svg").read_text(encoding="utf-8"), (
         "draw it anew with: renkei demo --svg docs/demo.svg"
     )
+
+
+def test_the_record_is_what_the_demo_writes_today() -> None:
+    """No key more or less, at any depth; the systems of today, and what is said to look at next."""
+    record = picture.load(RECORD)
+    said = RECORD.read_text(encoding="utf-8")
+    subscriptions = {
+        name: len(each.streams) for name, each in load_subscriptions(load()).items() if each.streams
+    }
+    machines = SimpleNamespace(
+        settings=SimpleNamespace(home=Path.home()),
+        town=SimpleNamespace(systems={LEFT: "postgresql://one@127.0.0.1:1/one"}),
+        ports={"deliver": 1},
+    )
+
+    assert json.loads(json.dumps(asdict(record), ensure_ascii=False)) == json.loads(said)
+    assert {
+        each.system: each.streams for each in record.received if not each.is_neighbour
+    } == subscriptions
+    assert {each.system for each in record.received if each.is_neighbour} == {*NEIGHBOURS}
+    assert {*record.next_steps} == {
+        *run._next_steps(cast("run.Machines", machines), record.changes)
+    }
 
 
 def test_the_readmes_transcript_is_real_output() -> None:
