@@ -12,6 +12,7 @@ from bus.broker import topics
 from bus.hosting import store_watch
 from bus.hosting.overdue import overdue_after
 from bus.model import protection
+from bus.observe import tasks
 from bus.publish.runner import RunnerLimits
 from bus.publish.source_watch import UNLED_MOST, WARN_BEFORE
 from bus.sealing import source as key_source
@@ -34,6 +35,8 @@ FIGURES = {
     "docs/delivery.md": {
         "for thirty days unless `RENKEI_REFUSED_KEEP` says": SHIPPED.refused_keep == 30 * DAY,
         "(said a week before)": WARN_BEFORE == 7 * DAY,
+        "a table that was missing for an hour": SHIPPED.unready_most == timedelta(hours=1),
+        "at least every thirty seconds": timedelta(seconds=30) == tasks.MOST,
         "It is looked at every two seconds": store_watch.LOOK_EVERY_S == 2,
         "several within fourteen days": protection.STAY == 14 * DAY,
         "(20 of 30 days; `RENKEI_PARKED_ALARM`)": (
