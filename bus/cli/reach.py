@@ -14,7 +14,7 @@ from bus.cli import names
 from bus.cli.asking import ask
 from bus.cli.lanes import sentence
 from bus.cli.output import Json, out, show_json
-from bus.cli.times import duration
+from bus.cli.times import duration, shown
 from bus.cli.watching import watch
 from bus.operate import documents
 from bus.operate.reach import Reach, ReachAnswer, ReachPoll, ReachState, SystemReach
@@ -50,8 +50,9 @@ def register(app: typer.Typer) -> None:
 def show(change_id: ChangeId, is_watching: Watch = False, as_json: Json = False) -> None:
     """Show which systems have applied a change, after how long, and who has not and why.
 
-    The exit status is 0 if every entitled system has it, 3 if not, and 64 if nobody knows the
-    change. With --watch it is waited for a minute until somebody does.
+    The exit status is 0 if every entitled system has it, 3 if not, or if nobody looks at the store
+    of one that had it, and 64 if nobody knows the change. With --watch it is waited for a minute
+    until somebody does.
     """
     looked = ask(
         lambda session: _show(session, change_id, is_watching=is_watching, is_drawn=not as_json),
@@ -60,7 +61,7 @@ def show(change_id: ChangeId, is_watching: Watch = False, as_json: Json = False)
     if as_json:
         show_json(documents.shown(looked))
     looked.insist_on_known(change_id)
-    if not looked.reach.is_complete:
+    if not looked.is_all_clear:
         raise typer.Exit(INCOMPLETE)
 
 
@@ -109,6 +110,13 @@ def summary(reach: Reach) -> str:
 
 def _why(system: SystemReach, unrun: Duty | None) -> str:
     match system.state:
+        case state if state.has_it and unrun is not None:
+            who = (
+                "nobody can say who delivers to it" if unrun.unseen else "nobody delivers to it now"
+            )
+            return f"{who}; last heard of {_since(system)}"
+        case state if state.has_it and system.stands is not None:
+            return f"not looked at: {sentence(system.stands)}"
         case ReachState.WAITING if unrun is not None:
             return "nobody can say who delivers to it" if unrun.unseen else "nobody delivers to it"
         case ReachState.PARKED:
@@ -131,6 +139,10 @@ def _why(system: SystemReach, unrun: Duty | None) -> str:
             return "it has a later version"
         case _:
             return ""
+
+
+def _since(system: SystemReach) -> str:
+    return "some time ago" if system.applied_at is None else f"at {shown(system.applied_at)}"
 
 
 def _only_a_group() -> None:

@@ -89,6 +89,7 @@ class SystemReach:
     code: str | None = None  # of the error an event was set aside with, or its lane stopped on
     events_behind: int | None = None  # how far its lane is from the change
     operation: Operation | None = None  # who paused it, when and why; or on what it stopped
+    stands: Operation | None = None  # of one that has it: why its lane does not look at its store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +188,9 @@ def _system(system: str, standings: Sequence[EventReach], is_whole: bool) -> Sys
         code=_code(worst, operation) if not state.has_it else None,
         events_behind=_behind(worst) if state in _NOT_THERE_YET else None,
         operation=operation,
+        stands=next((s.operation for s in standings if s.operation), None)
+        if state.has_it
+        else None,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -36,6 +36,21 @@ class ReachAnswer:
             return None
         takes_receipts = (name for name in self.unrun if not feed_policy(name).sends_receipts)
         return next((self.unrun[name] for name in takes_receipts), None)
+
+    @property
+    def unwatched(self) -> Sequence[SystemReach]:
+        """Systems that have it by the ledger, and whose store nobody looks at now: whether one went
+        back only a lane at work says."""
+        return [
+            each
+            for each in self.reach.systems
+            if each.state.has_it and (each.stands is not None or each.system in self.unrun)
+        ]
+
+    @property
+    def is_all_clear(self) -> bool:
+        """Whether every system has it, and somebody would say if its store went back."""
+        return self.reach.is_complete and not self.unwatched
 
     def insist_on_known(self, change_id: str) -> None:
         """That somebody knows the change.
@@ -77,7 +92,7 @@ class ReachPoll:
             self._systems = expected_systems(self._session.settings, editions)
         reach, now = await ledger.reach(self._change_id, self._granted), monotonic()
         reach = await self._times.with_times(reach)
-        if not reach.is_complete and now - self._looked_at >= HOSTS_EVERY:
+        if now - self._looked_at >= HOSTS_EVERY:
             found = await hosted(self._session, self._systems)
             self._unrun = {name: duty for name, duty in found.items() if not duty.is_done}
             self._looked_at = now

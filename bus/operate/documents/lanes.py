@@ -56,6 +56,7 @@ def reach(value: ReachAnswer) -> Document:
         "expected": found.expected,
         "applied": found.applied,
         "complete": found.is_complete,
+        "all_clear": value.is_all_clear,
         "systems": [_system(each, value) for each in found.systems],
     }
 
@@ -70,6 +71,7 @@ def _system(value: SystemReach, reached: ReachAnswer) -> Document:
         "events_behind": value.events_behind,
         "operation": None if value.operation is None else of(value.operation),
         "hosted": _is_hosted(reached.unrun.get(value.system)),
+        "watched": value not in reached.unwatched,
     }
 
 

@@ -174,6 +174,18 @@ MUTANTS = (
         tests=("tests/unit/operate/test_running.py::test_reach_names_whom_nobody_delivers_to",),
     ),
     Mutant(
+        name="no-all-clear-where-nobody-looks",
+        promise="Reach gives no all-clear of a store that nobody looks at.",
+        where="docs/delivery.md 6",
+        file="bus/operate/reach.py",
+        old="return self.reach.is_complete and not self.unwatched",
+        new="return self.reach.is_complete",
+        tests=(
+            "tests/unit/operate/test_running.py::test_reach_gives_no_all_clear_where_nobody_looks",
+            "tests/unit/operate/test_running.py::test_reach_gives_no_all_clear_where_a_lane_stands",
+        ),
+    ),
+    Mutant(
         name="a-process-names-itself",
         promise="A process is known by its host, its number and since when it runs.",
         where="docs/delivery.md Not promised",

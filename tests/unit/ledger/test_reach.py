@@ -173,6 +173,11 @@ def test_a_pause_does_not_count_where_the_change_has_arrived() -> None:
     """The system has it, whatever its lane does now."""
     (system,) = reach(standing(delivered_at=LATER, operation=PAUSED)).systems
 
+    assert system.stands == PAUSED
+    (system,) = reach(standing(delivered_at=LATER)).systems
+    assert system.stands is None
+    (system,) = reach(standing(delivered_at=LATER, operation=PAUSED)).systems
+
     assert system.operation is None
 
 

@@ -67,7 +67,7 @@ KEYS = {
     ("provisions-page", 1): "after provisions",
     ("pruned", 1): "dry_run",
     ("pruning", 1): "before events exceptions operations receipts",
-    ("reach", 1): "applied change_id complete events expected size systems",
+    ("reach", 1): "all_clear applied change_id complete events expected size systems",
     ("rebuilt", 1): "added changed events kept removed",
     ("recorded-view", 1): (
         "approved_on approver conditions event_types expires_on items legal_basis mode"

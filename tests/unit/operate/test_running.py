@@ -8,15 +8,18 @@ from typing import Any, cast
 
 import pytest
 from pydantic import SecretStr
+from rich.console import Console
 
 from bus.app import sources
 from bus.broker import group_of
+from bus.cli import reach as drawing
 from bus.connect.source import Backlog, SourceStatus
 from bus.errors import BrokerUnavailable, SourceUnavailable
 from bus.ledger.reach import Reach, ReachState, SystemReach
+from bus.model import Operation, OperationState
 from bus.observe.runner import this_process
+from bus.operate import documents, running
 from bus.operate import reach as reaching
-from bus.operate import running
 from bus.operate.session import Session
 from bus.settings import OutboxConnection, Settings
 
@@ -39,14 +42,20 @@ class Broker:
 
 
 class Ledger:
-    """Has a change that one of two systems waits for."""
+    """Has a change that two systems wait for, or have."""
+
+    state, stands = ReachState.WAITING, None
 
     async def editions(self) -> Mapping[str, Any]:
         return {}
 
     async def reach(self, change_id: str, _: object) -> Reach:
-        waiting = [SystemReach(system=name, state=ReachState.WAITING) for name in (OURS, THEIRS)]
-        return Reach(change_id=change_id, events=1, size=1, systems=waiting)
+        at = datetime(2026, 11, 30, tzinfo=UTC)
+        systems = [
+            SystemReach(system=name, state=self.state, applied_at=at, stands=self.stands)
+            for name in (OURS, THEIRS)
+        ]
+        return Reach(change_id=change_id, events=1, size=1, systems=systems)
 
 
 class Opened:
@@ -113,8 +122,9 @@ async def test_where_nobody_can_be_asked_that_is_said() -> None:
     )
 
 
-async def test_reach_names_whom_nobody_delivers_to(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a change waits, whoever asks is told that it waits for nobody."""
+@pytest.fixture
+def _two_systems(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both are expected, and nobody asks when the log had what."""
 
     class Times:
         """Of no account here."""
@@ -131,6 +141,63 @@ async def test_reach_names_whom_nobody_delivers_to(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(reaching, "entitled", entitled)
     monkeypatch.setattr(reaching, "expected_systems", lambda *_: [OURS, THEIRS])
 
+
+@pytest.mark.usefixtures("_two_systems")
+async def test_reach_names_whom_nobody_delivers_to() -> None:
+    """Where a change waits, whoever asks is told that it waits for nobody."""
     reached = await reaching.ReachPoll(session(Broker(OURS)), CHANGE).look()
 
     assert list(reached.unrun) == [THEIRS]
+
+
+@pytest.mark.usefixtures("_two_systems")
+async def test_reach_gives_no_all_clear_where_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both have it by the ledger: of the store that nobody delivers to nobody knows that it has it
+    still, for it is a lane that says that its store went back."""
+    monkeypatch.setattr(Ledger, "state", ReachState.APPLIED)
+
+    reached = await reaching.ReachPoll(session(Broker(OURS)), CHANGE).look()
+    assert reached.reach.is_complete
+    assert [each.system for each in reached.unwatched] == [THEIRS]
+    assert not reached.is_all_clear
+    said = rendered(drawing.draw(reached))
+    assert "nobody delivers to it now; last heard of" in said
+    (ours, theirs) = documents.of(reached)["systems"]
+    assert (ours["hosted"], theirs["hosted"]) == (True, False)
+    assert (ours["watched"], theirs["watched"]) == (True, False)
+
+    reached = await reaching.ReachPoll(session(Broker(OURS, THEIRS)), CHANGE).look()
+    assert reached.is_all_clear
+    reached = await reaching.ReachPoll(session(Broker(is_away=True)), CHANGE).look()
+    assert len(reached.unwatched) == 2
+    assert "nobody can say who delivers to it" in rendered(drawing.draw(reached))
+
+
+@pytest.mark.usefixtures("_two_systems")
+async def test_reach_gives_no_all_clear_where_a_lane_stands(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A store all of whose lanes stand is not looked at; since when is said."""
+    pause = Operation(
+        system=OURS,
+        stream="resident",
+        state=OperationState.PAUSED,
+        at=datetime(2026, 11, 29, 3, tzinfo=UTC),
+        operator="ops",
+        note="T-1",
+    )
+    monkeypatch.setattr(Ledger, "state", ReachState.APPLIED)
+    monkeypatch.setattr(Ledger, "stands", pause)
+
+    reached = await reaching.ReachPoll(session(Broker(OURS, THEIRS)), CHANGE).look()
+    assert not reached.is_all_clear
+    said = rendered(drawing.draw(reached))
+    assert "not looked at: paused since" in said
+
+
+def rendered(what: Any) -> str:
+    """As a terminal shows it, on lines that are long."""
+    console = Console(width=200)
+    with console.capture() as captured:
+        console.print(what)
+    return captured.get()
