@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
-from bus.broker import Broker, Consumer, TopicPartition, group_of
+from bus.broker import Broker, TopicPartition, group_of
 from bus.ledger.store import Ledger
+from bus.log.times import appended
 from bus.model import Operation, Stream
 
 RATE_OVER = timedelta(seconds=60)
-_READ_WITHIN = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,20 +116,8 @@ async def _look(broker: Broker, granted: Mapping[str, Sequence[Stream]], now: da
             for place in places[stream.name]
             if at[system][place] < end[place]
         }
-        return _Log(places, end, at, await _ages(reader, behind, now))
+        found = await appended(reader, behind)
+        ages = {place: max(now - event.at, timedelta(0)) for place, event in found.items()}
+        return _Log(places, end, at, ages)
     finally:
         await reader.close()
-
-
-async def _ages(
-    reader: Consumer, wanted: set[tuple[TopicPartition, int]], now: datetime
-) -> dict[tuple[TopicPartition, int], timedelta]:
-    """The age of the event at, or next after, each of these places in the log."""
-    ages: dict[tuple[TopicPartition, int], timedelta] = {}
-    for place, offset in sorted(wanted):
-        await reader.assign([place])
-        reader.seek(place, offset)
-        for piece in await reader.fetch(1, _READ_WITHIN):
-            appended = datetime.fromtimestamp(piece.timestamps_ms[0] / 1000, UTC)
-            ages[place, offset] = max(now - appended, timedelta(0))
-    return ages

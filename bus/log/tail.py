@@ -3,6 +3,9 @@
 :meth:`Tail.catch_up` promises that everything appended before the call has been taken in when it
 returns. Callers share round trips: one that comes while an answer is on its way waits for the
 next question, because the answer on its way may be older than what the caller has seen.
+
+A publisher learns versions with a tail of its own (:mod:`bus.publish.tail`), of the streams that
+its batches name, without what it appended itself.
 """
 
 from __future__ import annotations

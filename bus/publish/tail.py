@@ -8,11 +8,18 @@ that nobody asks for.
 An event that cannot be read (garbage, an unknown schema) says nothing about its subject; it is
 passed over and counted, and the receiving side parks it. One of another stream's schema stops the
 publisher, unless an operator has set it aside.
+
+This is not :class:`bus.log.tail.Tail`, which follows a fixed set of topics for many who ask at
+once, and reads ahead: here the streams are those of the batch in hand, more are taken on as they
+come, only these are asked for, one asks at a time, and what this process appended is skipped. What
+both do, to read partitions up to given ends with a bound on silence, is
+:func:`bus.log.partition.read_to`.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -22,12 +29,12 @@ from bus.catalog import Catalog
 from bus.catalog.decoding import read_what_can_be
 from bus.catalog.registry import SchemaIds
 from bus.catalog.wire import Reader
+from bus.control.judged import judged
 from bus.errors import ConfigurationError, SchemaMismatch
-from bus.log.partition import read_to
+from bus.log.partition import places_of, read_to
 from bus.model import PROTECTION, Stream
 from bus.policy.cases import PersonsCases, said
 from bus.publish.batch import entries_of
-from bus.publish.passed_over import set_aside
 from bus.publish.versions import VersionIndex
 
 PATIENCE = timedelta(seconds=30)
@@ -116,29 +123,19 @@ class VersionTail:
             await consumer.close()
 
     async def _take_on(self, streams: Sequence[Stream]) -> None:
-        found = await self._broker.partitions([stream.topic for stream in streams])
-        for stream in streams:
-            if stream.topic not in found:
-                raise ConfigurationError(
-                    "the topic does not exist; make it with: renkei topics apply",
-                    topic=stream.topic,
-                )
+        fresh = await places_of(self._broker, *(stream.topic for stream in streams))
         if self._consumer is None:
             consumer = self._broker.consumer(client_id="renkei-publish")
             await consumer.start()
             self._consumer = consumer
-        fresh = [
-            (stream.topic, partition)
-            for stream in streams
-            for partition in range(found[stream.topic])
-        ]
         begin = await self._consumer.beginning_offsets(fresh)
         places = [*self._positions, *fresh]
         await self._consumer.assign(places)
         self._consumer.pause(*places)
         self._positions.update(begin)
+        counts = Counter(topic for topic, _ in fresh)
         for stream in streams:
-            self.partitions[stream.name] = found[stream.topic]
+            self.partitions[stream.name] = counts[stream.topic]
             self._readers[stream.name] = Reader(stream, self._catalog, self._registry)
             self._indexes[stream.name] = VersionIndex()
 
@@ -184,15 +181,15 @@ class VersionTail:
     async def _without_set_aside(self, fetched: Fetched) -> Fetched:
         """*fetched* without events of another schema that an operator has set aside."""
         stream = self._catalog.by_topic(fetched.topic).name
-        judged = await set_aside(
-            self._broker, self._catalog, self._registry, stream, fetched.partition
-        )
+        exceptions = self._catalog.stream("exception")
+        reader = Reader(exceptions, self._catalog, self._registry)
+        known = await judged(self._broker, exceptions, reader, stream, fetched.partition)
         said = [
             (index, value)
             for index, (offset, value) in enumerate(
                 zip(fetched.offsets, fetched.values, strict=True)
             )
-            if offset in judged and value is not None
+            if offset in known and value is not None
         ]
         readable = await read_what_can_be(
             self._readers[stream], [value for _, value in said], refuse=(SchemaMismatch,)

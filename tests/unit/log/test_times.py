@@ -9,7 +9,7 @@ import pytest
 from bus.broker import Message, TopicSpec
 from bus.broker.memory import MemoryBroker
 from bus.errors import BrokerUnavailable
-from bus.ledger.log_times import logged_at
+from bus.log.times import appended, logged_at
 
 TOPIC = "linkage.resident"
 
@@ -32,6 +32,14 @@ async def test_the_log_s_time_of_each_event() -> None:
     assert found.keys() == {((TOPIC, 0), 1), ((TOPIC, 0), 2), ((TOPIC, 1), 0)}
     assert all(before <= at <= datetime.now(UTC) for at in found.values())
     assert await logged_at(broker, []) == {}
+    reader = broker.consumer()
+    of_the_next = await appended(reader, wanted)
+    assert {place: event.offset for place, event in of_the_next.items()} == {
+        ((TOPIC, 0), 0): 1,
+        ((TOPIC, 0), 1): 1,
+        ((TOPIC, 0), 2): 2,
+        ((TOPIC, 1), 0): 0,
+    }
     broker.is_away = True
     with pytest.raises(BrokerUnavailable):
         await logged_at(broker, wanted)
