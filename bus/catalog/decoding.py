@@ -35,7 +35,7 @@ async def read_what_can_be(
     """Decode *values*; those that break their contract are told apart from the rest.
 
     Args:
-        reader: BatchReader them, or fails as a whole.
+        reader: Reads them, or fails as a whole.
         values: Framed values, no erasures.
         refuse: Errors that count as an event's own, though elsewhere they stop.
 
@@ -52,6 +52,9 @@ async def read_to_the_stop(
     reader: BatchReader, values: Sequence[bytes], *, refuse: tuple[type[BusError], ...] = ()
 ) -> DecodedBatch:
     """As :func:`read_what_can_be`; an event on which somebody must look is a value, too.
+
+    What is decoded in one piece is handed on as it is. Only where an event in the middle could not
+    be read are the pieces around it copied into one, because a view is made of one batch.
 
     Raises:
         BusError: Something outside does not answer.

@@ -244,7 +244,8 @@ def _delivery(
     restored: tuple[str, ...],
     protected: Protected | None,
 ) -> Delivery:
-    """The delivery that the store is given."""
+    """The delivery that the store is given: the rows' columns, not copied, without the bytes that
+    their receipt was made of, which are no store's business."""
     if restored:
         return Rewrites(
             step=step, keys=restored, records=rows.records, masked_under=rows.masked_under
@@ -260,7 +261,7 @@ def _delivery(
 
 
 def _seen_anew(delivery: Delivery, rows: Rows) -> Delivery:
-    """The same delivery, with its rows masked as of now."""
+    """The same delivery, with its rows masked as of now; those of before may show too much."""
     match delivery:
         case Upserts() | Rewrites():
             return replace(delivery, records=rows.records, masked_under=rows.masked_under)

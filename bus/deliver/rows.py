@@ -31,7 +31,7 @@ class Rows:
         return len(self.offsets)
 
     def part(self, first: int, last: int) -> Rows:
-        """The rows from index *first* up to, and without, *last*."""
+        """The rows from index *first* up to, and without, *last*; the columns are not copied."""
         return Rows(
             self.records.slice(first, last - first),
             self.offsets[first:last],
@@ -45,7 +45,8 @@ class Rows:
         return self.picked([index for index, is_dropped in enumerate(dropped) if not is_dropped])
 
     def picked(self, indices: Sequence[int]) -> Rows:
-        """The rows at *indices*, ascending."""
+        """The rows at *indices*, ascending: columns copied, because a store takes whole batches,
+        and only where rows between them are left out."""
         return Rows(
             self.records.take(pa.array(indices, pa.int64())),
             [self.offsets[index] for index in indices],

@@ -30,11 +30,12 @@ class Run:
         return self.offsets[-1] + 1
 
     def part(self, first: int, last: int) -> Run:
-        """The events from index *first* up to, and without, *last*."""
+        """The events from index *first* up to, and without, *last*: a step of their own, in lists
+        of their own; their bytes are not copied."""
         return Run(self.offsets[first:last], self.keys[first:last], self.values[first:last])
 
     def picked(self, indices: Sequence[int]) -> Run:
-        """The events at *indices*, ascending."""
+        """The events at *indices*, ascending, where others between them go another way."""
         return Run(
             [self.offsets[index] for index in indices],
             [self.keys[index] for index in indices],
@@ -49,7 +50,11 @@ class Run:
 
 
 def joined(pieces: Sequence[Fetched]) -> Run:
-    """Fetched pieces of one partition, one after the other, as one run."""
+    """Fetched pieces of one partition, one after the other, as one run.
+
+    One piece alone keeps its lists. Several are joined into new ones, because a store is given in
+    one step what waited for it; the bytes of the events are not copied.
+    """
     if len(pieces) == 1:
         return Run(pieces[0].offsets, pieces[0].keys, pieces[0].values)
     return Run(

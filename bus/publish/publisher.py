@@ -376,7 +376,11 @@ class Publisher:
         chosen: Sequence[int],
         faults: Sequence[list[Fault]],
     ) -> list[_Event]:
-        """The events of the *chosen* rows; adds to *faults* if they cannot be encoded."""
+        """The events of the *chosen* rows; adds to *faults* if they cannot be encoded.
+
+        The columns of some are copied only where not all are chosen, and they are read: to encode
+        many, or to learn what a protection says.
+        """
         if not chosen:
             return []
         stream = self._streams[name]
@@ -385,9 +389,10 @@ class Publisher:
         schema_id = await self._schema_id(stream)
 
         def encoded(some: Sequence[int]) -> list[_Event]:
-            whole = len(some) == batch.num_rows
-            records = batch if whole else batch.take(pa.array(some, pa.int64()))
-            if len(some) <= FEW:
+            records, is_few = batch, len(some) <= FEW
+            if len(some) < batch.num_rows and (name == PROTECTION or not is_few):
+                records = batch.take(pa.array(some, pa.int64()))
+            if is_few:
                 rows = [found.rows[row] for row in some]
                 rows = rows if ring is None else seal_rows(stream, rows, ring)
                 payloads = [encode_one(stream.latest, row) for row in rows]
@@ -484,10 +489,13 @@ class Publisher:
     def _by_partition(
         self, stream: Stream, keys: Sequence[bytes], values: Sequence[bytes]
     ) -> list[PartitionBatch]:
-        """Keys and values by partition, in the order they came in."""
+        """Keys and values by partition, in the order they came in: one append takes lists of one
+        partition, so they are parted; where all are of one, they are handed on as they are."""
         places: dict[int, list[int]] = {}
         for index, partition in enumerate(partition_of(keys, self._tail.partitions[stream.name])):
             places.setdefault(partition, []).append(index)
+        if len(places) == 1:
+            return [PartitionBatch(stream.topic, partition, keys, values) for partition in places]
         return [
             PartitionBatch(
                 stream.topic, partition, [keys[i] for i in mine], [values[i] for i in mine]

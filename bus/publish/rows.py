@@ -48,7 +48,11 @@ class StreamRows:
     origins: list[Origin] = field(default_factory=list)
 
     def batch(self, schema: pa.Schema) -> pa.RecordBatch:
-        """The rows as columns; null where a value did not fit."""
+        """The rows as columns; null where a value did not fit.
+
+        Copied once, for the checks are over columns. The rows are kept beside them: a few events
+        are encoded from rows, which is quicker than from columns.
+        """
         return pa.RecordBatch.from_pylist(self.rows, schema=schema)
 
 
