@@ -73,6 +73,24 @@ def test_no_text_has_a_word_that_went() -> None:
     assert found == []
 
 
+def test_no_page_names_code_that_went() -> None:
+    """In code's letters; a record may say what something was called."""
+    names, _, _ = _gone()
+    said = re.compile(rf"`(?:\w+\.)*(?:{'|'.join(map(re.escape, names))})(?:\.\w+)*(?:\(\))?`")
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("bus/**/*.md"), *ROOT.glob("connectors/**/*.md")]
+    pages += [*ROOT.glob("docs/*.md"), *ROOT.glob("docs/howto/*.md")]
+
+    found = [
+        f"{page.relative_to(ROOT)}: {match[0]}"
+        for page in pages
+        if page not in RECORDS and page.name != "CHANGELOG.md"
+        for match in said.finditer(page.read_text(encoding="utf-8"))
+    ]
+
+    assert len(pages) > 25
+    assert found == []
+
+
 def _text() -> str:
     return PAGE.read_text(encoding="utf-8")
 
