@@ -59,19 +59,19 @@ class Operations(Follower):
         self._wanted: dict[tuple[str, str], Operation] = {}
         self._said: dict[LaneName, Operation] = {}
         self._listeners: dict[str, Listener] = {}
-        self._untold: dict[LaneName, Operation] = {}  # our own lanes' words, the newest of each
-        self._told: dict[LaneName, OperationState] = {}
+        self._unsent: dict[LaneName, Operation] = {}  # our own lanes' words, the newest of each
+        self._last_sent: dict[LaneName, OperationState] = {}
         self._news = asyncio.Event()
-        self._all_told = asyncio.Event()
-        self._telling: SupervisedTask | None = None
+        self._all_sent = asyncio.Event()
+        self._sender: SupervisedTask | None = None
 
     async def close(self) -> None:
         """Append what is still to be told, if that is quick, and close; safe to call twice."""
-        telling, self._telling = self._telling, None
+        telling, self._sender = self._sender, None
         if telling is not None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LAST_WORD.total_seconds()):
-                    await self._all_told.wait()
+                    await self._all_sent.wait()
             await telling.end()
         await super().close()
 
@@ -104,7 +104,7 @@ class Operations(Follower):
     def opened(self, lane: LaneName) -> None:
         """Tell all processes that a lane of this one runs again, if it had stopped."""
         said = self._said.get(lane)
-        states = (self._told.get(lane), None if said is None else said.state)
+        states = (self._last_sent.get(lane), None if said is None else said.state)
         if OperationState.STOPPED in states:
             self._say(lane, OperationState.RUNNING)
 
@@ -125,28 +125,28 @@ class Operations(Follower):
         self, lane: LaneName, state: OperationState, code: str | None = None, at: int | None = None
     ) -> None:
         now = self._clock.now()
-        self._untold[lane] = Operation(**lane._asdict(), state=state, at=now, code=code, offset=at)
-        self._told[lane] = state
-        self._all_told.clear()
+        self._unsent[lane] = Operation(**lane._asdict(), state=state, at=now, code=code, offset=at)
+        self._last_sent[lane] = state
+        self._all_sent.clear()
         self._news.set()
-        if self._telling is None:
-            self._telling = self._tasks.keep("words", self._tell_forever)
+        if self._sender is None:
+            self._sender = self._tasks.keep("words", self._send_forever)
 
-    async def _tell_forever(self) -> None:
+    async def _send_forever(self) -> None:
         while True:
-            if not self._untold:
+            if not self._unsent:
                 await self._news.wait()
-            telling = await retried(self._tell, self._back_off, self._wait)
+            telling = await retried(self._send, self._back_off, self._wait)
             for lane, operation in telling.items():
-                if self._untold.get(lane) is operation:
-                    del self._untold[lane]
-            if not self._untold:
-                self._all_told.set()
+                if self._unsent.get(lane) is operation:
+                    del self._unsent[lane]
+            if not self._unsent:
+                self._all_sent.set()
 
-    async def _tell(self) -> dict[LaneName, Operation]:
+    async def _send(self) -> dict[LaneName, Operation]:
         """Append and return the lanes' operations that are due; refused ones are dropped."""
         self._news.clear()
-        telling = dict(self._untold)
+        telling = dict(self._unsent)
         try:
             await self.instruct(list(telling.values()))
         except BusError as error:

@@ -66,7 +66,7 @@ class Lane:
         self._wake = asyncio.Event()
         self._has_news = True  # of exceptions; at first there may be old ones
         self._is_leaving = False
-        self._told: LaneLost | None = None  # that the store stands elsewhere
+        self._elsewhere: LaneLost | None = None  # that the store stands elsewhere
 
     @property
     def state(self) -> LaneState:
@@ -119,11 +119,11 @@ class Lane:
     @property
     def mark(self) -> Mark | None:
         """The mark that the store must have for this lane; None while that may be changing."""
-        return self._applier.mark if self.is_open and self._told is None else None
+        return self._applier.mark if self.is_open and self._elsewhere is None else None
 
     def ask_anew(self, error: LaneLost) -> None:
         """Ask the store for the lane's position again, after the batch in hand if possible."""
-        self._told = error
+        self._elsewhere = error
         self._wake.set()
 
     def leave(self) -> None:
@@ -149,7 +149,7 @@ class Lane:
                 await self._work()
             except LaneLost as error:
                 self._let_go(error)
-                if error is not self._told:  # the store's own word is no quarrel
+                if error is not self._elsewhere:  # the store's own word is no quarrel
                     raise
 
     async def _open(self) -> None:
@@ -157,7 +157,7 @@ class Lane:
         context, persist = self._context, self._retrier.persist
         context.state.opens()
         context.stuck_at = None
-        self._told = None
+        self._elsewhere = None
         if not context.view.protects:
             await self._sink.pulse.is_free.wait()
         self._mending.begin_anew()
@@ -213,8 +213,8 @@ class Lane:
 
     async def _work(self) -> None:
         while not self._is_leaving:
-            if self._told is not None:
-                raise self._told
+            if self._elsewhere is not None:
+                raise self._elsewhere
             if self._has_news:
                 self._has_news = False
                 await self._parked_retry.try_due()

@@ -33,7 +33,7 @@ from bus.hosting.fleet_table import Deed, Event, deed
 from bus.hosting.lane_maker import LaneMaker
 from bus.hosting.offset_committer import OffsetCommitter
 from bus.hosting.roster import Roster, end
-from bus.hosting.stopping import Stops, Targets, closed, ended
+from bus.hosting.stopping import StopReports, Targets, closed, ended
 from bus.hosting.store_watch import StoreWatch
 from bus.hosting.switching import Switching
 from bus.hosting.withdrawal import Withdrawal
@@ -67,7 +67,7 @@ class Fleet:
         self._background = BackgroundTasks(roster.system, process, self._log)
         self.withdrawal = Withdrawal(roster.system, process, self._background, self._log)
         self.withdrawal.withdraw = withdraw
-        self._stops = Stops(roster, process, self._background, self._log)
+        self._stop_reports = StopReports(roster, process, self._background, self._log)
         self._switching = Switching(roster, consumer, self._background, self._begin, self.room.set)
         self.targets = Targets(roster, consumer)
         self._today: date | None = None
@@ -143,7 +143,7 @@ class Fleet:
             case Deed.STAND:
                 self._stand(place)
             case Deed.SEE_OUT:
-                self._stops.see_out(*self.roster.lanes[place])
+                self._stop_reports.see_out(*self.roster.lanes[place])
             case Deed.REFUSE:
                 self._stop(place, NotEntitled(_EXPIRED))
             case Deed.END_REFUSED:
@@ -220,7 +220,7 @@ class Fleet:
         self._consumer.pause(place)
         state, pause = self.roster.state(place), self.roster.pause_of(place)
         state.pauses(self._process.runtime.clock.now() if pause is None else pause.at)
-        self._stops.log_of(place).info("lane-paused", offset=state.offset)
+        self._stop_reports.log_of(place).info("lane-paused", offset=state.offset)
         self._pulse.is_doubted.set()  # if no lane is at work any more, it is let go of
         at_work = {topic for topic, _ in self.at_work}
         if place[0] not in at_work and (sink := self.roster.sinks.get(place[0])) is not None:
@@ -237,10 +237,10 @@ class Fleet:
         if error is not None and is_ours:
             self._consumer.pause(place)
         if isinstance(error, BusError):
-            self._stops.on_error(place, error, lane.stuck_at)
+            self._stop_reports.on_error(place, error, lane.stuck_at)
         elif error is not None:
             again = partial(self._again, place, lane)
-            self._stops.on_defect(place, error, again)
+            self._stop_reports.on_defect(place, error, again)
         elif is_ours:
             self._on(Event.ENDED, place)
         self.room.set()
@@ -264,7 +264,7 @@ class Fleet:
 
     def _stop(self, place: TopicPartition, error: BusError, offset: int | None = None) -> None:
         self._consumer.pause(place)
-        self._stops.on_error(place, error, offset)
+        self._stop_reports.on_error(place, error, offset)
 
     def stop_lane(self, topic: str, partition: int, offset: int, error: BusError) -> bool:
         """Stop the lane of a partition that could not be fetched from; False if there is none."""

@@ -61,7 +61,7 @@ async def opened_process(
     Raises:
         KeysUnusable: There are no keys that prove receipts.
     """
-    wait = _Patience(clock, settings)
+    wait = _StartWait(clock, settings)
     tasks = Tasks(metrics, first=settings.retry_first, most=settings.retry_most)
     async with AsyncExitStack() as stack:
         await wait.until(proofs.ring, "keys")
@@ -260,7 +260,7 @@ def _stops(error: BaseException) -> bool:
     return isinstance(error, BusError) and error.reaction is Reaction.STOP
 
 
-class _Patience:
+class _StartWait:
     """Waits, while the process starts, for what must answer."""
 
     def __init__(self, clock: Clock, settings: Settings) -> None:

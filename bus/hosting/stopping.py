@@ -17,7 +17,7 @@ from bus.hosting.roster import LOOK_AGAIN, Roster, end
 DEFECT = "RK-000"
 
 
-class Stops:
+class StopReports:
     """Tells that lanes of one system have stopped: in the log, in their state, to all processes."""
 
     def __init__(

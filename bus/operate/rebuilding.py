@@ -19,7 +19,7 @@ from bus.operate.deeds import Order, Planned
 from bus.operate.jobs import OnProgress, Progress
 from bus.operate.session import Session
 from bus.policy import feed_policy, read_subscriptions
-from bus.rebuild.rebuild import Rebuild as Filling
+from bus.rebuild.rebuild import Rebuild as TableRebuild
 from bus.rebuild.rebuild import Rebuilt, stages_of
 
 
@@ -70,7 +70,7 @@ class Rebuilding:
         Raises:
             BusError: It cannot be; the table in use is as it was.
         """
-        return await Filling(
+        return await TableRebuild(
             feed.view,
             feed.topic,
             reader=feed.reader,

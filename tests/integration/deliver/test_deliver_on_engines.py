@@ -291,7 +291,7 @@ async def test_a_lane_that_stopped_goes_on_without_a_restart(
             connection.execute("ALTER TABLE linkage.resident RENAME COLUMN version TO other")
         ends = await publish(town, range(10), 2)
         await bus.until(lambda: len(bus.process.lanes.stopped()) == town.partitions, SOON)
-        await bus.until(lambda: not bus.process.control.operations._untold, SOON)
+        await bus.until(lambda: not bus.process.control.operations._unsent, SOON)
         await bus.news()
         assert {o.code for o in bus.process.control.operations.standing()} == {"RK-100"}
         with psycopg.connect(database, autocommit=True) as connection:
@@ -300,7 +300,7 @@ async def test_a_lane_that_stopped_goes_on_without_a_restart(
         await bus.resume(SYSTEM)
         for partition, end in ends.items():
             await bus.at(end, partition=partition, seconds=SOON)
-        await bus.until(lambda: not bus.process.control.operations._untold, SOON)
+        await bus.until(lambda: not bus.process.control.operations._unsent, SOON)
         await bus.news()
         assert bus.process.control.operations.standing() == []
 
@@ -322,7 +322,7 @@ async def test_an_event_of_another_schema_is_set_aside_unread(
     lane = LaneName(SYSTEM, "resident", partition)
     async with hosted(town, sinks) as bus:
         await bus.until(bus.process.lanes.stopped, SOON)
-        await bus.until(lambda: not bus.process.control.operations._untold, SOON)
+        await bus.until(lambda: not bus.process.control.operations._unsent, SOON)
         await bus.news()
         (said,) = bus.process.control.operations.standing()
         assert (said.partition, said.code, said.offset) == (partition, "RK-205", offset)

@@ -123,7 +123,10 @@ def site(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Site:
 
 LONG = {
     "publish": (("publish", "changes.jsonl"), "bus.operate.loading.load"),
-    "rebuild": (("rebuild", "child_allowance", "resident"), "bus.operate.rebuilding.Filling.run"),
+    "rebuild": (
+        ("rebuild", "child_allowance", "resident"),
+        "bus.operate.rebuilding.TableRebuild.run",
+    ),
     "prune": (("ledger", "prune"), "bus.operate.auditing.prune"),
 }
 """Deeds that take a while: the command, and what takes it."""
