@@ -55,7 +55,7 @@ MUTANTS = (
         promise="Before a view with 個人番号 opens, the session is asked whether it is encrypted.",
         where="SECURITY.md What the bus promises",
         file="connectors/postgres/line.py",
-        old="    if found != (True,):\n",
+        old="    if found is None or tuple(found) != (True,):\n",
         new="    if False:\n",
         tests=(
             "tests/unit/connectors/test_line.py::test_a_line_that_can_be_read_along_is_not_used",
