@@ -16,7 +16,7 @@ from tests.acceptance.installation import DELIVER, Installation
 class Recorded:
     """Stands for a process: runs until it is stopped."""
 
-    def __init__(self, *_: Any) -> None:
+    def __init__(self, *_: Any, **__: Any) -> None:
         self.runs = True
         made.append(self)
 
