@@ -10,6 +10,7 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 import pytest
@@ -38,30 +39,42 @@ class Told:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exits 1 at the first order that fails."""
+    """Exits 1 at the first order that fails, and 130 where it is cut off: what was run is told."""
     asked = _arguments(arguments)
     if not asked.verbose:
         without_logs()
-    told, started = Told(asked.seed), time.process_time()
-    while told.orders < asked.orders and told.failed_seed is None:
-        _race(told, asked.seed + told.races, min(FEW, asked.orders - told.orders))
-        told.seconds = round(time.process_time() - started, 1)
-        if told.races % TOLD_EVERY == 0 or told.orders == asked.orders:
-            print(
-                f"[{told.orders}/{asked.orders}] seeds {asked.seed} to"
-                f" {asked.seed + told.races - 1}, {told.looks} looks, {told.seconds:.0f} s",
-                file=sys.stderr, flush=True,
-            )  # fmt: skip
+    told = Told(asked.seed)
+    with suppress(KeyboardInterrupt):
+        _races(told, asked.orders)
+    is_whole = told.orders == asked.orders
     if asked.json:
         print(json.dumps(asdict(told), indent=2))
     elif told.failed_seed is None:
-        print(f"{told.orders} orders, {told.looks} looks, {told.rebuilds} rebuilds: nothing seen.")
+        cut = "" if is_whole else f" of {asked.orders}, cut off"
+        print(
+            f"{told.orders} orders{cut}, {told.looks} looks,"
+            f" {told.rebuilds} rebuilds: nothing seen."
+        )
     else:
         print(
             f"{told.failure}\nAgain: python -m tests.orders --verbose --orders"
             f" {told.failed_orders} --seed {told.failed_seed}"
         )
-    return 0 if told.failed_seed is None else 1
+    return 1 if told.failed_seed is not None else 0 if is_whole else 130
+
+
+def _races(told: Told, orders: int) -> None:
+    """Races until so many families have lived, or one has failed."""
+    started = time.process_time()
+    while told.orders < orders and told.failed_seed is None:
+        _race(told, told.first_seed + told.races, min(FEW, orders - told.orders))
+        told.seconds = round(time.process_time() - started, 1)
+        if told.races % TOLD_EVERY == 0 or told.orders == orders:
+            print(
+                f"[{told.orders}/{orders}] seeds {told.first_seed} to"
+                f" {told.first_seed + told.races - 1}, {told.looks} looks, {told.seconds:.0f} s",
+                file=sys.stderr, flush=True,
+            )  # fmt: skip
 
 
 def _race(told: Told, seed: int, families: int) -> None:
