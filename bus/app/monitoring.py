@@ -9,10 +9,12 @@ from contextlib import AsyncExitStack
 
 from bus.app.clients import connect, registry
 from bus.app.configured import catalog, granted, this_day
+from bus.app.deliverers import Deliverers, expected_systems
 from bus.broker import Broker
 from bus.catalog import Catalog
 from bus.catalog.registry import SchemaIds
 from bus.catalog.wire import Reader
+from bus.clock import SystemClock
 from bus.control.editions import Editions
 from bus.credentials import kafka_security
 from bus.errors import BusError, ConfigurationError
@@ -70,7 +72,10 @@ async def run_monitor(settings: Settings) -> None:
                 "monitor": lambda: [] if monitor.is_watching else ["not watching yet"],
                 "tasks": tasks.ill,
             }
-            pages = http.build(metrics, ready=ready)
+            systems = expected_systems(settings, applied)
+            deliverers = Deliverers(cluster, systems, SystemClock())
+            stack.push_async_callback(tasks.keep("deliverers", deliverers.run).end)
+            pages = http.build(metrics, ready=ready, missing=deliverers.missing)
             pages.router.routes.append(throughput_page(monitor.report))
             await stack.enter_async_context(
                 http.serving(pages, settings.http_host, settings.monitor_port, tasks)

@@ -1,7 +1,8 @@
 """Serve ``/metrics``, ``/healthz`` and ``/readyz``, on loopback unless another address is set.
 
 Health is a matter of reasons: no reason, healthy. ``/healthz`` says whether the process should be
-restarted, ``/readyz`` whether it does its work. Reasons are identifiers and codes, like logs.
+restarted, ``/readyz`` whether it does its work. Reasons are identifiers and codes, like logs. What
+another process should do and does not stands beside them and changes no status.
 """
 
 from __future__ import annotations
@@ -30,24 +31,34 @@ def build(
     *,
     health: Mapping[str, Check] | None = None,
     ready: Mapping[str, Check] | None = None,
+    missing: Check = tuple,
 ) -> Starlette:
-    """The application. Checks are named; a name stands before its reasons."""
+    """The application. Checks are named; a name stands before its reasons.
+
+    Args:
+        metrics: Of the process.
+        health: Why it should be restarted.
+        ready: Why it does not do its work.
+        missing: What others should do and do not: said by ``/readyz``, whatever its status.
+    """
 
     async def show_metrics(_: Request) -> Response:
         body, content_type = await metrics.render()
         return Response(body, media_type=content_type)
 
-    def answer(checks: Mapping[str, Check]) -> Response:
+    def answer(checks: Mapping[str, Check], lacking: Check = tuple) -> Response:
         reasons = [f"{name}: {reason}" for name, check in checks.items() for reason in check()]
+        beside = {"missing": found} if (found := list(lacking())) else {}
         if reasons:
-            return JSONResponse({"status": "failing", "reasons": reasons}, status_code=503)
-        return JSONResponse({"status": "ok"})
+            said = {"status": "failing", "reasons": reasons, **beside}
+            return JSONResponse(said, status_code=503)
+        return JSONResponse({"status": "ok", **beside})
 
     async def show_health(_: Request) -> Response:
         return answer(health or {})
 
     async def show_ready(_: Request) -> Response:
-        return answer({**(health or {}), **(ready or {})})
+        return answer({**(health or {}), **(ready or {})}, missing)
 
     return Starlette(
         routes=[

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from bus.app.deliverers import expected_systems
 from bus.errors import ConfigurationError, UnknownName
 from bus.model import Operation, OperationState
 from bus.model.deed import Act
 from bus.operate.deeds import Order, Planned
-from bus.operate.running import Duty, expected_systems, hosted
+from bus.operate.running import Duty, hosted
 from bus.operate.session import Session, received
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from bus.app.configured import granted, this_day
+from bus.app.deliverers import expected_systems
 from bus.errors import Unavailable
 from bus.hosting.overdue import overdue_after
 from bus.ledger import Ledger, Reach
@@ -15,7 +16,7 @@ from bus.ledger.reach import EventPlace, timed
 from bus.ledger.stream_status import StreamStatus
 from bus.ledger.stream_status import standings as standings_of
 from bus.log.times import logged_at
-from bus.operate.running import DELIVER, Duty, duties, expected_systems
+from bus.operate.running import DELIVER, Duty, duties
 from bus.operate.session import Session
 from bus.settings import Settings
 

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
+from bus.app.deliverers import expected_systems
 from bus.errors import UnknownName
 from bus.ledger import Reach, ReachState, SystemReach
 from bus.operate.questions import LogTimes, entitled
-from bus.operate.running import Duty, expected_systems, hosted
+from bus.operate.running import Duty, hosted
 from bus.operate.session import Session
 from bus.policy import feed_policy
 

@@ -17,15 +17,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from bus.app import sources
-from bus.app.configured import granted, this_day
-from bus.app.systems import connections
+from bus.app.deliverers import expected_systems
 from bus.broker import group_of
 from bus.errors import BusError, SourceUnavailable, Unavailable
 from bus.model import Edition
 from bus.observe.runner import ProcessName, runner_of
 from bus.operate.naming import source_names
 from bus.operate.session import ANSWER_WITHIN, Session
-from bus.policy import feed_policy
 from bus.settings import Settings
 
 DELIVER, RELAY, MONITOR = "deliver", "relay run", "monitor run"
@@ -51,14 +49,6 @@ class Duty:
         if self.unseen is not None:
             return f"who {what} cannot be seen: {self.unseen.code} {self.unseen.message}"
         return f"nobody {what}; start: renkei {self.command}"
-
-
-def expected_systems(settings: Settings, editions: Mapping[str, Edition | BusError]) -> list[str]:
-    """The systems that some process must host: those that are granted anything, and the ledger."""
-    if not settings.systems:
-        return []
-    known = granted(settings, this_day(), editions)
-    return [s for s in connections(settings) if not feed_policy(s).by_subscription or known.get(s)]
 
 
 async def hosted(session: Session, systems: Collection[str]) -> dict[str, Duty]:

@@ -60,6 +60,8 @@ _PUBLISH = "tests/unit/publish"
 KINDS = {
     "again": f"{_HOST}::test_a_lane_that_cannot_be_opened_again_is_opened_later",
     "agreement": f"{_PUBLISH}/test_agreement.py::test_one_that_is_killed_is_seen_and_begun_again",
+    "deliverers": "tests/unit/app/test_deliverers.py"
+    "::test_one_that_is_killed_is_seen_and_begun_again",
     "delivery": _EACH,
     "follower": _EACH,
     "lane": _EACH,

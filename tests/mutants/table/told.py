@@ -186,6 +186,15 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        name="a-page-says-whom-nobody-delivers-to",
+        promise="The monitor's page names each system that nobody delivers to.",
+        where="docs/delivery.md Not promised",
+        file="bus/app/deliverers.py",
+        old="            if not members[group]\n",
+        new="            if False\n",
+        tests=("tests/unit/app/test_deliverers.py::test_who_is_missing_is_said_beside_the_status",),
+    ),
+    Mutant(
         name="a-process-names-itself",
         promise="A process is known by its host, its number and since when it runs.",
         where="docs/delivery.md Not promised",

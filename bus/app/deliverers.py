@@ -1,0 +1,74 @@
+"""Watch whether somebody delivers to each system that should be delivered to.
+
+Said beside what a page says of its own process: whoever looks learns of it, and nobody is restarted
+for what another process does not do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+
+from bus.app.configured import granted, this_day
+from bus.app.systems import connections
+from bus.broker import Broker, group_of
+from bus.clock import Clock
+from bus.errors import BusError, Unavailable
+from bus.model import Edition
+from bus.policy import feed_policy
+from bus.settings import Settings
+
+LOOK_EVERY_S = 10.0
+
+
+def expected_systems(settings: Settings, editions: Mapping[str, Edition | BusError]) -> list[str]:
+    """The systems that some process must host: those that are granted anything, and the ledger."""
+    if not settings.systems:
+        return []
+    known = granted(settings, this_day(), editions)
+    return [s for s in connections(settings) if not feed_policy(s).by_subscription or known.get(s)]
+
+
+class Deliverers:
+    """Who of *systems* has nobody, as Kafka judges it by its groups."""
+
+    def __init__(
+        self, broker: Broker, systems: Sequence[str], clock: Clock, every: float = LOOK_EVERY_S
+    ) -> None:
+        self._broker = broker
+        self._systems = systems
+        self._clock = clock
+        self._every = every
+        self._alone: dict[str, datetime] = {}
+        self._unseen: str | None = None
+
+    async def run(self) -> None:
+        """Look again and again, until cancelled."""
+        while True:
+            await self.look()
+            await asyncio.sleep(self._every)
+
+    async def look(self) -> None:
+        """Ask once; that Kafka does not answer is remembered."""
+        groups = {system: group_of(system) for system in self._systems}
+        try:
+            members = await self._broker.members(list(groups.values())) if groups else {}
+        except Unavailable as error:
+            self._unseen = error.code
+            return
+        now = self._clock.now()
+        self._unseen = None
+        self._alone = {
+            system: self._alone.get(system, now)
+            for system, group in groups.items()
+            if not members[group]
+        }
+
+    def missing(self) -> Iterator[str]:
+        """Who should run and does not; since when is as this process has seen it."""
+        if self._unseen is not None:
+            yield f"who delivers cannot be seen: {self._unseen}"
+            return
+        for system, since in sorted(self._alone.items()):
+            yield f"nobody delivers to {system} since {since.isoformat(timespec='seconds')}"
