@@ -328,17 +328,20 @@ class Fence(Follower):
             else:
                 self._closure.nonresidents(read)
 
-        gone = {
-            MEMBERS: self._closure.household_gone,
-            LINKS: self._closure.nonresident_gone,
-        }[name]
+        def forget(key: str, at_ms: int) -> None:
+            if name == MEMBERS:
+                self._closure.household_gone(key, at_ms)
+            else:
+                self._closure.nonresident_gone(key)
+
         if None not in fetched.values:
             if records is not None:
                 take(records, 0)
             return
         known, first, row = set(good), 0, 0
         index = 0  # among what is no erasure
-        for key, value in zip(fetched.keys, fetched.values, strict=True):
+        placed = zip(fetched.keys, fetched.values, fetched.timestamps_ms, strict=True)
+        for key, value, at_ms in placed:
             if value is not None:
                 row += index in known
                 index += 1
@@ -346,7 +349,7 @@ class Fence(Follower):
             if records is not None and row > first:
                 take(records.slice(first, row - first), first)
             first = row
-            gone(subject_of(key))
+            forget(subject_of(key), at_ms)
         if records is not None and row > first:
             take(records.slice(first, row - first), first)
 

@@ -40,7 +40,7 @@ class Adjacency:
         self._waits = 0
         self._recent: dict[int, tuple[int, ...]] = {}  # newer than what is in the arrays
         self._recent_owners: dict[int, set[int]] = {}
-        self._set_arrays(pa.array([], pa.int64()), _lists([]))
+        self._set_arrays(pa.array([], pa.int64()), lists_of([]))
 
     def append(self, owners: pa.Int64Array, others: Lists) -> None:
         """Have each of *owners* name the numbers in its list of *others*.
@@ -58,6 +58,12 @@ class Adjacency:
         """Have *owner* name *others* and nobody else."""
         self._apply_waiting()
         self._replace(owner, others)
+
+    def known_among(self, owners: pa.Int64Array) -> pa.Int64Array:
+        """Those of *owners* that may name somebody; what waits is not merged for it."""
+        held = [self._arrays[0], pa.array(list(self._recent), pa.int64())]
+        held += [waiting for waiting, _ in self._waiting]
+        return pa.concat_arrays([each.filter(pc.is_in(each, owners)) for each in held])
 
     def named_by(self, owner: int) -> Sequence[int]:
         """Whom *owner* names; empty for one that never was put."""
@@ -116,7 +122,7 @@ class Adjacency:
     def _merge(self) -> None:
         """Move everything into the arrays; of each owner its newest list."""
         owners = [self._arrays[0], pa.array(list(self._recent), pa.int64())]
-        others = [self._arrays[1], _lists(list(self._recent.values()))]
+        others = [self._arrays[1], lists_of(list(self._recent.values()))]
         for some_owners, some_others in self._waiting:
             owners.append(some_owners)
             others.append(some_others)
@@ -146,7 +152,8 @@ class Adjacency:
         pa.default_memory_pool().release_unused()
 
 
-def _lists(rows: Sequence[Sequence[int]]) -> Lists:
+def lists_of(rows: Sequence[Sequence[int]]) -> Lists:
+    """*rows* as such an array."""
     return pa.array(rows, pa.list_(pa.int64()))
 
 

@@ -16,9 +16,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from math import inf
+from itertools import compress
 from typing import Any
 
 import pyarrow as pa
@@ -26,15 +26,20 @@ import pyarrow.compute as pc
 
 from bus.model import NumberForm, Protected, event_key
 from bus.model.number import AS_SHIPPED
-from bus.policy.adjacency import Adjacency
+from bus.policy.adjacency import Adjacency, lists_of
 from bus.policy.departures import Departures
 from bus.policy.numbering import Numbering
 
 NOBODY = Protected()
 RECOMPUTE_FROM = 500
 """From so many records on, who is covered is computed anew, not extended record by record."""
-LOAD_FROM = 200_000
-"""Up to so many records of households are searched for who left; more at once are a first load."""
+LOAD_FROM = 50_000
+"""Up to so many records of households are searched for who left; of more at once those of which
+nobody can have left, because nothing was said before, are appended first: a first load."""
+MOST_MOVES = 200_000
+"""If still more are left, all households were said again, and nobody's move is looked for."""
+MOST_PIECES = 1_000
+"""So many pieces of records are at most kept until they are applied together."""
 MOST_LOOSENED = 100_000
 """Of so many it is remembered that somebody was parted from them; then of everybody."""
 
@@ -59,6 +64,31 @@ class Reason:
     to."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Records of households that came together, or the erasure of one."""
+
+    owners: pa.Int64Array
+    lists: Any  # of members
+    times: Sequence[int]  # ms since 1970
+    is_erasure: bool = False
+
+    def __len__(self) -> int:
+        return len(self.owners)
+
+    def part(self, first: int, end: int) -> _Piece:
+        """The records from *first* to before *end*."""
+        owners, lists = (each.slice(first, end - first) for each in (self.owners, self.lists))
+        return replace(self, owners=owners, lists=lists, times=self.times[first:end])
+
+    def picked(self, wanted: pa.BooleanArray) -> _Piece:
+        """The *wanted* records."""
+        owners, lists = (each.filter(wanted) for each in (self.owners, self.lists))
+        return replace(
+            self, owners=owners, lists=lists, times=list(compress(self.times, wanted.to_pylist()))
+        )
+
+
 class Closure:
     """The newest records of protections, households and non-residents, and whom they cover.
 
@@ -75,8 +105,9 @@ class Closure:
         self._households = Adjacency()
         self._links = Adjacency()
         self._departures = Departures()
-        self._deferred: list[tuple[pa.Int64Array, Any, Sequence[int]]] = []  # not yet applied
-        self._loaded_ms: float = -inf  # when the newest record of a first load came
+        self._deferred: list[_Piece] = []  # of households, not yet applied
+        self._deferred_count = 0
+        self._deferred_most = LOAD_FROM  # with more, it is looked what need not be deferred
         self._persons: set[int] = set()  # covered as of the last settle()
         self._homes: set[int] = set()
         self._added: set[int] = set()  # persons and homes that were added since
@@ -133,11 +164,7 @@ class Closure:
         members: Any = records.column("members")
         ids = pc.struct_field(members.flatten(), "subject_id")
         owners, lists = self._numbered(records, ids, pc.list_value_length(members))
-        self._deferred.append((owners, lists, times_ms or [0] * len(owners)))
-        if len(owners) >= self._recompute_from:
-            self._append_old()
-        else:
-            self._apply_deferred()
+        self._defer(_Piece(owners, lists, times_ms or [0] * len(owners)))
 
     def nonresidents(self, records: pa.RecordBatch) -> None:
         """Take in to whom each non-resident's number is linked now."""
@@ -153,10 +180,10 @@ class Closure:
             self._links.append(owners, lists)
             self._may_be_less = self._may_all_be_touched = self._may_all_be_loosened = True
 
-    def household_gone(self, key: str) -> None:
+    def household_gone(self, key: str, at_ms: int = 0) -> None:
         """Take in that a household was erased: nobody is a member of it, and nobody moved."""
-        self._apply_deferred()
-        self._household(self._numbers.of(key), (), None)
+        owner, nobody = pa.array([self._numbers.of(key)], pa.int64()), lists_of([()])
+        self._defer(_Piece(owner, nobody, [at_ms], is_erasure=True))
 
     def nonresident_gone(self, key: str) -> None:
         """Take in that a non-resident was erased: its own record links it to nobody any more."""
@@ -365,32 +392,73 @@ class Closure:
         others = self._numbers.column(codes.take(rows), ids)
         return owners, pa.ListArray.from_arrays(starts, others)
 
-    def _append_old(self) -> None:
-        """Append in bulk the deferred households that are too old to be part of a move.
+    def _defer(self, piece: _Piece) -> None:
+        """Keep records of households until somebody asks: what many say is applied together."""
+        self._deferred.append(piece)
+        self._deferred_count += len(piece)
+        if self._deferred_count > self._deferred_most or len(self._deferred) > MOST_PIECES:
+            self._append_old()
 
-        Where more is deferred than ever moves at once (a first load), all of it is appended so.
+    def _append_old(self) -> None:
+        """Append in bulk the deferred records that are too old to be part of a move.
+
+        Where more are left than ever move at once, those of households that were never said before
+        are appended as well.
         """
-        since, later, self._deferred = self._departures.horizon_ms, self._deferred, []
-        waiting = sum(len(owners) - bisect_left(times, since) for owners, _, times in later)
-        if waiting > LOAD_FROM:
-            self._loaded_ms = max(times[-1] for _, _, times in later)
-        is_load = self._loaded_ms >= since
-        for owners, lists, times in later:
-            many = len(owners) if is_load else bisect_left(times, since)
-            if many:
-                self._households.append(owners.slice(0, many), lists.slice(0, many))
-                self._may_be_less = self._may_all_be_touched = self._may_all_be_loosened = True
-            if many < len(owners):
-                self._deferred.append((owners.slice(many), lists.slice(many), times[many:]))
+        since, later = self._departures.horizon_ms, self._take_deferred()
+        for piece in later:
+            many = bisect_left(piece.times, since)
+            self._append(piece.part(0, many))
+            self._keep(piece.part(many, len(piece)))
+        are_many = self._deferred_count > LOAD_FROM, len(self._deferred) > MOST_PIECES
+        if any(are_many):
+            self._append_first()
+        if self._deferred_count > MOST_MOVES:
+            for piece in self._take_deferred():
+                self._append(piece)
+        elif len(self._deferred) > MOST_PIECES:
+            self._apply_deferred()
+        self._deferred_most = self._deferred_count + LOAD_FROM
+
+    def _append_first(self) -> None:
+        """Append in bulk the deferred records of households of which nothing else was said.
+
+        Nobody left them. All records of the others wait on, in their order.
+        """
+        later = self._take_deferred()
+        owners = pa.concat_arrays([piece.owners for piece in later])
+        counted: Any = pc.value_counts(owners)
+        is_repeated: Any = pc.greater(counted.field("counts"), pa.scalar(1, pa.int64()))
+        repeated = counted.field("values").filter(is_repeated)
+        known = self._households.known_among(owners)
+        left = pa.array(self._departures.homes, pa.int64())
+        others = pa.concat_arrays([repeated, known, left])
+        for piece in later:
+            waits = pc.is_in(piece.owners, others)
+            self._append(piece.picked(pc.invert(waits)))
+            self._keep(piece.picked(waits))
+
+    def _take_deferred(self) -> list[_Piece]:
+        later, self._deferred, self._deferred_count = self._deferred, [], 0
+        return later
+
+    def _keep(self, piece: _Piece) -> None:
+        if len(piece):
+            self._deferred.append(piece)
+            self._deferred_count += len(piece)
+
+    def _append(self, piece: _Piece) -> None:
+        if len(piece):
+            self._households.append(piece.owners, piece.lists)
+            self._may_be_less = self._may_all_be_touched = self._may_all_be_loosened = True
 
     def _apply_deferred(self) -> None:
-        """Apply the deferred households one by one; what came before them is merged only once."""
-        later, self._deferred = self._deferred, []
-        for owners, lists, times in later:
+        """Apply the deferred records one by one; what came before them is merged only once."""
+        for piece in self._take_deferred():
             said: Iterator[tuple[Any, Any, int]]
-            said = zip(owners.to_pylist(), lists.to_pylist(), times, strict=True)
+            said = zip(piece.owners.to_pylist(), piece.lists.to_pylist(), piece.times, strict=True)
             for owner, members, at in said:
-                self._household(owner, members, at)
+                self._household(owner, members, None if piece.is_erasure else at)
 
     def _household(self, home: int, members: Collection[int], at_ms: int | None) -> None:
         before = self._households.named_by(home)

@@ -36,6 +36,11 @@ class Departures:
         """Records appended before this time (ms since 1970) can no longer be part of a move."""
         return self._newest - _LOOKED_BACK_MS
 
+    @property
+    def homes(self) -> list[int]:
+        """The households that somebody left lately."""
+        return list(self._left)
+
     def advance(self, at_ms: int) -> None:
         """Tell that a record was appended at *at_ms*: the logs' own time goes on, never back."""
         self._newest = max(self._newest, at_ms)

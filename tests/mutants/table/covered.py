@@ -427,6 +427,27 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        name="who-leaves-after-a-first-load",
+        promise="Those who left a household together are covered together while in none.",
+        where="docs/delivery.md 7",
+        file=_CLOSURE,
+        old='is_repeated: Any = pc.greater(counted.field("counts"), pa.scalar(1, pa.int64()))',
+        new='is_repeated: Any = pc.greater(counted.field("counts"), pa.scalar(9_999, pa.int64()))',
+        tests=("tests/unit/policy/test_closure.py::test_some_orders_in_large_pieces",),
+    ),
+    Mutant(
+        name="who-leaves-what-was-loaded-before",
+        promise="Those who left a household together are covered together while in none.",
+        where="docs/delivery.md 7",
+        file=_CLOSURE,
+        old="known = self._households.known_among(owners)",
+        new="known = owners.slice(0, 0)",
+        tests=(
+            "tests/unit/policy/test_closure.py::test_who_leaves_after_a_first_load_is_found",
+            "tests/unit/policy/test_closure.py::test_some_orders_in_large_pieces",
+        ),
+    ),
+    Mutant(
         name="coverage-without-a-protection",
         promise="When somebody joins a household or is linked, stores follow, though nothing of protection comes.",
         where="docs/delivery.md 7",

@@ -33,6 +33,8 @@ def test_what_was_said_last_holds_both_ways(seed: int) -> None:
             named.append(pa.array(owners, pa.int64()), pa.array(lists, pa.list_(pa.int64())))
             said.update(zip(owners, lists, strict=True))
         else:
+            known = named.known_among(pa.array([-5, *range(13)], pa.int64())).to_pylist()
+            assert set(known) >= {k for k, v in said.items() if v and (k == -5 or k >= 0)}
             for number in range(-6, 14):
                 assert set(named.named_by(number)) == set(said.get(number, ()))
                 assert set(named.owners_of(number)) == {k for k, v in said.items() if number in v}

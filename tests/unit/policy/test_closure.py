@@ -360,24 +360,63 @@ MINE = {"members": [{"subject_id": NUMBERS[0]}]}
 
 
 def test_a_first_load_is_not_looked_at_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor is what comes in large pieces while it may still have been the half of a move."""
-    looked, closure = looking(monkeypatch), Closure(recompute_from=2)
+    """But what is said of a household for the second time, in the same load or later, is."""
     monkeypatch.setattr("bus.policy.closure.LOAD_FROM", 3)
-    said = [("household", HOMES[0], MINE)] * 4
+    looked, closure = looking(monkeypatch), Closure()
 
-    def say(*times: int) -> None:
-        closure.advance(max(times))
-        closure.households(batch("household", said[: len(times)]), times)
-        closure.settle()
+    def say(at: int, *homes: str) -> None:
+        times = list(range(at, at + len(homes)))
+        closure.advance(times[-1])
+        closure.households(batch("household", [("household", home, MINE) for home in homes]), times)
 
-    say(100, 101, 102, 103)
-    say(104, 105)
+    say(100, *HOMES, "999")
     assert looked == []
-    say(106)
-    assert looked == [106]
-    later = 104 + 2 * FORTNIGHT_MS
-    say(later, later + 1)
-    assert looked == [106, later, later + 1]
+    say(200, HOMES[0], "997", "998", "996", "998")
+    closure.settle()
+    assert looked == [200, 202, 204]
+    say(300, "995")
+    closure.settle()
+    assert looked == [200, 202, 204, 300]
+
+
+def test_what_is_said_again_as_a_whole_is_not_looked_at_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would take a process that starts too long."""
+    monkeypatch.setattr("bus.policy.closure.LOAD_FROM", 3)
+    looked, closure = looking(monkeypatch), Closure()
+    monkeypatch.setattr("bus.policy.closure.MOST_MOVES", 3)
+    said = [("household", HOMES[0], MINE)] * 4
+    closure.households(batch("household", said), [100] * 4)
+    closure.settle()
+    assert looked == []
+
+
+@pytest.mark.parametrize("pieces_at_most", [1, 1_000])
+def test_who_leaves_after_a_first_load_is_found(
+    pieces_at_most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a process that starts later, and reads load and leaving at once."""
+    monkeypatch.setattr("bus.policy.closure.LOAD_FROM", 3)
+    monkeypatch.setattr("bus.policy.closure.MOST_PIECES", pieces_at_most)
+    woman, mother = NUMBERS[:2]
+    both = {"members": [{"subject_id": woman}, {"subject_id": mother}]}
+    load: list[Said] = [("household", home, MINE if n else both) for n, home in enumerate(HOMES)]
+    load += [("household", f"{number}", {"members": []}) for number in range(901, 905)]
+    closure = Closure(recompute_from=1)
+    tell(closure, [("protection", woman, body("protection"))])
+    tell(closure, load)
+    closure.household_gone(f"{MUNICIPALITY}/{HOMES[1]}")
+    tell(closure, [("household", HOMES[2], {"members": []})])
+    tell(closure, [("household", HOMES[0], {"members": []}), *load[3:]])
+    closure.settle()
+    assert unspelled(closure.everybody.persons) == keyed({woman, mother})
+
+
+def test_some_orders_in_large_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As much as a first load has, in every piece."""
+    monkeypatch.setattr("bus.policy.closure.LOAD_FROM", 0)
+    hold_against_oracle(SOME[:100])
 
 
 def test_what_was_said_long_ago_is_not_looked_at_one_by_one(
