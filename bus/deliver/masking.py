@@ -24,6 +24,8 @@ from bus.model import Reached, Rewrites, knows
 
 Found: TypeAlias = dict[bytes | None, tuple[int, bytes | None]]
 """By key, the newest event and where it is."""
+Unread: TypeAlias = dict[bytes | None, tuple[int, Exception]]
+"""By key, where the newest event is if it cannot be read, and why."""
 
 
 class Masking(Mending):
@@ -71,7 +73,7 @@ class Masking(Mending):
             only: Whose may not be as they have to be; None: anybody's.
         """
         newest = await self._newest(masked, only)
-        rows = (await self._projector.see(newest, refuse=(SchemaMismatch,))).rows
+        rows = (await self._projector.insist(newest)).rows
         flags = self._flags(rows)
         return rows.without(
             [
@@ -81,24 +83,35 @@ class Masking(Mending):
         )
 
     async def _newest(self, masked: frozenset[str], only: frozenset[str] | None) -> Run:
-        """The events that the store has of everybody who is covered or in *masked*."""
+        """The events that the store has of everybody who is covered or in *masked*.
+
+        Raises:
+            LaneError: Somebody's newest event can be read no more: nobody knows whether the row
+                that the store has of it is to be masked.
+        """
         context, end = self._context, self._applier.position.offset
-        found: Found = {}
+        found, unread = Found(), Unread()
         if only is not None and not only:
             return Run([], [], [])
         async with opened(self._broker, "renkei-masking") as log:
             begin, _ = await log.bounds(context.place)
             async for run in log.runs(context.place, begin, end):
-                unread = self._set_aside.within(run.offsets[0], run.end)
-                kept = run.picked([n for n, at in enumerate(run.offsets) if at not in unread])
+                aside = self._set_aside.within(run.offsets[0], run.end)
+                kept = run.picked([n for n, at in enumerate(run.offsets) if at not in aside])
                 if only is not None:
                     about = [n for n, key in enumerate(kept.keys) if subject_of(key) in only]
                     kept = kept.picked(about)
                 for is_erasure, part in split_erasures(kept) if len(kept) else ():
                     if is_erasure:
-                        _forget(part, found)
+                        _forget(part, found, unread)
                     else:
-                        await self._look(part, found, masked)
+                        await self._look(part, found, unread, masked)
+        for at, error in unread.values():
+            raise LaneError(
+                "an event can be read no more, and whether its row is to be masked is not known",
+                **context.where,
+                offset=at,
+            ) from error
         ordered = sorted((at, key, value) for key, (at, value) in found.items())
         return Run(
             [at for at, _, _ in ordered],
@@ -106,15 +119,21 @@ class Masking(Mending):
             [value for _, _, value in ordered],
         )
 
-    async def _look(self, run: Run, found: Found, masked: frozenset[str]) -> None:
+    async def _look(self, run: Run, found: Found, unread: Unread, masked: frozenset[str]) -> None:
         """Take the wanted events of *run* in place of earlier ones of the same subjects."""
-        seen = await self._projector.see(run, refuse=(SchemaMismatch,))
+        seen = await self._projector.insist(run, refuse=(SchemaMismatch,))
         rows = seen.rows
         flags = self._flags(rows)
+        places = dict(zip(run.offsets, run.keys, strict=True))
+        refused = {run.offsets[index]: error for index, error in seen.readable.refused}
+        for at, key in places.items():
+            unread.pop(key, None)
+            if at in refused:
+                unread[key] = at, refused[at]
         for key, at, value, flag in zip(rows.keys, rows.offsets, rows.values, flags, strict=True):
             if flag or key in found or subject_of(key) in masked:
                 found[key] = (at, value)
-        _forget(seen.leaving, found)
+        _forget(seen.leaving, found, unread)
 
     def _flags(self, rows: Rows) -> Sequence[bool]:
         column = self._context.view.flag_column
@@ -123,6 +142,7 @@ class Masking(Mending):
         return [bool(flag) for flag in rows.records.column(column).to_pylist()]
 
 
-def _forget(gone: Run, found: Found) -> None:
+def _forget(gone: Run, found: Found, unread: Unread) -> None:
     for key in gone.keys:
         found.pop(key, None)
+        unread.pop(key, None)

@@ -403,6 +403,17 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        name="nobody-knows-whether-it-is-masked",
+        promise="A row whose event can be read no more is not said to be masked.",
+        where="docs/delivery.md 7",
+        file="bus/deliver/masking.py",
+        old="        for at, error in unread.values():",
+        new="        for at, error in ():",
+        tests=(
+            "tests/unit/deliver/test_plain_stores.py::test_an_event_that_can_be_read_no_more_stops_the_lane",
+        ),
+    ),
+    Mutant(
         name="what-is-shown-again",
         promise="Once nobody covers a row, it comes back from the log.",
         where="docs/delivery.md 7",

@@ -12,12 +12,13 @@ import pytest
 from bus.connect import BusKept
 from bus.deliver import masking
 from bus.deliver.masking import Masking
+from bus.deliver.state import LaneStatus
 from bus.failpoints import Point
 from bus.log import partition
 from bus.log.run import Run, subject_of
 from bus.model import LaneName, View
 from tests.conformance.plain_rigs import FolderRig, ReceiverRig
-from tests.support.lanes import Hosted, Town, hosted, view_of
+from tests.support.lanes import CATALOG, Hosted, Town, hosted, view_of
 from tests.support.stores.keeper import MemoryKeeper
 
 SYSTEM = "child_allowance"
@@ -247,6 +248,33 @@ async def test_a_protection_during_an_absence_is_caught_up_with(
 
     assert await shown(receiver) == {ONE: (2, True, False)}
     assert leaked(receiver.taken[before:], ONE) == []
+
+
+@pytest.mark.parametrize("text", [None, '"string"'], ids=["gone", "another"])
+async def test_an_event_that_can_be_read_no_more_stops_the_lane(
+    town: Town, receiver: ReceiverRig, text: str | None
+) -> None:
+    """Nobody knows whether the row that a store has of it is to be masked: nothing is said to be
+    done, and it is done once the registry is as it was."""
+    keeper = MemoryKeeper()
+    await town.publish("resident", ONE, 1)
+    async with hosted(town, into(receiver, keeper), streams=BOTH) as bus:
+        await bus.at(1)
+    schema_id = await town.registry.id_of(CATALOG.stream("resident").latest)
+    known = town.registry.texts.pop(schema_id)
+    if text is not None:
+        town.registry.texts[schema_id] = text
+    await town.publish("protection", ONE, 1)
+    async with hosted(town, into(receiver, keeper), streams=BOTH) as bus:
+        lanes = bus.process.lanes.all.values()
+        await bus.until(lambda: LaneStatus.STOPPED in {lane.status for lane in lanes}, 10)
+        assert (await keeper.kept(LANE)).reached == {}
+    assert await shown(receiver) == {ONE: (1, False, True)}
+
+    town.registry.texts[schema_id] = known
+    async with hosted(town, into(receiver, keeper), streams=BOTH) as bus:
+        await told(bus, keeper)
+    assert await shown(receiver) == {ONE: (1, True, False)}
 
 
 async def test_who_is_erased_is_not_masked_back(town: Town, receiver: ReceiverRig) -> None:
