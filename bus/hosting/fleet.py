@@ -69,7 +69,7 @@ class Fleet:
         self.withdrawal.withdraw = withdraw
         self._stop_reports = StopReports(roster, process, self._background, self._log)
         self._switching = Switching(roster, consumer, self._background, self._begin, self.room.set)
-        self.targets = Targets(roster, consumer)
+        self.targets = Targets(roster, consumer, process)
         self._today: date | None = None
         self._pulse = StorePulse(process.runtime.clock)
         self._maker = LaneMaker(

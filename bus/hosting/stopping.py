@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from bus.broker import Consumer, TopicPartition
@@ -76,17 +77,25 @@ class StopReports:
 class Targets:
     """The logs' ends when it was first asked whether everything is delivered."""
 
-    def __init__(self, roster: Roster, consumer: Consumer) -> None:
+    def __init__(self, roster: Roster, consumer: Consumer, process: ProcessContext) -> None:
         self._roster = roster
         self._consumer = consumer
+        self._process = process
         self._ends: Mapping[TopicPartition, int] | None = None
+        self._waits_until: datetime | None = None
 
     def forget(self) -> None:
         """Ask for the ends again, because there is another lane."""
         self._ends = None
 
     async def are_passed(self) -> bool:
-        """Whether every lane has passed its log's end."""
+        """Whether every lane has passed its log's end.
+
+        A partition that this process does not have may be held by one that died: the group deals
+        it out again once that is noticed. Who has it after that is another process's affair.
+        """
+        if not await self._has_all() and not self._has_waited:
+            return False
         if self._ends is None:
             self._ends = await self._consumer.end_offsets(list(self._roster.lanes))
         for place, (lane, task) in list(self._roster.lanes.items()):
@@ -96,6 +105,18 @@ class Targets:
             if not lane.is_idle or await self._consumer.position(place) < target:
                 return False
         return True
+
+    async def _has_all(self) -> bool:
+        """Whether all partitions of what the system may have are here."""
+        counts = await self._process.cluster.broker.partitions(sorted(self._roster.feeds))
+        return sum(counts.values()) <= len(self._roster.owned)
+
+    @property
+    def _has_waited(self) -> bool:
+        now, settings = self._process.runtime.clock.now(), self._process.runtime.settings
+        if self._waits_until is None:
+            self._waits_until = now + 2 * settings.session_timeout
+        return now >= self._waits_until
 
 
 async def ended(tasks: Collection[asyncio.Task[None]], within: float) -> int:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 import pytest
 
+from bus.broker import Consumer, TopicPartition, group_of
 from bus.deliver.state import LaneStatus
 from bus.errors import ConfigurationError, NotEntitled
 from bus.hosting.feeds import Feed
@@ -55,6 +57,60 @@ async def test_once_delivers_what_is_there_and_ends(town: Town, store) -> None:
         await asyncio.wait_for(host(process, [delivery], asyncio.Event(), once=True), 10)
 
     assert store.versions() == {ONE: 2}
+
+
+async def held_by_another(town: Town) -> Consumer:
+    """A member of the group that has every partition, and reads nothing."""
+
+    async def nothing(_places: Sequence[TopicPartition]) -> None:
+        pass
+
+    other = town.broker.consumer(group_of("child_allowance"), client_id="other")
+    await other.start()
+    await other.subscribe([TOPIC], nothing, nothing)
+    await other.fetch(1, timedelta(), [])
+    return other
+
+
+async def test_once_delivers_also_what_a_dead_one_still_held(town: Town, store) -> None:
+    """Nothing was dealt out to it yet: that is not that everything is delivered."""
+    await town.publish("resident", ONE, 1)
+    dead = await held_by_another(town)
+    async with opened(town) as process:
+        feeds = [feed(town, store, "child_allowance")]
+        delivery = SystemDelivery("child_allowance", feeds, process)
+        asked, ask = asyncio.Event(), delivery.fleet.targets.are_passed
+
+        async def are_passed() -> bool:
+            answer = await ask()
+            asked.set()
+            return answer
+
+        delivery.fleet.targets.are_passed = are_passed  # type: ignore[method-assign]
+        running = asyncio.create_task(host(process, [delivery], asyncio.Event(), once=True))
+        await asyncio.wait_for(asked.wait(), 10)
+        await dead.close()
+        await asyncio.wait_for(running, 10)
+
+    assert store.versions() == {ONE: 1}
+
+
+async def test_once_leaves_to_another_what_it_has(town: Town, store) -> None:
+    """Once whoever died would have been found dead."""
+    await town.publish("resident", ONE, 1)
+    other = await held_by_another(town)
+    async with opened(town) as process:
+        feeds = [feed(town, store, "child_allowance")]
+        delivery = SystemDelivery("child_allowance", feeds, process)
+        begun = town.clock.now()
+        running = asyncio.create_task(host(process, [delivery], asyncio.Event(), once=True))
+        while not running.done():
+            await town.clock.sleep(timedelta(seconds=1))
+        await running
+        assert town.clock.now() - begun >= 2 * process.runtime.settings.session_timeout
+
+    assert store.versions() == {}
+    await other.close()
 
 
 async def test_a_missing_topic_stops_its_system_alone(town: Town, store) -> None:
