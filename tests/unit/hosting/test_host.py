@@ -104,8 +104,12 @@ async def test_once_leaves_to_another_what_it_has(town: Town, store) -> None:
         delivery = SystemDelivery("child_allowance", feeds, process)
         begun = town.clock.now()
         running = asyncio.create_task(host(process, [delivery], asyncio.Event(), once=True))
-        while not running.done():
-            await town.clock.sleep(timedelta(seconds=1))
+
+        def later() -> bool:
+            town.moved.time += timedelta(seconds=1)
+            return running.done()
+
+        await until(later, 10)
         await running
         assert town.clock.now() - begun >= 2 * process.runtime.settings.session_timeout
 
