@@ -61,6 +61,28 @@ async def _left(
     return {place: end for place, end in ends.items() if await consumer.position(place) < end}
 
 
+def unread(
+    ends: Mapping[TopicPartition, int], reached: Mapping[TopicPartition, int]
+) -> dict[TopicPartition, int]:
+    """Those of *ends* up to which not everything is read, if so much is as *reached* says.
+
+    Raises:
+        ConfigurationError: A log ends before what was read of it. It is another log under the
+            same name, or lost its end: what it says now is not known to whoever goes on from here.
+    """
+    for (topic, partition), end in ends.items():
+        if end < (offset := reached[topic, partition]):
+            raise ConfigurationError(
+                "a topic ends before what this process has read of it: it was made anew, or lost"
+                " its end; start all processes again",
+                topic=topic,
+                partition=partition,
+                offset=offset,
+                end=end,
+            )
+    return {place: end for place, end in ends.items() if reached[place] < end}
+
+
 async def places_of(broker: Broker, *topics: str) -> list[TopicPartition]:
     """The partitions of some topics.
 

@@ -17,7 +17,7 @@ from typing import TypeAlias
 
 from bus.broker import Broker, Consumer, Fetched, TopicPartition
 from bus.errors import BrokerUnavailable
-from bus.log.partition import places_of, read_to
+from bus.log.partition import places_of, read_to, unread
 from bus.model import Stream
 
 Asked: TypeAlias = asyncio.Task[None]
@@ -82,6 +82,7 @@ class Tail:
 
         Raises:
             BrokerUnavailable: The broker does not answer; ask again.
+            ConfigurationError: A topic was made anew, or lost its end.
         """
         if asked is None or _has_failed(asked):
             asked = self.ask()
@@ -112,7 +113,7 @@ class Tail:
                 raise BrokerUnavailable("these topics are not open", topic=self._names)
             await self._take_pending()
             ends = await consumer.end_offsets(self._places)
-            behind = {place: end for place, end in ends.items() if self._next[place] < end}
+            behind = unread(ends, self._next)
             async for pieces in read_to(consumer, behind):
                 self._pending.extend(pieces)
                 await self._take_pending()

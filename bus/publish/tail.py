@@ -31,7 +31,7 @@ from bus.catalog.registry import SchemaIds
 from bus.catalog.wire import Reader
 from bus.control.judged import judged
 from bus.errors import ConfigurationError, SchemaMismatch
-from bus.log.partition import places_of, read_to
+from bus.log.partition import places_of, read_to, unread
 from bus.model import PROTECTION, Stream
 from bus.policy.cases import PersonsCases, said
 from bus.publish.batch import entries_of
@@ -78,7 +78,7 @@ class VersionTail:
         """Read what was appended to the streams' topics until now.
 
         Raises:
-            ConfigurationError: A topic does not exist.
+            ConfigurationError: A topic does not exist, was made anew, or lost its end.
             BrokerUnavailable: The broker does not answer.
             RegistryUnavailable: An event names a schema id not seen before, and nobody answers.
             SchemaMismatch: An event is of another stream's schema, and nobody has set it aside.
@@ -98,7 +98,7 @@ class VersionTail:
         ]
         consumer = self._started()
         ends = await consumer.end_offsets(places)
-        behind = {place: end for place, end in ends.items() if self._positions[place] < end}
+        behind = unread(ends, self._positions)
         if not behind:
             return
         for place in behind:

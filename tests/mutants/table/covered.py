@@ -145,9 +145,20 @@ MUTANTS = (
         promise="Everything that was appended before the question is known when it is answered.",
         where="docs/delivery.md 7",
         file="bus/log/tail.py",
-        old="behind = {place: end for place, end in ends.items() if self._next[place] < end}",
+        old="behind = unread(ends, self._next)",
         new="behind = {}",
         tests=("tests/unit/control/test_fence.py::test_follows_the_stream",),
+    ),
+    Mutant(
+        name="a-topic-made-anew",
+        promise="A topic that was made anew is not taken for one without news.",
+        where="docs/delivery.md 7",
+        file="bus/log/partition.py",
+        old="        if end < (offset := reached[topic, partition]):",
+        new="        if end < 0 * (offset := reached[topic, partition]):",
+        tests=(
+            "tests/unit/log/test_partition.py::test_a_topic_that_was_made_anew_is_not_taken_for_one_without_news",
+        ),
     ),
     Mutant(
         name="one-form-is-published",

@@ -15,6 +15,7 @@ from bus.broker.port import TopicSpec
 from bus.errors import BrokerUnavailable, ConfigurationError
 from bus.log.partition import Log, opened, places_of, read_to
 from bus.log.readback import read_back, read_subjects
+from bus.log.tail import Tail
 
 TOPIC = "t"
 ONE, TWO = (TOPIC, 0), (TOPIC, 1)
@@ -166,3 +167,26 @@ async def test_subjects_are_read_as_they_are_after_erasures(broker: MemoryBroker
 
     assert list((await read_subjects(broker, ONE, {A})).offsets) == [3, 5]
     assert list((await read_subjects(broker, ONE, {A, B}, 2)).offsets) == [0, 1]
+
+
+async def test_a_topic_that_was_made_anew_is_not_taken_for_one_without_news(
+    broker: MemoryBroker,
+) -> None:
+    """Whoever follows it would hear nothing until it has grown beyond what they had read."""
+    heard = list[bytes | None]()
+
+    async def take(fetched: Fetched) -> None:
+        heard.extend(fetched.keys)
+
+    await append(broker, 0, A, B)
+    tail = Tail(broker, [TOPIC], take)
+    await tail.start()
+    broker._topics.pop(TOPIC)
+    await broker.create_topics([TopicSpec(TOPIC, 2, 1, {})])
+    await append(broker, 0, A)
+
+    with pytest.raises(ConfigurationError, match="made anew") as raised:
+        await tail.catch_up()
+    assert raised.value.where == {"topic": TOPIC, "partition": 0, "offset": 2, "end": 1}
+    assert len(heard) == 2
+    await tail.close()
