@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 from bus.catalog import documents
 from bus.catalog.load import SHIPPED
@@ -31,6 +32,10 @@ from tests.support import engines as test_engines
 
 # shared suites live outside the test tree; their assertions explain themselves all the same
 pytest.register_assert_rewrite("bus.conformance.sink_suite", "bus.conformance.broker_suite")
+
+# how long an example takes says how busy the machine is, and fails no test
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 # some two hundred commands are started in a run: from what is compiled once, not each anew
 sys.dont_write_bytecode = False
