@@ -1,7 +1,8 @@
 """A race in memory: one town, one store, and everything that can disturb its lanes.
 
 Families and judge are those of :mod:`tests.unit.deliver.protection_race`. Time is made up
-(:mod:`tests.support.madeup`), so that a seed's order is the same each time.
+(:mod:`tests.support.madeup`), so that a seed's order is the same each time where
+``PYTHONHASHSEED`` is 0.
 """
 
 from __future__ import annotations

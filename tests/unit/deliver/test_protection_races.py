@@ -45,8 +45,8 @@ def test_the_address_is_never_seen_again(seed: int, monkeypatch: pytest.MonkeyPa
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(15))
 def test_nor_in_any_stream_however_it_is_told(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every stream that says where somebody is, numbers in several spellings, several cases. These
-    are the first of the ten thousand of ``python -m tests.orders``."""
+    """Every stream that says where somebody is, numbers in several spellings, several cases. The
+    seeds are the first of ``python -m tests.orders``, and its orders where PYTHONHASHSEED is 0."""
     run(Race(seed, monkeypatch, is_varied=True).run(FEW))
 
 
