@@ -73,7 +73,10 @@ class Masking(Mending):
             only: Whose may not be as they have to be; None: anybody's.
         """
         newest = await self._newest(masked, only)
-        rows = (await self._projector.insist(newest)).rows
+        seen = await self._projector.insist(newest)
+        if seen.readable.refused:
+            raise LaneError("an event that was read can be read no longer", **self._context.where)
+        rows = seen.rows
         flags = self._flags(rows)
         return rows.without(
             [
@@ -108,9 +111,9 @@ class Masking(Mending):
                         await self._look(part, found, unread, masked)
         for at, error in unread.values():
             raise LaneError(
-                "an event can be read no more, and whether its row is to be masked is not known",
+                f"the event at offset {at} can be read no more, and whether its row is to be"
+                " masked is not known: have its schema in the registry again, then resume",
                 **context.where,
-                offset=at,
             ) from error
         ordered = sorted((at, key, value) for key, (at, value) in found.items())
         return Run(

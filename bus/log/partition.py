@@ -67,14 +67,15 @@ def unread(
     """Those of *ends* up to which not everything is read, if so much is as *reached* says.
 
     Raises:
-        ConfigurationError: A log ends before what was read of it. It is another log under the
-            same name, or lost its end: what it says now is not known to whoever goes on from here.
+        BrokerUnavailable: A log ends before what was read of it. A broker that does not know yet
+            that another has taken over may say so for a moment; if it stays so, it is another log
+            under the same name, or lost its end, and whoever goes on from here hears nothing of it.
     """
     for (topic, partition), end in ends.items():
         if end < (offset := reached[topic, partition]):
-            raise ConfigurationError(
-                "a topic ends before what this process has read of it: it was made anew, or lost"
-                " its end; start all processes again",
+            raise BrokerUnavailable(
+                "a topic ends before what this process has read of it: if that stays so, it was"
+                " made anew or lost its end; start all processes again",
                 topic=topic,
                 partition=partition,
                 offset=offset,

@@ -81,8 +81,8 @@ class Tail:
         With *asked*, everything appended before that was asked, unless it failed.
 
         Raises:
-            BrokerUnavailable: The broker does not answer; ask again.
-            ConfigurationError: A topic was made anew, or lost its end.
+            BrokerUnavailable: The broker does not answer, or a topic ends before what was read of
+                it; ask again.
         """
         if asked is None or _has_failed(asked):
             asked = self.ask()

@@ -416,7 +416,7 @@ class Closure:
         if self._deferred_count > MOST_MOVES:
             for piece in self._take_deferred():
                 self._append(piece)
-        elif len(self._deferred) > MOST_PIECES:
+        elif len(self._deferred) > MOST_PIECES // 2:  # not to look through them at each piece
             self._apply_deferred()
         self._deferred_most = self._deferred_count + LOAD_FROM
 

@@ -78,8 +78,9 @@ class VersionTail:
         """Read what was appended to the streams' topics until now.
 
         Raises:
-            ConfigurationError: A topic does not exist, was made anew, or lost its end.
-            BrokerUnavailable: The broker does not answer.
+            ConfigurationError: A topic does not exist.
+            BrokerUnavailable: The broker does not answer, or a topic ends before what was read of
+                it.
             RegistryUnavailable: An event names a schema id not seen before, and nobody answers.
             SchemaMismatch: An event is of another stream's schema, and nobody has set it aside.
         """

@@ -69,15 +69,19 @@ class StagingTable(PostgresTable):
             raise ConfigurationError("a history is not rebuilt", stream=view.stream)
         live = super()._names(view)
         _be_alone(connection, live, view)
-        with connection.transaction():
-            connection.execute(LOCK_SCHEMA, (live.schema,))
-            _insist(connection, live, view)
-            before = applied_view.of(connection, names)
-            if before is None or before.fingerprint != view.fingerprint:
-                applied_view.forget_staging(connection, live)
-                _make(connection, live, view)
-            suppression.note(connection, names, view)
-        return tables.fit(connection, names, view)
+        try:
+            with connection.transaction():
+                connection.execute(LOCK_SCHEMA, (live.schema,))
+                _insist(connection, live, view)
+                before = applied_view.of(connection, names)
+                if before is None or before.fingerprint != view.fingerprint:
+                    applied_view.forget_staging(connection, live)
+                    _make(connection, live, view)
+                suppression.note(connection, names, view)
+            return tables.fit(connection, names, view)
+        except BaseException:
+            _leave(connection)
+            raise
 
     def _session(self) -> SmallWriter:
         """The session that has the lock; a new one has to take it again."""

@@ -21,8 +21,10 @@ import pytest
 from bus.model import Protected
 from bus.model.number import AS_SHIPPED
 from bus.policy import Closure, Search
+from bus.policy import closure as closure_module
 from bus.policy.adjacency import Adjacency
 from bus.policy.cases import PersonCases, after, covered, said_of
+from bus.policy.closure import LOAD_FROM
 from bus.policy.departures import Departures
 from tests.support.changes import MUNICIPALITY, body
 from tests.support.lanes import CATALOG
@@ -285,10 +287,13 @@ def test_the_records_own_household_taken_out_is_caught(monkeypatch: pytest.Monke
 FORTNIGHT_MS = 14 * 24 * 3_600_000
 
 
-@pytest.mark.parametrize("recompute_from", [1, 500], ids=["together", "one-by-one"])
-def test_who_moves_with_her_is_covered_for_a_fortnight(recompute_from: int) -> None:
+@pytest.mark.parametrize("load_from", [0, LOAD_FROM], ids=["together", "one-by-one"])
+def test_who_moves_with_her_is_covered_for_a_fortnight(
+    load_from: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """From the word of the household on that both have left; then whoever is in none has left."""
-    closure = Closure(recompute_from=recompute_from)
+    monkeypatch.setattr(closure_module, "LOAD_FROM", load_from)
+    closure = Closure()
     woman, mother = NUMBERS[:2]
     both = {"members": [{"subject_id": woman}, {"subject_id": mother}]}
     home = f"{MUNICIPALITY}/{mother}"
@@ -310,10 +315,13 @@ def test_who_moves_with_her_is_covered_for_a_fortnight(recompute_from: int) -> N
     assert (closure._departures._parties_of, closure._departures._parties_by_age) == ({}, [])
 
 
-@pytest.mark.parametrize("recompute_from", [1, 500], ids=["together", "one-by-one"])
-def test_who_moves_after_her_is_covered_for_a_fortnight(recompute_from: int) -> None:
+@pytest.mark.parametrize("load_from", [0, LOAD_FROM], ids=["together", "one-by-one"])
+def test_who_moves_after_her_is_covered_for_a_fortnight(
+    load_from: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """From her own leaving on, if the other left no more than a fortnight before."""
-    closure = Closure(recompute_from=recompute_from)
+    monkeypatch.setattr(closure_module, "LOAD_FROM", load_from)
+    closure = Closure()
     woman, mother, brother = NUMBERS[:3]
 
     def say(at_ms: int, number: str, *members: str) -> None:
