@@ -35,6 +35,7 @@ def _is_there(pid: int) -> bool:
 def test_it_ends_with_its_starter(tmp_path: Path, number: signal.Signals) -> None:
     """Whoever is killed ends nothing; the command, waiting for a broker, is gone all the same."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(60)
         kafka = f"127.0.0.1:{silent.getsockname()[1]}"
         command = [sys.executable, "-c", STARTS, str(tmp_path), kafka]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as starter:
