@@ -151,7 +151,6 @@ async def carry_out(
     preview = await plan(session, action, is_dry=is_dry)
     if is_dry:
         await _looked(session, preview, order)
-        _insist_on_leave(preview.planned)
         return await preview.tried(session, order)
     return await perform(session, preview, order.actor, order.reason)
 
@@ -177,21 +176,18 @@ async def with_consent(
     if is_wanted and consent.is_sure:
         return await _recorded_and_done(session, preview, order, show)
     await _looked(session, preview, order)
-    _insist_on_leave(planned)
     show()
     if is_wanted and await consent.ask():
         return await perform(session, preview, order.actor, order.reason)
     return None
 
 
-async def _looked(session: Session, preview: object, order: Order) -> None:
+async def _looked(session: Session, preview: Preview[T], order: Order) -> None:
+    """Record that somebody looks; raise why it may not be done, which tells something as well."""
     if isinstance(preview, LooksUp):
         await record(session, preview.looked_up, order)
-
-
-def _insist_on_leave(planned: Planned) -> None:
-    if planned.refusal is not None:
-        raise planned.refusal
+    if preview.planned.refusal is not None:
+        raise preview.planned.refusal
 
 
 async def perform(session: Session, preview: Preview[T], actor: Actor, reason: str | None) -> T:
@@ -214,7 +210,6 @@ async def _recorded_and_done(
     planned = preview.planned
     if planned.refusal is not None:
         await _looked(session, preview, order)
-        raise planned.refusal
     insist(planned)
     await record(session, planned, order)
     try:

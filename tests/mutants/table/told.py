@@ -80,8 +80,8 @@ MUTANTS = (
         promise="Who learns by a refusal that somebody is under protection is recorded first.",
         where="SECURITY.md What it leaves to you",
         file="bus/operate/deeds.py",
-        old="    await _looked(session, preview, order)\n    _insist_on_leave(planned)\n",
-        new="    _insist_on_leave(planned)\n    await _looked(session, preview, order)\n",
+        old="    if isinstance(preview, LooksUp):\n",
+        new="    if preview.planned.refusal is None and isinstance(preview, LooksUp):\n",
         tests=(
             "tests/unit/operate/test_deeds.py::test_a_refusal_that_tells_of_a_person_is_recorded_first",
         ),
