@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from bus.local import launch
+from bus.local.engine import Command
 
 STOP_SECONDS = 15.0
 
@@ -32,8 +32,7 @@ class Process:
         self.log = log
         command = [sys.executable, "-m", "bus.cli", *arguments]
         if ends_with_starter:
-            told = [str(os.getpid()), str(int(signal.SIGKILL)), "same"]
-            command = [sys.executable, "-I", "-S", str(launch.__file__), *told, *command]
+            command = Command(command, Path.cwd()).launched()
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 command,
