@@ -226,6 +226,7 @@ class Fence(Follower):
         name = self._names[fetched.topic]
         log = f"{name}/{fetched.partition}"
         self._closure.advance(max(fetched.timestamps_ms))
+        present = [index for index, value in enumerate(fetched.values) if value is not None]
         values = [value for value in fetched.values if value is not None]
         readable = await read_what_can_be(self._readers[name], values, refuse=(SchemaMismatch,))
         unreadable = dict(readable.refused)
@@ -233,17 +234,18 @@ class Fence(Follower):
             self._take_protections(log, fetched, readable.records, unreadable.keys())
         else:
             for index, error in readable.refused:
-                at = [n for n, value in enumerate(fetched.values) if value is not None][index]
                 _log.warning(
                     "coverage-unread",
                     code=error.code,
                     topic=fetched.topic,
                     partition=fetched.partition,
-                    offset=fetched.offsets[at],
+                    offset=fetched.offsets[present[index]],
                 )
-            if readable.records is not None:
-                self._note_ties(name, log, fetched, readable.records, readable.good)
-            self._take_ties(name, fetched, readable.records, readable.good)
+            places = [present[index] for index in readable.good]
+            if self._grounds is not None and readable.records is not None:
+                note = {MEMBERS: self._grounds.households, LINKS: self._grounds.nonresidents}[name]
+                note(log, readable.records, [fetched.offsets[place] for place in places])
+            self._take_ties(name, fetched, readable.records, places)
         self._taken[log] = fetched.offsets[-1] + 1
         if self._has_started:
             self._settle()
@@ -294,33 +296,19 @@ class Fence(Follower):
                 self._grounds.protection(log, subject, offset)
             index += 1
 
-    def _note_ties(
-        self,
-        name: str,
-        log: str,
-        fetched: Fetched,
-        records: pa.RecordBatch,
-        good: Sequence[int],
-    ) -> None:
-        """Note where records lie, while the logs are read for the first time."""
-        if self._grounds is None:
-            return
-        placed = zip(fetched.values, fetched.offsets, strict=True)
-        offsets = [offset for value, offset in placed if value is not None]
-        note = {MEMBERS: self._grounds.households, LINKS: self._grounds.nonresidents}[name]
-        note(log, records, [offsets[index] for index in good])
-
     def _take_ties(
         self,
         name: str,
         fetched: Fetched,
         records: pa.RecordBatch | None,
-        good: Sequence[int],
+        places: Sequence[int],
     ) -> None:
-        """Take in a piece of one log, in order: what lies between two erasures goes in together."""
-        stamped = zip(fetched.values, fetched.timestamps_ms, strict=True)
-        times = [at for value, at in stamped if value is not None]
-        times = [times[index] for index in good]
+        """Take in a piece of one log, in order: what lies between two erasures goes in together.
+
+        Args:
+            places: Where in the piece each of *records* is.
+        """
+        times = [fetched.timestamps_ms[place] for place in places]
 
         def take(read: pa.RecordBatch, first: int) -> None:
             if name == MEMBERS:
@@ -338,13 +326,11 @@ class Fence(Follower):
             if records is not None:
                 take(records, 0)
             return
-        known, first, row = set(good), 0, 0
-        index = 0  # among what is no erasure
+        known, first, row = set(places), 0, 0
         placed = zip(fetched.keys, fetched.values, fetched.timestamps_ms, strict=True)
-        for key, value, at_ms in placed:
+        for place, (key, value, at_ms) in enumerate(placed):
             if value is not None:
-                row += index in known
-                index += 1
+                row += place in known
                 continue
             if records is not None and row > first:
                 take(records.slice(first, row - first), first)

@@ -127,12 +127,11 @@ class Masking(Mending):
         seen = await self._projector.insist(run, refuse=(SchemaMismatch,))
         rows = seen.rows
         flags = self._flags(rows)
-        places = dict(zip(run.offsets, run.keys, strict=True))
-        refused = {run.offsets[index]: error for index, error in seen.readable.refused}
-        for at, key in places.items():
+        refused = dict(seen.readable.refused)
+        for index, key in enumerate(run.keys):
             unread.pop(key, None)
-            if at in refused:
-                unread[key] = at, refused[at]
+            if index in refused:
+                unread[key] = run.offsets[index], refused[index]
         for key, at, value, flag in zip(rows.keys, rows.offsets, rows.values, flags, strict=True):
             if flag or key in found or subject_of(key) in masked:
                 found[key] = (at, value)

@@ -94,7 +94,7 @@ class Targets:
         A partition that this process does not have may be held by one that died: the group deals
         it out again once that is noticed. Who has it after that is another process's affair.
         """
-        if not await self._has_all() and not self._has_waited:
+        if not await self._has_all() and not self._has_waited():
             return False
         if self._ends is None:
             self._ends = await self._consumer.end_offsets(list(self._roster.lanes))
@@ -111,8 +111,8 @@ class Targets:
         counts = await self._process.cluster.broker.partitions(sorted(self._roster.feeds))
         return sum(counts.values()) <= len(self._roster.owned)
 
-    @property
     def _has_waited(self) -> bool:
+        """Whether that has been asked for as long as it takes to notice that a process died."""
         now, settings = self._process.runtime.clock.now(), self._process.runtime.settings
         if self._waits_until is None:
             self._waits_until = now + 2 * settings.session_timeout

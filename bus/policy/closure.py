@@ -470,10 +470,11 @@ class Closure:
         if not set(before) <= set(members):
             self._loosened.update(before)
             self._loosened_homes.add(home)
-        self._loosened.update(*(self._departures.left_with(person) for person in moved))
-        if self._departures.any_left_with(moved, self._persons):
+        together = {each for person in moved for each in self._departures.left_with(person)}
+        self._loosened |= together
+        if not self._persons.isdisjoint(together):
             self._may_be_less = True
-            self._touched.update(*(self._departures.left_with(person) for person in moved))
+            self._touched |= together
         if moved and (home in self._homes or not self._persons.isdisjoint({*before, *members})):
             self._touched.update(before, members)
             self._touched_homes.add(home)

@@ -12,7 +12,7 @@ again.
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Collection, Iterator, Set
+from collections.abc import Collection, Iterator
 from operator import itemgetter
 
 from bus.model.protection import LOOKED_BACK, STAY
@@ -73,14 +73,6 @@ class Departures:
         """Everybody who left a household together with *person*, who is among them."""
         for party in self._parties_of.get(person, ()):
             yield from party
-
-    def any_left_with(self, persons: Collection[int], covered: Set[int]) -> bool:
-        """Whether any of *persons* left a household together with somebody in *covered*."""
-        return any(
-            not covered.isdisjoint(party)
-            for person in persons
-            for party in self._parties_of.get(person, ())
-        )
 
     def expire(self) -> set[int]:
         """Forget departures that are too long ago, and return whom they concerned."""
