@@ -76,6 +76,12 @@ def body(stream: str, /, **items: Any) -> dict[str, Any]:
     return made
 
 
+def living(*members: str) -> dict[str, Any]:
+    """What a household's record says of who is a member of it now."""
+    listed = [{"subject_id": each, "relationship": None} for each in members]
+    return {"head_subject_id": None, "members": listed, "member_count": len(listed)}
+
+
 def record(stream: str = "resident", /, **fields: Any) -> dict[str, Any]:
     """One record of a change as JSON has it; *fields* replace its own, not its body's."""
     return {

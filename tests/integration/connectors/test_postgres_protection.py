@@ -35,7 +35,7 @@ from connectors.postgres import finding, statements, suppression
 from connectors.postgres.sink import PostgresSink
 from connectors.postgres.table import SMALL_ROWS, PostgresOptions
 from tests.integration.connectors.test_postgres_owners import is_slow
-from tests.support.changes import MUNICIPALITY
+from tests.support.changes import MUNICIPALITY, living
 from tests.support.lanes import Town
 from tests.unit.control.test_fence import fence_of
 
@@ -355,13 +355,6 @@ async def test_two_processes_tell_a_store_what_each_read_in_its_own_order(databa
     town, view = Town(), fenced_view("nonresident")
     await town.build()
 
-    async def lives(version: int, *members: str) -> None:
-        listed = [{"subject_id": each, "relationship": None} for each in members]
-        await town.publish(
-            "household", home, version, members=listed, member_count=len(listed),
-            head_subject_id=None,
-        )  # fmt: skip
-
     fence, other = fence_of(town), fence_of(town)
     async with AsyncExitStack() as stack:
         for each in (fence, other):
@@ -371,9 +364,9 @@ async def test_two_processes_tell_a_store_what_each_read_in_its_own_order(databa
             row = vehicle("1", owner_id=two, municipality_code=MUNICIPALITY)
             await writer.apply(batch_of(view, [row]))
         await town.publish("protection", one, 1)
-        await lives(1, one, two)
+        await town.publish("household", home, 1, **living(one, two))
         assert await told(database, 0, await fence.all_by_now()) == [two]
-        await lives(2, one)
+        await town.publish("household", home, 2, **living(one))
         assert await told(database, 1, await other.all_by_now()) == [two]
         shown_again(database)  # as it is restored
         await town.publish("protection", one, 2, shared_with=[two])

@@ -13,10 +13,12 @@ import pytest
 from bus.control.fence import RESTS_ON, Fence
 from bus.errors import BrokerUnavailable, ConfigurationError, RegistryUnavailable
 from bus.model import knows
+from tests.support.changes import living
 from tests.support.lanes import CATALOG, Town, hosted
 from tests.support.madeup import passes
 
 ONE, TWO, THREE = (f"00000000000000{number}" for number in (1, 2, 3))
+HOME = "000000000000077"
 ADDRESS = "address_lot"
 
 
@@ -410,22 +412,13 @@ async def test_who_was_told_by_another_process_hears_of_those_known_all_the_time
 ) -> None:
     """One process reads that she is named before it reads that she has left, and always covers
     her; another did not for a while, and told a store so."""
-    home = "000000000000077"
-
-    async def household(version: int, *members: str) -> None:
-        listed = [{"subject_id": each, "relationship": None} for each in members]
-        await town.publish(
-            "household", home, version, members=listed, member_count=len(listed),
-            head_subject_id=None,
-        )  # fmt: skip
-
     fence, other = fence_of(town), fence_of(town)
     await fence.start()
     await other.start()
     await town.publish("protection", ONE, 1)
-    await household(1, ONE, TWO)
+    await town.publish("household", HOME, 1, **living(ONE, TWO))
     await fence.catch_up()
-    await household(2, ONE)
+    await town.publish("household", HOME, 2, **living(ONE))
     assert await is_protected(town, other, ONE, TWO) == [True, False]
     told = dict(other.reached)
 
@@ -440,15 +433,6 @@ async def test_who_was_told_by_another_process_hears_of_those_known_all_the_time
 async def test_who_was_covered_for_another_process_alone_is_released(town: Town) -> None:
     """One process tells a store of her, and dies; another reads at once that she is under
     protection and no longer, or that another has left before what covers her at all."""
-    home = "000000000000077"
-
-    async def household(version: int, *members: str) -> None:
-        listed = [{"subject_id": each, "relationship": None} for each in members]
-        await town.publish(
-            "household", home, version, members=listed, member_count=len(listed),
-            head_subject_id=None,
-        )  # fmt: skip
-
     fence, other = fence_of(town), fence_of(town)
     await fence.start()
     await other.start()
@@ -463,11 +447,11 @@ async def test_who_was_covered_for_another_process_alone_is_released(town: Town)
         assert not knows(told, fence.turned)  # so that the store is told at all
         await other.catch_up()
 
-    await household(1, ONE, TWO)
+    await town.publish("household", HOME, 1, **living(ONE, TWO))
     await fence.catch_up()
     await other.catch_up()
     behind = other.reached
-    await household(2, ONE)
+    await town.publish("household", HOME, 2, **living(ONE))
     await fence.catch_up()
     await town.publish("protection", ONE, 5)
     now = await fence.all_by_now()
@@ -479,18 +463,11 @@ async def test_who_was_covered_for_another_process_alone_is_released(town: Town)
 
 async def test_a_process_that_starts_in_the_middle_of_a_move(town: Town) -> None:
     """It finds who left together, as one does that was there."""
-    home, both = (
-        "000000000000077",
-        [{"subject_id": each, "relationship": None} for each in (ONE, TWO)],
-    )
     before = fence_of(town)
     await before.start()
     await town.publish("protection", ONE, 1)
-    for version, members in enumerate([both, []], start=1):
-        await town.publish(
-            "household", home, version, members=members, member_count=len(members),
-            head_subject_id=None,
-        )  # fmt: skip
+    await town.publish("household", HOME, 1, **living(ONE, TWO))
+    await town.publish("household", HOME, 2, **living())
     assert await is_protected(town, before, ONE, TWO, THREE) == [True, True, False]
     after = fence_of(town)
     await after.start()
@@ -512,9 +489,7 @@ async def test_a_seal_is_of_who_is_covered(town: Town) -> None:
     assert one.history.seal == nobody.seal != one.seal
     assert (await first.sealed_by_now(replace(key, secret=bytes(32)))).seal != one.seal
 
-    home = "000000000000077"
-    listed = [{"subject_id": THREE, "relationship": None}]
-    await town.publish("household", home, 1, members=listed, member_count=1, head_subject_id=None)
+    await town.publish("household", HOME, 1, **living(THREE))
     later = fence_of(town)
     await later.start()
     begun = await later.sealed_by_now(key)
@@ -536,16 +511,11 @@ async def test_a_seal_is_of_who_is_covered(town: Town) -> None:
 
 async def test_a_process_that_starts_between_two_who_leave(town: Town) -> None:
     """Each leaves by a word of their own; it finds what one knows that was there all the time."""
-    home = "000000000000077"
     before = fence_of(town)
     await before.start()
     await town.publish("protection", ONE, 1)
     for version, members in enumerate([(ONE, TWO), (TWO,), ()], start=1):
-        listed = [{"subject_id": each, "relationship": None} for each in members]
-        await town.publish(
-            "household", home, version, members=listed, member_count=len(listed),
-            head_subject_id=None,
-        )  # fmt: skip
+        await town.publish("household", HOME, version, **living(*members))
         expected = [True, True] if version != 2 else [True, False]
         assert await is_protected(town, before, ONE, TWO) == expected
         after = fence_of(town)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.support.changes import body
+from tests.support.changes import body, living
 
 SCHEMAS = Path(__file__).parents[3] / "schemas" / "streams"
 GARBAGE = b"\x00garbage"
@@ -196,9 +196,7 @@ def protection(**items: Any) -> Said:
 
 def household(number: str, *members: str) -> Said:
     """Who lives there now."""
-    listed = [{"subject_id": each, "relationship": None} for each in members]
-    items = {"head_subject_id": None, "members": listed, "member_count": len(members)}
-    return "household", number, items
+    return "household", number, living(*members)
 
 
 def linked(number: str, to: str | None) -> Said:

@@ -35,7 +35,7 @@ from typing import Any
 from bus.broker.partitioner import partition_of
 from bus.model import PROTECTION, Suppression, View
 from bus.policy import compile_view
-from tests.support.changes import MUNICIPALITY, body, by_cases, case
+from tests.support.changes import MUNICIPALITY, body, by_cases, case, living
 from tests.support.lanes import CATALOG, SUBSCRIPTIONS, TODAY, Town
 from tests.unit.deliver.coverage_cases import Body, Oracle
 
@@ -388,13 +388,8 @@ class Family:
             await self._say_members(home, [m for m in members if self._dice.random() < 0.7])
 
     async def _say_members(self, home: str, there: Sequence[str]) -> None:
-        items = {
-            "head_subject_id": None,
-            "members": [{"subject_id": each, "relationship": None} for each in there],
-            "member_count": len(there),
-        }
         self._moves[home] += 1
-        items = self._respelled(items)
+        items = self._respelled(living(*there))
         await self._say("household", self._written[home], self._moves[home], items)
 
     def _respelled(self, items: Any, name: str = "") -> Any:
