@@ -370,6 +370,12 @@ class FenceBehind(Unavailable):
     remedy = Remedy.MASK_AGAIN
 
 
+class CoverageUnknown(Unavailable):
+    """A household or a link between numbers cannot be read: whom a protection covers is unknown."""
+
+    code = "RK-412"
+
+
 class Unready(Unavailable):
     """What answers is not as it must be, which may be the middle of a restore or of a deployment.
 

@@ -10,8 +10,10 @@ Coverage rests on ``protection``, on ``household`` (who is a member of which) an
 A person may have several cases (:mod:`bus.policy.cases`) and is covered while any is open. A case
 ends by an event that names it and never by a date: what ``ends_on`` says is not read.
 In doubt a subject is covered: an event of the protection stream that cannot be read, or is of
-another schema, protects the subject that its key names, and one of the others takes nobody out.
-An erased subject is forgotten.
+another schema, protects the subject that its key names. One of the others takes nobody out; but as
+long as it is the last word of its household or non-resident, nobody knows whom it would have taken
+in, and nothing that says where somebody is may be shown (:meth:`Fence.insist_on_ties`). An erased
+subject is forgotten.
 
 How far a fence has come is said by log, ``<stream>/<partition>`` -> offset: it is what masks and
 stores are held against.
@@ -29,12 +31,13 @@ import structlog
 from bus.broker import Broker, Fetched
 from bus.broker.topics import LAG
 from bus.catalog.decoding import BatchReader, read_what_can_be
-from bus.errors import ConfigurationError, SchemaMismatch
+from bus.errors import ConfigurationError, CoverageUnknown, SchemaMismatch
 from bus.log.run import subject_of
 from bus.log.tail import Follower
 from bus.model import PROTECTION, History, NumberForm, Protected, Reached, Stream, Turn
-from bus.model.number import AS_SHIPPED
+from bus.model.number import AS_SHIPPED, comparable_key
 from bus.model.protection import LOOKED_BACK, fewer
+from bus.model.subject import is_digest
 from bus.policy import Closure, Search
 from bus.policy.cases import PersonsCases, covered, said
 from bus.policy.grounds import Grounds
@@ -81,6 +84,7 @@ class Fence(Follower):
         self._all: Protected | None = NOBODY
         self._search: Search | None = None
         self._has_started = False
+        self._unread: dict[tuple[str, str], tuple[str, int, int]] = {}  # by stream and key: where
         self._taken: dict[str, int] = {}  # by log: the offset after what was taken in last
         self._begin: Reached = {}  # as of which the process began to look
         self._rests_on: Reached = {}  # how far the records go that say who was covered then
@@ -209,6 +213,20 @@ class Fence(Follower):
         """The records that were read, and why each person is covered by them."""
         return self._closure
 
+    def insist_on_ties(self) -> None:
+        """Check that the last word of every household and non-resident could be read.
+
+        Raises:
+            CoverageUnknown: One could not; until it is published again, or erased.
+        """
+        for topic, partition, offset in self._unread.values():
+            raise CoverageUnknown(
+                f"the record in {topic}, partition {partition}, at offset {offset} says who belongs"
+                " together and cannot be read, so whom protections cover is not known: publish its"
+                " subject again",
+                count=len(self._unread),
+            )
+
     def protected(self, records: pa.RecordBatch, located: Sequence[str]) -> pa.BooleanArray:
         """Per row of a batch, whether it may say where somebody is who is covered.
 
@@ -242,6 +260,7 @@ class Fence(Follower):
                     offset=fetched.offsets[present[index]],
                 )
             places = [present[index] for index in readable.good]
+            self._note_unread(name, fetched, {present[index] for index in unreadable})
             if self._grounds is not None and readable.records is not None:
                 note = {MEMBERS: self._grounds.households, LINKS: self._grounds.nonresidents}[name]
                 note(log, readable.records, [fetched.offsets[place] for place in places])
@@ -249,6 +268,18 @@ class Fence(Follower):
         self._taken[log] = fetched.offsets[-1] + 1
         if self._has_started:
             self._settle()
+
+    def _note_unread(self, name: str, fetched: Fetched, unreadable: Collection[int]) -> None:
+        """Remember of whom the last word cannot be read; what is no subject's key ties nobody."""
+        if not (unreadable or self._unread):
+            return
+        for place, key in enumerate(fetched.keys):
+            tie = name, comparable_key(subject_of(key))
+            if place not in unreadable:
+                self._unread.pop(tie, None)
+            elif not is_digest(tie[1]):
+                offset = fetched.offsets[place]
+                self._unread[tie] = fetched.topic, fetched.partition, offset
 
     def _settle(self) -> None:
         before = self._closure.everybody

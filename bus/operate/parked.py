@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from bus.control.parked import ParkedIndex
-from bus.control.unread import Unread
+from bus.control.unread import Unread, has_passed
 from bus.errors import ConfigurationError, UnknownName
 from bus.hosting.overdue import overdue_after
 from bus.model import ExceptionState, LaneName, ParkedEvent
 from bus.model.deed import Act
 from bus.model.number import comparable_key
+from bus.operate.contracts import StoreShown, store
 from bus.operate.deeds import Order, Planned, record
 from bus.operate.session import Session, received, receivers
 from bus.operate.skipping import PriorState, SkipOrder, Skipper, Skipping
@@ -208,7 +209,8 @@ class Add:
 
         Raises:
             UnknownName: The system does not receive this stream.
-            ConfigurationError: The event can be read, or the lane has passed it.
+            ConfigurationError: The lane has passed the event, and it can be read; or would have to
+                be, to mask the row that the store has of it.
         """
         lane = self.lane
         topic = session.catalog.stream(lane.stream).topic
@@ -216,7 +218,11 @@ class Add:
         if lane.stream not in received(session.settings, lane.system, applied.newest):
             raise UnknownName("the system does not receive this stream", **lane._asdict())
         standing = (await session.operations()).standing(lane.system)
-        stops = {(o.system, o.stream, o.partition, o.offset) for o in standing}
+        is_stuck = (*lane, self.offset) in {
+            (o.system, o.stream, o.partition, o.offset) for o in standing
+        }
+        if not is_stuck and _masks_by_reading(store(session.settings, lane.system)):
+            await self._insist_not_passed(session, topic)
         index = await session.parked()
         event = await index.refer_to(
             lane,
@@ -224,10 +230,20 @@ class Add:
             self.offset,
             _UNSAID,
             _UNSAID,
-            is_stuck=(*lane, self.offset) in stops,
+            is_stuck=is_stuck,
             reader=await session.reader(lane.stream),
         )
         return AddPreview(event)
+
+    async def _insist_not_passed(self, session: Session, topic: str) -> None:
+        """Check that the lane has not passed the event: it would pass by it when it masks."""
+        if await has_passed(await session.broker(), self.lane, topic, self.offset):
+            raise ConfigurationError(
+                "the lane has passed this event, and reads it again to mask the row that the store"
+                " has of it: have its schema in the registry again",
+                **self.lane._asdict(),
+                offset=self.offset,
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,3 +364,10 @@ async def _of(session: Session, system: str | None) -> list[ParkedEvent]:
     if system is not None and not events:  # a slip of the pen is no empty list
         received(session.settings, system, (await session.editions()).newest)
     return events
+
+
+def _masks_by_reading(shown: StoreShown | None) -> bool:
+    """Whether the rows of a store are masked by reading their events again; in doubt they are."""
+    if shown is None or shown.can is None:
+        return True
+    return shown.can["rewrites"] and not shown.can["suppresses"]

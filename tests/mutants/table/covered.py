@@ -425,6 +425,37 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        name="a-household-that-cannot-be-read",
+        promise="While the last word of a household cannot be read, what says where somebody is waits.",
+        where="docs/delivery.md 7",
+        file="bus/deliver/projector.py",
+        old="            self._fence.insist_on_ties()",
+        new="            pass",
+        tests=(
+            "tests/unit/deliver/test_coverage.py::test_nothing_is_shown_while_somebody_may_be_covered",
+        ),
+    ),
+    Mutant(
+        name="which-household-cannot-be-read",
+        promise="While the last word of a household cannot be read, what says where somebody is waits.",
+        where="docs/delivery.md 7",
+        file="bus/control/fence.py",
+        old="            elif not is_digest(tie[1]):",
+        new="            elif not tie:",
+        tests=("tests/unit/deliver/test_coverage.py::test_whoever_is_taken_in_is_not_known",),
+    ),
+    Mutant(
+        name="what-is-read-again-to-mask",
+        promise="A row whose event can be read no more is not said to be masked.",
+        where="docs/delivery.md 7",
+        file="bus/operate/parked.py",
+        old="            await self._insist_not_passed(session, topic)",
+        new="            pass",
+        tests=(
+            "tests/unit/deliver/test_parked_command.py::test_what_has_to_be_read_again_is_not_set_aside",
+        ),
+    ),
+    Mutant(
         name="what-is-shown-again",
         promise="Once nobody covers a row, it comes back from the log.",
         where="docs/delivery.md 7",

@@ -11,7 +11,11 @@ import pyarrow as pa
 import pytest
 
 from bus.control.fence import RESTS_ON, Fence
-from bus.errors import BrokerUnavailable, ConfigurationError, RegistryUnavailable
+from bus.errors import (
+    BrokerUnavailable,
+    ConfigurationError,
+    RegistryUnavailable,
+)
 from bus.model import knows
 from tests.support.changes import living
 from tests.support.lanes import CATALOG, Town, hosted
@@ -161,6 +165,18 @@ async def test_in_doubt_protected(town: Town, fence: Fence) -> None:
     await town.append("protection", ONE, b"\x00garbage")
 
     assert await is_protected(town, fence, ONE, TWO) == [True, False]
+
+
+GARBAGE = b"\x00garbage"
+
+
+async def test_what_is_no_household_ties_nobody(town: Town, fence: Fence) -> None:
+    """Neither a key that is no subject's, nor what cannot be read of another stream."""
+    await town.append("household", "no subject", GARBAGE)
+    await town.append("protection", ONE, GARBAGE)
+    await fence.catch_up()
+
+    fence.insist_on_ties()
 
 
 async def test_the_same_number_elsewhere_is_another_person(town: Town, fence: Fence) -> None:

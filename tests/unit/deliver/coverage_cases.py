@@ -214,6 +214,18 @@ class Case:
     is_covered: bool
 
 
+def mends(said: Sequence[Said]) -> list[Said]:
+    """What was said of every household and non-resident that cannot be read now, before that."""
+    last: dict[tuple[str, str], Body] = {}
+    unread: set[tuple[str, str]] = set()
+    for stream, subject, body_ in said:
+        if isinstance(body_, bytes) and stream != "protection":
+            unread.add((stream, subject))
+        else:
+            last[stream, subject] = body_
+    return [(*tie, last[tie]) for tie in sorted(unread)]
+
+
 CASES = (
     Case("herself", [protection()], WOMAN, True),
     Case("nobody else", [protection()], OTHER, False),

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
 from bus.catalog.plain import from_json
+from bus.control.fence import RESTS_ON, Fence
+from bus.control.parked import lane_of
 from bus.deliver.covering import LOOK_AFTER
+from bus.errors import CoverageUnknown
 from bus.model import Applied, Delivery, rows_in
 from connectors.memory.sink import MemorySink, MemoryStore
 from tests.support.changes import body
 from tests.support.lanes import CATALOG, Hosted, Town, hosted, until
 from tests.unit.deliver.coverage_cases import (
     CASES,
+    GARBAGE,
     HOME,
     MOTHER,
+    NUMBER,
     OTHER,
     PERSONS,
     WOMAN,
@@ -25,6 +30,8 @@ from tests.unit.deliver.coverage_cases import (
     Oracle,
     Said,
     household,
+    linked,
+    mends,
     protection,
     records_about,
 )
@@ -70,6 +77,23 @@ class Publishing:
                 await bus.at(self.counts[stream], stream)
         if "protection" in self.counts:
             await bus.at(self.counts["protection"], "protection")
+
+    async def mend(self, bus: Hosted, said: Sequence[Said]) -> None:
+        """Publish these again in the place of what cannot be read, and close what is set aside."""
+        await self.say(said)
+        parked = bus.process.control.parked
+
+        async def is_closed() -> bool:
+            await bus.news()
+            subjects = {subject for stream, subject, _ in said if stream in PERSONS}
+            aside = [e for e in bus.parked() if e.subject.partition("/")[2] in subjects]
+            await parked.dismiss([e for e in aside if e.state == "PARKED"], "T-1")
+            for event in aside:
+                parked.lane(lane_of(event)).on_news()
+            return not aside
+
+        await self.delivered(bus)
+        await until(is_closed, 10)
 
     async def settled(self, bus: Hosted, store: MemoryStore) -> None:
         """Wait until the store knows who is covered, and nothing is to be given back."""
@@ -134,6 +158,7 @@ async def test_by_the_view(town: Town, sinks, store, case: Case) -> None:
     async with hosted(town, sinks, streams=STREAMS, views=view_of) as bus:
         await publishing.say(case.said)
         await publishing.say(rows)
+        await publishing.mend(bus, mends(case.said))
         await publishing.delivered(bus)
 
     assert {row: seen for row, seen in shown(store).items() if row in expected(case, rows)} == (
@@ -150,11 +175,15 @@ async def test_in_the_store(town: Town, sinks, store, case: Case) -> None:
         await publishing.say(rows)
         await publishing.delivered(bus)
         before = held(store)
-        await publishing.say(case.said)
+        readable = len(case.said) - len(mends(case.said))  # what comes with the rest waits with it
+        await publishing.say(case.said[:readable])
+        await publishing.settled(bus, store)
+        await publishing.say(case.said[readable:])
         await publishing.settled(bus, store)
         found = {row: seen for row, seen in shown(store).items() if row in expected(case, rows)}
         assert found == expected(case, rows)
 
+        await publishing.mend(bus, mends(case.said))
         for subject in sorted(
             {subject for stream, subject, _ in case.said if stream == "protection"}
         ):
@@ -163,6 +192,72 @@ async def test_in_the_store(town: Town, sinks, store, case: Case) -> None:
 
     after = held(store)
     assert {row: after[row] for row in before} == before
+
+
+@pytest.mark.parametrize("says", [household, linked], ids=["a household", "a link"])
+async def test_whoever_is_taken_in_is_not_known(
+    town: Town, says: Callable[[str, str | None], Said]
+) -> None:
+    """While the last word of a household or a non-resident cannot be read: whether an earlier one
+    could or not, and for a process that began to look afterwards."""
+    readers = {name: town.reader(name) for name in RESTS_ON}
+    fence, later = (Fence(town.broker, CATALOG.streams, readers) for _ in range(2))
+    publishing = Publishing(town)
+    stream = says(HOME, WOMAN)[0]
+    await fence.start()
+    await publishing.say([says(HOME, WOMAN), (stream, HOME, GARBAGE), (stream, NUMBER, GARBAGE)])
+    await later.start()
+
+    async def is_said(offset: int | None) -> None:
+        for each in (fence, later):
+            await each.catch_up()
+            if offset is None:
+                each.insist_on_ties()
+                continue
+            with pytest.raises(CoverageUnknown, match=f"linkage.{stream}, .* at offset {offset} "):
+                each.insist_on_ties()
+
+    await is_said(1)
+    await publishing.say([says(HOME, WOMAN)])
+    await is_said(2)
+    await publishing.say([(stream, NUMBER, None)])
+    await is_said(None)
+    await fence.close()
+    await later.close()
+
+
+@pytest.mark.parametrize("tie", ["household", "nonresident"])
+async def test_nothing_is_shown_while_somebody_may_be_covered(
+    town: Town, sinks, store, tie: str
+) -> None:
+    """The record that makes her mother one of the household cannot be read: what says where anybody
+    is waits, aloud; what takes an address away does not."""
+    publishing = Publishing(town)
+    rows = [row for row in records_about(MOTHER, OTHER) if row[:2] != (tie, MOTHER)]
+    home, joins = (
+        ((HOME, household(HOME, WOMAN)), household(HOME, WOMAN, MOTHER))
+        if tie == "household"
+        else ((MOTHER, linked(MOTHER, None)), linked(MOTHER, WOMAN))
+    )
+    async with hosted(town, sinks, streams=STREAMS, views=view_of) as bus:
+        await publishing.say([home[1], *records_about(WOMAN, OTHER)])
+        await publishing.delivered(bus)
+        assert set(map(tuple, shown(store).values())) == {(False, True)}
+        before = held(store)
+
+        await publishing.say([(tie, home[0], GARBAGE), *rows, protection()])
+        await bus.until_told(lambda: {bus.lane(s).code for s in PERSONS} == {"RK-412"}, every=0.01)
+        await bus.until_told(lambda: store.fence.get("protection/0", 0) == 1)
+        assert held(store).keys() == before.keys()
+        assert all(
+            not is_there for (_, subject), (_, is_there) in shown(store).items() if subject == WOMAN
+        )
+
+        await publishing.mend(bus, [joins])
+        await publishing.settled(bus, store)
+
+    found = shown(store)
+    assert {tuple(found[row[:2]]) for row in rows if row[:2] in found} == {(True, False)}
 
 
 async def test_joining_and_leaving_without_a_word_of_protection(town: Town, sinks, store) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from bus.cli import parked
 from bus.errors import BrokerUnavailable, BusError, ConfigurationError, NothingChanged, UnknownName
 from bus.model import ExceptionState, LaneName, Operation, OperationState, ParkedEvent
 from bus.model.deed import LOOK_UPS, Act, Deed
+from bus.operate.contracts import StoreShown
 from bus.settings import Settings
 from tests.support.operating import Desk, at_a_desk
 
@@ -95,6 +97,8 @@ def index(monkeypatch: pytest.MonkeyPatch) -> Index:
     made = Index()
 
     made.recorded = at_a_desk(monkeypatch, made)
+    kept = {"suppresses": True, "rewrites": True}
+    monkeypatch.setattr("bus.operate.parked.store", lambda *_: StoreShown("postgres", kept))
     monkeypatch.setattr(composition.configured, "settings", Settings)
     return made
 
@@ -203,6 +207,37 @@ def test_one_event_is_set_aside_unread(index: Index) -> None:
     lane = ("child_allowance", "resident", 3, "linkage.resident")
     assert index.referred == [(*lane, False), (*lane, True)]
     assert (second["offset"], second["code"], second["reason"]) == (17, "RK-210", "T-1")
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [None, StoreShown("none", None), StoreShown("hook", {"suppresses": False, "rewrites": True})],
+    ids=["not known", "unusable", "a store that is given rows again"],
+)
+def test_what_has_to_be_read_again_is_not_set_aside(
+    index: Index, monkeypatch: pytest.MonkeyPatch, shown: StoreShown | None
+) -> None:
+    """It would be passed over when rows are masked, and the address in its row stay."""
+    told = {("linkage.resident", 3): 18}
+
+    async def committed(group: str) -> dict[tuple[str, int], int]:
+        assert group == "renkei.child_allowance"
+        return told
+
+    async def broker(_: Desk) -> object:
+        return SimpleNamespace(committed=committed)
+
+    monkeypatch.setattr(Desk, "broker", broker)
+    monkeypatch.setattr("bus.operate.parked.store", lambda *_: shown)
+    place = ("child_allowance", "resident", "3", "17")
+    error = run("add", *place, "--reason", "T-1").exception
+
+    assert isinstance(error, ConfigurationError)
+    assert "have its schema in the registry again" in error.message
+    assert index.asked == []
+    told["linkage.resident", 3] = 17
+    assert run("add", *place, "--reason", "T-1").exit_code == 0
+    assert index.asked == [("add", [17], "T-1")]
 
 
 @pytest.mark.parametrize(
