@@ -118,7 +118,7 @@ class Projector:
     async def _who_is_covered(self, asked: list[Asked | None]) -> None:
         """Learn who is covered, by now; *asked* is an answer that is waited for once."""
         await self._fence.catch_up(asked.pop() if asked else None)
-        if self._context.view.is_fenced:
+        if self._context.view.locations:
             self._fence.insist_on_ties()
 
     async def _projected(
