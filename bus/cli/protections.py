@@ -82,6 +82,9 @@ def show(
         out().print(f"  covers {person}: {said}", markup=False, soft_wrap=True)
     for person in found.same_address:
         out().print(f"  the same address, not covered: {person}", markup=False, soft_wrap=True)
+    for topic, partition, offset in found.unread:
+        said = f"whom {topic}/{partition} covers at offset {offset}: it cannot be read (RK-412)"
+        out().print(f"  not known: {said}", markup=False, soft_wrap=True)
 
 
 def end(

@@ -213,13 +213,18 @@ class Fence(Follower):
         """The records that were read, and why each person is covered by them."""
         return self._closure
 
+    @property
+    def ties_unread(self) -> Sequence[tuple[str, int, int]]:
+        """Topic, partition and offset of what says last who belongs together and cannot be read."""
+        return sorted(self._unread.values())
+
     def insist_on_ties(self) -> None:
         """Check that the last word of every household and non-resident could be read.
 
         Raises:
             CoverageUnknown: One could not; until it is published again, or erased.
         """
-        for topic, partition, offset in self._unread.values():
+        for topic, partition, offset in self.ties_unread:
             raise CoverageUnknown(
                 f"the record in {topic}, partition {partition}, at offset {offset} says who belongs"
                 " together and cannot be read, so whom protections cover is not known: publish its"

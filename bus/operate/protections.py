@@ -141,6 +141,11 @@ class CaseRegister:
                 return key, standing, self._fence.closure.reasons(key)
         raise UnknownName("no protection of this subject is known")
 
+    @property
+    def unread(self) -> Sequence[tuple[str, int, int]]:
+        """Topic, partition and offset of records that say who belongs together, and are unread."""
+        return self._fence.ties_unread
+
     async def neighbours(self, key: str) -> list[str]:
         """Keys of others whose record says the same address, and whom no protection covers.
 
@@ -327,6 +332,8 @@ class PersonShown:
     standing: PersonCases
     covers: Mapping[str, Sequence[Reason]]
     same_address: Sequence[str]  # in a record of their own, and not covered
+    unread: Sequence[tuple[str, int, int]] = ()
+    """Topic, partition and offset of records that may cover more and cannot be read."""
 
 
 async def everybody(session: Session, order: Order, *, is_all: bool) -> list[PersonListed]:
@@ -360,7 +367,7 @@ async def cases_of(session: Session, subject: str, order: Order) -> PersonShown:
     )
     await record(session, looked_up, order)
     key, standing, reasons = known.of(subject)
-    return PersonShown(key, standing, reasons, await known.neighbours(key))
+    return PersonShown(key, standing, reasons, await known.neighbours(key), known.unread)
 
 
 @dataclass(frozen=True, slots=True)

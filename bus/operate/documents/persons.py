@@ -42,7 +42,14 @@ def shown(value: PersonShown) -> Document:
         person: [{"relation": each.relation.value, "via": each.via} for each in why]
         for person, why in value.covers.items()
     }
-    found = {"covers": covered, "same_address_not_covered": list(value.same_address)}
+    found = {
+        "covers": covered,
+        "same_address_not_covered": list(value.same_address),
+        "unread": [
+            {"topic": topic, "partition": partition, "offset": offset}
+            for topic, partition, offset in value.unread
+        ],
+    }
     return of(PersonListed(value.key, value.standing)) | found
 
 

@@ -14,6 +14,7 @@ import typer
 from click.testing import Result
 from typer.testing import CliRunner
 
+from bus.broker import Message
 from bus.cli import protections as command
 from bus.model import Change
 from bus.observe import logs
@@ -21,6 +22,7 @@ from bus.operate.actor import account
 from bus.publish.case_ends import COLUMNS
 from tests.integration.publish.conftest import at_home, over_cluster
 from tests.support.changes import body, by_cases, case, change, record
+from tests.support.lanes import CATALOG
 
 pytestmark = pytest.mark.service
 
@@ -158,6 +160,30 @@ def test_lines_and_what_is_shown(run: Run, cluster: Any) -> None:
     assert not set(shown["same_address_not_covered"]) & set(shown["covers"])
     assert "1 open of 2 cases" in run("show", f"131016/{TWO_CASES}").stdout
     assert ONE_CASE in run("list").stdout
+
+
+def test_what_a_household_that_cannot_be_read_would_cover_is_not_known(
+    run: Run, cluster: Any
+) -> None:
+    """Shown is no all-clear: the place of the record is named."""
+
+    async def spoil() -> None:
+        async with cluster.open() as (topics, _):
+            producer = topics.producer()
+            await producer.start()
+            topic = CATALOG.stream("household").topic
+            await producer.send([Message(topic, 0, b"131016/000000000000077", b"\x00no event")])
+            await producer.close()
+
+    before = json.loads(run("show", f"131016/{ONE_CASE}", "--json").stdout)
+    asyncio.run(spoil())
+    shown = json.loads(run("show", f"131016/{ONE_CASE}", "--json").stdout)
+    said = run("show", f"131016/{ONE_CASE}").stdout
+
+    assert before["unread"] == []
+    assert [place["partition"] for place in shown["unread"]] == [0]
+    assert "not known: whom" in said
+    assert "RK-412" in said
 
 
 def test_who_looks_is_recorded(run: Run, cluster: Any, tmp_path: Path) -> None:

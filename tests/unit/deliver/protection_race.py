@@ -287,7 +287,7 @@ class Family:
             self._row("electoral_roll.registration", m, {m}),
         ]  # fmt: skip
         self._rows = [row for row in self._rows if row[0][0] in judge.streams]
-        # without a blank behind: a row under such a number is not restored
+        # a key with a blank is no subject's key, so a row under it stays masked for good
         self._written = {each: self._spelled(each).strip() for each in ids}
 
     async def live(self) -> None:

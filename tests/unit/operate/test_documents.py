@@ -53,7 +53,7 @@ KEYS = {
     ("parked-retried", 1): "asked_to_try is_dry",
     ("protection", 1): "cases open subject",
     ("protection-case", 1): "ends_on kind shared_with started_on status suppresses",
-    ("protection-shown", 1): "covers same_address_not_covered",
+    ("protection-shown", 1): "covers same_address_not_covered unread",
     ("protections-ended", 1): "ended persons refused stay_by_another_case would_end",
     ("provision", 1): (
         "change_id event_id event_type given_at offset partition processed_at receipt replay"
