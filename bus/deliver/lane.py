@@ -21,7 +21,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from bus.broker import Fetched
-from bus.deliver.covering import Covering
+from bus.deliver.coverage_updater import CoverageUpdater
 from bus.deliver.masking import Masking
 from bus.deliver.mending import Mending
 from bus.deliver.parked_retry import ParkedRetry
@@ -57,7 +57,7 @@ class Lane:
         self._parked_retry = ParkedRetry(pipeline, broker)
         mends: type[Mending] = Restoring if self._sink.suppresses is not None else Masking
         self._mending = mends(pipeline, self._fence, broker)
-        self._covering = Covering(pipeline, self._fence, tells)
+        self._coverage_updater = CoverageUpdater(pipeline, self._fence, tells)
         self._gather_for = gather
         self._lost_back_off = self._settings.back_off()
         self._resume_check: ResumeCheck | None = None  # until the log has borne the position out
@@ -98,7 +98,7 @@ class Lane:
             and not self._wake.is_set()
             and not self._has_news
             and not self._mending.is_due
-            and not self._covering.is_due
+            and not self._coverage_updater.is_due
         )
 
     @property
@@ -161,7 +161,7 @@ class Lane:
         if not context.view.protects:
             await self._sink.pulse.is_free.wait()
         self._mending.begin_anew()
-        self._covering.begin_anew()
+        self._coverage_updater.begin_anew()
         checkpoint = await self._pipeline.ask()
         await persist(self._parked.catch_up)
         begin, end = await persist(self._consumer.ends)
@@ -223,8 +223,8 @@ class Lane:
             elif self._queue:
                 await self._gather()
                 await self._step()
-            elif self._covering.is_due:
-                await self._covering.try_due()
+            elif self._coverage_updater.is_due:
+                await self._coverage_updater.try_due()
             elif self._applier.owes:
                 await self._applier.settle()
             else:
@@ -265,7 +265,7 @@ class Lane:
         self._wake.set()
 
     def _look_again(self) -> None:
-        is_due = self._mending.look_again(), self._covering.look_again()
+        is_due = self._mending.look_again(), self._coverage_updater.look_again()
         if any(is_due):
             self._wake.set()
 

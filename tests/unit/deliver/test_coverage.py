@@ -11,7 +11,7 @@ import pytest
 from bus.catalog.plain import from_json
 from bus.control.fence import RESTS_ON, Fence
 from bus.control.parked import lane_of
-from bus.deliver.covering import LOOK_AFTER
+from bus.deliver.coverage_updater import LOOK_AFTER
 from bus.errors import CoverageUnknown
 from bus.model import Applied, Delivery, rows_in
 from connectors.memory.sink import MemorySink, MemoryStore

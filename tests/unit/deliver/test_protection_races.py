@@ -17,7 +17,7 @@ import bus.policy.protection as searching
 import connectors.memory.sink as memory
 import tests.unit.deliver.protection_race as races
 from bus.control.fence import Fence
-from bus.deliver.covering import Covering
+from bus.deliver.coverage_updater import CoverageUpdater
 from bus.model import Case, View
 from bus.policy import Closure
 from bus.policy.cases import PersonCases
@@ -94,7 +94,7 @@ MECHANISMS: dict[str, tuple[Any, str, Any]] = {
     "homes count": (Closure, "_homes_of", _nobody),
     "whom a number is linked to counts": (Closure, "_linked_on", _nobody),
     "what is linked to a number counts": (Closure, "_linked_back", _nobody),
-    "a lane tells its store": (Covering, "is_due", property(lambda _: False)),
+    "a lane tells its store": (CoverageUpdater, "is_due", property(lambda _: False)),
 }
 
 VARIED: dict[str, tuple[Any, str, Any]] = {

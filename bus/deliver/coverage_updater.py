@@ -23,7 +23,7 @@ LOOK_AFTER = timedelta(seconds=5)
 """How long what a store was seen to have is believed."""
 
 
-class Covering:
+class CoverageUpdater:
     """Whether one lane has to tell its store who is covered, and when."""
 
     def __init__(self, pipeline: Pipeline, fence: Fence, tells: Callable[[], bool]) -> None:
