@@ -23,10 +23,10 @@ from datetime import timedelta
 from bus.broker import Fetched
 from bus.deliver.coverage_updater import CoverageUpdater
 from bus.deliver.masking import Masking
-from bus.deliver.mending import Mending
 from bus.deliver.parked_retry import ParkedRetry
 from bus.deliver.pipeline import Pipeline
 from bus.deliver.process import ProcessContext
+from bus.deliver.redelivery import Redelivery
 from bus.deliver.restoring import Restoring
 from bus.deliver.resume_check import ResumeCheck
 from bus.deliver.state import LaneState
@@ -55,8 +55,8 @@ class Lane:
         self._parked, self._operations = process.control.parked, process.control.operations
         broker = process.cluster.broker
         self._parked_retry = ParkedRetry(pipeline, broker)
-        mends: type[Mending] = Restoring if self._sink.suppresses is not None else Masking
-        self._mending = mends(pipeline, self._fence, broker)
+        kind: type[Redelivery] = Restoring if self._sink.suppresses is not None else Masking
+        self._redelivery = kind(pipeline, self._fence, broker)
         self._coverage_updater = CoverageUpdater(pipeline, self._fence, tells)
         self._gather_for = gather
         self._lost_back_off = self._settings.back_off()
@@ -97,7 +97,7 @@ class Lane:
             and not self._applier.owes
             and not self._wake.is_set()
             and not self._has_news
-            and not self._mending.is_due
+            and not self._redelivery.is_due
             and not self._coverage_updater.is_due
         )
 
@@ -160,7 +160,7 @@ class Lane:
         self._elsewhere = None
         if not context.view.protects:
             await self._sink.pulse.is_free.wait()
-        self._mending.begin_anew()
+        self._redelivery.begin_anew()
         self._coverage_updater.begin_anew()
         checkpoint = await self._pipeline.ask()
         await persist(self._parked.catch_up)
@@ -218,8 +218,8 @@ class Lane:
             if self._has_news:
                 self._has_news = False
                 await self._parked_retry.try_due()
-            elif self._mending.is_due:
-                await self._mending.try_due()
+            elif self._redelivery.is_due:
+                await self._redelivery.try_due()
             elif self._queue:
                 await self._gather()
                 await self._step()
@@ -265,7 +265,7 @@ class Lane:
         self._wake.set()
 
     def _look_again(self) -> None:
-        is_due = self._mending.look_again(), self._coverage_updater.look_again()
+        is_due = self._redelivery.look_again(), self._coverage_updater.look_again()
         if any(is_due):
             self._wake.set()
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from bus.connect import StoredLane
-from bus.deliver.mending import Mending
+from bus.deliver.redelivery import Redelivery
 from bus.deliver.rewriting import rewrite
 from bus.deliver.rows import Rows
 from bus.errors import LaneError, SchemaMismatch
@@ -28,7 +28,7 @@ Unread: TypeAlias = dict[bytes | None, tuple[int, Exception]]
 """By key, where the newest event is if it cannot be read, and why."""
 
 
-class Masking(Mending):
+class Masking(Redelivery):
     """The rows that one lane has to deliver once more, masked or shown."""
 
     @property
@@ -42,7 +42,7 @@ class Masking(Mending):
         """The newest change of who is covered."""
         return self._fence.turned
 
-    async def _mend(self, change: Reached) -> bool:
+    async def _redeliver(self, change: Reached) -> bool:
         """Deliver again, masked or shown, the rows that *change* is about."""
         context = self._context
         kept = await self._retrier.persist(lambda: self._sink.kept(context.place[1]))

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from bus.broker.partitioner import partition_of
-from bus.deliver.mending import Mending
+from bus.deliver.redelivery import Redelivery
 from bus.deliver.rewriting import rewrite
 from bus.deliver.rows import Rows
 from bus.errors import SchemaMismatch
@@ -25,7 +25,7 @@ from bus.log.run import subject_of
 from bus.model import Reached, knows
 
 
-class Restoring(Mending):
+class Restoring(Redelivery):
     """The rows of one lane that are to have their locations back."""
 
     @property
@@ -37,7 +37,7 @@ class Restoring(Mending):
         """The newest change by which somebody was released."""
         return self._fence.released
 
-    async def _mend(self, change: Reached) -> bool:
+    async def _redeliver(self, change: Reached) -> bool:
         """Restore the rows that the store lists; True once it knows of every release."""
         found = await self._retrier.persist(self._sink.to_restore)
         if mine := await self._mine(found.rows):

@@ -10,7 +10,7 @@ from bus.deliver.pipeline import Pipeline
 from bus.model import Reached
 
 
-class Mending(ABC):
+class Redelivery(ABC):
     """Looks for such rows when the lane opens and after each change of coverage."""
 
     def __init__(self, pipeline: Pipeline, fence: Fence, broker: Broker) -> None:
@@ -44,7 +44,7 @@ class Mending(ABC):
         """Do what is due."""
         self._may_look = False
         change = self._change
-        if await self._mend(change):
+        if await self._redeliver(change):
             self._seen = change
 
     @property
@@ -62,5 +62,5 @@ class Mending(ABC):
         """The newest change that the fence knows of."""
 
     @abstractmethod
-    async def _mend(self, change: Reached) -> bool:
+    async def _redeliver(self, change: Reached) -> bool:
         """Deliver the rows that *change* is about; False if it has to be tried again."""
