@@ -61,7 +61,7 @@ class Applier:
         self._projector = projector
         self._receipts = receipts
         self._coverage = coverage
-        self._ahead = coverage.ahead()
+        self._ahead_check = coverage.ahead_check()
         self._started = 0.0  # when the batch in hand was taken up
         self._chain = NO_PREVIOUS
         self._applied_at: datetime | None = None
@@ -206,7 +206,7 @@ class Applier:
                         is_unknown = is_unknown or error.reaction is Reaction.RETRY
                         raise
                     if tries > _MASKED_AT_ONCE:
-                        await self._ahead.insist((await sink.to_restore()).reached)
+                        await self._ahead_check.insist((await sink.to_restore()).reached)
                         raise
                 await masked_by_now()
             raise AssertionError("unreachable")

@@ -50,12 +50,12 @@ class Coverage:
         """Who is covered, for every delivery; None except for lanes of the protection stream."""
         return await self.by_now() if self._goes_along else None
 
-    def ahead(self) -> Ahead:
+    def ahead_check(self) -> AheadCheck:
         """A new check of whether the store is ahead of the logs."""
-        return Ahead(self._context, self._fence)
+        return AheadCheck(self._context, self._fence)
 
 
-class Ahead:
+class AheadCheck:
     """Since when one lane's store has claimed to be ahead of the logs."""
 
     def __init__(self, context: LaneContext, fence: Fence) -> None:

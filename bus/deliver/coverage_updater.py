@@ -32,7 +32,7 @@ class CoverageUpdater:
         self._retrier = pipeline.retrier
         self._applier = pipeline.applier
         self._coverage = pipeline.coverage
-        self._ahead = pipeline.coverage.ahead()
+        self._ahead_check = pipeline.coverage.ahead_check()
         self._fence = fence
         self._tells = tells
         self._seen: Reached | None = None  # the change that the store has
@@ -75,7 +75,7 @@ class CoverageUpdater:
             return
         turned = self._fence.turned
         reached = (await self._retrier.persist(self._sink.to_restore)).reached
-        await self._retrier.persist(lambda: self._ahead.insist(reached))
+        await self._retrier.persist(lambda: self._ahead_check.insist(reached))
         if not knows(reached, turned):
             protected = await self._coverage.by_now()
             here = self._applier.position
