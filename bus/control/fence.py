@@ -39,7 +39,7 @@ from bus.model.number import AS_SHIPPED, comparable_key
 from bus.model.protection import LOOKED_BACK, fewer
 from bus.model.subject import is_digest
 from bus.policy import Closure, Search
-from bus.policy.cases import PersonsCases, covered, said
+from bus.policy.cases import CaseIndex, covered, said
 from bus.policy.grounds import Grounds
 from bus.sealing import Key
 from bus.sealing.proofs import digest
@@ -80,7 +80,7 @@ class Fence(Follower):
         self._form = form
         self._closure = Closure(form)
         self._grounds: Grounds | None = Grounds(self._closure)  # until it has begun
-        self._cases = PersonsCases()
+        self._cases = CaseIndex()
         self._all: Protected | None = NOBODY
         self._search: Search | None = None
         self._has_started = False
@@ -204,7 +204,7 @@ class Fence(Follower):
         return replace(self._all, as_of=self.reached)
 
     @property
-    def cases(self) -> PersonsCases:
+    def cases(self) -> CaseIndex:
         """The cases of all persons, as of what was read so far."""
         return self._cases
 

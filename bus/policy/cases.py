@@ -179,7 +179,7 @@ def after(before: PersonCases, now: CaseRecord) -> PersonCases:
     return PersonCases(now.cases, False, now.household, past=_past(before, now))
 
 
-class PersonsCases:
+class CaseIndex:
     """The cases of everybody who is or was under protection. Not safe for several threads."""
 
     def __init__(self) -> None:

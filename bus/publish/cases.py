@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from bus.model import Case, Fault
-from bus.policy.cases import NOTHING, CaseRecord, PersonCases, PersonsCases, after
+from bus.policy.cases import NOTHING, CaseIndex, CaseRecord, PersonCases, after
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class CaseDraft:
     :meth:`back`.
     """
 
-    def __init__(self, index: PersonsCases) -> None:
+    def __init__(self, index: CaseIndex) -> None:
         self._index = index
         self._kept: dict[str, PersonCases] = {}
         self._added: dict[str, PersonCases] = {}

@@ -33,7 +33,7 @@ from bus.control.judged import judged
 from bus.errors import ConfigurationError, SchemaMismatch
 from bus.log.partition import places_of, read_to, unread
 from bus.model import PROTECTION, Stream
-from bus.policy.cases import PersonsCases, said
+from bus.policy.cases import CaseIndex, said
 from bus.publish.batch import entries_of
 from bus.publish.versions import VersionIndex
 
@@ -63,7 +63,7 @@ class VersionTail:
         self._positions: dict[TopicPartition, int] = {}
         self._indexes: dict[str, VersionIndex] = {}
         self._readers: dict[str, Reader] = {}
-        self.cases = PersonsCases()
+        self.cases = CaseIndex()
         """Everybody's cases, once the stream *protection* was caught up with."""
         self.partitions: dict[str, int] = {}
         """How many partitions the topic of each stream has that was read."""

@@ -12,7 +12,7 @@ import pytest
 
 from bus.catalog.columns import decode
 from bus.model import Change, NumberForm
-from bus.policy.cases import PersonsCases, covered, said
+from bus.policy.cases import CaseIndex, covered, said
 from bus.publish.publisher import Publisher
 from tests.support.changes import body, by_cases, case, change, record
 from tests.support.seeds import seeds
@@ -389,7 +389,7 @@ def _ended(oracle: Oracle) -> dict[str, tuple[bool, frozenset[str]]]:
 def _covered(house: Any) -> set[str]:
     """Whom the log covers, read from its beginning."""
     values: Sequence[bytes] = [value for _, value in house.log("protection") if value is not None]
-    standings = PersonsCases()
+    standings = CaseIndex()
     for told in said(decode(house.catalog.stream("protection").latest, [v[5:] for v in values])):
         standings.take(told)
     return {
