@@ -34,7 +34,7 @@ from bus.catalog.decoding import BatchReader, read_what_can_be
 from bus.errors import ConfigurationError, CoverageUnknown, SchemaMismatch
 from bus.log.run import subject_of
 from bus.log.tail import Follower
-from bus.model import PROTECTION, History, NumberForm, Protected, Reached, Stream, Turn
+from bus.model import PROTECTION, CoverageChange, History, NumberForm, Protected, Reached, Stream
 from bus.model.number import AS_SHIPPED, comparable_key
 from bus.model.protection import LOOKED_BACK, fewer
 from bus.model.subject import is_digest
@@ -90,8 +90,8 @@ class Fence(Follower):
         self._rests_on: Reached = {}  # how far the records go that say who was covered then
         self._began: bytes | None = None  # a digest of who was covered then
         self._digested: tuple[Protected | None, bytes] | None = None  # who, and a digest of them
-        self._turns: list[Turn] = []
-        self.turned: Reached = {}
+        self._changes: list[CoverageChange] = []
+        self.changed: Reached = {}
         """As of which who is covered changed last: who knows less may take it for another."""
         self.released: Reached = {}
         """As of which somebody was covered no longer, for the last time."""
@@ -119,7 +119,7 @@ class Fence(Follower):
             self._rests_on, self._grounds = self._grounds.reach(reached), None
         self._began = _digest(self._closure.everybody)
         if any(reached[log] for log in reached if log.startswith(f"{PROTECTION}/")):
-            self.turned = self.released = reached
+            self.changed = self.released = reached
 
     async def _insist_on_lag(self) -> None:
         """Check that the topics keep households' records for as long as a move may take.
@@ -199,7 +199,7 @@ class Fence(Follower):
         """Who is covered as of what was read so far, and as of which offsets that is."""
         if self._all is None:
             everybody = self._closure.everybody
-            history = History(self._begin, tuple(self._turns), self.released)
+            history = History(self._begin, tuple(self._changes), self.released)
             self._all = replace(everybody, history=history)
         return replace(self._all, as_of=self.reached)
 
@@ -294,15 +294,15 @@ class Fence(Follower):
             return
         now, as_of = self._closure.everybody, dict(self.reached) | self._taken
         self._all = self._search = None
-        self._turns.append(
-            Turn(
+        self._changes.append(
+            CoverageChange(
                 as_of,
                 now.persons - before.persons | stirred.persons,
                 now.households - before.households | stirred.households,
             )
         )
-        self._turns = fewer(self._turns, ALIKE)
-        self.turned = as_of
+        self._changes = fewer(self._changes, ALIKE)
+        self.changed = as_of
         if is_less or loosened:
             self.released = as_of
 

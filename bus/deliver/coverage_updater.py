@@ -59,10 +59,10 @@ class CoverageUpdater:
 
     @property
     def _is_wanted(self) -> bool:
-        if not self._may_tell or not self._fence.turned:
+        if not self._may_tell or not self._fence.changed:
             return False
         is_old = self._seen_at is None or self._context.now() - self._seen_at >= LOOK_AFTER
-        return is_old or self._seen != self._fence.turned
+        return is_old or self._seen != self._fence.changed
 
     async def try_due(self) -> None:
         """Tell the store who is covered, unless it knows.
@@ -73,13 +73,13 @@ class CoverageUpdater:
         self._may_look = False
         if not self._is_wanted or not self._applier.position.offset:
             return
-        turned = self._fence.turned
+        changed = self._fence.changed
         reached = (await self._retrier.persist(self._sink.to_restore)).reached
         await self._retrier.persist(lambda: self._ahead_check.insist(reached))
-        if not knows(reached, turned):
+        if not knows(reached, changed):
             protected = await self._coverage.by_now()
             here = self._applier.position
             await self._applier.move(self._context.no_rows, here, protected=protected)
             await self._applier.settle()
             self._context.log.info("coverage-applied")
-        self._seen, self._seen_at = turned, self._context.now()
+        self._seen, self._seen_at = changed, self._context.now()

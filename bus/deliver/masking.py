@@ -40,7 +40,7 @@ class Masking(Redelivery):
     @property
     def _change(self) -> Reached:
         """The newest change of who is covered."""
-        return self._fence.turned
+        return self._fence.changed
 
     async def _redeliver(self, change: Reached) -> bool:
         """Deliver again, masked or shown, the rows that *change* is about."""

@@ -23,11 +23,11 @@ from bus.model.protection import (
     HOUSEHOLD,
     PROTECTION,
     Case,
+    CoverageChange,
     History,
     Protected,
     Reached,
     ToRestore,
-    Turn,
     knows,
 )
 from bus.model.receipt import ExceptionState, ParkedEvent, Receipt, multirange
@@ -70,6 +70,7 @@ __all__ = [
     "Comparable",
     "Comparison",
     "Condition",
+    "CoverageChange",
     "Delivery",
     "Edition",
     "Erasures",
@@ -106,7 +107,6 @@ __all__ = [
     "System",
     "SystemKind",
     "ToRestore",
-    "Turn",
     "Upserts",
     "View",
     "ViewColumn",

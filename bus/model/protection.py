@@ -56,10 +56,10 @@ class Protected:
         history = self.history
         if told is None or history is None or not knows(told, history.begin):
             return self
-        new = [turn for turn in history.turns if not knows(told, turn.as_of)]
+        new = [change for change in history.changes if not knows(told, change.as_of)]
         return Protected(
-            self.persons & frozenset().union(*(turn.persons for turn in new)),
-            self.households & frozenset().union(*(turn.households for turn in new)),
+            self.persons & frozenset().union(*(change.persons for change in new)),
+            self.households & frozenset().union(*(change.households for change in new)),
             self.as_of,
         )
 
@@ -82,7 +82,7 @@ class Protected:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class CoverageChange:
     """One change of who is covered: the persons and households that were added by it.
 
     ``as_of`` is how far all logs were known then, not only the one that brought it: whoever knows
@@ -92,30 +92,30 @@ class Turn:
     as_of: Reached
     persons: frozenset[str]
     households: frozenset[str]
-    changes: int = 1
+    count: int = 1
     """How many it is, if several are remembered as one."""
 
-    def and_then(self, later: Turn) -> Turn:
+    def and_then(self, later: CoverageChange) -> CoverageChange:
         """This and the next change as one, for stores that know less than the later one."""
-        return Turn(
+        return CoverageChange(
             later.as_of,
             self.persons | later.persons,
             self.households | later.households,
-            self.changes + later.changes,
+            self.count + later.count,
         )
 
 
-def fewer(turns: Sequence[Turn], alike: int) -> list[Turn]:
-    """*turns*, oldest first, the oldest two of each size as one where more than *alike* have it.
+def fewer(changes: Sequence[CoverageChange], alike: int) -> list[CoverageChange]:
+    """*changes*, oldest first, the oldest two of each size as one where more than *alike* have it.
 
     Called after each change, this forgets nothing: sizes double, so that a million changes are
     a dozen times *alike*, and whoever asks for those since some time is given a part in *alike*
     too many.
     """
-    kept, size, end = list(turns), 1, len(turns)
+    kept, size, end = list(changes), 1, len(changes)
     while True:
         first = end
-        while first and kept[first - 1].changes == size:
+        while first and kept[first - 1].count == size:
             first -= 1
         if end - first <= alike:
             return kept
@@ -128,7 +128,7 @@ class History:
     """The past changes of who is covered, as far as they are remembered."""
 
     begin: Reached  # before that nothing is remembered of what was new
-    turns: tuple[Turn, ...]  # since, oldest first
+    changes: tuple[CoverageChange, ...]  # since, oldest first
     released: Reached  # as of which somebody was covered no longer, for the last time
     seal: str = ""  # of who was covered at the begin; empty if it was not made
     rests_on: Reached | None = None

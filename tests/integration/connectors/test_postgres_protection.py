@@ -30,7 +30,7 @@ from bus.conformance.sink_suite import (
 )
 from bus.connect import Sink
 from bus.errors import ConfigurationError, FenceBehind
-from bus.model import History, Protected, Turn, Upserts
+from bus.model import CoverageChange, History, Protected, Upserts
 from connectors.postgres import finding, statements, suppression
 from connectors.postgres.sink import PostgresSink
 from connectors.postgres.table import SMALL_ROWS, PostgresOptions
@@ -276,8 +276,10 @@ async def test_what_an_older_release_wrote_down_holds(database: str, rows: int) 
 def said_of(*covers: tuple[int, str], known: int, released: int = 0) -> Protected:
     """Whom the fence covers: each with the offset at which partition 0 says so."""
     keys = [(offset, frozenset([f"{CITY}/{one}"])) for offset, one in covers]
-    turns = tuple(Turn(known_to(offset + 1), whom, frozenset()) for offset, whom in keys)
-    history = History({}, turns, known_to(released))
+    changes = tuple(
+        CoverageChange(known_to(offset + 1), whom, frozenset()) for offset, whom in keys
+    )
+    history = History({}, changes, known_to(released))
     everybody = frozenset().union(*(whom for _, whom in keys))
     return Protected(everybody, as_of=known_to(known), history=history)
 
@@ -333,8 +335,8 @@ async def test_after_a_restart_a_table_is_told_nothing_that_it_knows(database: s
 
     same = History(known_to(5), (), known_to(5), seal="of a", rests_on=known_to(1))
     assert await told(database, 1, begun(same, "a", known=5, seal="of a")) == []
-    turn = Turn(known_to(6), frozenset([f"{CITY}/b"]), frozenset())
-    later = replace(same, turns=(turn,))
+    change = CoverageChange(known_to(6), frozenset([f"{CITY}/b"]), frozenset())
+    later = replace(same, changes=(change,))
     assert await told(database, 2, begun(later, "a", "b", known=6, seal="of a, b")) == ["b"]
     shown_again(database)
     async with opened(sink_at(database), fenced_view("school_enrollment.enrollment")):

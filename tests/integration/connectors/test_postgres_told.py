@@ -25,7 +25,7 @@ from bus.conformance.sink_suite import (
     vehicle,
     view_of,
 )
-from bus.model import History, Protected, ProtectionChange, Turn
+from bus.model import CoverageChange, History, Protected, ProtectionChange
 from connectors.postgres.finding import MOST_RANGES
 from tests.integration.connectors.site import Site
 from tests.support.engines import unique
@@ -91,7 +91,7 @@ def protects(
     all of them are news."""
     as_of, before = known_to(start + 1), known_to(start)
     covers = frozenset(persons), frozenset(households)
-    history = History(before, (Turn(as_of, *covers),), released=as_of)
+    history = History(before, (CoverageChange(as_of, *covers),), released=as_of)
     rows = [person(subject, start + 1, event_id=f"e{start}")]
     return ProtectionChange(
         protected=Protected(*covers, as_of, history),

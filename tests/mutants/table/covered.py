@@ -505,7 +505,7 @@ MUTANTS = (
         promise="When somebody joins a household or is linked, stores follow, though nothing of protection comes.",
         where="docs/delivery.md 7",
         file="bus/deliver/coverage_updater.py",
-        old="if not knows(reached, turned):",
+        old="if not knows(reached, changed):",
         new="if False:",
         tests=(
             "tests/unit/deliver/test_coverage.py::test_joining_and_leaving_without_a_word_of_protection",

@@ -415,7 +415,7 @@ async def test_what_was_long_ago_is_remembered_together(
 
     now = fence.everybody
     assert now.history is not None
-    assert (len(now.history.turns) <= 13, now.history.begin) == (True, begin)
+    assert (len(now.history.changes) <= 13, now.history.begin) == (True, begin)
     for at, since in enumerate(told):
         found = {key.partition("/")[2] for key in now.newly(since).persons}
         assert set(subjects[at:]) <= found <= set(subjects)
@@ -441,7 +441,7 @@ async def test_who_was_told_by_another_process_hears_of_those_known_all_the_time
     await town.publish("protection", ONE, 2, shared_with=[TWO])
     now = await fence.all_by_now()
     assert TWO in {key.partition("/")[2] for key in now.newly(told).persons}
-    assert fence.turned == fence.reached  # so that the store is told at all
+    assert fence.changed == fence.reached  # so that the store is told at all
     await fence.close()
     await other.close()
 
@@ -460,7 +460,7 @@ async def test_who_was_covered_for_another_process_alone_is_released(town: Town)
         now = await fence.all_by_now()
         assert not now
         assert now.may_release(told)
-        assert not knows(told, fence.turned)  # so that the store is told at all
+        assert not knows(told, fence.changed)  # so that the store is told at all
         await other.catch_up()
 
     await town.publish("household", HOME, 1, **living(ONE, TWO))

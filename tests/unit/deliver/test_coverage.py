@@ -100,8 +100,8 @@ class Publishing:
 
         async def is_so() -> bool:
             await self.delivered(bus)
-            turned = bus.process.fence.turned
-            is_told = all(store.fence.get(log, 0) >= turned[log] for log in turned)
+            changed = bus.process.fence.changed
+            is_told = all(store.fence.get(log, 0) >= changed[log] for log in changed)
             return is_told and not store.taken
 
         await until(is_so, 10)

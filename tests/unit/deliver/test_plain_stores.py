@@ -67,8 +67,8 @@ async def told(bus: Hosted, keeper: MemoryKeeper) -> None:
 
     async def is_done() -> bool:
         reached = (await keeper.kept(LANE)).reached
-        turned = bus.process.fence.turned
-        return all(reached.get(log, 0) >= offset for log, offset in turned.items())
+        changed = bus.process.fence.changed
+        return all(reached.get(log, 0) >= offset for log, offset in changed.items())
 
     await bus.until_told(is_done, 10)
 

@@ -15,7 +15,7 @@ from random import Random
 
 import pytest
 
-from bus.model import History, Protected, Reached, Turn, knows
+from bus.model import CoverageChange, History, Protected, Reached, knows
 from bus.policy import Closure
 from bus.policy.grounds import Grounds
 from tests.support.changes import MUNICIPALITY, body
@@ -77,7 +77,7 @@ def one_way(
     dice: Random, logs: Logs, closure: Closure, begin: Reached, rests_on: Reached
 ) -> Iterable[Protected]:
     """Who is covered, after each piece that one process reads, and what it remembers."""
-    at, turns = dict(begin), list[Turn]()
+    at, changes = dict(begin), list[CoverageChange]()
     seal = seal_of(covered_at(logs, begin))
     released = dict(begin) if begin["protection"] else {}
     history = History(begin, (), released, seal, rests_on)
@@ -94,8 +94,8 @@ def one_way(
             now, stirred = closure.everybody, closure.stirred
             persons = now.persons - before.persons | stirred.persons
             homes = now.households - before.households | stirred.households
-            turns.append(Turn(dict(at), persons, homes))
-        history = replace(history, turns=tuple(turns), released=released)
+            changes.append(CoverageChange(dict(at), persons, homes))
+        history = replace(history, changes=tuple(changes), released=released)
         yield replace(closure.everybody, as_of=dict(at), history=history)
 
 
@@ -103,7 +103,7 @@ def turned_at(now: Protected) -> Reached:
     """As of which a store is told at the latest: who is covered changed last then."""
     history = now.history
     assert history is not None
-    return history.turns[-1].as_of if history.turns else history.released
+    return history.changes[-1].as_of if history.changes else history.released
 
 
 def hold(dice: Random) -> None:
