@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -100,14 +100,13 @@ async def led(broker: OwnTopics, places: Sequence[TopicPartition]) -> None:
         await consumer.close()
 
 
-@pytest.fixture
-def cluster(engines: Endpoints) -> Iterator[Cluster]:
-    """Topics of the published streams, gone afterwards."""
+@contextmanager
+def own_cluster(engines: Endpoints, streams: Collection[str]) -> Iterator[Cluster]:
+    """Topics of these streams, gone afterwards; their schemas are in the registry."""
     made = Cluster(load(), engines, unique("publish") + ".")
-    own = [stream for stream in made.catalog.streams.values() if not stream.is_internal]
-    streams = [*own, made.catalog.stream("deed")]  # in which commands record who gives them
+    chosen = {name: made.catalog.stream(name) for name in streams}
     wanted = specs(
-        streams,
+        chosen.values(),
         TopicShape(
             partitions=3,
             replication=1,
@@ -118,13 +117,21 @@ def cluster(engines: Endpoints) -> Iterator[Cluster]:
 
     async def build() -> None:
         async with made.open() as (broker, registry):
-            await registry.push(made.catalog, dry_run=False)
+            await registry.push(replace(made.catalog, streams=chosen), dry_run=False)
             await broker.create_topics(wanted)
             await led(broker, [(spec.name, n) for spec in wanted for n in range(spec.partitions)])
 
     asyncio.run(build())
     yield made
     delete_topics(engines.kafka, made.prefix)
+
+
+@pytest.fixture
+def cluster(engines: Endpoints) -> Iterator[Cluster]:
+    """Topics of the published streams, and of deeds, in which commands record who gives them."""
+    own = [name for name, stream in load().streams.items() if not stream.is_internal]
+    with own_cluster(engines, [*own, "deed"]) as made:
+        yield made
 
 
 def at_home(monkeypatch: pytest.MonkeyPatch, folder: Path, *, erases: bool = False) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -16,10 +16,12 @@ import pytest
 
 from bus.connect.lease import Lease, LeaseStore
 from bus.errors import BrokerUnavailable, LeaseLost, StoreUnavailable
+from bus.local.endpoints import Endpoints
 from bus.publish.admission import Bounds
 from bus.publish.intake import Intake, IntakeStatus, Principal
 from bus.publish.publisher import Publisher, PublisherSettings
 from bus.publish.terms import DatabaseTerms
+from tests.integration.publish.conftest import Cluster, own_cluster
 from tests.support.changes import MUNICIPALITY, change, record
 from tests.support.own_topics import OwnTopics
 
@@ -44,6 +46,12 @@ def of(subject: int, version: int) -> bytes:
     return json.dumps(change(made, change_id=ident(subject, version))).encode()
 
 
+def terms_in(database: str, **options: Any) -> DatabaseTerms:
+    """A process's terms in a database."""
+    options.setdefault("lease", LENGTH)
+    return DatabaseTerms(database, holder="here", send_within=SEND, **options)
+
+
 class Site:
     """Two intakes over one log and one database, each as a process of its own has it."""
 
@@ -51,11 +59,6 @@ class Site:
         self._cluster = cluster
         self._broker, self._registry = opened
         self.database = database
-
-    def terms(self, **options: Any) -> DatabaseTerms:
-        """Terms in the site's database."""
-        options.setdefault("lease", LENGTH)
-        return DatabaseTerms(self.database, holder="here", send_within=SEND, **options)
 
     def publisher(self, guard: Any, kind: type[Publisher] = Publisher) -> Publisher:
         """A publisher into the site's log."""
@@ -69,7 +72,14 @@ class Site:
 
     def intake(self, **options: Any) -> Intake:
         """Another process."""
-        return Intake(self.publisher, self.terms(**options))
+        return Intake(self.publisher, terms_in(self.database, **options))
+
+
+@pytest.fixture
+def cluster(engines: Endpoints) -> Iterator[Cluster]:
+    """A topic of residents of the test's own: nothing else is handed in."""
+    with own_cluster(engines, ["resident"]) as made:
+        yield made
 
 
 @pytest.fixture
@@ -149,7 +159,7 @@ async def test_a_process_that_died_keeps_others_waiting_no_longer_than_its_lease
     site: Site, cluster: Any
 ) -> None:
     """Its term runs out by the database's clock; until then nobody else publishes."""
-    dead = site.terms().of("resident_registry")
+    dead = terms_in(site.database).of("resident_registry")
     await dead.__aenter__()  # and is never heard of again
     hasty = site.intake(patience=timedelta(milliseconds=100))
     with pytest.raises(LeaseLost):
@@ -190,7 +200,9 @@ async def test_one_that_sleeps_past_its_lease_appends_nothing(
     sleeper = Intake(lambda guard: site.publisher(guard, Sleeper), terms)
     other = site.intake(patience=2 * LENGTH)
     first = asyncio.create_task(sleeper.accept(CLERK, [of(1, 1)]))
-    await asleep.wait()
+    reached = asyncio.create_task(asleep.wait())
+    await asyncio.wait({first, reached}, return_when=asyncio.FIRST_COMPLETED)
+    assert not first.done(), first
 
     (answer,) = await other.accept(CLERK, [of(1, 1)])
     assert answer.fate is IntakeStatus.ACCEPTED
@@ -208,7 +220,7 @@ async def test_one_that_sleeps_past_its_lease_appends_nothing(
 
 
 async def test_a_term_that_comes_as_its_caller_is_gone_is_given_back(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next has it at once: nobody waits for it to run out."""
     take = Lease.take
@@ -220,10 +232,10 @@ async def test_a_term_that_comes_as_its_caller_is_gone_is_given_back(
     with monkeypatch.context() as patch:
         patch.setattr(Lease, "take", taken_unheard)
         with pytest.raises(asyncio.CancelledError):
-            async with site.terms().of("register"):
+            async with terms_in(database).of("register"):
                 raise AssertionError("unreachable")
 
-    async with site.terms(patience=timedelta()).of("register") as term:
+    async with terms_in(database, patience=timedelta()).of("register") as term:
         term.guard()
 
 
@@ -235,7 +247,7 @@ async def test_an_answer_that_was_lost_is_had_at_the_other(site: Site, cluster: 
             await super().publish(changes)
             raise BrokerUnavailable("the answer was lost")
 
-    deaf = Intake(lambda guard: site.publisher(guard, Deaf), site.terms())
+    deaf = Intake(lambda guard: site.publisher(guard, Deaf), terms_in(site.database))
     with pytest.raises(BrokerUnavailable):
         await deaf.accept(CLERK, [of(1, 1)])
     other = site.intake()
@@ -254,11 +266,11 @@ async def test_without_its_database_nothing_is_published(site: Site, cluster: An
     assert await versions(cluster) == {}
 
 
-async def test_terms_of_two_systems_are_two(site: Site) -> None:
+async def test_terms_of_two_systems_are_two(database: str) -> None:
     """Who publishes for one holds up nobody of another; what is there is a name and a time."""
-    terms = site.terms()
-    async with terms.of("resident_registry"), site.terms().of("individual_resident_tax"):
-        with psycopg.connect(site.database) as session:
+    terms = terms_in(database)
+    async with terms.of("resident_registry"), terms_in(database).of("individual_resident_tax"):
+        with psycopg.connect(database) as session:
             rows = session.execute(
                 "SELECT system, holder LIKE 'here-%' FROM publishing.term ORDER BY 1"
             ).fetchall()
