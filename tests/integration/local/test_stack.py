@@ -36,20 +36,50 @@ from tests.support.waiting import wait_until
 pytestmark = [pytest.mark.service, pytest.mark.slow, pytest.mark.xdist_group("local-stack")]
 
 
+class Owner:
+    """A process whose end is the stack's; it ends with the tests, however they end."""
+
+    def __init__(self) -> None:
+        self._process = self._begun()
+
+    @property
+    def pid(self) -> int:
+        """Its process id; another than before if that one has ended."""
+        if self._process.poll() is not None:
+            self._process = self._begun()
+        return self._process.pid
+
+    def end(self) -> None:
+        """Kill it."""
+        with self._process:
+            self._process.kill()
+
+    def _begun(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE)  # reads until we are gone
+
+
 @pytest.fixture(scope="module")
-def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+def owner() -> Iterator[Owner]:
+    """Who owns the module's stack: a test may kill it."""
+    it = Owner()
+    yield it
+    it.end()
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory: pytest.TempPathFactory, owner: Owner) -> Iterator[LocalStack]:
     """A stack that is up, and is stopped afterwards; its folder's name is not plain ASCII."""
     it = stack(tmp_path_factory.mktemp("stack") / "市 役所=𠮷")
-    it.up(owner=os.getpid())
+    it.up(owner=owner.pid)
     yield it
     it.down()
     assert running(it) == []
 
 
 @pytest.fixture
-def up(local: LocalStack) -> Endpoints:
+def up(local: LocalStack, owner: Owner) -> Endpoints:
     """The module's stack, up whatever the test before did to it."""
-    return local.up(owner=os.getpid())
+    return local.up(owner=owner.pid)
 
 
 def running(it: LocalStack) -> list[psutil.Process]:
@@ -265,7 +295,7 @@ def test_an_engine_that_dies_is_started_again(local: LocalStack, up: Endpoints) 
 
 
 async def test_killing_the_supervisor_leaves_nothing_and_loses_nothing(
-    local: LocalStack, up: Endpoints
+    local: LocalStack, up: Endpoints, owner: Owner
 ) -> None:
     """``kill -9`` of renkei itself takes the engines along, and the next start recovers."""
     kept = Kept()
@@ -278,12 +308,12 @@ async def test_killing_the_supervisor_leaves_nothing_and_loses_nothing(
 
     assert local.endpoints() is None
     assert [each.phase for each in local.status().engines] == [Phase.DOWN] * 3
-    assert local.up(owner=os.getpid()) == up
+    assert local.up(owner=owner.pid) == up
     await kept.assert_there(up)
 
 
 async def test_down_stops_everything_and_up_finds_it_again(
-    local: LocalStack, up: Endpoints
+    local: LocalStack, up: Endpoints, owner: Owner
 ) -> None:
     """Within fifteen seconds; twice is the same as once; the ports stay.
 
@@ -302,7 +332,7 @@ async def test_down_stops_everything_and_up_finds_it_again(
 
     with idle(f"-Drenkei.kafka={local.folder.home}") as orphan:
         with idle("bystander", cwd=local.folder.home) as bystander:
-            assert local.up(owner=os.getpid()) == up
+            assert local.up(owner=owner.pid) == up
             assert orphan.wait(10) == -signal.SIGTERM
             assert bystander.poll() is None, "only engines are ours to stop"
             bystander.kill()
@@ -367,15 +397,12 @@ def test_a_database_of_the_stack_may_be_renamed_in_the_uri(up: Endpoints) -> Non
 
 
 def test_a_frozen_engine_keeps_nothing_running_after_its_owner(
-    local: LocalStack, up: Endpoints
+    local: LocalStack, up: Endpoints, owner: Owner
 ) -> None:
     """A demo or a test run that is killed leaves nothing, not even what does not listen."""
-    local.down()
-    with subprocess.Popen(["/bin/sleep", "600"]) as owner:
-        local.up(owner=owner.pid)
-        psutil.Process(pid_of(local, "kafka")).suspend()
+    psutil.Process(pid_of(local, "kafka")).suspend()
 
-        owner.kill()
+    owner.end()
 
-        until(lambda: running(local) == [], DOWN_SECONDS)
+    until(lambda: running(local) == [], DOWN_SECONDS)
     assert not local.status().is_up
