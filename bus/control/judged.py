@@ -31,10 +31,8 @@ async def judged(
     found: set[int] = set()
     count = (await broker.partitions([exceptions.topic])).get(exceptions.topic, 0)
     async with opened(broker, "renkei-exceptions") as log:
-        for number in range(count):
-            place = (exceptions.topic, number)
-            async for piece in log.read(place, *await log.bounds(place)):
-                for _, row in await rows_of(reader, piece):
-                    if (row["stream"], row["partition"]) == (stream, partition):
-                        found.add(row["offset"])
+        async for piece in log.whole(exceptions.topic, count):
+            for _, row in await rows_of(reader, piece):
+                if (row["stream"], row["partition"]) == (stream, partition):
+                    found.add(row["offset"])
     return found

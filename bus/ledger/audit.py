@@ -16,9 +16,8 @@ import psycopg
 import pyarrow as pa
 from psycopg import sql
 
-from bus.broker import Broker
-from bus.catalog.decoding import BatchReader, read_what_can_be
-from bus.errors import SchemaMismatch
+from bus.broker import Broker, Fetched, TopicPartition
+from bus.catalog.decoding import BatchReader
 from bus.ledger.anchor import Anchor, ChainEnd
 from bus.ledger.chains import ChainFault, ChainFaultKind, ReceiptRow, check_lane, settle
 from bus.ledger.custody import PruneMarks, deeds, marks, wrong_marks
@@ -31,6 +30,7 @@ from bus.ledger.provision_queries import VIEW_COLUMNS, recorded_view
 from bus.ledger.statements import events_table
 from bus.ledger.store import TABLE_PREFIX, Lent
 from bus.ledger.view_check import disagreement
+from bus.log.internal import decoded
 from bus.log.partition import Log, opened
 from bus.model import Receipt, Stream, View
 from bus.model.custody import CustodyAct
@@ -364,7 +364,7 @@ class Audit:
             async for piece in log.read((stream.topic, partition), begin, last):
                 self._step(f"receipts' log: {piece.offsets[-1]:,} of {last:,} in {partition}")
                 after = piece.offsets[-1] + 1
-                said = await self._said_in(reader, piece, partition)
+                said = await self._said_in(reader, piece)
                 told = dict(zip(piece.offsets, piece.timestamps_ms, strict=True))
                 for row in said:
                     if row.log_offset >= below or before is None:
@@ -388,16 +388,14 @@ class Audit:
         about = {"log_partition": partition, "first": first, "after": after}
         return {**self._choice.about, **about}
 
-    async def _said_in(self, reader: BatchReader, piece: Any, partition: int) -> list[ReceiptRow]:
+    async def _said_in(self, reader: BatchReader, piece: Fetched) -> list[ReceiptRow]:
         """The receipts in a piece of their log that are part of the choice."""
-        values = [value or b"" for value in piece.values]
-        readable = await read_what_can_be(reader, values, refuse=(SchemaMismatch,))
-        self._verdict.unreadable += len(readable.refused)
-        rows = [] if readable.records is None else readable.records.to_pylist()
+        read = await decoded(reader, piece)
+        self._verdict.unreadable += len(read.no_records)
         names = ("system", "stream")
         return [
-            _row((*(said[name] for name in _SAID), partition, piece.offsets[index]))
-            for index, said in zip(readable.good, rows, strict=True)
+            _row((*(said[name] for name in _SAID), piece.partition, offset))
+            for offset, said in read.rows()
             if all(getattr(self._choice, n) in (None, said[n]) for n in names)
         ]
 
@@ -460,7 +458,7 @@ class Audit:
         question: sql.Composed,
         view: View,
         reader: BatchReader,
-        place: tuple[str, int],
+        place: TopicPartition,
     ) -> None:
         names, partition = view.schema.names, place[1]
         about: dict[str, Any] = {"stream": view.stream, "partition": partition}
@@ -483,21 +481,19 @@ class Audit:
         async for piece in log.read(place, begin, end):
             self._step(f"events: {view.stream}/{partition}, {piece.offsets[-1]:,} of {end:,}")
             after = piece.offsets[-1] + 1
-            offsets = [o for o, v in zip(piece.offsets, piece.values, strict=True) if v is not None]
-            values = [value for value in piece.values if value is not None]
-            readable = await read_what_can_be(reader, values, refuse=(SchemaMismatch,))
+            read = await decoded(reader, piece)
             said: dict[int, dict[str, Any]] = {}
-            if readable.records is not None:
-                good = pa.array([offsets[index] for index in readable.good], pa.int64())
+            if read.records is not None:
+                good = pa.array(read.offsets, pa.int64())
                 seen = project(
-                    view, readable.records, protected=None, partition=partition, offsets=good
+                    view, read.records, protected=None, partition=partition, offsets=good
                 )
                 said = {row["log_offset"]: row for row in seen.records.to_pylist()}
             rows.take(
                 await held(first, after),
                 said,
                 there=set(piece.offsets),
-                unreadable={offsets[index] for index, _ in readable.refused},
+                unreadable=set(read.unreadable),
             )
             first = after
         rows.beyond(await held(max(first, end), None))

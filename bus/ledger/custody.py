@@ -16,8 +16,9 @@ from typing import Any
 
 import psycopg
 
-from bus.catalog.decoding import BatchReader, read_what_can_be
-from bus.errors import ConfigurationError, SchemaMismatch
+from bus.catalog.decoding import BatchReader
+from bus.errors import ConfigurationError
+from bus.log.internal import decoded
 from bus.log.partition import Log
 from bus.model.custody import Custody, CustodyAct
 from bus.observe.moments import told
@@ -91,20 +92,15 @@ async def deeds(
         Unavailable: Broker or registry does not answer.
     """
     found = CustodyLog()
-    for partition in range(partitions):
-        place = (topic, partition)
-        begin, end = await log.bounds(place)
-        async for piece in log.read(place, begin, end):
-            values = [value or b"" for value in piece.values]
-            readable = await read_what_can_be(reader, values, refuse=(SchemaMismatch,))
-            found.unproved += [(partition, piece.offsets[index]) for index, _ in readable.refused]
-            rows = [] if readable.records is None else readable.records.to_pylist()
-            for index, row in zip(readable.good, rows, strict=True):
-                deed = _deed(row)
-                if proves(ring, deed.proof, ProofKind.CUSTODY, deed.proved):
-                    found.proved.append(deed)
-                else:
-                    found.unproved.append((partition, piece.offsets[index]))
+    async for piece in log.whole(topic, partitions):
+        read = await decoded(reader, piece)
+        found.unproved += [(piece.partition, offset) for offset in read.no_records]
+        for offset, row in read.rows():
+            deed = _deed(row)
+            if proves(ring, deed.proof, ProofKind.CUSTODY, deed.proved):
+                found.proved.append(deed)
+            else:
+                found.unproved.append((piece.partition, offset))
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -14,7 +15,7 @@ from bus.catalog import columns
 from bus.catalog.decoding import BatchReader, read_what_can_be
 from bus.catalog.registry import SchemaIds
 from bus.catalog.wire import frame
-from bus.errors import ConfigurationError, SchemaMismatch
+from bus.errors import BusError, ConfigurationError, SchemaMismatch
 from bus.model import Stream
 
 _log = structlog.get_logger("renkei.deliver")
@@ -67,26 +68,62 @@ class InternalTopic:
         return partition_of([key.encode() for key in keys], self._partitions)
 
 
+@dataclass(frozen=True, slots=True)
+class DecodedPiece:
+    """A fetched piece, decoded; and where in it that lies which holds no record."""
+
+    records: pa.RecordBatch | None  # one row per offset of ``offsets``; None if there is none
+    offsets: Sequence[int]
+    unreadable: Mapping[int, BusError]  # by offset
+    nulls: Sequence[int]  # offsets of null values
+
+    @property
+    def no_records(self) -> list[int]:
+        """Where there is no record that can be read, ascending."""
+        return sorted([*self.unreadable, *self.nulls])
+
+    def rows(self) -> list[tuple[int, dict[str, Any]]]:
+        """(offset, row) of each record, oldest first."""
+        rows = [] if self.records is None else self.records.to_pylist()
+        return list(zip(self.offsets, rows, strict=True))
+
+
+async def decoded(reader: BatchReader, fetched: Fetched) -> DecodedPiece:
+    """The records in *fetched*; for readers to whom it matters what is none.
+
+    Raises:
+        Unavailable: The registry does not answer.
+    """
+    offsets, values = list[int](), list[bytes]()
+    nulls = list[int]()
+    for offset, value in zip(fetched.offsets, fetched.values, strict=True):
+        if value is None:
+            nulls.append(offset)
+        else:
+            offsets.append(offset)
+            values.append(value)
+    readable = await read_what_can_be(reader, values, refuse=(SchemaMismatch,))
+    return DecodedPiece(
+        readable.records,
+        [offsets[index] for index in readable.good],
+        {offsets[index]: error for index, error in readable.refused},
+        nulls,
+    )
+
+
 async def rows_of(reader: BatchReader, fetched: Fetched) -> list[tuple[int, dict[str, Any]]]:
     """(offset, row) of each record, oldest first; records that cannot be read are left out.
 
     Raises:
         Unavailable: The registry does not answer.
     """
-    said = [
-        (offset, value)
-        for offset, value in zip(fetched.offsets, fetched.values, strict=True)
-        if value is not None
-    ]
-    values = [value for _, value in said]
-    readable = await read_what_can_be(reader, values, refuse=(SchemaMismatch,))
-    for index, error in readable.refused:
+    piece = await decoded(reader, fetched)
+    for offset, error in piece.unreadable.items():
         _log.warning(
             "record-unreadable",
             code=error.code,
             topic=fetched.topic,
             partition=fetched.partition,
-            offset=said[index][0],
+            offset=offset,
         )
-    rows = readable.records.to_pylist() if readable.records is not None else []
-    return [(said[index][0], row) for index, row in zip(readable.good, rows, strict=True)]
+    return piece.rows()

@@ -6,7 +6,7 @@ counts as away, so that nobody waits for ever for what compaction or a fault has
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -101,16 +101,22 @@ async def places_of(broker: Broker, *topics: str) -> list[TopicPartition]:
 
 
 class Log:
-    """One consumer that reads one partition after another."""
+    """One consumer that reads one partition after another, or several side by side."""
 
     def __init__(self, consumer: Consumer) -> None:
         self._consumer = consumer
 
     async def bounds(self, place: TopicPartition) -> tuple[int, int]:
         """The first offset in the log, and the one after the last."""
-        begin = await self._consumer.beginning_offsets([place])
-        end = await self._consumer.end_offsets([place])
-        return begin[place], end[place]
+        return (await self.bounds_of([place]))[place]
+
+    async def bounds_of(
+        self, places: Collection[TopicPartition]
+    ) -> dict[TopicPartition, tuple[int, int]]:
+        """As :meth:`bounds`, of several partitions."""
+        begins = await self._consumer.beginning_offsets([*places])
+        ends = await self._consumer.end_offsets([*places])
+        return {place: (begins[place], ends[place]) for place in places}
 
     async def read(
         self,
@@ -127,17 +133,47 @@ class Log:
         Raises:
             BrokerUnavailable: The log does not give what it has.
         """
-        if first >= end:
+        ranges = {place: (first, end)}
+        async for piece in self.read_together(ranges, at_once=at_once, step=step, silence=silence):
+            yield piece
+
+    async def read_together(
+        self,
+        ranges: Mapping[TopicPartition, tuple[int, int]],
+        *,
+        at_once: int = AT_ONCE,
+        step: timedelta = STEP,
+        silence: timedelta = SILENCE,
+    ) -> AsyncIterator[Fetched]:
+        """As :meth:`read`, from several partitions as the broker gives them: each in order, so
+        that what is of one time in all of them comes at about the same time.
+
+        Raises:
+            BrokerUnavailable: The log does not give what it has.
+        """
+        ends = {place: end for place, (first, end) in ranges.items() if first < end}
+        if not ends:
             return
-        await self._consumer.assign([place])
-        self._consumer.seek(place, first)
-        ends = {place: end}
+        await self._consumer.assign([*ends])
+        for place in ends:
+            self._consumer.seek(place, ranges[place][0])
         async for pieces in read_to(
             self._consumer, ends, at_once=at_once, step=step, silence=silence
         ):
             for piece in pieces:
-                if (kept := _before(piece, end)).offsets:
+                if (kept := _before(piece, ends[piece.topic, piece.partition])).offsets:
                     yield kept
+
+    async def whole(self, topic: str, partitions: int) -> AsyncIterator[Fetched]:
+        """What a topic holds now, one partition after the other, each in order.
+
+        Raises:
+            BrokerUnavailable: The log does not give what it has.
+        """
+        for partition in range(partitions):
+            place = (topic, partition)
+            async for piece in self.read(place, *await self.bounds(place)):
+                yield piece
 
     async def runs(self, place: TopicPartition, first: int, end: int) -> AsyncIterator[Run]:
         """As :meth:`read`, as runs of events.

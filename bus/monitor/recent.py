@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 from bus.broker.port import Broker, TopicPartition
 from bus.catalog.wire import Reader
-from bus.log.partition import places_of, read_to
+from bus.log.partition import opened, places_of
 from bus.monitor.receipts import read_receipts
 from bus.monitor.windows import Windows
 
+_CLIENT = "renkei-monitor"
 MOST_RECEIPTS = 20_000  # of each partition: some minutes at full load, days in a quiet town
 
 
@@ -18,14 +19,9 @@ async def recent_past(
 ) -> Mapping[TopicPartition, tuple[int, int]]:
     """By partition, the offset where its last *most* receipts begin, and its end."""
     places = await places_of(broker, topic)
-    consumer = broker.consumer(client_id="renkei-monitor")
-    await consumer.start()
-    try:
-        ends = await consumer.end_offsets(places)
-        begins = await consumer.beginning_offsets(places)
-    finally:
-        await consumer.close()
-    return {place: (max(begins[place], ends[place] - most), ends[place]) for place in places}
+    async with opened(broker, _CLIENT) as log:
+        bounds = await log.bounds_of(places)
+    return {place: (max(begin, end - most), end) for place, (begin, end) in bounds.items()}
 
 
 async def read_recent(broker: Broker, topic: str, reader: Reader) -> Windows:
@@ -36,25 +32,16 @@ async def read_recent(broker: Broker, topic: str, reader: Reader) -> Windows:
     """
     windows = Windows()
     bounds = await recent_past(broker, topic)
-    consumer = broker.consumer(client_id="renkei-monitor")
-    await consumer.start()
-    try:
-        await consumer.assign(list(bounds))
-        for place, (begin, _) in bounds.items():
-            consumer.seek(place, begin)
-        ends = {place: end for place, (_, end) in bounds.items()}
-        async for pieces in read_to(consumer, ends, at_once=MOST_RECEIPTS):
-            for piece in pieces:
-                told = [
-                    (value, at)
-                    for value, at in zip(piece.values, piece.timestamps_ms, strict=True)
-                    if value is not None
-                ]
-                seen, _ = await read_receipts(
-                    reader, [value for value, _ in told], [at for _, at in told]
-                )
-                for one in seen:
-                    windows.add(one)
-    finally:
-        await consumer.close()
+    async with opened(broker, _CLIENT) as log:
+        async for piece in log.read_together(bounds, at_once=MOST_RECEIPTS):
+            told = [
+                (value, at)
+                for value, at in zip(piece.values, piece.timestamps_ms, strict=True)
+                if value is not None
+            ]
+            seen, _ = await read_receipts(
+                reader, [value for value, _ in told], [at for _, at in told]
+            )
+            for one in seen:
+                windows.add(one)
     return windows

@@ -94,6 +94,31 @@ async def test_holes_are_passed_over(broker: MemoryBroker, gone: tuple[int, ...]
     assert list(chain.from_iterable(found)) == [offset for offset in range(7) if offset not in gone]
 
 
+async def test_ranges_are_read_side_by_side_and_no_further(broker: MemoryBroker) -> None:
+    """Each partition's own range, in order; one with nothing in its range is not asked for."""
+    await append(broker, 0, *[A] * 4)
+    await append(broker, 1, *[B] * 5)
+
+    async with opened(broker, "test") as log:
+        assert await log.bounds_of([ONE, TWO]) == {ONE: (0, 4), TWO: (0, 5)}
+        found: dict[TopicPartition, list[int]] = {}
+        async for piece in log.read_together({ONE: (1, 3), TWO: (2, 5)}, at_once=2):
+            found.setdefault((piece.topic, piece.partition), []).extend(piece.offsets)
+        assert found == {ONE: [1, 2], TWO: [2, 3, 4]}
+        assert [p async for p in log.read_together({ONE: (3, 3), TWO: (5, 2)})] == []
+        assert [p async for p in log.read_together({})] == []
+
+
+async def test_a_topic_is_read_whole(broker: MemoryBroker) -> None:
+    """One partition after the other, also where one is empty."""
+    await append(broker, 1, *[B] * 3)
+
+    async with opened(broker, "test") as log:
+        found = [(p.partition, list(p.offsets)) async for p in log.whole(TOPIC, 2)]
+
+    assert found == [(1, [0, 1, 2])]
+
+
 async def test_several_are_read_to_their_ends(broker: MemoryBroker) -> None:
     """Each from where the consumer stands; nothing is fetched of one that is read, if so asked."""
     await append(broker, 0, *[A] * 3)
