@@ -107,6 +107,7 @@ class Fleet:
             withdraw: None where what it may have is not known: then nothing is taken away.
         """
         self._today = None  # days may have changed as well
+        self.targets.deal_anew()
         changing = self._switching.to(feeds)
         self.withdrawal.withdraw = withdraw
         self.withdrawal.begin(changing)
@@ -123,6 +124,7 @@ class Fleet:
     def take(self, places: Sequence[TopicPartition]) -> None:
         """Own these partitions, and open a lane for each that may run."""
         self._today = None
+        self.targets.deal_anew()
         for place in places:
             self.roster.owned.add(place)
             self._consumer.pause(place)
@@ -161,6 +163,7 @@ class Fleet:
         or let go of it when time is up."""
         places = list(self.roster.owned | self.roster.lanes.keys() if places is None else places)
         self.roster.owned.difference_update(places)
+        self.targets.deal_anew()
         leaving = [self.roster.lanes[place] for place in places if place in self.roster.lanes]
         for lane, task in leaving:
             end(lane, task)

@@ -82,11 +82,21 @@ class Targets:
         self._consumer = consumer
         self._process = process
         self._ends: Mapping[TopicPartition, int] | None = None
+        self._partitions: int | None = None  # of what the system may have; None: not asked
+        self._dealings = 0
         self._waits_until: datetime | None = None
 
     def forget(self) -> None:
         """Ask for the ends again, because there is another lane."""
         self._ends = None
+
+    def deal_anew(self) -> None:
+        """Ask for the partitions again: the group has dealt, or the system may have others.
+
+        A topic that gets partitions is dealt out again, too.
+        """
+        self._partitions = None
+        self._dealings += 1
 
     async def are_passed(self) -> bool:
         """Whether every lane has passed its log's end.
@@ -107,9 +117,13 @@ class Targets:
         return True
 
     async def _has_all(self) -> bool:
-        """Whether all partitions of what the system may have are here."""
-        counts = await self._process.cluster.broker.partitions(sorted(self._roster.feeds))
-        return sum(counts.values()) <= len(self._roster.owned)
+        """Whether all partitions of what the system may have are here; asked once a dealing."""
+        while (partitions := self._partitions) is None:
+            dealing = self._dealings
+            counts = await self._process.cluster.broker.partitions(sorted(self._roster.feeds))
+            if dealing == self._dealings:
+                self._partitions = sum(counts.values())
+        return partitions <= len(self._roster.owned)
 
     def _has_waited(self) -> bool:
         """Whether that has been asked for as long as it takes to notice that a process died."""

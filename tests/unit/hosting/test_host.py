@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 
 import pytest
@@ -115,6 +115,45 @@ async def test_once_leaves_to_another_what_it_has(town: Town, store) -> None:
 
     assert store.versions() == {}
     await other.close()
+
+
+async def test_how_many_partitions_there_are_is_asked_once_a_dealing(
+    town: Town, store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not at every idle poll; again once the group has dealt, or the system may have others."""
+    async with opened(town) as process:
+        feeds = [feed(town, store, "child_allowance")]
+        fleet = SystemDelivery("child_allowance", feeds, process).fleet
+        asked: list[Sequence[str]] = []
+        meanwhile: list[Callable[[], None]] = []
+        ask = town.broker.partitions
+
+        async def partitions(topics: Sequence[str]) -> Mapping[str, int]:
+            asked.append(topics)
+            answer = await ask(topics)
+            if meanwhile:
+                meanwhile.pop()()
+            return answer
+
+        monkeypatch.setattr(town.broker, "partitions", partitions)
+
+        async def look() -> int:
+            asked.clear()
+            for _ in range(5):
+                assert not await fleet.targets.are_passed()
+            return len(asked)
+
+        assert await look() == 1
+        assert await look() == 0
+        fleet.take([])
+        assert await look() == 1
+        await fleet.leave([])
+        assert await look() == 1
+        fleet.switch(feeds, None)
+        assert await look() == 1
+        fleet.take([])
+        meanwhile.append(lambda: fleet.take([]))  # dealt while the answer was on its way
+        assert await look() == 2
 
 
 async def test_a_missing_topic_stops_its_system_alone(town: Town, store) -> None:
