@@ -7,7 +7,7 @@ for what another process does not do.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from bus.app.configured import granted, this_day
@@ -28,6 +28,19 @@ def expected_systems(settings: Settings, editions: Mapping[str, Edition | BusErr
         return []
     known = granted(settings, this_day(), editions)
     return [s for s in connections(settings) if not feed_policy(s).by_subscription or known.get(s)]
+
+
+async def hosting(broker: Broker, systems: Collection[str]) -> Mapping[str, Sequence[str]]:
+    """By system, the processes that deliver to it, as Kafka judges it by their group.
+
+    Raises:
+        Unavailable: Kafka does not answer.
+    """
+    if not systems:
+        return {}
+    groups = {system: group_of(system) for system in systems}
+    members = await broker.members(list(groups.values()))
+    return {system: members[group] for system, group in groups.items()}
 
 
 class Deliverers:
@@ -51,18 +64,15 @@ class Deliverers:
 
     async def look(self) -> None:
         """Ask once; that Kafka does not answer is remembered."""
-        groups = {system: group_of(system) for system in self._systems}
         try:
-            members = await self._broker.members(list(groups.values())) if groups else {}
+            hosts = await hosting(self._broker, self._systems)
         except Unavailable as error:
             self._unseen = error.code
             return
         now = self._clock.now()
         self._unseen = None
         self._alone = {
-            system: self._alone.get(system, now)
-            for system, group in groups.items()
-            if not members[group]
+            system: self._alone.get(system, now) for system, members in hosts.items() if not members
         }
 
     def missing(self) -> Iterator[str]:

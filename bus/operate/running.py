@@ -17,8 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from bus.app import sources
-from bus.app.deliverers import expected_systems
-from bus.broker import group_of
+from bus.app.deliverers import expected_systems, hosting
 from bus.errors import BusError, SourceUnavailable, Unavailable
 from bus.model import Edition
 from bus.observe.runner import ProcessName, runner_of
@@ -26,6 +25,7 @@ from bus.operate.naming import source_names
 from bus.operate.session import ANSWER_WITHIN, Session
 from bus.settings import Settings
 
+_MONITOR = "monitor"  # which has a group as each system has
 DELIVER, RELAY, MONITOR = "deliver", "relay run", "monitor run"
 
 
@@ -53,7 +53,7 @@ class Duty:
 
 async def hosted(session: Session, systems: Collection[str]) -> dict[str, Duty]:
     """Who delivers to each of *systems*; if Kafka does not answer, why that is unknown."""
-    members = await _members(session, [group_of(system) for system in systems])
+    members = await _members(session, systems)
     return {system: _in_group(DELIVER, system, members) for system in systems}
 
 
@@ -65,8 +65,7 @@ async def duties(session: Session, systems: Collection[str]) -> list[Duty]:
     """
     settings = session.settings
     watched = settings.monitor_port is not None
-    groups = [group_of(system) for system in [*systems, *(["monitor"] if watched else [])]]
-    members = await _members(session, groups)
+    members = await _members(session, [*systems, *([_MONITOR] if watched else [])])
     found = [_in_group(DELIVER, system, members) for system in systems]
     sent = await asyncio.gather(*(_sent(settings, s) for s in source_names(settings)))
     found += [duty for duty in sent if duty is not None]
@@ -84,12 +83,12 @@ async def all_duties(session: Session) -> list[Duty]:
 
 
 async def _members(
-    session: Session, groups: Sequence[str]
+    session: Session, systems: Collection[str]
 ) -> Mapping[str, Sequence[str]] | Unavailable:
-    if not groups:
+    if not systems:
         return {}
     try:
-        return await (await session.broker()).members(groups)
+        return await hosting(await session.broker(), systems)
     except Unavailable as error:
         return error
 
@@ -99,7 +98,7 @@ def _in_group(
 ) -> Duty:
     if isinstance(members, Unavailable):
         return Duty(command=command, system=system, unseen=members)
-    names = members[group_of(system or "monitor")]
+    names = members[system or _MONITOR]
     runners = sorted({runner for name in names if (runner := runner_of(name)) is not None})
     return Duty(command=command, system=system, runners=runners, is_done=bool(names))
 

@@ -190,8 +190,8 @@ MUTANTS = (
         promise="The monitor's page names each system that nobody delivers to.",
         where="docs/delivery.md Not promised",
         file="bus/app/deliverers.py",
-        old="            if not members[group]\n",
-        new="            if False\n",
+        old=" if not members\n",
+        new=" if False\n",
         tests=("tests/unit/app/test_deliverers.py::test_who_is_missing_is_said_beside_the_status",),
     ),
     Mutant(
