@@ -17,7 +17,7 @@ from bus.catalog import load as load_catalog
 from bus.errors import BusError
 from bus.hosting.feeds import JAPAN
 from bus.model import Edition, Severity
-from bus.policy import effective_subscription, read_subscriptions
+from bus.policy import SubscriptionReport, effective_subscription, read_subscriptions
 from bus.settings import Settings
 
 if TYPE_CHECKING:
@@ -98,7 +98,16 @@ def granted(
         FilesRefused: The schema files have faults. A faulty subscription grants nothing.
     """
     streams = catalog(settings)
-    files = read_subscriptions(streams)
+    return granted_by(read_subscriptions(streams), streams, today, editions)
+
+
+def granted_by(
+    files: SubscriptionReport,
+    streams: Catalog,
+    today: date,
+    editions: Mapping[str, Edition | BusError],
+) -> dict[str, dict[str, frozenset[str]]]:
+    """As :func:`granted`, of files that are read."""
     systems = sorted(files.subscriptions.keys() | editions.keys())
     found = {
         s: effective_subscription(s, files, editions.get(s), streams).subscription for s in systems

@@ -7,7 +7,7 @@ for what another process does not do.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from bus.app.configured import granted, this_day
@@ -26,7 +26,13 @@ def expected_systems(settings: Settings, editions: Mapping[str, Edition | BusErr
     """The systems that some process must host: those that are granted anything, and the ledger."""
     if not settings.systems:
         return []
-    known = granted(settings, this_day(), editions)
+    return expected_of(settings, granted(settings, this_day(), editions))
+
+
+def expected_of(settings: Settings, known: Mapping[str, Collection[str]]) -> list[str]:
+    """As :func:`expected_systems`, where the streams that each system may have are known."""
+    if not settings.systems:
+        return []
     return [s for s in connections(settings) if not feed_policy(s).by_subscription or known.get(s)]
 
 
@@ -44,10 +50,14 @@ async def hosting(broker: Broker, systems: Collection[str]) -> Mapping[str, Sequ
 
 
 class Deliverers:
-    """Who of *systems* has nobody, as Kafka judges it by its groups."""
+    """Who of *systems*, which are asked for at each look, has nobody by Kafka's groups."""
 
     def __init__(
-        self, broker: Broker, systems: Sequence[str], clock: Clock, every: float = LOOK_EVERY_S
+        self,
+        broker: Broker,
+        systems: Callable[[], Collection[str]],
+        clock: Clock,
+        every: float = LOOK_EVERY_S,
     ) -> None:
         self._broker = broker
         self._systems = systems
@@ -65,7 +75,7 @@ class Deliverers:
     async def look(self) -> None:
         """Ask once; that Kafka does not answer is remembered."""
         try:
-            hosts = await hosting(self._broker, self._systems)
+            hosts = await hosting(self._broker, self._systems())
         except Unavailable as error:
             self._unseen = error.code
             return

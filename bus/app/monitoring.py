@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from functools import partial
+
+import structlog
 
 from bus.app.clients import connect, registry
-from bus.app.configured import catalog, granted, this_day
-from bus.app.deliverers import Deliverers, expected_systems
+from bus.app.configured import catalog
+from bus.app.deliverers import Deliverers
+from bus.app.expected import ExpectedSystems
 from bus.broker import Broker
 from bus.catalog import Catalog
 from bus.catalog.registry import SchemaIds
 from bus.catalog.wire import Reader
-from bus.clock import SystemClock
+from bus.clock import Clock, SystemClock
 from bus.control.editions import Editions
 from bus.credentials import kafka_security
-from bus.errors import BusError, ConfigurationError
+from bus.errors import ConfigurationError, Unavailable
+from bus.hosting.host import LOOK_FOR_NEWS_EVERY
 from bus.log.internal import InternalTopic
-from bus.model import Edition
 from bus.monitor.page import throughput_page
 from bus.observe import http
 from bus.observe.metrics import Metrics
 from bus.observe.tasks import Tasks
 from bus.settings import Settings
+
+_log = structlog.get_logger()
 
 
 async def run_monitor(settings: Settings) -> None:
@@ -51,20 +56,20 @@ async def run_monitor(settings: Settings) -> None:
         if cluster is None:
             return
         metrics = Metrics()
-        expected: dict[str, set[str]] = {}
-        applied = await _applied(cluster, known, streams)
-        for system, views in granted(settings, this_day(), applied).items():
-            for stream in views:
-                if system in settings.systems or not settings.systems:
-                    expected.setdefault(stream, set()).add(system)
         tasks = Tasks(metrics, first=settings.retry_first, most=settings.retry_most)
+        editions = _editions(cluster, known, streams)
+        stack.push_async_callback(editions.close)
+        await editions.start()
+        expected = ExpectedSystems(settings, streams, editions)
+        following = tasks.keep("follower", partial(follow, editions, SystemClock()))
+        stack.push_async_callback(following.end)
         watched = WatchedCluster(
             cluster,
             settings.need("kafka"),
             kafka_security(settings),
             streams,
             lambda stream: Reader(stream, streams, known),
-            expected,
+            expected.by_stream,
         )
         monitor = Monitor(watched, metrics=metrics, tasks=tasks)
         if settings.monitor_port is not None:
@@ -72,8 +77,7 @@ async def run_monitor(settings: Settings) -> None:
                 "monitor": lambda: [] if monitor.is_watching else ["not watching yet"],
                 "tasks": tasks.ill,
             }
-            systems = expected_systems(settings, applied)
-            deliverers = Deliverers(cluster, systems, SystemClock())
+            deliverers = Deliverers(cluster, expected.hosted, SystemClock())
             stack.push_async_callback(tasks.keep("deliverers", deliverers.run).end)
             pages = http.build(metrics, ready=ready, missing=deliverers.missing)
             pages.router.routes.append(throughput_page(monitor.report))
@@ -83,15 +87,18 @@ async def run_monitor(settings: Settings) -> None:
         await monitor.run(stop)
 
 
-async def _applied(
-    cluster: Broker, ids: SchemaIds, streams: Catalog
-) -> Mapping[str, Edition | BusError]:
-    """The editions that were applied so far, by system."""
+def _editions(cluster: Broker, ids: SchemaIds, streams: Catalog) -> Editions:
+    """The editions that are applied, by system; not started."""
     stream = streams.stream("subscription")
     saying = InternalTopic(cluster, cluster.producer(client_id="renkei-monitor"), ids, stream)
-    editions = Editions(cluster, saying, stream, Reader(stream, streams, ids))
-    try:
-        await editions.start()
-        return editions.newest
-    finally:
-        await editions.close()
+    return Editions(cluster, saying, stream, Reader(stream, streams, ids))
+
+
+async def follow(editions: Editions, clock: Clock) -> None:
+    """Learn of each edition about a second after it is applied; does not end."""
+    while True:
+        await clock.sleep(LOOK_FOR_NEWS_EVERY)
+        try:
+            await editions.catch_up()
+        except Unavailable as error:
+            _log.warning("operators-unheard", code=error.code, wants="subscriptions")

@@ -13,7 +13,8 @@ core (*measured*).
 
 One monitor at a time: two would share the partitions and each see half. A second one waits for
 the first one's session to end and then says so. When Faust gives up (the broker went away for
-too long), or any part of the monitor ends by itself, the app is thrown away and a new one started.
+too long), or any part of the monitor ends by itself, the app is thrown away and a new one started;
+so it is when a subscription changes which systems are expected, for open changes depend on that.
 """
 
 from __future__ import annotations
@@ -72,8 +73,9 @@ class WatchedCluster:
     """How they are entered."""
     catalog: Catalog
     reader: Callable[[Stream], Reader]
-    expected: Mapping[str, Collection[str]]
-    """Stream -> systems that should have all its events."""
+    expected: Callable[[], Mapping[str, Collection[str]]]
+    """Stream -> systems that should have all its events; asked again and again, for subscriptions
+    change."""
     named: Callable[[str], str] = str
     """What the cluster calls a topic or a group, where *broker* has other names."""
 
@@ -92,7 +94,6 @@ class Monitor:
         self._watched = watched
         self._broker = watched.broker
         self._receipt = watched.catalog.stream("receipt")
-        self._streams = [watched.catalog.stream(name) for name in watched.expected]
         self._clock = clock
         self._metrics = metrics or Metrics()
         self._tasks = tasks or Tasks(self._metrics)
@@ -137,14 +138,13 @@ class Monitor:
         back_off = BackOff(FIRST_PAUSE, LONGEST_PAUSE)
 
         async def act() -> None:
-            if stop.is_set():
-                return
-            began = self._clock()
-            try:
-                await self._watch(stop)
-            finally:
-                if self._clock() - began > LONGEST_PAUSE.total_seconds():
-                    back_off.reset()
+            while not stop.is_set():  # and again, where others are expected
+                began = self._clock()
+                try:
+                    await self._watch(stop)
+                finally:
+                    if self._clock() - began > LONGEST_PAUSE.total_seconds():
+                        back_off.reset()
 
         async def wait(error: BusError, length: timedelta) -> None:
             log.warning("monitor-interrupted", code=error.code, reason=error.message)
@@ -271,8 +271,11 @@ class Monitor:
         self._metrics.open_changes(self.changes.count)
 
     async def _look_after(self, app: Any, stop: asyncio.Event) -> None:
-        """End when told to, or when Faust or its agent has given up."""
+        """End when told to, when others are expected, or when Faust or its agent has given up."""
         while not await _stopped_within(stop, 1.0):
+            if self._watched.expected() != self._expected:
+                log.info("monitor-expects-others")
+                return
             if self._deaf is not None:
                 raise self._deaf
             if app.crashed or (app.started and app.should_stop):
@@ -315,10 +318,10 @@ class Monitor:
         for stream in self._streams:
             count = (await self._broker.partitions([stream.topic])).get(stream.topic, 0)
             passed.update({(stream.topic, number): 2**62 for number in range(count)})
-        for system in {one for systems in self._watched.expected.values() for one in systems}:
+        for system in {one for systems in self._expected.values() for one in systems}:
             said = await self._broker.committed(group_of(system))
             for stream in self._streams:
-                if system not in self._watched.expected[stream.name]:
+                if system not in self._expected[stream.name]:
                     continue
                 for place in [place for place in passed if place[0] == stream.topic]:
                     end = said.get(place, 0)
@@ -328,7 +331,9 @@ class Monitor:
 
     def _forget(self) -> None:
         self.windows = Windows()
-        self.changes = OpenChanges(self._watched.expected)
+        self._expected = self._watched.expected()
+        self._streams = [self._watched.catalog.stream(name) for name in self._expected]
+        self.changes = OpenChanges(self._expected)
         self._inbox = []
         self._deaf = None
         self._is_watching = False

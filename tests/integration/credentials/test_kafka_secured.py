@@ -240,7 +240,7 @@ async def _counted_by_the_monitor(settings: Settings) -> int:
             kafka_security(settings),
             streams,
             lambda stream: Reader(stream, streams, known),
-            {"resident": [SYSTEM]},
+            lambda: {"resident": [SYSTEM]},
         )
         monitor = Monitor(watched)
         watching = asyncio.create_task(monitor.run(stop))

@@ -8,7 +8,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -62,7 +62,7 @@ async def main(kafka, registry, prefix):
     await broker.start()
     monitor = Monitor(WatchedCluster(
         broker, kafka, PLAIN_TEXT, catalog, lambda stream: Reader(stream, catalog, known),
-        {"resident": ["tax"]}, named=broker.there,
+        lambda: {"resident": ["tax"]}, named=broker.there,
     ))
     task = asyncio.create_task(monitor.run(asyncio.Event()))
     await until(lambda: task.done() or monitor.report()["minutes"], 600, every=0.05)
@@ -87,14 +87,16 @@ class Scene:
     def reader(self, stream: Any) -> Reader:
         return Reader(stream, CATALOG, self.registry)
 
-    def monitor(self, metrics: Metrics | None = None) -> Monitor:
+    def monitor(
+        self, metrics: Metrics | None = None, expected: Mapping[str, Collection[str]] = EXPECTED
+    ) -> Monitor:
         watched = WatchedCluster(
             self.broker,
             self.endpoints.kafka,
             PLAIN_TEXT,
             CATALOG,
             self.reader,
-            EXPECTED,
+            lambda: dict(expected),
             self.broker.there,
         )
         return Monitor(watched, metrics=metrics)
@@ -205,6 +207,26 @@ async def test_counts_rows_and_follows_open_changes(scene: Scene) -> None:
     assert metrics.value("renkei_monitor_behind_events", system="tax", stream="household") == 0
     assert metrics.value("renkei_monitor_receipts_total", outcome="counted") == 3
     assert metrics.value("renkei_monitor_receipts_total", outcome="unreadable") == 1
+
+
+async def test_who_is_expected_meanwhile_is_watched(scene: Scene) -> None:
+    """A subscription changes while the monitor runs: open is then what the new ones have not."""
+    expected = {"resident": ["tax"]}
+    await scene.publish(record(), record("household", subject_id="000000000000019"))
+    async with watching(scene.monitor(expected=expected)) as monitor:
+        await until(lambda: monitor.is_watching)
+        await scene.apply("tax", "resident", 1, rows=7)
+        await until(lambda: rows_in(monitor.report()) == {("tax", "resident"): 7})
+        await until(lambda: monitor.changes.count == 0)
+
+        expected |= {"resident": ["school", "tax"], "household": ["tax"]}
+        await until(lambda: ("tax", "household") in monitor.changes.behind(), 40)
+        await until(lambda: monitor.changes.count == 1 and monitor.is_watching, 40)
+        await until(lambda: rows_in(monitor.report()) == {("tax", "resident"): 7}, 40)
+        assert monitor.changes.behind()["school", "resident"][0] == 1
+        for system, stream in (("school", "resident"), ("tax", "household"), ("tax", "resident")):
+            await scene.apply(system, stream, 2)
+        await until(lambda: monitor.changes.count == 0)
 
 
 async def test_the_log_alone_gives_the_same_windows(scene: Scene) -> None:

@@ -44,7 +44,7 @@ class Cluster:
 async def test_who_is_missing_is_said_beside_the_status(is_well: bool) -> None:
     """With since when it was seen; the status is the process's own, for a supervisor goes by it."""
     cluster = Cluster()
-    watch = Deliverers(cast("Broker", cluster), [OURS, THEIRS], cast("Clock", cluster))
+    watch = Deliverers(cast("Broker", cluster), lambda: [OURS, THEIRS], cast("Clock", cluster))
     reasons = {} if is_well else {"reasons": ["own: trouble"]}
     ready = {"own": lambda: [] if is_well else ["trouble"]}
     app = http.build(Metrics(), ready=ready, missing=watch.missing)
@@ -77,7 +77,7 @@ async def test_where_no_system_is_expected_nobody_is_missing() -> None:
     """Kafka is not asked."""
     cluster = Cluster()
     cluster.is_away = True
-    watch = Deliverers(cast("Broker", cluster), [], cast("Clock", cluster))
+    watch = Deliverers(cast("Broker", cluster), list, cast("Clock", cluster))
     await watch.look()
     assert list(watch.missing()) == []
 
@@ -87,7 +87,7 @@ async def test_one_that_is_killed_is_seen_and_begun_again() -> None:
     cluster = Cluster()
     metrics = Metrics()
     tasks = Tasks(metrics, first=timedelta(milliseconds=50))
-    watch = Deliverers(cast("Broker", cluster), [THEIRS], cast("Clock", cluster), every=0)
+    watch = Deliverers(cast("Broker", cluster), lambda: [THEIRS], cast("Clock", cluster), every=0)
     cluster.hosted = cast("Any", None)
     kept = tasks.keep("deliverers", watch.run)
     await until(lambda: tasks.ill() == ["deliverers ended TypeError"])
