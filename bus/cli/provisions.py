@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -21,9 +22,24 @@ from bus.errors import ConfigurationError
 from bus.files import create_private
 from bus.observe.moments import TO_THE_SECOND
 from bus.operate import documents, provisions
-from bus.operate.provisions import Provision, ProvisionsShown, RecordedView, SystemProvisions
+from bus.operate.provisions import (
+    CsvSheet,
+    HtmlSheet,
+    Provision,
+    ProvisionsShown,
+    RecordedView,
+    SystemProvisions,
+)
 
-MOST = 10_000  # events of one page
+A_PAGE = 100
+After = Annotated[
+    str | None,
+    typer.Option(
+        parser=names.made,
+        metavar="PLACE",
+        help="Go on after this place: what the page before ended with.",
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -50,6 +66,16 @@ def of_subject(
         Path | None, typer.Option(help="Write a page to hand out: identifiers, no values.")
     ] = None,
     csv: Annotated[Path | None, typer.Option(help="Write the table, for a spreadsheet.")] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=provisions.MOST_AT_ONCE,
+            help="Provisions of one page.",
+            show_default=str(A_PAGE),
+        ),
+    ] = None,
+    after: After = None,
     reason: WhyAsked = None,
     by: By = None,
     as_json: Json = False,
@@ -57,28 +83,59 @@ def of_subject(
     """Show what was given of SUBJECT: to whom, when, on what ground, which items.
 
     As the receipts have it: what a view left out, or what was set aside, was not given. The ledger
-    holds no value of any item, and so neither does the answer. Who looks is recorded.
+    holds no value of any item, and so neither does the answer. Who looks is recorded. A page at a
+    time is shown; a file has all of it.
     """
     when, order = provisions.period(day_of(first), day_of(last)), order_of(by, reason)
-    found = ask(lambda session: provisions.provisions_of(session, subject, stream, when, order))
-    answer = found.answer
-    if answer.has_protection:
+    if html is not None or csv is not None:
+        if limit is not None or after is not None:
+            raise ConfigurationError("a file has all of it: --limit and --after are of a page")
+        period = f"{_shown(first)} – {_shown(last)}"
+        with ExitStack() as stack:
+            sheets: dict[Path, HtmlSheet | CsvSheet] = {}
+
+            def take(page: ProvisionsShown) -> None:
+                if html is not None and html not in sheets:
+                    sheets[html] = stack.enter_context(closing(page.html(period)))
+                if csv is not None and csv not in sheets:
+                    sheets[csv] = stack.enter_context(closing(page.csv()))
+                for sheet in sheets.values():
+                    sheet.take(page.answer)
+
+            found = ask(
+                lambda session: provisions.all_provisions_of(
+                    session, subject, stream, when, order, take
+                )
+            )
+            _warn_of_protection(found)
+            for file, sheet in sheets.items():
+                _write(file, sheet.text())
+            (count,) = {sheet.count for sheet in sheets.values()}
+        show_json(documents.shown(found)) if as_json else out().print(
+            f"{count:,} provisions written"
+        )
+        return
+    found = ask(
+        lambda session: provisions.provisions_of(
+            session, subject, stream, when, order, after=after, most=limit or A_PAGE
+        )
+    )
+    _warn_of_protection(found)
+    if as_json:
+        show_json(documents.shown(found))
+        return
+    out().print(draw(found))
+    if found.after is not None:
+        out().print(f"more: --after {found.after}", markup=False, soft_wrap=True)
+
+
+def _warn_of_protection(found: ProvisionsShown) -> None:
+    if found.answer.has_protection:
         err().print(
             "note: measures of protection (支援措置) were recorded for this number, and the answer"
             " shows it: make sure who asks before it is handed out",
             style="yellow",
         )
-    if html is not None:
-        page = found.as_html(f"{_shown(first)} – {_shown(last)}")
-        _write(html, page)
-    if csv is not None:
-        _write(csv, "\ufeff" + found.as_csv())  # by which a spreadsheet knows UTF-8
-    if as_json:
-        show_json(documents.shown(found))
-    elif html is None and csv is None:
-        out().print(draw(found))
-    else:
-        out().print(f"{len(answer.provisions):,} provisions written")
 
 
 def by_system(
@@ -94,15 +151,10 @@ def by_system(
             help="List the events of this stream, page by page.",
         ),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=MOST, help="Events of one page.")] = 100,
-    after: Annotated[
-        str | None,
-        typer.Option(
-            parser=names.made,
-            metavar="PLACE",
-            help="Go on after this place: what the page before ended with.",
-        ),
-    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=1, max=provisions.MOST_AT_ONCE, help="Events of one page.")
+    ] = A_PAGE,
+    after: After = None,
     reason: WhyAsked = None,
     by: By = None,
     as_json: Json = False,
@@ -136,7 +188,8 @@ def draw(found: ProvisionsShown) -> RenderableType:
     """The provisions of a subject for a terminal: who was given what how often, and each ground."""
     answer = found.answer
     if not answer.provisions:
-        return "nothing was given, as far as the ledger knows"
+        whole = "nothing was given, as far as the ledger knows"
+        return whole if found.is_whole else "nothing more was given, as far as the ledger knows"
     marks = found.grounds
     table = Table("Given at", "To", "Stream", "Event", "", box=None, pad_edge=False)
     for provision in answer.provisions:
@@ -147,6 +200,7 @@ def draw(found: ProvisionsShown) -> RenderableType:
         table.add_row(at, provision.system, provision.stream, version, Text(mark))
     number = f"{answer.municipality_code}/{answer.subject_id}"
     total = f"{number}: {len(answer.provisions):,} provisions to {len(answer.systems)} systems"
+    total += "" if found.is_whole else " on this page"
     notes = _wrapped([("", english) for _, english in found.notes])
     return Group(total, table, "", _grounds(marks, answer.views), "", notes)
 
@@ -195,11 +249,11 @@ def _wrapped(lines: Sequence[tuple[str, str]]) -> Table:
     return table
 
 
-def _write(file: Path, text: str) -> None:
+def _write(file: Path, text: Iterable[str]) -> None:
     """Write a file that only its owner reads; an existing file is left alone."""
     try:
         with create_private(file, is_new=True) as target:
-            target.write(text)
+            target.writelines(text)
     except FileExistsError:
         raise ConfigurationError("the file is there already", file=str(file)) from None
     except OSError as error:

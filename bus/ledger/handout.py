@@ -2,15 +2,18 @@
 
 For a person who asks (開示請求). Numbers and names of items only: no value of any item is in the
 ledger. What the record cannot say is said.
+
+A sheet takes one page of the answer after the other, so that it holds no more than one: the rows
+lie in a file without a name until all are there.
 """
 
 from __future__ import annotations
 
 import csv
-import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, tzinfo
 from html import escape
+from tempfile import TemporaryFile
 
 from bus.ledger.provisions import GivenItem, Provision, Provisions, RecordedView
 from bus.observe.moments import TO_THE_SECOND, told
@@ -25,6 +28,7 @@ _HEAD = (
     ("異動", "Event"),
     ("根拠", "Ground"),
 )
+_PIECE = 1 << 16  # characters that are written at once
 _STYLE = """
 body{font:10.5pt/1.6 "Noto Sans CJK JP","Hiragino Sans","Yu Gothic",sans-serif;margin:2em}
 table{border-collapse:collapse;width:100%}th,td{border:1px solid #888;padding:.25em .5em;
@@ -35,6 +39,13 @@ section{break-inside:avoid}tr{break-inside:avoid}thead{display:table-header-grou
 
 def notes(answer: Provisions, zone: tzinfo) -> list[tuple[str, str]]:
     """What a reader must know about the answer, in Japanese and in English."""
+    has_bare = any(provision.view not in answer.views for provision in answer.provisions)
+    return _notes(answer, answer.views, zone, has_bare=has_bare)
+
+
+def _notes(
+    answer: Provisions, views: Mapping[str, RecordedView], zone: tzinfo, *, has_bare: bool
+) -> list[tuple[str, str]]:
     said = [
         (
             "この記録は、連携基盤が各業務システムの保管庫へ引き渡したことを示すものです。引渡し後に各システムが"
@@ -43,7 +54,7 @@ def notes(answer: Provisions, zone: tzinfo) -> list[tuple[str, str]]:
             " made from that store afterwards are not in it.",
         )
     ]
-    if any(view.may_withhold for view in answer.views.values()):
+    if any(view.may_withhold for view in views.values()):
         said.append(
             (
                 "「抑止」とある提供先には、支援措置の対象である間、所在に関する項目（※）は引き渡されません。"
@@ -53,7 +64,7 @@ def notes(answer: Provisions, zone: tzinfo) -> list[tuple[str, str]]:
                 " say.",
             )
         )
-    if any(provision.view not in answer.views for provision in answer.provisions):
+    if has_bare:
         said.append(
             (
                 "根拠が「記録なし」の提供は、根拠の記録を始める前のものです。",
@@ -77,78 +88,136 @@ def notes(answer: Provisions, zone: tzinfo) -> list[tuple[str, str]]:
     return said
 
 
-def rows(answer: Provisions, zone: tzinfo) -> list[tuple[str, ...]]:
-    """The table's rows, one for each provision, oldest first."""
-    marks = grounds(answer)
-    return [
-        (
-            str(number),
-            told(provision.given_at, zone, TO_THE_SECOND),
-            _system(provision, answer),
-            _stream(provision, answer),
-            provision.subject_id,
-            str(provision.version),
-            provision.event_type.rpartition(".")[2],
-            marks.get(provision.view, "記録なし / not recorded"),
-        )
-        for number, provision in enumerate(answer.provisions, start=1)
-    ]
-
-
 def grounds(answer: Provisions) -> dict[str, str]:
     """A short mark for each recorded view, in the order of first use."""
-    first = dict.fromkeys(p.view for p in answer.provisions if p.view in answer.views)
-    return {view: f"[{number}]" for number, view in enumerate(first, start=1)}
+    marks: dict[str, str] = {}
+    _mark(marks, answer)
+    return marks
 
 
-def as_csv(answer: Provisions, zone: tzinfo) -> str:
+def _mark(marks: dict[str, str], answer: Provisions) -> None:
+    """Give a mark to each recorded view that has none."""
+    for provision in answer.provisions:
+        if provision.view in answer.views and provision.view not in marks:
+            marks[provision.view] = f"[{len(marks) + 1}]"
+
+
+class Sheet:
+    """The answer about one subject, page by page; at its end the text of a file."""
+
+    def __init__(self, zone: tzinfo) -> None:
+        self._zone = zone
+        self._spool = TemporaryFile("w+", encoding="utf-8", newline="")  # noqa: SIM115 - close()
+        self._marks: dict[str, str] = {}
+        self._views: dict[str, RecordedView] = {}
+        self._has_bare = False
+        self.count = 0
+
+    def close(self) -> None:
+        """Give the rows up."""
+        self._spool.close()
+
+    def _rows(self, page: Provisions) -> list[tuple[str, ...]]:
+        """The table's rows of the next page, one for each provision, oldest first."""
+        _mark(self._marks, page)
+        self._views |= page.views
+        self._has_bare |= any(provision.view not in page.views for provision in page.provisions)
+        first, self.count = self.count + 1, self.count + len(page.provisions)
+        return [
+            (
+                str(number),
+                told(provision.given_at, self._zone, TO_THE_SECOND),
+                _system(provision, page),
+                _stream(provision, page),
+                provision.subject_id,
+                str(provision.version),
+                provision.event_type.rpartition(".")[2],
+                self._marks.get(provision.view, "記録なし / not recorded"),
+            )
+            for number, provision in enumerate(page.provisions, start=first)
+        ]
+
+    def _spooled(self) -> Iterator[str]:
+        self._spool.seek(0)
+        while piece := self._spool.read(_PIECE):
+            yield piece
+
+
+class CsvSheet(Sheet):
     """The table as CSV, with the ground in each row; for UTF-8 with a byte order mark."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    more = ("根拠法令 Legal basis", "利用目的 Purpose", "承認者 Approver", "提供項目 Items")
-    writer.writerow([*(f"{ja} {en}" for ja, en in _HEAD), *more])
-    for provision, row in zip(answer.provisions, rows(answer, zone), strict=True):
-        view = answer.views.get(provision.view)
-        told = ("", "", "", "")
-        if view is not None:
-            told = (view.legal_basis, view.purpose, view.approver, "、".join(_items(view)))
-        writer.writerow([*row, *told])
-    return text.getvalue()
+
+    def __init__(self, zone: tzinfo) -> None:
+        super().__init__(zone)
+        self._writer = csv.writer(self._spool, lineterminator="\r\n")
+        more = ("根拠法令 Legal basis", "利用目的 Purpose", "承認者 Approver", "提供項目 Items")
+        self._writer.writerow([*(f"{ja} {en}" for ja, en in _HEAD), *more])
+
+    def take(self, page: Provisions) -> None:
+        """Add the next page."""
+        for provision, row in zip(page.provisions, self._rows(page), strict=True):
+            view = page.views.get(provision.view)
+            ground = ("", "", "", "")
+            if view is not None:
+                items = "、".join(_items(view))
+                ground = (view.legal_basis, view.purpose, view.approver, items)
+            self._writer.writerow([*row, *ground])
+
+    def text(self) -> Iterator[str]:
+        """The file's text, in pieces."""
+        yield "\ufeff"  # by which a spreadsheet knows UTF-8
+        yield from self._spooled()
 
 
-def as_html(answer: Provisions, zone: tzinfo, *, made_at: datetime, period: str) -> str:
+class HtmlSheet(Sheet):
     """The page as HTML, which prints on A4."""
-    marks = grounds(answer)
-    head = "".join(f"<th>{ja}<br><small>{en}</small></th>" for ja, en in _HEAD)
-    body = "\n".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>"
-        for row in rows(answer, zone)
-    )
-    facts = (
-        ("市区町村コード Municipality", answer.municipality_code),
-        ("識別番号 Number", answer.subject_id),
-        ("対象期間 Period", period),
-        ("作成日時 Made at", told(made_at, zone, TO_THE_SECOND)),
-        ("提供件数 Provisions", f"{len(answer.provisions):,}"),
-    )
-    return "\n".join(
-        (
-            '<!doctype html>\n<html lang="ja"><head><meta charset="utf-8">',
-            f"<title>提供記録 Record of provisions</title><style>{_STYLE}</style></head><body>",
-            "<h1>提供記録 <small>Record of provisions</small></h1>",
-            _facts(facts),
-            "<h2>提供の一覧 <small>Provisions</small></h2>",
-            f"<table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table>",
-            "<h2>根拠と提供項目 <small>Grounds and items</small></h2>",
-            *(_section(mark, answer.views[view]) for view, mark in marks.items()),
-            "<h2>注記 <small>Notes</small></h2><ul>",
-            *(
-                f"<li>{escape(ja)}<br><small>{escape(en)}</small></li>"
-                for ja, en in notes(answer, zone)
-            ),
-            "</ul></body></html>\n",
+
+    def __init__(self, zone: tzinfo, *, made_at: datetime, period: str) -> None:
+        super().__init__(zone)
+        self._made_at = made_at
+        self._period = period
+        self._about: Provisions | None = None  # the newest page
+
+    def take(self, page: Provisions) -> None:
+        """Add the next page."""
+        self._about = page
+        for row in self._rows(page):
+            cells = "".join(f"<td>{escape(cell)}</td>" for cell in row)
+            self._spool.write(f"<tr>{cells}</tr>\n")
+
+    def text(self) -> Iterator[str]:
+        """The file's text, in pieces; a page was taken."""
+        about = self._about
+        assert about is not None
+        head = "".join(f"<th>{ja}<br><small>{en}</small></th>" for ja, en in _HEAD)
+        facts = (
+            ("市区町村コード Municipality", about.municipality_code),
+            ("識別番号 Number", about.subject_id),
+            ("対象期間 Period", self._period),
+            ("作成日時 Made at", told(self._made_at, self._zone, TO_THE_SECOND)),
+            ("提供件数 Provisions", f"{self.count:,}"),
         )
-    )
+        said = _notes(about, self._views, self._zone, has_bare=self._has_bare)
+        yield "\n".join(
+            (
+                '<!doctype html>\n<html lang="ja"><head><meta charset="utf-8">',
+                f"<title>提供記録 Record of provisions</title><style>{_STYLE}</style></head><body>",
+                "<h1>提供記録 <small>Record of provisions</small></h1>",
+                _facts(facts),
+                "<h2>提供の一覧 <small>Provisions</small></h2>",
+                f"<table><thead><tr>{head}</tr></thead><tbody>\n",
+            )
+        )
+        yield from self._spooled()
+        yield "\n".join(
+            (
+                "</tbody></table>",
+                "<h2>根拠と提供項目 <small>Grounds and items</small></h2>",
+                *(_section(mark, self._views[view]) for view, mark in self._marks.items()),
+                "<h2>注記 <small>Notes</small></h2><ul>",
+                *(f"<li>{escape(ja)}<br><small>{escape(en)}</small></li>" for ja, en in said),
+                "</ul></body></html>\n",
+            )
+        )
 
 
 def _section(mark: str, view: RecordedView) -> str:

@@ -51,7 +51,7 @@ _COLUMNS = """receipt.applied_at, receipt.system, event.stream, event.subject_id
 
 # A receipt that was sent twice has the same chain value and the same time; one that a rebuild
 # happens to repeat has another time, and is another provision.
-_OF_A_SUBJECT = f"""
+_GIVEN_OF_A_SUBJECT = f"""
 WITH RECURSIVE {_DELIVERING},
      event AS MATERIALIZED (
        SELECT * FROM ({EVENTS_OF_A_NUMBER}) AS mine WHERE municipality_code = %(municipality)s),
@@ -62,8 +62,20 @@ WITH RECURSIVE {_DELIVERING},
        JOIN delivering ON delivering.system IS NOT NULL
        CROSS JOIN LATERAL ledger.receipts_of(
          delivering.system, event.stream, event.log_partition, event.log_offset) AS receipt
-       WHERE receipt.applied_at >= %(first)s AND receipt.applied_at < %(after)s)
-SELECT * FROM given ORDER BY applied_at, system, stream, log_partition, log_offset"""
+       WHERE receipt.applied_at >= greatest(%(first)s, %(at)s::timestamptz)
+         AND receipt.applied_at < %(after)s)"""
+
+# A page goes on after its mark; without a limit it is the whole.
+_OF_A_SUBJECT = f"""{_GIVEN_OF_A_SUBJECT}
+SELECT * FROM given
+WHERE (applied_at, system, stream, log_partition, log_offset, chain)
+      > (%(at)s, %(system)s::text, %(stream)s::text, %(partition)s::integer, %(offset)s::bigint,
+         %(chain)s::text)
+ORDER BY applied_at, system, stream, log_partition, log_offset, chain
+LIMIT %(most)s::bigint"""
+
+_COUNTS_OF_A_SUBJECT = f"""{_GIVEN_OF_A_SUBJECT}
+SELECT system, stream, count(*) FROM given GROUP BY system, stream ORDER BY system, stream"""
 
 _MUNICIPALITIES = f"""
 SELECT DISTINCT municipality_code FROM ({EVENTS_OF_A_NUMBER}) AS mine
@@ -121,6 +133,7 @@ ORDER BY receipt.applied_at, receipt.partition, event.log_offset, receipt.chain
 LIMIT %(most)s"""
 BEGINNING = datetime(1, 1, 2, tzinfo=UTC)
 END = datetime(9999, 12, 30, tzinfo=UTC)
+_NO_MARK = "--after is what the page before ended with"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,12 +161,9 @@ class PageMark:
         """
         try:
             at, partition, offset = text.split("/")
-            moment = datetime.fromisoformat(at)
-            if moment.tzinfo is None:
-                raise ValueError("a time without its zone")
-            return cls(moment, int(partition), int(offset))
+            return cls(_moment(at), int(partition), int(offset))
         except ValueError:
-            raise ConfigurationError("--after is what the page before ended with") from None
+            raise ConfigurationError(_NO_MARK) from None
 
     @classmethod
     def behind(cls, provision: Provision) -> PageMark:
@@ -162,6 +172,54 @@ class PageMark:
 
     def __str__(self) -> str:
         return f"{self.at.isoformat()}/{self.partition}/{self.offset}"
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectPageMark:
+    """The provision of a subject after which a page begins."""
+
+    at: datetime = BEGINNING
+    system: str = ""
+    stream: str = ""
+    partition: int = -1
+    offset: int = -1
+    receipt: str = ""
+
+    @classmethod
+    def of(cls, text: str) -> SubjectPageMark:
+        """The mark in *text*.
+
+        Raises:
+            ConfigurationError: It is none.
+        """
+        try:
+            at, system, stream, partition, offset, receipt = text.split("/")
+            return cls(_moment(at), system, stream, int(partition), int(offset), receipt)
+        except ValueError:
+            raise ConfigurationError(_NO_MARK) from None
+
+    @classmethod
+    def behind(cls, provision: Provision) -> SubjectPageMark:
+        """The mark after *provision*."""
+        return cls(
+            provision.given_at,
+            provision.system,
+            provision.stream,
+            provision.partition,
+            provision.offset,
+            provision.receipt,
+        )
+
+    def __str__(self) -> str:
+        place = f"{self.system}/{self.stream}/{self.partition}/{self.offset}"
+        return f"{self.at.isoformat()}/{place}/{self.receipt}"
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("a time without its zone")
+    return moment
 
 
 class ProvisionQueries:
@@ -202,8 +260,11 @@ class ProvisionQueries:
         streams: PersonsStreams,
         period: Period,
         digest: str | None = None,
+        *,
+        mark: SubjectPageMark = SubjectPageMark(),
+        most: int | None = None,
     ) -> Provisions:
-        """What was given of one subject.
+        """What was given of one subject: a page of it, oldest first, or the whole.
 
         Args:
             municipality_code: Whose number it is.
@@ -211,15 +272,13 @@ class ProvisionQueries:
             streams: Where it is looked for.
             period: When it was given.
             digest: What an erasure's record would know the subject by; None: not looked for.
+            mark: After which the page begins.
+            most: Most provisions of the page; None: all that follow.
         """
         about = {
-            "municipality": municipality_code,
-            "spellings": streams.spellings(subject_id),
-            "own": [*streams.own],
-            "derived": [*streams.derived],
-            "first": period.first,
-            "after": period.after,
+            **_about(municipality_code, subject_id, streams, period, mark),
             "digest": digest,
+            "most": most,
         }
         provisions = [_provision(row) for row in await self._ledger.ask(_OF_A_SUBJECT, about)]
         erasures = await self._ledger.ask(_ERASURE, about) if digest is not None else []
@@ -238,6 +297,14 @@ class ProvisionQueries:
                 None,
             ),
         )
+
+    async def counts_of_subject(
+        self, municipality_code: str, subject_id: str, streams: PersonsStreams
+    ) -> Mapping[tuple[str, str], int]:
+        """How many events of one subject each system was given ever, by system and stream."""
+        about = _about(municipality_code, subject_id, streams, Period(), SubjectPageMark())
+        rows = await self._ledger.ask(_COUNTS_OF_A_SUBJECT, about)
+        return {(system, stream): count for system, stream, count in rows}
 
     async def by_system(self, system: str, period: Period) -> SystemProvisions:
         """What one system was given, by day, stream and view; days are those of Japan."""
@@ -272,6 +339,30 @@ class ProvisionQueries:
         about = {"fingerprints": sorted(fingerprints)}
         rows = await self._ledger.ask(_VIEWS, about) if fingerprints else []
         return {row[0]: recorded_view(row) for row in rows}
+
+
+def _about(
+    municipality_code: str,
+    subject_id: str,
+    streams: PersonsStreams,
+    period: Period,
+    mark: SubjectPageMark,
+) -> dict[str, object]:
+    """A subject as parameters of the SQL."""
+    return {
+        "municipality": municipality_code,
+        "spellings": streams.spellings(subject_id),
+        "own": [*streams.own],
+        "derived": [*streams.derived],
+        "first": period.first,
+        "after": period.after,
+        "at": mark.at,
+        "system": mark.system,
+        "stream": mark.stream,
+        "partition": mark.partition,
+        "offset": mark.offset,
+        "chain": mark.receipt,
+    }
 
 
 def _provision(row: Sequence[Any]) -> Provision:

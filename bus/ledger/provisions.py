@@ -106,7 +106,7 @@ class ErasureRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provisions:
-    """All provisions of one subject."""
+    """Provisions of one subject: all, or a page of them."""
 
     municipality_code: str
     subject_id: str

@@ -16,8 +16,7 @@ from bus.credentials import erasure_key, number_form
 from bus.errors import ErasureRefused, NothingChanged, UnknownName
 from bus.ledger import Ledger
 from bus.ledger.erasure_scope import ErasureScope, KnownKey
-from bus.ledger.provision_queries import Period, ProvisionQueries
-from bus.ledger.provisions import Provision
+from bus.ledger.provision_queries import ProvisionQueries
 from bus.ledger.subjects import PersonsStreams, persons_streams
 from bus.model import PROTECTION, Operation, Stream, event_key
 from bus.model.deed import Act
@@ -93,7 +92,7 @@ class Erasing:
         known = await erasable.keys(municipality, number, where)
         keys = self._keys(municipality, number, where, known)
         before = self._erasures.of(digest)
-        given = await queries.of_subject(municipality, number, where, Period())
+        given = await queries.counts_of_subject(municipality, number, where)
         names = {stream.name for stream, _ in keys}
         return ErasurePlan(
             municipality_code=municipality,
@@ -105,7 +104,7 @@ class Erasing:
             },
             before=before,
             is_done=before is not None and _covers(before, known),
-            copies=await self._copies(given.provisions),
+            copies=await self._copies(given),
             set_aside=await erasable.set_aside(sorted({key for _, key in keys})),
             standing=[o for o in await self._asked.standing() if o.stream in names],
             naming=[self._streams.stream(name) for name in where.naming],
@@ -170,12 +169,8 @@ class Erasing:
             for name, each in sorted(wanted, key=lambda pair: (pair[0] == PROTECTION, pair))
         ]
 
-    async def _copies(self, given: Sequence[Provision]) -> list[SystemCopies]:
+    async def _copies(self, given: Mapping[tuple[str, str], int]) -> list[SystemCopies]:
         now = await entitled(self._settings, self._asked)
-        counts: dict[tuple[str, str], int] = {}
-        for provision in given:
-            pair = (provision.system, provision.stream)
-            counts[pair] = counts.get(pair, 0) + 1
         return [
             SystemCopies(
                 system=system,
@@ -183,7 +178,7 @@ class Erasing:
                 events=events,
                 has_lane=stream in now.get(system, {}) and system in self._settings.systems,
             )
-            for (system, stream), events in sorted(counts.items())
+            for (system, stream), events in sorted(given.items())
         ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -11,7 +11,8 @@ from bus.credentials import erasure_key, number_form
 from bus.errors import ConfigurationError, UnknownName
 from bus.hosting.feeds import JAPAN
 from bus.ledger import handout
-from bus.ledger.provision_queries import PageMark, Period, ProvisionQueries
+from bus.ledger.handout import CsvSheet, HtmlSheet
+from bus.ledger.provision_queries import PageMark, Period, ProvisionQueries, SubjectPageMark
 from bus.ledger.provisions import Provision, Provisions, RecordedView, SystemProvisions
 from bus.ledger.subjects import PersonsStreams, persons_streams, stream_of_a_number
 from bus.model import NumberForm
@@ -20,7 +21,13 @@ from bus.operate.deeds import Order, Planned, digest_of, record
 from bus.operate.session import Session
 from bus.publish.digits import is_municipality
 
-__all__ = ["Provision", "RecordedView", "SystemProvisions"]  # what answers are made of
+__all__ = [
+    "CsvSheet",
+    "HtmlSheet",
+    "Provision",
+    "RecordedView",
+    "SystemProvisions",
+]  # what answers are made of
 
 
 def period(first: date | None, last: date | None) -> Period:
@@ -40,10 +47,12 @@ def period(first: date | None, last: date | None) -> Period:
 
 @dataclass(frozen=True, slots=True)
 class ProvisionsShown:
-    """The provisions of a subject, with times in the site's zone."""
+    """A page of the provisions of a subject, with times in the site's zone."""
 
     answer: Provisions
     zone: ZoneInfo
+    after: str | None = None  # where the next page goes on; None: there is none
+    is_whole: bool = True  # the one page that there is
 
     @property
     def notes(self) -> Sequence[tuple[str, str]]:
@@ -55,19 +64,31 @@ class ProvisionsShown:
         """View -> its short mark."""
         return handout.grounds(self.answer)
 
-    def as_html(self, period: str) -> str:
-        """A page to hand out: identifiers, no values."""
-        return handout.as_html(self.answer, self.zone, made_at=datetime.now(UTC), period=period)
+    def html(self, period: str) -> HtmlSheet:
+        """A page to hand out: identifiers, no values; it takes this answer's pages."""
+        return HtmlSheet(self.zone, made_at=datetime.now(UTC), period=period)
 
-    def as_csv(self) -> str:
-        """The table for a spreadsheet."""
-        return handout.as_csv(self.answer, self.zone)
+    def csv(self) -> CsvSheet:
+        """The table for a spreadsheet; it takes this answer's pages."""
+        return CsvSheet(self.zone)
+
+
+MOST_AT_ONCE = 10_000
+"""Most provisions of one page."""
 
 
 async def provisions_of(
-    session: Session, subject: str, stream: str | None, when: Period, order: Order
+    session: Session,
+    subject: str,
+    stream: str | None,
+    when: Period,
+    order: Order,
+    *,
+    after: str | None = None,
+    most: int = MOST_AT_ONCE,
 ) -> ProvisionsShown:
-    """What was given of *subject*; that somebody looks, and why, is recorded before it is told.
+    """A page of what was given of *subject*; that somebody looks, and why, is recorded before it
+    is told.
 
     Args:
         session: Where it is asked.
@@ -75,15 +96,18 @@ async def provisions_of(
         stream: Look for the very number in this stream; None: for a person's, wherever it is.
         when: Given in this time.
         order: Who looks, and why.
+        after: What the page before ended with; None: the first page.
+        most: Most provisions of the page.
 
     Raises:
         UnknownName: The ledger knows nothing of the number.
         ConfigurationError: The number is of several municipalities; no key of erasures is set, by
-            which the journal knows whom somebody looked up.
+            which the journal knows whom somebody looked up; there is no such place to go on after.
         SchemaUnknown: There is no such stream.
         Unavailable: Ledger or log does not answer.
     """
     settings = session.settings
+    mark = SubjectPageMark() if after is None else SubjectPageMark.of(after)
     erasure_key(settings)  # before anybody is asked
     asked = ProvisionQueries(await session.ledger())
     where = persons_streams(session.catalog.streams.values())
@@ -91,7 +115,7 @@ async def provisions_of(
         where = stream_of_a_number(session.catalog.stream(stream))
     municipality, number = await whose(asked, subject, where, number_form(settings))
     digest = digest_of(session, municipality, number)
-    found = await asked.of_subject(municipality, number, where, when, digest)
+    found = await asked.of_subject(municipality, number, where, when, digest, mark=mark, most=most)
     looked_up = Planned(
         act=Act.PROVISIONS_OF,
         count=len(found.provisions),
@@ -102,7 +126,33 @@ async def provisions_of(
     is_known = found.provisions or found.erasure is not None
     if not is_known and municipality not in await asked.municipalities_of(number, where):
         raise UnknownName("the ledger knows no event of this number")
-    return ProvisionsShown(found, ZoneInfo(settings.time_zone))
+    is_full = len(found.provisions) == most
+    goes_on = str(SubjectPageMark.behind(found.provisions[-1])) if is_full else None
+    zone = ZoneInfo(settings.time_zone)
+    return ProvisionsShown(found, zone, goes_on, is_whole=after is None and goes_on is None)
+
+
+async def all_provisions_of(
+    session: Session,
+    subject: str,
+    stream: str | None,
+    when: Period,
+    order: Order,
+    take: Callable[[ProvisionsShown], None],
+) -> ProvisionsShown:
+    """Have *take* called with each page of what was given of *subject*; the first of them.
+
+    Each page is recorded as a look-up of its own before it is told.
+
+    Raises:
+        BusError: As :func:`provisions_of`.
+    """
+    page = first = await provisions_of(session, subject, stream, when, order)
+    take(page)
+    while page.after is not None:
+        page = await provisions_of(session, subject, stream, when, order, after=page.after)
+        take(page)
+    return first
 
 
 async def provisions_by(session: Session, system: str, when: Period) -> SystemProvisions:

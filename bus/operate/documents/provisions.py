@@ -9,15 +9,16 @@ from bus.operate.documents.shape import Document, of, shaped
 from bus.operate.provisions import Page, ProvisionsShown
 
 
-@shaped(ProvisionsShown, "provisions-of")
+@shaped(ProvisionsShown, "provisions-of", 2)
 def given_of(value: ProvisionsShown) -> Document:
-    """The provisions of a subject."""
+    """A page of the provisions of a subject, and where the next one begins."""
     answer, erasure = value.answer, value.answer.erasure
     return {
         "municipality_code": answer.municipality_code,
         "subject_id": answer.subject_id,
         "protection_recorded": answer.has_protection,
         "provisions": [of(provision) for provision in answer.provisions],
+        "after": value.after,
         "views": _views(answer.views),
         "may_be_named_in": list(answer.naming),
         "erasure": None

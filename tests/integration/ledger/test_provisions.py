@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
@@ -11,7 +12,7 @@ import pytest
 from bus.catalog import load
 from bus.errors import ConfigurationError
 from bus.ledger import Ledger
-from bus.ledger.provision_queries import PageMark, Period, ProvisionQueries
+from bus.ledger.provision_queries import PageMark, Period, ProvisionQueries, SubjectPageMark
 from bus.ledger.provisions import Provision
 from bus.ledger.store import connected, prepare
 from bus.ledger.subjects import PersonsStreams, persons_streams
@@ -81,6 +82,26 @@ async def test_every_handing_over_is_found_and_nothing_else(
         wanted = {one for one in given if one[1:4] in mine}
         assert told(list(answer.provisions)) == wanted
         assert wanted or not mine
+        counts = await queries.counts_of_subject(MUNICIPALITY, subject, PERSONS)
+        assert counts == Counter((p.system, p.stream) for p in answer.provisions)
+        a_page = len(answer.provisions) // 3 + 1
+        assert await page_by_page(queries, subject, a_page) == answer.provisions
+
+
+async def page_by_page(queries: ProvisionQueries, subject: str, most: int) -> list[Provision]:
+    """Each page from where the one before ended, as it says so in text."""
+    found: list[Provision] = []
+    mark = SubjectPageMark()
+    while True:
+        page = await queries.of_subject(
+            MUNICIPALITY, subject, PERSONS, Period(), mark=mark, most=most
+        )
+        assert len(page.provisions) <= most
+        assert {p.view for p in page.provisions} >= page.views.keys()
+        if not page.provisions:
+            return found
+        found += page.provisions
+        mark = SubjectPageMark.of(str(SubjectPageMark.behind(page.provisions[-1])))
 
 
 def _subject(chance: random.Random, stream: str) -> str:
@@ -143,6 +164,28 @@ async def test_the_same_receipt_at_another_time_is_another_handing_over(
 
     assert log[0]["chain"] == log[1]["chain"]
     assert len(answer.provisions) == 2
+
+
+async def test_what_was_given_at_one_moment_is_on_one_page_or_the_next(
+    queries: ProvisionQueries, database: str
+) -> None:
+    """Two systems, two events, two receipts of one: a page may end between any of them."""
+    log: list[dict] = []
+    for system in ("school", "pension"):
+        for digest in "ab":
+            chain = Chain(system, "resident", 0, log, view=digest * 64)
+            chain.give([0, 1], 2)
+    for row in log:
+        row["applied_at"] = BEGAN
+    events = [ledgers.event("resident", 0, offset, "1", offset) for offset in (0, 1)]
+    ledgers.fill_events(database, {"resident": events})
+    ledgers.insert(database, "event_receipt", log)
+
+    answer = await queries.of_subject(MUNICIPALITY, "1", PERSONS, Period())
+
+    assert len(answer.provisions) == 8
+    for most in (1, 3):
+        assert await page_by_page(queries, "1", most) == answer.provisions
 
 
 async def test_the_ground_is_that_of_the_time(queries: ProvisionQueries, database: str) -> None:
@@ -233,6 +276,9 @@ def test_a_mark_is_what_a_page_ended_with() -> None:
     """Anything else is told."""
     with pytest.raises(ConfigurationError, match="--after"):
         PageMark.of("2026-04-01T00:00:00/0/1")
+    for text in ("2026-04-01T00:00:00/school/resident/0/1/c", "2026-04-01T00:00:00+00:00/0/1"):
+        with pytest.raises(ConfigurationError, match="--after"):
+            SubjectPageMark.of(text)
 
 
 def test_where_a_persons_number_is_found() -> None:

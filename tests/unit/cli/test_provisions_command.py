@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import tracemalloc
+from contextlib import closing
 from datetime import UTC, date, datetime
 from html.parser import HTMLParser
 from pathlib import Path
@@ -94,6 +96,13 @@ def answer(**given: object) -> Provisions:
     return Provisions(**{**values, **given})  # type: ignore[arg-type]
 
 
+def filled(sheet: handout.HtmlSheet | handout.CsvSheet, *pages: Provisions) -> str:
+    with closing(sheet):
+        for page in pages:
+            sheet.take(page)
+        return "".join(sheet.text())
+
+
 def drawn(what: object) -> str:
     console = Console(file=io.StringIO(), width=80, color_system=None)
     console.print(what)
@@ -127,7 +136,8 @@ class _Text(HTMLParser):
 def test_the_page_says_all_in_both_languages() -> None:
     """Items with their masks, where a location may be withheld, and what is not known."""
     page = _Text()
-    page.feed(handout.as_html(answer(), JAPAN, made_at=AT, period="2026-04-01 –"))
+    sheet = handout.HtmlSheet(JAPAN, made_at=AT, period="2026-04-01 –")
+    page.feed(filled(sheet, answer()))
     text = " ".join(page.text)
 
     for said in ("提供記録", "Record of provisions", "就学", "学齢簿の編製", "総務部長", "131016"):
@@ -158,7 +168,8 @@ def test_the_note_on_protection_is_there_only_where_it_matters() -> None:
 
 def test_the_table_has_the_ground_in_every_row() -> None:
     """A spreadsheet reads it back as it is."""
-    rows = list(csv.reader(io.StringIO(handout.as_csv(answer(), JAPAN))))
+    text = filled(handout.CsvSheet(JAPAN), answer()).removeprefix("\ufeff")
+    rows = list(csv.reader(io.StringIO(text)))
 
     assert len(rows) == 3
     assert rows[1][8:] == [
@@ -168,12 +179,97 @@ def test_the_table_has_the_ground_in_every_row() -> None:
     assert rows[2][8:] == ["", "", "", ""]
 
 
+def pages() -> list[Provisions]:
+    """The answer in two pages, of which the second has another ground too."""
+    first = answer(provisions=[provision(1), provision(2, view="gone")])
+    other = view(fingerprint="v2", legal_basis="別の法律")
+    both = {"v2": other, "v1": view()}
+    return [first, answer(provisions=[provision(3, view="v2"), provision(4)], views=both)]
+
+
+def test_pages_are_one_sheet() -> None:
+    """Numbers go on, and each ground has one mark: as if all had come at once."""
+    one, two = pages()
+    given = [*one.provisions, *two.provisions]
+    whole = answer(provisions=given, views={**one.views, **two.views})
+    for make in (
+        lambda: handout.HtmlSheet(JAPAN, made_at=AT, period="–"),
+        lambda: handout.CsvSheet(JAPAN),
+    ):
+        assert filled(make(), one, two) == filled(make(), whole)
+    text = filled(handout.CsvSheet(JAPAN), one, two).removeprefix("\ufeff")
+    rows = list(csv.reader(io.StringIO(text)))
+    assert [row[0] for row in rows[1:]] == ["1", "2", "3", "4"]
+    assert [row[7][:3] for row in rows[1:]] == ["[1]", "記録な", "[2]", "[1]"]
+
+
+def test_a_sheet_holds_no_row_in_memory() -> None:
+    """However many pages it takes: a person may have very many."""
+    with closing(handout.CsvSheet(JAPAN)) as sheet:
+        tracemalloc.start()
+        for _ in range(20):
+            sheet.take(answer(provisions=[provision(n) for n in range(1_000)]))
+        size, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert sheet.count == 20_000
+        assert sum(map(len, sheet.text())) > 2_000_000
+    assert size < 500_000
+
+
+def paged(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+    """Two pages, as the ledger gives them; what each was asked after."""
+    asked: list[str | None] = []
+
+    async def found(*_: object, after: str | None = None, **__: object) -> ProvisionsShown:
+        asked.append(after)
+        one, two = pages()
+        if after is None:
+            return ProvisionsShown(one, JAPAN, "a/place", is_whole=False)
+        return ProvisionsShown(two, JAPAN, is_whole=False)
+
+    monkeypatch.setattr(provisions, "provisions_of", found)
+    return asked
+
+
+def test_a_page_ends_with_where_the_next_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For people and for machines; the last one says no such thing."""
+    asked = paged(monkeypatch)
+
+    def said(*arguments: str) -> str:
+        done = CliRunner().invoke(build(), ["provisions", "of", "1", *arguments])
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    assert "2 provisions to 1 systems on this page" in said()
+    assert said().rstrip().endswith("more: --after a/place")
+    assert "more:" not in said("--after", "a/place")
+    assert json.loads(said("--json"))["after"] == "a/place"
+    assert json.loads(said("--json", "--after", "a/place"))["after"] is None
+    assert asked == [None, None, "a/place", None, "a/place"]
+
+
+def test_a_file_has_all_pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And is not written of one."""
+    asked = paged(monkeypatch)
+    table = tmp_path / "a.csv"
+    of = ["provisions", "of", "1", "--csv", str(table)]
+
+    refused = CliRunner().invoke(build(), [*of, "--limit", "5"])
+    assert isinstance(refused.exception, ConfigurationError)
+    assert asked == []
+    done = CliRunner().invoke(build(), of)
+
+    assert "4 provisions written" in done.stdout
+    assert asked == [None, "a/place"]
+    assert len(table.read_text(encoding="utf-8").splitlines()) == 5
+
+
 def test_files_are_for_their_owner_and_never_written_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And whoever may be asked about is under protection is told of it, not in the file's name."""
 
-    async def found(*_: object) -> ProvisionsShown:
+    async def found(*_: object, **__: object) -> ProvisionsShown:
         return ProvisionsShown(answer(has_protection=True), JAPAN)
 
     monkeypatch.setattr(provisions, "provisions_of", found)
@@ -194,7 +290,7 @@ def test_files_are_for_their_owner_and_never_written_over(
 def test_machines_get_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every provision, every ground, every note."""
 
-    async def found(*_: object) -> ProvisionsShown:
+    async def found(*_: object, **__: object) -> ProvisionsShown:
         return ProvisionsShown(answer(), JAPAN)
 
     monkeypatch.setattr(provisions, "provisions_of", found)
@@ -229,6 +325,7 @@ def test_a_system_by_day() -> None:
     ("arguments", "said"),
     [
         (["by", "child_allowance", "--after", "y"], "--after goes on with"),
+        (["of", "1", "--after", "y"], "--after is what"),
         (["by", "child_allowance", "--details", "resident", "--after", "y"], "--after is what"),
         (
             ["by", "child_allowance", "--from", "2026-02-02", "--to", "2026-02-01"],

@@ -60,8 +60,8 @@ KEYS = {
         " stream subject_id system version view"
     ),
     ("provisions-by", 1): "days events system views",
-    ("provisions-of", 1): (
-        "erasure may_be_named_in municipality_code notes protection_recorded provisions"
+    ("provisions-of", 2): (
+        "after erasure may_be_named_in municipality_code notes protection_recorded provisions"
         " subject_id views"
     ),
     ("provisions-page", 1): "after provisions",
