@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,11 +22,13 @@ from bus.ledger.audit import Audit, AuditResult, AuditScope, LogSide, anchor_of
 from bus.ledger.chains import ChainFaultKind
 from bus.ledger.feed import LedgerFeed
 from bus.ledger.store import connected
+from bus.local.endpoints import Endpoints
 from bus.model import Receipt
 from bus.policy import ledger_view
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 from connectors.postgres.sink import PostgresSink
 from connectors.postgres.table import PostgresOptions
+from tests.support.engines import fresh_database
 from tests.support.lanes import CATALOG, Hosted, Town, hosted
 
 pytestmark = pytest.mark.service
@@ -88,9 +92,26 @@ class Fed:
         return self.do("SELECT * FROM ledger.event_receipt ORDER BY log_partition, log_offset")
 
 
+@pytest.fixture(scope="module")
+def first(engines: Endpoints) -> Iterator[Fed]:
+    """A ledger that the bus fed once for all tests, which each have a copy of it."""
+    with fresh_database(engines.database) as uri:
+        yield Fed(uri, asyncio.run(feed(uri)))
+
+
 @pytest.fixture
-async def fed(database: str) -> Fed:
+async def fed(engines: Endpoints, first: Fed) -> AsyncIterator[Fed]:
     """Two systems, batches of one, a refused event and its retry, lanes that opened again."""
+    town = Town()
+    town.proofs = first.town.proofs
+    town.memory._topics = deepcopy(first.town.memory._topics)
+    await town.producer.start()
+    with fresh_database(engines.database, copied=first.uri) as uri:
+        yield Fed(uri, town)
+
+
+async def feed(database: str) -> Town:
+    """Have the bus feed the ledger in an empty database; the log that it was fed from."""
     town = Town()
     await town.build()
     options = PostgresOptions(
@@ -118,7 +139,7 @@ async def fed(database: str) -> Fed:
         town, {"ledger": lambda _: feed.sink()}, streams=("resident", *INTERNAL)
     ) as b:
         await _fed(b, town)
-    return Fed(database, town)
+    return town
 
 
 async def _fed(bus: Hosted, town: Town) -> None:
