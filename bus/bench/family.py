@@ -19,8 +19,8 @@ import psycopg
 from psycopg import sql
 
 from bus import app
+from bus.bench.environment import BenchEnvironment, reached, reached_by
 from bus.bench.load import MB
-from bus.bench.machines import Machines, reached, reached_by
 from bus.bench.rows import protection_of
 from bus.model import PROTECTION
 from bus.policy import load_subscriptions
@@ -42,7 +42,7 @@ AND table_name NOT LIKE 'renkei_%'
 
 
 async def measure(
-    machines: Machines, step: Callable[[str], None], residents: int = RESIDENTS
+    environment: BenchEnvironment, step: Callable[[str], None], residents: int = RESIDENTS
 ) -> Mapping[str, float]:
     """``family_rows_per_s`` from the first row to the last, how many rows and events there were,
     and ``family_rss_mb``, the most memory of the delivering process. Then somebody comes under
@@ -50,7 +50,7 @@ async def measure(
     stream as a relay does when it starts, until all tables of all systems have it; and some more,
     ``family_protected_again_ms`` each.
     """
-    settings = machines.settings
+    settings = environment.settings
     catalog = app.configured.catalog(settings)
     sent = {}
     step("making everybody, as seventeen systems know them")
@@ -66,12 +66,15 @@ async def measure(
     granted = load_subscriptions(catalog, settings.schemas)
     due = {
         uri: sum(sent[stream] for stream in granted[system].streams)
-        for system, uri in machines.town.systems.items()
+        for system, uri in environment.town.systems.items()
     }
     step("delivering to seventeen systems")
     log = settings.home / "logs" / "bench-family.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    arguments = ["deliver", *(p for system in machines.town.systems for p in ("--system", system))]
+    arguments = [
+        "deliver",
+        *(p for system in environment.town.systems for p in ("--system", system)),
+    ]
     with running(arguments, {"RENKEI_HOME": str(settings.home)}, log) as process:
         most = await _until_loaded(process, due)
         rows, first, last = _written(list(due))
@@ -80,7 +83,7 @@ async def measure(
         some = [p for p in town.persons if p.household is not None and not p.is_protected]
         protecting = {
             uri: due[uri]
-            for system, uri in machines.town.systems.items()
+            for system, uri in environment.town.systems.items()
             if PROTECTION in granted[system].streams
         }
         protected_ms = []

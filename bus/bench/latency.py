@@ -16,8 +16,8 @@ import psutil
 import psycopg
 
 from bus import app
+from bus.bench.environment import BenchEnvironment, reached
 from bus.bench.figures import percentile
-from bus.bench.machines import Machines, reached
 from bus.bench.rows import SEED
 from bus.catalog import Catalog
 from bus.model import Change
@@ -41,12 +41,12 @@ def receiving(catalog: Catalog) -> Sequence[str]:
 
 
 async def measure(
-    machines: Machines, step: Callable[[str], None], seconds: int = SECONDS
+    environment: BenchEnvironment, step: Callable[[str], None], seconds: int = SECONDS
 ) -> Mapping[str, float]:
     """``latency_p50_ms``, ``latency_p99_ms``, and how busy the machine was."""
-    settings = machines.settings
+    settings = environment.settings
     people = Municipality(SEED, POPULATION)
-    register = Register(machines.town.core)
+    register = Register(environment.town.core)
     register.install()
     register.load(people.changes())
     catalog = app.configured.catalog(settings)
@@ -67,7 +67,7 @@ async def measure(
             )
             for command in COMMANDS
         ]
-        await _until_settled(list(machines.town.systems.values()), processes)
+        await _until_settled(list(environment.town.systems.values()), processes)
         step("idle")
         psutil.cpu_percent()
         idle_before = _cpu_seconds(processes[0])
@@ -82,7 +82,7 @@ async def measure(
         after = [_cpu_seconds(process) for process in processes]
         deliver, relay = (100 * (b - a) / took for a, b in zip(before, after, strict=True))
         step("reading all stores")
-        late = await _latencies(machines, entered)
+        late = await _latencies(environment, entered)
     return {
         "latency_p50_ms": percentile(late, 0.50),
         "latency_p99_ms": percentile(late, 0.99),
@@ -109,7 +109,9 @@ def _enter(people: Municipality, register: Register, seconds: int) -> list[tuple
     return entered
 
 
-async def _latencies(machines: Machines, entered: Sequence[tuple[Change, datetime]]) -> list[float]:
+async def _latencies(
+    environment: BenchEnvironment, entered: Sequence[tuple[Change, datetime]]
+) -> list[float]:
     """Milliseconds from each commit to the last of all systems, over all that have it."""
     slowest = [0.0] * len(entered)
     places = {
@@ -119,7 +121,7 @@ async def _latencies(machines: Machines, entered: Sequence[tuple[Change, datetim
         if record.stream == "resident"
     }
     until = perf_counter() + WITHIN_S
-    for uri in machines.town.systems.values():
+    for uri in environment.town.systems.values():
         while True:
             rows = await asyncio.to_thread(_applied, uri)
             found = {(subject, version): at for subject, version, at in rows}

@@ -16,7 +16,7 @@ import psycopg
 import pyarrow as pa
 
 from bus import app
-from bus.bench.machines import Machines, reached
+from bus.bench.environment import BenchEnvironment, reached
 from bus.bench.rows import resident_rows, updated
 from bus.model import Stream
 from bus.sample.processes import Process, running
@@ -30,12 +30,14 @@ ROUNDS = 4  # of updates of everybody, after the first load
 MB = 1024 * 1024
 
 
-async def measure(machines: Machines, step: Callable[[str], None]) -> Mapping[str, float]:
+async def measure(
+    environment: BenchEnvironment, step: Callable[[str], None]
+) -> Mapping[str, float]:
     """``load_deliveries_per_s`` from the first row to the last; ``load_rss_mb``, the most
     memory of the delivering process, and ``load_rss_growth_mb``, how much of it came after the
     first round of updates.
     """
-    settings = machines.settings
+    settings = environment.settings
     step("making residents")
     catalog = app.configured.catalog(settings)
     rows, stream = resident_rows(catalog, RESIDENTS), catalog.stream("resident")
@@ -45,7 +47,7 @@ async def measure(machines: Machines, step: Callable[[str], None]) -> Mapping[st
     log = settings.home / "logs" / "bench-deliver.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     arguments = ["deliver", *(part for system in SYSTEMS for part in ("--system", system))]
-    uris = [machines.town.systems[system] for system in SYSTEMS]
+    uris = [environment.town.systems[system] for system in SYSTEMS]
     with running(arguments, {"RENKEI_HOME": str(settings.home)}, log) as process:
         sizes = [max(await _until_loaded(process, uris, RESIDENTS))]
         first, last = zip(*(_times(uri) for uri in uris), strict=True)

@@ -21,8 +21,8 @@ from bus.bench import (
     publish,
     store,
 )
+from bus.bench.environment import prepared
 from bus.bench.figures import AIMS, Aim
-from bus.bench.machines import machines
 from bus.errors import DataFolderInUse
 from bus.local.progress import StartProgress
 from bus.local.stack import LocalStack
@@ -104,7 +104,7 @@ async def _on_engines(
     figures: dict[str, float] = {}
     every = part is Part.ALL
     if every or part in (Part.PUBLISH, Part.DELIVER, Part.POSTGRES, Part.POLICY):
-        async with machines(stack, settings, [store.SYSTEM]) as made:
+        async with prepared(stack, settings, [store.SYSTEM]) as made:
             if every or part in (Part.PUBLISH, Part.DELIVER):
                 figures |= await publish.measure(made.settings, step)
             if every or part is Part.DELIVER:
@@ -115,19 +115,19 @@ async def _on_engines(
                 catalog = app.configured.catalog(made.settings)
                 figures |= await store.measure(catalog, made.town, step)
     if every or part is Part.LOAD:
-        async with machines(stack, settings, load.SYSTEMS) as made:
+        async with prepared(stack, settings, load.SYSTEMS) as made:
             figures |= await load.measure(made, step)
         if is_family:
-            async with machines(stack, settings) as made:
+            async with prepared(stack, settings) as made:
                 figures |= await family.measure(made, step)
             ratio = figures["family_rows_per_s"] / figures["load_deliveries_per_s"]
             figures["family_over_load"] = ratio
     if part is Part.PROVISIONS:
-        async with machines(stack, settings, [store.SYSTEM]) as made:
+        async with prepared(stack, settings, [store.SYSTEM]) as made:
             catalog, home = app.configured.catalog(made.settings), made.settings.home
             figures |= await provisions.measure(catalog, made.town.ledger, home, step)
     if every or part is Part.LATENCY:
         systems = latency.receiving(app.configured.catalog(settings))
-        async with machines(stack, settings, systems) as made:
+        async with prepared(stack, settings, systems) as made:
             figures |= await latency.measure(made, step)
     return figures

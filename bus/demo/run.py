@@ -85,7 +85,7 @@ class Screen(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Machines:
+class DemoEnvironment:
     """The engines, databases and processes of the demo."""
 
     settings: Settings
@@ -123,27 +123,27 @@ async def run(
         EngineError: A part of it ended, or the first load did not arrive.
     """
     async with AsyncExitStack() as stack:
-        machines = await stack.enter_async_context(_machines(settings, screen))
-        catalog = app.configured.catalog(machines.settings)
-        subscriptions = load_subscriptions(catalog, machines.settings.schemas)
+        environment = await stack.enter_async_context(_environment(settings, screen))
+        catalog = app.configured.catalog(environment.settings)
+        subscriptions = load_subscriptions(catalog, environment.settings.schemas)
         today = app.configured.this_day()
         views = {
             system: {
                 name: compile_view(subscriptions[system], catalog.stream(name), today)
                 for name in subscriptions[system].streams
             }
-            for system in machines.town.systems
+            for system in environment.town.systems
         }
-        names = {system: subscriptions[system].ja for system in machines.town.systems}
-        stores = await stack.enter_async_context(opened(machines.town.systems, names, views))
+        names = {system: subscriptions[system].ja for system in environment.town.systems}
+        stores = await stack.enter_async_context(opened(environment.town.systems, names, views))
         screen.step("a synthetic municipality")
         people = Municipality(seed, population)
-        offices = {name: Register(uri) for name, uri in machines.town.outboxes.items()}
+        offices = {name: Register(uri) for name, uri in environment.town.outboxes.items()}
         for office in offices.values():
             stack.callback(office.close)
             office.install()
         offices[towns.CORE].load(people.changes())
-        load = await _first_load(machines, people, stores, screen)
+        load = await _first_load(environment, people, stores, screen)
         screen.loaded(load, population)
         shown, told = [], []
         story = list(scenes(people))
@@ -154,7 +154,7 @@ async def run(
             screen.scene(number, len(story), scene, change)
             arrivals: Sequence[Arrival] = []
             async for arrivals in stores.watch(change, entered.committed_at, CHANGE_WITHIN_S):
-                _insist_alive(machines.processes)
+                _insist_alive(environment.processes)
                 screen.lights(arrivals)
             shown.append(
                 ChangeShown(
@@ -166,7 +166,7 @@ async def run(
                     expected=len(arrivals),
                     arrivals=arrivals,
                     ledger_applied=await _ledger_says(
-                        machines, entered.change_id, [each.system for each in arrivals]
+                        environment, entered.change_id, [each.system for each in arrivals]
                     ),
                     compared=(
                         await compare(stores, scene.shows(change), change, catalog)
@@ -192,13 +192,13 @@ async def run(
             ],
             provided=[
                 await _provided(system, uri, told, stores, is_neighbour=system not in subscriptions)
-                for system, uri in sorted(machines.town.outboxes.items())
+                for system, uri in sorted(environment.town.outboxes.items())
             ],
-            next_steps=_next_steps(machines, shown),
+            next_steps=_next_steps(environment, shown),
         )
         screen.end(result)
         if afterwards is not None:
-            watching = asyncio.create_task(_tell_of_ends(machines.processes, screen))
+            watching = asyncio.create_task(_tell_of_ends(environment.processes, screen))
             try:
                 await afterwards(result)
             finally:
@@ -208,7 +208,7 @@ async def run(
 
 
 @asynccontextmanager
-async def _machines(settings: Settings, screen: Screen) -> AsyncIterator[Machines]:
+async def _environment(settings: Settings, screen: Screen) -> AsyncIterator[DemoEnvironment]:
     """Make databases, topics and schemas, and start relay, delivery and monitor."""
     screen.step("a database for each system, with an outbox for what it publishes")
     superuser, catalog = settings.need("database"), app.configured.catalog(settings)
@@ -246,18 +246,18 @@ async def _machines(settings: Settings, screen: Screen) -> AsyncIterator[Machine
             processes[name] = stack.enter_context(
                 running(command.split(), environment, logs / f"{name}.log")
             )
-        yield Machines(settings, town, processes, ports)
+        yield DemoEnvironment(settings, town, processes, ports)
 
 
 async def _first_load(
-    machines: Machines, people: Municipality, stores: Stores, screen: Screen
+    environment: DemoEnvironment, people: Municipality, stores: Stores, screen: Screen
 ) -> FirstLoad:
     """Load everybody through the bus into every system, and count the rows in each database."""
-    catalog = app.configured.catalog(machines.settings)
+    catalog = app.configured.catalog(environment.settings)
     begin = perf_counter()
     sent = dict.fromkeys(ALL_STREAMS, 0)
     screen.step("first load")
-    async with app.publishing.publisher(machines.settings) as publisher:
+    async with app.publishing.publisher(environment.settings) as publisher:
         for name in ALL_STREAMS:
             stream = catalog.stream(name)
             async for outcome in publisher.publish_batches(stream, people.columns(stream)):
@@ -270,7 +270,7 @@ async def _first_load(
     due = [sum(sent[stream] for stream in store.views) for store in stores.stores]
     until = begin + LOAD_WITHIN_S
     while True:
-        _insist_alive(machines.processes)
+        _insist_alive(environment.processes)
         reached = await stores.reached()
         screen.loading(sum(map(min, reached, due)), sum(due))
         if all(at >= wanted for at, wanted in zip(reached, due, strict=True)):
@@ -301,15 +301,17 @@ async def _provided(
     )
 
 
-async def _ledger_says(machines: Machines, change_id: str, systems: Collection[str]) -> int:
+async def _ledger_says(
+    environment: DemoEnvironment, change_id: str, systems: Collection[str]
+) -> int:
     """How many of *systems* have the change as the ledger sees it, given a moment to hear of it.
 
     What a condition on the record keeps from a system is handed over to it all the same, as the
     ledger sees it, which knows no record: so it is asked of those that are to have it.
     """
-    granted = app.configured.granted(machines.settings, app.configured.this_day())
+    granted = app.configured.granted(environment.settings, app.configured.this_day())
     until = perf_counter() + LEDGER_WITHIN_S
-    async with app.clients.ledger(machines.settings) as ledger:
+    async with app.clients.ledger(environment.settings) as ledger:
         while True:
             reach = await ledger.reach(change_id, granted)
             applied = sum(s.state.has_it for s in reach.systems if s.system in systems)
@@ -336,11 +338,11 @@ async def _tell_of_ends(processes: Mapping[str, Process], screen: Screen) -> Non
         await asyncio.sleep(LOOK_AT_PROCESSES_S)
 
 
-def _next_steps(machines: Machines, shown: Sequence[ChangeShown]) -> Mapping[str, str]:
-    database = urlsplit(machines.town.systems[LEFT])
+def _next_steps(environment: DemoEnvironment, shown: Sequence[ChangeShown]) -> Mapping[str, str]:
+    database = urlsplit(environment.town.systems[LEFT])
     return {
         "run it with --keep (make demo KEEP=1); then, in another terminal": (
-            f"export RENKEI_HOME={_short(machines.settings.home)} PATH=$PWD/.venv/bin:$PATH"
+            f"export RENKEI_HOME={_short(environment.settings.home)} PATH=$PWD/.venv/bin:$PATH"
         ),
         "has a change arrived?": f"renkei reach show {shown[-1].change_id}",
         "how far is everybody, how fast?": "renkei status --watch; renkei throughput --watch",
@@ -349,7 +351,7 @@ def _next_steps(machines: Machines, shown: Sequence[ChangeShown]) -> Mapping[str
             f"{database.path}"
         ),
         "topics": "renkei topics list",
-        "metrics": f"http://127.0.0.1:{machines.ports['deliver']}/metrics",
+        "metrics": f"http://127.0.0.1:{environment.ports['deliver']}/metrics",
     }
 
 

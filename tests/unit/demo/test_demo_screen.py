@@ -175,7 +175,7 @@ def test_the_record_is_what_the_demo_writes_today() -> None:
     subscriptions = {
         name: len(each.streams) for name, each in load_subscriptions(load()).items() if each.streams
     }
-    machines = SimpleNamespace(
+    environment = SimpleNamespace(
         settings=SimpleNamespace(home=Path.home()),
         town=SimpleNamespace(systems={LEFT: "postgresql://one@127.0.0.1:1/one"}),
         ports={"deliver": 1},
@@ -187,7 +187,7 @@ def test_the_record_is_what_the_demo_writes_today() -> None:
     } == subscriptions
     assert {each.system for each in record.received if each.is_neighbour} == {*NEIGHBOURS}
     assert {*record.next_steps} == {
-        *run._next_steps(cast("run.Machines", machines), record.changes)
+        *run._next_steps(cast("run.DemoEnvironment", environment), record.changes)
     }
 
 

@@ -19,7 +19,7 @@ from bus.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Machines:
+class BenchEnvironment:
     """The log, registry and databases that a measurement uses."""
 
     settings: Settings
@@ -27,9 +27,9 @@ class Machines:
 
 
 @asynccontextmanager
-async def machines(
+async def prepared(
     stack: LocalStack, settings: Settings, systems: Sequence[str] | None = None
-) -> AsyncIterator[Machines]:
+) -> AsyncIterator[BenchEnvironment]:
     """A fresh log, registry and database for each of *systems* (none: all that receive)."""
     await asyncio.to_thread(stack.reset)
     running = stack.running()
@@ -50,7 +50,7 @@ async def machines(
                 cluster, await topics.states(cluster, app.configured.topic_specs(mine))
             )
             await known.push(catalog)
-        yield Machines(mine, town)
+        yield BenchEnvironment(mine, town)
     finally:
         await asyncio.to_thread(running.__exit__, None, None, None)
 
