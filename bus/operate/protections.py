@@ -32,9 +32,8 @@ from bus.publish.case_ends import CaseEndChecked, change_of, judged, read_ends
 from bus.publish.cases import Refused
 from bus.publish.digits import is_municipality
 from bus.publish.identity import new_change_id
-from bus.publish.publisher import Outcome, Publisher
-
-__all__ = ["Outcome"]  # of one change that was sent
+from bus.publish.outcome import Outcome
+from bus.publish.publisher import Publisher
 
 MOST_BYTES = 16 * 1024 * 1024
 """A longer list is refused: no municipality ends so many."""

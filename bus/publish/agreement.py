@@ -24,7 +24,8 @@ from bus.errors import BrokerUnavailable, BusError, IntakeDiffers
 from bus.model import Change
 from bus.observe.runner import runner_of, this_process
 from bus.observe.tasks import SupervisedTask, Tasks
-from bus.publish.sender import Outcome, Publishes
+from bus.publish.outcome import Outcome
+from bus.publish.sender import Publishes
 
 GROUP = group_of("publishing")
 EVERY = timedelta(seconds=2)

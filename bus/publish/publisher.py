@@ -56,6 +56,7 @@ from bus.publish.cases import CaseDraft
 from bus.publish.check import Checker
 from bus.publish.fault_search import fault_of, narrowed
 from bus.publish.identity import is_uuid7, new_change_id
+from bus.publish.outcome import Outcome
 from bus.publish.rows import Origin, StreamRows, add_rows, without_repeats
 from bus.publish.tail import VersionTail
 from bus.publish.versions import Draft, Entries, Sequencing
@@ -73,21 +74,6 @@ _NO_SCHEMA = 0  # the id in the frames of a dry run
 
 Guard = Callable[[], None]
 """Called right before each append; raises where this process may not append any more."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What became of one change: published, unless one of its faults is an error."""
-
-    change_id: str | None
-    event_ids: tuple[str, ...] = ()  # of all its events, once they are in the log
-    resent: int = 0  # how many of them were there already
-    faults: tuple[Fault, ...] = ()  # warnings included
-
-    @property
-    def is_published(self) -> bool:
-        """Whether all events of the change are in the log."""
-        return not any(fault.is_error for fault in self.faults)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,24 +14,12 @@ from typing import Protocol
 from bus.connect.source import Published, Refusal
 from bus.errors import is_defect
 from bus.halving import Halves
-from bus.model import Change, Fault
+from bus.model import Change
 from bus.publish.fault_search import fault_of, is_of_data
+from bus.publish.outcome import Outcome
 
 MOST_BROKEN = 3
 """After so many changes in a row that a defect meets while they are sent, it is not the changes."""
-
-
-class Outcome(Protocol):
-    """What a publisher says of one change: published, unless a fault is an error."""
-
-    @property
-    def event_ids(self) -> Sequence[str]: ...
-
-    @property
-    def resent(self) -> int: ...
-
-    @property
-    def faults(self) -> Sequence[Fault]: ...
 
 
 class Publishes(Protocol):
@@ -97,7 +85,7 @@ class Sender:
                 if reasons:
                     sent.refused.append(Refusal(place, reasons, warnings))
                 else:
-                    events = tuple(outcome.event_ids)
+                    events = outcome.event_ids
                     resent = outcome.resent
                     sent.published.append(Published(place, change, events, resent, warnings))
         return sent

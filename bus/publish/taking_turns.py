@@ -27,7 +27,8 @@ from bus.connect.source import Guard, Term
 from bus.connect.together import until_one_ends
 from bus.model import Change
 from bus.publish.fault_search import is_of_data
-from bus.publish.sender import Outcome, Publishes
+from bus.publish.outcome import Outcome
+from bus.publish.sender import Publishes
 
 T = TypeVar("T")
 LetGo = Callable[[Sequence[Term], BaseException], Awaitable[None]]

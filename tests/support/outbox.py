@@ -35,6 +35,7 @@ from bus.observe.runner import this_process
 from bus.observe.tasks import Tasks
 from bus.publish.admission import Admission
 from bus.publish.held_changes import Gate
+from bus.publish.outcome import Outcome
 from bus.publish.runner import Runner, RunnerLimits
 from bus.publish.runners import run_together
 from bus.publish.sender import Publishes
@@ -60,15 +61,6 @@ QUICK = RunnerLimits(
 """A pace for tests."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileOutcome:
-    """What became of one change."""
-
-    faults: Sequence[Fault] = ()
-    event_ids: Sequence[str] = ()
-    resent: int = 0
-
-
 @dataclass
 class FilePublisher:
     """Appends one line per record to a file; see the module.
@@ -88,14 +80,14 @@ class FilePublisher:
         for line in lines(self.path):
             self._newest[line["stream"], line["subject"]] = (line["version"], line["change_id"])
 
-    async def publish(self, changes: Sequence[Change]) -> Sequence[FileOutcome]:
+    async def publish(self, changes: Sequence[Change]) -> Sequence[Outcome]:
         """Append what is next in line; refuse what is not."""
         if self.failing:
             raise self.failing.pop(0)
         outcomes, added = [], []
         for change in changes:
             faults, new = self._check(change)
-            outcomes.append(FileOutcome(faults))
+            outcomes.append(Outcome(change_id=None, faults=tuple(faults)))
             added += [] if faults else new
         if added:
             if self.before_append is not None:

@@ -9,7 +9,7 @@ from bus.model.erasure import Erasure
 from bus.operate.documents.shape import Document, named, of, shaped
 from bus.operate.erasing import ErasurePlan, not_reached
 from bus.operate.protections import EndsPlan, PersonListed, PersonShown
-from bus.publish.publisher import Outcome
+from bus.publish.outcome import Outcome
 
 
 @shaped(PersonListed, "protection")

@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 
 from bus.local.endpoints import Endpoints
 from bus.observe.metrics import Metrics
+from bus.publish.outcome import Outcome
 from bus.publish.source_watch import SourceWatch
 from connectors.outbox import statements, upkeep
 from tests.support import engines as test_engines
@@ -19,7 +20,6 @@ from tests.support.outbox import (
     KEEPING,
     QUICK,
     SYSTEM,
-    FileOutcome,
     FilePublisher,
     Outbox,
     change,
@@ -118,7 +118,7 @@ async def test_a_flood_in_one_outbox_holds_up_no_other(
 
         def publisher(of: Outbox, name: str) -> Any:
             class Taking(FilePublisher):
-                async def publish(self, changes: Any) -> list[FileOutcome]:
+                async def publish(self, changes: Any) -> list[Outcome]:
                     turns.append(name)
                     if turns.count("flood") == 3 and name == "flood":
                         await asyncio.to_thread(other.publish, change("1", 1))

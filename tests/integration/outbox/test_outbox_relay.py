@@ -31,6 +31,7 @@ from bus.failpoints import Point
 from bus.model import Change
 from bus.observe.metrics import Metrics
 from bus.publish.admission import Bounds
+from bus.publish.outcome import Outcome
 from bus.publish.sender import MOST_BROKEN
 from connectors.outbox import upkeep
 from connectors.outbox.installing import InstallPlan
@@ -40,7 +41,6 @@ from tests.support.outbox import (
     KEEPING,
     QUICK,
     SYSTEM,
-    FileOutcome,
     FilePublisher,
     Outbox,
     change,
@@ -238,7 +238,7 @@ async def test_garbage_is_refused_without_its_values(outbox: Outbox) -> None:
 class OneTooLarge(FilePublisher):
     """Fails whole batches in which subject 3 is, as a producer does for its limit."""
 
-    async def publish(self, changes: Sequence[Change]) -> Sequence[FileOutcome]:
+    async def publish(self, changes: Sequence[Change]) -> Sequence[Outcome]:
         if any(one.records[0].subject_id == "3" for one in changes):
             raise EventTooLarge("an event is above the broker's limit")
         return await super().publish(changes)
@@ -262,7 +262,7 @@ class Breaking(FilePublisher):
 
     breaks: Callable[[str], bool] = staticmethod(lambda subject: subject == "3")
 
-    async def publish(self, changes: Sequence[Change]) -> Sequence[FileOutcome]:
+    async def publish(self, changes: Sequence[Change]) -> Sequence[Outcome]:
         if any(self.breaks(one.records[0].subject_id) for one in changes):
             raise TypeError("unhashable type: 山田")
         return await super().publish(changes)

@@ -14,7 +14,7 @@ from bus.catalog.single import encode_one
 from bus.catalog.wire import Reader, frame
 from bus.control.fence import RESTS_ON, Fence
 from bus.model import Change
-from bus.publish.publisher import Outcome
+from bus.publish.outcome import Outcome
 from tests.support.changes import body, by_cases, case, change, record
 
 pytestmark = pytest.mark.service

@@ -28,7 +28,7 @@ from bus.operate.protections import CaseRegister, EndsPlan
 from bus.operate.session import Session
 from bus.policy.cases import PersonCases
 from bus.publish.case_ends import CaseEnd, CaseEndChecked
-from bus.publish.publisher import Outcome
+from bus.publish.outcome import Outcome
 from tests.support.counted import Counted, counted_site
 
 ENDED_WHILE_IT_IS_BUILT = """

@@ -19,7 +19,8 @@ from bus.errors import BrokerUnavailable, ConfigurationError, RegistryUnavailabl
 from bus.model import Change
 from bus.observe.metrics import Metrics
 from bus.publish.identity import event_id_of, is_uuid7
-from bus.publish.publisher import Outcome, Publisher
+from bus.publish.outcome import Outcome
+from bus.publish.publisher import Publisher
 from tests.support.changes import body, change, record
 
 Parse = Callable[[dict[str, Any]], Change]

@@ -14,7 +14,8 @@ from bus.broker.port import ENVELOPE_BYTES
 from bus.catalog.columns import arrow_schema
 from bus.errors import KeysUnavailable, KeysUnusable
 from bus.model import Change
-from bus.publish.publisher import FEW, Outcome
+from bus.publish.outcome import Outcome
+from bus.publish.publisher import FEW
 from bus.sealing import KeyRing, Seals
 from bus.sealing.seals import unseal_column
 from tests.support.changes import change, record

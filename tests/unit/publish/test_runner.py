@@ -22,9 +22,10 @@ from bus.errors import (
     KeysUnusable,
     SchemaMismatch,
 )
-from bus.model import Change, Fault
+from bus.model import Change
 from bus.observe.metrics import Metrics
 from bus.observe.tasks import Tasks
+from bus.publish.outcome import Outcome
 from bus.publish.runner import Runner, RunnerLimits
 from bus.publish.runners import run_together
 from bus.publish.sender import MOST_BROKEN
@@ -41,15 +42,6 @@ QUICK = RunnerLimits(
     retry_most=timedelta(milliseconds=5),
     stop_within=timedelta(seconds=5),
 )
-
-
-@dataclass
-class Outcome:
-    """What became of one change."""
-
-    faults: Sequence[Fault] = ()
-    event_ids: Sequence[str] = ("e",)
-    resent: int = 0
 
 
 @dataclass
@@ -91,7 +83,7 @@ class Publisher:
                 raise error
         self.guard()
         self.log.changes += [each for each in ids if each not in self.log.changes]
-        return [Outcome() for _ in ids]
+        return [Outcome(change_id=None, event_ids=("e",)) for _ in ids]
 
     async def close(self) -> None:
         """Nothing is open."""
