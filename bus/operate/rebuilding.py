@@ -19,8 +19,7 @@ from bus.operate.deeds import Order, Planned
 from bus.operate.jobs import OnProgress, Progress
 from bus.operate.session import Session
 from bus.policy import feed_policy, read_subscriptions
-from bus.rebuild.rebuild import Rebuild as TableRebuild
-from bus.rebuild.rebuild import Rebuilt, stages_of
+from bus.rebuild.rebuild import Rebuilt, TableRebuild, stages_of
 
 
 @dataclass(frozen=True, slots=True)

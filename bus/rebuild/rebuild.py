@@ -88,7 +88,7 @@ def kept_with(sink: Sink) -> Transactional:
     return transactional
 
 
-class Rebuild:
+class TableRebuild:
     """The rebuild of one stream of one system, in a process of its own."""
 
     def __init__(

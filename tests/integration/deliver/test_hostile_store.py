@@ -24,7 +24,7 @@ from bus.deliver.state import LaneStatus
 from bus.ledger.chains import ReceiptRow, check_lane
 from bus.ledger.digest_check import stretches
 from bus.model import Receipt
-from bus.rebuild.rebuild import Rebuild
+from bus.rebuild.rebuild import TableRebuild
 from bus.sealing.proofs import digest
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 from connectors.postgres import statements
@@ -383,7 +383,7 @@ async def _rebuild(vendor: Vendor) -> None:
     options = PostgresOptions(uri=SecretStr(vendor.uri))
     view = view_of(HOSTILE, "resident")
     async with hosted(vendor.town, {}) as bus:
-        rebuild = Rebuild(
+        rebuild = TableRebuild(
             view,
             CATALOG.stream("resident").topic,
             reader=vendor.town.reader("resident"),

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from bus.errors import ConfigurationError, RebuildBusy
 from bus.model import View
-from bus.rebuild.rebuild import Rebuild, Rebuilt
+from bus.rebuild.rebuild import Rebuilt, TableRebuild
 from connectors.postgres.sink import PostgresSink
 from connectors.postgres.table import PostgresOptions
 from tests.integration.deliver.test_switching_on_engines import SOON, SYSTEM, Said, publish
@@ -39,9 +39,9 @@ def execute(database: str, *statements: str) -> list[tuple[Any, ...]]:
     return found
 
 
-def rebuild_of(town: Town, bus: Hosted, database: str, view: View = VIEW) -> Rebuild:
+def rebuild_of(town: Town, bus: Hosted, database: str, view: View = VIEW) -> TableRebuild:
     stream = CATALOG.stream(view.stream)
-    return Rebuild(
+    return TableRebuild(
         view,
         stream.topic,
         reader=town.reader(view.stream),

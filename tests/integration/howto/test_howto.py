@@ -22,7 +22,7 @@ from bus.deliver.state import LaneStatus
 from bus.local.endpoints import Endpoints
 from bus.publish.publisher import Publisher
 from bus.publish.runner import Runner
-from bus.rebuild.rebuild import Rebuild
+from bus.rebuild.rebuild import TableRebuild
 from bus.settings import Settings
 from connectors.outbox import upkeep
 from connectors.outbox.installing import InstallPlan, Speaker
@@ -228,7 +228,7 @@ async def test_the_receiving_systems_page_holds(site: Site, broker: OwnTopics) -
         await _let_go_of(site)
         await bus.resume("child_allowance")
         await bus.until(lambda: bus.lane().status is LaneStatus.RUNNING, 30)
-        rebuilt = await Rebuild(
+        rebuilt = await TableRebuild(
             view_of("child_allowance", "resident"),
             "linkage.resident",
             reader=town.reader("resident"),

@@ -22,7 +22,7 @@ import tests.unit.deliver.protection_race as races
 from bus.backoff import BackOff
 from bus.errors import LaneLost, RebuildBusy
 from bus.failpoints import Point
-from bus.rebuild.rebuild import Rebuild
+from bus.rebuild.rebuild import TableRebuild
 from connectors.memory.sink import MemoryOptions, MemorySink, MemoryStore
 from tests.support.lanes import CATALOG, Hosted, Town, hosted
 from tests.support.madeup import passes
@@ -189,7 +189,7 @@ class Race:
             if not any(name == stream.name for name, _ in self.store.checkpoints):
                 return  # nothing was delivered of it yet
             async with hosted(self.town, {}) as bus:
-                made = Rebuild(
+                made = TableRebuild(
                     races.view_of(SYSTEM, stream.name),
                     stream.topic,
                     reader=self.town.reader(stream.name),

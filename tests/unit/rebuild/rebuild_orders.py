@@ -27,7 +27,7 @@ from bus.errors import BusError
 from bus.model import LaneName, View
 from bus.policy import compile_view
 from bus.policy.grants import Where
-from bus.rebuild.rebuild import Rebuild
+from bus.rebuild.rebuild import TableRebuild
 from tests.support.lanes import CATALOG, SUBSCRIPTIONS, TODAY, Hosted, Town, hosted
 from tests.support.waiting import until
 
@@ -232,7 +232,7 @@ class Order:
     async def _rebuilt(self, bus: Hosted, is_cut: bool = False) -> None:
         stream = CATALOG.stream(STREAM)
         async with hosted(self.town, {}) as own:
-            rebuild = Rebuild(
+            rebuild = TableRebuild(
                 VIEW, stream.topic, reader=self.town.reader(STREAM),
                 sink=self.make_sink(VIEW), process=own.process,
             )  # fmt: skip

@@ -17,7 +17,7 @@ from bus.errors import ConfigurationError, RebuildBusy, SinkUnavailable
 from bus.failpoints import Point
 from bus.model import ExceptionState, LaneName, Position, View
 from bus.rebuild.filling import RebuildLane
-from bus.rebuild.rebuild import Rebuild, Rebuilt
+from bus.rebuild.rebuild import Rebuilt, TableRebuild
 from connectors.memory.sink import MemoryOptions, MemorySink
 from tests.support.lanes import CATALOG, Hosted, Town, hosted, view_of
 from tests.support.madeup import passes
@@ -34,9 +34,9 @@ WIDE = text_of(
 
 def rebuild_of(
     town: Town, bus: Hosted, store: Any, view: View, *, progress: Callable[[int, int], None] = print
-) -> Rebuild:
+) -> TableRebuild:
     stream = CATALOG.stream(view.stream)
-    return Rebuild(
+    return TableRebuild(
         view,
         stream.topic,
         reader=town.reader(view.stream),
