@@ -63,9 +63,9 @@ def words(difference: Difference) -> Iterator[str]:
         yield f"  rows     no longer only where {condition}"
     for condition in difference.conditions_new:
         yield f"  rows     only where {condition}"
-    for name, both in (("suppression", difference.suppression), ("mode", difference.mode)):
-        if both is not None:
-            yield f"  {name}: {both[0].value} -> {both[1].value}"
+    for name, pair in (("suppression", difference.suppression), ("mode", difference.mode)):
+        if pair is not None:
+            yield f"  {name}: {pair[0].value} -> {pair[1].value}"
     for term in difference.terms:
         yield f"  {term.name}: {term.before or '–'} -> {term.after or '–'}"
     if difference.needs_rebuild:

@@ -52,12 +52,14 @@ class Deed(Enum):
     END_REFUSED = "see out, refuse"
 
 
-def _row(run: Deed, paused: Deed, changing: Deed, both: Deed, over: Deed) -> dict[Want, Deed]:
+def _row(
+    run: Deed, paused: Deed, changing: Deed, changing_paused: Deed, over: Deed
+) -> dict[Want, Deed]:
     return {
         Want.RUN: run,
         Want.PAUSE: paused,
         Want.CHANGE: changing,
-        Want.CHANGE_PAUSED: both,
+        Want.CHANGE_PAUSED: changing_paused,
         Want.OVER: over,
     }
 

@@ -389,11 +389,11 @@ class _LockedTable:
         if protected is not None:
             store.taken |= _suppressed(store, store.tables, protected)
             store.fence |= protected.as_of
-        both = before.keys() & fresh.keys()
+        common = before.keys() & fresh.keys()
         return Merged(
-            changed=sum(before[each] != fresh[each] for each in both),
-            added=len(fresh) - len(both),
-            removed=len(before) - len(both),
+            changed=sum(before[each] != fresh[each] for each in common),
+            added=len(fresh) - len(common),
+            removed=len(before) - len(common),
             kept=kept,
         )
 

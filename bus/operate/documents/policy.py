@@ -39,8 +39,8 @@ def plain(difference: Difference) -> Document:
         "event_types_lost": list(difference.event_types_lost),
         "conditions_gone": [str(condition) for condition in difference.conditions_gone],
         "conditions_new": [str(condition) for condition in difference.conditions_new],
-        "suppression": _both(difference.suppression),
-        "mode": _both(difference.mode),
+        "suppression": _before_after(difference.suppression),
+        "mode": _before_after(difference.mode),
         "terms": [
             {"term": term.name, "before": term.before, "after": term.after}
             for term in difference.terms
@@ -61,8 +61,8 @@ def _plain(column: ColumnShown) -> Document:
     }
 
 
-def _both(both: tuple[Any, Any] | None) -> Document | None:
-    return None if both is None else {"before": both[0].value, "after": both[1].value}
+def _before_after(pair: tuple[Any, Any] | None) -> Document | None:
+    return None if pair is None else {"before": pair[0].value, "after": pair[1].value}
 
 
 @shaped(Simulated, "simulated")
