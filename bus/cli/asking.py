@@ -57,11 +57,11 @@ class CommandSession:
                 self._session = Session(composition.configured.settings(), patience=patience)
             return await question(self._session)
 
-        told = Termination()
+        termination = Termination()
         try:
-            return self._runner.run(told.ended_by_sigterm(answer()))
+            return self._runner.run(termination.ended_by_sigterm(answer()))
         except asyncio.CancelledError:
-            if told.is_to_end:
+            if termination.is_to_end:
                 raise EndedBySignal(signal.SIGTERM) from None
             raise
 

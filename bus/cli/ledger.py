@@ -54,13 +54,13 @@ def verify(
     """
     before = None if anchor_file is None else auditing.read_anchor(anchor_file)
     choice = auditing.AuditScope(system, stream)
-    with _progress() as told:
+    with _progress() as progress:
         found = ask(
             lambda session: jobs.start(
                 lambda step: auditing.verify(
                     session, choice, step, anchor=before, with_log=not without_log
                 ),
-                told,
+                progress,
             ).result()
         )
     if as_json:
@@ -93,7 +93,7 @@ def prune(
     if as_json:
         show_json(documents.pruning(done, is_dry=dry_run))
     else:
-        out().print(_told(done, "would take" if dry_run else "took"))
+        out().print(_pruned_line(done, "would take" if dry_run else "took"))
 
 
 async def _anchor(session: Session, order: Order) -> Anchor:
@@ -180,7 +180,7 @@ def _line(finding: ChainFault) -> str:
     return f"{finding.kind.value}: {lane} {span} (receipt {place}): {finding.what}"
 
 
-def _told(done: Pruned, what: str) -> str:
+def _pruned_line(done: Pruned, what: str) -> str:
     events = sum(done.events.values())
     return (
         f"{what} {done.receipts:,} receipts, {events:,} events, {done.exceptions:,} exceptions,\n"

@@ -46,12 +46,12 @@ def bars() -> Iterator[OnProgress]:
     tasks: dict[str, TaskID] = {}
     with Progress(console=err(), transient=True) as shown:
 
-        def told(now: Advance) -> None:
+        def advance(now: Advance) -> None:
             if now.name not in tasks:
                 tasks[now.name] = shown.add_task(now.name, total=now.total)
             shown.update(tasks[now.name], completed=now.done, total=now.total)
 
-        yield told
+        yield advance
 
 
 def show_error(error: BusError) -> None:

@@ -231,10 +231,10 @@ def _events(page: Sequence[Provision]) -> Table:
 
 def _grounds(marks: Mapping[str, str], views: Mapping[str, RecordedView]) -> Table:
     """Each ground's mark, with its ground and items."""
-    return _wrapped([(mark, _told(views.get(view))) for view, mark in marks.items()])
+    return _wrapped([(mark, _view_text(views.get(view))) for view, mark in marks.items()])
 
 
-def _told(view: RecordedView | None) -> str:
+def _view_text(view: RecordedView | None) -> str:
     if view is None:
         return "not recorded"
     ground = f"{view.legal_basis}; {view.purpose} (to {view.expires_on})"

@@ -67,26 +67,26 @@ def publish(
         insist_on_a_way_back(file)
     started = time.monotonic()
     with _report(report) as written:
-        told = _RefusalReport(written)
-        progress = ask(lambda session: _run(session, order, file, dry_run, resume, told))
+        refusals = _RefusalReport(written)
+        progress = ask(lambda session: _run(session, order, file, dry_run, resume, refusals))
     seconds = time.monotonic() - started
     if as_json:
-        show_json(documents.loaded(progress, told.listed, is_dry=dry_run, seconds=seconds))
+        show_json(documents.loaded(progress, refusals.listed, is_dry=dry_run, seconds=seconds))
     else:
-        _show(progress, told, dry_run=dry_run, seconds=seconds)
+        _show(progress, refusals, dry_run=dry_run, seconds=seconds)
     if progress.refused:
         raise typer.Exit(ChangeRefused.exit_status)
 
 
 async def _run(
-    session: Session, order: Order, file: str, dry_run: bool, resume: bool, told: _RefusalReport
+    session: Session, order: Order, file: str, dry_run: bool, resume: bool, refusals: _RefusalReport
 ) -> LoadProgress:
     load = Load.of(session.settings, file, _cannot_remember, is_resumed=resume, is_dry=dry_run)
     if resume and load.begun is None:
         err().print("nothing to resume: the file is published from its beginning")
     elif load.begun is not None:
         err().print(f"resuming after line {load.begun.lines:,}")
-    with load.opened() as content, _bar(load, told) as moved:
+    with load.opened() as content, _bar(load, refusals) as moved:
 
         def advanced(now: LoadProgress) -> None:
             load.remembered.advanced(now)
@@ -96,9 +96,9 @@ async def _run(
             action = Publish(
                 file=content,
                 progress=load.begun,
-                refused=told.refused,
+                refused=refusals.refused,
                 advanced=advanced,
-                told=step,
+                on_progress=step,
             )
             return await deeds.carry_out(session, action, order, is_dry=dry_run)
 
@@ -155,7 +155,7 @@ def _report(path: Path | None) -> Iterator[TextIO | None]:
 
 
 @contextmanager
-def _bar(load: Load, told: _RefusalReport) -> Iterator[Callable[[LoadProgress], None]]:
+def _bar(load: Load, refusals: _RefusalReport) -> Iterator[Callable[[LoadProgress], None]]:
     """A progress bar on stderr; nothing where that is no terminal."""
     size = load.size
     bar = Bar(
@@ -164,8 +164,8 @@ def _bar(load: Load, told: _RefusalReport) -> Iterator[Callable[[LoadProgress], 
         TextColumn("{task.percentage:>3.0f}%" if size else ""),
         TextColumn("{task.fields[changes]:,} changes, {task.fields[rate]:,.0f}/s"),
         TimeRemainingColumn(),
-        console=told.console,
-        disable=not told.console.is_terminal,
+        console=refusals.console,
+        disable=not refusals.console.is_terminal,
         transient=True,
     )
     started = time.monotonic()
@@ -176,11 +176,13 @@ def _bar(load: Load, told: _RefusalReport) -> Iterator[Callable[[LoadProgress], 
         rate = done / max(time.monotonic() - started, 0.001)
         bar.update(task, completed=progress.offset, changes=progress.changes, rate=rate)
 
-    with bar if told.console.is_terminal else nullcontext():
+    with bar if refusals.console.is_terminal else nullcontext():
         yield moved
 
 
-def _show(progress: LoadProgress, told: _RefusalReport, *, dry_run: bool, seconds: float) -> None:
+def _show(
+    progress: LoadProgress, refusals: _RefusalReport, *, dry_run: bool, seconds: float
+) -> None:
     verb = "would be published" if dry_run else "published"
     console = out()
     console.print(
@@ -191,4 +193,4 @@ def _show(progress: LoadProgress, told: _RefusalReport, *, dry_run: bool, second
     for (code, where), count in sorted(progress.warnings.items()):
         console.print(f"warning: {code} at {where}: {count:,}", markup=False)
     if progress.refused:
-        told.console.print(f"{progress.refused:,} lines refused", style="bold red")
+        refusals.console.print(f"{progress.refused:,} lines refused", style="bold red")

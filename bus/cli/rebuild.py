@@ -66,8 +66,10 @@ def rebuild(
 
 
 async def _rebuild(session: Session, action: Rebuild, order: Order, *, dry: bool) -> Filled:
-    async def work(told: jobs.OnProgress) -> Filled:
-        return await deeds.carry_out(session, replace(action, told=told), order, is_dry=dry)
+    async def work(on_progress: jobs.OnProgress) -> Filled:
+        return await deeds.carry_out(
+            session, replace(action, on_progress=on_progress), order, is_dry=dry
+        )
 
     with bars() as show:
         return await jobs.start(work, show).result()

@@ -78,7 +78,7 @@ def list_all(as_json: Json = False) -> None:
 def show(system: System, as_json: Json = False) -> None:
     """Show what SYSTEM may receive, item by item, on which ground, and what is withheld."""
     found = granted.described(configured.settings(), system)
-    if found.told is None:
+    if found.grants is None:
         nobody = names.unknown("system", system, found.known, " with a subscription in the files")
         raise found.why_not or nobody
     said = documents.subscription(found)

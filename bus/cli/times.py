@@ -7,7 +7,7 @@ from functools import cache
 from zoneinfo import ZoneInfo
 
 from bus import app as composition
-from bus.observe.moments import TO_THE_MINUTE, told
+from bus.observe.moments import TO_THE_MINUTE, local_time
 
 
 def shown(at: datetime, form: str = TO_THE_MINUTE, zone: ZoneInfo | None = None) -> str:
@@ -18,7 +18,7 @@ def shown(at: datetime, form: str = TO_THE_MINUTE, zone: ZoneInfo | None = None)
         form: How much of it.
         zone: Another zone than the site's.
     """
-    return told(at, zone or site(), form)
+    return local_time(at, zone or site(), form)
 
 
 @cache

@@ -52,18 +52,18 @@ class Member:
     def __init__(self, consumer: Consumer) -> None:
         self.consumer = consumer
         self.owned: set[TopicPartition] = set()
-        self.told: list[tuple[str, frozenset[TopicPartition]]] = []
+        self.rebalances: list[tuple[str, frozenset[TopicPartition]]] = []
         self.read: list[tuple[str, int, int]] = []
 
     async def join(self, *topics: str) -> None:
         await self.consumer.subscribe(topics, self.on_assigned, self.on_revoked)
 
     async def on_assigned(self, places: Sequence[TopicPartition]) -> None:
-        self.told.append(("assigned", frozenset(places)))
+        self.rebalances.append(("assigned", frozenset(places)))
         self.owned = set(places)
 
     async def on_revoked(self, places: Sequence[TopicPartition]) -> None:
-        self.told.append(("revoked", frozenset(places)))
+        self.rebalances.append(("revoked", frozenset(places)))
         self.owned -= set(places)
 
     async def poll(self) -> None:
@@ -75,7 +75,7 @@ async def until(done: Callable[[], object], *members: Member, within: float = 20
     """Let *members* poll, side by side, until *done* says so."""
     deadline = time.monotonic() + within
     while not done():
-        assert time.monotonic() < deadline, [member.told for member in members]
+        assert time.monotonic() < deadline, [member.rebalances for member in members]
         await asyncio.gather(*(member.poll() for member in members))
 
 
@@ -201,13 +201,13 @@ class BrokerSuite:
     ) -> None:
         """Sends at once mix, but each keeps its order and is told its own offsets; none is lost."""
 
-        told: dict[int, bytes | None] = {}
+        sent: dict[int, bytes | None] = {}
 
         async def sender(number: int) -> None:
             for turn in range(5):
                 rows = [b"%d %d %d" % (number, turn, row) for row in range(40)]
                 messages = [Message(topic, 0, b"%d" % number, row) for row in rows]
-                told.update(zip(await producer.send(messages), rows, strict=True))
+                sent.update(zip(await producer.send(messages), rows, strict=True))
 
         await asyncio.gather(*(sender(number) for number in range(8)))
         consumer = await stack.enter_async_context(opened(broker.consumer()))
@@ -215,7 +215,7 @@ class BrokerSuite:
         pieces = await drained(consumer, 1600)
         read = {o: v for piece in pieces for o, v in zip(piece.offsets, piece.values, strict=True)}
 
-        assert read == told
+        assert read == sent
         for number in range(8):
             mine = [value for value in read.values() if value and value.startswith(b"%d " % number)]
             assert mine == [b"%d %d %d" % (number, t, r) for t in range(5) for r in range(40)]
@@ -502,7 +502,7 @@ class BrokerSuite:
 
         await until(lambda: len(member.read) == 9, member)
 
-        assert member.told == [("assigned", frozenset((topic, p) for p in range(3)))]
+        assert member.rebalances == [("assigned", frozenset((topic, p) for p in range(3)))]
         assert sorted(member.read) == [(topic, p, o) for p in range(3) for o in range(3)]
 
     async def test_positions_set_when_assigned_count(
@@ -558,7 +558,7 @@ class BrokerSuite:
         )
 
         assert not first.owned & second.owned
-        assert [word for word, _ in first.told] == ["assigned", "revoked", "assigned"]
+        assert [word for word, _ in first.rebalances] == ["assigned", "revoked", "assigned"]
 
     async def test_a_member_may_want_other_topics(
         self, rig: BrokerRig, broker: Broker, topic: str, producer: Producer, stack: AsyncExitStack
@@ -580,7 +580,7 @@ class BrokerSuite:
         finally:
             await rig.remove(other)
 
-        assert [word for word, _ in member.told] == ["assigned", "revoked"] * 2 + ["assigned"]
+        assert [word for word, _ in member.rebalances] == ["assigned", "revoked"] * 2 + ["assigned"]
 
     async def test_who_stays_takes_over(
         self, rig: BrokerRig, broker: Broker, topic: str, producer: Producer, stack: AsyncExitStack

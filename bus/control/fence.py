@@ -324,9 +324,9 @@ class Fence(Follower):
             if index in unreadable:
                 self._closure.protection(subject, None)
             else:
-                told = next(by_value)
-                subject = told.key
-                now = covered(subject, self._cases.take(told), self._form)
+                record = next(by_value)
+                subject = record.key
+                now = covered(subject, self._cases.take(record), self._form)
                 self._closure.protection(subject, now)
             if self._grounds is not None:
                 self._grounds.protection(log, subject, offset)

@@ -59,5 +59,5 @@ async def has_passed(broker: Broker, lane: LaneName, topic: str, offset: int) ->
     Raises:
         BrokerUnavailable: The broker does not answer.
     """
-    told = await broker.committed(group_of(lane.system))
-    return offset < told.get((topic, lane.partition), 0)
+    offsets = await broker.committed(group_of(lane.system))
+    return offset < offsets.get((topic, lane.partition), 0)

@@ -145,12 +145,12 @@ async def run(
         offices[towns.CORE].load(people.changes())
         load = await _first_load(environment, people, stores, screen)
         screen.loaded(load, population)
-        shown, told = [], []
+        shown, all_entered = [], []
         story = list(scenes(people))
         for number, scene in enumerate(story, 1):
             change = scene.make(datetime.now(UTC))
             entered = offices[change.source].enter(change)
-            told.append(ChangeEntered(change, entered.change_id))
+            all_entered.append(ChangeEntered(change, entered.change_id))
             screen.scene(number, len(story), scene, change)
             arrivals: Sequence[Arrival] = []
             async for arrivals in stores.watch(change, entered.committed_at, CHANGE_WITHIN_S):
@@ -191,7 +191,9 @@ async def run(
                 for store in stores.stores
             ],
             provided=[
-                await _provided(system, uri, told, stores, is_neighbour=system not in subscriptions)
+                await _provided(
+                    system, uri, all_entered, stores, is_neighbour=system not in subscriptions
+                )
                 for system, uri in sorted(environment.town.outboxes.items())
             ],
             next_steps=_next_steps(environment, shown),
@@ -283,10 +285,15 @@ async def _first_load(
 
 
 async def _provided(
-    system: str, uri: str, told: Sequence[ChangeEntered], stores: Stores, *, is_neighbour: bool
+    system: str,
+    uri: str,
+    all_entered: Sequence[ChangeEntered],
+    stores: Stores,
+    *,
+    is_neighbour: bool,
 ) -> ProviderShown:
     """How much *system* has sent by its own outbox, and how much of that other systems hold."""
-    mine = [each for each in told if each.change.source == system]
+    mine = [each for each in all_entered if each.change.source == system]
     by_stream: dict[str, set[str]] = {}
     for each in mine:
         for record in each.change.records:

@@ -92,7 +92,7 @@ def alone(home: Path) -> Iterator[None]:
 
 async def _run(settings: Settings, wanted: Wanted) -> DemoResult:
     """The demo as a task that SIGTERM and SIGINT end in order; what it started ends with it."""
-    told = asyncio.Event()
+    may_end = asyncio.Event()
     is_kept = False
     say = wanted.progress.print
 
@@ -102,12 +102,12 @@ async def _run(settings: Settings, wanted: Wanted) -> DemoResult:
         if wanted.is_kept:
             say("it keeps running: Ctrl-C ends it; a process that ends before is named here")
             is_kept = True
-            await told.wait()
+            await may_end.wait()
         say("stopping everything: some twenty seconds")
 
     def end() -> None:
         if is_kept:
-            told.set()
+            may_end.set()
         else:
             task.cancel()
 

@@ -365,12 +365,12 @@ class Audit:
                 self._step(f"receipts' log: {piece.offsets[-1]:,} of {last:,} in {partition}")
                 after = piece.offsets[-1] + 1
                 said = await self._said_in(reader, piece)
-                told = dict(zip(piece.offsets, piece.timestamps_ms, strict=True))
+                appended_ms = dict(zip(piece.offsets, piece.timestamps_ms, strict=True))
                 for row in said:
                     if row.log_offset >= below or before is None:
                         continue
                     # a store's clock may be ahead, and retention does not wait for it
-                    at = min(row.applied_at.timestamp(), told[row.log_offset] / 1e3)
+                    at = min(row.applied_at.timestamp(), appended_ms[row.log_offset] / 1e3)
                     if at >= before.timestamp():
                         what = "retention took it before its time"
                         self._in_log.append(ChainFault.of(ChainFaultKind.REMOVED, row, what))

@@ -21,7 +21,7 @@ from bus.errors import ConfigurationError
 from bus.log.internal import decoded
 from bus.log.partition import Log
 from bus.model.custody import Custody, CustodyAct
-from bus.observe.moments import told
+from bus.observe.moments import local_time
 from bus.sealing import KeyRing, ProofKind
 from bus.sealing.proofs import proves
 
@@ -142,8 +142,8 @@ def wrong_marks(
     wrong = []
     if left.before is not None and left.before > newest_allowed:
         wrong.append(
-            f"retention took what was applied before {told(left.before, zone)};"
-            f" what is younger than {told(newest_allowed, zone)} must be there"
+            f"retention took what was applied before {local_time(left.before, zone)};"
+            f" what is younger than {local_time(newest_allowed, zone)} must be there"
         )
     if said is not None:
         if left.count and said.have(CustodyAct.PRUNED, left.digest) is None:

@@ -12,7 +12,7 @@ import psycopg
 from bus.ledger.chains import ChainFault, ChainFaultKind
 from bus.ledger.store import Ledger
 from bus.model.deed import CUT_OFF, ENDS, Deed
-from bus.observe.moments import told
+from bus.observe.moments import local_time
 from bus.sealing import KeyRing, ProofKind
 from bus.sealing.proofs import proves
 
@@ -130,7 +130,7 @@ class OpenDeeds:
 
 def unproved(recorded: RecordedDeed, zone: tzinfo) -> ChainFault:
     """The finding that a deed has no proof: somebody else, or a process without keys, wrote it."""
-    at = told(recorded.deed.at, zone)
+    at = local_time(recorded.deed.at, zone)
     what = "it has no proof" if recorded.deed.proof is None else "its proof is not of what it says"
     return ChainFault(
         kind=ChainFaultKind.UNPROVED,

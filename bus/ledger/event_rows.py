@@ -49,9 +49,9 @@ class EventRows:
         missing = dict(said)
         for row in held:
             offset = row["log_offset"]
-            told = missing.pop(offset, None)
-            if told is not None:
-                wrong = [name for name in told if told[name] != row[name]]
+            logged = missing.pop(offset, None)
+            if logged is not None:
+                wrong = [name for name in logged if logged[name] != row[name]]
                 if wrong:
                     self._find(ChainFaultKind.CHANGED, offset, f"not as in the log: {_list(wrong)}")
                 else:
@@ -61,14 +61,14 @@ class EventRows:
                     self._find(ChainFaultKind.ADDED, offset, "the log has no such event there")
             else:
                 self.compacted += 1
-        for offset, told in missing.items():
+        for offset, logged in missing.items():
             if offset >= self.reached:
                 self.ahead += 1
-            elif offset >= self.below or self._is_young(told):
+            elif offset >= self.below or self._is_young(logged):
                 self._find(ChainFaultKind.REMOVED, offset, "it is in the log, and is not there")
 
-    def _is_young(self, told: Row) -> bool:
-        at = told.get("at")
+    def _is_young(self, logged: Row) -> bool:
+        at = logged.get("at")
         return at is not None and (self.before is None or at >= self.before)
 
     def beyond(self, held: Sequence[Row]) -> None:

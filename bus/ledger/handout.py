@@ -16,7 +16,7 @@ from html import escape
 from tempfile import TemporaryFile
 
 from bus.ledger.provisions import GivenItem, Provision, Provisions, RecordedView
-from bus.observe.moments import TO_THE_SECOND, told
+from bus.observe.moments import TO_THE_SECOND, local_time
 
 _HEAD = (
     ("番号", "No."),
@@ -82,7 +82,7 @@ def _notes(
             )
         )
     if answer.erasure is not None:
-        day = told(answer.erasure.at, zone, TO_THE_SECOND)
+        day = local_time(answer.erasure.at, zone, TO_THE_SECOND)
         what = ("消去済み", "erased") if answer.erasure.is_done else ("消去未完了", "erasure begun")
         said.append((f"{day} {what[0]}", f"{what[1]} on {day}"))
     return said
@@ -126,7 +126,7 @@ class Sheet:
         return [
             (
                 str(number),
-                told(provision.given_at, self._zone, TO_THE_SECOND),
+                local_time(provision.given_at, self._zone, TO_THE_SECOND),
                 _system(provision, page),
                 _stream(provision, page),
                 provision.subject_id,
@@ -193,7 +193,7 @@ class HtmlSheet(Sheet):
             ("市区町村コード Municipality", about.municipality_code),
             ("識別番号 Number", about.subject_id),
             ("対象期間 Period", self._period),
-            ("作成日時 Made at", told(self._made_at, self._zone, TO_THE_SECOND)),
+            ("作成日時 Made at", local_time(self._made_at, self._zone, TO_THE_SECOND)),
             ("提供件数 Provisions", f"{self.count:,}"),
         )
         said = _notes(about, self._views, self._zone, has_bare=self._has_bare)

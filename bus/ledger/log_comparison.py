@@ -20,13 +20,13 @@ class LogComparison:
         """Compare one stretch of one partition; both arguments hold all that lies in it."""
         by_place = {row.place: row for row in said}
         for row in held:
-            told = by_place.pop(row.place, None)
-            if told is not None and told.said == row.said:
+            in_log = by_place.pop(row.place, None)
+            if in_log is not None and in_log.said == row.said:
                 self.same += 1
                 continue
             self._held.append(row)
-            if told is not None:
-                self._said.append(told)
+            if in_log is not None:
+                self._said.append(in_log)
         self._said += by_place.values()
 
     @property
@@ -52,14 +52,14 @@ class LogComparison:
             what = f"it was said at {origin.place[0]}/{origin.place[1]} of the receipts' log"
             found.append(ChainFault.of(ChainFaultKind.MOVED, row, what))
         for row in left:
-            told = missing.pop(row.place, None)
-            if told is None:
+            in_log = missing.pop(row.place, None)
+            if in_log is None:
                 what = "the receipts' log does not have it"
                 found.append(ChainFault.of(ChainFaultKind.ADDED, row, what))
             else:
-                wrong = ", ".join(_differences(row, told))
+                wrong = ", ".join(_differences(row, in_log))
                 found.append(
-                    ChainFault.of(ChainFaultKind.CHANGED, told, f"not as it was said: {wrong}")
+                    ChainFault.of(ChainFaultKind.CHANGED, in_log, f"not as it was said: {wrong}")
                 )
         for row in missing.values():
             what = "it was said, and is not there"

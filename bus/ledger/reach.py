@@ -179,8 +179,8 @@ def _system(system: str, standings: Sequence[EventReach], is_whole: bool) -> Sys
     worst = next(s for s in standings if _state(s) is state)
     times = [s.delivered_at or s.superseded_at for s in standings]
     applied_at = max((t for t in times if t is not None), default=None) if state.has_it else None
-    told = (*_OF_OPERATION.values(), ReachState.GONE_BACK)
-    operation = worst.operation if state in told else None
+    explained = (*_OF_OPERATION.values(), ReachState.GONE_BACK)
+    operation = worst.operation if state in explained else None
     return SystemReach(
         system=system,
         state=state,

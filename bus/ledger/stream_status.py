@@ -70,9 +70,9 @@ async def standings(
     receipts = await ledger.lanes(lanes)
     rows = await ledger.rows_lately(RATE_OVER)
     applied: dict[tuple[str, str], datetime] = {}
-    for (system, name, _), told in receipts.items():
-        last = applied.get((system, name), told.last_applied_at)
-        applied[system, name] = max(last, told.last_applied_at)
+    for (system, name, _), seen in receipts.items():
+        last = applied.get((system, name), seen.last_applied_at)
+        applied[system, name] = max(last, seen.last_applied_at)
     parked = await ledger.open_exceptions()
     standing: defaultdict[tuple[str, str], list[Operation]] = defaultdict(list)
     for operation in await ledger.standing():

@@ -17,7 +17,7 @@ def disagreement(view: RecordedView) -> str | None:
         return "its statement is not what the fingerprint is the digest of"
     try:
         said = json.loads(view.statement)
-        told = {
+        stated = {
             "system": said["system"],
             "stream": said["stream"],
             "columns": [(column[0], column[1], column[3], column[5]) for column in said["columns"]],
@@ -46,5 +46,5 @@ def disagreement(view: RecordedView) -> str | None:
             "expires_on": view.expires_on.isoformat(),
         },
     }
-    wrong = [name for name in told if told[name] != recorded[name]]
+    wrong = [name for name in stated if stated[name] != recorded[name]]
     return f"not as its statement has it: {', '.join(wrong)}" if wrong else None

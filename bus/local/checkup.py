@@ -40,7 +40,7 @@ from bus.local.engine import is_free
 from bus.local.fetch import differing, missing
 from bus.local.ports import kept
 from bus.local.stack import LocalStack, Status
-from bus.observe.moments import TO_THE_SECOND, told
+from bus.observe.moments import TO_THE_SECOND, local_time
 from bus.sealing import Keys, Proofs, Seals
 from bus.settings import OutboxConnection, Settings, SourceConnection, SystemConnection
 from bus.tls import trusting
@@ -372,8 +372,8 @@ async def _answers(
             said = _ASKED.error_of(error)
             return name if said is None or error.sqlstate is None else f"{name} ({said.message})"
         assert row is not None  # a SELECT without a table has one
-        told: datetime = row[0]
-        return told - datetime.now(UTC)
+        its_clock: datetime = row[0]
+        return its_clock - datetime.now(UTC)
 
     named = _databases(settings)
     found = await asyncio.gather(*(ask(name, uri) for name, uri in named.items()))
@@ -494,7 +494,7 @@ def clock(
         yield CheckResult("clock", Verdict.FAIL, says, "set the clock: timedatectl set-ntp true")
     else:
         names = ", ".join(others) or "nobody to compare with"
-        there = told(now, ZoneInfo(outside.settings.time_zone), TO_THE_SECOND)
+        there = local_time(now, ZoneInfo(outside.settings.time_zone), TO_THE_SECOND)
         says = f"{there} (agrees with {names})"
         yield CheckResult("clock", Verdict.OK, says)
 

@@ -290,15 +290,15 @@ class LocalStack:
         Raises:
             EngineError: It gave up, or takes too long.
         """
-        told: list[tuple[str, float | None]] = []
+        passed_on: list[tuple[str, float | None]] = []
         deadline = time.monotonic() + START_SECONDS
         while True:
             ended = not engine.lives(process)
             note = state.read(self.folder)
             if note is not None and note.pid == process.pid and note.attempt >= attempt:
                 for name, seconds in note.steps:
-                    if (name, seconds) not in told:
-                        told.append((name, seconds))
+                    if (name, seconds) not in passed_on:
+                        passed_on.append((name, seconds))
                         progress.step(StartStep(name, seconds))
                 if note.phase is Phase.UP and note.error is None:
                     return

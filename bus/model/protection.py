@@ -23,9 +23,9 @@ Reached: TypeAlias = Mapping[str, int]
 """How far the logs are known that coverage rests on: ``<stream>/<partition>`` -> offset."""
 
 
-def knows(told: Reached, as_of: Reached) -> bool:
-    """Whether the offsets *told* are at or past those of *as_of*, in every log."""
-    return all(told.get(log, 0) >= offset for log, offset in as_of.items())
+def knows(known: Reached, as_of: Reached) -> bool:
+    """Whether the offsets *known* are at or past those of *as_of*, in every log."""
+    return all(known.get(log, 0) >= offset for log, offset in as_of.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,37 +48,37 @@ class Protected:
     def __bool__(self) -> bool:
         return bool(self.persons or self.households)
 
-    def newly(self, told: Reached | None) -> Protected:
-        """Whom a store has to look for that was told of coverage as of *told*.
+    def newly(self, known: Reached | None) -> Protected:
+        """Whom a store has to look for that was told of coverage as of *known*.
 
         Everybody, if that is not known; perhaps some that are not new, but nobody new is left out.
         """
         history = self.history
-        if told is None or history is None or not knows(told, history.begin):
+        if known is None or history is None or not knows(known, history.begin):
             return self
-        new = [change for change in history.changes if not knows(told, change.as_of)]
+        new = [change for change in history.changes if not knows(known, change.as_of)]
         return Protected(
             self.persons & frozenset().union(*(change.persons for change in new)),
             self.households & frozenset().union(*(change.households for change in new)),
             self.as_of,
         )
 
-    def since(self, told: Reached, seal: str) -> Reached:
-        """As of when a store knows coverage that was told *told*, with *seal*.
+    def since(self, known: Reached, seal: str) -> Reached:
+        """As of when a store knows coverage that was told *known*, with *seal*.
 
-        Later than *told*, if the same persons were covered at the beginning of what is remembered,
+        Later than *known*, if the same persons were covered at the beginning of what is remembered,
         and all the time since for whoever knew as much as the store was told.
         """
         history = self.history
-        if history is None or not seal or seal != history.seal or knows(told, history.begin):
-            return told
-        if history.rests_on is None or not knows(told, history.rests_on):
-            return told
+        if history is None or not seal or seal != history.seal or knows(known, history.begin):
+            return known
+        if history.rests_on is None or not knows(known, history.rests_on):
+            return known
         return history.begin
 
-    def may_release(self, told: Reached | None) -> bool:
-        """Whether somebody who was covered as of *told*, or later, may be covered no longer."""
-        return told is None or self.history is None or not knows(told, self.history.released)
+    def may_release(self, known: Reached | None) -> bool:
+        """Whether somebody who was covered as of *known*, or later, may be covered no longer."""
+        return known is None or self.history is None or not knows(known, self.history.released)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ async def read_receipts(
     readable = await read_what_can_be(reader, values, refuse=(SchemaMismatch,))
     if (batch := readable.records) is None:
         return [], len(readable.refused)
-    told = [told_ms[index] for index in readable.good]
+    times = [told_ms[index] for index in readable.good]
     micros = batch.column("applied_at").cast(pa.int64())
     columns = [
         (micros if name == "applied_at" else batch.column(name)).to_pylist() for name in COLUMNS
@@ -46,6 +46,6 @@ async def read_receipts(
             is_replay=is_replay,
         )
         for (system, stream, partition, end, rows, chain, applied_at, is_replay), at in zip(
-            zip(*columns, strict=True), told, strict=True
+            zip(*columns, strict=True), times, strict=True
         )
     ], len(readable.refused)

@@ -34,13 +34,13 @@ async def read_recent(broker: Broker, topic: str, reader: Reader) -> Windows:
     bounds = await recent_past(broker, topic)
     async with opened(broker, _CLIENT) as log:
         async for piece in log.read_together(bounds, at_once=MOST_RECEIPTS):
-            told = [
+            present = [
                 (value, at)
                 for value, at in zip(piece.values, piece.timestamps_ms, strict=True)
                 if value is not None
             ]
             seen, _ = await read_receipts(
-                reader, [value for value, _ in told], [at for _, at in told]
+                reader, [value for value, _ in present], [at for _, at in present]
             )
             for one in seen:
                 windows.add(one)

@@ -59,7 +59,7 @@ FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(seconds=30)
 
 
 log = structlog.get_logger()
-_Told = tuple[bytes, int, str, int, int]  # value, when (ms), topic, partition, offset
+_Received = tuple[bytes, int, str, int, int]  # value, when (ms), topic, partition, offset
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class Monitor:
         self._tasks = tasks or Tasks(self._metrics)
         self._has_watched = False
         self._metrics.before_render(self._show)
-        self._inbox: list[_Told] = []
+        self._inbox: list[_Received] = []
         self._deaf: BaseException | None = None  # why the agent takes nothing in any more
         self._live: dict[int, int] = {}  # partition -> offset from which receipts are news
         self._forget()
@@ -237,14 +237,14 @@ class Monitor:
         reader = self._watched.reader(self._receipt)
         while True:
             await asyncio.sleep(GATHER_SECONDS)
-            told, self._inbox = self._inbox, []
-            news: list[_Told] = [one for one in told if one[4] >= self._live.get(one[3], 0)]
-            past = [one for one in told if one[4] < self._live.get(one[3], 0)]
+            received, self._inbox = self._inbox, []
+            news: list[_Received] = [one for one in received if one[4] >= self._live.get(one[3], 0)]
+            past = [one for one in received if one[4] < self._live.get(one[3], 0)]
             for these, is_news in ((past, False), (news, True)):
                 await self._learn(reader, these, is_news=is_news)
 
-    async def _learn(self, reader: Reader, told: Sequence[_Told], *, is_news: bool) -> None:
-        values, when = [one[0] for one in told], [one[1] for one in told]
+    async def _learn(self, reader: Reader, received: Sequence[_Received], *, is_news: bool) -> None:
+        values, when = [one[0] for one in received], [one[1] for one in received]
         receipts, unreadable = await until_read(partial(read_receipts, reader, values, when))
         counted = 0
         for seen in receipts:

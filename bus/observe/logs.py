@@ -255,8 +255,8 @@ def _text(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
     """``time level event name=value …`` for people."""
     trace = event.pop("trace", [])
     head = f"{event.pop('timestamp')} {event.pop('level'):<8} {event.pop('event')}"
-    told = " ".join(f"{name}={_plain(value)}" for name, value in event.items())
-    return "\n".join([f"{head} {told}".rstrip(), *(f"    {frame}" for frame in trace)])
+    fields = " ".join(f"{name}={_plain(value)}" for name, value in event.items())
+    return "\n".join([f"{head} {fields}".rstrip(), *(f"    {frame}" for frame in trace)])
 
 
 def _plain(value: Any) -> str:

@@ -41,7 +41,7 @@ __all__ = [
 async def verify(
     session: Session,
     choice: AuditScope,
-    told: OnProgress,
+    on_progress: OnProgress,
     *,
     anchor: Anchor | None = None,
     with_log: bool = True,
@@ -51,7 +51,7 @@ async def verify(
     Args:
         session: Where it is.
         choice: What of it.
-        told: How far it is.
+        on_progress: How far it is.
         anchor: Heads that must be there.
         with_log: Whether it is held against the log as well.
 
@@ -62,7 +62,7 @@ async def verify(
     """
 
     def step(what: str) -> None:
-        told(Progress(what))
+        on_progress(Progress(what))
 
     settings = session.settings
     ring = await session.proofs.ring()

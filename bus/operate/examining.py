@@ -17,7 +17,7 @@ from bus.broker.topics import LAG
 from bus.errors import BusError
 from bus.ledger.keeper import Owed, owed_in
 from bus.local.checkup import CheckContext, CheckResult, Verdict, examine, kafka_entered
-from bus.observe.moments import told
+from bus.observe.moments import local_time
 from bus.operate.engines import Engines
 from bus.operate.running import Duty, all_duties
 from bus.operate.session import Session
@@ -65,11 +65,11 @@ async def publishing(session: Session) -> list[CheckResult]:
     here = written(session.settings.intake)
     says = [f"{each.place} has {each.intake}" for each in found]
     if any(each.intake != here for each in found):
-        told = _brief([f"here it is {here}", *says])
+        answer = _brief([f"here it is {here}", *says])
         mend = "give every process that publishes the same RENKEI_INTAKE, and restart it"
-        return [CheckResult("intake", Verdict.FAIL, told, mend)]
-    told = f"{here}; {len(found)} that publish have the same" if found else here
-    return [CheckResult("intake", Verdict.OK, told)]
+        return [CheckResult("intake", Verdict.FAIL, answer, mend)]
+    answer = f"{here}; {len(found)} that publish have the same" if found else here
+    return [CheckResult("intake", Verdict.OK, answer)]
 
 
 async def logs(session: Session) -> list[CheckResult]:
@@ -87,8 +87,8 @@ async def logs(session: Session) -> list[CheckResult]:
         return [
             CheckResult("logs", Verdict.OK, f"{len(there)}, compacted after {LEAST_LAG.days} days")
         ]
-    told = [f"{name} after {timedelta(milliseconds=lags[name]).days} days" for name in short]
-    says = f"compacted before {LEAST_LAG.days} days: {_brief(told)}"
+    too_short = [f"{name} after {timedelta(milliseconds=lags[name]).days} days" for name in short]
+    says = f"compacted before {LEAST_LAG.days} days: {_brief(too_short)}"
     return [CheckResult("logs", Verdict.FAIL, says, "renkei topics apply")]
 
 
@@ -119,7 +119,7 @@ def at_work(duties: Sequence[Duty], zone: ZoneInfo) -> Iterator[CheckResult]:
             )
         else:
             runners = sorted({runner for duty in mine for runner in duty.runners})
-            where = ", ".join(f"{each} since {told(each.since, zone)}" for each in runners)
+            where = ", ".join(f"{each} since {local_time(each.since, zone)}" for each in runners)
             yield CheckResult(
                 name, Verdict.OK, f"{len(mine)} of {len(mine)}, by {where or 'others'}"
             )

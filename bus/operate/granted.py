@@ -92,7 +92,7 @@ def checked(settings: Settings) -> SubscriptionFiles:
 class SystemGrants:
     """What the files say of one system."""
 
-    told: Mapping[str, Any] | None  # what it is granted, in plain values; None: nothing
+    grants: Mapping[str, Any] | None  # what it is granted, in plain values; None: nothing
     refusals: Sequence[GrantRefusal]  # what is in its file and not granted
     known: Sequence[str]  # the systems that the files are of
 
@@ -112,7 +112,7 @@ def described(settings: Settings, system: str) -> SystemGrants:
         return SystemGrants(None, refusals, known)
     subscription = report.subscriptions[system]
     today, keys = this_day(), mask_keys(settings)
-    told = {
+    grants = {
         "system": subscription.system,
         "ja": subscription.ja,
         "business_id": subscription.business_id,
@@ -125,7 +125,7 @@ def described(settings: Settings, system: str) -> SystemGrants:
             for name, grant in sorted(subscription.streams.items())
         ],
     }
-    return SystemGrants(told, refusals, known)
+    return SystemGrants(grants, refusals, known)
 
 
 def _described(

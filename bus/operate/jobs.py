@@ -30,11 +30,13 @@ OnProgress = Callable[[Progress], None]
 class Job(Generic[T]):
     """One job; started with :func:`start`."""
 
-    def __init__(self, work: Callable[[OnProgress], Awaitable[T]], told: OnProgress | None) -> None:
-        self._also_told = told
+    def __init__(
+        self, work: Callable[[OnProgress], Awaitable[T]], on_progress: OnProgress | None
+    ) -> None:
+        self._on_progress = on_progress
         self._news = asyncio.Event()
         self._newest: Progress | None = None
-        self._task = asyncio.ensure_future(work(self._told))
+        self._task = asyncio.ensure_future(work(self._note))
         self._task.add_done_callback(lambda _: self._news.set())
 
     @property
@@ -77,13 +79,15 @@ class Job(Generic[T]):
         self._task.cancel()
         await asyncio.wait([self._task])
 
-    def _told(self, progress: Progress) -> None:
+    def _note(self, progress: Progress) -> None:
         self._newest = progress
         self._news.set()
-        if self._also_told is not None:
-            self._also_told(progress)
+        if self._on_progress is not None:
+            self._on_progress(progress)
 
 
-def start(work: Callable[[OnProgress], Awaitable[T]], told: OnProgress | None = None) -> Job[T]:
-    """Start *work* as a job; *told* is called with each progress."""
-    return Job(work, told)
+def start(
+    work: Callable[[OnProgress], Awaitable[T]], on_progress: OnProgress | None = None
+) -> Job[T]:
+    """Start *work* as a job; *on_progress* is called with each progress."""
+    return Job(work, on_progress)

@@ -133,7 +133,7 @@ class Publish:
     progress: LoadProgress | None
     refused: Callable[[RefusedLine], None]
     advanced: Callable[[LoadProgress], None]
-    told: OnProgress = lambda _: None
+    on_progress: OnProgress = lambda _: None
 
     async def plan(self, _: Session) -> PublishPreview:
         """The preview; nothing is read for it.
@@ -185,7 +185,7 @@ class PublishPreview:
         wanted = self.wanted
 
         def advanced(now: LoadProgress) -> None:
-            wanted.told(Progress("changes", now.changes))
+            wanted.on_progress(Progress("changes", now.changes))
             wanted.advanced(now)
 
         return await load(

@@ -141,7 +141,7 @@ class Rebuild:
 
     system: str
     stream: str | None = None  # None: all that it receives, one by one
-    told: OnProgress = lambda _: None
+    on_progress: OnProgress = lambda _: None
 
     async def plan(self, session: Session) -> RebuildPreview:
         """Which tables would be rebuilt, from how many events.
@@ -198,9 +198,9 @@ class RebuildPreview:
             name = table.feed.view.stream
 
             def progress(events: int, total: int, name: str = name) -> None:
-                self.wanted.told(Progress(name, events, total))
+                self.wanted.on_progress(Progress(name, events, total))
 
-            self.wanted.told(Progress(name))
+            self.wanted.on_progress(Progress(name))
             done.append(RebuildDone(table.feed, await self.opened.rebuild(table.feed, progress)))
         return done
 

@@ -29,7 +29,9 @@ class Simulated:
     unreadable: int  # events of the stream that could not be counted
 
 
-async def simulate(session: Session, paths: Sequence[Path], told: OnProgress) -> list[Simulated]:
+async def simulate(
+    session: Session, paths: Sequence[Path], on_progress: OnProgress
+) -> list[Simulated]:
     """Count how many subjects each difference touches that the files of *paths* would make.
 
     Raises:
@@ -53,7 +55,7 @@ async def simulate(session: Session, paths: Sequence[Path], told: OnProgress) ->
         for name, compared in sorted(by_stream.items()):
 
             def read_so_far(read: int, total: int, name: str = name) -> None:
-                told(Progress(name, read, total))
+                on_progress(Progress(name, read, total))
 
             comparisons = [comparison for _, comparison in compared]
             unreadable = await count(

@@ -189,9 +189,9 @@ class CaseIndex:
         """The cases of the subject with that key."""
         return self._standings.get(key, NOTHING)
 
-    def take(self, told: CaseRecord) -> PersonCases:
-        """Take in that the log has *told* next; the subject's cases after it."""
-        found = self._standings[told.key] = after(self.of(told.key), told)
+    def take(self, record: CaseRecord) -> PersonCases:
+        """Take in *record*, the next of the log; the subject's cases after it."""
+        found = self._standings[record.key] = after(self.of(record.key), record)
         return found
 
     def forget(self, key: str) -> None:

@@ -52,7 +52,7 @@ class Batch:
     refused: set[int]  # rows
     faults: list[Fault]
     warnings: Mapping[tuple[str, str], int]
-    told: Sequence[CaseRecord] | None  # of protections: what each says of its cases
+    case_records: Sequence[CaseRecord] | None  # of protections: what each says of its cases
 
     def settle(self, draft: Draft, cases: CaseDraft) -> ColumnsOutcome:
         """Judge versions and cases against the drafts, and keep the entries that are to be sent."""
@@ -70,7 +70,9 @@ class Batch:
             self.keys = [self.keys[at] for at in sent]
             self.values = [self.values[at] for at in sent]
             self.entries = self.entries.picked(sent)
-            self.told = None if self.told is None else [self.told[at] for at in sent]
+            self.case_records = (
+                None if self.case_records is None else [self.case_records[at] for at in sent]
+            )
         return ColumnsOutcome(
             published=published,
             resent=sequencings.count(Sequencing.DONE),
@@ -81,7 +83,7 @@ class Batch:
 
     def _sequencings(self, draft: Draft, cases: CaseDraft) -> list[Sequencing | None]:
         """The sequencing of each entry; None where a fault of its change takes it out."""
-        if self.runs is None and not self.large and self.told is None:
+        if self.runs is None and not self.large and self.case_records is None:
             return [*draft.add_all(self.entries, self.opens)]
         sequencings: list[Sequencing | None] = [None] * len(self.keys)
         for run in self.runs or [[at] for at in range(len(self.keys))]:
@@ -102,13 +104,13 @@ class Batch:
 
     def _wrong_cases(self, found: Mapping[int, Sequencing], cases: CaseDraft) -> list[Fault]:
         """Faults of the cases in those entries of one change that are next in line."""
-        if self.told is None:
+        if self.case_records is None:
             return []
         return [
             refused.fault(self.rows[at])
             for at, sequencing in found.items()
             if sequencing is Sequencing.NEXT
-            for refused in cases.add(self.told[at], opens=self.opens[at])
+            for refused in cases.add(self.case_records[at], opens=self.opens[at])
         ]
 
 
@@ -153,7 +155,7 @@ def prepare(
         refused=refused,
         faults=errors + [too_large(rows[at]) for at in sorted(large)],
         warnings={(f.code, f.path): len(f.rows) for f in findings if not f.is_error},
-        told=tell(records),
+        case_records=tell(records),
     )
 
 

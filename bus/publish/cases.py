@@ -104,12 +104,12 @@ def _about(before: PersonCases, now: CaseRecord) -> Iterator[Refused]:
 
 def _of_another(case: Case, now: CaseRecord) -> Refused | None:
     """What is wrong with an open case that the event is not about."""
-    told = now.cases.get(case.started_on)
-    if told is None:
+    known = now.cases.get(case.started_on)
+    if known is None:
         return _NOT_ALL
-    if not told.is_open:
+    if not known.is_open:
         return _ANOTHER
-    is_less = not (case.shared_with <= told.shared_with and case.suppresses <= told.suppresses)
+    is_less = not (case.shared_with <= known.shared_with and case.suppresses <= known.suppresses)
     return _NARROWED if is_less else None
 
 

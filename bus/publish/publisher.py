@@ -236,7 +236,7 @@ class Publisher:
             cases = CaseDraft(self._tail.cases)
             outcome = batch.settle(self._tail.index(stream.name).draft(), cases)
             await self._deliver(self._by_partition(stream, batch.keys, batch.values))
-            self._appended(stream, batch.entries, batch.told or ())
+            self._appended(stream, batch.entries, batch.case_records or ())
             return outcome
         finally:
             self._appending.release()
@@ -385,10 +385,14 @@ class Publisher:
             else:
                 payloads = _columns_encoded(stream, records, ring)
             natures = (found.rows[row]["header"]["nature"] for row in some)
-            told = _case_records(stream, records)
+            case_records = _case_records(stream, records)
             return [
                 _Event(
-                    stream, found.origins[row], value, nature == _OPENS, told[at] if told else None
+                    stream,
+                    found.origins[row],
+                    value,
+                    nature == _OPENS,
+                    case_records[at] if case_records else None,
                 )
                 for at, (row, value, nature) in enumerate(
                     zip(some, frame(schema_id, payloads), natures, strict=True)
@@ -500,10 +504,12 @@ class Publisher:
         places = [(batch.topic, batch.partition) for batch in batches]
         self._tail.passed(dict(zip(places, offsets, strict=True)))
 
-    def _appended(self, stream: Stream, entries: Entries, told: Iterable[CaseRecord] = ()) -> None:
+    def _appended(
+        self, stream: Stream, entries: Entries, case_records: Iterable[CaseRecord] = ()
+    ) -> None:
         """Take in that these are in the log, and count them."""
         self._tail.index(stream.name).learn(entries)
-        for each in told:
+        for each in case_records:
             self._tail.cases.take(each)
         if not self._settings.is_dry:
             self._metrics.published(stream.name, len(entries))

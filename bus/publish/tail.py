@@ -213,8 +213,8 @@ class VersionTail:
             keys = [run[index][0] for index in readable.good]
             self._indexes[stream].learn(entries_of(keys, readable.records.column("header")))
             if stream == PROTECTION:
-                for told in said(readable.records):
-                    self.cases.take(told)
+                for record in said(readable.records):
+                    self.cases.take(record)
 
     def _started(self) -> Consumer:
         if self._consumer is None:

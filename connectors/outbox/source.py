@@ -270,13 +270,13 @@ class OutboxSource:
             if emptied:
                 await connection.execute(statements.MARK_EMPTIED, {"seqs": emptied})
             if refused:
-                told = {
+                values = {
                     "seqs": [refusal.place for refusal in refused],
                     "reasons": [_reasons(refusal, contents[refusal.place]) for refusal in refused],
                     "sealed": [contents[refusal.place].sealed for refusal in refused],
                     "kept": [str(contents[refusal.place].kept) for refusal in refused],
                 }
-                await connection.execute(statements.REFUSE, told)
+                await connection.execute(statements.REFUSE, values)
 
     async def _content(self, refusal: Refusal) -> Content:
         """What is kept of a change that is refused."""

@@ -118,7 +118,7 @@ def note(connection: Connection, names: Names, view: View) -> None:
         " AND NOT reached @? '$.* ? (@.type() <> \"number\")'"
     )
     withheld = Withheld.of(view)
-    noted, told = _noted(connection, names).get(names.table, (None, UNTOLD))
+    noted, word = _noted(connection, names).get(names.table, (None, UNTOLD))
     if withheld is None:
         connection.execute(f"DELETE FROM {names.withheld} WHERE relation = $1", (names.table,))
         return
@@ -140,7 +140,7 @@ def note(connection: Connection, names: Names, view: View) -> None:
                 sorted(withheld.households),
             ),
         )
-    if withheld != noted or told == UNTOLD:
+    if withheld != noted or word == UNTOLD:
         # what comes into an empty table is masked under what the store knows by now
         connection.execute(
             f"UPDATE {names.withheld} SET told = (SELECT coalesce((SELECT other.told"
@@ -169,8 +169,8 @@ def apply(connection: Connection, names: Names, cluster_id: str, protected: Prot
     is_same_log = _move_fence(connection, names, cluster_id, protected)
     tables = _tables(connection, names)
     by_word = defaultdict[str, list[Table]](list)
-    for table, told in tables.items():
-        by_word[told if is_same_log else UNTOLD].append(table)
+    for table, word in tables.items():
+        by_word[word if is_same_log else UNTOLD].append(table)
     covered, released = dict[Table, set[finding.Key]](), dict[Table, set[finding.Key]]()
     for word, alike in by_word.items():
         as_of, seal = _read(word)
@@ -275,8 +275,8 @@ def _tables(connection: Connection, names: Names) -> dict[Table, str]:
         except psycopg.errors.UndefinedTable:
             continue
         return {
-            Table(relation, withheld, shapes[relation]): told
-            for relation, (withheld, told) in sorted(noted.items())
+            Table(relation, withheld, shapes[relation]): word
+            for relation, (withheld, word) in sorted(noted.items())
             if withheld.flag in shapes.get(relation, {})
         }
 
@@ -288,9 +288,9 @@ def _noted(connection: Connection, names: Names) -> dict[str, tuple[Withheld, st
     return {
         relation: (
             Withheld(frozenset(locations), flag, frozenset(located), frozenset(households)),
-            told or UNTOLD,
+            word or UNTOLD,
         )
-        for relation, locations, flag, located, households, told in rows
+        for relation, locations, flag, located, households, word in rows
     }
 
 

@@ -164,9 +164,9 @@ class KafkaBroker:
         with translated(group=group):
             offsets = await self._told_by_coordinator(group)
         return {
-            (place.topic, place.partition): told.offset
-            for place, told in offsets.items()
-            if told.offset >= 0
+            (place.topic, place.partition): found.offset
+            for place, found in offsets.items()
+            if found.offset >= 0
         }
 
     async def members(self, groups: Sequence[str]) -> Mapping[str, Sequence[str]]:
@@ -245,7 +245,7 @@ class KafkaBroker:
 
         async def ask() -> Sequence[Sequence[str]]:
             (answer,) = await self._started().describe_consumer_groups([group])
-            ((code, *_, members),) = [told[:6] for told in answer.groups]
+            ((code, *_, members),) = [described[:6] for described in answer.groups]
             raise_for(code)
             return list(members)
 

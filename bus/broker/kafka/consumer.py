@@ -157,8 +157,8 @@ class KafkaConsumer:
         if self._group is None:
             raise ConfigurationError("a consumer without a group cannot commit")
         owned = self._started().assignment()
-        told = {KafkaPartition(*place): offset for place, offset in offsets.items()}
-        mine = {place: offset for place, offset in told.items() if place in owned}
+        given = {KafkaPartition(*place): offset for place, offset in offsets.items()}
+        mine = {place: offset for place, offset in given.items() if place in owned}
         if not mine:
             return
         with translated(group=self._group):

@@ -80,9 +80,9 @@ def _item(item: Item) -> Document:
 @named("streams")
 def streams(sources: Sources) -> list[Document]:
     """What is published, without its items."""
-    told = [stream_summary(stream, sources) for stream in sources.catalog.streams.values()]
+    summaries = [stream_summary(stream, sources) for stream in sources.catalog.streams.values()]
     left_out = ("items", "event_types")
-    return [{key: v for key, v in each.items() if key not in left_out} for each in told]
+    return [{key: v for key, v in each.items() if key not in left_out} for each in summaries]
 
 
 @named("stream")
@@ -131,7 +131,7 @@ def subscriptions(value: SubscriptionFiles) -> list[Document]:
 @named("subscription")
 def subscription(value: SystemGrants) -> Document:
     """What a system may receive, item by item, on which ground, and what is withheld."""
-    return dict(value.told or {})
+    return dict(value.grants or {})
 
 
 @named("reference")

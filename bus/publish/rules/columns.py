@@ -34,8 +34,8 @@ def happened(records: Records, *endings: str) -> Mask:
     A cancellation puts back what was before, whatever that is.
     """
     event = records.column("header.event_type")
-    told = reduce(pc.or_, (pc.ends_with(event, f".{ending}") for ending in endings))
-    return pc.and_not(told, one_of(records.column("header.nature"), Nature.CANCELLATION))
+    ends_so = reduce(pc.or_, (pc.ends_with(event, f".{ending}") for ending in endings))
+    return pc.and_not(ends_so, one_of(records.column("header.nature"), Nature.CANCELLATION))
 
 
 def given(records: Records, path: str) -> Mask:
@@ -94,10 +94,10 @@ def again(rows: Column, *columns: Column) -> Mask:
     joined = pc.binary_join_element_wise(*names, "/", null_handling="replace")
     if pc.count_distinct(joined).as_py() == len(joined):  # then no two say the same
         return pa.array([False] * len(joined), pa.bool_())
-    told = zip(*(column.to_pylist() for column in (rows, *columns)), strict=True)
+    entries = zip(*(column.to_pylist() for column in (rows, *columns)), strict=True)
     seen: set[tuple[object, ...]] = set()
     repeated = []
-    for entry in told:
+    for entry in entries:
         repeated.append(entry in seen)
         seen.add(entry)
     return pa.array(repeated, pa.bool_())

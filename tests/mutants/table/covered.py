@@ -283,8 +283,8 @@ MUTANTS = (
         promise="An end that leaves out another open case is refused.",
         where="SECURITY.md What the bus promises",
         file="bus/publish/cases.py",
-        old="    if told is None:\n        return _NOT_ALL",
-        new="    if told is None:\n        return None",
+        old="    if known is None:\n        return _NOT_ALL",
+        new="    if known is None:\n        return None",
         tests=("tests/unit/publish/test_cases.py::test_an_end_is_of_one_case",),
     ),
     Mutant(
@@ -395,7 +395,7 @@ MUTANTS = (
         promise="After a restart a store is told of whoever may not have been covered all the time.",
         where="docs/delivery.md 7",
         file="bus/model/protection.py",
-        old="if history.rests_on is None or not knows(told, history.rests_on):",
+        old="if history.rests_on is None or not knows(known, history.rests_on):",
         new="if False:",
         tests=(
             "tests/unit/policy/test_closure_paths.py::test_after_a_restart_the_same_are_covered_but_not_all_the_time",

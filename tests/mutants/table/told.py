@@ -368,8 +368,8 @@ MUTANTS = (
         promise="One time zone is shown everywhere, and named.",
         where="docs/delivery.md Not promised",
         file="bus/cli/times.py",
-        old="return told(at, zone or site(), form)",
-        new="return told(at, zone or datetime.now().astimezone().tzinfo, form)",
+        old="return local_time(at, zone or site(), form)",
+        new="return local_time(at, zone or datetime.now().astimezone().tzinfo, form)",
         tests=("tests/unit/cli/test_times.py::test_the_site_s_zone_is_named",),
     ),
     Mutant(
