@@ -233,7 +233,7 @@ def test_keys_for_individual_numbers(walker: Walker) -> None:
 def test_secure_the_connections(walker: Walker) -> None:
     """What looks at the lines; the brokers' own commands are for brokers with TLS."""
     left = dict.fromkeys(
-        ["kafka-configs.sh", "kafka-acls.sh"], "tests/integration/access has brokers with TLS"
+        ["kafka-configs.sh", "kafka-acls.sh"], "tests/integration/credentials has brokers with TLS"
     )
     said = walker.walk(Walk(page="secure-the-connections.md", left=left, ends={"renkei doctor": 1}))
 

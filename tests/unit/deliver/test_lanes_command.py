@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 import typer
@@ -230,3 +232,14 @@ def test_who_did_it_is_recorded(operated: Operated) -> None:
         (Act.LANES_PAUSE, "you", "me", "resident", 1, "T-2"),
         (Act.LANES_RESUME, "me", "me", None, 2, None),
     ]
+
+
+def test_the_page_shows_a_stop_as_the_command_does() -> None:
+    """An operator compares the two."""
+    page = Path(__file__).parents[3] / "docs" / "howto" / "set-one-event-aside.md"
+    shown = f"{STOP.name}  {lanes.sentence(replace(STOP, offset=1234))}"
+
+    (line,) = re.findall(r"`(\S+  stopped [^`]+)`", page.read_text(encoding="utf-8"))
+    clock = r"\d\d-\d\d \d\d:\d\d"
+    assert re.sub(clock, "", line) == re.sub(clock, "", shown)
+    assert re.search(clock, line)
