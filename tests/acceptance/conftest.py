@@ -16,7 +16,14 @@ from tests.support.warm import warm
 
 
 @pytest.fixture(scope="session")
-def installation() -> Iterator[Installation]:
+def programs() -> Iterator[Path]:
+    """A folder with a ``renkei`` that is imported already."""
+    with tempfile.TemporaryDirectory(prefix="renkei-programs") as folder, warm(Path(folder)):
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def installation(programs: Path) -> Iterator[Installation]:
     """Engines with a data folder of their own; a module builds its town on them."""
     home = Path(tempfile.gettempdir()) / test_engines.unique("renkei-acceptance")
     home.mkdir(mode=0o700)
@@ -27,9 +34,9 @@ def installation() -> Iterator[Installation]:
         if os.environ.get("CI"):
             pytest.fail(f"the engines cannot be had: {error}")
         pytest.skip(f"the engines cannot be had: {error}")
+    made.programs = programs
     try:
-        with warm(home / "bin") as made.programs:
-            yield made
+        yield made
     finally:
         made.stop_all()
         test_engines.stop(home)

@@ -6,8 +6,10 @@ import json
 import subprocess
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from tests.support.commands import whole
 from tests.support.waiting import wait_until
 
 RENKEI = Path(sys.executable).with_name("renkei")
+Completed = subprocess.CompletedProcess[str]
 WIDTH = 80
 NOWHERE = "127.0.0.1:9"
 needs_engines = [
@@ -79,19 +82,23 @@ def renkei(
     program: Path = RENKEI,
     within: float = 60.0,
     **environment: Any,
-) -> subprocess.CompletedProcess[str]:
+) -> Completed:
     """Run the installed command to its end, piped."""
     return run_command(
         [program, *arguments], {"RENKEI_HOME": str(home), **environment}, within=within
     )
 
 
-def at(
-    place: Installation, *arguments: str, **environment: Any
-) -> subprocess.CompletedProcess[str]:
+def at(place: Installation, *arguments: str, **environment: Any) -> Completed:
     """The same at a town, by the command that is imported already."""
     program = place.programs / RENKEI.name
     return renkei(*arguments, home=place.home, program=program, **environment)
+
+
+def at_once(*asked: Callable[[], Completed]) -> list[Completed]:
+    """What each says; all are asked at the same time."""
+    with ThreadPoolExecutor(len(asked)) as pool:
+        return [each.result() for each in [pool.submit(ask) for ask in asked]]
 
 
 def too_wide(text: str) -> list[str]:
@@ -117,9 +124,13 @@ def town(installation: Installation) -> Iterator[tuple[Installation, str]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("group", HELPS, ids=lambda words: " ".join(words) or "renkei")
-def test_help(group: list[str], tmp_path: Path) -> None:
-    """Every command and group of the first level says what it is, in 80 columns, piped."""
-    said = renkei(*group, "--help", home=tmp_path)
+def test_help(group: list[str], programs: Path, tmp_path: Path) -> None:
+    """Every command and group of the first level says what it is, in 80 columns, piped.
+
+    The first is the installed one; the others are imported already.
+    """
+    program = programs / RENKEI.name if group else RENKEI
+    said = renkei(*group, "--help", home=tmp_path, program=program)
 
     assert said.returncode == 0, said.stderr
     assert "Usage: renkei" in said.stdout
@@ -159,9 +170,11 @@ def test_every_command_has_help() -> None:
         ("local status", 1),
     ],
 )
-def test_exit_status_without_engines(arguments: str, status: int, tmp_path: Path) -> None:
+def test_exit_status_without_engines(
+    arguments: str, status: int, programs: Path, tmp_path: Path
+) -> None:
     """What cannot work says so in one line on stderr and ends with the status for its kind."""
-    said = renkei(*arguments.split(), home=tmp_path)
+    said = renkei(*arguments.split(), home=tmp_path, program=programs / RENKEI.name)
 
     assert said.returncode == status, said.stdout + said.stderr
     assert said.stderr.strip()
@@ -172,14 +185,15 @@ def test_exit_status_without_engines(arguments: str, status: int, tmp_path: Path
 @pytest.mark.parametrize(
     "arguments", ["status", "topics list", "schemas push", "parked list", "throughput"]
 )
-def test_exit_status_when_nobody_answers(arguments: str, tmp_path: Path) -> None:
+def test_exit_status_when_nobody_answers(arguments: str, programs: Path, tmp_path: Path) -> None:
     """75: something did not answer; the same command may work later."""
     away: dict[str, Any] = {
         "RENKEI_KAFKA": NOWHERE,
         "RENKEI_REGISTRY": f"http://{NOWHERE}",
         "RENKEI_DATABASE": f"postgresql://nobody:secret@{NOWHERE}/none",
     }
-    said = renkei(*arguments.split(), home=tmp_path, **away)
+    program = programs / RENKEI.name
+    said = renkei(*arguments.split(), home=tmp_path, program=program, **away)
 
     assert said.returncode == 75, said.stdout + said.stderr
     assert "Traceback" not in said.stderr
@@ -196,8 +210,9 @@ class TestOnEngines:
         """JSON that parses and stands alone on stdout; for people 80 columns without colour."""
         place, change_id = town
         words = arguments.replace("CHANGE", change_id).split()
-        as_json = at(place, *words, "--json")
-        for_people = at(place, *words, NO_COLOR="1")
+        as_json, for_people = at_once(
+            lambda: at(place, *words, "--json"), lambda: at(place, *words, NO_COLOR="1")
+        )
 
         assert as_json.returncode == for_people.returncode == status, as_json.stderr
         assert isinstance(json.loads(as_json.stdout), dict | list)
@@ -208,9 +223,8 @@ class TestOnEngines:
     def test_a_change_that_nobody_knows(self, town: tuple[Installation, str]) -> None:
         """Why it exits 64 is on stderr, whether asked by a person or a machine."""
         change_id = "01900000-0000-7000-8000-000000000000"
-        for asked in ((), ("--json",)):
-            said = at(town[0], "reach", "show", change_id, *asked)
-
+        words = ("reach", "show", change_id)
+        for said in at_once(lambda: at(town[0], *words), lambda: at(town[0], *words, "--json")):
             assert said.returncode == 64, said.stdout + said.stderr
             assert said.stderr.startswith("error: [RK-120] the ledger has no event of this change")
             assert f"(change_id={change_id})" in said.stderr
@@ -250,11 +264,12 @@ class TestOnEngines:
             120,
         )
         change = place.enter(events.birth)
-        shown = {
-            words: place.renkei(*words.split(), expect=None)
-            for words in ("doctor", "status", "lanes show", f"reach show {change.change_id}")
-        }
-        as_json = json.loads(place.renkei("lanes", "show", "--json").stdout)
+        asked = ("doctor", "status", "lanes show", f"reach show {change.change_id}")
+        *said, lanes = at_once(
+            *(partial(place.renkei, *words.split(), expect=None) for words in asked),
+            partial(place.renkei, "lanes", "show", "--json"),
+        )
+        shown, as_json = dict(zip(asked, said, strict=True)), json.loads(lanes.stdout)
 
         assert shown["doctor"].returncode == 1
         assert f"nobody delivers to {SYSTEM}" in shown["status"].stdout

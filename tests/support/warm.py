@@ -130,6 +130,7 @@ def _become(told: bytes, streams: list[int]) -> None:
     os.chdir(folder)
     tempfile.tempdir = None
     sys.argv = ["renkei", *arguments]
+    sys.modules["__main__"].__package__ = ""  # as a script has it: help names the program by it
     exec(os.environ.pop(FIRST, ""), {})
     main = importlib.import_module("bus.cli.main").main
     ended = 1  # as Python ends whatever is not caught; its traceback is written by what ends it
