@@ -145,15 +145,16 @@ def gather(where: Where, today: date) -> Evidence:
     streams = sorted({stream for granted in grants.values() for stream in granted})
     evidence = Evidence(grants=grants, keys=read_keys(where.receipt_keys))
     _read_core(where.core, evidence)
+    topics = read_topics(where.kafka, [f"linkage.{name}" for name in (*streams, "receipt")])
     for stream in streams:
-        found = read_topic(where.kafka, f"linkage.{stream}")
+        found = topics[f"linkage.{stream}"]
         for partition, end in found.ends.items():
             evidence.ends[stream, partition] = end
         for partition, offset, key, value in found.records:
             event = decode(where.registry, value)
             evidence.log.append(Logged(stream, partition, offset, key, value, event))
-    found = read_topic(where.kafka, "linkage.receipt")
-    evidence.receipts = [decode(where.registry, value) for *_, value in found.records]
+    receipts = topics["linkage.receipt"].records
+    evidence.receipts = [decode(where.registry, value) for *_, value in receipts]
     for system, granted in grants.items():
         evidence.rows[system], evidence.steps[system] = _read_store(where.systems[system], granted)
     _read_ledger(where.ledger, streams, evidence)
@@ -205,6 +206,15 @@ class Topic:
 
 def read_topic(kafka: str, name: str) -> Topic:
     """Every record that is in the log, in the order of each partition."""
+    return read_topics(kafka, [name])[name]
+
+
+def read_topics(kafka: str, names: Sequence[str]) -> dict[str, Topic]:
+    """The same of several topics, by one client."""
+    starts = _offsets_of(kafka, names, OffsetSpec.earliest())
+    ends = _offsets_of(kafka, names, OffsetSpec.latest())
+    left = {place for place, start in starts.items() if start < ends[place]}
+    records: dict[str, list[tuple[int, int, str, bytes]]] = {name: [] for name in names}
     consumer = Consumer(
         {
             "bootstrap.servers": kafka,
@@ -214,50 +224,56 @@ def read_topic(kafka: str, name: str) -> Topic:
         }
     )
     try:
-        about = consumer.list_topics(name, CLUSTER_WITHIN_S).topics[name]
-        places = [TopicPartition(name, number) for number in about.partitions]
-        marks = {
-            place.partition: consumer.get_watermark_offsets(place, CLUSTER_WITHIN_S)
-            for place in places
-        }
-        consumer.assign(
-            [TopicPartition(name, number, low) for number, (low, high) in marks.items()]
-        )
-        left = {number for number, (low, high) in marks.items() if low < high}
-        records = []
+        consumer.assign([TopicPartition(*place, starts[place]) for place in sorted(left)])
         until = time.monotonic() + READ_WITHIN_S
         while left:
             if time.monotonic() > until:
-                raise TimeoutError(f"the log of {name} does not answer")
+                raise TimeoutError(f"the log does not answer: {sorted(left)}")
             message: Any  # whose fields are there, where it has no error
             for message in consumer.consume(1_000, 0.1):
                 if message.error():
                     raise RuntimeError(str(message.error()))
-                partition, offset = message.partition(), message.offset()
-                if offset < marks[partition][1]:
+                name, partition, offset = message.topic(), message.partition(), message.offset()
+                if offset < ends[name, partition]:
                     key = (message.key() or b"").decode()
-                    records.append((partition, offset, key, message.value()))
-                if offset + 1 >= marks[partition][1]:
-                    left.discard(partition)
-        return Topic({number: high for number, (_, high) in marks.items()}, sorted(records))
+                    records[name].append((partition, offset, key, message.value()))
+                if offset + 1 >= ends[name, partition]:
+                    left.discard((name, partition))
     finally:
         consumer.close()
+    return {
+        name: Topic(
+            {partition: end for (topic, partition), end in ends.items() if topic == name},
+            sorted(records[name]),
+        )
+        for name in names
+    }
 
 
 def ends_of(kafka: str, names: Sequence[str]) -> dict[StreamPartition, int]:
     """Where each partition of these topics ends."""
-    admin = AdminClient({"bootstrap.servers": kafka})
-    topics = admin.list_topics(timeout=CLUSTER_WITHIN_S).topics
-    latest = {
-        TopicPartition(name, number): OffsetSpec.latest()
-        for name in names
-        for number in topics[name].partitions
-    }
-    said = admin.list_offsets(latest, request_timeout=CLUSTER_WITHIN_S)
     return {
-        (place.topic.removeprefix("linkage."), place.partition): end.result().offset
-        for place, end in said.items()
+        (name.removeprefix("linkage."), partition): end
+        for (name, partition), end in _offsets_of(kafka, names, OffsetSpec.latest()).items()
     }
+
+
+def _offsets_of(kafka: str, names: Sequence[str], spec: OffsetSpec) -> dict[tuple[str, int], int]:
+    """Topic and partition -> what the broker says of it."""
+    topics = _admin(kafka).list_topics(timeout=CLUSTER_WITHIN_S).topics
+    asked = {
+        TopicPartition(name, number): spec for name in names for number in topics[name].partitions
+    }
+    said = _admin(kafka).list_offsets(asked, request_timeout=CLUSTER_WITHIN_S)
+    return {(place.topic, place.partition): found.result().offset for place, found in said.items()}
+
+
+@cache
+def _admin(kafka: str) -> AdminClient:
+    """One client for all that is asked of a cluster: asking whether it is quiet asks often."""
+    return AdminClient(
+        {"bootstrap.servers": kafka, "reconnect.backoff.max.ms": 200, "log_level": 0}
+    )
 
 
 def decode(registry: str, value: bytes) -> dict[str, Any]:

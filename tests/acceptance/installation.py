@@ -65,12 +65,20 @@ class Installation:
 
     # -- making ----------------------------------------------------------------------------
 
-    def build(self, population: int, seed: int) -> None:
-        """A new town: empty topics, new databases, a municipality whose load is not yet entered."""
+    def build(self, population: int, seed: int, **settings: Any) -> None:
+        """A new town: empty topics, new databases, a municipality whose load is not yet entered.
+
+        Args:
+            population: How many residents it has.
+            seed: Of all that is made up.
+            settings: That hold for it beside those that every town has.
+        """
         self.clear()
         granted = evidence.read_grants(SUBSCRIPTIONS, self.today)
         self.town = towns.build(self.engines.database, sorted(granted))
-        self.town.write_settings(self.home / "run" / "systems.yaml", database=self.town.ledger)
+        self.town.write_settings(
+            self.home / "run" / "systems.yaml", database=self.town.ledger, **settings
+        )
         for command in (self.town.install_command(), ["topics", "apply"], ["schemas", "push"]):
             self.renkei(*command)
         self.random = Random(seed)
@@ -86,10 +94,10 @@ class Installation:
             receipt_keys=self.home / "run" / "receipt-keys",
         )
 
-    def build_watched(self, population: int, seed: int) -> None:
+    def build_watched(self, population: int, seed: int, **settings: Any) -> None:
         """A town that was loaded through the outbox, and is at work; every write to its stores is
         recorded."""
-        self.build(population, seed)
+        self.build(population, seed, **settings)
         self.ensure(RELAY, DELIVER)
         self.watch_stores()
         self.load()
@@ -222,12 +230,15 @@ class Installation:
     def enter(self, make: Callable[..., Change] = events.anything, **given: Any) -> Change:
         """Something happens and a clerk enters it; again if the database was away meanwhile."""
         change = make(self.people, datetime.now(UTC), **given)
+        is_in_doubt = False  # the answer to an attempt was lost
 
         def is_entered() -> bool:
+            nonlocal is_in_doubt
             try:
-                if not self._has_entered(change):
+                if not (is_in_doubt and self._has_entered(change)):
                     self.register.enter(change)
             except psycopg.OperationalError:
+                is_in_doubt = True
                 if self._register is not None:
                     self._register.close()
                 self._register = None

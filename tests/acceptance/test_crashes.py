@@ -48,7 +48,7 @@ PARKING = "child_allowance"
 @pytest.fixture(scope="module")
 def town(installation: Installation) -> Iterator[Installation]:
     """A town at work, every write to its stores recorded."""
-    installation.build_watched(POPULATION, SEED)
+    installation.build_watched(POPULATION, SEED, partitions=2)
     yield installation
     installation.stop_all()
 
