@@ -43,7 +43,7 @@ SOON_S = 15.0  # from the end of any cause that needs nobody to everything every
 @pytest.fixture(scope="module")
 def town(installation: Installation) -> Iterator[Installation]:
     """A town at work, every write to its stores recorded."""
-    installation.build_watched(POPULATION, SEED)
+    installation.build_watched(POPULATION, SEED, partitions=2)
     yield installation
     installation.stop_all()
 
