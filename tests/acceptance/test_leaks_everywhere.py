@@ -223,6 +223,7 @@ def run(installation: Installation, tmp_path_factory: pytest.TempPathFactory) ->
     built.write_settings(
         town.home / "run" / "systems.yaml",
         database=built.ledger,
+        partitions=2,  # a delivery of all streams opens half as many lanes
         schemas=str(schemas),
         mask_keys=str(keys_of_masks(town.home / "run" / "mask-keys.yaml", systems)),
     )
