@@ -33,8 +33,9 @@ endif
 demo: setup  ## the main job: a change entered once is in every system that must have it; KEEP=1 keeps it running
 	$(BIN)/renkei demo $(if $(KEEP),--keep)
 
+# engines and processes are waited for half of the time, so more workers than cores
 test: setup  ## all tests, on the real engines
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 test-fast: $(READY)  ## the tests that need no engine, without the long runs of seeds: a minute and a half
 	$(BIN)/python -m pytest -m "not service and not slow"
