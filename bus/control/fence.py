@@ -218,13 +218,17 @@ class Fence(Follower):
         """Topic, partition and offset of what says last who belongs together and cannot be read."""
         return sorted(self._unread.values())
 
-    def insist_on_ties(self) -> None:
-        """Check that the last word of every household and non-resident could be read.
+    async def insist_on_ties(self) -> None:
+        """Check that the last word of every household and non-resident could be read, by now.
 
         Raises:
             CoverageUnknown: One could not; until it is published again, or erased.
+            Unavailable: Broker or registry does not answer.
         """
-        for topic, partition, offset in self.ties_unread:
+        if self._unread:
+            await self.catch_up()
+        if self._unread:
+            topic, partition, offset = self.ties_unread[0]
             raise CoverageUnknown(
                 f"the record in {topic}, partition {partition}, at offset {offset} says who belongs"
                 " together and cannot be read, so whom protections cover is not known: publish its"

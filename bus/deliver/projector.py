@@ -115,19 +115,15 @@ class Projector:
             raise LaneError("a view shows other events than it did", **self._context.where)
         return again
 
-    async def _who_is_covered(self, asked: list[Asked | None]) -> None:
-        """Learn who is covered, by now; *asked* is an answer that is waited for once."""
-        await self._fence.catch_up(asked.pop() if asked else None)
-        if self._context.view.locations:
-            self._fence.insist_on_ties()
-
     async def _projected(
         self, found: Seen, run: Run, records: pa.RecordBatch, asked: Asked | None
     ) -> Seen:
         context, protected, masked_under = self._context, None, None
         if self._has_flag:
             fence = self._fence
-            await self._retrier.persist(partial(self._who_is_covered, [asked]))
+            await self._retrier.persist(lambda: fence.catch_up(asked))
+            if context.view.locations:
+                await self._retrier.persist(fence.insist_on_ties)
             protected = fence.protected(records, context.view.located)
             masked_under = fence.reached if context.view.is_fenced else None
         see = partial(

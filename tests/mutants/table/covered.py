@@ -429,8 +429,8 @@ MUTANTS = (
         promise="While the last word of a household cannot be read, what says where somebody is waits.",
         where="docs/delivery.md 7",
         file="bus/deliver/projector.py",
-        old="            self._fence.insist_on_ties()",
-        new="            pass",
+        old="                await self._retrier.persist(fence.insist_on_ties)",
+        new="                pass",
         tests=(
             "tests/unit/deliver/test_coverage.py::test_nothing_is_shown_while_somebody_may_be_covered",
         ),

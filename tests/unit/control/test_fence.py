@@ -176,7 +176,7 @@ async def test_what_is_no_household_ties_nobody(town: Town, fence: Fence) -> Non
     await town.append("protection", ONE, GARBAGE)
     await fence.catch_up()
 
-    fence.insist_on_ties()
+    await fence.insist_on_ties()
 
 
 async def test_the_same_number_elsewhere_is_another_person(town: Town, fence: Fence) -> None:

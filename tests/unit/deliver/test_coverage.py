@@ -212,10 +212,10 @@ async def test_whoever_is_taken_in_is_not_known(
         for each in (fence, later):
             await each.catch_up()
             if offset is None:
-                each.insist_on_ties()
+                await each.insist_on_ties()
                 continue
             with pytest.raises(CoverageUnknown, match=f"linkage.{stream}, .* at offset {offset} "):
-                each.insist_on_ties()
+                await each.insist_on_ties()
 
     await is_said(1)
     await publishing.say([says(HOME, WOMAN)])
